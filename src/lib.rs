@@ -1,0 +1,7 @@
+//! Settles a trading bot's bets on Polymarket's "Bitcoin up or down" markets.
+
+pub mod market;
+pub mod outcome;
+pub mod pnl;
+pub mod timestamp;
+pub mod units;

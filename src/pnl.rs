@@ -1,0 +1,156 @@
+//! Position, price and outcome to shares, payout, cost and profit: pure arithmetic, in `Decimal`.
+//! What a fill or a share pays is decided here; which side won is not.
+
+use rust_decimal::Decimal;
+
+use crate::outcome::{Outcome, Side};
+use crate::units::{SharePrice, Shares, Usd};
+
+/// The money of one settled trade.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settlement {
+    /// Shares bought: position / price.
+    pub shares: Shares,
+    /// What the shares paid out, in dollars.
+    pub payout: Usd,
+    /// What was staked, in dollars.
+    pub cost: Usd,
+    /// `payout` less `cost`, in dollars.
+    pub profit: Usd,
+    /// True if won, false if lost, none for a split.
+    pub is_win: Option<bool>,
+}
+
+/// The quotient or product does not fit 28 digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("${position} at {price} a share is more shares than settle can count exactly")]
+pub struct Overflow {
+    /// The stake in dollars.
+    pub position: Usd,
+    /// The price per share.
+    pub price: SharePrice,
+}
+
+/// What a stake of `position` dollars on `side` at `price` comes to when `outcome` is known:
+/// shares = position / price; a winning share pays $1, a losing one nothing, a split one $0.50
+/// (Polymarket's payout; no fees).
+///
+/// # Errors
+/// [`Overflow`] where the number of shares does not fit a `Decimal`.
+pub fn settle(
+    position: Usd,
+    price: SharePrice,
+    side: Side,
+    outcome: Outcome,
+) -> Result<Settlement, Overflow> {
+    let overflow = Overflow { position, price };
+    let shares = position.0.checked_div(price.0).ok_or(overflow)?;
+    let (paid_per_share, is_win) = match outcome {
+        Outcome::Split => (Decimal::new(5, 1), None),
+        _ if outcome == side.wins_on() => (Decimal::ONE, Some(true)),
+        _ => (Decimal::ZERO, Some(false)),
+    };
+    let payout = shares.checked_mul(paid_per_share).ok_or(overflow)?;
+    let profit = payout.checked_sub(position.0).ok_or(overflow)?;
+    Ok(Settlement {
+        shares: Shares(shares),
+        payout: Usd(payout),
+        cost: position,
+        profit: Usd(profit),
+        is_win,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn dollars(text: &str) -> Decimal {
+        text.parse().unwrap()
+    }
+
+    fn settled(position: &str, price: &str, side: Side, outcome: Outcome) -> Settlement {
+        let price = SharePrice::new(dollars(price)).unwrap();
+        settle(Usd(dollars(position)), price, side, outcome).unwrap()
+    }
+
+    fn cents(settlement: Settlement) -> String {
+        settlement.profit.0.trunc_with_scale(2).to_string()
+    }
+
+    #[test]
+    fn yes_wins() {
+        let settlement = settled("11.92", "0.39", Side::Yes, Outcome::Yes);
+        assert_eq!(cents(settlement), "18.64");
+        assert_eq!(settlement.is_win, Some(true));
+    }
+
+    #[test]
+    fn yes_loses() {
+        let settlement = settled("11.92", "0.39", Side::Yes, Outcome::No);
+        assert_eq!(settlement.profit.0, dollars("-11.92"));
+        assert_eq!(settlement.is_win, Some(false));
+    }
+
+    #[test]
+    fn no_wins() {
+        let settlement = settled("5.00", "0.11", Side::No, Outcome::No);
+        assert_eq!(cents(settlement), "40.45");
+        assert_eq!(settlement.is_win, Some(true));
+    }
+
+    #[test]
+    fn no_loses() {
+        let settlement = settled("5.00", "0.89", Side::No, Outcome::Yes);
+        assert_eq!(settlement.profit.0, dollars("-5.00"));
+        assert_eq!(settlement.is_win, Some(false));
+    }
+
+    #[test]
+    fn a_favourite_wins_little() {
+        assert_eq!(cents(settled("10.00", "0.89", Side::Yes, Outcome::Yes)), "1.23");
+    }
+
+    #[test]
+    fn a_split_pays_half_a_dollar_a_share_and_is_neither_win_nor_loss() {
+        let settlement = settled("10", "0.40", Side::No, Outcome::Split);
+        assert_eq!(settlement.profit.0, dollars("2.5"));
+        assert_eq!(settlement.is_win, None);
+    }
+
+    #[test]
+    fn a_share_bought_at_one_dollar_wins_nothing() {
+        assert_eq!(settled("7", "1", Side::Yes, Outcome::Yes).profit.0, Decimal::ZERO);
+    }
+
+    #[test]
+    fn too_many_shares_are_an_error_not_a_panic() {
+        let price = SharePrice::new(dollars("0.0000000000000000000000000001")).unwrap();
+        assert!(settle(Usd(Decimal::MAX), price, Side::Yes, Outcome::Yes).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn profit_is_payout_less_cost(
+            cents in 1i64..1_000_000_000,
+            price in 1i64..=10_000,
+            yes_side: bool,
+            outcome in prop_oneof![Just(Outcome::Yes), Just(Outcome::No), Just(Outcome::Split)],
+        ) {
+            let side = if yes_side { Side::Yes } else { Side::No };
+            let position = Decimal::new(cents, 2);
+            let price = SharePrice::new(Decimal::new(price, 4)).unwrap();
+            let settlement = settle(Usd(position), price, side, outcome).unwrap();
+            prop_assert_eq!(settlement.profit.0, settlement.payout.0 - settlement.cost.0);
+            prop_assert!(settlement.payout.0 >= Decimal::ZERO);
+            prop_assert!(settlement.profit.0 >= -position);
+            // one side's payout and the other's make up $1 a share (half of the last of 28
+            // digits rounds)
+            let other = if yes_side { Side::No } else { Side::Yes };
+            let against = settle(Usd(position), price, other, outcome).unwrap();
+            let both = settlement.payout.0 + against.payout.0;
+            prop_assert!((both - settlement.shares.0).abs() < Decimal::new(1, 15));
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The bot's timestamps to instants. Pure; the zone of naive ones is an argument.
+
+use std::fmt;
+use std::str::FromStr;
+
+use chrono::{DateTime, FixedOffset, Local, NaiveDateTime, TimeZone};
+
+use crate::units::UnixSeconds;
+
+/// The zone of timestamps that carry none (Python's `datetime.now()` writes local time).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NaiveZone {
+    /// UTC.
+    Utc,
+    /// This host's zone, from `TZ` or the system's settings.
+    Local,
+    /// A fixed offset from UTC.
+    Offset(FixedOffset),
+}
+
+impl FromStr for NaiveZone {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.to_ascii_lowercase().as_str() {
+            "utc" | "z" => Ok(Self::Utc),
+            "local" => Ok(Self::Local),
+            _ => FixedOffset::from_str(text)
+                .map(Self::Offset)
+                .map_err(|_| "use utc, local, or an offset like +07:00".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for NaiveZone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Utc => f.write_str("utc"),
+            Self::Local => f.write_str("local"),
+            Self::Offset(offset) => offset.fmt(f),
+        }
+    }
+}
+
+/// Reads `2026-02-13 13:10:42.167880` (in `zone`) and ISO 8601 with a space or `T`, with `Z` or an
+/// offset (as they say). Fractions of a second are dropped. None where it is no such text.
+///
+/// An hour that comes twice when clocks go back is read as the later of the two, so that no trade
+/// is taken for older than it is; an hour that the change skips is none.
+pub fn read_timestamp(text: &str, zone: NaiveZone) -> Option<UnixSeconds> {
+    let text = text.trim();
+    for format in ["%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f %#z"]
+    {
+        if let Ok(instant) = DateTime::parse_from_str(text, format) {
+            return Some(UnixSeconds(instant.timestamp()));
+        }
+    }
+    let (naive, zone) = match text.strip_suffix(['Z', 'z']) {
+        Some(naive) => (naive.trim_end(), NaiveZone::Utc),
+        None => (text, zone),
+    };
+    let local =
+        ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"]
+            .iter()
+            .find_map(|format| NaiveDateTime::parse_from_str(naive, format).ok())?;
+    let seconds = match zone {
+        NaiveZone::Utc => local.and_utc().timestamp(),
+        NaiveZone::Offset(offset) => offset.from_local_datetime(&local).latest()?.timestamp(),
+        NaiveZone::Local => Local.from_local_datetime(&local).latest()?.timestamp(),
+    };
+    Some(UnixSeconds(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const INSTANT: UnixSeconds = UnixSeconds(1_770_988_242); // 2026-02-13 13:10:42 UTC
+
+    fn read(text: &str, zone: &str) -> Option<UnixSeconds> {
+        read_timestamp(text, zone.parse().unwrap())
+    }
+
+    #[test]
+    fn pythons_naive_timestamps_are_read_in_the_zone_given() {
+        assert_eq!(read("2026-02-13 13:10:42.167880", "utc"), Some(INSTANT));
+        assert_eq!(read("2026-02-13 13:10:42", "utc"), Some(INSTANT));
+        assert_eq!(read("2026-02-13T13:10:42.5", "utc"), Some(INSTANT));
+        assert_eq!(read("2026-02-13 20:10:42.167880", "+07:00"), Some(INSTANT));
+        assert_eq!(read("2026-02-13 08:10:42", "-05:00"), Some(INSTANT));
+        assert_eq!(read("2026-02-13 13:10", "utc"), Some(INSTANT.plus(-42)));
+    }
+
+    #[test]
+    fn an_offset_in_the_text_is_believed_whatever_the_zone() {
+        for text in [
+            "2026-02-13T13:10:42Z",
+            "2026-02-13T13:10:42.167880Z",
+            "2026-02-13 13:10:42Z",
+            "2026-02-13T20:10:42+07:00",
+            "2026-02-13T20:10:42.999+0700",
+            "2026-02-13 20:10:42.167880+07:00",
+            "2026-02-13 08:10:42 -05:00",
+            "2026-02-13T13:10:42+00",
+            " 2026-02-13T13:10:42Z ",
+        ] {
+            assert_eq!(read(text, "+03:00"), Some(INSTANT), "{text}");
+        }
+    }
+
+    #[test]
+    fn other_texts_are_no_timestamps() {
+        for text in
+            ["", "yesterday", "2026-02-30 10:00:00", "1770988242", "13.02.2026 13:10", "NaN"]
+        {
+            assert_eq!(read(text, "utc"), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn zones_are_utc_local_or_an_offset() {
+        for good in ["utc", "UTC", "local", "+07:00", "-05:30"] {
+            assert!(good.parse::<NaiveZone>().is_ok(), "{good}");
+        }
+        for bad in ["", "mars", "7", "+25:00"] {
+            assert!(bad.parse::<NaiveZone>().is_err(), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused_without_a_panic(text in any::<String>()) {
+            let _ = read_timestamp(&text, NaiveZone::Utc);
+        }
+    }
+}

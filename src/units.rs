@@ -1,0 +1,205 @@
+//! The quantities settling deals in, one type each, so that seconds, dollars, shares and prices
+//! cannot be mixed up. Nothing here does I/O or reads a clock.
+
+use std::fmt;
+use std::str::FromStr;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use rust_decimal::Decimal;
+use serde::{Serialize, Serializer};
+
+/// An instant as whole seconds since 1970-01-01 00:00 UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UnixSeconds(pub i64);
+
+impl UnixSeconds {
+    /// This instant moved by `seconds` (negative: earlier). Saturates at the ends of `i64`.
+    pub fn plus(self, seconds: i64) -> Self {
+        Self(self.0.saturating_add(seconds))
+    }
+
+    /// Seconds from `earlier` to this instant; negative if this instant is the earlier one.
+    pub fn since(self, earlier: Self) -> i64 {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// The instant as a chrono value, where chrono can represent it.
+    pub fn datetime(self) -> Option<DateTime<Utc>> {
+        DateTime::from_timestamp(self.0, 0)
+    }
+}
+
+impl From<DateTime<Utc>> for UnixSeconds {
+    fn from(instant: DateTime<Utc>) -> Self {
+        Self(instant.timestamp())
+    }
+}
+
+/// ISO 8601 in UTC with a `Z`, for example `2026-02-13T13:00:00Z`.
+impl fmt::Display for UnixSeconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.datetime() {
+            Some(instant) => f.pad(&instant.to_rfc3339_opts(SecondsFormat::Secs, true)),
+            None => write!(f, "unix {}", self.0),
+        }
+    }
+}
+
+impl Serialize for UnixSeconds {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Declares a decimal quantity that is written as a JSON number with its full digits.
+macro_rules! decimal_quantity {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+        #[serde(transparent)]
+        pub struct $name(#[serde(with = "rust_decimal::serde::arbitrary_precision")] pub Decimal);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+decimal_quantity! {
+    /// US dollars; may be negative (a loss).
+    Usd
+}
+decimal_quantity! {
+    /// A number of outcome shares. A winning share pays $1.
+    Shares
+}
+decimal_quantity! {
+    /// Dollars paid per share: above 0, at most 1.
+    SharePrice
+}
+decimal_quantity! {
+    /// Dollars (or USDT, on Binance) per bitcoin: above 0.
+    BtcPrice
+}
+decimal_quantity! {
+    /// Hundredths of a percent.
+    Bps
+}
+
+/// Why a number read from the database or a price service is not usable.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotUsable {
+    /// Not a finite number, or beyond what 28 decimal digits can hold.
+    #[error("{0} is not a number settle can hold exactly")]
+    NotANumber(String),
+    /// Zero or negative where only positive makes sense.
+    #[error("{0} is not above 0")]
+    NotPositive(Decimal),
+    /// A price per share above $1.
+    #[error("{0} is above 1, and a share pays at most $1")]
+    AboveOne(Decimal),
+}
+
+impl SharePrice {
+    /// A price per share: above 0 and at most 1 dollar.
+    ///
+    /// # Errors
+    /// [`NotUsable::NotPositive`] or [`NotUsable::AboveOne`].
+    pub fn new(price: Decimal) -> Result<Self, NotUsable> {
+        let price = positive(price)?;
+        if price > Decimal::ONE {
+            return Err(NotUsable::AboveOne(price));
+        }
+        Ok(Self(price))
+    }
+}
+
+impl BtcPrice {
+    /// A price of one bitcoin: above 0.
+    ///
+    /// # Errors
+    /// [`NotUsable::NotPositive`].
+    pub fn new(price: Decimal) -> Result<Self, NotUsable> {
+        positive(price).map(Self)
+    }
+}
+
+/// `value`, if it is above 0.
+///
+/// # Errors
+/// [`NotUsable::NotPositive`].
+pub fn positive(value: Decimal) -> Result<Decimal, NotUsable> {
+    if value > Decimal::ZERO { Ok(value) } else { Err(NotUsable::NotPositive(value)) }
+}
+
+/// The decimal that a database's `f64` stands for: its shortest text that reads back as the same
+/// float, so that 0.44 is 0.44 and 0.43999999999999995 stays itself.
+///
+/// # Errors
+/// [`NotUsable::NotANumber`] for NaN, infinities, and numbers too large or too small to hold.
+pub fn decimal_from_f64(value: f64) -> Result<Decimal, NotUsable> {
+    if !value.is_finite() {
+        return Err(NotUsable::NotANumber(value.to_string()));
+    }
+    let decimal = decimal_from_text(&format!("{value:e}"))?;
+    if decimal.is_zero() && value != 0.0 {
+        return Err(NotUsable::NotANumber(format!("{value:e}")));
+    }
+    Ok(decimal)
+}
+
+/// Reads a decimal number with or without an exponent.
+///
+/// # Errors
+/// [`NotUsable::NotANumber`] if the text is no number or does not fit.
+pub fn decimal_from_text(text: &str) -> Result<Decimal, NotUsable> {
+    let read = if text.contains(['e', 'E']) {
+        Decimal::from_scientific(text)
+    } else {
+        Decimal::from_str(text)
+    };
+    read.map_err(|_| NotUsable::NotANumber(text.chars().take(40).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_float_keeps_the_digits_that_identify_it() {
+        for (float, text) in [
+            (0.44, "0.44"),
+            (0.439_999_999_999_999_95, "0.43999999999999995"),
+            (67051.53066547718, "67051.53066547718"),
+            (5.0, "5"),
+            (1e-7, "0.0000001"),
+            (-0.0, "0"),
+        ] {
+            let decimal = decimal_from_f64(float).unwrap();
+            assert_eq!(decimal.normalize().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_a_decimal_cannot_hold_is_refused_not_rounded_away() {
+        for float in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e300, 1e-300, 5e-324] {
+            assert!(decimal_from_f64(float).is_err(), "{float:e}");
+        }
+    }
+
+    #[test]
+    fn share_prices_are_above_zero_and_at_most_one() {
+        assert!(SharePrice::new(Decimal::ONE).is_ok());
+        assert!(SharePrice::new(Decimal::ZERO).is_err());
+        assert!(SharePrice::new(Decimal::new(101, 2)).is_err());
+        assert!(SharePrice::new(Decimal::new(-1, 2)).is_err());
+    }
+
+    #[test]
+    fn instants_print_as_iso_in_utc() {
+        assert_eq!(UnixSeconds(1_770_987_600).to_string(), "2026-02-13T13:00:00Z");
+        assert_eq!(UnixSeconds(i64::MAX).to_string(), format!("unix {}", i64::MAX));
+    }
+}
