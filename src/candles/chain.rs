@@ -1,0 +1,300 @@
+//! The sources in the user's order: what one cannot price, the next is asked for.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::rc::Rc;
+
+use log::{debug, warn};
+
+use super::client::Client;
+use super::plan::{Pass, plan, spans};
+use super::{Answer, Book, CandleService, Priced, Quote, Source};
+use crate::units::UnixSeconds;
+
+/// Something that has prices.
+pub trait PriceSource {
+    /// Which one.
+    fn source(&self) -> Source;
+    /// Those of the prices wanted that it has, as of `now`.
+    fn prices(&mut self, wanted: &BTreeSet<Quote>, now: UnixSeconds) -> SourceAnswer;
+    /// How many requests it has sent so far.
+    fn requests(&self) -> u64;
+}
+
+/// What a source came back with.
+#[derive(Debug, Default)]
+pub struct SourceAnswer {
+    /// The prices it has.
+    pub prices: HashMap<Quote, Priced>,
+    /// It gave at least one readable answer.
+    pub answered: bool,
+    /// A request to it failed that may succeed later: what it lacks may yet be there.
+    pub failed: bool,
+    /// What went wrong, in words.
+    pub troubles: Vec<String>,
+}
+
+/// A candle service behind HTTP.
+pub struct Service {
+    service: Box<dyn CandleService>,
+    /// Base URLs, the next one used when one cannot be.
+    bases: Vec<String>,
+    client: Rc<Client>,
+    requests: u64,
+}
+
+impl Service {
+    /// `service` at `bases` (such as `https://api.kraken.com`, tried in this order).
+    pub fn new(service: Box<dyn CandleService>, bases: Vec<String>, client: Rc<Client>) -> Self {
+        Self { service, bases, client, requests: 0 }
+    }
+
+    /// Sends the requests of one pass and takes the rows into `book`.
+    fn fetch(
+        &mut self,
+        wanted: &BTreeSet<Quote>,
+        pass: Pass,
+        now: UnixSeconds,
+        book: &mut Book,
+        answer: &mut SourceAnswer,
+    ) {
+        let limits = self.service.limits();
+        for range in plan(&spans(wanted, pass, &limits), &limits, now) {
+            while let Some(base) = self.bases.first() {
+                let url = format!("{base}{}", self.service.ask(range));
+                let got = self.client.get(&url, &mut self.requests, |body| self.service.read(body));
+                match got {
+                    Answer::Candles(candles) => {
+                        debug!("GET {url}: {} candles", candles.len());
+                        answer.answered = true;
+                        for candle in candles {
+                            book.insert(range.step, candle, now);
+                        }
+                        break;
+                    }
+                    Answer::Refused(why) => {
+                        answer.failed = true;
+                        answer.troubles.push(format!("{base} {why}"));
+                        break;
+                    }
+                    Answer::NotNow(why) => {
+                        answer.failed = true;
+                        answer.troubles.push(format!("{base} {why}; not asked again in this run"));
+                        self.bases.remove(0);
+                    }
+                    Answer::Never(why) => {
+                        answer.troubles.push(format!("{base} {why}; not asked again in this run"));
+                        self.bases.remove(0);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl PriceSource for Service {
+    fn source(&self) -> Source {
+        self.service.source()
+    }
+
+    fn prices(&mut self, wanted: &BTreeSet<Quote>, now: UnixSeconds) -> SourceAnswer {
+        let mut answer = SourceAnswer::default();
+        let mut book = Book::default();
+        for pass in [Pass::Finest, Pass::Minute] {
+            let missing: BTreeSet<Quote> =
+                wanted.iter().filter(|quote| book.price(**quote).is_none()).copied().collect();
+            self.fetch(&missing, pass, now, &mut book, &mut answer);
+        }
+        answer.prices =
+            wanted.iter().filter_map(|quote| Some((*quote, book.price(*quote)?))).collect();
+        answer
+    }
+
+    fn requests(&self) -> u64 {
+        self.requests
+    }
+}
+
+/// The prices one market needs, all from one venue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Need {
+    /// The price at the window's close.
+    pub close: Quote,
+    /// The price at its start, where that is the strike.
+    pub open: Option<Quote>,
+}
+
+/// The prices of one [`Need`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quoted {
+    /// The venue of both.
+    pub source: Source,
+    /// At the window's close.
+    pub close: Priced,
+    /// At its start, if that was needed.
+    pub open: Option<Priced>,
+}
+
+/// What all sources together came back with.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// The needs that are met.
+    pub prices: HashMap<Need, Quoted>,
+    /// At least one source gave a readable answer.
+    pub answered: bool,
+    /// A source failed that may have the prices that are missing.
+    pub failed: bool,
+    /// What went wrong, by source.
+    pub troubles: Vec<String>,
+}
+
+/// What settling needs of price sources; tests stand in for it with a map.
+pub trait Prices {
+    /// The prices for `needs`, as of `now`, as far as they can be had.
+    fn find(&mut self, needs: &BTreeSet<Need>, now: UnixSeconds) -> Found;
+    /// Requests sent so far, by service.
+    fn requests(&self) -> BTreeMap<Source, u64>;
+}
+
+/// The sources in the order they are asked.
+pub struct Chain {
+    sources: Vec<Box<dyn PriceSource>>,
+}
+
+impl Chain {
+    /// A chain that asks `sources` in this order.
+    pub fn new(sources: Vec<Box<dyn PriceSource>>) -> Self {
+        Self { sources }
+    }
+}
+
+impl Prices for Chain {
+    fn find(&mut self, needs: &BTreeSet<Need>, now: UnixSeconds) -> Found {
+        let mut found = Found::default();
+        let mut missing = needs.clone();
+        for source in &mut self.sources {
+            if missing.is_empty() {
+                break;
+            }
+            let wanted =
+                missing.iter().flat_map(|need| [Some(need.close), need.open]).flatten().collect();
+            let answer = source.prices(&wanted, now);
+            for trouble in &answer.troubles {
+                warn!("{}: {trouble}", source.source());
+                found.troubles.push(format!("{}: {trouble}", source.source()));
+            }
+            found.answered |= answer.answered;
+            found.failed |= answer.failed;
+            missing.retain(|need| {
+                let Some(quoted) = quoted(source.source(), need, &answer.prices) else {
+                    return true;
+                };
+                found.prices.insert(*need, quoted);
+                false
+            });
+        }
+        found
+    }
+
+    fn requests(&self) -> BTreeMap<Source, u64> {
+        self.sources.iter().map(|source| (source.source(), source.requests())).collect()
+    }
+}
+
+/// The prices of `need`, if this one source has all of them.
+fn quoted(source: Source, need: &Need, prices: &HashMap<Quote, Priced>) -> Option<Quoted> {
+    let close = *prices.get(&need.close)?;
+    let open = match need.open {
+        Some(quote) => Some(*prices.get(&quote)?),
+        None => None,
+    };
+    Some(Quoted { source, close, open })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::candles::Method;
+    use crate::market::Basis;
+    use crate::units::BtcPrice;
+
+    struct Fixed(Source, Vec<(i64, i64)>, bool);
+
+    impl PriceSource for Fixed {
+        fn source(&self) -> Source {
+            self.0
+        }
+
+        fn prices(&mut self, wanted: &BTreeSet<Quote>, _now: UnixSeconds) -> SourceAnswer {
+            let mut answer =
+                SourceAnswer { answered: !self.2, failed: self.2, ..Default::default() };
+            for (at, dollars) in &self.1 {
+                let quote = quote(*at);
+                if wanted.contains(&quote) {
+                    let price = BtcPrice::new((*dollars).into()).unwrap();
+                    answer.prices.insert(quote, Priced { price, method: Method::OpenOf(900) });
+                }
+            }
+            answer
+        }
+
+        fn requests(&self) -> u64 {
+            1
+        }
+    }
+
+    fn quote(at: i64) -> Quote {
+        Quote { at: UnixSeconds(at), basis: Basis::Point }
+    }
+
+    fn close(at: i64) -> Need {
+        Need { close: quote(at), open: None }
+    }
+
+    fn find(sources: Vec<Fixed>, needs: &[Need]) -> Found {
+        let sources = sources.into_iter().map(|fixed| Box::new(fixed) as Box<dyn PriceSource>);
+        Chain::new(sources.collect()).find(&needs.iter().copied().collect(), UnixSeconds(10_000))
+    }
+
+    #[test]
+    fn price_wrapper_with_a_price() {
+        let found = find(vec![Fixed(Source::Kraken, vec![(900, 7)], false)], &[close(900)]);
+        let quoted = found.prices[&close(900)];
+        assert_eq!((quoted.source, quoted.close.price.to_string()), (Source::Kraken, "7".into()));
+        assert!(found.answered && !found.failed);
+    }
+
+    #[test]
+    fn price_wrapper_without_a_price() {
+        let found = find(vec![Fixed(Source::Kraken, vec![(1800, 7)], false)], &[close(900)]);
+        assert!(found.prices.is_empty() && found.answered && !found.failed);
+    }
+
+    #[test]
+    fn the_next_source_is_asked_only_for_what_is_missing() {
+        let sources = vec![
+            Fixed(Source::Coinbase, vec![(900, 1)], false),
+            Fixed(Source::Binance, vec![(900, 2), (1800, 2)], false),
+        ];
+        let found = find(sources, &[close(900), close(1800)]);
+        assert_eq!(found.prices[&close(900)].source, Source::Coinbase);
+        assert_eq!(found.prices[&close(1800)].source, Source::Binance);
+    }
+
+    #[test]
+    fn strike_and_close_come_from_one_venue() {
+        let need = Need { close: quote(1800), open: Some(quote(900)) };
+        let sources = vec![
+            Fixed(Source::Coinbase, vec![(1800, 1)], false),
+            Fixed(Source::Binance, vec![(900, 2), (1800, 3)], false),
+        ];
+        assert_eq!(find(sources, &[need]).prices[&need].source, Source::Binance);
+    }
+
+    #[test]
+    fn a_failed_source_leaves_what_is_missing_open() {
+        let sources =
+            vec![Fixed(Source::Coinbase, vec![], true), Fixed(Source::Kraken, vec![], false)];
+        let found = find(sources, &[close(900)]);
+        assert!(found.failed && found.answered && found.prices.is_empty());
+    }
+}

@@ -1,0 +1,112 @@
+//! Kraken: `GET /0/public/OHLC`. Rows `[time, open, high, low, close, vwap, volume, count]`, oldest
+//! first, times in seconds, and never more than the newest 720, however old `since` is. Errors come
+//! with HTTP 200; a step without a trade repeats the last price with a count of 0.
+
+use serde_json::Value;
+
+use super::plan::{Limits, Range};
+use super::{Answer, Candle, CandleService, Source, candles_of, decimal, json_body, seconds};
+
+/// Kraken's XBT/USD candles.
+pub struct Kraken;
+
+impl CandleService for Kraken {
+    fn source(&self) -> Source {
+        Source::Kraken
+    }
+
+    fn limits(&self) -> Limits {
+        Limits {
+            steps: &[60, 300, 900, 1800, 3600, 14_400, 86_400],
+            rows: 720,
+            newest_only: Some(720),
+        }
+    }
+
+    /// `since` is a step early, so that it may be read as exclusive.
+    fn ask(&self, range: Range) -> String {
+        let since = range.first.plus(-range.step).0;
+        format!("/0/public/OHLC?pair=XBTUSD&interval={}&since={since}", range.step / 60)
+    }
+
+    fn read(&self, body: &[u8]) -> Answer {
+        let body = match json_body(body) {
+            Ok(body) => body,
+            Err(answer) => return answer,
+        };
+        let errors = body["error"].as_array().map(Vec::as_slice).unwrap_or_default();
+        if let Some(error) = errors.first() {
+            let said = error.as_str().unwrap_or("an error").to_owned();
+            let passing = said.starts_with("EGeneral:Too many")
+                || said.starts_with("EAPI:Rate")
+                || said.starts_with("EService");
+            return if passing { Answer::NotNow(said) } else { Answer::Refused(said) };
+        }
+        let rows = body["result"].as_object().and_then(|result| {
+            result.iter().find(|(name, _)| *name != "last").and_then(|(_, rows)| rows.as_array())
+        });
+        let Some(rows) = rows else {
+            return Answer::NotNow("sent no list of candles".to_owned());
+        };
+        // a count of 0 is the last price repeated: no trade there, no price there
+        let traded: Vec<&Value> = rows.iter().filter(|row| row[7] != 0).collect();
+        candles_of(&traded, |row| match row.as_array()?.as_slice() {
+            [time, open, high, low, close, _vwap, _volume, _count] => Candle::new(
+                seconds(time)?,
+                decimal(open)?,
+                decimal(high)?,
+                decimal(low)?,
+                decimal(close)?,
+            ),
+            _ => None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::UnixSeconds;
+
+    #[test]
+    fn asks_in_minutes_from_a_step_before() {
+        let range = Range {
+            step: 900,
+            first: UnixSeconds(1_770_987_600),
+            last: UnixSeconds(1_770_988_500),
+        };
+        assert_eq!(Kraken.ask(range), "/0/public/OHLC?pair=XBTUSD&interval=15&since=1770986700");
+    }
+
+    #[test]
+    fn reads_strings_and_leaves_out_steps_without_a_trade() {
+        let body = br#"{"error":[],"result":{"XXBTZUSD":[
+            [1770987600,"67051.5","67100.0","67000.1","66895.0","67020.1","9.1",120],
+            [1770988500,"66895.0","66895.0","66895.0","66895.0","0.0","0.00000000",0]],
+            "last":1770988500}}"#;
+        let Answer::Candles(candles) = Kraken.read(body) else { panic!() };
+        assert_eq!(candles.len(), 1);
+        assert_eq!(candles[0].open.0.to_string(), "67051.5");
+    }
+
+    #[test]
+    fn an_error_inside_http_200_is_no_answer() {
+        let busy = Kraken.read(br#"{"error":["EGeneral:Too many requests"]}"#);
+        assert_eq!(busy, Answer::NotNow("EGeneral:Too many requests".to_owned()));
+        let wrong = Kraken.read(br#"{"error":["EQuery:Unknown asset pair"],"result":{}}"#);
+        assert_eq!(wrong, Answer::Refused("EQuery:Unknown asset pair".to_owned()));
+    }
+
+    #[test]
+    fn anything_else_is_no_answer() {
+        for body in [
+            &b"<html>520</html>"[..],
+            b"{}",
+            b"[]",
+            br#"{"error":[],"result":{"last":1}}"#,
+            br#"{"error":[],"result":{"XXBTZUSD":[[1770987600,"67051.5""#,
+        ] {
+            assert!(matches!(Kraken.read(body), Answer::NotNow(_)), "{body:?}");
+        }
+    }
+}

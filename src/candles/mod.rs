@@ -1,0 +1,390 @@
+//! Historical bitcoin prices: candles, what a boundary's price is, and the trait each service
+//! fills. One file a service; `plan` decides what to ask, `client` asks, `chain` falls back.
+
+pub mod binance;
+pub mod bitstamp;
+pub mod chain;
+pub mod client;
+pub mod coinbase;
+pub mod dump;
+pub mod kraken;
+pub mod plan;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use rust_decimal::Decimal;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::market::Basis;
+use crate::units::{BtcPrice, UnixSeconds, decimal_from_text};
+
+use plan::{Limits, Range};
+
+/// Where a price comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// Coinbase Exchange, BTC-USD
+    Coinbase,
+    /// Kraken, XBT/USD
+    Kraken,
+    /// Bitstamp, BTC/USD
+    Bitstamp,
+    /// Binance, BTC/USDT
+    Binance,
+    /// Dump files given with `--candles`
+    #[value(skip)]
+    Candles,
+}
+
+impl Source {
+    /// The four services, in the default order of asking.
+    pub const SERVICES: [Self; 4] = [Self::Coinbase, Self::Kraken, Self::Bitstamp, Self::Binance];
+
+    /// Its name on the command line, in JSON and in `settlement_records`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Coinbase => "coinbase",
+            Self::Kraken => "kraken",
+            Self::Bitstamp => "bitstamp",
+            Self::Binance => "binance",
+            Self::Candles => "candles",
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// One candle whose open is usable: prices above 0, low ≤ high, and the open between them, which
+/// columns read in the wrong order would not satisfy for long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Candle {
+    /// When it opens.
+    pub open_time: UnixSeconds,
+    /// Price of its first trade.
+    pub open: BtcPrice,
+    high: Decimal,
+    low: Decimal,
+    close: Decimal,
+}
+
+impl Candle {
+    /// A candle, or none where its open cannot be trusted.
+    pub fn new(
+        open_time: UnixSeconds,
+        open: Decimal,
+        high: Decimal,
+        low: Decimal,
+        close: Decimal,
+    ) -> Option<Self> {
+        let sound = low > Decimal::ZERO && close > Decimal::ZERO && low <= open && open <= high;
+        let open = BtcPrice::new(open).ok().filter(|_| sound)?;
+        Some(Self { open_time, open, high, low, close })
+    }
+
+    /// The closing price, if it lies between low and high.
+    fn close(&self) -> Option<Decimal> {
+        (self.low <= self.close && self.close <= self.high).then_some(self.close)
+    }
+
+    /// The mean of open, high, low and close: the nearest to a mean price over its span that a
+    /// candle can tell.
+    fn mean(&self) -> Option<Decimal> {
+        let sum = self
+            .open
+            .0
+            .checked_add(self.high)?
+            .checked_add(self.low)?
+            .checked_add(self.close()?)?;
+        sum.checked_div(Decimal::from(4))
+    }
+}
+
+/// A price that is wanted: at an instant, on a basis.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Quote {
+    /// The boundary.
+    pub at: UnixSeconds,
+    /// Point price or mean before it.
+    pub basis: Basis,
+}
+
+/// How a price was read off candles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// The open of the candle of this many seconds that opens at the instant.
+    OpenOf(i64),
+    /// The mean of the closes of this many 1-second candles before the instant.
+    MeanOfSeconds(i64),
+    /// The mean of open, high, low and close of the 1-minute candle before the instant.
+    MeanOfMinute,
+    /// The open at the instant, where a mean was wanted and the file holds nothing finer.
+    OpenForMean(i64),
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OpenOf(step) => write!(f, "open of the {step} s candle"),
+            Self::MeanOfSeconds(count) => write!(f, "mean of the {count} one-second closes before"),
+            Self::MeanOfMinute => {
+                f.write_str("mean of open, high, low, close of the minute before")
+            }
+            Self::OpenForMean(step) => {
+                write!(f, "open of the {step} s candle (the file has no finer rows for the mean)")
+            }
+        }
+    }
+}
+
+/// A price, and how it was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Priced {
+    /// Dollars (USDT on Binance) per bitcoin.
+    pub price: BtcPrice,
+    /// How it was read.
+    pub method: Method,
+}
+
+/// What a service's answer comes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// Its rows, in any order; a row that is missing has no price.
+    Candles(Vec<Candle>),
+    /// It cannot answer now: worth another try.
+    NotNow(String),
+    /// It will not answer this request: no use in trying again.
+    Refused(String),
+    /// It will never answer this host: not to be asked again in this run.
+    Never(String),
+}
+
+/// A candle service: what to ask, and what an answer means. Both are pure.
+pub trait CandleService {
+    /// Which one.
+    fn source(&self) -> Source;
+    /// How much it gives a request.
+    fn limits(&self) -> Limits;
+    /// Path and query that ask for `range`.
+    fn ask(&self, range: Range) -> String;
+    /// What a status of 200 with this body means.
+    fn read(&self, body: &[u8]) -> Answer;
+}
+
+/// What an HTTP status other than 200 means: the same for all services. None for 200.
+pub fn refusal(status: u16) -> Option<Answer> {
+    let said = format!("answered HTTP {status}");
+    match status {
+        200 => None,
+        403 | 451 => Some(Answer::Never(format!("{said} (not available from here)"))),
+        408 | 418 | 425 | 429 | 500..=599 => Some(Answer::NotNow(said)),
+        _ => Some(Answer::Refused(said)),
+    }
+}
+
+/// The candles of a body's rows. Rows that cannot be read are left out; where none of them can,
+/// the shape is not the one known, and that is no answer.
+fn candles_of<T>(rows: &[T], read: impl Fn(&T) -> Option<Candle>) -> Answer {
+    let candles: Vec<Candle> = rows.iter().filter_map(read).collect();
+    if candles.is_empty() && !rows.is_empty() {
+        return Answer::NotNow(format!("sent {} rows of which none can be read", rows.len()));
+    }
+    Answer::Candles(candles)
+}
+
+/// A body of rows of bare values (Coinbase, Kraken, Binance) as JSON.
+fn json_body(body: &[u8]) -> Result<Value, Answer> {
+    serde_json::from_slice(body)
+        .map_err(|error| Answer::NotNow(format!("sent a body that is not whole JSON ({error})")))
+}
+
+/// A decimal written as a JSON number or as a string.
+fn decimal(value: &Value) -> Option<Decimal> {
+    match value {
+        Value::Number(number) => decimal_from_text(number.as_str()).ok(),
+        Value::String(text) => decimal_from_text(text).ok(),
+        _ => None,
+    }
+}
+
+/// Whole unix seconds written as a JSON number.
+fn seconds(value: &Value) -> Option<UnixSeconds> {
+    value.as_i64().map(UnixSeconds)
+}
+
+/// The rows one source gave, by step in seconds and opening instant.
+#[derive(Debug, Default)]
+pub struct Book {
+    rows: BTreeMap<(i64, UnixSeconds), Option<Candle>>,
+}
+
+impl Book {
+    /// Takes in a candle of `step` seconds, unless it is still forming at `now`. Two different
+    /// opens for one instant cancel each other out: then there is no price there.
+    pub fn insert(&mut self, step: i64, candle: Candle, now: UnixSeconds) {
+        if candle.open_time.plus(step) > now {
+            return;
+        }
+        self.rows
+            .entry((step, candle.open_time))
+            .and_modify(|held| {
+                if *held != Some(candle) {
+                    *held = None;
+                }
+            })
+            .or_insert(Some(candle));
+    }
+
+    fn candle(&self, step: i64, open_time: UnixSeconds) -> Option<&Candle> {
+        self.rows.get(&(step, open_time))?.as_ref()
+    }
+
+    /// The price that `quote` asks for, from the finest rows that tell it; none where the row at
+    /// exactly that instant is not here.
+    pub fn price(&self, quote: Quote) -> Option<Priced> {
+        match quote.basis {
+            Basis::Point => self
+                .open_at(quote.at)
+                .map(|(step, price)| Priced { price, method: Method::OpenOf(step) }),
+            Basis::Twap(length) => self
+                .mean_of_seconds(quote.at, length)
+                .map(|mean| (mean, Method::MeanOfSeconds(length)))
+                .or_else(|| {
+                    let mean = self.candle(60, quote.at.plus(-60))?.mean()?;
+                    Some((mean, Method::MeanOfMinute))
+                })
+                .and_then(|(mean, method)| {
+                    Some(Priced { price: BtcPrice::new(mean).ok()?, method })
+                }),
+        }
+    }
+
+    /// The open at an instant, and the step in seconds of the finest candle that has it.
+    fn open_at(&self, at: UnixSeconds) -> Option<(i64, BtcPrice)> {
+        STEPS.iter().find_map(|step| Some((*step, self.candle(*step, at)?.open)))
+    }
+
+    /// The mean of the closes of the one-second candles of `[at - length, at)`, if all are here.
+    fn mean_of_seconds(&self, at: UnixSeconds, length: i64) -> Option<Decimal> {
+        let mut sum = Decimal::ZERO;
+        for second in 1..=length {
+            let close = self.candle(1, at.plus(-second))?.close()?;
+            sum = sum.checked_add(close)?;
+        }
+        sum.checked_div(Decimal::from(length))
+    }
+}
+
+/// The steps candles come in, in seconds, finest first.
+pub const STEPS: [i64; 14] =
+    [1, 60, 180, 300, 900, 1800, 3600, 7200, 14_400, 21_600, 28_800, 43_200, 86_400, 259_200];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: UnixSeconds = UnixSeconds(2_000_000_000);
+    const AT: UnixSeconds = UnixSeconds(1_786_061_700);
+
+    fn candle(open_time: UnixSeconds, [open, high, low, close]: [i64; 4]) -> Candle {
+        Candle::new(open_time, open.into(), high.into(), low.into(), close.into()).unwrap()
+    }
+
+    fn quote(basis: Basis) -> Quote {
+        Quote { at: AT, basis }
+    }
+
+    #[test]
+    fn columns_in_the_wrong_order_and_prices_of_zero_are_no_candle() {
+        let new = |prices: [i64; 4]| {
+            let [open, high, low, close] = prices.map(Decimal::from);
+            Candle::new(AT, open, high, low, close)
+        };
+        assert!(new([10, 12, 9, 11]).is_some());
+        // low and high swapped; open above high; zero and negative prices
+        for bad in
+            [[10, 9, 12, 11], [13, 12, 9, 11], [0, 12, 0, 11], [10, 12, -1, 11], [10, 12, 9, 0]]
+        {
+            assert!(new(bad).is_none(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn only_the_row_at_exactly_the_instant_is_its_price() {
+        let mut book = Book::default();
+        book.insert(60, candle(AT.plus(-60), [5, 9, 5, 9]), NOW);
+        book.insert(60, candle(AT.plus(60), [7, 9, 7, 9]), NOW);
+        assert_eq!(book.price(quote(Basis::Point)), None);
+        book.insert(900, candle(AT, [6, 9, 6, 9]), NOW);
+        let priced = book.price(quote(Basis::Point)).unwrap();
+        assert_eq!(priced.price.0, Decimal::from(6));
+        assert_eq!(priced.method, Method::OpenOf(900));
+    }
+
+    #[test]
+    fn a_candle_still_forming_is_not_taken() {
+        let mut book = Book::default();
+        book.insert(900, candle(AT, [6, 9, 6, 9]), AT.plus(899));
+        assert_eq!(book.price(quote(Basis::Point)), None);
+        book.insert(900, candle(AT, [6, 9, 6, 9]), AT.plus(900));
+        assert!(book.price(quote(Basis::Point)).is_some());
+    }
+
+    #[test]
+    fn two_different_candles_for_one_instant_are_no_price() {
+        let mut book = Book::default();
+        book.insert(60, candle(AT, [6, 9, 6, 9]), NOW);
+        book.insert(60, candle(AT, [6, 9, 6, 9]), NOW);
+        assert!(book.price(quote(Basis::Point)).is_some());
+        book.insert(60, candle(AT, [7, 9, 6, 9]), NOW);
+        assert_eq!(book.price(quote(Basis::Point)), None);
+    }
+
+    #[test]
+    fn a_mean_is_of_the_seconds_before_else_of_the_minute_before() {
+        let mut book = Book::default();
+        // the minute that begins at the instant is not before it
+        book.insert(60, candle(AT, [500, 500, 500, 500]), NOW);
+        assert_eq!(book.price(quote(Basis::Twap(60))), None);
+        book.insert(60, candle(AT.plus(-60), [10, 20, 8, 18]), NOW);
+        let minute = book.price(quote(Basis::Twap(60))).unwrap();
+        assert_eq!((minute.price.0, minute.method), (Decimal::from(14), Method::MeanOfMinute));
+        for second in 1..=60 {
+            book.insert(1, candle(AT.plus(-second), [second, second, second, second]), NOW);
+        }
+        let mean = |length| book.price(quote(Basis::Twap(length))).unwrap();
+        assert_eq!(mean(60).price.0, Decimal::new(305, 1));
+        assert_eq!(mean(30).price.0, Decimal::new(155, 1));
+        assert_eq!(mean(30).method, Method::MeanOfSeconds(30));
+    }
+
+    #[test]
+    fn statuses_mean_the_same_everywhere() {
+        assert_eq!(refusal(200), None);
+        for (status, wanted) in [
+            (451, "never"),
+            (403, "never"),
+            (429, "not now"),
+            (418, "not now"),
+            (500, "not now"),
+            (520, "not now"),
+            (400, "refused"),
+            (404, "refused"),
+            (302, "refused"),
+        ] {
+            let got = match refusal(status) {
+                Some(Answer::Never(_)) => "never",
+                Some(Answer::NotNow(_)) => "not now",
+                Some(Answer::Refused(_)) => "refused",
+                _ => "an answer",
+            };
+            assert_eq!(got, wanted, "{status}");
+        }
+    }
+}

@@ -1,0 +1,468 @@
+//! A row of the bot's `trades` table, and what it is to settling: due, not yet due, excluded, or
+//! in error. Pure; the store reads and writes rows, this module judges them.
+
+use std::fmt;
+
+use serde_json::{Number, Value};
+
+use crate::market::{self, Market, RuleSet, SlugError};
+use crate::outcome::Side;
+use crate::timestamp::{NaiveZone, read_timestamp};
+use crate::units::{BtcPrice, NotUsable, SharePrice, UnixSeconds, Usd, decimal_from_f64, positive};
+
+/// A trade is left alone until it is this old, in seconds (the plan's 15 minutes).
+pub const SETTLING_AGE: i64 = 15 * 60;
+
+/// One SQLite value, whatever its column was declared as.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Cell {
+    /// NULL.
+    Null,
+    /// INTEGER.
+    Integer(i64),
+    /// REAL.
+    Real(f64),
+    /// TEXT.
+    Text(String),
+    /// BLOB, or TEXT that is not UTF-8.
+    Bytes(Vec<u8>),
+}
+
+impl Cell {
+    /// The text, if it is one.
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The value for JSON output: bytes are shown in words.
+    pub fn json(&self) -> Value {
+        match self {
+            Self::Null => Value::Null,
+            Self::Integer(number) => Value::from(*number),
+            Self::Real(number) => Number::from_f64(*number).map_or(Value::Null, Value::Number),
+            Self::Text(text) => Value::from(text.as_str()),
+            Self::Bytes(_) => Value::from(self.to_string()),
+        }
+    }
+
+    /// The cell as a decimal number.
+    fn number(&self) -> Result<rust_decimal::Decimal, NotUsable> {
+        match self {
+            Self::Integer(number) => Ok((*number).into()),
+            Self::Real(number) => decimal_from_f64(*number),
+            other => Err(NotUsable::NotANumber(other.to_string())),
+        }
+    }
+}
+
+/// For messages: short, and with nothing in it that a terminal would obey.
+impl fmt::Display for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => f.write_str("NULL"),
+            Self::Integer(number) => number.fmt(f),
+            Self::Real(number) => number.fmt(f),
+            Self::Text(text) => write!(f, "'{}'", printable(text)),
+            Self::Bytes(bytes) => write!(f, "a blob of {} bytes", bytes.len()),
+        }
+    }
+}
+
+/// `text` from data made fit for a terminal: control and bidirectional characters escaped, and cut
+/// after 80 characters.
+pub fn printable(text: &str) -> String {
+    let mut shown = String::new();
+    for (count, character) in text.chars().enumerate() {
+        if count == 80 {
+            shown.push('…');
+            break;
+        }
+        let steers = matches!(character, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+        if character.is_control() || steers {
+            shown.extend(character.escape_unicode());
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
+
+/// The columns of a row that settling reads, as they stand in the database.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// SQLite's own address of the row: one copy of the bot's table has no key.
+    pub rowid: i64,
+    /// The bot's id.
+    pub id: Cell,
+    /// When the bot logged it.
+    pub timestamp: Cell,
+    /// The market.
+    pub market_slug: Cell,
+    /// `YES`, `NO` or `HOLD`.
+    pub action: Cell,
+    /// Dollars staked.
+    pub position_size: Cell,
+    /// Dollars per share.
+    pub executed_price: Cell,
+    /// The strike the bot recorded.
+    pub price_to_beat: Cell,
+    /// NULL, or what was written before.
+    pub actual_outcome: Cell,
+    /// NULL, or what was written before.
+    pub profit_loss: Cell,
+    /// `pending`, `executed`, `skipped`, `failed`; none where the table has no such column.
+    pub execution_status: Option<Cell>,
+}
+
+/// A due trade whose row can be read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trade {
+    /// The row as it stood when it was read; the write is guarded by it.
+    pub row: Row,
+    /// When it was logged.
+    pub logged_at: UnixSeconds,
+    /// What is to be done with it.
+    pub job: Job,
+}
+
+/// What settling a due trade takes.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Job {
+    /// Decide its market and book it.
+    Decide(Bet),
+    /// No time can be read from its slug: book it as UNKNOWN, finally.
+    BookUnknown,
+}
+
+/// What was bet, on what.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Bet {
+    /// The market.
+    pub market: Market,
+    /// The side bought.
+    pub side: Side,
+    /// Dollars staked.
+    pub position: Usd,
+    /// Dollars per share.
+    pub price: SharePrice,
+    /// The row's `price_to_beat`; none only where the run does not need it.
+    pub recorded_strike: Option<BtcPrice>,
+}
+
+/// Why a row with no `is_win` is not due. The names are the keys of `excluded` in `status --json`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Excluded {
+    /// The bot decided not to trade.
+    Hold,
+    /// `action` is neither YES, NO nor HOLD.
+    OtherAction,
+    /// `execution_status` is `skipped`.
+    Skipped,
+    /// `execution_status` is `failed`.
+    Failed,
+    /// Already booked as UNKNOWN.
+    Unknown,
+    /// Already booked as a split.
+    Split,
+    /// Younger than 15 minutes.
+    TooRecent,
+    /// Its market has not closed yet.
+    MarketOpen,
+}
+
+impl Excluded {
+    /// Every reason, in the order they are shown.
+    pub const ALL: [Self; 8] = [
+        Self::Hold,
+        Self::OtherAction,
+        Self::Skipped,
+        Self::Failed,
+        Self::Unknown,
+        Self::Split,
+        Self::TooRecent,
+        Self::MarketOpen,
+    ];
+
+    /// The key in JSON.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Hold => "hold",
+            Self::OtherAction => "other_action",
+            Self::Skipped => "skipped",
+            Self::Failed => "failed",
+            Self::Unknown => "unknown",
+            Self::Split => "split",
+            Self::TooRecent => "too_recent",
+            Self::MarketOpen => "market_open",
+        }
+    }
+
+    /// The reason in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Hold => "HOLD: no trade was made",
+            Self::OtherAction => "action is neither YES, NO nor HOLD",
+            Self::Skipped => "execution_status skipped",
+            Self::Failed => "execution_status failed",
+            Self::Unknown => "booked as UNKNOWN: no time in the slug",
+            Self::Split => "booked as a split",
+            Self::TooRecent => "younger than 15 minutes",
+            Self::MarketOpen => "market not closed yet",
+        }
+    }
+
+    /// Whether such a row is a trade that still waits for its outcome.
+    pub fn still_waits(self) -> bool {
+        matches!(self, Self::TooRecent | Self::MarketOpen)
+    }
+}
+
+/// What a row with no `is_win` is to settling.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Standing {
+    /// Not to be settled, or not yet.
+    Excluded(Excluded),
+    /// Due.
+    Due(Box<Trade>),
+    /// Due, as far as can be told, but its values cannot be used.
+    InError {
+        /// Which value, and why, in words.
+        message: String,
+        /// When it was logged, where that can be read.
+        logged_at: Option<UnixSeconds>,
+    },
+}
+
+/// What the judgement of a row depends on beside the row.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms {
+    /// The instant of the run.
+    pub now: UnixSeconds,
+    /// The zone of naive timestamps.
+    pub zone: NaiveZone,
+    /// How slugs are read.
+    pub rules: RuleSet,
+    /// Whether a usable `price_to_beat` is needed.
+    pub needs_recorded_strike: bool,
+}
+
+/// Judges a row whose `is_win` is NULL by the contract's definition of a due trade.
+pub fn judge(row: Row, terms: &Terms) -> Standing {
+    let side = match row.action.text() {
+        Some("YES") => Side::Yes,
+        Some("NO") => Side::No,
+        Some("HOLD") => return Standing::Excluded(Excluded::Hold),
+        _ => return Standing::Excluded(Excluded::OtherAction),
+    };
+    if let Some(reason) = closed_already(&row) {
+        return Standing::Excluded(reason);
+    }
+    let logged_at = row.timestamp.text().and_then(|text| read_timestamp(text, terms.zone));
+    let in_error = |message: String| Standing::InError { message, logged_at };
+    let Some(logged_at) = logged_at else {
+        return in_error(format!(
+            "timestamp {} is no date and time settle can read",
+            row.timestamp
+        ));
+    };
+    if terms.now.since(logged_at) <= SETTLING_AGE {
+        return Standing::Excluded(Excluded::TooRecent);
+    }
+    let Some(slug) = row.market_slug.text() else {
+        return in_error(format!("market_slug is {}, not text", row.market_slug));
+    };
+    let market = match market::read_slug(slug, logged_at, terms.rules) {
+        Ok(market) => market,
+        Err(SlugError::NoTime) => {
+            return Standing::Due(Box::new(Trade { row, logged_at, job: Job::BookUnknown }));
+        }
+        Err(error) => return in_error(format!("market_slug {}: {error}", row.market_slug)),
+    };
+    if market.close > terms.now {
+        return Standing::Excluded(Excluded::MarketOpen);
+    }
+    match read_bet(&row, market, side, terms) {
+        Ok(bet) => Standing::Due(Box::new(Trade { row, logged_at, job: Job::Decide(bet) })),
+        Err(message) => in_error(message),
+    }
+}
+
+/// Whether the row's own words say that it needs no outcome any more.
+fn closed_already(row: &Row) -> Option<Excluded> {
+    let upper = |cell: &Cell| cell.text().map(|text| text.trim().to_ascii_uppercase());
+    match row.execution_status.as_ref().and_then(upper).as_deref() {
+        Some("SKIPPED") => return Some(Excluded::Skipped),
+        Some("FAILED") => return Some(Excluded::Failed),
+        _ => {}
+    }
+    match upper(&row.actual_outcome).as_deref() {
+        Some("UNKNOWN") => Some(Excluded::Unknown),
+        Some("SPLIT") => Some(Excluded::Split),
+        _ => None,
+    }
+}
+
+/// The bet's numbers, or which of them cannot be used.
+fn read_bet(row: &Row, market: Market, side: Side, terms: &Terms) -> Result<Bet, String> {
+    let name = |column: &'static str| move |error: NotUsable| format!("{column}: {error}");
+    let position = row.position_size.number().and_then(positive).map_err(name("position_size"))?;
+    let price =
+        row.executed_price.number().and_then(SharePrice::new).map_err(name("executed_price"))?;
+    let strike = row.price_to_beat.number().and_then(BtcPrice::new).map_err(name("price_to_beat"));
+    let recorded_strike = if terms.needs_recorded_strike { Some(strike?) } else { strike.ok() };
+    Ok(Bet { market, side, position: Usd(position), price, recorded_strike })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: UnixSeconds = UnixSeconds(1_770_989_400); // 2026-02-13 13:30 UTC
+
+    fn row() -> Row {
+        Row {
+            rowid: 1,
+            id: Cell::Integer(1),
+            timestamp: text("2026-02-13 13:10:42.167880"),
+            market_slug: text("btc-updown-15m-1770987600"),
+            action: text("NO"),
+            position_size: Cell::Real(1.0),
+            executed_price: Cell::Real(0.44),
+            price_to_beat: Cell::Real(67_051.530_665_477_18),
+            actual_outcome: Cell::Null,
+            profit_loss: Cell::Null,
+            execution_status: Some(text("pending")),
+        }
+    }
+
+    fn text(text: &str) -> Cell {
+        Cell::Text(text.to_owned())
+    }
+
+    fn judged(change: impl FnOnce(&mut Row)) -> Standing {
+        judged_at(NOW, change)
+    }
+
+    fn judged_at(now: UnixSeconds, change: impl FnOnce(&mut Row)) -> Standing {
+        let mut row = row();
+        change(&mut row);
+        let zone = NaiveZone::Utc;
+        judge(row, &Terms { now, zone, rules: RuleSet::Polymarket, needs_recorded_strike: true })
+    }
+
+    fn is_due(standing: &Standing) -> bool {
+        matches!(standing, Standing::Due(_))
+    }
+
+    #[test]
+    fn an_old_unsettled_bet_on_a_closed_market_is_due() {
+        let Standing::Due(trade) = judged(|_| {}) else { panic!() };
+        let Job::Decide(bet) = trade.job else { panic!() };
+        assert_eq!(bet.side, Side::No);
+        assert_eq!(bet.price.0.to_string(), "0.44");
+        assert_eq!(bet.market.close, UnixSeconds(1_770_988_500));
+    }
+
+    #[test]
+    fn hold_and_unknown_actions_are_never_touched() {
+        assert_eq!(judged(|row| row.action = text("HOLD")), Standing::Excluded(Excluded::Hold));
+        for action in [text("BUY"), text("yes"), text(""), Cell::Null, Cell::Integer(1)] {
+            let standing = judged(|row| row.action = action);
+            assert_eq!(standing, Standing::Excluded(Excluded::OtherAction));
+        }
+    }
+
+    #[test]
+    fn what_was_not_executed_or_is_booked_already_is_not_due() {
+        for (status, reason) in [("skipped", Excluded::Skipped), ("failed", Excluded::Failed)] {
+            let standing = judged(|row| row.execution_status = Some(text(status)));
+            assert_eq!(standing, Standing::Excluded(reason));
+        }
+        for (outcome, reason) in [("UNKNOWN", Excluded::Unknown), ("SPLIT", Excluded::Split)] {
+            let standing = judged(|row| row.actual_outcome = text(outcome));
+            assert_eq!(standing, Standing::Excluded(reason));
+        }
+        for status in [None, Some(Cell::Null), Some(text("executed")), Some(text("pending"))] {
+            assert!(is_due(&judged(|row| row.execution_status = status)));
+        }
+    }
+
+    #[test]
+    fn a_trade_is_due_only_when_older_than_fifteen_minutes() {
+        let logged = UnixSeconds(1_770_988_242);
+        let recent = judged_at(logged.plus(900), |_| {});
+        assert_eq!(recent, Standing::Excluded(Excluded::TooRecent));
+        assert!(is_due(&judged_at(logged.plus(901), |_| {})));
+    }
+
+    #[test]
+    fn a_trade_is_due_only_when_its_market_has_closed() {
+        let early = |row: &mut Row| row.timestamp = text("2026-02-12 20:00:00");
+        let close = UnixSeconds(1_770_988_500);
+        let open = judged_at(close.plus(-1), early);
+        assert_eq!(open, Standing::Excluded(Excluded::MarketOpen));
+        assert!(is_due(&judged_at(close, early)));
+    }
+
+    #[test]
+    fn a_slug_without_a_time_is_booked_as_unknown_whatever_its_numbers() {
+        let standing = judged(|row| {
+            row.market_slug = text("no-timestamp-here");
+            row.executed_price = Cell::Null;
+        });
+        let Standing::Due(trade) = standing else { panic!() };
+        assert_eq!(trade.job, Job::BookUnknown);
+    }
+
+    #[test]
+    fn unusable_values_are_an_error_of_the_row_that_names_the_column() {
+        let bad = [
+            Cell::Null,
+            text("0.5"),
+            Cell::Bytes(vec![1]),
+            Cell::Real(f64::NAN),
+            Cell::Real(f64::INFINITY),
+            Cell::Real(1e300),
+            Cell::Real(0.0),
+            Cell::Integer(-1),
+        ];
+        type Column = fn(&mut Row) -> &mut Cell;
+        let columns: [(&str, Column); 3] = [
+            ("position_size", |row| &mut row.position_size),
+            ("executed_price", |row| &mut row.executed_price),
+            ("price_to_beat", |row| &mut row.price_to_beat),
+        ];
+        for (name, column) in columns {
+            for cell in &bad {
+                let standing = judged(|row| *column(row) = cell.clone());
+                let Standing::InError { message, .. } = standing else { panic!("{name} {cell}") };
+                assert!(message.starts_with(name), "{message}");
+            }
+        }
+        let standing = judged(|row| row.executed_price = Cell::Real(1.01));
+        assert!(matches!(standing, Standing::InError { .. }));
+    }
+
+    #[test]
+    fn a_timestamp_or_slug_that_cannot_be_read_is_an_error_not_an_outcome() {
+        for cell in [text("soon"), Cell::Null, Cell::Integer(1_770_988_242)] {
+            let standing = judged(|row| row.timestamp = cell);
+            assert!(matches!(standing, Standing::InError { logged_at: None, .. }));
+        }
+        for cell in [Cell::Null, Cell::Bytes(vec![255]), text("eth-updown-15m-1770987600")] {
+            let standing = judged(|row| row.market_slug = cell);
+            assert!(matches!(standing, Standing::InError { logged_at: Some(_), .. }));
+        }
+    }
+
+    #[test]
+    fn nothing_in_data_steers_a_terminal() {
+        assert_eq!(printable("a\u{1b}[31mb\n"), "a\\u{1b}[31mb\\u{a}");
+        assert_eq!(printable("\u{202e}"), "\\u{202e}");
+        assert_eq!(printable(&"x".repeat(200)).chars().count(), 81);
+        assert_eq!(printable("btc-🚀"), "btc-🚀");
+    }
+}
