@@ -1,1 +1,53 @@
-fn main() {}
+//! The `settle` command: parse, call, map the result to an exit code; nothing else.
+
+use std::process::ExitCode;
+
+use settle::cli::{self, Cli};
+use settle::error::Exit;
+use settle::{app, config};
+
+fn main() -> ExitCode {
+    let dotenv = match config::read_dotenv(app::dotenv_path()) {
+        Ok(dotenv) => dotenv,
+        Err(why) => {
+            eprintln!("settle: {why}; mend or remove the line");
+            return Exit::Usage.code().into();
+        }
+    };
+    let cli = match cli::parse(std::env::args_os().collect(), &dotenv) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
+    start_log(&cli);
+    // the one look at the clock; from here on, now is an argument
+    #[allow(clippy::disallowed_methods)]
+    let now = chrono::Utc::now();
+    match app::run(&cli, now) {
+        Ok(exit) => exit.code().into(),
+        Err(error) => {
+            app::report_error(&cli, &error);
+            error.exit().code().into()
+        }
+    }
+}
+
+/// Logs to stderr: as `-q` or `-v` say, else as RUST_LOG says, else warnings.
+fn start_log(cli: &Cli) {
+    let level = match (cli.common.quiet, cli.common.verbose) {
+        (true, _) => Some("settle=error"),
+        (_, 0) => None,
+        (_, 1) => Some("settle=info"),
+        _ => Some("settle=debug"),
+    };
+    let mut logger = env_logger::Builder::new();
+    match level {
+        Some(level) => logger.parse_filters(level),
+        None => logger.parse_env(env_logger::Env::default().default_filter_or("settle=warn")),
+    };
+    logger.format_target(false).write_style(match cli.common.color {
+        clap::ColorChoice::Auto => env_logger::WriteStyle::Auto,
+        clap::ColorChoice::Always => env_logger::WriteStyle::Always,
+        clap::ColorChoice::Never => env_logger::WriteStyle::Never,
+    });
+    logger.init();
+}

@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use rust_decimal::Decimal;
+use rust_decimal::{Decimal, RoundingStrategy};
 use serde::{Serialize, Serializer};
 
 /// An instant as whole seconds since 1970-01-01 00:00 UTC.
@@ -71,6 +71,18 @@ decimal_quantity! {
     /// US dollars; may be negative (a loss).
     Usd
 }
+impl Usd {
+    /// With a sign and rounded to the cent, half away from zero: `+18.64`.
+    pub fn cents(self) -> String {
+        format!("{:+.2}", rounded(self.0, 2))
+    }
+}
+
+/// `value` to `places` decimal places, half away from zero, for showing it.
+pub fn rounded(value: Decimal, places: u32) -> Decimal {
+    value.round_dp_with_strategy(places, RoundingStrategy::MidpointAwayFromZero)
+}
+
 decimal_quantity! {
     /// A number of outcome shares. A winning share pays $1.
     Shares
@@ -150,6 +162,13 @@ pub fn decimal_from_f64(value: f64) -> Result<Decimal, NotUsable> {
     Ok(decimal)
 }
 
+/// The float nearest to a decimal, for a REAL column: the one place where money leaves `Decimal`.
+pub fn f64_from_decimal(value: Decimal) -> f64 {
+    // a decimal's text is always a float's text; the standard library rounds it correctly, which
+    // `ToPrimitive` does not promise
+    value.to_string().parse().unwrap_or(f64::NAN)
+}
+
 /// Reads a decimal number with or without an exponent.
 ///
 /// # Errors
@@ -179,6 +198,15 @@ mod tests {
         ] {
             let decimal = decimal_from_f64(float).unwrap();
             assert_eq!(decimal.normalize().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn dollars_are_shown_rounded_to_the_cent() {
+        for (amount, shown) in
+            [("102.126", "+102.13"), ("-0.005", "-0.01"), ("0", "+0.00"), ("-11.92", "-11.92")]
+        {
+            assert_eq!(Usd(amount.parse().unwrap()).cents(), shown);
         }
     }
 

@@ -1,0 +1,165 @@
+//! Each command from its parsed arguments to what it prints and how the process ends.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use chrono::{DateTime, Utc};
+use clap::{ColorChoice, CommandFactory};
+
+use crate::cli::{Cli, Command, Common, Judgement, Settling};
+use crate::config::price_chain;
+use crate::engine::{self, Judging, Writing};
+use crate::error::{Error, Exit};
+use crate::interrupt::Interrupt;
+use crate::report::{self, json, text};
+use crate::store::{Access, RunLock, Store};
+use crate::units::UnixSeconds;
+
+/// Runs the command as of `now`.
+///
+/// # Errors
+/// [`Error`]: what stopped it; nothing was written then.
+pub fn run(cli: &Cli, now: DateTime<Utc>) -> Result<Exit, Error> {
+    let common = &cli.common;
+    match &cli.command {
+        Command::Run(settling) => settle(common, settling, now),
+        Command::DryRun(settling) => dry_run(common, settling, now),
+        Command::Status(judgement) => status(common, judgement, now),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "settle", &mut script);
+            print(&script).map(|()| Exit::Done)
+        }
+        Command::Man => print(manual()?.as_bytes()).map(|()| Exit::Done),
+    }
+}
+
+/// The command's name in JSON.
+pub fn name(command: &Command) -> &'static str {
+    match command {
+        Command::Run(_) => "run",
+        Command::DryRun(_) => "dry-run",
+        Command::Status(_) => "status",
+        Command::Completions { .. } => "completions",
+        Command::Man => "man",
+    }
+}
+
+/// Tells of what stopped a command: on stderr, and as an object on stdout with `--json`.
+pub fn report_error(cli: &Cli, error: &Error) {
+    let said = error.to_string();
+    // where even this cannot be written, the exit code still tells
+    let _ = writeln!(anstream::stderr(), "settle: {said}");
+    if cli.common.json
+        && let Ok(object) = json::failure(name(&cli.command), error.exit(), &said)
+    {
+        let _ = print(format!("{object}\n").as_bytes());
+    }
+}
+
+fn settle(common: &Common, settling: &Settling, now: DateTime<Utc>) -> Result<Exit, Error> {
+    let mut store = Store::open(&common.db, Access::Write)?;
+    let seconds = UnixSeconds::from(now);
+    let _lock = RunLock::take(&common.db, seconds)?;
+    let interrupt = Interrupt::listen()?;
+    let writing = Writing {
+        // unique as no process has two runs, and two processes differ by id or by microsecond
+        run_id: format!("{}-{}", now.format("%Y%m%dT%H%M%S%.6fZ"), std::process::id()),
+        retry_wait: i64::from(settling.interval_minutes) * 60,
+        interrupt: &interrupt,
+    };
+    finish(common, settling, &mut store, seconds, Some(writing))
+}
+
+fn dry_run(common: &Common, settling: &Settling, now: DateTime<Utc>) -> Result<Exit, Error> {
+    let mut store = Store::open(&common.db, Access::Read)?;
+    let _interrupt = Interrupt::listen()?;
+    finish(common, settling, &mut store, now.into(), None)
+}
+
+/// What `run` and `dry-run` share: settle, print, say how it ended.
+fn finish(
+    common: &Common,
+    settling: &Settling,
+    store: &mut Store,
+    now: UnixSeconds,
+    writing: Option<Writing<'_>>,
+) -> Result<Exit, Error> {
+    let dry_run = writing.is_none();
+    let judging = Judging::from(&settling.judgement);
+    let mut prices = price_chain(settling);
+    let summary = engine::settle(store, &mut prices, &judging, settling.batch, now, writing)?;
+    let json = || json::summary(&summary, dry_run);
+    show(common, json, || text::summary(&summary, dry_run, &common.db))?;
+    Ok(summary.exit())
+}
+
+fn status(common: &Common, judgement: &Judgement, now: DateTime<Utc>) -> Result<Exit, Error> {
+    let store = Store::open(&common.db, Access::Read)?;
+    let judging = Judging::from(judgement);
+    let now = UnixSeconds::from(now);
+    // a batch of one: status only counts
+    let selection = engine::select(&store, &judging, 1, now)?;
+    let status = report::Status::new(selection, store.performance()?, &judging, now);
+    show(common, || json::status(&status), || text::status(&status, &common.db))?;
+    Ok(Exit::Done)
+}
+
+/// Prints a result in the form asked for.
+fn show(
+    common: &Common,
+    json: impl Fn() -> serde_json::Result<String>,
+    text: impl Fn() -> String,
+) -> Result<(), Error> {
+    if common.json {
+        let object = json().map_err(io::Error::from)?;
+        print(format!("{object}\n").as_bytes())
+    } else if common.quiet {
+        Ok(())
+    } else {
+        let mut stdout = anstream::AutoStream::new(io::stdout(), stream_choice(common.color));
+        swallow_broken_pipe(stdout.write_all(text().as_bytes()).and_then(|()| stdout.flush()))
+    }
+}
+
+/// The choice as the streams and the logger know it.
+pub fn stream_choice(color: ColorChoice) -> anstream::ColorChoice {
+    match color {
+        ColorChoice::Auto => anstream::AutoStream::choice(&io::stdout()),
+        ColorChoice::Always => anstream::ColorChoice::Always,
+        ColorChoice::Never => anstream::ColorChoice::Never,
+    }
+}
+
+fn print(bytes: &[u8]) -> Result<(), Error> {
+    let mut stdout = io::stdout().lock();
+    swallow_broken_pipe(stdout.write_all(bytes).and_then(|()| stdout.flush()))
+}
+
+/// A reader that has seen enough is no failure: what was settled is settled.
+fn swallow_broken_pipe(written: io::Result<()>) -> Result<(), Error> {
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.map_err(Error::from),
+    }
+}
+
+/// The manual page of the program and of each command, in one.
+fn manual() -> Result<String, Error> {
+    let mut command = Cli::command();
+    command.build();
+    let mut page = Vec::new();
+    clap_mangen::Man::new(command.clone()).render(&mut page)?;
+    for subcommand in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+        let man = clap_mangen::Man::new(subcommand.clone());
+        writeln!(page, ".SH \"COMMAND {}\"", subcommand.get_name().to_uppercase())?;
+        man.render_description_section(&mut page)?;
+        man.render_options_section(&mut page)?;
+    }
+    Ok(String::from_utf8_lossy(&page).into_owned())
+}
+
+/// Where `.env` is looked for.
+pub fn dotenv_path() -> &'static Path {
+    Path::new(".env")
+}

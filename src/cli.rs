@@ -1,0 +1,364 @@
+//! The command line, as the contract names it: commands, options, their environment variables and
+//! defaults, declared where they are documented.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::error::{ContextKind, ContextValue};
+use clap::{Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
+
+use crate::candles::Source;
+use crate::engine::Strike;
+use crate::market::RuleSet;
+use crate::timestamp::NaiveZone;
+
+/// Tells a Polymarket trading bot which of its Bitcoin up-or-down trades won and which lost.
+///
+/// Reads unsettled trades from the bot's SQLite performance database, fetches the price of Bitcoin
+/// at the close of each one's market, and writes outcome, profit or loss, and win or loss back.
+#[derive(Debug, Parser)]
+#[command(
+    name = "settle",
+    version,
+    after_help = "Settings are taken from the option, else the environment variable, else .env in \
+                  the working directory, else the default.\n\n\
+                  Exit codes of run and dry-run: 0 done, or nothing due; 1 failed, nothing written; \
+                  2 bad usage; 3 done, but rows are in error; 4 done, but a due trade is older than \
+                  the alert lag; 5 no price from any source; 10 no performance database there; \
+                  11 another run is under way; 130 interrupted."
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+
+    /// Options of every command.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Settle a batch of due trades and print a summary
+    Run(Settling),
+    /// Show every trade that `run` would settle, and write nothing at all
+    DryRun(Settling),
+    /// Count settled, unsettled and due trades, without the network
+    Status(Judgement),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub struct Common {
+    /// The bot's performance database
+    #[arg(
+        long,
+        env = "SETTLE_DB",
+        value_name = "PATH",
+        default_value = "data/performance.db",
+        global = true
+    )]
+    pub db: PathBuf,
+
+    /// Print one JSON object instead of text
+    #[arg(long, global = true)]
+    pub json: bool,
+
+    /// When to colour the output (NO_COLOR is honoured)
+    #[arg(long, value_name = "WHEN", default_value = "auto", global = true)]
+    pub color: ColorChoice,
+
+    /// Print no summary; log errors only
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+
+    /// Log each settled trade; twice: each request (RUST_LOG does the same, finer)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// How rows are judged.
+#[derive(Debug, Args)]
+pub struct Judgement {
+    /// Alert where a due trade is older than this many hours
+    #[arg(long, env = "SETTLEMENT_ALERT_LAG_HOURS", value_name = "H", default_value = "1",
+          value_parser = hours)]
+    pub alert_lag_hours: Decimal,
+
+    /// Zone of timestamps without one: utc, local, or an offset like +07:00
+    #[arg(
+        long,
+        env = "SETTLE_TIMEZONE",
+        value_name = "ZONE",
+        default_value = "utc",
+        allow_hyphen_values = true
+    )]
+    pub timezone: NaiveZone,
+
+    /// How a slug's number and a tie are read
+    #[arg(long, env = "SETTLE_RULES", value_name = "RULES", default_value = "polymarket")]
+    pub rules: RuleSet,
+
+    /// What the price at the close is measured against
+    #[arg(long, env = "SETTLE_STRIKE", value_name = "STRIKE", default_value = "recorded")]
+    pub strike: Strike,
+}
+
+/// What a run settles, and where its prices come from.
+#[derive(Debug, Args)]
+pub struct Settling {
+    /// Most trades to settle in this run; 0 for all
+    #[arg(long, env = "SETTLEMENT_BATCH_SIZE", value_name = "N", default_value = "50",
+          value_parser = batch)]
+    pub batch: usize,
+
+    /// Minutes between runs of the timer: a trade whose price is not there waits at least this
+    /// long before its second retry
+    #[arg(long, env = "SETTLEMENT_INTERVAL_MINUTES", value_name = "M", default_value = "10",
+          value_parser = interval)]
+    pub interval_minutes: u32,
+
+    /// Candle services, in the order they are asked
+    #[arg(
+        long,
+        env = "SETTLE_SOURCES",
+        value_name = "A,B,…",
+        value_delimiter = ',',
+        default_value = "coinbase,kraken,bitstamp,binance"
+    )]
+    pub sources: Vec<Source>,
+
+    /// Take prices from Binance dump files (CSV) and ask no candle service; repeatable
+    #[arg(long, env = "SETTLE_CANDLES", value_name = "FILE", value_delimiter = ',',
+          value_parser = existing_file)]
+    pub candles: Vec<PathBuf>,
+
+    /// Confirmation of outcomes by Polymarket; this version decides by candles only
+    #[arg(long, env = "SETTLE_CONFIRM", value_name = "MODE", default_value = "off")]
+    pub confirm: Confirm,
+
+    /// Base URL of Coinbase Exchange
+    #[arg(long, env = "SETTLE_COINBASE_URL", value_name = "URL", value_parser = base_url,
+          default_value = "https://api.exchange.coinbase.com", help_heading = "Services")]
+    pub coinbase_url: String,
+
+    /// Base URL of Kraken
+    #[arg(long, env = "SETTLE_KRAKEN_URL", value_name = "URL", value_parser = base_url,
+          default_value = "https://api.kraken.com", help_heading = "Services")]
+    pub kraken_url: String,
+
+    /// Base URL of Bitstamp
+    #[arg(long, env = "SETTLE_BITSTAMP_URL", value_name = "URL", value_parser = base_url,
+          default_value = "https://www.bitstamp.net", help_heading = "Services")]
+    pub bitstamp_url: String,
+
+    /// Base URL of Binance [default: https://data-api.binance.vision, then https://api.binance.com]
+    #[arg(long, env = "SETTLE_BINANCE_URL", value_name = "URL", value_parser = base_url,
+          help_heading = "Services")]
+    pub binance_url: Option<String>,
+
+    /// How rows are judged.
+    #[command(flatten)]
+    pub judgement: Judgement,
+}
+
+/// Polymarket's part in deciding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Confirm {
+    /// Candles only
+    Off,
+}
+
+/// Parses the command line over the environment over `.env`. An empty environment variable counts
+/// as not set.
+///
+/// # Errors
+/// clap's own, which names the option, the value and what is allowed, and the variable where the
+/// value comes from one.
+pub fn parse(
+    arguments: Vec<OsString>,
+    dotenv: &HashMap<String, String>,
+) -> Result<Cli, clap::Error> {
+    let command = over_dotenv(Cli::command(), dotenv);
+    command
+        .clone()
+        .try_get_matches_from(&arguments)
+        .and_then(|matches| Cli::from_arg_matches(&matches))
+        .map_err(|error| name_variable(error, &command, &arguments))
+}
+
+/// Makes `.env`'s values the defaults, and empty environment variables no values.
+fn over_dotenv(command: clap::Command, dotenv: &HashMap<String, String>) -> clap::Command {
+    command
+        .mut_args(|argument| {
+            let Some(variable) = variable_of(&argument) else { return argument };
+            let is_empty = std::env::var_os(&variable).is_some_and(|value| value.is_empty());
+            let argument = if is_empty { argument.env(None::<&'static str>) } else { argument };
+            match dotenv.get(&variable).filter(|value| !value.is_empty()) {
+                Some(value) => argument.default_value(value.clone()),
+                None => argument,
+            }
+        })
+        .mut_subcommands(|subcommand| over_dotenv(subcommand, dotenv))
+}
+
+fn variable_of(argument: &clap::Arg) -> Option<String> {
+    argument.get_env()?.to_str().map(str::to_owned)
+}
+
+/// Says from which variable a bad value came, if it was not typed.
+fn name_variable(
+    mut error: clap::Error,
+    command: &clap::Command,
+    arguments: &[OsString],
+) -> clap::Error {
+    let Some(ContextValue::String(shown)) = error.get(ContextKind::InvalidArg) else {
+        return error;
+    };
+    let option = shown.split([' ', '=']).next().unwrap_or_default().to_owned();
+    let typed = arguments.iter().any(|argument| {
+        argument
+            .to_str()
+            .is_some_and(|text| text == option || text.starts_with(&format!("{option}=")))
+    });
+    let variable = std::iter::once(command)
+        .chain(command.get_subcommands())
+        .flat_map(clap::Command::get_arguments)
+        .find(|argument| argument.get_long().is_some_and(|long| option == format!("--{long}")))
+        .and_then(variable_of);
+    if let (false, Some(variable)) = (typed, variable) {
+        let tip = format!("the value is that of {variable}, in the environment or in .env");
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+    }
+    error
+}
+
+fn batch(text: &str) -> Result<usize, String> {
+    text.trim()
+        .parse::<u32>()
+        .map(|count| count as usize)
+        .map_err(|_| "a whole number is needed, 0 for all".to_owned())
+}
+
+fn interval(text: &str) -> Result<u32, String> {
+    match text.trim().parse() {
+        Ok(minutes @ 1..=1440) => Ok(minutes),
+        _ => Err("a whole number of minutes from 1 to 1440 is needed".to_owned()),
+    }
+}
+
+fn hours(text: &str) -> Result<Decimal, String> {
+    match text.trim().parse::<Decimal>() {
+        Ok(hours) if hours >= Decimal::ZERO && hours <= Decimal::from(87_600) => Ok(hours),
+        _ => Err("a number of hours from 0 to 87600 is needed".to_owned()),
+    }
+}
+
+/// `hours` in whole seconds.
+pub fn seconds_of(hours: Decimal) -> i64 {
+    // `hours` allows at most ten years, so neither the product nor the conversion can overflow
+    hours.checked_mul(Decimal::from(3600)).and_then(|seconds| seconds.to_i64()).unwrap_or(i64::MAX)
+}
+
+fn existing_file(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    match std::fs::metadata(&path) {
+        Ok(metadata) if metadata.is_dir() => Err("it is a folder; name each file".to_owned()),
+        Ok(_) => Ok(path),
+        Err(error) => Err(format!("{error}; a Binance dump file is needed")),
+    }
+}
+
+fn base_url(text: &str) -> Result<String, String> {
+    let needed = || "a base URL like http://127.0.0.1:8080 is needed".to_owned();
+    let url = reqwest::Url::parse(text).map_err(|_| needed())?;
+    let plain = matches!(url.scheme(), "http" | "https")
+        && url.has_host()
+        && url.query().is_none()
+        && url.fragment().is_none();
+    if plain { Ok(text.trim_end_matches('/').to_owned()) } else { Err(needed()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(arguments: &[&str], dotenv: &[(&str, &str)]) -> Result<Cli, clap::Error> {
+        let arguments = std::iter::once("settle").chain(arguments.iter().copied());
+        let dotenv =
+            dotenv.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        parse(arguments.map(OsString::from).collect(), &dotenv)
+    }
+
+    fn settling(arguments: &[&str], dotenv: &[(&str, &str)]) -> Settling {
+        match parsed(arguments, dotenv).unwrap().command {
+            Command::Run(settling) | Command::DryRun(settling) => settling,
+            _ => panic!("not a settling command"),
+        }
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_contract() {
+        let cli = parsed(&["run"], &[]).unwrap();
+        assert_eq!(cli.common.db, PathBuf::from("data/performance.db"));
+        let settling = settling(&["run"], &[]);
+        assert_eq!(settling.batch, 50);
+        assert_eq!(settling.interval_minutes, 10);
+        assert_eq!(settling.sources, Source::SERVICES);
+        assert_eq!(settling.judgement.alert_lag_hours, Decimal::ONE);
+        assert_eq!(settling.judgement.timezone, NaiveZone::Utc);
+        assert_eq!(settling.judgement.rules, RuleSet::Polymarket);
+        assert_eq!(settling.judgement.strike, Strike::Recorded);
+    }
+
+    #[test]
+    fn a_flag_beats_dotenv_which_beats_the_default() {
+        let dotenv = [("SETTLEMENT_BATCH_SIZE", "7"), ("SETTLE_SOURCES", "kraken,binance")];
+        assert_eq!(settling(&["run"], &dotenv).batch, 7);
+        assert_eq!(settling(&["run"], &dotenv).sources, [Source::Kraken, Source::Binance]);
+        assert_eq!(settling(&["run", "--batch", "9"], &dotenv).batch, 9);
+        assert_eq!(settling(&["run"], &[("SETTLEMENT_BATCH_SIZE", "")]).batch, 50);
+    }
+
+    #[test]
+    fn a_bad_value_names_the_option_the_value_and_what_is_allowed() {
+        for (arguments, wanted) in [
+            (["run", "--batch=-1"].as_slice(), ["--batch", "'-1'", "0 for all"]),
+            (&["run", "--sources", "mtgox"], ["--sources", "'mtgox'", "coinbase"]),
+            (&["run", "--confirm", "auto"], ["--confirm", "'auto'", "off"]),
+            (&["run", "--alert-lag-hours", "soon"], ["--alert-lag-hours", "'soon'", "0 to 87600"]),
+            (&["status", "--timezone", "mars"], ["--timezone", "'mars'", "utc, local"]),
+            (&["run", "--kraken-url", "ftp://x"], ["--kraken-url", "'ftp://x'", "http://"]),
+            (&["run", "--candles", "/no/such"], ["--candles", "'/no/such'", "dump"]),
+        ] {
+            let message = parsed(arguments, &[]).unwrap_err().to_string();
+            for part in wanted {
+                assert!(message.contains(part), "{part} is not in: {message}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_bad_value_from_a_variable_names_the_variable() {
+        let error = parsed(&["run"], &[("SETTLEMENT_BATCH_SIZE", "many")]).unwrap_err().to_string();
+        for part in ["--batch", "'many'", "SETTLEMENT_BATCH_SIZE"] {
+            assert!(error.contains(part), "{part} is not in: {error}");
+        }
+    }
+}

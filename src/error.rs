@@ -1,0 +1,146 @@
+//! What can stop a command, in words a user can act on, and the exit code of each end.
+
+use std::path::PathBuf;
+
+/// How the process ends: the contract with whoever started it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Done, or nothing was due.
+    Done,
+    /// Failed; nothing was written.
+    Failed,
+    /// The command line, the environment or `.env` holds a bad value.
+    Usage,
+    /// Done, but some rows are in error.
+    RowsInError,
+    /// Done, but a due trade is older than the alert lag.
+    Alert,
+    /// No price could be had from any source.
+    NoPrices,
+    /// No database there, or not a performance database.
+    NoDatabase,
+    /// Another run holds the lock.
+    Locked,
+    /// Stopped by a signal.
+    Interrupted,
+}
+
+impl Exit {
+    /// The number for the operating system.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::RowsInError => 3,
+            Self::Alert => 4,
+            Self::NoPrices => 5,
+            Self::NoDatabase => 10,
+            Self::Locked => 11,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
+/// What stopped a command. Rows that cannot be settled are no such thing: they are in the summary.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no file at the path.
+    #[error(
+        "no database at {}; name the bot's performance database with --db or SETTLE_DB \
+         (settle never creates it)",
+        .0.display()
+    )]
+    NoDatabase(PathBuf),
+    /// The file is something else.
+    #[error("{} is not a performance database: {why}", path.display())]
+    NotPerformanceDatabase {
+        /// The file.
+        path: PathBuf,
+        /// What is missing, and what to do.
+        why: String,
+    },
+    /// The database cannot be read or written.
+    #[error("{} cannot be {doing}: {source}{hint}", path.display())]
+    Database {
+        /// The file.
+        path: PathBuf,
+        /// `opened`, `read`, `written`.
+        doing: &'static str,
+        /// SQLite's own words.
+        source: rusqlite::Error,
+        /// What to do next, after a semicolon, or nothing.
+        hint: &'static str,
+    },
+    /// The database cannot be written by this user.
+    #[error(
+        "{} cannot be written by this user; run settle as the user the bot runs as \
+         (dry-run and status need no more than reading)",
+        .0.display()
+    )]
+    ReadOnly(PathBuf),
+    /// The lock file cannot be used.
+    #[error("the lock {} cannot be taken: {source}", path.display())]
+    Lock {
+        /// The lock file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Another run is under way.
+    #[error("another settle run on {} is under way ({holder}); wait for it to end", path.display())]
+    Locked {
+        /// The database.
+        path: PathBuf,
+        /// Who holds the lock, since when.
+        holder: String,
+    },
+    /// Standard output cannot be written.
+    #[error("the result cannot be printed: {0}")]
+    Output(#[from] std::io::Error),
+}
+
+impl Error {
+    /// The exit code that tells it.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::NoDatabase(_) | Self::NotPerformanceDatabase { .. } => Exit::NoDatabase,
+            Self::Locked { .. } => Exit::Locked,
+            Self::Database { .. } | Self::ReadOnly(_) | Self::Lock { .. } | Self::Output(_) => {
+                Exit::Failed
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_codes_are_those_of_the_contract() {
+        let codes = [
+            (Exit::Done, 0),
+            (Exit::Failed, 1),
+            (Exit::Usage, 2),
+            (Exit::RowsInError, 3),
+            (Exit::Alert, 4),
+            (Exit::NoPrices, 5),
+            (Exit::NoDatabase, 10),
+            (Exit::Locked, 11),
+            (Exit::Interrupted, 130),
+        ];
+        for (exit, code) in codes {
+            assert_eq!(exit.code(), code);
+        }
+    }
+
+    #[test]
+    fn errors_say_what_to_do_and_map_to_their_codes() {
+        let missing = Error::NoDatabase("x.db".into());
+        assert_eq!(missing.exit(), Exit::NoDatabase);
+        assert!(missing.to_string().contains("--db"));
+        let locked = Error::Locked { path: "x.db".into(), holder: "pid 7".into() };
+        assert_eq!(locked.exit(), Exit::Locked);
+    }
+}

@@ -1,0 +1,215 @@
+//! The JSON objects of `--json`: field names are the contract's, and only ever added to.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::Status;
+use crate::candles::Source;
+use crate::engine::{Summary, TradeResult};
+use crate::error::Exit;
+use crate::outcome::Outcome;
+use crate::selection::RowError;
+use crate::trade::Excluded;
+use crate::units::{Bps, BtcPrice, UnixSeconds, Usd};
+
+/// Raised when a field changes its meaning.
+const SCHEMA_VERSION: u32 = 1;
+
+#[derive(Serialize)]
+struct RunJson<'a> {
+    schema_version: u32,
+    command: &'a str,
+    run_id: Option<&'a str>,
+    dry_run: bool,
+    success: bool,
+    settled_count: u64,
+    confirmed_count: u64,
+    provisional_count: u64,
+    corrected_count: u64,
+    wins: u64,
+    losses: u64,
+    unknown_count: u64,
+    split_count: u64,
+    held_count: u64,
+    pending_count: u64,
+    changed_count: u64,
+    unsettled_before: u64,
+    unsettled_after: u64,
+    due_before: u64,
+    due_after: u64,
+    total_profit: Option<Usd>,
+    oldest_due_age_seconds: Option<i64>,
+    alert: bool,
+    errors: Vec<ErrorJson>,
+    warnings: &'a [String],
+    requests: BTreeMap<&'static str, u64>,
+    trades: Vec<TradeJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct ErrorJson {
+    trade_id: Value,
+    message: String,
+}
+
+impl From<&RowError> for ErrorJson {
+    fn from(error: &RowError) -> Self {
+        Self { trade_id: error.trade_id.json(), message: error.message.clone() }
+    }
+}
+
+#[derive(Serialize)]
+struct TradeJson<'a> {
+    trade_id: Value,
+    market_slug: Value,
+    action: Value,
+    outcome: Option<Outcome>,
+    is_win: Option<bool>,
+    profit_loss: Option<Usd>,
+    status: &'static str,
+    reason: Option<&'a str>,
+    close_time: Option<UnixSeconds>,
+    strike: Option<BtcPrice>,
+    close_price: Option<BtcPrice>,
+    price_source: Option<Source>,
+    margin_bps: Option<Bps>,
+}
+
+impl<'a> From<&'a TradeResult> for TradeJson<'a> {
+    fn from(result: &'a TradeResult) -> Self {
+        let row = &result.trade.row;
+        Self {
+            trade_id: row.id.json(),
+            market_slug: row.market_slug.json(),
+            action: row.action.json(),
+            outcome: result.outcome,
+            is_win: result.is_win,
+            profit_loss: result.profit,
+            status: result.ending.as_str(),
+            reason: result.reason.as_deref(),
+            close_time: result.close_time,
+            strike: result.strike,
+            close_price: result.close_price,
+            price_source: result.price_source,
+            margin_bps: result.margin,
+        }
+    }
+}
+
+/// The object of `run` and `dry-run`, on one line.
+///
+/// # Errors
+/// None that a summary can cause; serde_json's type.
+pub fn summary(summary: &Summary, dry_run: bool) -> serde_json::Result<String> {
+    let services = Source::SERVICES.iter().map(|source| (source.as_str(), 0));
+    let mut requests: BTreeMap<&'static str, u64> = services.chain([("polymarket", 0)]).collect();
+    for (source, count) in &summary.requests {
+        if *source != Source::Candles {
+            requests.insert(source.as_str(), *count);
+        }
+    }
+    serde_json::to_string(&RunJson {
+        schema_version: SCHEMA_VERSION,
+        command: if dry_run { "dry-run" } else { "run" },
+        run_id: summary.run_id.as_deref(),
+        dry_run,
+        success: !matches!(summary.exit(), Exit::NoPrices | Exit::Interrupted),
+        settled_count: summary.settled(),
+        confirmed_count: 0,
+        provisional_count: summary.settled() - summary.booked_outcome(Outcome::Unknown),
+        corrected_count: 0,
+        wins: summary.booked_as(true),
+        losses: summary.booked_as(false),
+        unknown_count: summary.booked_outcome(Outcome::Unknown),
+        split_count: summary.booked_outcome(Outcome::Split),
+        held_count: 0,
+        pending_count: summary.pending(),
+        changed_count: summary.changed(),
+        unsettled_before: summary.unsettled_before,
+        unsettled_after: summary.unsettled_after(),
+        due_before: summary.due_before,
+        due_after: summary.due_after.count,
+        total_profit: summary.total_profit(),
+        oldest_due_age_seconds: summary.oldest_due_age(),
+        alert: summary.alert(),
+        errors: summary.errors.iter().map(ErrorJson::from).collect(),
+        warnings: &summary.troubles,
+        requests,
+        trades: summary.trades.iter().map(TradeJson::from).collect(),
+    })
+}
+
+#[derive(Serialize)]
+struct StatusJson {
+    schema_version: u32,
+    command: &'static str,
+    settled_count: u64,
+    unsettled_count: u64,
+    due_count: u64,
+    waiting_count: u64,
+    error_count: u64,
+    excluded: BTreeMap<&'static str, u64>,
+    oldest_due_age_seconds: Option<i64>,
+    alert: bool,
+    wins: u64,
+    losses: u64,
+    win_rate: Option<f64>,
+    total_profit: Usd,
+    consecutive_losses: u64,
+    errors: Vec<ErrorJson>,
+}
+
+/// The object of `status`, on one line.
+///
+/// # Errors
+/// None that a status can cause; serde_json's type.
+pub fn status(status: &Status) -> serde_json::Result<String> {
+    let selection = &status.selection;
+    let excluded = Excluded::ALL
+        .iter()
+        .map(|reason| (reason.key(), selection.excluded.get(reason).copied().unwrap_or(0)))
+        .collect();
+    serde_json::to_string(&StatusJson {
+        schema_version: SCHEMA_VERSION,
+        command: "status",
+        settled_count: status.settled(),
+        unsettled_count: selection.unsettled(),
+        due_count: selection.due.count,
+        waiting_count: selection.waiting.count,
+        error_count: selection.in_error.count,
+        excluded,
+        oldest_due_age_seconds: status.oldest_due_age(),
+        alert: status.alert,
+        wins: status.performance.wins,
+        losses: status.performance.losses,
+        win_rate: status.win_rate(),
+        total_profit: Usd(status.performance.profit),
+        consecutive_losses: status.performance.consecutive_losses,
+        errors: selection.errors.iter().map(ErrorJson::from).collect(),
+    })
+}
+
+#[derive(Serialize)]
+struct FailureJson<'a> {
+    schema_version: u32,
+    command: &'a str,
+    success: bool,
+    exit_code: u8,
+    error: &'a str,
+}
+
+/// The object of a command that failed, on one line.
+///
+/// # Errors
+/// None that a failure can cause; serde_json's type.
+pub fn failure(command: &str, exit: Exit, error: &str) -> serde_json::Result<String> {
+    serde_json::to_string(&FailureJson {
+        schema_version: SCHEMA_VERSION,
+        command,
+        success: false,
+        exit_code: exit.code(),
+        error,
+    })
+}

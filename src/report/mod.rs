@@ -1,0 +1,53 @@
+//! What a user or a program is told: summaries and counts as text and as JSON. Nothing is computed
+//! here that is written to the database.
+
+pub mod json;
+pub mod text;
+
+use crate::engine::Judging;
+use crate::selection::Selection;
+use crate::store::Performance;
+use crate::units::UnixSeconds;
+
+/// What `settle status` tells.
+#[derive(Debug)]
+pub struct Status {
+    /// The instant it holds for.
+    pub now: UnixSeconds,
+    /// The unsettled rows, judged.
+    pub selection: Selection,
+    /// The settled ones, summed.
+    pub performance: Performance,
+    /// Whether a due trade is older than the alert lag.
+    pub alert: bool,
+}
+
+impl Status {
+    /// The status as of `now`.
+    pub fn new(
+        selection: Selection,
+        performance: Performance,
+        judging: &Judging,
+        now: UnixSeconds,
+    ) -> Self {
+        let oldest = selection.due.oldest;
+        let alert = oldest.is_some_and(|oldest| now.since(oldest) > judging.alert_lag);
+        Self { now, selection, performance, alert }
+    }
+
+    /// Trades that are booked: those with a win or a loss, and UNKNOWN and SPLIT.
+    pub fn settled(&self) -> u64 {
+        self.performance.settled + self.selection.booked_without_result()
+    }
+
+    /// Age in seconds of the oldest due trade.
+    pub fn oldest_due_age(&self) -> Option<i64> {
+        self.selection.due.oldest.map(|oldest| self.now.since(oldest))
+    }
+
+    /// Wins among wins and losses, from 0 to 1; none before the first.
+    pub fn win_rate(&self) -> Option<f64> {
+        let decided = self.performance.wins + self.performance.losses;
+        (decided > 0).then(|| self.performance.wins as f64 / decided as f64)
+    }
+}

@@ -1,0 +1,243 @@
+//! The same for people: aligned text, money with a sign and two decimals, times in UTC. Colours are
+//! always written here; the stream drops them where they are not wanted.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use anstyle::{AnsiColor, Style};
+
+use super::Status;
+use crate::candles::Source;
+use crate::engine::{Summary, TradeResult};
+use crate::error::Exit;
+use crate::outcome::Outcome;
+use crate::selection::RowError;
+use crate::trade::{Cell, Excluded, printable};
+use crate::units::{Usd, rounded};
+
+const GOOD: Style = AnsiColor::Green.on_default();
+const BAD: Style = AnsiColor::Red.on_default();
+const CAUTION: Style = AnsiColor::Yellow.on_default().bold();
+const STRONG: Style = Style::new().bold();
+
+fn styled(style: Style, text: impl std::fmt::Display) -> String {
+    format!("{style}{text}{style:#}")
+}
+
+/// Dollars with sign and cents, in the colour of a win or a loss.
+fn money(amount: Usd) -> String {
+    let style = match amount.0 {
+        amount if amount.is_zero() => Style::new(),
+        amount if amount.is_sign_negative() => BAD,
+        _ => GOOD,
+    };
+    styled(style, amount.cents())
+}
+
+/// An age in words, two units at most: `3 d 4 h`, `12 min`.
+fn age(seconds: i64) -> String {
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    match (days, hours) {
+        (0, 0) => format!("{minutes} min"),
+        (0, _) => format!("{hours} h {minutes} min"),
+        _ => format!("{days} d {hours} h"),
+    }
+}
+
+/// A cell without the quotes that messages give text.
+fn bare(cell: &Cell) -> String {
+    cell.text().map_or_else(|| cell.to_string(), printable)
+}
+
+/// What `run` and `dry-run` print. A dry run lists every trade.
+pub fn summary(summary: &Summary, dry_run: bool, database: &Path) -> String {
+    let mut text = String::new();
+    let title = if dry_run { "settle dry-run" } else { "settle run" };
+    let run = summary.run_id.as_deref().unwrap_or("nothing was written");
+    line(&mut text, format_args!("{} · {} · {run}", styled(STRONG, title), database.display()));
+    if dry_run && !summary.trades.is_empty() {
+        text.push_str(&trades(&summary.trades));
+    }
+    let would = if dry_run { "Would settle" } else { "Settled" };
+    let mut kinds = format!("{} won, {} lost", summary.booked_as(true), summary.booked_as(false));
+    for (count, word) in [
+        (summary.booked_outcome(Outcome::Split), "split"),
+        (summary.booked_outcome(Outcome::Unknown), "UNKNOWN (no time in the slug)"),
+    ] {
+        if count > 0 {
+            let _ = write!(kinds, ", {count} {word}");
+        }
+    }
+    field(&mut text, would, format_args!("{} ({kinds})", summary.settled()));
+    let profit = summary.total_profit().map_or_else(|| "too large to add up".to_owned(), money);
+    field(&mut text, "Profit", format_args!("{profit} dollars"));
+    field(&mut text, "Pending", format_args!("{}", summary.pending()));
+    if summary.changed() > 0 {
+        let changed = summary.changed();
+        field(&mut text, "Left alone", format_args!("{changed} (changed by another program)"));
+    }
+    field(&mut text, "Errors", format_args!("{}", summary.errors.len()));
+    let (before, after) = (summary.unsettled_before, summary.unsettled_after());
+    field(&mut text, "Unsettled", format_args!("{before} before, {after} after"));
+    let (before, after) = (summary.due_before, summary.due_after.count);
+    field(&mut text, "Due", format_args!("{before} before, {after} after"));
+    let asked: Vec<String> = summary
+        .requests
+        .iter()
+        .filter(|(source, count)| **source != Source::Candles && **count > 0)
+        .map(|(source, count)| format!("{source} {count}"))
+        .collect();
+    let asked = if asked.is_empty() { "none".to_owned() } else { asked.join(", ") };
+    field(&mut text, "Requests", format_args!("{asked}"));
+    text.push_str(&errors(&summary.errors));
+    text.push_str(&warnings(summary));
+    text
+}
+
+/// What is not as it should be, a line each.
+fn warnings(summary: &Summary) -> String {
+    let mut text = String::new();
+    for result in &summary.trades {
+        if let Some(reason) = &result.reason {
+            let row = &result.trade.row;
+            let (id, slug) = (bare(&row.id), bare(&row.market_slug));
+            let state = result.ending.as_str();
+            line(&mut text, format_args!("  trade {id} {slug}: {state}: {}", printable(reason)));
+        }
+    }
+    if summary.no_prices {
+        let what = "no price could be had from any source; the trades are left for the next run";
+        line(&mut text, format_args!("{} {what}", styled(CAUTION, "No prices:")));
+    } else if summary.pending() > 0 && summary.settled() == 0 {
+        let what = "trades are pending and none was settled";
+        line(&mut text, format_args!("{} {what}", styled(CAUTION, "Warning:")));
+    }
+    if summary.exit() == Exit::Interrupted {
+        let what = "what was written before the signal is complete; the next run does the rest";
+        line(&mut text, format_args!("{} {what}", styled(CAUTION, "Interrupted:")));
+    }
+    for (reason, tally) in &summary.overdue {
+        let age = age(tally.oldest.map_or(0, |oldest| summary.now.since(oldest)));
+        let what = format!("{} due: {reason}; the oldest is {age} old", tally.count);
+        line(&mut text, format_args!("{} {what}", styled(CAUTION, "Alert:")));
+    }
+    text
+}
+
+fn errors(errors: &[RowError]) -> String {
+    let mut text = String::new();
+    for error in errors {
+        let id = bare(&error.trade_id);
+        let label = styled(BAD, "error");
+        line(&mut text, format_args!("  {label} trade {id}: {}", error.message));
+    }
+    text
+}
+
+/// A table of trades.
+fn trades(results: &[TradeResult]) -> String {
+    let heads = ["trade", "market", "bet", "outcome", "strike", "close", "source", "bps", "profit"];
+    let dash = || "-".to_owned();
+    let rows: Vec<[String; 9]> = results
+        .iter()
+        .map(|result| {
+            let row = &result.trade.row;
+            [
+                bare(&row.id),
+                bare(&row.market_slug),
+                bare(&row.action),
+                result.outcome.map_or_else(
+                    || result.ending.as_str().to_owned(),
+                    |outcome| outcome.to_string(),
+                ),
+                result.strike.map_or_else(dash, |price| format!("{:.2}", rounded(price.0, 2))),
+                result.close_price.map_or_else(dash, |price| format!("{:.2}", rounded(price.0, 2))),
+                result.price_source.map_or_else(dash, |source| source.to_string()),
+                result.margin.map_or_else(dash, |margin| format!("{:+.1}", rounded(margin.0, 1))),
+                result.profit.map_or_else(dash, |profit| profit.cents()),
+            ]
+        })
+        .collect();
+    let width = |column: usize| {
+        let widest = rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+        widest.max(heads[column].len())
+    };
+    let widths: Vec<usize> = (0..heads.len()).map(width).collect();
+    let mut text = String::new();
+    let mut put = |cells: &[String; 9]| {
+        let mut out = String::from(" ");
+        for (column, cell) in cells.iter().enumerate() {
+            let width = widths[column];
+            // words to the left, numbers to the right
+            let _ = match column {
+                1..=3 | 6 => write!(out, " {cell:<width$} "),
+                _ => write!(out, " {cell:>width$} "),
+            };
+        }
+        line(&mut text, format_args!("{}", out.trim_end()));
+    };
+    put(&heads.map(str::to_owned));
+    rows.iter().for_each(&mut put);
+    text
+}
+
+/// What `status` prints.
+pub fn status(status: &Status, database: &Path) -> String {
+    let mut text = String::new();
+    let (selection, performance) = (&status.selection, &status.performance);
+    line(&mut text, format_args!("{} · {}", styled(STRONG, "settle status"), database.display()));
+    let (wins, losses) = (performance.wins, performance.losses);
+    field(&mut text, "Settled", format_args!("{} ({wins} won, {losses} lost)", status.settled()));
+    let rate = status.win_rate().map_or("-".to_owned(), |rate| format!("{:.1} %", rate * 100.0));
+    field(&mut text, "Win rate", format_args!("{rate}"));
+    field(&mut text, "Profit", format_args!("{} dollars", money(Usd(performance.profit))));
+    let streak = performance.consecutive_losses;
+    field(&mut text, "Streak", format_args!("{streak} losses in a row"));
+    field(&mut text, "Unsettled", format_args!("{}", selection.unsettled()));
+    field(&mut text, "Due", format_args!("{}", selection.due.count));
+    for (tally, words) in [
+        (selection.waiting, "waiting for a retry: no price was there"),
+        (selection.in_error, "in error"),
+    ] {
+        if tally.count > 0 {
+            line(&mut text, format_args!("  {:>6}  {words}", tally.count));
+        }
+    }
+    let excluded: u64 = selection.excluded.values().sum();
+    field(&mut text, "Not due", format_args!("{excluded}"));
+    for reason in Excluded::ALL {
+        if let Some(count) = selection.excluded.get(&reason) {
+            line(&mut text, format_args!("  {count:>6}  {}", reason.words()));
+        }
+    }
+    if let Some(seconds) = status.oldest_due_age() {
+        field(&mut text, "Oldest due", format_args!("{}", age(seconds)));
+    }
+    text.push_str(&errors(&selection.errors));
+    if status.alert {
+        let what = "a due trade is older than the alert lag; settle run settles it or says why not";
+        line(&mut text, format_args!("{} {what}", styled(CAUTION, "Alert:")));
+    }
+    text
+}
+
+fn field(text: &mut String, name: &str, value: std::fmt::Arguments<'_>) {
+    line(text, format_args!("{name:<13}{value}"));
+}
+
+fn line(text: &mut String, content: std::fmt::Arguments<'_>) {
+    // writing to a String cannot fail
+    let _ = writeln!(text, "{content}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_have_two_units_at_most() {
+        assert_eq!(age(59), "0 min");
+        assert_eq!(age(3_700), "1 h 1 min");
+        assert_eq!(age(200_000), "2 d 7 h");
+    }
+}

@@ -1,0 +1,293 @@
+//! Which trades a run takes on: the due ones, oldest first, those that failed before behind those
+//! that never did. Pure over the rows and retries it is handed.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
+
+use crate::trade::{Cell, Excluded, Row, Standing, Terms, Trade, judge};
+use crate::units::UnixSeconds;
+
+/// A trade that could not be settled before.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Retry {
+    /// The trade's id when it failed: where a table without a key was rebuilt, a rowid may have
+    /// come to another trade.
+    pub trade_id: Cell,
+    /// Its market then.
+    pub market_slug: Cell,
+    /// Not to be tried before.
+    pub next_try: UnixSeconds,
+}
+
+/// A row whose values cannot be used.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RowError {
+    /// The bot's id of the trade.
+    pub trade_id: Cell,
+    /// Which value, and why.
+    pub message: String,
+}
+
+/// The instant of the oldest of some trades, and how many there are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// How many.
+    pub count: u64,
+    /// When the oldest was logged; none where no date can be read.
+    pub oldest: Option<UnixSeconds>,
+}
+
+impl Tally {
+    /// Counts one more.
+    pub fn add(&mut self, logged_at: Option<UnixSeconds>) {
+        self.count += 1;
+        self.oldest = match (self.oldest, logged_at) {
+            (Some(oldest), Some(logged_at)) => Some(oldest.min(logged_at)),
+            (oldest, logged_at) => oldest.or(logged_at),
+        };
+    }
+}
+
+/// What a pass over the unsettled rows came to.
+#[derive(Debug, Default)]
+pub struct Selection {
+    /// The trades to settle, in order.
+    pub batch: Vec<Trade>,
+    /// Rows in error.
+    pub errors: Vec<RowError>,
+    /// Due trades in all, those in error, waiting and beyond the batch included.
+    pub due: Tally,
+    /// The due ones in error.
+    pub in_error: Tally,
+    /// Those that failed before and are not to be tried again yet.
+    pub waiting: Tally,
+    /// Those beyond the batch.
+    pub beyond_batch: Tally,
+    /// Rows that are not due, by reason.
+    pub excluded: BTreeMap<Excluded, u64>,
+}
+
+impl Selection {
+    /// Trades that have no outcome: bets, made or not, that are not booked.
+    pub fn unsettled(&self) -> u64 {
+        let bets = [Excluded::Skipped, Excluded::Failed, Excluded::TooRecent, Excluded::MarketOpen];
+        self.due.count + bets.iter().map(|reason| self.excluded(*reason)).sum::<u64>()
+    }
+
+    /// Trades booked without a win or a loss.
+    pub fn booked_without_result(&self) -> u64 {
+        self.excluded(Excluded::Unknown) + self.excluded(Excluded::Split)
+    }
+
+    fn excluded(&self, reason: Excluded) -> u64 {
+        self.excluded.get(&reason).copied().unwrap_or(0)
+    }
+}
+
+/// Takes rows one by one and keeps no more of them than the batch holds.
+pub struct Selector<'a> {
+    terms: Terms,
+    retries: &'a HashMap<i64, Retry>,
+    /// None: no limit.
+    batch: Option<usize>,
+    /// The last of the batch on top.
+    candidates: BinaryHeap<Candidate>,
+    selection: Selection,
+}
+
+impl<'a> Selector<'a> {
+    /// A selector of at most `batch` trades (0: all).
+    pub fn new(terms: Terms, retries: &'a HashMap<i64, Retry>, batch: usize) -> Self {
+        Self {
+            terms,
+            retries,
+            batch: (batch > 0).then_some(batch),
+            candidates: BinaryHeap::new(),
+            selection: Selection::default(),
+        }
+    }
+
+    /// Judges one row.
+    pub fn take(&mut self, row: Row) {
+        let trade_id = row.id.clone();
+        let selection = &mut self.selection;
+        match judge(row, &self.terms) {
+            Standing::Excluded(reason) => *selection.excluded.entry(reason).or_default() += 1,
+            Standing::InError { message, logged_at } => {
+                selection.due.add(logged_at);
+                selection.in_error.add(logged_at);
+                selection.errors.push(RowError { trade_id, message });
+            }
+            Standing::Due(trade) => {
+                selection.due.add(Some(trade.logged_at));
+                self.consider(*trade);
+            }
+        }
+    }
+
+    fn consider(&mut self, trade: Trade) {
+        let retry = self.retries.get(&trade.row.rowid).filter(|retry| {
+            retry.trade_id == trade.row.id && retry.market_slug == trade.row.market_slug
+        });
+        if retry.is_some_and(|retry| retry.next_try > self.terms.now) {
+            self.selection.waiting.add(Some(trade.logged_at));
+            return;
+        }
+        let turn = (retry.map(|retry| retry.next_try), trade.logged_at, trade.row.rowid);
+        self.candidates.push(Candidate { turn, trade });
+        if self.batch.is_some_and(|batch| self.candidates.len() > batch)
+            && let Some(last) = self.candidates.pop()
+        {
+            self.selection.beyond_batch.add(Some(last.trade.logged_at));
+        }
+    }
+
+    /// The selection, once all rows were taken.
+    pub fn finish(mut self) -> Selection {
+        let ordered = self.candidates.into_sorted_vec();
+        self.selection.batch = ordered.into_iter().map(|candidate| candidate.trade).collect();
+        self.selection
+    }
+}
+
+/// A due trade and its turn: trades that never failed come first (`None` sorts before `Some`),
+/// oldest first; then the others by when they may be tried again.
+struct Candidate {
+    turn: (Option<UnixSeconds>, UnixSeconds, i64),
+    trade: Trade,
+}
+
+impl Ord for Candidate {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.turn.cmp(&other.turn)
+    }
+}
+
+impl PartialOrd for Candidate {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Candidate {
+    fn eq(&self, other: &Self) -> bool {
+        self.turn == other.turn
+    }
+}
+
+impl Eq for Candidate {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::market::RuleSet;
+    use crate::timestamp::NaiveZone;
+
+    const NOW: UnixSeconds = UnixSeconds(1_771_100_000); // 2026-02-14 20:13:20 UTC
+
+    fn row(rowid: i64, timestamp: &str) -> Row {
+        Row {
+            rowid,
+            id: Cell::Integer(rowid),
+            timestamp: Cell::Text(timestamp.to_owned()),
+            market_slug: Cell::Text("btc-updown-15m-1770987600".to_owned()),
+            action: Cell::Text("YES".to_owned()),
+            position_size: Cell::Real(5.0),
+            executed_price: Cell::Real(0.5),
+            price_to_beat: Cell::Real(67_000.0),
+            actual_outcome: Cell::Null,
+            profit_loss: Cell::Null,
+            execution_status: None,
+        }
+    }
+
+    fn select(rows: Vec<Row>, retries: &HashMap<i64, Retry>, batch: usize) -> Selection {
+        let terms = Terms {
+            now: NOW,
+            zone: NaiveZone::Utc,
+            rules: RuleSet::Polymarket,
+            needs_recorded_strike: true,
+        };
+        let mut selector = Selector::new(terms, retries, batch);
+        rows.into_iter().for_each(|row| selector.take(row));
+        selector.finish()
+    }
+
+    fn ids(selection: &Selection) -> Vec<i64> {
+        selection.batch.iter().map(|trade| trade.row.rowid).collect()
+    }
+
+    fn retry(rowid: i64, next_try: UnixSeconds) -> (i64, Retry) {
+        let row = row(rowid, "");
+        (rowid, Retry { trade_id: row.id, market_slug: row.market_slug, next_try })
+    }
+
+    #[test]
+    fn oldest_first_by_instant_not_by_text_or_id() {
+        let rows = vec![
+            row(1, "2026-02-13 13:30:00"),
+            row(2, "2026-02-13T20:10:00+07:00"),
+            row(3, "2026-02-13 13:20:00.5"),
+        ];
+        assert_eq!(ids(&select(rows, &HashMap::new(), 0)), [2, 3, 1]);
+    }
+
+    #[test]
+    fn at_most_the_batch_is_taken_and_the_rest_counted() {
+        let rows: Vec<Row> = (0..7)
+            .map(|minute| row(minute, &format!("2026-02-13 13:0{}:00", 6 - minute)))
+            .collect();
+        let selection = select(rows.clone(), &HashMap::new(), 3);
+        assert_eq!(ids(&selection), [6, 5, 4]);
+        assert_eq!((selection.due.count, selection.beyond_batch.count), (7, 4));
+        assert_eq!(selection.beyond_batch.oldest, Some(UnixSeconds(1_770_987_780)));
+        assert_eq!(select(rows, &HashMap::new(), 0).batch.len(), 7);
+    }
+
+    #[test]
+    fn failing_trades_never_keep_good_ones_out() {
+        let rows: Vec<Row> = (0..100)
+            .map(|id| row(id, if id < 60 { "2026-02-13 13:00:00" } else { "2026-02-13 14:00:00" }))
+            .collect();
+        let failed: HashMap<i64, Retry> = (0..60).map(|id| retry(id, NOW)).collect();
+        let selection = select(rows, &failed, 50);
+        assert_eq!(ids(&selection)[..40], (60..100).collect::<Vec<i64>>());
+        assert_eq!(selection.batch.len(), 50);
+    }
+
+    #[test]
+    fn a_failed_trade_waits_and_another_row_under_its_rowid_does_not() {
+        let rows = vec![row(1, "2026-02-13 13:00:00"), row(2, "2026-02-13 13:01:00")];
+        let mut failed: HashMap<i64, Retry> = [retry(1, NOW.plus(1)), retry(2, NOW.plus(1))].into();
+        if let Some(other) = failed.get_mut(&2) {
+            other.trade_id = Cell::Integer(77);
+        }
+        let selection = select(rows, &failed, 50);
+        assert_eq!(ids(&selection), [2]);
+        assert_eq!(selection.waiting.count, 1);
+    }
+
+    #[test]
+    fn rows_in_error_take_no_place_in_the_batch() {
+        let mut bad = row(1, "2026-02-13 13:00:00");
+        bad.executed_price = Cell::Null;
+        let selection = select(vec![bad, row(2, "2026-02-13 13:01:00")], &HashMap::new(), 1);
+        assert_eq!(ids(&selection), [2]);
+        assert_eq!(selection.errors[0].trade_id, Cell::Integer(1));
+        assert_eq!(selection.in_error.count, 1);
+    }
+
+    #[test]
+    fn every_row_is_counted_once() {
+        let mut hold = row(1, "2026-02-13 13:00:00");
+        hold.action = Cell::Text("HOLD".to_owned());
+        let mut unknown = row(2, "2026-02-13 13:00:00");
+        unknown.actual_outcome = Cell::Text("UNKNOWN".to_owned());
+        let recent = row(3, "2026-02-14 20:13:00");
+        let due = row(4, "2026-02-13 13:00:00");
+        let selection = select(vec![hold, unknown, recent, due], &HashMap::new(), 0);
+        assert_eq!(selection.unsettled(), 2);
+        assert_eq!(selection.booked_without_result(), 1);
+        assert_eq!(selection.excluded.values().sum::<u64>() + selection.due.count, 4);
+    }
+}

@@ -1,0 +1,514 @@
+//! The performance database: reading the bot's trades, booking them, and settle's own tables. SQL
+//! stays in this folder, and nothing here decides an outcome.
+
+mod lock;
+mod records;
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rusqlite::types::{ToSqlOutput, Value, ValueRef};
+use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql, Transaction, TransactionBehavior, params};
+use rust_decimal::Decimal;
+
+use crate::candles::chain::Quoted;
+use crate::error::Error;
+use crate::interrupt::Interrupt;
+use crate::market::RuleSet;
+use crate::outcome::Outcome;
+use crate::pnl::Settlement;
+use crate::selection::Retry;
+use crate::trade::{Bet, Cell, Row, Trade};
+use crate::units::{Bps, BtcPrice, UnixSeconds, Usd, decimal_from_f64, f64_from_decimal};
+
+pub use lock::RunLock;
+
+/// How long to wait for the bot's locks.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+/// A write transaction takes in no further trade after this long: the bot waits for at most this
+/// and one commit.
+const TRANSACTION_BUDGET: Duration = Duration::from_millis(20);
+/// The bot's turn between two of our transactions.
+const PAUSE: Duration = Duration::from_millis(5);
+/// Rows read at a time; between two pages no lock is held.
+const PAGE: i64 = 1000;
+
+/// The columns of `trades` that settling cannot do without.
+const NEEDED_COLUMNS: [&str; 10] = [
+    "id",
+    "timestamp",
+    "market_slug",
+    "action",
+    "position_size",
+    "executed_price",
+    "price_to_beat",
+    "actual_outcome",
+    "profit_loss",
+    "is_win",
+];
+
+/// What a database is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Reading only: nothing is written, not even SQLite's own files beside it.
+    Read,
+    /// Reading and writing. A database that is not there is not made.
+    Write,
+}
+
+/// An open performance database.
+#[derive(Debug)]
+pub struct Store {
+    connection: Connection,
+    path: PathBuf,
+    has_execution_status: bool,
+}
+
+/// A run, as its records name it.
+#[derive(Debug, Clone)]
+pub struct RunInfo {
+    /// Unique in this database.
+    pub run_id: String,
+    /// When it began: the `now` of everything in it.
+    pub started_at: UnixSeconds,
+    /// The reading of slugs in force.
+    pub rules: RuleSet,
+    /// `recorded` or `venue`.
+    pub strike: &'static str,
+    /// How long a trade whose price is not there waits after its second failure, in seconds.
+    pub retry_wait: i64,
+}
+
+/// The standing of a written outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// Decided by candles.
+    Provisional,
+    /// No market could be read; final.
+    Unknown,
+}
+
+impl Status {
+    /// The word in records and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Provisional => "provisional",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// What a price-decided outcome rests on.
+#[derive(Debug, Clone)]
+pub struct Proof {
+    /// The bet.
+    pub bet: Bet,
+    /// The strike that was used.
+    pub strike: BtcPrice,
+    /// `recorded`, or the venue's name.
+    pub strike_source: &'static str,
+    /// The prices.
+    pub quoted: Quoted,
+    /// How far the close lies from the strike.
+    pub margin: Option<Bps>,
+    /// The arithmetic.
+    pub settlement: Settlement,
+}
+
+/// An outcome to be written to a trade.
+#[derive(Debug, Clone)]
+pub struct Booking {
+    /// The trade as it was read.
+    pub trade: Trade,
+    /// Who won.
+    pub outcome: Outcome,
+    /// Dollars won or lost.
+    pub profit: Usd,
+    /// Win, loss, or neither.
+    pub is_win: Option<bool>,
+    /// Its standing.
+    pub status: Status,
+    /// What it rests on; none for UNKNOWN.
+    pub proof: Option<Proof>,
+}
+
+/// A trade that could not be settled in this run.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// The trade.
+    pub trade: Trade,
+    /// Why, in words.
+    pub reason: String,
+    /// The failure is the trade's own (no price is there), not an outage.
+    pub counts: bool,
+}
+
+/// What became of a write.
+#[derive(Debug, Default)]
+pub struct Written {
+    /// Whether each booking was written, in order, as far as the write came.
+    pub done: Vec<bool>,
+    /// What stopped it, if anything did.
+    pub error: Option<Error>,
+}
+
+/// Sums over the trades settled so far, as the bot computes them.
+#[derive(Debug, Clone, Default)]
+pub struct Performance {
+    /// Rows whose `is_win` is not NULL.
+    pub settled: u64,
+    /// Rows whose `is_win` is 1.
+    pub wins: u64,
+    /// Rows whose `is_win` is 0.
+    pub losses: u64,
+    /// Sum of `profit_loss`, in dollars.
+    pub profit: Decimal,
+    /// Losses in a row among the latest settled trades.
+    pub consecutive_losses: u64,
+}
+
+impl Store {
+    /// Opens the database at `path` and checks that it is a performance database.
+    ///
+    /// # Errors
+    /// [`Error::NoDatabase`], [`Error::NotPerformanceDatabase`], [`Error::ReadOnly`] (for writing),
+    /// or [`Error::Database`].
+    pub fn open(path: &Path, access: Access) -> Result<Self, Error> {
+        let not_one = |why: &str| Error::NotPerformanceDatabase {
+            path: path.to_owned(),
+            why: why.to_owned(),
+        };
+        let metadata = match fs::metadata(path) {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(Error::NoDatabase(path.to_owned()));
+            }
+            Err(error) => return Err(not_one(&format!("it cannot be looked at ({error})"))),
+        };
+        if !metadata.is_file() {
+            return Err(not_one("it is not a file"));
+        }
+        if metadata.len() == 0 {
+            return Err(not_one("the file is empty"));
+        }
+        let connection = match access {
+            Access::Write => Connection::open_with_flags(
+                path,
+                OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+            ),
+            Access::Read => open_to_read(path),
+        };
+        let connection = connection.map_err(|source| Error::Database {
+            path: path.to_owned(),
+            doing: "opened",
+            source,
+            hint: "",
+        })?;
+        let mut store = Self { connection, path: path.to_owned(), has_execution_status: false };
+        store
+            .connection
+            .busy_timeout(BUSY_TIMEOUT)
+            .map_err(|error| store.failed("opened", error))?;
+        store.check_schema()?;
+        if access == Access::Write
+            && store
+                .connection
+                .is_readonly("main")
+                .map_err(|error| store.failed("opened", error))?
+        {
+            return Err(Error::ReadOnly(path.to_owned()));
+        }
+        Ok(store)
+    }
+
+    fn check_schema(&mut self) -> Result<(), Error> {
+        let not_one = |why: String| Error::NotPerformanceDatabase { path: self.path.clone(), why };
+        let columns: rusqlite::Result<Vec<String>> = self
+            .connection
+            .prepare("SELECT name FROM pragma_table_info('trades')")
+            .and_then(|mut statement| statement.query_map([], |row| row.get(0))?.collect());
+        let columns = columns.map_err(|error| match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => not_one("the file is no SQLite database".to_owned()),
+            _ => self.failed("read", error),
+        })?;
+        if columns.is_empty() {
+            return Err(not_one("it has no table 'trades'".to_owned()));
+        }
+        let has = |name: &str| columns.iter().any(|column| column.eq_ignore_ascii_case(name));
+        let missing: Vec<&str> = NEEDED_COLUMNS.iter().copied().filter(|name| !has(name)).collect();
+        if !missing.is_empty() {
+            return Err(not_one(format!("its table 'trades' lacks {}", missing.join(", "))));
+        }
+        self.has_execution_status = has("execution_status");
+        // a view, or a table without rowids, cannot be written row by row
+        self.connection.prepare("SELECT rowid FROM trades").map_err(|error| {
+            match error.sqlite_error_code() {
+                Some(ErrorCode::Unknown) => not_one("its 'trades' has no rowid".to_owned()),
+                _ => self.failed("read", error),
+            }
+        })?;
+        Ok(())
+    }
+
+    fn failed(&self, doing: &'static str, source: rusqlite::Error) -> Error {
+        let hint = match source.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                "; another program has held its lock for 30 s"
+            }
+            Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+                "; run settle as the user the bot runs as"
+            }
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                "; check it with: PRAGMA integrity_check"
+            }
+            Some(ErrorCode::DiskFull) => "; make room on the disk",
+            _ => "",
+        };
+        Error::Database { path: self.path.clone(), doing, source, hint }
+    }
+
+    /// Hands every row whose `is_win` is NULL to `visit`, by rowid, in pages: no lock is held while
+    /// `visit` runs for long.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn unsettled_rows(&self, mut visit: impl FnMut(Row)) -> Result<(), Error> {
+        let status = if self.has_execution_status { "execution_status" } else { "NULL" };
+        let sql = format!(
+            "SELECT rowid, id, timestamp, market_slug, action, position_size, executed_price,
+                    price_to_beat, actual_outcome, profit_loss, {status}
+             FROM trades WHERE is_win IS NULL AND rowid > ?1 ORDER BY rowid LIMIT {PAGE}"
+        );
+        let read_page = |after: i64| -> rusqlite::Result<Vec<Row>> {
+            let mut statement = self.connection.prepare_cached(&sql)?;
+            let rows = statement.query_map([after], |row| self.read_row(row))?;
+            rows.collect()
+        };
+        let mut after = i64::MIN;
+        loop {
+            let page = read_page(after).map_err(|error| self.failed("read", error))?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = last.rowid;
+            page.into_iter().for_each(&mut visit);
+        }
+    }
+
+    fn read_row(&self, row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
+        let at = |index: usize| row.get_ref(index).map(cell);
+        Ok(Row {
+            rowid: row.get(0)?,
+            id: at(1)?,
+            timestamp: at(2)?,
+            market_slug: at(3)?,
+            action: at(4)?,
+            position_size: at(5)?,
+            executed_price: at(6)?,
+            price_to_beat: at(7)?,
+            actual_outcome: at(8)?,
+            profit_loss: at(9)?,
+            execution_status: if self.has_execution_status { Some(at(10)?) } else { None },
+        })
+    }
+
+    /// The trades that failed before, by rowid.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn retries(&self) -> Result<HashMap<i64, Retry>, Error> {
+        let made =
+            self.has_table("settlement_retries").map_err(|error| self.failed("read", error))?;
+        if !made {
+            return Ok(HashMap::new());
+        }
+        records::retries(&self.connection).map_err(|error| self.failed("read", error))
+    }
+
+    fn has_table(&self, name: &str) -> rusqlite::Result<bool> {
+        self.connection.query_row(
+            "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?1)",
+            [name],
+            |row| row.get(0),
+        )
+    }
+
+    /// Writes outcomes and failures, in transactions so short that the bot hardly waits. A booking
+    /// whose row is no longer as it was read is left out. Stops between two transactions when
+    /// `interrupt` asks for it.
+    pub fn write(
+        &mut self,
+        run: &RunInfo,
+        bookings: &[Booking],
+        failures: &[Failure],
+        interrupt: &Interrupt,
+    ) -> Written {
+        let mut written = Written::default();
+        let mut failures = failures;
+        while written.done.len() < bookings.len() || !failures.is_empty() {
+            if interrupt.asked() {
+                break;
+            }
+            let rest = &bookings[written.done.len()..];
+            match self.write_some(run, rest, failures) {
+                Ok((done, failures_done)) => {
+                    written.done.extend(done);
+                    failures = &failures[failures_done..];
+                }
+                Err(error) => {
+                    written.error = Some(self.failed("written", error));
+                    break;
+                }
+            }
+            thread::sleep(PAUSE);
+        }
+        written
+    }
+
+    /// One transaction: at least one row, then as many as the time budget allows.
+    fn write_some(
+        &mut self,
+        run: &RunInfo,
+        bookings: &[Booking],
+        failures: &[Failure],
+    ) -> rusqlite::Result<(Vec<bool>, usize)> {
+        let transaction =
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let began = Instant::now();
+        let in_time = || began.elapsed() < TRANSACTION_BUDGET;
+        records::begin_run(&transaction, run)?;
+        let mut done = Vec::new();
+        for booking in bookings {
+            if !done.is_empty() && !in_time() {
+                break;
+            }
+            let updated = update(&transaction, booking)?;
+            if updated {
+                records::add(&transaction, run, booking)?;
+            }
+            done.push(updated);
+        }
+        let mut failures_done = 0;
+        if done.len() == bookings.len() {
+            for failure in failures {
+                if failures_done + done.len() > 0 && !in_time() {
+                    break;
+                }
+                records::add_failure(&transaction, failure, run)?;
+                failures_done += 1;
+            }
+        }
+        transaction.commit()?;
+        Ok((done, failures_done))
+    }
+
+    /// Sums over the settled trades.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn performance(&self) -> Result<Performance, Error> {
+        self.read_performance().map_err(|error| self.failed("read", error))
+    }
+
+    fn read_performance(&self) -> rusqlite::Result<Performance> {
+        let (settled, wins, losses, profit) = self.connection.query_row(
+            "SELECT count(is_win), count(CASE WHEN is_win = 1 THEN 1 END),
+                    count(CASE WHEN is_win = 0 THEN 1 END), coalesce(sum(profit_loss), 0)
+             FROM trades",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get::<_, f64>(3)?)),
+        )?;
+        let mut statement = self.connection.prepare(
+            "SELECT is_win = 0 FROM trades WHERE is_win IS NOT NULL
+             ORDER BY timestamp DESC, rowid DESC",
+        )?;
+        let mut rows = statement.query([])?;
+        let mut consecutive_losses = 0;
+        while let Some(row) = rows.next()? {
+            if !row.get::<_, bool>(0)? {
+                break;
+            }
+            consecutive_losses += 1;
+        }
+        let profit = decimal_from_f64(profit).unwrap_or_default();
+        Ok(Performance { settled, wins, losses, profit, consecutive_losses })
+    }
+}
+
+/// Books an outcome, if the row still is what the outcome was decided from.
+fn update(transaction: &Transaction<'_>, booking: &Booking) -> rusqlite::Result<bool> {
+    let row = &booking.trade.row;
+    let updated = transaction
+        .prepare_cached(
+            "UPDATE trades SET actual_outcome = ?1, profit_loss = ?2, is_win = ?3
+             WHERE rowid = ?4 AND is_win IS NULL AND id IS ?5 AND market_slug IS ?6
+               AND action IS ?7 AND position_size IS ?8 AND executed_price IS ?9
+               AND price_to_beat IS ?10 AND actual_outcome IS ?11",
+        )?
+        .execute(params![
+            booking.outcome.as_str(),
+            f64_from_decimal(booking.profit.0),
+            booking.is_win,
+            row.rowid,
+            row.id,
+            row.market_slug,
+            row.action,
+            row.position_size,
+            row.executed_price,
+            row.price_to_beat,
+            row.actual_outcome,
+        ])?;
+    Ok(updated == 1)
+}
+
+/// Opens for reading without leaving anything behind. A database in WAL mode that nobody has open
+/// has no `-wal` file, and a plain read-only open would make one; as nobody writes to it then, it
+/// is opened as unchanging instead.
+fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut wal = path.as_os_str().to_owned();
+    wal.push("-wal");
+    if is_wal(path) && !Path::new(&wal).exists() {
+        let absolute = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        if let Ok(mut url) = reqwest::Url::from_file_path(absolute) {
+            url.set_query(Some("immutable=1"));
+            return Connection::open_with_flags(url.as_str(), flags | OpenFlags::SQLITE_OPEN_URI);
+        }
+    }
+    Connection::open_with_flags(path, flags)
+}
+
+/// Whether the file's header says WAL (SQLite file format, bytes 18 and 19).
+fn is_wal(path: &Path) -> bool {
+    let mut header = [0; 20];
+    fs::File::open(path).and_then(|mut file| file.read_exact(&mut header)).is_ok()
+        && header[18..] == [2, 2]
+}
+
+/// One value as SQLite holds it.
+fn cell(value: ValueRef<'_>) -> Cell {
+    match value {
+        ValueRef::Null => Cell::Null,
+        ValueRef::Integer(number) => Cell::Integer(number),
+        ValueRef::Real(number) => Cell::Real(number),
+        ValueRef::Text(bytes) => match std::str::from_utf8(bytes) {
+            Ok(text) => Cell::Text(text.to_owned()),
+            Err(_) => Cell::Bytes(bytes.to_owned()),
+        },
+        ValueRef::Blob(bytes) => Cell::Bytes(bytes.to_owned()),
+    }
+}
+
+impl ToSql for Cell {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(match self {
+            Self::Null => ToSqlOutput::Owned(Value::Null),
+            Self::Integer(number) => ToSqlOutput::Owned(Value::Integer(*number)),
+            Self::Real(number) => ToSqlOutput::Owned(Value::Real(*number)),
+            Self::Text(text) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
+            Self::Bytes(bytes) => ToSqlOutput::Borrowed(ValueRef::Blob(bytes)),
+        })
+    }
+}
