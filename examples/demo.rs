@@ -1,0 +1,32 @@
+//! Makes the sample performance database and serves the sample's prices as a local exchange, for
+//! `scripts/demo.sh`: `demo FOLDER` writes FOLDER/performance.db, then the server's address to
+//! FOLDER/url, and serves until it is killed.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
+
+#[path = "../tests/support/exchange.rs"]
+mod exchange;
+
+use std::path::PathBuf;
+
+use exchange::{Exchange, Tape};
+
+fn main() {
+    let folder = PathBuf::from(std::env::args_os().nth(1).expect("usage: demo FOLDER"));
+    let database = rusqlite::Connection::open(folder.join("performance.db"))
+        .expect("the folder can be written");
+    database.execute_batch(include_str!("sample/performance.sql")).expect("a new database");
+    drop(database);
+
+    let prices = include_str!("sample/prices.csv").lines().skip(1).map(|line| {
+        let (at, price) = line.split_once(',').expect("two columns");
+        (at.parse().expect("unix seconds"), price.parse().expect("a price"))
+    });
+    let exchange = Exchange::of(Tape::of(prices));
+    // complete at once, so that whoever waits for the file never reads half an address
+    let unfinished = folder.join("url.part");
+    std::fs::write(&unfinished, &exchange.url).expect("the folder can be written");
+    std::fs::rename(unfinished, folder.join("url")).expect("the folder can be written");
+    loop {
+        std::thread::park();
+    }
+}

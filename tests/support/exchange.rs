@@ -1,0 +1,258 @@
+//! A local exchange: a real HTTP server that speaks the shapes of the four candle services, from
+//! one tape of prices, or misbehaves as a test tells it to.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+/// What a request asked: path, and query parameters.
+pub struct Asked {
+    pub path: String,
+    pub query: BTreeMap<String, String>,
+    pub user_agent: Option<String>,
+}
+
+impl Asked {
+    fn number(&self, name: &str) -> Option<i64> {
+        self.query.get(name)?.parse().ok()
+    }
+
+    /// ISO 8601 or unix seconds, as Coinbase takes them.
+    fn instant(&self, name: &str) -> Option<i64> {
+        let text = self.query.get(name)?;
+        let iso = || Some(chrono::DateTime::parse_from_rfc3339(text).ok()?.timestamp());
+        text.parse().ok().or_else(iso)
+    }
+
+    /// The service whose path this is.
+    pub fn service(&self) -> &'static str {
+        match self.path.as_str() {
+            path if path.starts_with("/products/") => "coinbase",
+            path if path.starts_with("/0/public/") => "kraken",
+            path if path.starts_with("/api/v2/") => "bitstamp",
+            path if path.starts_with("/api/v3/") => "binance",
+            _ => "unknown",
+        }
+    }
+}
+
+/// What the server sends back.
+pub enum Reply {
+    /// Status, headers, body.
+    Say(u16, Vec<(&'static str, String)>, Vec<u8>),
+    /// These bytes as they are, then the connection is closed.
+    Raw(Vec<u8>),
+    /// A status of 200 and so many bytes of spaces.
+    Flood(usize),
+}
+
+impl Reply {
+    pub fn ok(body: impl Into<Vec<u8>>) -> Self {
+        Self::Say(200, vec![], body.into())
+    }
+
+    pub fn status(status: u16) -> Self {
+        Self::Say(status, vec![], b"<html><body>no</body></html>".to_vec())
+    }
+}
+
+/// Prices by instant: a candle opens at every instant that has one.
+#[derive(Clone, Default)]
+pub struct Tape(pub BTreeMap<i64, f64>);
+
+impl Tape {
+    pub fn of(prices: impl IntoIterator<Item = (i64, f64)>) -> Self {
+        Self(prices.into_iter().collect())
+    }
+
+    /// Open, high, low and close of the candle of `step` seconds at `at`.
+    fn candle(&self, at: i64, step: i64) -> Option<[f64; 4]> {
+        let open = *self.0.get(&at)?;
+        let prices = || self.0.range(at..at + step).map(|(_, price)| *price);
+        let high = prices().fold(open, f64::max);
+        let low = prices().fold(open, f64::min);
+        Some([open, high, low, prices().last().unwrap_or(open)])
+    }
+
+    /// The candles of `step` that open from `first` to `last`.
+    fn candles(&self, step: i64, first: i64, last: i64) -> Vec<(i64, [f64; 4])> {
+        self.0
+            .range(first..=last)
+            .filter(|(at, _)| *at % step == 0)
+            .filter_map(|(at, _)| Some((*at, self.candle(*at, step)?)))
+            .collect()
+    }
+
+    /// What the service asked would answer, had this been its market.
+    pub fn answer(&self, asked: &Asked) -> Reply {
+        let answer = match asked.service() {
+            "coinbase" => self.coinbase(asked),
+            "kraken" => self.kraken(asked),
+            "bitstamp" => self.bitstamp(asked),
+            "binance" => self.binance(asked),
+            _ => None,
+        };
+        answer.unwrap_or_else(|| Reply::status(404))
+    }
+
+    fn coinbase(&self, asked: &Asked) -> Option<Reply> {
+        if asked.user_agent.is_none() {
+            return Some(Reply::Say(400, vec![], b"{\"message\":\"User-Agent required\"}".to_vec()));
+        }
+        let step = asked.number("granularity")?;
+        let (start, end) = (asked.instant("start")?, asked.instant("end")?);
+        if (end - start) / step > 300 {
+            let body = b"{\"message\":\"granularity too small for the requested time range\"}";
+            return Some(Reply::Say(400, vec![], body.to_vec()));
+        }
+        let rows = self.candles(step, start, end).into_iter().rev();
+        let rows = rows.map(|(at, [open, high, low, close])| {
+            format!("[{at},{low},{high},{open},{close},1.25]")
+        });
+        Some(Reply::ok(format!("[{}]", rows.collect::<Vec<_>>().join(","))))
+    }
+
+    fn kraken(&self, asked: &Asked) -> Option<Reply> {
+        let step = asked.number("interval")? * 60;
+        let since = asked.number("since")?;
+        let mut candles = self.candles(step, i64::MIN, i64::MAX);
+        candles.drain(..candles.len().saturating_sub(720));
+        // an old `since` is ignored rather than refused
+        if candles.first().is_some_and(|(first, _)| *first <= since) {
+            candles.retain(|(at, _)| *at > since);
+        }
+        let last = candles.last().map_or(0, |(at, _)| *at);
+        let rows = candles.into_iter().map(|(at, [open, high, low, close])| {
+            format!("[{at},\"{open}\",\"{high}\",\"{low}\",\"{close}\",\"{open}\",\"1.25\",7]")
+        });
+        let rows = rows.collect::<Vec<_>>().join(",");
+        let body = format!("{{\"error\":[],\"result\":{{\"XXBTZUSD\":[{rows}],\"last\":{last}}}}}");
+        Some(Reply::ok(body))
+    }
+
+    fn bitstamp(&self, asked: &Asked) -> Option<Reply> {
+        let (step, limit) = (asked.number("step")?, asked.number("limit")?);
+        if limit > 1000 {
+            return Some(Reply::status(400));
+        }
+        let start = asked.number("start")?;
+        let rows = self.candles(step, start, start + (limit - 1) * step).into_iter();
+        let rows = rows.map(|(at, [open, high, low, close])| {
+            format!(
+                "{{\"timestamp\":\"{at}\",\"open\":\"{open}\",\"high\":\"{high}\",\"low\":\"{low}\",\
+                 \"close\":\"{close}\",\"volume\":\"1.25\"}}"
+            )
+        });
+        let rows = rows.collect::<Vec<_>>().join(",");
+        Some(Reply::ok(format!("{{\"data\":{{\"ohlc\":[{rows}],\"pair\":\"BTC/USD\"}}}}")))
+    }
+
+    fn binance(&self, asked: &Asked) -> Option<Reply> {
+        let step = match asked.query.get("interval")?.as_str() {
+            "1s" => 1,
+            "1m" => 60,
+            "5m" => 300,
+            "15m" => 900,
+            "1h" => 3600,
+            "4h" => 14_400,
+            "1d" => 86_400,
+            _ => return None,
+        };
+        let (first, last) = (asked.number("startTime")?, asked.number("endTime")?);
+        let limit = usize::try_from(asked.number("limit")?).ok()?;
+        if limit > 1000 {
+            return Some(Reply::status(400));
+        }
+        let rows = self.candles(step, first / 1000, last / 1000).into_iter().take(limit);
+        let rows = rows.map(|(at, [open, high, low, close])| {
+            let closes = (at + step) * 1000 - 1;
+            format!("[{at}000,\"{open}\",\"{high}\",\"{low}\",\"{close}\",\"1.25\",{closes},\"1\",1,\"1\",\"1\",\"0\"]")
+        });
+        Some(Reply::ok(format!("[{}]", rows.collect::<Vec<_>>().join(","))))
+    }
+}
+
+/// A running server; it ends with the process.
+pub struct Exchange {
+    pub url: String,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Exchange {
+    /// Serves `tape` in the shapes of all four services.
+    pub fn of(tape: Tape) -> Self {
+        Self::start(move |asked, _| tape.answer(asked))
+    }
+
+    /// Answers each request, with the number of requests before it, as `answer` says.
+    pub fn start(answer: impl Fn(&Asked, usize) -> Reply + Send + 'static) -> Self {
+        let server = tiny_http::Server::http("127.0.0.1:0").expect("a free port on loopback");
+        let url = format!("http://{}", server.server_addr());
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let asked_so_far = Arc::clone(&log);
+        thread::spawn(move || {
+            for request in server.incoming_requests() {
+                let asked = read(&request);
+                let before = {
+                    let mut log = asked_so_far.lock().expect("no thread panics holding it");
+                    log.push(format!("{} {}", asked.service(), request.url()));
+                    log.len() - 1
+                };
+                respond(request, answer(&asked, before));
+            }
+        });
+        Self { url, asked: log }
+    }
+
+    /// Every request so far: the service's name and what it was asked.
+    #[allow(dead_code)] // the demo does not look
+    pub fn asked(&self) -> Vec<String> {
+        self.asked.lock().expect("no thread panics holding it").clone()
+    }
+}
+
+fn read(request: &tiny_http::Request) -> Asked {
+    let (path, query) = request.url().split_once('?').unwrap_or((request.url(), ""));
+    let decoded = |text: &str| text.replace("%3A", ":").replace("%2B", "+");
+    let query = query
+        .split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(name, value)| (name.to_owned(), decoded(value)))
+        .collect();
+    let user_agent = request
+        .headers()
+        .iter()
+        .find(|header| header.field.equiv("User-Agent"))
+        .map(|header| header.value.to_string());
+    Asked { path: path.to_owned(), query, user_agent }
+}
+
+fn respond(request: tiny_http::Request, reply: Reply) {
+    // a client that hangs up in the middle is what some tests are about
+    match reply {
+        Reply::Say(status, headers, body) => {
+            let mut response = tiny_http::Response::from_data(body).with_status_code(status);
+            for (name, value) in headers {
+                let header = tiny_http::Header::from_bytes(name, value).expect("a plain header");
+                response.add_header(header);
+            }
+            let _ = request.respond(response);
+        }
+        Reply::Raw(bytes) => {
+            let mut stream = request.into_writer();
+            let _ = stream.write_all(&bytes).and_then(|()| stream.flush());
+        }
+        Reply::Flood(size) => {
+            let mut stream = request.into_writer();
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n");
+            let _ = stream.write_all(head.as_bytes());
+            let chunk = vec![b' '; 64 * 1024];
+            for _ in 0..size / chunk.len() {
+                if stream.write_all(&chunk).is_err() {
+                    break;
+                }
+            }
+        }
+    }
+}

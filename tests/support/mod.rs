@@ -1,0 +1,237 @@
+//! What the whole-command tests stand on: real databases, the real binary, a local exchange.
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
+
+pub mod exchange;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, params};
+
+/// 2026-02-13 13:00 UTC, the opening of the 15-minute market most tests bet on.
+pub const OPEN: i64 = 1_770_987_600;
+/// Its close.
+pub const CLOSE: i64 = OPEN + 900;
+/// Its strike.
+pub const STRIKE: f64 = 67_000.0;
+
+/// The bot's table as its own migrations leave it.
+pub const KEYED: &str = "CREATE TABLE trades (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, timestamp DATETIME NOT NULL, market_slug TEXT,
+    action TEXT, confidence REAL, position_size REAL, reasoning TEXT, price_to_beat REAL,
+    signal_type TEXT, executed_price REAL, actual_outcome TEXT, profit_loss REAL, is_win BOOLEAN,
+    is_test_mode INTEGER DEFAULT 0, execution_status TEXT DEFAULT 'pending');
+    CREATE INDEX idx_trades_is_win ON trades(is_win);";
+
+/// The table as CREATE TABLE AS leaves it: no key, loose types, no execution_status.
+pub const KEYLESS: &str = "CREATE TABLE trades (
+    id INT, timestamp NUM, market_slug TEXT, \"action\" TEXT, position_size REAL, price_to_beat REAL,
+    executed_price REAL, actual_outcome TEXT, profit_loss REAL, is_win NUM);";
+
+/// A bet to put into a database.
+#[derive(Clone)]
+pub struct Bet {
+    pub id: i64,
+    pub timestamp: Value,
+    pub slug: Value,
+    pub action: Value,
+    pub size: Value,
+    pub price: Value,
+    pub strike: Value,
+}
+
+/// A bet of $5 at 0.50 on YES, made seven minutes into the market of [`OPEN`].
+pub fn bet(id: i64) -> Bet {
+    Bet {
+        id,
+        timestamp: Value::Text("2026-02-13 13:07:42.167880".into()),
+        slug: Value::Text(format!("btc-updown-15m-{OPEN}")),
+        action: Value::Text("YES".into()),
+        size: Value::Real(5.0),
+        price: Value::Real(0.5),
+        strike: Value::Real(STRIKE),
+    }
+}
+
+impl Bet {
+    pub fn on(self, slug: &str) -> Self {
+        Self { slug: Value::Text(slug.into()), ..self }
+    }
+
+    pub fn at(self, timestamp: &str) -> Self {
+        Self { timestamp: Value::Text(timestamp.into()), ..self }
+    }
+
+    pub fn action(self, action: &str) -> Self {
+        Self { action: Value::Text(action.into()), ..self }
+    }
+}
+
+/// A folder with a performance database in it.
+pub struct Bench {
+    pub folder: tempfile::TempDir,
+    pub db: PathBuf,
+}
+
+/// What one trade looks like after a run: outcome, profit, is_win.
+pub type Booked = (Option<String>, Option<f64>, Option<i64>);
+
+impl Bench {
+    pub fn new(bets: &[Bet]) -> Self {
+        Self::with_schema(KEYED, bets)
+    }
+
+    pub fn with_schema(schema: &str, bets: &[Bet]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let db = folder.path().join("performance.db");
+        let connection = Connection::open(&db).unwrap();
+        connection.execute_batch(schema).unwrap();
+        let bench = Self { folder, db };
+        bench.insert(bets);
+        bench
+    }
+
+    pub fn insert(&self, bets: &[Bet]) {
+        let mut connection = self.sql();
+        let transaction = connection.transaction().unwrap();
+        for bet in bets {
+            transaction
+                .execute(
+                    "INSERT INTO trades (id, timestamp, market_slug, action, position_size,
+                     executed_price, price_to_beat) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                    params![
+                        bet.id, bet.timestamp, bet.slug, bet.action, bet.size, bet.price, bet.strike
+                    ],
+                )
+                .unwrap();
+        }
+        transaction.commit().unwrap();
+    }
+
+    pub fn sql(&self) -> Connection {
+        Connection::open(&self.db).unwrap()
+    }
+
+    pub fn booked(&self, id: i64) -> Booked {
+        self.sql()
+            .query_row(
+                "SELECT actual_outcome, profit_loss, is_win FROM trades WHERE id = ?1",
+                [id],
+                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+            )
+            .unwrap()
+    }
+
+    pub fn count(&self, condition: &str) -> i64 {
+        let sql = format!("SELECT count(*) FROM trades WHERE {condition}");
+        self.sql().query_row(&sql, [], |row| row.get(0)).unwrap()
+    }
+
+    /// Runs settle on this database, in its folder, with nothing of our environment.
+    pub fn settle(&self, arguments: &[&str]) -> Ended {
+        Ended::from(self.command(arguments).output().unwrap())
+    }
+
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = settle(arguments);
+        command.current_dir(self.folder.path()).env("SETTLE_DB", &self.db);
+        command
+    }
+
+    /// `settle run --json` against one server for all services.
+    pub fn run_at(&self, url: &str, arguments: &[&str]) -> Ended {
+        let services = services_at(url);
+        let mut all = vec!["run", "--json"];
+        all.extend(services.iter().map(String::as_str));
+        all.extend(arguments);
+        self.settle(&all)
+    }
+
+    pub fn bytes(&self) -> Vec<u8> {
+        std::fs::read(&self.db).unwrap()
+    }
+
+    pub fn files(&self) -> Vec<String> {
+        let mut names: Vec<String> = std::fs::read_dir(self.folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// Writes a dump file of 1-minute candles that open at these prices.
+    pub fn dump(&self, name: &str, opens: &[(i64, f64)]) -> PathBuf {
+        let path = self.folder.path().join(name);
+        let lines: Vec<String> = opens
+            .iter()
+            .map(|(at, price)| {
+                format!("{at}000,{price},{price},{price},{price},0,{}999,0,0,0,0,0\n", at + 59)
+            })
+            .collect();
+        std::fs::write(&path, lines.concat()).unwrap();
+        path
+    }
+}
+
+pub fn settle(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_settle"));
+    command.args(arguments).env_clear();
+    command
+}
+
+/// Options that send every service's requests to one server.
+pub fn services_at(url: &str) -> Vec<String> {
+    ["coinbase", "kraken", "bitstamp", "binance"]
+        .iter()
+        .map(|service| format!("--{service}-url={url}"))
+        .collect()
+}
+
+/// A port on loopback where nothing listens.
+pub fn nowhere() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    format!("http://{}", listener.local_addr().unwrap())
+}
+
+/// How a command ended.
+#[derive(Debug)]
+pub struct Ended {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl From<Output> for Ended {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+impl Ended {
+    #[track_caller]
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    #[track_caller]
+    pub fn code(&self, wanted: i32) -> &Self {
+        assert_eq!(self.code, wanted, "{self:#?}");
+        self
+    }
+}
+
+/// A file of the shared real data; none where it is not there, which the test says.
+pub fn shared(name: &str) -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data").join(name);
+    if path.exists() {
+        return Some(path);
+    }
+    eprintln!("skipped: ../shared/data/{name} is not here");
+    None
+}
