@@ -148,14 +148,31 @@ fn swallow_broken_pipe(written: io::Result<()>) -> Result<(), Error> {
 fn manual() -> Result<String, Error> {
     let mut command = Cli::command();
     command.build();
+    let program = clap_mangen::Man::new(command.clone());
     let mut page = Vec::new();
-    clap_mangen::Man::new(command.clone()).render(&mut page)?;
+    program.render_title(&mut page)?;
+    program.render_name_section(&mut page)?;
+    program.render_synopsis_section(&mut page)?;
+    program.render_description_section(&mut page)?;
+    program.render_options_section(&mut page)?;
     for subcommand in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
-        let man = clap_mangen::Man::new(subcommand.clone());
-        writeln!(page, ".SH \"COMMAND {}\"", subcommand.get_name().to_uppercase())?;
-        man.render_description_section(&mut page)?;
+        let options: Vec<String> = subcommand
+            .get_arguments()
+            .filter(|argument| argument.is_global_set())
+            .map(|argument| argument.get_id().to_string())
+            .collect();
+        // the options of every command are above
+        let own = options.iter().fold(subcommand.clone(), |command, id| {
+            command.mut_arg(id, |argument| argument.hide(true))
+        });
+        let man = clap_mangen::Man::new(own);
+        writeln!(page, ".SH \"{}\"", subcommand.get_name().to_uppercase())?;
+        let about = subcommand.get_about().map(ToString::to_string).unwrap_or_default();
+        writeln!(page, "{}.", about.replace('-', "\\-"))?;
         man.render_options_section(&mut page)?;
     }
+    program.render_extra_section(&mut page)?;
+    program.render_version_section(&mut page)?;
     Ok(String::from_utf8_lossy(&page).into_owned())
 }
 

@@ -274,11 +274,7 @@ pub fn settle(
             Decided::Booking(booking) => bookings.push(*booking),
             Decided::NoPrice(trade, reason) => {
                 let counts = !found.failed;
-                failures.push(Failure { trade, reason, counts });
-            }
-            Decided::InError(trade, message) => {
-                in_error.add(Some(trade.logged_at));
-                errors.push(RowError { trade_id: trade.row.id, message });
+                failures.push(Failure { trade: *trade, reason, counts });
             }
         }
     }
@@ -368,8 +364,7 @@ fn need(trade: &Trade, strike: Strike) -> Option<Need> {
 /// What one trade comes to.
 enum Decided {
     Booking(Box<Booking>),
-    NoPrice(Trade, String),
-    InError(Trade, String),
+    NoPrice(Box<Trade>, String),
 }
 
 /// Decides one trade from the prices of its market, if they were found.
@@ -387,32 +382,28 @@ fn decide_trade(trade: Trade, quoted: Option<&Quoted>) -> Decided {
             }));
         }
     };
-    let Some(quoted) = quoted else {
+    let priced = quoted.and_then(|quoted| Some((quoted, strike(&bet, quoted)?)));
+    let Some((quoted, (strike, strike_source))) = priced else {
         let reason = format!("no source has the price at {}", bet.market.close);
-        return Decided::NoPrice(trade, reason);
-    };
-    let Some((strike, strike_source)) = strike(&bet, quoted) else {
-        return Decided::InError(trade, "price_to_beat is missing".to_owned());
+        return Decided::NoPrice(Box::new(trade), reason);
     };
     let decision = decide(strike, quoted.close.price, bet.market.tie);
-    match pnl::settle(bet.position, bet.price, bet.side, decision.outcome) {
-        Ok(settlement) => Decided::Booking(Box::new(Booking {
-            trade,
-            outcome: decision.outcome,
-            profit: settlement.profit,
-            is_win: settlement.is_win,
-            status: Status::Provisional,
-            proof: Some(Proof {
-                bet,
-                strike,
-                strike_source,
-                quoted: *quoted,
-                margin: decision.margin,
-                settlement,
-            }),
-        })),
-        Err(overflow) => Decided::InError(trade, overflow.to_string()),
-    }
+    let settlement = pnl::settle(bet.position, bet.shares, bet.side, decision.outcome);
+    Decided::Booking(Box::new(Booking {
+        trade,
+        outcome: decision.outcome,
+        profit: settlement.profit,
+        is_win: settlement.is_win,
+        status: Status::Provisional,
+        proof: Some(Proof {
+            bet,
+            strike,
+            strike_source,
+            quoted: *quoted,
+            margin: decision.margin,
+            settlement,
+        }),
+    }))
 }
 
 /// The strike and where it is from: the venue's, where its price at the start was asked for, else

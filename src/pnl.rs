@@ -21,7 +21,7 @@ pub struct Settlement {
     pub is_win: Option<bool>,
 }
 
-/// The quotient or product does not fit 28 digits.
+/// The number of shares does not fit 28 digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("${position} at {price} a share is more shares than settle can count exactly")]
 pub struct Overflow {
@@ -31,34 +31,26 @@ pub struct Overflow {
     pub price: SharePrice,
 }
 
-/// What a stake of `position` dollars on `side` at `price` comes to when `outcome` is known:
-/// shares = position / price; a winning share pays $1, a losing one nothing, a split one $0.50
-/// (Polymarket's payout; no fees).
+/// The shares that `position` dollars buy at `price`: position / price.
 ///
 /// # Errors
-/// [`Overflow`] where the number of shares does not fit a `Decimal`.
-pub fn settle(
-    position: Usd,
-    price: SharePrice,
-    side: Side,
-    outcome: Outcome,
-) -> Result<Settlement, Overflow> {
-    let overflow = Overflow { position, price };
-    let shares = position.0.checked_div(price.0).ok_or(overflow)?;
+/// [`Overflow`] where the number does not fit a `Decimal`.
+pub fn shares(position: Usd, price: SharePrice) -> Result<Shares, Overflow> {
+    position.0.checked_div(price.0).map(Shares).ok_or(Overflow { position, price })
+}
+
+/// What `shares` of `side`, bought for `position` dollars, come to when `outcome` is known: a
+/// winning share pays $1, a losing one nothing, a split one $0.50 (Polymarket's payout; no fees).
+pub fn settle(position: Usd, shares: Shares, side: Side, outcome: Outcome) -> Settlement {
     let (paid_per_share, is_win) = match outcome {
         Outcome::Split => (Decimal::new(5, 1), None),
         _ if outcome == side.wins_on() => (Decimal::ONE, Some(true)),
         _ => (Decimal::ZERO, Some(false)),
     };
-    let payout = shares.checked_mul(paid_per_share).ok_or(overflow)?;
-    let profit = payout.checked_sub(position.0).ok_or(overflow)?;
-    Ok(Settlement {
-        shares: Shares(shares),
-        payout: Usd(payout),
-        cost: position,
-        profit: Usd(profit),
-        is_win,
-    })
+    // at most $1 a share, and a difference of two amounts above 0: neither can leave the range
+    let payout = shares.0.saturating_mul(paid_per_share);
+    let profit = payout.saturating_sub(position.0);
+    Settlement { shares, payout: Usd(payout), cost: position, profit: Usd(profit), is_win }
 }
 
 #[cfg(test)]
@@ -72,7 +64,8 @@ mod tests {
 
     fn settled(position: &str, price: &str, side: Side, outcome: Outcome) -> Settlement {
         let price = SharePrice::new(dollars(price)).unwrap();
-        settle(Usd(dollars(position)), price, side, outcome).unwrap()
+        let position = Usd(dollars(position));
+        settle(position, shares(position, price).unwrap(), side, outcome)
     }
 
     fn cents(settlement: Settlement) -> String {
@@ -127,7 +120,7 @@ mod tests {
     #[test]
     fn too_many_shares_are_an_error_not_a_panic() {
         let price = SharePrice::new(dollars("0.0000000000000000000000000001")).unwrap();
-        assert!(settle(Usd(Decimal::MAX), price, Side::Yes, Outcome::Yes).is_err());
+        assert!(shares(Usd(Decimal::MAX), price).is_err());
     }
 
     proptest! {
@@ -141,14 +134,15 @@ mod tests {
             let side = if yes_side { Side::Yes } else { Side::No };
             let position = Decimal::new(cents, 2);
             let price = SharePrice::new(Decimal::new(price, 4)).unwrap();
-            let settlement = settle(Usd(position), price, side, outcome).unwrap();
+            let bought = shares(Usd(position), price).unwrap();
+            let settlement = settle(Usd(position), bought, side, outcome);
             prop_assert_eq!(settlement.profit.0, settlement.payout.0 - settlement.cost.0);
             prop_assert!(settlement.payout.0 >= Decimal::ZERO);
             prop_assert!(settlement.profit.0 >= -position);
             // one side's payout and the other's make up $1 a share (half of the last of 28
             // digits rounds)
             let other = if yes_side { Side::No } else { Side::Yes };
-            let against = settle(Usd(position), price, other, outcome).unwrap();
+            let against = settle(Usd(position), bought, other, outcome);
             let both = settlement.payout.0 + against.payout.0;
             prop_assert!((both - settlement.shares.0).abs() < Decimal::new(1, 15));
         }

@@ -7,8 +7,11 @@ use serde_json::{Number, Value};
 
 use crate::market::{self, Market, RuleSet, SlugError};
 use crate::outcome::Side;
+use crate::pnl;
 use crate::timestamp::{NaiveZone, read_timestamp};
-use crate::units::{BtcPrice, NotUsable, SharePrice, UnixSeconds, Usd, decimal_from_f64, positive};
+use crate::units::{
+    BtcPrice, NotUsable, SharePrice, Shares, UnixSeconds, Usd, decimal_from_f64, positive,
+};
 
 /// A trade is left alone until it is this old, in seconds (the plan's 15 minutes).
 pub const SETTLING_AGE: i64 = 15 * 60;
@@ -148,6 +151,8 @@ pub struct Bet {
     pub position: Usd,
     /// Dollars per share.
     pub price: SharePrice,
+    /// What that bought.
+    pub shares: Shares,
     /// The row's `price_to_beat`; none only where the run does not need it.
     pub recorded_strike: Option<BtcPrice>,
 }
@@ -313,7 +318,9 @@ fn read_bet(row: &Row, market: Market, side: Side, terms: &Terms) -> Result<Bet,
         row.executed_price.number().and_then(SharePrice::new).map_err(name("executed_price"))?;
     let strike = row.price_to_beat.number().and_then(BtcPrice::new).map_err(name("price_to_beat"));
     let recorded_strike = if terms.needs_recorded_strike { Some(strike?) } else { strike.ok() };
-    Ok(Bet { market, side, position: Usd(position), price, recorded_strike })
+    let position = Usd(position);
+    let shares = pnl::shares(position, price).map_err(|error| error.to_string())?;
+    Ok(Bet { market, side, position, price, shares, recorded_strike })
 }
 
 #[cfg(test)]

@@ -187,7 +187,11 @@ pub fn status(status: &Status, database: &Path) -> String {
     let (selection, performance) = (&status.selection, &status.performance);
     line(&mut text, format_args!("{} · {}", styled(STRONG, "settle status"), database.display()));
     let (wins, losses) = (performance.wins, performance.losses);
-    field(&mut text, "Settled", format_args!("{} ({wins} won, {losses} lost)", status.settled()));
+    let mut kinds = format!("{wins} won, {losses} lost");
+    if selection.booked_without_result() > 0 {
+        let _ = write!(kinds, ", {} neither", selection.booked_without_result());
+    }
+    field(&mut text, "Settled", format_args!("{} ({kinds})", status.settled()));
     let rate = status.win_rate().map_or("-".to_owned(), |rate| format!("{:.1} %", rate * 100.0));
     field(&mut text, "Win rate", format_args!("{rate}"));
     field(&mut text, "Profit", format_args!("{} dollars", money(Usd(performance.profit))));

@@ -245,13 +245,12 @@ impl Store {
         }
         self.has_execution_status = has("execution_status");
         // a view, or a table without rowids, cannot be written row by row
-        self.connection.prepare("SELECT rowid FROM trades").map_err(|error| {
-            match error.sqlite_error_code() {
-                Some(ErrorCode::Unknown) => not_one("its 'trades' has no rowid".to_owned()),
-                _ => self.failed("read", error),
+        match self.connection.prepare("SELECT rowid FROM trades") {
+            Err(rusqlite::Error::SqlInputError { .. }) => {
+                Err(not_one("its 'trades' is no table with rowids".to_owned()))
             }
-        })?;
-        Ok(())
+            other => other.map(drop).map_err(|error| self.failed("read", error)),
+        }
     }
 
     fn failed(&self, doing: &'static str, source: rusqlite::Error) -> Error {

@@ -2,7 +2,8 @@
 //! one tape of prices, or misbehaves as a test tells it to.
 
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -38,6 +39,7 @@ impl Asked {
 }
 
 /// What the server sends back.
+#[allow(dead_code)] // the demo only answers well
 pub enum Reply {
     /// Status, headers, body.
     Say(u16, Vec<(&'static str, String)>, Vec<u8>),
@@ -98,7 +100,11 @@ impl Tape {
 
     fn coinbase(&self, asked: &Asked) -> Option<Reply> {
         if asked.user_agent.is_none() {
-            return Some(Reply::Say(400, vec![], b"{\"message\":\"User-Agent required\"}".to_vec()));
+            return Some(Reply::Say(
+                400,
+                vec![],
+                b"{\"message\":\"User-Agent required\"}".to_vec(),
+            ));
         }
         let step = asked.number("granularity")?;
         let (start, end) = (asked.instant("start")?, asked.instant("end")?);
@@ -187,19 +193,21 @@ impl Exchange {
 
     /// Answers each request, with the number of requests before it, as `answer` says.
     pub fn start(answer: impl Fn(&Asked, usize) -> Reply + Send + 'static) -> Self {
-        let server = tiny_http::Server::http("127.0.0.1:0").expect("a free port on loopback");
-        let url = format!("http://{}", server.server_addr());
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port on loopback");
+        let url = format!("http://{}", listener.local_addr().expect("a bound socket"));
         let log = Arc::new(Mutex::new(Vec::new()));
         let asked_so_far = Arc::clone(&log);
         thread::spawn(move || {
-            for request in server.incoming_requests() {
-                let asked = read(&request);
+            for stream in listener.incoming() {
+                let Ok(mut stream) = stream else { continue };
+                let Some((target, asked)) = read(&mut stream) else { continue };
                 let before = {
                     let mut log = asked_so_far.lock().expect("no thread panics holding it");
-                    log.push(format!("{} {}", asked.service(), request.url()));
+                    log.push(format!("{} {target}", asked.service()));
                     log.len() - 1
                 };
-                respond(request, answer(&asked, before));
+                // a client that hangs up in the middle is what some tests are about
+                let _ = respond(&mut stream, answer(&asked, before));
             }
         });
         Self { url, asked: log }
@@ -212,47 +220,45 @@ impl Exchange {
     }
 }
 
-fn read(request: &tiny_http::Request) -> Asked {
-    let (path, query) = request.url().split_once('?').unwrap_or((request.url(), ""));
-    let decoded = |text: &str| text.replace("%3A", ":").replace("%2B", "+");
+/// The target and the meaning of one request; a connection serves no second one.
+fn read(stream: &mut TcpStream) -> Option<(String, Asked)> {
+    let mut lines = BufReader::new(stream).lines();
+    let target = lines.next()?.ok()?.split(' ').nth(1)?.to_owned();
+    let mut user_agent = None;
+    for line in lines.map_while(Result::ok).take_while(|line| !line.is_empty()) {
+        let (name, value) = line.split_once(':')?;
+        if name.eq_ignore_ascii_case("user-agent") {
+            user_agent = Some(value.trim().to_owned());
+        }
+    }
+    let (path, query) = target.split_once('?').unwrap_or((&target, ""));
     let query = query
         .split('&')
         .filter_map(|pair| pair.split_once('='))
-        .map(|(name, value)| (name.to_owned(), decoded(value)))
+        .map(|(name, value)| (name.to_owned(), value.replace("%3A", ":")))
         .collect();
-    let user_agent = request
-        .headers()
-        .iter()
-        .find(|header| header.field.equiv("User-Agent"))
-        .map(|header| header.value.to_string());
-    Asked { path: path.to_owned(), query, user_agent }
+    let asked = Asked { path: path.to_owned(), query, user_agent };
+    Some((target, asked))
 }
 
-fn respond(request: tiny_http::Request, reply: Reply) {
-    // a client that hangs up in the middle is what some tests are about
+fn respond(stream: &mut TcpStream, reply: Reply) -> std::io::Result<()> {
     match reply {
         Reply::Say(status, headers, body) => {
-            let mut response = tiny_http::Response::from_data(body).with_status_code(status);
+            write!(stream, "HTTP/1.1 {status} Whatever\r\nContent-Length: {}\r\n", body.len())?;
             for (name, value) in headers {
-                let header = tiny_http::Header::from_bytes(name, value).expect("a plain header");
-                response.add_header(header);
+                write!(stream, "{name}: {value}\r\n")?;
             }
-            let _ = request.respond(response);
+            stream.write_all(b"Connection: close\r\n\r\n")?;
+            stream.write_all(&body)?;
         }
-        Reply::Raw(bytes) => {
-            let mut stream = request.into_writer();
-            let _ = stream.write_all(&bytes).and_then(|()| stream.flush());
-        }
+        Reply::Raw(bytes) => stream.write_all(&bytes)?,
         Reply::Flood(size) => {
-            let mut stream = request.into_writer();
-            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n");
-            let _ = stream.write_all(head.as_bytes());
+            write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n")?;
             let chunk = vec![b' '; 64 * 1024];
             for _ in 0..size / chunk.len() {
-                if stream.write_all(&chunk).is_err() {
-                    break;
-                }
+                stream.write_all(&chunk)?;
             }
         }
     }
+    stream.flush()
 }

@@ -101,7 +101,13 @@ impl Bench {
                     "INSERT INTO trades (id, timestamp, market_slug, action, position_size,
                      executed_price, price_to_beat) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
                     params![
-                        bet.id, bet.timestamp, bet.slug, bet.action, bet.size, bet.price, bet.strike
+                        bet.id,
+                        bet.timestamp,
+                        bet.slug,
+                        bet.action,
+                        bet.size,
+                        bet.price,
+                        bet.strike
                     ],
                 )
                 .unwrap();

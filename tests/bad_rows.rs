@@ -1,0 +1,138 @@
+//! Rows that cannot be settled: each is named once, nothing of it is invented, and the others go on.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use rusqlite::types::Value;
+use support::exchange::{Exchange, Tape};
+use support::{Bench, Bet, CLOSE, KEYLESS, OPEN, STRIKE, bet};
+
+fn exchange() -> Exchange {
+    Exchange::of(Tape::of([(OPEN, STRIKE), (CLOSE, STRIKE + 100.0)]))
+}
+
+fn text(text: &str) -> Value {
+    Value::Text(text.into())
+}
+
+/// Every way a row can be bad, each under an id of its own.
+fn bad_bets() -> Vec<Bet> {
+    let numbers = [
+        Value::Null,
+        text("half"),
+        Value::Blob(vec![0, 159, 146]),
+        Value::Real(f64::INFINITY),
+        Value::Real(f64::NEG_INFINITY),
+        Value::Real(0.0),
+        Value::Real(-0.5),
+        Value::Real(1e300),
+        Value::Real(1e-300),
+    ];
+    let mut bets: Vec<Bet> = vec![];
+    for number in numbers {
+        let value = || number.clone();
+        bets.push(Bet { size: value(), ..bet(0) });
+        bets.push(Bet { price: value(), ..bet(0) });
+        bets.push(Bet { strike: value(), ..bet(0) });
+    }
+    bets.push(Bet { price: Value::Real(1.000_001), ..bet(0) });
+    // each value can be held, but not the number of shares
+    bets.push(Bet { size: Value::Real(7e28), price: Value::Real(1e-20), ..bet(0) });
+    for timestamp in ["", "soon", "2026-02-30 10:00:00", "13/02/2026", "\u{1b}[2J"] {
+        bets.push(bet(0).at(timestamp));
+    }
+    bets.push(Bet { timestamp: Value::Integer(1_770_988_062), ..bet(0) });
+    bets.push(Bet { timestamp: Value::Null, ..bet(0) });
+    bets.push(Bet { slug: Value::Null, ..bet(0) });
+    bets.push(Bet { slug: Value::Blob(vec![255, 254]), ..bet(0) });
+    bets.push(bet(0).on(&format!("eth-updown-15m-{OPEN}")));
+    bets.push(bet(0).on("bitcoin-up-or-down-november-2-2025-1am-et"));
+    bets.iter_mut().zip(1..).for_each(|(bet, id)| bet.id = id);
+    bets
+}
+
+#[test]
+fn each_bad_row_is_named_once_and_the_good_ones_settle() {
+    let bad = bad_bets();
+    let count = i64::try_from(bad.len()).unwrap();
+    let bench = Bench::with_schema(KEYLESS, &bad);
+    bench.insert(&[bet(1000), bet(1001).action("NO")]);
+    let ended = bench.run_at(&exchange().url, &["--batch", "2"]);
+    let summary = ended.code(3).json();
+    assert_eq!(summary["settled_count"], 2);
+    let mut named: Vec<i64> = summary["errors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|error| error["trade_id"].as_i64().unwrap())
+        .collect();
+    named.sort_unstable();
+    assert_eq!(named, (1..=count).collect::<Vec<_>>());
+    assert_eq!(bench.count("is_win IS NOT NULL OR actual_outcome IS NOT NULL"), 2);
+    assert_eq!(bench.booked(1000).1, Some(5.0));
+}
+
+#[test]
+fn the_log_line_names_the_first_three_and_the_summary_all() {
+    let bets: Vec<Bet> = (1..=5).map(|id| Bet { price: Value::Null, ..bet(id) }).collect();
+    let bench = Bench::new(&bets);
+    let ended = bench.settle(&["run"]);
+    ended.code(3);
+    let log = ended.stderr.lines().find(|line| line.contains("settled 0")).unwrap();
+    assert!(log.contains("trade 3:") && !log.contains("trade 4:"), "{log}");
+    for id in 1..=5 {
+        assert!(
+            ended.stdout.contains(&format!("error trade {id}: executed_price: NULL")),
+            "{ended:#?}"
+        );
+    }
+}
+
+#[test]
+fn strange_slugs_do_no_harm() {
+    let slugs = [
+        "btc-🚀-no-time".to_owned(),
+        "line\nbreak".to_owned(),
+        "x".repeat(10_000),
+        "'; DROP TABLE trades; --".to_owned(),
+        "\u{1b}]0;title\u{7}\u{1b}[31m".to_owned(),
+    ];
+    let bets: Vec<Bet> = slugs.iter().zip(1..).map(|(slug, id)| bet(id).on(slug)).collect();
+    let bench = Bench::new(&bets);
+    bench.insert(&[bet(10)]);
+    let url = exchange().url;
+    let urls = support::services_at(&url);
+    let mut arguments = vec!["dry-run", "-v"];
+    arguments.extend(urls.iter().map(String::as_str));
+    let shown = bench.settle(&arguments);
+    shown.code(0);
+    for stream in [&shown.stdout, &shown.stderr] {
+        assert!(!stream.contains('\u{1b}') && !stream.contains('\u{7}'), "{stream}");
+    }
+    let summary = bench.run_at(&url, &[]).code(0).json();
+    assert_eq!(summary["unknown_count"], 5);
+    assert_eq!(bench.count("actual_outcome = 'UNKNOWN' AND is_win IS NULL AND profit_loss = 0"), 5);
+    assert_eq!(bench.booked(10).2, Some(1));
+}
+
+#[test]
+fn a_row_in_error_is_mended_by_the_bot_and_then_settles() {
+    let bench = Bench::new(&[Bet { price: Value::Null, ..bet(1) }]);
+    for _ in 0..3 {
+        bench.run_at(&exchange().url, &[]).code(3);
+    }
+    bench.sql().execute("UPDATE trades SET executed_price = 0.25", []).unwrap();
+    bench.run_at(&exchange().url, &[]).code(0);
+    assert_eq!(bench.booked(1).1, Some(15.0));
+}
+
+#[test]
+fn a_stuck_trade_is_an_alert_and_a_young_one_is_not() {
+    let missing = bet(1).on(&format!("btc-updown-15m-{}", OPEN - 9000));
+    let bench = Bench::new(&[missing, bet(2)]);
+    let summary = bench.run_at(&exchange().url, &[]).code(4).json();
+    assert_eq!(summary["alert"], true);
+    assert!(summary["oldest_due_age_seconds"].as_i64().unwrap() > 3600);
+    let summary = bench.run_at(&exchange().url, &["--alert-lag-hours", "87600"]).json();
+    assert_eq!(summary["alert"], false);
+}

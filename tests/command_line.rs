@@ -1,0 +1,112 @@
+//! Settings by flag, environment and `.env`; bad values; completions, manual and help.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use support::{Bench, CLOSE, Ended, STRIKE, bet, settle};
+
+fn bench_of(count: i64) -> (Bench, String) {
+    let bench = Bench::new(&(1..=count).map(bet).collect::<Vec<_>>());
+    let dump = bench.dump("d.csv", &[(CLOSE, STRIKE + 1.0)]);
+    (bench, dump.to_str().unwrap().to_owned())
+}
+
+fn would_settle(bench: &Bench, arguments: &[&str], environment: &[(&str, &str)]) -> i64 {
+    let mut command = bench.command(&["dry-run", "--json"]);
+    command.args(arguments).envs(environment.iter().copied());
+    let ended = Ended::from(command.output().unwrap());
+    ended.json()["settled_count"].as_i64().unwrap()
+}
+
+#[test]
+fn a_flag_beats_the_environment_which_beats_dotenv_which_beats_the_default() {
+    let (bench, dump) = bench_of(60);
+    let candles = ("SETTLE_CANDLES", dump.as_str());
+    assert_eq!(would_settle(&bench, &[], &[candles]), 50);
+    let dotenv = "BOT_TOKEN=x y z\nSETTLEMENT_BATCH_SIZE=7 # ours\n";
+    std::fs::write(bench.folder.path().join(".env"), dotenv).unwrap();
+    assert_eq!(would_settle(&bench, &[], &[candles]), 7);
+    let environment = [candles, ("SETTLEMENT_BATCH_SIZE", "8")];
+    assert_eq!(would_settle(&bench, &[], &environment), 8);
+    assert_eq!(would_settle(&bench, &["--batch", "9"], &environment), 9);
+    assert_eq!(would_settle(&bench, &["--batch", "0"], &environment), 60);
+    // empty is not set
+    assert_eq!(would_settle(&bench, &[], &[candles, ("SETTLEMENT_BATCH_SIZE", "")]), 7);
+}
+
+#[test]
+fn the_timers_and_the_alerts_settings_are_read_under_their_names() {
+    let (bench, dump) = bench_of(1);
+    for (name, bad) in [
+        ("SETTLEMENT_INTERVAL_MINUTES", "0"),
+        ("SETTLEMENT_BATCH_SIZE", "-3"),
+        ("SETTLEMENT_ALERT_LAG_HOURS", "soon"),
+        ("SETTLE_SOURCES", "coinbase,mtgox"),
+        ("SETTLE_RULES", "mine"),
+        ("SETTLE_STRIKE", "guess"),
+        ("SETTLE_CONFIRM", "maybe"),
+        ("SETTLE_TIMEZONE", "+99:00"),
+        ("SETTLE_BINANCE_URL", "file:///etc/passwd"),
+        ("SETTLE_CANDLES", "/no/such/file.csv"),
+    ] {
+        let mut command = bench.command(&["run"]);
+        let ended = Ended::from(command.env(name, bad).output().unwrap());
+        ended.code(2);
+        let shown = bad.rsplit(',').next().unwrap();
+        assert!(ended.stderr.contains(name) && ended.stderr.contains(shown), "{}", ended.stderr);
+    }
+    assert_eq!(bench.count("is_win IS NULL"), 1);
+    let lag = [("SETTLE_CANDLES", dump.as_str()), ("SETTLEMENT_ALERT_LAG_HOURS", "0.5")];
+    assert_eq!(would_settle(&bench, &[], &lag), 1);
+}
+
+#[test]
+fn a_setting_in_dotenv_that_cannot_be_read_is_named() {
+    let (bench, _) = bench_of(1);
+    std::fs::write(bench.folder.path().join(".env"), "A=1\nSETTLE_DB=my data.db\n").unwrap();
+    let ended = bench.settle(&["status"]);
+    assert!(ended.code(2).stderr.contains(".env, line 2 cannot be read"), "{}", ended.stderr);
+}
+
+#[test]
+fn quiet_prints_nothing_and_verbose_logs_each_trade() {
+    let (bench, dump) = bench_of(1);
+    let ended = bench.settle(&["dry-run", "-q", "--candles", &dump]);
+    assert_eq!((ended.code(0).stdout.as_str(), ended.stderr.as_str()), ("", ""));
+    let ended = bench.settle(&["run", "-v", "--candles", &dump]);
+    let wanted = "trade 1 'btc-updown-15m-1770987600' 'YES': YES, profit +5.00";
+    assert!(ended.code(0).stderr.contains(wanted), "{}", ended.stderr);
+}
+
+#[test]
+fn colour_comes_only_when_asked_for_off_a_terminal() {
+    let (bench, dump) = bench_of(1);
+    let escape = |arguments: &[&str]| {
+        let mut all = vec!["dry-run", "--candles", dump.as_str()];
+        all.extend(arguments);
+        bench.settle(&all).code(0).stdout.contains('\u{1b}')
+    };
+    assert!(!escape(&[]));
+    assert!(!escape(&["--color", "never"]));
+    assert!(escape(&["--color", "always"]));
+}
+
+#[test]
+fn completions_and_manual_are_made_from_the_same_definition() {
+    for shell in ["bash", "zsh", "fish"] {
+        let ended = Ended::from(settle(&["completions", shell]).output().unwrap());
+        assert!(ended.code(0).stdout.contains("alert-lag-hours"), "{shell}");
+    }
+    let manual = Ended::from(settle(&["man"]).output().unwrap());
+    let page = manual.code(0).stdout.replace('\\', "");
+    for part in ["SETTLEMENT_BATCH_SIZE", "--candles", "dry-run", "130 interrupted"] {
+        assert!(page.contains(part), "{part}");
+    }
+}
+
+#[test]
+fn no_command_and_unknown_options_are_usage_errors() {
+    for arguments in [&[][..], &["settle-all"], &["run", "--dry"]] {
+        Ended::from(settle(arguments).output().unwrap()).code(2);
+    }
+}

@@ -1,0 +1,155 @@
+//! Beside the bot and beside another run: nothing is doubled, nobody is locked out.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use std::sync::mpsc;
+use std::sync::{Arc, atomic::AtomicBool, atomic::Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+use support::exchange::{Exchange, Reply, Tape};
+use support::{Bench, CLOSE, OPEN, STRIKE, bet};
+
+fn tape() -> Tape {
+    Tape::of([(OPEN, STRIKE), (CLOSE, STRIKE + 100.0)])
+}
+
+#[test]
+fn a_second_run_exits_11_at_once_and_says_who_holds_the_lock() {
+    let bench = Bench::new(&[bet(1)]);
+    let (send, receive) = mpsc::channel();
+    let second = bench.db.clone();
+    let folder = bench.folder.path().to_owned();
+    let exchange = Exchange::start(move |asked, _| {
+        // the first run is waiting for this answer
+        let mut command = support::settle(&["run", "--json", "--db", second.to_str().unwrap()]);
+        send.send(support::Ended::from(command.current_dir(&folder).output().unwrap())).unwrap();
+        tape().answer(asked)
+    });
+    bench.run_at(&exchange.url, &[]).code(0);
+    let second = receive.recv().unwrap();
+    second.code(11);
+    assert!(second.stderr.contains("another settle run"), "{}", second.stderr);
+    assert!(second.stderr.contains("process ") && second.stderr.contains(" since 20"));
+    assert_eq!(second.json()["exit_code"], 11);
+    assert_eq!(bench.booked(1).2, Some(1));
+}
+
+#[test]
+fn a_lock_file_left_by_a_dead_run_blocks_nobody() {
+    let bench = Bench::new(&[bet(1)]);
+    std::fs::write(bench.folder.path().join("performance.db-settle.lock"), "process 1").unwrap();
+    bench.run_at(&Exchange::of(tape()).url, &[]).code(0);
+    assert_eq!(bench.booked(1).2, Some(1));
+}
+
+#[test]
+fn update_of_a_trade_that_is_gone_or_changed_is_reported_and_no_error() {
+    let bench = Bench::new(&(1..=6).map(bet).collect::<Vec<_>>());
+    let database = bench.db.clone();
+    let exchange = Exchange::start(move |asked, _| {
+        // the bot is at work between our reading and our writing
+        Connection::open(&database)
+            .unwrap()
+            .execute_batch(
+                "DELETE FROM trades WHERE id = 1;
+                 UPDATE trades SET is_win = 0, actual_outcome = 'NO', profit_loss = -5 WHERE id = 2;
+                 UPDATE trades SET executed_price = 0.25 WHERE id = 3;
+                 UPDATE trades SET price_to_beat = 1 WHERE id = 4;
+                 UPDATE trades SET actual_outcome = 'UNKNOWN', profit_loss = 0 WHERE id = 5;",
+            )
+            .unwrap();
+        tape().answer(asked)
+    });
+    let ended = bench.run_at(&exchange.url, &[]);
+    let summary = ended.code(0).json();
+    assert_eq!(summary["settled_count"], 1);
+    assert_eq!(summary["changed_count"], 5);
+    assert_eq!(bench.booked(2).2, Some(0), "what another wrote stands");
+    assert_eq!(bench.booked(3), (None, None, None));
+    assert_eq!(bench.booked(5).0.as_deref(), Some("UNKNOWN"));
+    assert_eq!(bench.booked(6).2, Some(1));
+    for id in 1..=5 {
+        assert!(
+            ended.stderr.contains(&format!("trade {id} was settled or changed")),
+            "{}",
+            ended.stderr
+        );
+    }
+    // what the bot only changed is settled by the next run, on the new values
+    bench.run_at(&Exchange::of(tape()).url, &[]).code(0);
+    assert_eq!(bench.booked(3), (Some("YES".into()), Some(15.0), Some(1)));
+}
+
+#[test]
+fn no_lock_is_held_across_the_network() {
+    let bench = Bench::new(&[bet(1)]);
+    let database = bench.db.clone();
+    let exchange = Exchange::start(move |asked, _| {
+        let bot = Connection::open(&database).unwrap();
+        bot.busy_timeout(Duration::ZERO).unwrap();
+        match bot.execute_batch("BEGIN EXCLUSIVE; UPDATE trades SET confidence = 1; COMMIT") {
+            Ok(()) => tape().answer(asked),
+            Err(_) => Reply::status(400),
+        }
+    });
+    bench.run_at(&exchange.url, &[]).code(0);
+    assert_eq!(bench.count("confidence = 1 AND is_win = 1"), 1);
+}
+
+#[test]
+fn the_bot_keeps_writing_while_a_backlog_is_settled() {
+    for journal in ["DELETE", "WAL"] {
+        let bench = Bench::new(&(1..=20_000).map(bet).collect::<Vec<_>>());
+        let _: String = bench
+            .sql()
+            .query_row(&format!("PRAGMA journal_mode = {journal}"), [], |row| row.get(0))
+            .unwrap();
+        let dump = bench.dump("d.csv", &[(CLOSE, STRIKE + 1.0)]);
+        let stop = Arc::new(AtomicBool::new(false));
+        let (stopped, database) = (Arc::clone(&stop), bench.db.clone());
+        let bot = thread::spawn(move || {
+            let bot = Connection::open(database).unwrap();
+            bot.busy_timeout(Duration::from_secs(5)).unwrap();
+            let (mut written, mut longest) = (0, Duration::ZERO);
+            while !stopped.load(Ordering::SeqCst) {
+                let began = Instant::now();
+                bot.execute(
+                    "INSERT INTO trades (timestamp, action) VALUES ('2026-02-13', 'HOLD')",
+                    [],
+                )
+                .expect("the bot is never locked out");
+                longest = longest.max(began.elapsed());
+                written += 1;
+                thread::sleep(Duration::from_millis(2));
+            }
+            (written, longest)
+        });
+        let ended =
+            bench.settle(&["run", "--json", "--batch", "0", "--candles", dump.to_str().unwrap()]);
+        stop.store(true, Ordering::SeqCst);
+        let (written, longest) = bot.join().unwrap();
+        assert_eq!(ended.code(0).json()["settled_count"], 20_000);
+        assert_eq!(bench.count("action = 'HOLD'"), written);
+        eprintln!(
+            "{journal}: the bot wrote {written} rows meanwhile; its longest write took {longest:?}"
+        );
+    }
+}
+
+#[test]
+fn a_bots_lock_is_waited_for() {
+    let bench = Bench::new(&[bet(1)]);
+    let dump = bench.dump("d.csv", &[(CLOSE, STRIKE + 1.0)]);
+    let bot = bench.sql();
+    bot.execute_batch("BEGIN IMMEDIATE; UPDATE trades SET confidence = 2").unwrap();
+    let held = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(700));
+        bot.execute_batch("COMMIT").unwrap();
+    });
+    bench.settle(&["run", "--candles", dump.to_str().unwrap()]).code(0);
+    held.join().unwrap();
+    assert_eq!(bench.count("is_win = 1 AND confidence = 2"), 1);
+}

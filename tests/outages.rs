@@ -1,0 +1,261 @@
+//! Sources that fail, lie or hang up: a trade is then left pending, never guessed, and the next
+//! source is asked.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use support::exchange::{Exchange, Reply, Tape};
+use support::{Bench, CLOSE, Ended, OPEN, STRIKE, bet, nowhere, services_at};
+
+fn tape() -> Tape {
+    Tape::of([(OPEN, STRIKE), (CLOSE, STRIKE + 100.0)])
+}
+
+/// An exchange on which `service` answers as told and the others answer well.
+fn broken(service: &'static str, reply: impl Fn() -> Reply + Send + 'static) -> Exchange {
+    Exchange::start(
+        move |asked, _| {
+            if asked.service() == service { reply() } else { tape().answer(asked) }
+        },
+    )
+}
+
+/// A body of the service's true shape whose only row opens at another instant.
+fn other_instant(service: &str) -> String {
+    let (at, price) = (CLOSE + 60, STRIKE - 500.0);
+    match service {
+        "coinbase" => format!("[[{at},{price},{price},{price},{price},1]]"),
+        "kraken" => format!(
+            "{{\"error\":[],\"result\":{{\"XXBTZUSD\":[[{at},\"{price}\",\"{price}\",\"{price}\",\"{price}\",\"1\",\"1\",1]],\"last\":{at}}}}}"
+        ),
+        "bitstamp" => format!(
+            "{{\"data\":{{\"pair\":\"BTC/USD\",\"ohlc\":[{{\"timestamp\":\"{at}\",\"open\":\"{price}\",\"high\":\"{price}\",\"low\":\"{price}\",\"close\":\"{price}\",\"volume\":\"1\"}}]}}}}"
+        ),
+        _ => format!(
+            "[[{at}000,\"{price}\",\"{price}\",\"{price}\",\"{price}\",\"1\",{at}999,\"1\",1,\"1\",\"1\",\"0\"]]"
+        ),
+    }
+}
+
+fn requests(ended: &Ended, service: &str) -> i64 {
+    ended.json()["requests"][service].as_i64().unwrap()
+}
+
+#[test]
+fn whatever_the_first_source_does_the_next_one_is_asked() {
+    type Fault = (&'static str, fn() -> Reply, i64);
+    // the fault, and how many requests it takes to give up
+    let faults: [Fault; 14] = [
+        ("no rows", || Reply::ok("[]"), 1),
+        ("row at another instant", || Reply::ok(other_instant("coinbase")), 1),
+        (
+            "wrong order of columns",
+            || Reply::ok(format!("[[{CLOSE},66000,66500,67000,66100,1]]")),
+            3,
+        ),
+        ("a price of zero", || Reply::ok(format!("[[{CLOSE},0,0,0,0,0]]")), 3),
+        ("HTML with 200", || Reply::ok("<html>maintenance</html>"), 3),
+        ("HTML with 520", || Reply::status(520), 3),
+        ("truncated JSON", || Reply::ok(format!("[[{CLOSE},66000,665")), 3),
+        (
+            "429 with Retry-After 0",
+            || Reply::Say(429, vec![("Retry-After", "0".into())], vec![]),
+            3,
+        ),
+        ("429 for an hour", || Reply::Say(429, vec![("Retry-After", "3600".into())], vec![]), 1),
+        ("451", || Reply::status(451), 1),
+        ("403", || Reply::status(403), 1),
+        (
+            "a redirect",
+            || Reply::Say(302, vec![("Location", "http://127.0.0.1:9/".into())], vec![]),
+            1,
+        ),
+        ("connection dropped", || Reply::Raw(vec![]), 3),
+        ("200 MB", || Reply::Flood(200_000_000), 3),
+    ];
+    for (fault, reply, tries) in faults {
+        let bench = Bench::new(&[bet(1)]);
+        let ended =
+            bench.run_at(&broken("coinbase", reply).url, &["--sources", "coinbase,binance"]);
+        ended.code(0);
+        assert_eq!(bench.booked(1).0.as_deref(), Some("YES"), "{fault}");
+        assert_eq!(ended.json()["trades"][0]["price_source"], "binance", "{fault}");
+        assert_eq!(requests(&ended, "coinbase"), tries, "{fault}");
+        assert_eq!(requests(&ended, "binance"), 1, "{fault}");
+    }
+}
+
+#[test]
+fn a_torn_body_is_no_answer() {
+    let torn = || Reply::Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n[[177098".to_vec());
+    let bench = Bench::new(&[bet(1)]);
+    let ended =
+        bench.run_at(&broken("coinbase", torn).url, &["--sources", "coinbase,kraken,binance"]);
+    assert_eq!(ended.code(0).json()["trades"][0]["price_source"], "binance");
+    assert!(ended.stderr.contains("broke off its answer"), "{}", ended.stderr);
+}
+
+#[test]
+fn each_service_alone_prices_a_market_by_the_row_at_the_close() {
+    let now = recent_close();
+    let slug = format!("btc-updown-15m-{}", now - 900);
+    for service in ["coinbase", "kraken", "bitstamp", "binance"] {
+        let tape = Tape::of((-3..=3).map(|minute| {
+            let price = if minute < 0 { STRIKE + 100.0 } else { STRIKE - 100.0 };
+            (now + minute * 60, price)
+        }));
+        let bench = Bench::new(&[bet(1).on(&slug)]);
+        let exchange = Exchange::of(tape);
+        let ended = bench.run_at(&exchange.url, &["--sources", service]);
+        let summary = ended.code(0).json();
+        assert_eq!(summary["trades"][0]["price_source"], service);
+        assert_eq!(
+            bench.booked(1).0.as_deref(),
+            Some("YES"),
+            "{service}: the minute before counts"
+        );
+        assert!(exchange.asked().iter().all(|asked| asked.starts_with(service)));
+    }
+}
+
+/// A quarter hour that ended some hours ago: Kraken gives only the newest rows.
+#[allow(clippy::disallowed_methods)]
+fn recent_close() -> i64 {
+    let now = chrono::Utc::now().timestamp();
+    now - now % 900 - 3 * 3600
+}
+
+#[test]
+fn a_row_at_another_instant_is_never_taken_whatever_the_service() {
+    for service in ["coinbase", "kraken", "bitstamp", "binance"] {
+        let close = recent_close();
+        let slug = format!("bitcoin-up-or-down-{close}");
+        let exchange = Exchange::start(move |asked, _| Reply::ok(other_instant(asked.service())));
+        let bench = Bench::new(&[bet(1).on(&slug)]);
+        let arguments = ["--sources", service, "--rules", "slug-close"];
+        bench.run_at(&exchange.url, &arguments).code(5);
+        assert!(!exchange.asked().is_empty(), "{service}");
+        assert_eq!(bench.booked(1), (None, None, None), "{service}");
+    }
+}
+
+#[test]
+fn krakens_newest_rows_are_not_taken_for_an_old_instant() {
+    // 800 quarter hours, all later than the one wanted
+    let close = recent_close();
+    let tape = Tape::of((1..=800).map(|index| (close - 86_400 + index * 60, STRIKE - 500.0)));
+    let bench = Bench::new(&[bet(1).on(&format!("bitcoin-{}", close - 86_400))]);
+    let arguments = ["--sources", "kraken", "--rules", "slug-close"];
+    bench.run_at(&Exchange::of(tape).url, &arguments).code(5);
+    assert_eq!(bench.booked(1), (None, None, None));
+}
+
+#[test]
+fn krakens_error_inside_http_200_is_no_price() {
+    let busy = || Reply::ok("{\"error\":[\"EGeneral:Too many requests\"]}");
+    let bench = Bench::new(&[bet(1).on(&format!("bitcoin-{}", recent_close()))]);
+    let arguments = ["--sources", "kraken", "--rules", "slug-close"];
+    let ended = bench.run_at(&broken("kraken", busy).url, &arguments);
+    ended.code(5);
+    assert!(ended.stderr.contains("EGeneral:Too many requests"), "{}", ended.stderr);
+    assert_eq!(requests(&ended, "kraken"), 3);
+}
+
+#[test]
+fn a_source_that_recovers_is_tried_again_within_the_run() {
+    let exchange =
+        Exchange::start(
+            |asked, before| {
+                if before < 2 { Reply::status(503) } else { tape().answer(asked) }
+            },
+        );
+    let bench = Bench::new(&[bet(1)]);
+    let ended = bench.run_at(&exchange.url, &["--sources", "coinbase"]);
+    assert_eq!(requests(ended.code(0), "coinbase"), 3);
+    assert_eq!(bench.booked(1).2, Some(1));
+}
+
+#[test]
+fn with_no_source_at_all_nothing_is_written_and_the_next_run_settles() {
+    let bench = Bench::new(&[bet(1), bet(2).action("NO")]);
+    let before = bench.bytes();
+    let ended = bench.run_at(&nowhere(), &[]);
+    let summary = ended.code(5).json();
+    assert_eq!(bench.bytes(), before);
+    assert_eq!(summary["success"], false);
+    assert_eq!(summary["pending_count"], 2);
+    assert_eq!(summary["settled_count"], 0);
+    assert!(ended.stderr.contains("2 trades are pending and none was settled"), "{}", ended.stderr);
+    let summary = bench.run_at(&Exchange::of(tape()).url, &[]).code(0).json();
+    assert_eq!(summary["settled_count"], 2);
+}
+
+#[test]
+fn a_dead_host_is_not_asked_for_every_range() {
+    // four hundred quarter hours are two ranges
+    let bets: Vec<_> = (0..400)
+        .map(|index| bet(index).on(&format!("btc-updown-15m-{}", OPEN - index * 900)))
+        .collect();
+    let bench = Bench::new(&bets);
+    let ended = bench.run_at(&nowhere(), &["--batch", "0", "--sources", "coinbase"]);
+    assert_eq!(requests(ended.code(5), "coinbase"), 3);
+}
+
+#[test]
+fn a_price_that_is_not_there_leaves_its_trade_pending_and_blocks_no_other() {
+    let missing = bet(1).on(&format!("btc-updown-15m-{}", OPEN - 9000));
+    let bench = Bench::new(&[missing, bet(2)]);
+    let ended = bench.run_at(&Exchange::of(tape()).url, &[]);
+    let summary = ended.code(4).json();
+    assert_eq!(
+        (summary["settled_count"].as_i64(), summary["pending_count"].as_i64()),
+        (Some(1), Some(1))
+    );
+    assert_eq!(bench.booked(1), (None, None, None));
+    assert_eq!(bench.booked(2).2, Some(1));
+    // the price turns up: the very next run settles it
+    let mut later = tape();
+    later.0.insert(OPEN - 9000 + 900, STRIKE);
+    bench.run_at(&Exchange::of(later).url, &[]).code(0);
+    assert_eq!(bench.booked(1).2, Some(1));
+}
+
+#[test]
+fn hopeless_trades_at_the_head_of_the_queue_starve_nobody() {
+    let hopeless = (0..120).map(|id| {
+        bet(id)
+            .at("2026-02-12 10:00:00")
+            .on(&format!("btc-updown-15m-{}", OPEN - 90_000 - id * 900))
+    });
+    let good = (200..300).map(bet);
+    let bench = Bench::new(&hopeless.chain(good).collect::<Vec<_>>());
+    let exchange = Exchange::of(tape());
+    let mut settled = vec![];
+    for _ in 0..5 {
+        let summary = bench.run_at(&exchange.url, &["--batch", "50"]).json();
+        settled.push(summary["settled_count"].as_i64().unwrap());
+    }
+    assert_eq!(settled, [0, 0, 30, 50, 20]);
+    // a trade that failed twice waits for its next try
+    let status = bench.settle(&["status", "--json"]).json();
+    assert!(status["waiting_count"].as_i64().unwrap() > 0, "{status}");
+    assert_eq!(status["due_count"], 120);
+}
+
+#[test]
+fn an_unreachable_source_is_named_on_stderr() {
+    let bench = Bench::new(&[bet(1)]);
+    let url = nowhere();
+    let mut arguments = vec!["run".to_owned()];
+    arguments.extend(services_at(&url));
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let ended = bench.settle(&arguments);
+    ended.code(5);
+    for service in ["coinbase", "bitstamp", "binance"] {
+        assert!(
+            ended.stderr.contains(&format!("{service}: {url} cannot be reached")),
+            "{ended:#?}"
+        );
+    }
+    assert!(ended.stdout.contains("no price could be had from any source"), "{}", ended.stdout);
+}

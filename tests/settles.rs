@@ -1,0 +1,397 @@
+//! A run settles what is due, as the plan says, and nothing else: over HTTP, in a real database.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use rusqlite::types::Value;
+use support::exchange::{Exchange, Tape};
+use support::{Bench, CLOSE, KEYLESS, OPEN, STRIKE, bet, shared};
+
+fn up() -> Exchange {
+    Exchange::of(Tape::of([(OPEN, STRIKE), (CLOSE, STRIKE + 100.0)]))
+}
+
+fn down() -> Exchange {
+    Exchange::of(Tape::of([(OPEN, STRIKE), (CLOSE, STRIKE - 100.0)]))
+}
+
+#[test]
+fn a_winning_and_a_losing_trade_are_booked() {
+    let bench = Bench::new(&[bet(1), bet(2).action("NO")]);
+    let ended = bench.run_at(&up().url, &[]);
+    let summary = ended.code(0).json();
+    assert_eq!(bench.booked(1), (Some("YES".into()), Some(5.0), Some(1)));
+    assert_eq!(bench.booked(2), (Some("YES".into()), Some(-5.0), Some(0)));
+    for (field, wanted) in [
+        ("settled_count", 2),
+        ("wins", 1),
+        ("losses", 1),
+        ("pending_count", 0),
+        ("provisional_count", 2),
+        ("total_profit", 0),
+        ("unsettled_before", 2),
+        ("unsettled_after", 0),
+    ] {
+        assert_eq!(summary[field].as_f64(), Some(f64::from(wanted)), "{field}");
+    }
+    assert_eq!(summary["success"], true);
+    assert_eq!(summary["dry_run"], false);
+}
+
+#[test]
+fn a_summary_names_each_trade_with_its_proof() {
+    let bench = Bench::new(&[bet(7)]);
+    let summary = bench.run_at(&down().url, &[]).code(0).json();
+    let trade = &summary["trades"][0];
+    assert_eq!(trade["trade_id"], 7);
+    assert_eq!(trade["market_slug"], format!("btc-updown-15m-{OPEN}"));
+    assert_eq!((trade["action"].as_str(), trade["outcome"].as_str()), (Some("YES"), Some("NO")));
+    assert_eq!(trade["is_win"], false);
+    assert_eq!(trade["status"], "provisional");
+    assert_eq!(trade["close_time"], "2026-02-13T13:15:00Z");
+    assert_eq!(trade["strike"].to_string(), "67000");
+    assert_eq!(trade["close_price"].to_string(), "66900");
+    assert_eq!(trade["price_source"], "coinbase");
+    assert_eq!(trade["margin_bps"].as_f64(), Some(-14.9254));
+}
+
+#[test]
+fn the_price_is_the_open_at_the_close_of_the_window_not_a_minute_later() {
+    // at the slug's own number and a minute after the close the price is on the other side
+    let tape = [(OPEN, STRIKE + 500.0), (CLOSE, STRIKE - 1.0), (CLOSE + 60, STRIKE + 500.0)];
+    let bench = Bench::new(&[bet(1)]);
+    bench.run_at(&Exchange::of(Tape::of(tape)).url, &[]).code(0);
+    assert_eq!(bench.booked(1).0.as_deref(), Some("NO"));
+}
+
+#[test]
+fn a_tie_is_yes_by_polymarkets_rules_and_no_by_slug_close() {
+    let tape = Tape::of([(OPEN, STRIKE), (CLOSE, STRIKE)]);
+    let exchange = Exchange::of(tape);
+    let bench = Bench::new(&[bet(1)]);
+    bench.run_at(&exchange.url, &[]).code(0);
+    assert_eq!(bench.booked(1).0.as_deref(), Some("YES"));
+    let plan = Bench::new(&[bet(1)]);
+    plan.run_at(&exchange.url, &["--rules", "slug-close"]).code(0);
+    assert_eq!(plan.booked(1).0.as_deref(), Some("NO"));
+}
+
+#[test]
+fn slug_close_reads_the_number_as_the_close() {
+    let exchange = Exchange::of(Tape::of([(OPEN, STRIKE + 1.0), (CLOSE, STRIKE - 100.0)]));
+    let bench = Bench::new(&[bet(1)]);
+    bench.run_at(&exchange.url, &["--rules", "slug-close"]).code(0);
+    assert_eq!(bench.booked(1).0.as_deref(), Some("YES"));
+}
+
+#[test]
+fn the_venues_own_strike_replaces_the_recorded_one() {
+    let exchange = Exchange::of(Tape::of([(OPEN, 66_000.0), (CLOSE, 66_500.0)]));
+    let mut stale = bet(1);
+    stale.strike = Value::Null;
+    let bench = Bench::new(&[bet(2), stale]);
+    bench.run_at(&exchange.url, &["--strike", "venue"]).code(0);
+    for id in [1, 2] {
+        assert_eq!(bench.booked(id).0.as_deref(), Some("YES"));
+    }
+    let strike: (String, String) = bench
+        .sql()
+        .query_row("SELECT strike, strike_source FROM settlement_records", [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .unwrap();
+    assert_eq!(strike, ("66000".into(), "coinbase".into()));
+}
+
+#[test]
+fn the_batch_limits_a_run_and_the_oldest_go_first() {
+    let bets: Vec<_> =
+        (1..=7).map(|id| bet(id).at(&format!("2026-02-13 13:0{}:00", 8 - id))).collect();
+    let bench = Bench::new(&bets);
+    let summary = bench.run_at(&up().url, &["--batch", "3"]).code(4).json();
+    assert_eq!(summary["settled_count"], 3);
+    assert_eq!(bench.count("is_win IS NOT NULL AND id IN (5, 6, 7)"), 3);
+    assert_eq!(bench.count("is_win IS NOT NULL"), 3);
+    assert_eq!(summary["alert"], true, "what is left is older than the lag");
+    bench.run_at(&up().url, &["--batch", "0"]).code(0);
+    assert_eq!(bench.count("is_win IS NULL"), 0);
+}
+
+#[test]
+fn hold_recent_open_and_unexecuted_rows_are_left_as_they_are() {
+    let now = chrono_now();
+    let bench = Bench::new(&[
+        bet(1).action("HOLD"),
+        bet(2).at(&now),
+        bet(3).on("btc-updown-15m-9999999900"),
+        bet(4),
+        bet(5),
+        bet(6),
+    ]);
+    bench
+        .sql()
+        .execute_batch(
+            "UPDATE trades SET execution_status = 'skipped' WHERE id = 4;
+             UPDATE trades SET execution_status = 'failed' WHERE id = 5;
+             UPDATE trades SET actual_outcome = 'UNKNOWN', profit_loss = 0 WHERE id = 6;",
+        )
+        .unwrap();
+    let exchange = up();
+    let before = bench.bytes();
+    bench.run_at(&exchange.url, &[]).code(0);
+    assert_eq!(bench.bytes(), before);
+    assert_eq!(exchange.asked(), [""; 0]);
+    let status = bench.settle(&["status", "--json"]).code(0).json();
+    assert_eq!(status["due_count"], 0);
+    for reason in ["hold", "too_recent", "market_open", "skipped", "failed", "unknown"] {
+        assert_eq!(status["excluded"][reason], 1, "{reason}");
+    }
+}
+
+/// This instant as Python's `datetime.now()` writes it.
+#[allow(clippy::disallowed_methods)]
+fn chrono_now() -> String {
+    chrono::Utc::now().format("%Y-%m-%d %H:%M:%S%.6f").to_string()
+}
+
+#[test]
+fn nothing_due_makes_no_request_and_no_table() {
+    let bench = Bench::new(&[]);
+    let exchange = up();
+    let summary = bench.run_at(&exchange.url, &[]).code(0).json();
+    assert_eq!(summary["settled_count"], 0);
+    assert_eq!(exchange.asked(), [""; 0]);
+    let tables: i64 = bench
+        .sql()
+        .query_row("SELECT count(*) FROM sqlite_master WHERE name LIKE 'settlement%'", [], |row| {
+            row.get(0)
+        })
+        .unwrap();
+    assert_eq!(tables, 0);
+}
+
+#[test]
+fn a_slug_without_a_time_becomes_unknown_once_and_is_neither_win_nor_loss() {
+    let bench = Bench::new(&[bet(1).on("no-timestamp-here"), bet(2).on("")]);
+    let exchange = up();
+    let summary = bench.run_at(&exchange.url, &[]).code(0).json();
+    assert_eq!(summary["unknown_count"], 2);
+    assert_eq!((summary["wins"].as_i64(), summary["losses"].as_i64()), (Some(0), Some(0)));
+    assert_eq!(bench.booked(1), (Some("UNKNOWN".into()), Some(0.0), None));
+    assert_eq!(exchange.asked(), [""; 0], "no price is needed for it");
+    let again = bench.run_at(&exchange.url, &[]).code(0).json();
+    assert_eq!(again["unknown_count"], 0);
+}
+
+#[test]
+fn a_settled_trade_is_never_settled_again() {
+    let bench = Bench::new(&[bet(1)]);
+    bench.run_at(&up().url, &[]).code(0);
+    let summary = bench.run_at(&down().url, &[]).code(0).json();
+    assert_eq!(summary["settled_count"], 0);
+    assert_eq!(bench.booked(1).0.as_deref(), Some("YES"));
+}
+
+#[test]
+fn every_write_has_its_record() {
+    let bench = Bench::new(&[bet(1), bet(2).on("nothing")]);
+    let summary = bench.run_at(&up().url, &[]).code(0).json();
+    let sql = bench.sql();
+    let records: i64 =
+        sql.query_row("SELECT count(*) FROM settlement_records", [], |row| row.get(0)).unwrap();
+    assert_eq!(records, 2);
+    let record: Vec<Value> = sql
+        .query_row(
+            "SELECT run_id, old_is_win, new_actual_outcome, new_is_win, status, rules, window_open,
+                    window_close, strike, strike_source, close_price, close_source, margin_bps,
+                    shares, payout, cost, profit
+             FROM settlement_records
+             WHERE trade_id = 1 AND run_id IN (SELECT run_id FROM settlement_runs)",
+            [],
+            |row| (0..17).map(|index| row.get(index)).collect(),
+        )
+        .unwrap();
+    let text = |text: &str| Value::Text(text.into());
+    let wanted = vec![
+        text(summary["run_id"].as_str().unwrap()),
+        Value::Null,
+        text("YES"),
+        Value::Integer(1),
+        text("provisional"),
+        text("polymarket"),
+        text("2026-02-13T13:00:00Z"),
+        text("2026-02-13T13:15:00Z"),
+        text("67000"),
+        text("recorded"),
+        text("67100"),
+        text("coinbase"),
+        text("14.9254"),
+        text("10"),
+        text("10"),
+        text("5"),
+        text("5"),
+    ];
+    assert_eq!(record, wanted);
+}
+
+#[test]
+fn a_dry_run_shows_all_and_writes_nothing_at_all() {
+    for journal in ["DELETE", "WAL"] {
+        let bench = Bench::new(&[bet(1), bet(2).on("nothing")]);
+        let mode: String = bench
+            .sql()
+            .query_row(&format!("PRAGMA journal_mode = {journal}"), [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(mode.to_uppercase(), journal);
+        let (before, files) = (bench.bytes(), bench.files());
+        let exchange = up();
+        let urls = support::services_at(&exchange.url);
+        let mut arguments = vec!["dry-run", "--json"];
+        arguments.extend(urls.iter().map(String::as_str));
+        let summary = bench.settle(&arguments).code(0).json();
+        assert_eq!(summary["dry_run"], true);
+        assert_eq!(summary["settled_count"], 2);
+        assert_eq!(summary["trades"].as_array().unwrap().len(), 2);
+        arguments.remove(1);
+        let text = bench.settle(&arguments).code(0).stdout.clone();
+        assert!(
+            text.contains(&format!("btc-updown-15m-{OPEN}")) && text.contains("+5.00"),
+            "{text}"
+        );
+        assert_eq!(bench.bytes(), before, "{journal}");
+        assert_eq!(bench.files(), files, "{journal}");
+    }
+}
+
+#[test]
+fn a_dry_run_and_a_run_say_the_same() {
+    let bench = Bench::new(&[bet(1), bet(2).action("NO"), bet(3).on("nothing")]);
+    let exchange = up();
+    let urls = support::services_at(&exchange.url);
+    let mut arguments = vec!["dry-run", "--json"];
+    arguments.extend(urls.iter().map(String::as_str));
+    let mut dry = bench.settle(&arguments).code(0).json();
+    let mut wet = bench.run_at(&exchange.url, &[]).code(0).json();
+    for summary in [&mut dry, &mut wet] {
+        for field in ["command", "run_id", "dry_run"] {
+            summary[field] = serde_json::Value::Null;
+        }
+    }
+    assert_eq!(dry, wet);
+}
+
+#[test]
+fn the_keyless_schema_is_settled_row_by_row_even_with_doubled_ids() {
+    let bench = Bench::with_schema(KEYLESS, &[bet(1), bet(1).action("NO"), bet(2)]);
+    bench.run_at(&up().url, &[]).code(0);
+    assert_eq!(bench.count("is_win = 1 AND profit_loss = 5"), 2);
+    assert_eq!(bench.count("is_win = 0 AND profit_loss = -5"), 1);
+}
+
+#[test]
+fn naive_timestamps_are_read_in_the_zone_given() {
+    // 20:07 at +07:00 is 13:07 UTC, inside the window; the market is long closed either way, so it
+    // is the age that shows in the summary
+    let bench = Bench::new(&[bet(1).at("2026-02-13 20:07:42")]);
+    let age = |zone: &str| {
+        let status = bench.settle(&["status", "--json", "--timezone", zone]).code(0).json();
+        status["oldest_due_age_seconds"].as_i64().unwrap()
+    };
+    let (utc, jakarta) = (age("utc"), age("+07:00"));
+    assert!((jakarta - utc - 7 * 3600).abs() < 60, "{utc} {jakarta}");
+}
+
+#[test]
+fn offline_with_dump_files() {
+    let bench = Bench::new(&[bet(1)]);
+    let dump = bench.dump("a.csv", &[(OPEN, STRIKE), (CLOSE, STRIKE + 3.0)]);
+    let ended = bench.settle(&["run", "--json", "--candles", dump.to_str().unwrap()]);
+    let summary = ended.code(0).json();
+    assert_eq!(summary["trades"][0]["price_source"], "candles");
+    assert_eq!(summary["requests"]["coinbase"], 0);
+    assert_eq!(bench.booked(1).0.as_deref(), Some("YES"));
+}
+
+#[test]
+fn a_bad_line_of_a_dump_is_named_with_its_number() {
+    let bench = Bench::new(&[bet(1)]);
+    let dump = bench.dump("a.csv", &[(OPEN, STRIKE), (CLOSE, STRIKE + 3.0)]);
+    let text = std::fs::read_to_string(&dump).unwrap();
+    std::fs::write(&dump, format!("garbage,line\n{text}x,y,z\n")).unwrap();
+    let ended = bench.settle(&["run", "--json", "--candles", dump.to_str().unwrap()]);
+    assert!(ended.code(0).stderr.contains("a.csv, line 4: 3 columns"), "{}", ended.stderr);
+}
+
+#[test]
+fn the_twap_epoch_takes_the_mean_of_the_minute_before() {
+    // 2026-09-01 00:00 UTC; the minute before the close averages above the strike, the open at the
+    // close is below it
+    let open = 1_788_220_800;
+    let close = open + 900;
+    let mut tape = Tape::of([(open - 60, STRIKE), (close, STRIKE - 50.0)]);
+    tape.0.extend((1..=60).map(|second| (close - second, STRIKE + 10.0)));
+    let exchange = Exchange::of(tape);
+    let bets = [bet(1).on(&format!("btc-updown-15m-{open}")).at("2026-09-01 00:05:00")];
+    for (source, method) in [
+        ("coinbase", "mean of open, high, low, close of the minute before"),
+        ("binance", "mean of the 60 one-second closes before"),
+    ] {
+        let bench = Bench::new(&bets);
+        bench.run_at(&exchange.url, &["--sources", source]).code(0);
+        assert_eq!(bench.booked(1).0.as_deref(), Some("YES"), "{source}");
+        let recorded: String = bench
+            .sql()
+            .query_row("SELECT close_method FROM settlement_records", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(recorded, method);
+    }
+}
+
+#[test]
+fn hourly_and_daily_markets_settle() {
+    let bench = Bench::new(&[
+        bet(1).on("bitcoin-up-or-down-february-13-2026-8am-et"),
+        bet(2).on("bitcoin-up-or-down-on-february-13-2026"),
+    ]);
+    // 8am ET opens at 13:00 UTC; noon ET is 17:00 UTC, where the price ties with the strike
+    let tape = Tape::of([(OPEN + 3600, STRIKE + 1.0), (OPEN + 4 * 3600, STRIKE)]);
+    let summary = bench.run_at(&Exchange::of(tape).url, &[]).code(0).json();
+    assert_eq!(bench.booked(1), (Some("YES".into()), Some(5.0), Some(1)));
+    assert_eq!(bench.booked(2), (Some("SPLIT".into()), Some(0.0), None));
+    assert_eq!(summary["split_count"], 1);
+    let again = bench.settle(&["run", "--json", "--sources", "kraken"]).code(0).json();
+    assert_eq!(again["due_before"], 0);
+}
+
+#[test]
+fn the_demos_sample_needs_one_candle_request() {
+    let bench = Bench::with_schema(include_str!("../examples/sample/performance.sql"), &[]);
+    let prices = include_str!("../examples/sample/prices.csv").lines().skip(1).map(|line| {
+        let (at, price) = line.split_once(',').unwrap();
+        (at.parse().unwrap(), price.parse().unwrap())
+    });
+    let exchange = Exchange::of(Tape::of(prices));
+    let summary = bench.run_at(&exchange.url, &[]).code(0).json();
+    assert_eq!(summary["settled_count"], 17);
+    assert_eq!(exchange.asked().len(), 1);
+    assert_eq!(summary["requests"]["coinbase"], 1);
+}
+
+#[test]
+fn the_real_sample_settles_whole() {
+    let (Some(database), Some(dump)) =
+        (shared("performance-sample.db"), shared("BTCUSDT-5m-2026-02-13.csv"))
+    else {
+        return;
+    };
+    let bench = Bench::new(&[]);
+    std::fs::write(&bench.db, std::fs::read(database).unwrap()).unwrap();
+    let dump = dump.to_str().unwrap().to_owned();
+    let ended = bench.settle(&["run", "--json", "--batch", "0", "--candles", &dump]);
+    let summary = ended.code(0).json();
+    assert_eq!(summary["settled_count"], 60);
+    assert_eq!(summary["wins"].as_i64().unwrap() + summary["losses"].as_i64().unwrap(), 60);
+    let written: f64 =
+        bench.sql().query_row("SELECT sum(profit_loss) FROM trades", [], |row| row.get(0)).unwrap();
+    assert!((written - summary["total_profit"].as_f64().unwrap()).abs() < 1e-9);
+}
