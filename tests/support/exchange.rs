@@ -74,7 +74,7 @@ impl Tape {
         let prices = || self.0.range(at..at + step).map(|(_, price)| *price);
         let high = prices().fold(open, f64::max);
         let low = prices().fold(open, f64::min);
-        Some([open, high, low, prices().last().unwrap_or(open)])
+        Some([open, high, low, prices().next_back().unwrap_or(open)])
     }
 
     /// The candles of `step` that open from `first` to `last`.
