@@ -163,7 +163,7 @@ pub struct Settling {
           default_value = "https://www.bitstamp.net", help_heading = "Services")]
     pub bitstamp_url: String,
 
-    /// Base URL of Binance [default: https://data-api.binance.vision, then https://api.binance.com]
+    /// Base URL of Binance [default: data-api.binance.vision, then api.binance.com]
     #[arg(long, env = "SETTLE_BINANCE_URL", value_name = "URL", value_parser = base_url,
           help_heading = "Services")]
     pub binance_url: Option<String>,

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use log::{info, warn};
+use log::{error, info, warn};
 use rust_decimal::Decimal;
 
 use crate::candles::chain::{Need, Prices, Quoted};
@@ -505,5 +505,9 @@ fn log(summary: &Summary) {
     }
     if summary.pending() > 0 && summary.settled() == 0 {
         warn!("{} trades are pending and none was settled", summary.pending());
+    }
+    for (reason, tally) in &summary.overdue {
+        let hours = tally.oldest.map_or(0, |oldest| summary.now.since(oldest) / 3600);
+        error!("alert: {} due: {reason}; the oldest is {hours} h old", tally.count);
     }
 }

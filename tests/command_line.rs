@@ -79,6 +79,15 @@ fn quiet_prints_nothing_and_verbose_logs_each_trade() {
 }
 
 #[test]
+fn quiet_still_raises_an_alert() {
+    let (bench, _) = bench_of(1);
+    let other = bench.dump("other.csv", &[(CLOSE + 60, STRIKE)]);
+    let ended = bench.settle(&["run", "-q", "--candles", other.to_str().unwrap()]);
+    assert_eq!(ended.code(5).stdout, "");
+    assert!(ended.stderr.contains("alert: 1 due: no price"), "{}", ended.stderr);
+}
+
+#[test]
 fn colour_comes_only_when_asked_for_off_a_terminal() {
     let (bench, dump) = bench_of(1);
     let escape = |arguments: &[&str]| {

@@ -1,8 +1,11 @@
 //! Binance: `GET /api/v3/klines`. Rows `[open time, open, high, low, close, …]` of strings, oldest
 //! first, times in milliseconds; the quote is USDT, which is not quite a dollar.
 
+use serde_json::Value;
+
 use super::plan::{Limits, Range};
-use super::{Answer, Candle, CandleService, Source, candles_of, decimal, json_body};
+use super::{Answer, Candle, CandleService, Source, candle_of, listed};
+use crate::trade::printable;
 use crate::units::UnixSeconds;
 
 /// Binance's BTCUSDT candles.
@@ -53,29 +56,23 @@ impl CandleService for Binance {
         )
     }
 
-    fn read(&self, body: &[u8]) -> Answer {
-        let body = match json_body(body) {
-            Ok(body) => body,
-            Err(answer) => return answer,
-        };
-        let Some(rows) = body.as_array() else {
-            let said = body["msg"].as_str().unwrap_or("no list of candles");
-            return Answer::NotNow(format!("sent {said}"));
-        };
-        candles_of(rows, |row| match row.as_array()?.as_slice() {
+    fn rows<'a>(&self, body: &'a Value) -> Result<Vec<&'a Value>, Answer> {
+        match body["msg"].as_str() {
+            Some(said) => Err(Answer::NotNow(format!("sent {}", printable(said)))),
+            None => listed(body),
+        }
+    }
+
+    fn candle(&self, row: &Value) -> Option<Candle> {
+        match row.as_array()?.as_slice() {
             [open_time, open, high, low, close, _volume, _close_time, ..] => {
                 let milliseconds = open_time.as_i64()?;
-                (milliseconds % 1000 == 0).then_some(())?;
-                Candle::new(
-                    UnixSeconds(milliseconds / 1000),
-                    decimal(open)?,
-                    decimal(high)?,
-                    decimal(low)?,
-                    decimal(close)?,
-                )
+                let open_time = UnixSeconds(milliseconds / 1000);
+                (milliseconds % 1000 == 0)
+                    .then(|| candle_of(open_time, [open, high, low, close]))?
             }
             _ => None,
-        })
+        }
     }
 }
 

@@ -1,8 +1,10 @@
 //! Bitstamp: `GET /api/v2/ohlc/btcusd/`. Rows are objects of strings, oldest first, times in
 //! seconds.
 
+use serde_json::Value;
+
 use super::plan::{Limits, Range};
-use super::{Answer, Candle, CandleService, Source, candles_of, decimal, json_body};
+use super::{Answer, Candle, CandleService, Source, candle_of, listed};
 use crate::units::UnixSeconds;
 
 /// Bitstamp's BTC/USD candles.
@@ -26,23 +28,13 @@ impl CandleService for Bitstamp {
         format!("/api/v2/ohlc/btcusd/?step={step}&limit={rows}&start={first}")
     }
 
-    fn read(&self, body: &[u8]) -> Answer {
-        let body = match json_body(body) {
-            Ok(body) => body,
-            Err(answer) => return answer,
-        };
-        let Some(rows) = body["data"]["ohlc"].as_array() else {
-            return Answer::NotNow("sent no list of candles".to_owned());
-        };
-        candles_of(rows, |row| {
-            Candle::new(
-                UnixSeconds(row["timestamp"].as_str()?.parse().ok()?),
-                decimal(&row["open"])?,
-                decimal(&row["high"])?,
-                decimal(&row["low"])?,
-                decimal(&row["close"])?,
-            )
-        })
+    fn rows<'a>(&self, body: &'a Value) -> Result<Vec<&'a Value>, Answer> {
+        listed(&body["data"]["ohlc"])
+    }
+
+    fn candle(&self, row: &Value) -> Option<Candle> {
+        let open_time = UnixSeconds(row["timestamp"].as_str()?.parse().ok()?);
+        candle_of(open_time, ["open", "high", "low", "close"].map(|name| &row[name]))
     }
 }
 

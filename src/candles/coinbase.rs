@@ -1,8 +1,10 @@
 //! Coinbase Exchange: `GET /products/BTC-USD/candles`. Rows `[time, low, high, open, close,
 //! volume]`, newest first, times in seconds; a step without a trade has no row.
 
+use serde_json::Value;
+
 use super::plan::{Limits, Range};
-use super::{Answer, Candle, CandleService, Source, candles_of, decimal, json_body, seconds};
+use super::{Answer, Candle, CandleService, Source, candle_of, listed, seconds};
 
 /// Coinbase Exchange's BTC-USD candles.
 pub struct Coinbase;
@@ -27,24 +29,17 @@ impl CandleService for Coinbase {
         )
     }
 
-    fn read(&self, body: &[u8]) -> Answer {
-        let body = match json_body(body) {
-            Ok(body) => body,
-            Err(answer) => return answer,
-        };
-        let Some(rows) = body.as_array() else {
-            return Answer::NotNow("sent no list of candles".to_owned());
-        };
-        candles_of(rows, |row| match row.as_array()?.as_slice() {
-            [time, low, high, open, close, _volume] => Candle::new(
-                seconds(time)?,
-                decimal(open)?,
-                decimal(high)?,
-                decimal(low)?,
-                decimal(close)?,
-            ),
+    fn rows<'a>(&self, body: &'a Value) -> Result<Vec<&'a Value>, Answer> {
+        listed(body)
+    }
+
+    fn candle(&self, row: &Value) -> Option<Candle> {
+        match row.as_array()?.as_slice() {
+            [time, low, high, open, close, _volume] => {
+                candle_of(seconds(time)?, [open, high, low, close])
+            }
             _ => None,
-        })
+        }
     }
 }
 

@@ -5,7 +5,8 @@
 use serde_json::Value;
 
 use super::plan::{Limits, Range};
-use super::{Answer, Candle, CandleService, Source, candles_of, decimal, json_body, seconds};
+use super::{Answer, Candle, CandleService, Source, candle_of, listed, seconds};
+use crate::trade::printable;
 
 /// Kraken's XBT/USD candles.
 pub struct Kraken;
@@ -29,37 +30,30 @@ impl CandleService for Kraken {
         format!("/0/public/OHLC?pair=XBTUSD&interval={}&since={since}", range.step / 60)
     }
 
-    fn read(&self, body: &[u8]) -> Answer {
-        let body = match json_body(body) {
-            Ok(body) => body,
-            Err(answer) => return answer,
-        };
-        let errors = body["error"].as_array().map(Vec::as_slice).unwrap_or_default();
-        if let Some(error) = errors.first() {
-            let said = error.as_str().unwrap_or("an error").to_owned();
-            let passing = said.starts_with("EGeneral:Too many")
-                || said.starts_with("EAPI:Rate")
-                || said.starts_with("EService");
-            return if passing { Answer::NotNow(said) } else { Answer::Refused(said) };
+    fn rows<'a>(&self, body: &'a Value) -> Result<Vec<&'a Value>, Answer> {
+        if let Some(error) = body["error"].as_array().and_then(|errors| errors.first()) {
+            let said = error.as_str().map_or_else(|| "an error".to_owned(), printable);
+            let passing = ["EGeneral:Too many", "EAPI:Rate", "EService"];
+            let passes = passing.iter().any(|prefix| said.starts_with(prefix));
+            return Err(if passes { Answer::NotNow(said) } else { Answer::Refused(said) });
         }
-        let rows = body["result"].as_object().and_then(|result| {
-            result.iter().find(|(name, _)| *name != "last").and_then(|(_, rows)| rows.as_array())
+        // named after the pair, beside `last`
+        let result = body["result"].as_object().and_then(|result| {
+            result.iter().find(|(name, _)| *name != "last").map(|(_, rows)| rows)
         });
-        let Some(rows) = rows else {
-            return Answer::NotNow("sent no list of candles".to_owned());
-        };
+        let mut rows = listed(result.unwrap_or(&Value::Null))?;
         // a count of 0 is the last price repeated: no trade there, no price there
-        let traded: Vec<&Value> = rows.iter().filter(|row| row[7] != 0).collect();
-        candles_of(&traded, |row| match row.as_array()?.as_slice() {
-            [time, open, high, low, close, _vwap, _volume, _count] => Candle::new(
-                seconds(time)?,
-                decimal(open)?,
-                decimal(high)?,
-                decimal(low)?,
-                decimal(close)?,
-            ),
+        rows.retain(|row| row[7] != 0);
+        Ok(rows)
+    }
+
+    fn candle(&self, row: &Value) -> Option<Candle> {
+        match row.as_array()?.as_slice() {
+            [time, open, high, low, close, _vwap, _volume, _count] => {
+                candle_of(seconds(time)?, [open, high, low, close])
+            }
             _ => None,
-        })
+        }
     }
 }
 

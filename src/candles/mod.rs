@@ -173,8 +173,33 @@ pub trait CandleService {
     fn limits(&self) -> Limits;
     /// Path and query that ask for `range`.
     fn ask(&self, range: Range) -> String;
-    /// What a status of 200 with this body means.
-    fn read(&self, body: &[u8]) -> Answer;
+    /// The rows in a body of its shape, or what else the body says.
+    ///
+    /// # Errors
+    /// The [`Answer`] that a body without rows is.
+    fn rows<'a>(&self, body: &'a Value) -> Result<Vec<&'a Value>, Answer>;
+    /// The candle of one row, if it can be read.
+    fn candle(&self, row: &Value) -> Option<Candle>;
+
+    /// What a status of 200 with this body means. Rows that cannot be read are left out; where none
+    /// of them can, the shape is not the one known, and that is no answer.
+    fn read(&self, body: &[u8]) -> Answer {
+        let body: Value = match serde_json::from_slice(body) {
+            Ok(body) => body,
+            Err(error) => {
+                return Answer::NotNow(format!("sent a body that is not whole JSON ({error})"));
+            }
+        };
+        let rows = match self.rows(&body) {
+            Ok(rows) => rows,
+            Err(answer) => return answer,
+        };
+        let candles: Vec<Candle> = rows.iter().filter_map(|row| self.candle(row)).collect();
+        if candles.is_empty() && !rows.is_empty() {
+            return Answer::NotNow(format!("sent {} rows of which none can be read", rows.len()));
+        }
+        Answer::Candles(candles)
+    }
 }
 
 /// What an HTTP status other than 200 means: the same for all services. None for 200.
@@ -188,20 +213,20 @@ pub fn refusal(status: u16) -> Option<Answer> {
     }
 }
 
-/// The candles of a body's rows. Rows that cannot be read are left out; where none of them can,
-/// the shape is not the one known, and that is no answer.
-fn candles_of<T>(rows: &[T], read: impl Fn(&T) -> Option<Candle>) -> Answer {
-    let candles: Vec<Candle> = rows.iter().filter_map(read).collect();
-    if candles.is_empty() && !rows.is_empty() {
-        return Answer::NotNow(format!("sent {} rows of which none can be read", rows.len()));
-    }
-    Answer::Candles(candles)
+/// The rows of a JSON array.
+///
+/// # Errors
+/// [`Answer::NotNow`] where it is none.
+fn listed(rows: &Value) -> Result<Vec<&Value>, Answer> {
+    let rows =
+        rows.as_array().ok_or_else(|| Answer::NotNow("sent no list of candles".to_owned()))?;
+    Ok(rows.iter().collect())
 }
 
-/// A body of rows of bare values (Coinbase, Kraken, Binance) as JSON.
-fn json_body(body: &[u8]) -> Result<Value, Answer> {
-    serde_json::from_slice(body)
-        .map_err(|error| Answer::NotNow(format!("sent a body that is not whole JSON ({error})")))
+/// The candle of these values: open, high, low, close.
+fn candle_of(open_time: UnixSeconds, prices: [&Value; 4]) -> Option<Candle> {
+    let [open, high, low, close] = prices.map(decimal);
+    Candle::new(open_time, open?, high?, low?, close?)
 }
 
 /// A decimal written as a JSON number or as a string.
