@@ -292,7 +292,8 @@ pub fn settle(
             retry_wait: writing.retry_wait,
         };
         // in a total outage nothing is known of any trade, so nothing is noted of any
-        let noted: &[Failure] = if no_prices && !found.answered { &[] } else { &failures };
+        let outage = !found.answered && !found.troubles.is_empty();
+        let noted: &[Failure] = if outage { &[] } else { &failures };
         writing.interrupt.hold();
         let written = store.write(&run, &bookings, noted, writing.interrupt);
         interrupted = writing.interrupt.asked();

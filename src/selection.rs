@@ -7,6 +7,9 @@ use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use crate::trade::{Cell, Excluded, Row, Standing, Terms, Trade, judge};
 use crate::units::UnixSeconds;
 
+/// The longest wait between two tries of one trade, in seconds.
+pub const LONGEST_WAIT: i64 = 24 * 3600;
+
 /// A trade that could not be settled before.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Retry {
@@ -129,7 +132,9 @@ impl<'a> Selector<'a> {
         let retry = self.retries.get(&trade.row.rowid).filter(|retry| {
             retry.trade_id == trade.row.id && retry.market_slug == trade.row.market_slug
         });
-        if retry.is_some_and(|retry| retry.next_try > self.terms.now) {
+        // a wait longer than any that is given was noted under a clock that was wrong
+        let wait = retry.map_or(0, |retry| retry.next_try.since(self.terms.now));
+        if (1..=LONGEST_WAIT).contains(&wait) {
             self.selection.waiting.add(Some(trade.logged_at));
             return;
         }
@@ -265,6 +270,13 @@ mod tests {
         let selection = select(rows, &failed, 50);
         assert_eq!(ids(&selection), [2]);
         assert_eq!(selection.waiting.count, 1);
+    }
+
+    #[test]
+    fn a_wait_noted_under_a_wrong_clock_does_not_hold() {
+        let rows = vec![row(1, "2026-02-13 13:00:00")];
+        let failed = [retry(1, NOW.plus(LONGEST_WAIT + 1))].into();
+        assert_eq!(ids(&select(rows, &failed, 50)), [1]);
     }
 
     #[test]

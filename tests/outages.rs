@@ -243,6 +243,32 @@ fn hopeless_trades_at_the_head_of_the_queue_starve_nobody() {
 }
 
 #[test]
+fn trades_too_old_for_the_only_source_do_not_starve_the_others() {
+    let close = recent_close();
+    let old = (1..=3).map(|id| bet(id).at("2026-02-12 10:00:00"));
+    let slug = format!("bitcoin-{close}");
+    let bench = Bench::new(&old.chain([bet(9).on(&slug)]).collect::<Vec<_>>());
+    let tape = Tape::of([(close, STRIKE + 1.0)]);
+    let exchange = Exchange::of(tape);
+    let arguments = ["--sources", "kraken", "--rules", "slug-close", "--batch", "3"];
+    let first = bench.run_at(&exchange.url, &arguments);
+    assert!(first.code(5).json()["requests"]["kraken"] == 0, "kraken cannot have them");
+    bench.run_at(&exchange.url, &arguments).code(4);
+    assert_eq!(bench.booked(9).2, Some(1));
+}
+
+#[test]
+fn a_proxy_that_refuses_everything_is_an_outage_not_a_verdict() {
+    let bench = Bench::new(&[bet(1)]);
+    let before = bench.bytes();
+    for _ in 0..3 {
+        bench.run_at(&Exchange::start(|_, _| Reply::status(403)).url, &[]).code(5);
+    }
+    assert_eq!(bench.bytes(), before);
+    bench.run_at(&Exchange::of(tape()).url, &[]).code(0);
+}
+
+#[test]
 fn an_unreachable_source_is_named_on_stderr() {
     let bench = Bench::new(&[bet(1)]);
     let url = nowhere();

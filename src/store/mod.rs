@@ -206,7 +206,7 @@ impl Store {
             path: path.to_owned(),
             doing: "opened",
             source,
-            hint: "",
+            hint: "; check that this user may read it and its folder",
         })?;
         let mut store = Self { connection, path: path.to_owned(), has_execution_status: false };
         store

@@ -7,11 +7,8 @@ use std::collections::HashMap;
 use rusqlite::{Connection, OptionalExtension, Transaction, named_params, params};
 
 use super::{Booking, Failure, RunInfo};
-use crate::selection::Retry;
+use crate::selection::{LONGEST_WAIT, Retry};
 use crate::units::{UnixSeconds, f64_from_decimal};
-
-/// The longest wait between two tries of one trade, in seconds.
-const LONGEST_WAIT: i64 = 24 * 3600;
 
 /// Prices and money are kept as decimal text, with all their digits.
 const SCHEMA: &str = "
