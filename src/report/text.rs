@@ -1,6 +1,7 @@
 //! The same for people: aligned text, money with a sign and two decimals, times in UTC. Colours are
 //! always written here; the stream drops them where they are not wanted.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -97,13 +98,18 @@ pub fn summary(summary: &Summary, dry_run: bool, database: &Path) -> String {
 /// What is not as it should be, a line each.
 fn warnings(summary: &Summary) -> String {
     let mut text = String::new();
-    for result in &summary.trades {
+    // in a total outage the reason is the same for all, and below
+    let mut unsettled: BTreeMap<(&str, &str), Vec<String>> = BTreeMap::new();
+    for result in summary.trades.iter().filter(|_| !summary.no_prices) {
         if let Some(reason) = &result.reason {
-            let row = &result.trade.row;
-            let (id, slug) = (bare(&row.id), bare(&row.market_slug));
-            let state = result.ending.as_str();
-            line(&mut text, format_args!("  trade {id} {slug}: {state}: {}", printable(reason)));
+            let ids = unsettled.entry((result.ending.as_str(), reason)).or_default();
+            ids.push(bare(&result.trade.row.id));
         }
+    }
+    for ((state, reason), ids) in unsettled {
+        let trades = if ids.len() == 1 { "trade" } else { "trades" };
+        let ids = ids.join(", ");
+        line(&mut text, format_args!("  {state} {trades} {ids}: {}", printable(reason)));
     }
     if summary.no_prices {
         let what = "no price could be had from any source; the trades are left for the next run";
