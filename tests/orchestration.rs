@@ -1,0 +1,121 @@
+//! The engine on a real database with prices that are handed to it: the library's own way in, and
+//! the clock as an argument.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use settle::candles::chain::{Found, Need, Prices, Quoted};
+use settle::candles::{Method, Priced, Source};
+use settle::engine::{self, Judging, Strike, Summary, Writing};
+use settle::error::Exit;
+use settle::interrupt::Interrupt;
+use settle::market::{Basis, RuleSet};
+use settle::store::{Access, Store};
+use settle::timestamp::NaiveZone;
+use settle::units::{BtcPrice, UnixSeconds};
+use support::{Bench, CLOSE, bet};
+
+/// Prices from a map, and a note of what was wanted.
+#[derive(Default)]
+struct Known {
+    prices: HashMap<UnixSeconds, i64>,
+    wanted: Vec<Need>,
+}
+
+impl Prices for Known {
+    fn find(&mut self, needs: &BTreeSet<Need>, _now: UnixSeconds) -> Found {
+        self.wanted.extend(needs);
+        let mut found = Found { answered: true, ..Found::default() };
+        for need in needs {
+            if let Some(dollars) = self.prices.get(&need.close.at) {
+                let price = BtcPrice::new((*dollars).into()).unwrap();
+                let close = Priced { price, method: Method::OpenOf(900) };
+                found.prices.insert(*need, Quoted { source: Source::Kraken, close, open: None });
+            }
+        }
+        found
+    }
+
+    fn requests(&self) -> BTreeMap<Source, u64> {
+        BTreeMap::new()
+    }
+}
+
+fn settle(bench: &Bench, prices: &mut Known, now: i64) -> Summary {
+    let judging = Judging {
+        zone: NaiveZone::Utc,
+        rules: RuleSet::Polymarket,
+        strike: Strike::Recorded,
+        alert_lag: 3600,
+    };
+    let interrupt = Interrupt::default();
+    let writing =
+        Writing { run_id: format!("run at {now}"), retry_wait: 600, interrupt: &interrupt };
+    let mut store = Store::open(&bench.db, Access::Write).unwrap();
+    engine::settle(&mut store, prices, &judging, 50, UnixSeconds(now), Some(writing)).unwrap()
+}
+
+fn known(dollars: i64) -> Known {
+    Known { prices: [(UnixSeconds(CLOSE), dollars)].into(), wanted: vec![] }
+}
+
+#[test]
+fn orchestration_with_a_price() {
+    let bench = Bench::new(&[bet(1), bet(2).action("NO")]);
+    let mut prices = known(67_001);
+    let summary = settle(&bench, &mut prices, CLOSE + 600);
+    assert_eq!((summary.settled(), summary.booked_as(true), summary.exit()), (2, 1, Exit::Done));
+    assert_eq!(bench.booked(1), (Some("YES".into()), Some(5.0), Some(1)));
+    // two trades of one market want one price, once
+    assert_eq!(prices.wanted.len(), 1);
+    assert_eq!(prices.wanted[0].close.basis, Basis::Point);
+}
+
+#[test]
+fn orchestration_without_a_price() {
+    let bench = Bench::new(&[bet(1)]);
+    let summary = settle(&bench, &mut Known::default(), CLOSE + 600);
+    assert_eq!((summary.settled(), summary.pending(), summary.exit()), (0, 1, Exit::NoPrices));
+    assert_eq!(bench.booked(1), (None, None, None));
+}
+
+#[test]
+fn before_the_market_has_closed_nothing_is_wanted() {
+    let bench = Bench::new(&[bet(1).at("2026-02-13 12:00:00")]);
+    let mut prices = known(67_001);
+    let summary = settle(&bench, &mut prices, CLOSE - 1);
+    assert_eq!((summary.settled(), prices.wanted.len(), summary.exit()), (0, 0, Exit::Done));
+    assert_eq!(settle(&bench, &mut prices, CLOSE).settled(), 1);
+}
+
+#[test]
+fn a_trade_is_an_alert_only_once_it_is_older_than_the_lag() {
+    let bench = Bench::new(&[bet(1), bet(2).on(&format!("btc-updown-15m-{}", CLOSE - 9000))]);
+    // the bets were logged at 13:07:42
+    let logged = CLOSE - 438;
+    let mut prices = known(67_001);
+    let young = settle(&bench, &mut prices, logged + 3600);
+    assert_eq!((young.settled(), young.pending(), young.exit()), (1, 1, Exit::Done));
+    let old = settle(&bench, &mut prices, logged + 3601);
+    assert!(old.alert());
+}
+
+#[test]
+fn each_failure_makes_the_next_try_wait_longer() {
+    let bench = Bench::new(&[bet(1)]);
+    let mut nothing = Known::default();
+    let tried = |prices: &mut Known, now: i64| {
+        prices.wanted.clear();
+        settle(&bench, prices, now);
+        prices.wanted.len()
+    };
+    let now = CLOSE + 1000;
+    assert_eq!(tried(&mut nothing, now), 1);
+    assert_eq!(tried(&mut nothing, now + 1), 1, "the first retry comes with the next run");
+    assert_eq!(tried(&mut nothing, now + 600), 0);
+    assert_eq!(tried(&mut nothing, now + 601), 1);
+    assert_eq!(tried(&mut nothing, now + 601 + 1199), 0);
+    assert_eq!(tried(&mut nothing, now + 601 + 1200), 1);
+}
