@@ -134,6 +134,8 @@ pub struct Summary {
     pub no_prices: bool,
     /// The run was stopped by a signal before it had written all.
     pub interrupted: bool,
+    /// A warning where the slugs seem to be read wrongly.
+    pub doubt: Option<String>,
     /// What went wrong with the sources.
     pub troubles: Vec<String>,
     /// Requests sent, by service.
@@ -260,6 +262,7 @@ pub fn settle(
 ) -> Result<Summary, Error> {
     let selection = select(store, judging, batch, now)?;
     let unsettled_before = selection.unsettled();
+    let doubt = selection.doubt_of_reading(judging.rules);
     let needs: BTreeSet<Need> =
         selection.batch.iter().filter_map(|trade| need(trade, judging.strike)).collect();
     let found = if needs.is_empty() { Default::default() } else { prices.find(&needs, now) };
@@ -347,6 +350,7 @@ pub fn settle(
         overdue,
         no_prices,
         interrupted,
+        doubt,
         troubles: found.troubles,
         requests: prices.requests(),
     };
@@ -506,6 +510,9 @@ fn log(summary: &Summary) {
     }
     if summary.pending() > 0 && summary.settled() == 0 {
         warn!("{} trades are pending and none was settled", summary.pending());
+    }
+    if let Some(doubt) = &summary.doubt {
+        warn!("{doubt}");
     }
     for (reason, tally) in &summary.overdue {
         let hours = tally.oldest.map_or(0, |oldest| summary.now.since(oldest) / 3600);

@@ -4,7 +4,8 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
 
-use crate::trade::{Cell, Excluded, Row, Standing, Terms, Trade, judge};
+use crate::market::RuleSet;
+use crate::trade::{Cell, Excluded, Job, Row, Standing, Terms, Trade, judge};
 use crate::units::UnixSeconds;
 
 /// The longest wait between two tries of one trade, in seconds.
@@ -68,7 +69,13 @@ pub struct Selection {
     pub beyond_batch: Tally,
     /// Rows that are not due, by reason.
     pub excluded: BTreeMap<Excluded, u64>,
+    /// Due trades whose market's close was read, and how many of them are dated after it.
+    dated: u64,
+    dated_after_close: u64,
 }
+
+/// With fewer trades than this, nothing is concluded from when they were made.
+const ENOUGH_TO_DOUBT: u64 = 5;
 
 impl Selection {
     /// Trades that have no outcome: bets, made or not, that are not booked.
@@ -80,6 +87,19 @@ impl Selection {
     /// Trades booked without a win or a loss.
     pub fn booked_without_result(&self) -> u64 {
         self.excluded(Excluded::Unknown) + self.excluded(Excluded::Split)
+    }
+
+    /// A warning where most due trades were made after the close that `rules` read from their slugs:
+    /// nobody bets on a market that has closed, so then the slugs are read wrongly.
+    pub fn doubt_of_reading(&self, rules: RuleSet) -> Option<String> {
+        let (after, dated) = (self.dated_after_close, self.dated);
+        let doubtful = dated >= ENOUGH_TO_DOUBT && after > dated / 2;
+        doubtful.then(|| {
+            format!(
+                "{after} of {dated} due trades are dated after their market's close as --rules \
+                 {rules} reads it; check --rules and --timezone before you believe the outcomes"
+            )
+        })
     }
 
     fn excluded(&self, reason: Excluded) -> u64 {
@@ -123,6 +143,10 @@ impl<'a> Selector<'a> {
             }
             Standing::Due(trade) => {
                 selection.due.add(Some(trade.logged_at));
+                if let Job::Decide(bet) = &trade.job {
+                    selection.dated += 1;
+                    selection.dated_after_close += u64::from(trade.logged_at > bet.market.close);
+                }
                 self.consider(*trade);
             }
         }
@@ -185,7 +209,6 @@ impl Eq for Candidate {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::market::RuleSet;
     use crate::timestamp::NaiveZone;
 
     const NOW: UnixSeconds = UnixSeconds(1_771_100_000); // 2026-02-14 20:13:20 UTC

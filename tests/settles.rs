@@ -85,6 +85,22 @@ fn slug_close_reads_the_number_as_the_close() {
 }
 
 #[test]
+fn a_reading_that_closes_markets_before_the_bets_is_doubted() {
+    let bench = Bench::new(&(1..=6).map(bet).collect::<Vec<_>>());
+    let warnings = |arguments: &[&str]| {
+        let ended = bench.settle(&[&["status", "--json"], arguments].concat());
+        ended.code(0).json()["warnings"].clone()
+    };
+    assert_eq!(warnings(&[]).as_array().unwrap().len(), 0);
+    let doubt = warnings(&["--rules", "slug-close"])[0].as_str().unwrap().to_owned();
+    assert!(doubt.starts_with("6 of 6 due trades are dated after"), "{doubt}");
+    assert!(doubt.contains("--rules"), "{doubt}");
+    let ended = bench.run_at(&up().url, &["--rules", "slug-close"]);
+    assert_eq!(ended.json()["warnings"][0].as_str(), Some(doubt.as_str()));
+    assert!(ended.stderr.contains(&doubt), "{}", ended.stderr);
+}
+
+#[test]
 fn the_venues_own_strike_replaces_the_recorded_one() {
     let exchange = Exchange::of(Tape::of([(OPEN, 66_000.0), (CLOSE, 66_500.0)]));
     let mut stale = bet(1);

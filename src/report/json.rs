@@ -43,7 +43,7 @@ struct RunJson<'a> {
     oldest_due_age_seconds: Option<i64>,
     alert: bool,
     errors: Vec<ErrorJson>,
-    warnings: &'a [String],
+    warnings: Vec<&'a str>,
     requests: BTreeMap<&'static str, u64>,
     trades: Vec<TradeJson<'a>>,
 }
@@ -135,14 +135,14 @@ pub fn summary(summary: &Summary, dry_run: bool) -> serde_json::Result<String> {
         oldest_due_age_seconds: summary.oldest_due_age(),
         alert: summary.alert(),
         errors: summary.errors.iter().map(ErrorJson::from).collect(),
-        warnings: &summary.troubles,
+        warnings: summary.doubt.iter().chain(&summary.troubles).map(String::as_str).collect(),
         requests,
         trades: summary.trades.iter().map(TradeJson::from).collect(),
     })
 }
 
 #[derive(Serialize)]
-struct StatusJson {
+struct StatusJson<'a> {
     schema_version: u32,
     command: &'static str,
     settled_count: u64,
@@ -158,6 +158,7 @@ struct StatusJson {
     win_rate: Option<f64>,
     total_profit: Usd,
     consecutive_losses: u64,
+    warnings: Vec<&'a str>,
     errors: Vec<ErrorJson>,
 }
 
@@ -187,6 +188,7 @@ pub fn status(status: &Status) -> serde_json::Result<String> {
         win_rate: status.win_rate(),
         total_profit: Usd(status.performance.profit),
         consecutive_losses: status.performance.consecutive_losses,
+        warnings: status.doubt.iter().map(String::as_str).collect(),
         errors: selection.errors.iter().map(ErrorJson::from).collect(),
     })
 }

@@ -18,6 +18,8 @@ pub struct Status {
     pub selection: Selection,
     /// The settled ones, summed.
     pub performance: Performance,
+    /// A warning where the slugs seem to be read wrongly.
+    pub doubt: Option<String>,
     /// Whether a due trade is older than the alert lag.
     pub alert: bool,
 }
@@ -32,7 +34,8 @@ impl Status {
     ) -> Self {
         let oldest = selection.due.oldest;
         let alert = oldest.is_some_and(|oldest| now.since(oldest) > judging.alert_lag);
-        Self { now, selection, performance, alert }
+        let doubt = selection.doubt_of_reading(judging.rules);
+        Self { now, selection, performance, doubt, alert }
     }
 
     /// Trades that are booked: those with a win or a loss, and UNKNOWN and SPLIT.

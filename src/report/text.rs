@@ -118,6 +118,9 @@ fn warnings(summary: &Summary) -> String {
         let what = "trades are pending and none was settled";
         line(&mut text, format_args!("{} {what}", styled(CAUTION, "Warning:")));
     }
+    if let Some(doubt) = &summary.doubt {
+        line(&mut text, format_args!("{} {doubt}", styled(CAUTION, "Warning:")));
+    }
     if summary.exit() == Exit::Interrupted {
         let what = "what was written before the signal is complete; the next run does the rest";
         line(&mut text, format_args!("{} {what}", styled(CAUTION, "Interrupted:")));
@@ -224,6 +227,9 @@ pub fn status(status: &Status, database: &Path) -> String {
         field(&mut text, "Oldest due", format_args!("{}", age(seconds)));
     }
     text.push_str(&errors(&selection.errors));
+    if let Some(doubt) = &status.doubt {
+        line(&mut text, format_args!("{} {doubt}", styled(CAUTION, "Warning:")));
+    }
     if status.alert {
         let what = "a due trade is older than the alert lag; settle run settles it or says why not";
         line(&mut text, format_args!("{} {what}", styled(CAUTION, "Alert:")));
