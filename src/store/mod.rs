@@ -31,9 +31,10 @@ pub use lock::RunLock;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 /// A write transaction takes in no further trade after this long: the bot waits for at most this
 /// and one commit.
-const TRANSACTION_BUDGET: Duration = Duration::from_millis(20);
-/// The bot's turn between two of our transactions.
-const PAUSE: Duration = Duration::from_millis(5);
+const TRANSACTION_BUDGET: Duration = Duration::from_millis(10);
+/// The bot's turn between two of our transactions. SQLite's busy handler looks again 1, 3, 8, 18, 33
+/// … ms after it found the lock held, so this leaves it a look at a free lock.
+const PAUSE: Duration = Duration::from_millis(20);
 /// Rows read at a time; between two pages no lock is held.
 const PAGE: i64 = 1000;
 
@@ -346,9 +347,13 @@ impl Store {
     ) -> Written {
         let mut written = Written::default();
         let mut failures = failures;
-        while written.done.len() < bookings.len() || !failures.is_empty() {
-            if interrupt.asked() {
+        for transaction in 0.. {
+            let finished = written.done.len() == bookings.len() && failures.is_empty();
+            if finished || interrupt.asked() {
                 break;
+            }
+            if transaction > 0 {
+                thread::sleep(PAUSE);
             }
             let rest = &bookings[written.done.len()..];
             match self.write_some(run, rest, failures) {
@@ -361,7 +366,6 @@ impl Store {
                     break;
                 }
             }
-            thread::sleep(PAUSE);
         }
         written
     }
