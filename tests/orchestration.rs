@@ -8,11 +8,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use settle::candles::chain::{Found, Need, Prices, Quoted};
 use settle::candles::{Method, Priced, Source};
-use settle::engine::{self, Judging, Strike, Summary, Writing};
+use settle::engine::{self, Judging, Strike, Writing};
 use settle::error::Exit;
 use settle::interrupt::Interrupt;
 use settle::market::{Basis, RuleSet};
 use settle::store::{Access, Store};
+use settle::summary::Summary;
 use settle::timestamp::NaiveZone;
 use settle::units::{BtcPrice, UnixSeconds};
 use support::{Bench, CLOSE, bet};

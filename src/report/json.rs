@@ -7,10 +7,10 @@ use serde_json::Value;
 
 use super::Status;
 use crate::candles::Source;
-use crate::engine::{Summary, TradeResult};
 use crate::error::Exit;
 use crate::outcome::Outcome;
 use crate::selection::RowError;
+use crate::summary::{Summary, TradeResult};
 use crate::trade::Excluded;
 use crate::units::{Bps, BtcPrice, UnixSeconds, Usd};
 

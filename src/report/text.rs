@@ -9,10 +9,10 @@ use anstyle::{AnsiColor, Style};
 
 use super::Status;
 use crate::candles::Source;
-use crate::engine::{Summary, TradeResult};
 use crate::error::Exit;
 use crate::outcome::Outcome;
 use crate::selection::RowError;
+use crate::summary::{Summary, TradeResult};
 use crate::trade::{Cell, Excluded, printable};
 use crate::units::{Usd, rounded};
 
