@@ -8,13 +8,13 @@ use std::rc::Rc;
 use crate::candles::binance::Binance;
 use crate::candles::bitstamp::Bitstamp;
 use crate::candles::chain::{Chain, PriceSource, Service};
-use crate::candles::client::Client;
 use crate::candles::coinbase::Coinbase;
 use crate::candles::dump::DumpFiles;
 use crate::candles::kraken::Kraken;
 use crate::candles::{CandleService, Source};
 use crate::cli::{Judgement, Settling, seconds_of};
 use crate::engine::Judging;
+use crate::http::Client;
 use crate::trade::printable;
 
 /// Binance's hosts for market data, in the order they are tried.

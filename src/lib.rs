@@ -37,6 +37,7 @@ pub mod cli;
 pub mod config;
 pub mod engine;
 pub mod error;
+pub mod http;
 pub mod interrupt;
 pub mod market;
 pub mod outcome;

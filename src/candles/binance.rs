@@ -4,7 +4,8 @@
 use serde_json::Value;
 
 use super::plan::{Limits, Range};
-use super::{Answer, Candle, CandleService, Source, candle_of, listed};
+use super::{Candle, CandleService, Source, candle_of, listed};
+use crate::http::Trouble;
 use crate::trade::printable;
 use crate::units::UnixSeconds;
 
@@ -56,9 +57,9 @@ impl CandleService for Binance {
         )
     }
 
-    fn rows<'a>(&self, body: &'a Value) -> Result<Vec<&'a Value>, Answer> {
+    fn rows<'a>(&self, body: &'a Value) -> Result<Vec<&'a Value>, Trouble> {
         match body["msg"].as_str() {
-            Some(said) => Err(Answer::NotNow(format!("sent {}", printable(said)))),
+            Some(said) => Err(Trouble::NotNow(format!("sent {}", printable(said)))),
             None => listed(body),
         }
     }
@@ -103,10 +104,10 @@ mod tests {
     #[test]
     fn reads_strings_at_times_in_milliseconds() {
         let body = br#"[[1770987600000,"67051.53","67100.00","67000.10","66894.99","9.1",1770988499999,"1","2","3","4","0"]]"#;
-        let Answer::Candles(candles) = Binance.read(body) else { panic!() };
+        let candles = Binance.read(body).unwrap();
         assert_eq!(candles[0].open_time, UnixSeconds(1_770_987_600));
         assert_eq!(candles[0].open.0.to_string(), "67051.53");
-        assert_eq!(Binance.read(b"[]"), Answer::Candles(vec![]));
+        assert_eq!(Binance.read(b"[]"), Ok(vec![]));
     }
 
     #[test]
@@ -117,7 +118,7 @@ mod tests {
             br#"[["x"]]"#,
             br#"[[1770987600000,"67051.53","671"#,
         ] {
-            assert!(matches!(Binance.read(body), Answer::NotNow(_)), "{body:?}");
+            assert!(matches!(Binance.read(body), Err(Trouble::NotNow(_))), "{body:?}");
         }
     }
 }

@@ -4,7 +4,8 @@
 use serde_json::Value;
 
 use super::plan::{Limits, Range};
-use super::{Answer, Candle, CandleService, Source, candle_of, listed};
+use super::{Candle, CandleService, Source, candle_of, listed};
+use crate::http::Trouble;
 use crate::units::UnixSeconds;
 
 /// Bitstamp's BTC/USD candles.
@@ -28,7 +29,7 @@ impl CandleService for Bitstamp {
         format!("/api/v2/ohlc/btcusd/?step={step}&limit={rows}&start={first}")
     }
 
-    fn rows<'a>(&self, body: &'a Value) -> Result<Vec<&'a Value>, Answer> {
+    fn rows<'a>(&self, body: &'a Value) -> Result<Vec<&'a Value>, Trouble> {
         listed(&body["data"]["ohlc"])
     }
 
@@ -56,10 +57,10 @@ mod tests {
     fn reads_objects_of_strings() {
         let body = br#"{"data":{"ohlc":[{"close":"66894.99","high":"67100","low":"67000.10",
             "open":"67051.53","timestamp":"1770987600","volume":"3.2"}],"pair":"BTC/USD"}}"#;
-        let Answer::Candles(candles) = Bitstamp.read(body) else { panic!() };
+        let candles = Bitstamp.read(body).unwrap();
         assert_eq!(candles[0].open_time, UnixSeconds(1_770_987_600));
         assert_eq!(candles[0].open.0.to_string(), "67051.53");
-        assert_eq!(Bitstamp.read(br#"{"data":{"ohlc":[]}}"#), Answer::Candles(vec![]));
+        assert_eq!(Bitstamp.read(br#"{"data":{"ohlc":[]}}"#), Ok(vec![]));
     }
 
     #[test]
@@ -70,7 +71,7 @@ mod tests {
             br#"{"data":{"ohlc":[{"open":"1"}]}}"#,
             br#"{"data":{"ohlc":[{"clo"#,
         ] {
-            assert!(matches!(Bitstamp.read(body), Answer::NotNow(_)), "{body:?}");
+            assert!(matches!(Bitstamp.read(body), Err(Trouble::NotNow(_))), "{body:?}");
         }
     }
 }

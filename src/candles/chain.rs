@@ -5,9 +5,9 @@ use std::rc::Rc;
 
 use log::{debug, warn};
 
-use super::client::Client;
 use super::plan::{Pass, plan, spans};
-use super::{Answer, Book, CandleService, Priced, Quote, Source};
+use super::{Book, CandleService, Priced, Quote, Source};
+use crate::http::{Client, Trouble};
 use crate::units::UnixSeconds;
 
 /// Something that has prices.
@@ -63,7 +63,7 @@ impl Service {
                 let url = format!("{base}{}", self.service.ask(range));
                 let got = self.client.get(&url, &mut self.requests, |body| self.service.read(body));
                 match got {
-                    Answer::Candles(candles) => {
+                    Ok(candles) => {
                         debug!("GET {url}: {} candles", candles.len());
                         answer.answered = true;
                         for candle in candles {
@@ -71,17 +71,17 @@ impl Service {
                         }
                         break;
                     }
-                    Answer::Refused(why) => {
+                    Err(Trouble::Refused(why)) => {
                         answer.failed = true;
                         answer.troubles.push(format!("{base} {why}"));
                         break;
                     }
-                    Answer::NotNow(why) => {
+                    Err(Trouble::NotNow(why)) => {
                         answer.failed = true;
                         answer.troubles.push(format!("{base} {why}; not asked again in this run"));
                         self.bases.remove(0);
                     }
-                    Answer::Never(why) => {
+                    Err(Trouble::Never(why)) => {
                         answer.troubles.push(format!("{base} {why}; not asked again in this run"));
                         self.bases.remove(0);
                     }

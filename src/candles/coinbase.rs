@@ -4,7 +4,8 @@
 use serde_json::Value;
 
 use super::plan::{Limits, Range};
-use super::{Answer, Candle, CandleService, Source, candle_of, listed, seconds};
+use super::{Candle, CandleService, Source, candle_of, listed, seconds};
+use crate::http::Trouble;
 
 /// Coinbase Exchange's BTC-USD candles.
 pub struct Coinbase;
@@ -29,7 +30,7 @@ impl CandleService for Coinbase {
         )
     }
 
-    fn rows<'a>(&self, body: &'a Value) -> Result<Vec<&'a Value>, Answer> {
+    fn rows<'a>(&self, body: &'a Value) -> Result<Vec<&'a Value>, Trouble> {
         listed(body)
     }
 
@@ -64,7 +65,7 @@ mod tests {
     #[test]
     fn reads_rows_newest_first_with_ints_among_floats() {
         let body = b"[[1770988500,66880,66950.5,66894.99,66900,12.5],[1770987600,67000.1,67100,67051.53,66894.99,9]]";
-        let Answer::Candles(candles) = Coinbase.read(body) else { panic!() };
+        let candles = Coinbase.read(body).unwrap();
         assert_eq!(candles.len(), 2);
         assert_eq!(candles[1].open_time, UnixSeconds(1_770_987_600));
         assert_eq!(candles[1].open.0.to_string(), "67051.53");
@@ -72,7 +73,7 @@ mod tests {
 
     #[test]
     fn no_rows_is_an_answer_without_a_price() {
-        assert_eq!(Coinbase.read(b"[]"), Answer::Candles(vec![]));
+        assert_eq!(Coinbase.read(b"[]"), Ok(vec![]));
     }
 
     #[test]
@@ -80,7 +81,7 @@ mod tests {
         // a price of zero, columns in the order of other services, a string, too few columns
         let body = br#"[[1,0,0,0,0,0],[2,67051,67100,67000,66894,9],[3,"x",2,2,2,2],[4,5],
             [5,1.5,2.5,2,2,1]]"#;
-        let Answer::Candles(candles) = Coinbase.read(body) else { panic!() };
+        let candles = Coinbase.read(body).unwrap();
         assert_eq!(candles.iter().map(|candle| candle.open_time.0).collect::<Vec<_>>(), [5]);
     }
 
@@ -94,7 +95,7 @@ mod tests {
             b"[[1,2]]",
             b"null",
         ] {
-            assert!(matches!(Coinbase.read(body), Answer::NotNow(_)), "{body:?}");
+            assert!(matches!(Coinbase.read(body), Err(Trouble::NotNow(_))), "{body:?}");
         }
     }
 }

@@ -5,7 +5,8 @@
 use serde_json::Value;
 
 use super::plan::{Limits, Range};
-use super::{Answer, Candle, CandleService, Source, candle_of, listed, seconds};
+use super::{Candle, CandleService, Source, candle_of, listed, seconds};
+use crate::http::Trouble;
 use crate::trade::printable;
 
 /// Kraken's XBT/USD candles.
@@ -30,12 +31,12 @@ impl CandleService for Kraken {
         format!("/0/public/OHLC?pair=XBTUSD&interval={}&since={since}", range.step / 60)
     }
 
-    fn rows<'a>(&self, body: &'a Value) -> Result<Vec<&'a Value>, Answer> {
+    fn rows<'a>(&self, body: &'a Value) -> Result<Vec<&'a Value>, Trouble> {
         if let Some(error) = body["error"].as_array().and_then(|errors| errors.first()) {
             let said = error.as_str().map_or_else(|| "an error".to_owned(), printable);
             let passing = ["EGeneral:Too many", "EAPI:Rate", "EService"];
             let passes = passing.iter().any(|prefix| said.starts_with(prefix));
-            return Err(if passes { Answer::NotNow(said) } else { Answer::Refused(said) });
+            return Err(if passes { Trouble::NotNow(said) } else { Trouble::Refused(said) });
         }
         // named after the pair, beside `last`
         let result = body["result"].as_object().and_then(|result| {
@@ -78,7 +79,7 @@ mod tests {
             [1770987600,"67051.5","67100.0","67000.1","66895.0","67020.1","9.1",120],
             [1770988500,"66895.0","66895.0","66895.0","66895.0","0.0","0.00000000",0]],
             "last":1770988500}}"#;
-        let Answer::Candles(candles) = Kraken.read(body) else { panic!() };
+        let candles = Kraken.read(body).unwrap();
         assert_eq!(candles.len(), 1);
         assert_eq!(candles[0].open.0.to_string(), "67051.5");
     }
@@ -86,9 +87,9 @@ mod tests {
     #[test]
     fn an_error_inside_http_200_is_no_answer() {
         let busy = Kraken.read(br#"{"error":["EGeneral:Too many requests"]}"#);
-        assert_eq!(busy, Answer::NotNow("EGeneral:Too many requests".to_owned()));
+        assert_eq!(busy, Err(Trouble::NotNow("EGeneral:Too many requests".to_owned())));
         let wrong = Kraken.read(br#"{"error":["EQuery:Unknown asset pair"],"result":{}}"#);
-        assert_eq!(wrong, Answer::Refused("EQuery:Unknown asset pair".to_owned()));
+        assert_eq!(wrong, Err(Trouble::Refused("EQuery:Unknown asset pair".to_owned())));
     }
 
     #[test]
@@ -100,7 +101,7 @@ mod tests {
             br#"{"error":[],"result":{"last":1}}"#,
             br#"{"error":[],"result":{"XXBTZUSD":[[1770987600,"67051.5""#,
         ] {
-            assert!(matches!(Kraken.read(body), Answer::NotNow(_)), "{body:?}");
+            assert!(matches!(Kraken.read(body), Err(Trouble::NotNow(_))), "{body:?}");
         }
     }
 }

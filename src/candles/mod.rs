@@ -1,10 +1,9 @@
 //! Historical bitcoin prices: candles, what a boundary's price is, and the trait each service
-//! fills. One file a service; `plan` decides what to ask, `client` asks, `chain` falls back.
+//! fills. One file a service; `plan` decides what to ask, `chain` asks and falls back.
 
 pub mod binance;
 pub mod bitstamp;
 pub mod chain;
-pub mod client;
 pub mod coinbase;
 pub mod dump;
 pub mod kraken;
@@ -17,6 +16,7 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::http::Trouble;
 use crate::market::Basis;
 use crate::units::{BtcPrice, UnixSeconds, decimal_from_text};
 
@@ -152,19 +152,6 @@ pub struct Priced {
     pub method: Method,
 }
 
-/// What a service's answer comes to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
-    /// Its rows, in any order; a row that is missing has no price.
-    Candles(Vec<Candle>),
-    /// It cannot answer now: worth another try.
-    NotNow(String),
-    /// It will not answer this request: no use in trying again.
-    Refused(String),
-    /// It will never answer this host: not to be asked again in this run.
-    Never(String),
-}
-
 /// A candle service: what to ask, and what an answer means. Both are pure.
 pub trait CandleService {
     /// Which one.
@@ -176,50 +163,41 @@ pub trait CandleService {
     /// The rows in a body of its shape, or what else the body says.
     ///
     /// # Errors
-    /// The [`Answer`] that a body without rows is.
-    fn rows<'a>(&self, body: &'a Value) -> Result<Vec<&'a Value>, Answer>;
+    /// [`Trouble`]: what the body says instead.
+    fn rows<'a>(&self, body: &'a Value) -> Result<Vec<&'a Value>, Trouble>;
     /// The candle of one row, if it can be read.
     fn candle(&self, row: &Value) -> Option<Candle>;
 
     /// What a status of 200 with this body means. Rows that cannot be read are left out; where none
     /// of them can, the shape is not the one known, and that is no answer.
-    fn read(&self, body: &[u8]) -> Answer {
+    fn read(&self, body: &[u8]) -> Result<Vec<Candle>, Trouble> {
         let body: Value = match serde_json::from_slice(body) {
             Ok(body) => body,
             Err(error) => {
-                return Answer::NotNow(format!("sent a body that is not whole JSON ({error})"));
+                return Err(Trouble::NotNow(format!(
+                    "sent a body that is not whole JSON ({error})"
+                )));
             }
         };
-        let rows = match self.rows(&body) {
-            Ok(rows) => rows,
-            Err(answer) => return answer,
-        };
+        let rows = self.rows(&body)?;
         let candles: Vec<Candle> = rows.iter().filter_map(|row| self.candle(row)).collect();
         if candles.is_empty() && !rows.is_empty() {
-            return Answer::NotNow(format!("sent {} rows of which none can be read", rows.len()));
+            return Err(Trouble::NotNow(format!(
+                "sent {} rows of which none can be read",
+                rows.len()
+            )));
         }
-        Answer::Candles(candles)
-    }
-}
-
-/// What an HTTP status other than 200 means: the same for all services. None for 200.
-pub fn refusal(status: u16) -> Option<Answer> {
-    let said = format!("answered HTTP {status}");
-    match status {
-        200 => None,
-        403 | 451 => Some(Answer::Never(format!("{said} (not available from here)"))),
-        408 | 418 | 425 | 429 | 500..=599 => Some(Answer::NotNow(said)),
-        _ => Some(Answer::Refused(said)),
+        Ok(candles)
     }
 }
 
 /// The rows of a JSON array.
 ///
 /// # Errors
-/// [`Answer::NotNow`] where it is none.
-fn listed(rows: &Value) -> Result<Vec<&Value>, Answer> {
+/// [`Trouble::NotNow`] where it is none.
+fn listed(rows: &Value) -> Result<Vec<&Value>, Trouble> {
     let rows =
-        rows.as_array().ok_or_else(|| Answer::NotNow("sent no list of candles".to_owned()))?;
+        rows.as_array().ok_or_else(|| Trouble::NotNow("sent no list of candles".to_owned()))?;
     Ok(rows.iter().collect())
 }
 
@@ -387,29 +365,5 @@ mod tests {
         assert_eq!(mean(60).price.0, Decimal::new(305, 1));
         assert_eq!(mean(30).price.0, Decimal::new(155, 1));
         assert_eq!(mean(30).method, Method::MeanOfSeconds(30));
-    }
-
-    #[test]
-    fn statuses_mean_the_same_everywhere() {
-        assert_eq!(refusal(200), None);
-        for (status, wanted) in [
-            (451, "never"),
-            (403, "never"),
-            (429, "not now"),
-            (418, "not now"),
-            (500, "not now"),
-            (520, "not now"),
-            (400, "refused"),
-            (404, "refused"),
-            (302, "refused"),
-        ] {
-            let got = match refusal(status) {
-                Some(Answer::Never(_)) => "never",
-                Some(Answer::NotNow(_)) => "not now",
-                Some(Answer::Refused(_)) => "refused",
-                _ => "an answer",
-            };
-            assert_eq!(got, wanted, "{status}");
-        }
     }
 }

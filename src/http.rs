@@ -1,5 +1,5 @@
-//! The one HTTP client: time-outs, size cap, no redirects, retries with backoff, Retry-After. What
-//! an answer means is the services' business.
+//! The one HTTP client: time-outs, size cap, no redirects, retries with backoff, Retry-After, and
+//! what a status means. What a body means is the services' business.
 
 use std::cell::OnceCell;
 use std::io::Read;
@@ -9,8 +9,6 @@ use std::time::{Duration, Instant};
 use log::debug;
 use reqwest::blocking;
 use reqwest::redirect::Policy;
-
-use super::{Answer, refusal};
 
 /// How long to wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -24,6 +22,28 @@ const TRIES: u32 = 3;
 const FIRST_BACKOFF: Duration = Duration::from_millis(250);
 /// The longest Retry-After that is waited for; a longer one gives the service up for the run.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// Why a service's answer is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trouble {
+    /// It cannot answer now: worth another try.
+    NotNow(String),
+    /// It will not answer this request: no use in trying again.
+    Refused(String),
+    /// It will never answer this host: not to be asked again in this run.
+    Never(String),
+}
+
+/// What an HTTP status other than 200 means: the same for all services. None for 200.
+pub fn refusal(status: u16) -> Option<Trouble> {
+    let said = format!("answered HTTP {status}");
+    match status {
+        200 => None,
+        403 | 451 => Some(Trouble::Never(format!("{said} (not available from here)"))),
+        408 | 418 | 425 | 429 | 500..=599 => Some(Trouble::NotNow(said)),
+        _ => Some(Trouble::Refused(said)),
+    }
+}
 
 /// An HTTP client that is built when it is first needed: a run with nothing due builds none.
 #[derive(Debug, Default)]
@@ -42,19 +62,25 @@ impl Client {
     /// Gets `url` until it is answered, at most three times, and has `read` say what a body with
     /// status 200 means. Adds every request sent to `requests`.
     ///
-    /// [`Answer::NotNow`] comes back once the tries are used up.
-    pub fn get(&self, url: &str, requests: &mut u64, read: impl Fn(&[u8]) -> Answer) -> Answer {
+    /// # Errors
+    /// [`Trouble`]; [`Trouble::NotNow`] once the tries are used up.
+    pub fn get<T>(
+        &self,
+        url: &str,
+        requests: &mut u64,
+        read: impl Fn(&[u8]) -> Result<T, Trouble>,
+    ) -> Result<T, Trouble> {
         let mut tries = 1;
         loop {
             *requests += 1;
             let (answer, retry_after) = match self.get_once(url) {
                 Ok(response) => {
-                    let answer = refusal(response.status).unwrap_or_else(|| read(&response.body));
+                    let answer = refusal(response.status).map_or_else(|| read(&response.body), Err);
                     (answer, response.retry_after)
                 }
-                Err(why) => (Answer::NotNow(why), None),
+                Err(why) => (Err(Trouble::NotNow(why)), None),
             };
-            let Answer::NotNow(why) = &answer else { return answer };
+            let Err(Trouble::NotNow(why)) = &answer else { return answer };
             let wait = retry_after.unwrap_or_else(|| backoff(tries));
             debug!("GET {url}: {why} (try {tries} of {TRIES})");
             if tries == TRIES || wait > MAX_RETRY_AFTER {
@@ -160,5 +186,29 @@ mod tests {
     fn a_body_that_comes_too_slowly_is_cut_off() {
         let past = Instant::now() - Duration::from_secs(1);
         assert!(read_body(&b"slow"[..], past).unwrap_err().starts_with("took longer"));
+    }
+
+    #[test]
+    fn statuses_mean_the_same_everywhere() {
+        assert_eq!(refusal(200), None);
+        for (status, wanted) in [
+            (451, "never"),
+            (403, "never"),
+            (429, "not now"),
+            (418, "not now"),
+            (500, "not now"),
+            (520, "not now"),
+            (400, "refused"),
+            (404, "refused"),
+            (302, "refused"),
+        ] {
+            let got = match refusal(status) {
+                Some(Trouble::Never(_)) => "never",
+                Some(Trouble::NotNow(_)) => "not now",
+                Some(Trouble::Refused(_)) => "refused",
+                _ => "an answer",
+            };
+            assert_eq!(got, wanted, "{status}");
+        }
     }
 }
