@@ -7,8 +7,9 @@ use chrono::{DateTime, Utc};
 use clap::{ColorChoice, CommandFactory};
 
 use crate::cli::{Cli, Command, Common, Judgement, Settling};
-use crate::config::price_chain;
-use crate::engine::{self, Judging, Writing};
+use crate::config;
+use crate::decision::Deciding;
+use crate::engine::{self, Judging, Sources, Writing};
 use crate::error::{Error, Exit};
 use crate::interrupt::Interrupt;
 use crate::report::{self, json, text};
@@ -87,8 +88,11 @@ fn finish(
 ) -> Result<Exit, Error> {
     let dry_run = writing.is_none();
     let judging = Judging::from(&settling.judgement);
-    let mut prices = price_chain(settling);
-    let summary = engine::settle(store, &mut prices, &judging, settling.batch, now, writing)?;
+    let deciding = Deciding::from(settling);
+    let (mut polymarket, mut prices) = config::sources(settling);
+    let sources = Sources { prices: &mut prices, resolutions: &mut polymarket };
+    let summary =
+        engine::settle(store, sources, &judging, &deciding, settling.batch, now, writing)?;
     let json = || json::summary(&summary, dry_run);
     show(common, json, || text::summary(&summary, dry_run, &common.db))?;
     Ok(summary.exit())
@@ -100,7 +104,8 @@ fn status(common: &Common, judgement: &Judgement, now: DateTime<Utc>) -> Result<
     let now = UnixSeconds::from(now);
     // a batch of one: status only counts
     let selection = engine::select(&store, &judging, 1, now)?;
-    let status = report::Status::new(selection, store.performance()?, &judging, now);
+    let status =
+        report::Status::new(selection, store.performance()?, store.standing()?, &judging, now);
     show(common, || json::status(&status), || text::status(&status, &common.db))?;
     Ok(Exit::Done)
 }

@@ -6,19 +6,22 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue};
-use clap::{Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
 use crate::candles::Source;
-use crate::engine::Strike;
+use crate::decision::Confirm;
+use crate::fees::FeeMode;
 use crate::market::RuleSet;
+use crate::strike::Strike;
 use crate::timestamp::NaiveZone;
 
 /// Tells a Polymarket trading bot which of its Bitcoin up-or-down trades won and which lost.
 ///
-/// Reads unsettled trades from the bot's SQLite performance database, fetches the price of Bitcoin
-/// at the close of each one's market, and writes outcome, profit or loss, and win or loss back.
+/// Reads unsettled trades from the bot's SQLite performance database, asks Polymarket how each one's
+/// market was resolved, falls back on the price of Bitcoin at its close, and writes outcome, profit
+/// or loss, and win or loss back.
 #[derive(Debug, Parser)]
 #[command(
     name = "settle",
@@ -27,7 +30,7 @@ use crate::timestamp::NaiveZone;
                   the working directory, else the default.\n\n\
                   Exit codes of run and dry-run: 0 done, or nothing due; 1 failed, nothing written; \
                   2 bad usage; 3 done, but rows are in error; 4 done, but a due trade is older than \
-                  the alert lag; 5 no price from any source; 10 no performance database there; \
+                  the alert lag; 5 no price or resolution from any source; 10 no performance database there; \
                   11 another run is under way; 130 interrupted."
 )]
 pub struct Cli {
@@ -144,9 +147,33 @@ pub struct Settling {
           value_parser = existing_file)]
     pub candles: Vec<PathBuf>,
 
-    /// Confirmation of outcomes by Polymarket; this version decides by candles only
-    #[arg(long, env = "SETTLE_CONFIRM", value_name = "MODE", default_value = "off")]
+    /// Polymarket's part in deciding
+    #[arg(long, env = "SETTLE_CONFIRM", value_name = "MODE", default_value = "auto")]
     pub confirm: Confirm,
+
+    /// A venue's move of less than this many bps is too close to call by candles
+    /// [default: 4 with --confirm auto, else 0]
+    #[arg(long, env = "SETTLE_MIN_MOVE_BPS", value_name = "X", value_parser = bps)]
+    pub min_move_bps: Option<Decimal>,
+
+    /// Hours that a close call waits for Polymarket after its market's close; then candles decide
+    #[arg(long, env = "SETTLE_HOLD_HOURS", value_name = "H", default_value = "6",
+          value_parser = hours)]
+    pub hold_hours: Decimal,
+
+    /// Fees that are counted in profit and loss
+    #[arg(long, env = "SETTLE_FEES", value_name = "FEES", default_value = "none")]
+    pub fees: FeeMode,
+
+    /// The taker's rate until 2026-03-29: sources give 0.25 or half of it
+    #[arg(long, env = "SETTLE_EARLY_FEE_RATE", value_name = "RATE", default_value = "0.25",
+          value_parser = rate)]
+    pub early_fee_rate: Decimal,
+
+    /// Base URL of Polymarket's Gamma service
+    #[arg(long, env = "SETTLE_POLYMARKET_URL", value_name = "URL", value_parser = base_url,
+          default_value = "https://gamma-api.polymarket.com", help_heading = "Services")]
+    pub polymarket_url: String,
 
     /// Base URL of Coinbase Exchange
     #[arg(long, env = "SETTLE_COINBASE_URL", value_name = "URL", value_parser = base_url,
@@ -171,13 +198,6 @@ pub struct Settling {
     /// How rows are judged.
     #[command(flatten)]
     pub judgement: Judgement,
-}
-
-/// Polymarket's part in deciding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Confirm {
-    /// Candles only
-    Off,
 }
 
 /// Parses the command line over the environment over `.env`. An empty environment variable counts
@@ -265,6 +285,20 @@ fn hours(text: &str) -> Result<Decimal, String> {
     }
 }
 
+fn bps(text: &str) -> Result<Decimal, String> {
+    match text.trim().parse::<Decimal>() {
+        Ok(bps) if bps >= Decimal::ZERO && bps <= Decimal::from(10_000) => Ok(bps),
+        _ => Err("a number of bps from 0 to 10000 is needed".to_owned()),
+    }
+}
+
+fn rate(text: &str) -> Result<Decimal, String> {
+    match text.trim().parse::<Decimal>() {
+        Ok(rate) if rate >= Decimal::ZERO && rate <= Decimal::ONE => Ok(rate),
+        _ => Err("a rate from 0 to 1 is needed".to_owned()),
+    }
+}
+
 /// `hours` in whole seconds.
 pub fn seconds_of(hours: Decimal) -> i64 {
     // `hours` allows at most ten years, so neither the product nor the conversion can overflow
@@ -325,6 +359,9 @@ mod tests {
         assert_eq!(settling.judgement.timezone, NaiveZone::Utc);
         assert_eq!(settling.judgement.rules, RuleSet::Polymarket);
         assert_eq!(settling.judgement.strike, Strike::Recorded);
+        assert_eq!(settling.confirm, Confirm::Auto);
+        assert_eq!(settling.hold_hours, Decimal::from(6));
+        assert_eq!(settling.fees, FeeMode::None);
     }
 
     #[test]
@@ -341,7 +378,10 @@ mod tests {
         for (arguments, wanted) in [
             (["run", "--batch=-1"].as_slice(), ["--batch", "'-1'", "0 for all"]),
             (&["run", "--sources", "mtgox"], ["--sources", "'mtgox'", "coinbase"]),
-            (&["run", "--confirm", "auto"], ["--confirm", "'auto'", "off"]),
+            (&["run", "--confirm", "maybe"], ["--confirm", "'maybe'", "auto"]),
+            (&["run", "--min-move-bps=-1"], ["--min-move-bps", "'-1'", "0 to 10000"]),
+            (&["run", "--fees", "maker"], ["--fees", "'maker'", "taker"]),
+            (&["run", "--early-fee-rate", "25"], ["--early-fee-rate", "'25'", "0 to 1"]),
             (&["run", "--alert-lag-hours", "soon"], ["--alert-lag-hours", "'soon'", "0 to 87600"]),
             (&["status", "--timezone", "mars"], ["--timezone", "'mars'", "utc, local"]),
             (&["run", "--kraken-url", "ftp://x"], ["--kraken-url", "'ftp://x'", "http://"]),

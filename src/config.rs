@@ -5,6 +5,8 @@ use std::io;
 use std::path::Path;
 use std::rc::Rc;
 
+use rust_decimal::Decimal;
+
 use crate::candles::binance::Binance;
 use crate::candles::bitstamp::Bitstamp;
 use crate::candles::chain::{Chain, PriceSource, Service};
@@ -13,9 +15,13 @@ use crate::candles::dump::DumpFiles;
 use crate::candles::kraken::Kraken;
 use crate::candles::{CandleService, Source};
 use crate::cli::{Judgement, Settling, seconds_of};
+use crate::decision::{Confirm, Deciding};
 use crate::engine::Judging;
+use crate::fees::Fees;
 use crate::http::Client;
+use crate::polymarket::Polymarket;
 use crate::trade::printable;
+use crate::units::Bps;
 
 /// Binance's hosts for market data, in the order they are tried.
 const BINANCE_HOSTS: [&str; 2] = ["https://data-api.binance.vision", "https://api.binance.com"];
@@ -58,12 +64,34 @@ impl From<&Judgement> for Judging {
     }
 }
 
-/// The sources of prices in the order asked for: dump files alone, or the services.
-pub fn price_chain(settling: &Settling) -> Chain {
+/// A venue's move that is not too close to call, in bps, where Polymarket can still answer. The
+/// README shows what it was chosen by.
+const MIN_MOVE_BPS: Decimal = Decimal::from_parts(4, 0, 0, false, 0);
+
+impl From<&Settling> for Deciding {
+    fn from(settling: &Settling) -> Self {
+        let default = if settling.confirm == Confirm::Auto { MIN_MOVE_BPS } else { Decimal::ZERO };
+        Self {
+            strike: settling.judgement.strike,
+            confirm: settling.confirm,
+            min_move: Bps(settling.min_move_bps.unwrap_or(default)),
+            hold: seconds_of(settling.hold_hours),
+            fees: Fees { mode: settling.fees, early_rate: settling.early_fee_rate },
+        }
+    }
+}
+
+/// Polymarket, and the sources of prices in the order asked for: dump files alone, or the services.
+pub fn sources(settling: &Settling) -> (Polymarket, Chain) {
+    let client = Rc::new(Client::default());
+    let polymarket = Polymarket::new(settling.polymarket_url.clone(), Rc::clone(&client));
+    (polymarket, price_chain(settling, client))
+}
+
+fn price_chain(settling: &Settling, client: Rc<Client>) -> Chain {
     if !settling.candles.is_empty() {
         return Chain::new(vec![Box::new(DumpFiles::new(settling.candles.clone()))]);
     }
-    let client = Rc::new(Client::default());
     let mut named: Vec<Source> = Vec::new();
     for source in &settling.sources {
         if !named.contains(source) {

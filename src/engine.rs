@@ -1,43 +1,29 @@
 //! One run, top to bottom: select the due trades, find prices, decide, book, sum up. Everything it
 //! touches comes in as an argument: the database, the prices, the instant.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashSet};
 
-use log::warn;
-use rust_decimal::Decimal;
+use log::{info, warn};
 
 use crate::candles::Quote;
-use crate::candles::chain::{Need, Prices, Quoted};
+use crate::candles::chain::{Found, Need, Prices};
+use crate::decision::{
+    Booking, Confirm, Decided, Deciding, Failure, Findings, Left, confirm_trade, decide_trade,
+};
 use crate::error::Error;
 use crate::interrupt::Interrupt;
-use crate::market::RuleSet;
-use crate::outcome::{Outcome, decide};
-use crate::pnl;
+use crate::market::{Basis, RuleSet};
+use crate::polymarket::{Resolutions, Resolved, Verdict, market_slug};
 use crate::selection::{RowError, Selection, Selector, Tally};
-use crate::store::{Booking, Failure, Proof, RunInfo, Status, Store};
+use crate::store::{Note, RunInfo, Store, Unconfirmed};
+use crate::strike::Strike;
 use crate::summary::{self, IN_ERROR, Summary, TradeResult};
 use crate::timestamp::NaiveZone;
-use crate::trade::{Bet, Job, Terms, Trade};
-use crate::units::{BtcPrice, UnixSeconds, Usd};
+use crate::trade::{Job, Terms, Trade, judge_again};
+use crate::units::UnixSeconds;
 
-/// Which price a market's close is measured against.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Strike {
-    /// The row's `price_to_beat`
-    Recorded,
-    /// The same venue's price at the window's start
-    Venue,
-}
-
-impl Strike {
-    /// The name on the command line and in `settlement_runs`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Recorded => "recorded",
-            Self::Venue => "venue",
-        }
-    }
-}
+/// Most trades of earlier runs that a run with a batch has confirmed; without one, all of them.
+const CONFIRMED_A_RUN: usize = 1000;
 
 /// How rows are judged; the same for `run`, `dry-run` and `status`.
 #[derive(Debug, Clone, Copy)]
@@ -46,7 +32,7 @@ pub struct Judging {
     pub zone: NaiveZone,
     /// How slugs are read.
     pub rules: RuleSet,
-    /// What the strike is.
+    /// What the strike is; where it is the recorded one, a row without it is in error.
     pub strike: Strike,
     /// A due trade older than this, in seconds, is an alert.
     pub alert_lag: i64,
@@ -79,24 +65,35 @@ pub fn select(
     Ok(selector.finish())
 }
 
+/// Where what is not in the database comes from.
+pub struct Sources<'a> {
+    /// Historical prices.
+    pub prices: &'a mut dyn Prices,
+    /// Polymarket's resolutions.
+    pub resolutions: &'a mut dyn Resolutions,
+}
+
 /// Where a run writes; a dry run has none.
 pub struct Writing<'a> {
     /// The run's id.
     pub run_id: String,
-    /// How long a trade whose price is not there waits after its second failure, in seconds.
+    /// How long a trade whose price or resolution is not there waits after its second failure, in
+    /// seconds.
     pub retry_wait: i64,
     /// Asked between two transactions whether to stop.
     pub interrupt: &'a Interrupt,
 }
 
-/// Settles one batch as of `now`; without `writing`, only says what it would do.
+/// Settles one batch as of `now`, and confirms what earlier runs settled by candles; without
+/// `writing`, only says what it would do.
 ///
 /// # Errors
 /// [`Error::Database`]: then nothing was written.
 pub fn settle(
     store: &mut Store,
-    prices: &mut dyn Prices,
+    sources: Sources<'_>,
     judging: &Judging,
+    deciding: &Deciding,
     batch: usize,
     now: UnixSeconds,
     writing: Option<Writing<'_>>,
@@ -104,161 +101,246 @@ pub fn settle(
     let selection = select(store, judging, batch, now)?;
     let unsettled_before = selection.unsettled();
     let doubt = selection.doubt_of_reading(judging.rules);
-    let needs: BTreeSet<Need> =
-        selection.batch.iter().filter_map(|trade| need(trade, judging.strike)).collect();
-    let found = if needs.is_empty() { Default::default() } else { prices.find(&needs, now) };
+    let unconfirmed = match deciding.confirm {
+        Confirm::Off => vec![],
+        _ => store.unconfirmed(now, if batch == 0 { 0 } else { CONFIRMED_A_RUN })?,
+    };
 
-    let mut errors = selection.errors;
-    let mut in_error = selection.in_error;
-    let mut bookings = Vec::new();
-    let mut failures = Vec::new();
+    let resolved = match deciding.confirm {
+        Confirm::Off => Resolved::default(),
+        _ => resolve(sources.resolutions, &selection.batch, &unconfirmed),
+    };
+    let needs: BTreeSet<Need> = match deciding.confirm {
+        Confirm::Only => BTreeSet::new(),
+        _ => selection.batch.iter().filter_map(|trade| need(trade, judging.strike)).collect(),
+    };
+    let found = match needs.is_empty() {
+        true => Found::default(),
+        false => sources.prices.find(&needs, now),
+    };
+
+    let mut batch =
+        Batch { errors: selection.errors, in_error: selection.in_error, ..Batch::default() };
+    let no_such_market = Verdict::NotYet("no market of Polymarket's can have this slug".to_owned());
     for trade in selection.batch {
-        let quoted = need(&trade, judging.strike).and_then(|need| found.prices.get(&need));
-        match decide_trade(trade, quoted) {
-            Decided::Booking(booking) => bookings.push(*booking),
-            Decided::NoPrice(trade, reason) => {
-                let counts = !found.failed;
-                failures.push(Failure { trade: *trade, reason, counts });
-            }
+        let need = need(&trade, judging.strike);
+        let findings = Findings {
+            quoted: need.and_then(|need| found.prices.get(&need)),
+            price_failed: found.failed,
+            verdict: match slug(&trade) {
+                Some(slug) => resolved.verdicts.get(&slug),
+                None => Some(&no_such_market),
+            },
+        };
+        match decide_trade(trade, findings, deciding, now) {
+            Decided::Booking(booking) => batch.bookings.push(*booking),
+            Decided::Failure(failure) => batch.failures.push(*failure),
         }
     }
+    let nothing_had = batch.nothing_had(&found, &resolved, deciding.confirm);
+    let again = confirm(unconfirmed, &resolved, judging, deciding, now);
+    batch.bookings.extend(again.bookings);
 
-    let no_prices = !needs.is_empty() && found.prices.is_empty();
+    let mut done = vec![true; batch.bookings.len()];
     let mut interrupted = false;
-    let mut done = vec![true; bookings.len()];
     let mut run_id = None;
     if let Some(writing) = writing {
         let run = RunInfo {
             run_id: writing.run_id,
             started_at: now,
             rules: judging.rules,
-            strike: judging.strike.as_str(),
+            strike: judging.strike,
+            confirm: deciding.confirm,
             retry_wait: writing.retry_wait,
         };
+        let mut notes = again.notes;
         // in a total outage nothing is known of any trade, so nothing is noted of any
-        let outage = !found.answered && !found.troubles.is_empty();
-        let noted: &[Failure] = if outage { &[] } else { &failures };
+        let answered = found.answered || !resolved.verdicts.is_empty();
+        if answered || (found.troubles.is_empty() && resolved.troubles.is_empty()) {
+            notes.extend(batch.failures.iter().map(Note::Failed));
+        }
         writing.interrupt.hold();
-        let written = store.write(&run, &bookings, noted, writing.interrupt);
+        let written = store.write(&run, &batch.bookings, &notes, writing.interrupt);
         interrupted = writing.interrupt.asked();
         run_id = Some(run.run_id);
+        match written.error {
+            Some(error) if written.done.is_empty() => return Err(error),
+            error => batch.leave_unwritten(written.done.len(), error),
+        }
         done = written.done;
-        if let Some(error) = written.error {
-            if done.is_empty() {
-                return Err(error);
-            }
-            warn!("the run could not write all: {error}");
-            let unwritten = bookings.drain(done.len()..);
-            for booking in unwritten {
-                let message = format!("not written: {error}");
-                in_error.add(Some(booking.trade.logged_at));
-                errors.push(RowError { trade_id: booking.trade.row.id, message });
-            }
-        }
-        // what an interruption left over was not settled
-        for booking in bookings.drain(done.len()..) {
-            let reason = "the run was interrupted".to_owned();
-            failures.push(Failure { trade: booking.trade, reason, counts: false });
-        }
     }
 
-    let mut pending = Tally::default();
-    failures.iter().for_each(|failure| pending.add(Some(failure.trade.logged_at)));
-    let left = [
-        ("no price", pending),
-        ("waiting for a retry", selection.waiting),
-        ("beyond this batch", selection.beyond_batch),
-        (IN_ERROR, in_error),
-    ];
+    let left = batch.left(selection.waiting, selection.beyond_batch);
+    let overdue = |(_, tally): &(&str, Tally)| {
+        tally.oldest.is_some_and(|oldest| now.since(oldest) > judging.alert_lag)
+    };
     let mut due_after = Tally::default();
-    let mut overdue = BTreeMap::new();
-    for (reason, tally) in left {
-        due_after.oldest = due_after.oldest.into_iter().chain(tally.oldest).min();
-        due_after.count += tally.count;
-        if tally.oldest.is_some_and(|oldest| now.since(oldest) > judging.alert_lag) {
-            overdue.insert(reason, tally);
-        }
-    }
-
-    let booked = bookings.into_iter().zip(done);
+    left.iter().for_each(|(_, tally)| due_after.add_all(*tally));
+    let booked = batch.bookings.into_iter().zip(done);
     let booked = booked.map(|(booking, done)| TradeResult::of_booking(booking, done));
     let summary = Summary {
         run_id,
         now,
-        trades: booked.chain(failures.into_iter().map(TradeResult::of_failure)).collect(),
-        errors,
+        trades: booked.chain(batch.failures.into_iter().map(TradeResult::of_failure)).collect(),
+        errors: batch.errors,
         unsettled_before,
         due_before: selection.due.count,
         due_after,
-        overdue,
-        no_prices,
+        overdue: left.into_iter().filter(overdue).collect(),
+        nothing_had,
         interrupted,
         doubt,
-        troubles: found.troubles,
-        requests: prices.requests(),
+        troubles: resolved.troubles.into_iter().chain(found.troubles).collect(),
+        requests: sources.prices.requests(),
+        polymarket_requests: sources.resolutions.requests(),
     };
     summary::log(&summary);
     Ok(summary)
 }
 
+/// What the trades of a batch came to.
+#[derive(Default)]
+struct Batch {
+    /// To be written; those of earlier runs, to be confirmed or corrected, are the last.
+    bookings: Vec<Booking>,
+    failures: Vec<Failure>,
+    errors: Vec<RowError>,
+    in_error: Tally,
+}
+
+impl Batch {
+    /// Whether prices or resolutions were wanted and none could be had. That Polymarket alone was
+    /// asked and answered is something.
+    fn nothing_had(&self, found: &Found, resolved: &Resolved, confirm: Confirm) -> bool {
+        let booked = self.bookings.iter().any(|booking| booking.proof.is_some());
+        let answered = confirm == Confirm::Only && !resolved.verdicts.is_empty();
+        !self.failures.is_empty() && !booked && !answered && found.prices.is_empty()
+    }
+
+    /// Takes out the bookings that a write did not come to, and says why.
+    fn leave_unwritten(&mut self, written: usize, error: Option<Error>) {
+        if let Some(error) = &error {
+            warn!("the run could not write all: {error}");
+        }
+        for booking in self.bookings.drain(written..).filter(|booking| booking.earlier.is_none()) {
+            let trade = booking.trade;
+            match &error {
+                Some(error) => {
+                    let message = format!("not written: {error}");
+                    self.in_error.add(Some(trade.logged_at));
+                    self.errors.push(RowError { trade_id: trade.row.id, message });
+                }
+                None => {
+                    let reason = "the run was interrupted".to_owned();
+                    let left = Left::Interrupted;
+                    self.failures.push(Failure { trade, left, reason, measured: None });
+                }
+            }
+        }
+    }
+
+    /// The due trades that are left, by reason.
+    fn left(&self, waiting: Tally, beyond_batch: Tally) -> [(&'static str, Tally); 5] {
+        let tally = |held: bool| {
+            let mut tally = Tally::default();
+            let failures = self.failures.iter();
+            failures
+                .filter(|failure| (failure.left == Left::Held) == held)
+                .for_each(|failure| tally.add(Some(failure.trade.logged_at)));
+            tally
+        };
+        [
+            ("no price or resolution", tally(false)),
+            ("close calls held for Polymarket", tally(true)),
+            ("waiting for a retry", waiting),
+            ("beyond this batch", beyond_batch),
+            (IN_ERROR, self.in_error),
+        ]
+    }
+}
+
+/// Asks Polymarket about each market once: those of the batch first, then those to confirm.
+fn resolve(
+    resolutions: &mut dyn Resolutions,
+    batch: &[Trade],
+    unconfirmed: &[Unconfirmed],
+) -> Resolved {
+    let rows = unconfirmed.iter().filter_map(|unconfirmed| unconfirmed.row.as_ref());
+    let earlier = rows.filter_map(|row| market_slug(row.market_slug.text()?));
+    let mut seen = HashSet::new();
+    let slugs: Vec<String> = batch
+        .iter()
+        .filter_map(slug)
+        .chain(earlier)
+        .filter(|slug| seen.insert(slug.clone()))
+        .collect();
+    if slugs.is_empty() { Resolved::default() } else { resolutions.find(&slugs) }
+}
+
+/// Polymarket's slug of a trade's market; none for a trade that has no market.
+fn slug(trade: &Trade) -> Option<String> {
+    match trade.job {
+        Job::Decide(_) => market_slug(trade.row.market_slug.text()?),
+        Job::BookUnknown => None,
+    }
+}
+
 /// The prices a trade's market needs.
 fn need(trade: &Trade, strike: Strike) -> Option<Need> {
     let Job::Decide(bet) = &trade.job else { return None };
-    let quote = |at| Quote { at, basis: bet.market.basis };
-    let open = (strike == Strike::Venue).then(|| quote(bet.market.open));
-    Some(Need { close: quote(bet.market.close), open })
+    let market = &bet.market;
+    let quote = |at| Quote { at, basis: market.basis };
+    Some(Need {
+        close: quote(market.close),
+        open: quote(market.open),
+        open_is_strike: strike == Strike::Venue,
+        // only to tell which boundary a recorded strike is of: a point will do
+        before: Quote {
+            at: market.open.plus(-market.close.since(market.open)),
+            basis: Basis::Point,
+        },
+    })
 }
 
-/// What one trade comes to.
-enum Decided {
-    Booking(Box<Booking>),
-    NoPrice(Box<Trade>, String),
+/// What is to be written of trades that earlier runs settled.
+#[derive(Default)]
+struct Again {
+    bookings: Vec<Booking>,
+    notes: Vec<Note<'static>>,
 }
 
-/// Decides one trade from the prices of its market, if they were found.
-fn decide_trade(trade: Trade, quoted: Option<&Quoted>) -> Decided {
-    let bet = match &trade.job {
-        Job::Decide(bet) => *bet,
-        Job::BookUnknown => {
-            return Decided::Booking(Box::new(Booking {
-                trade,
-                outcome: Outcome::Unknown,
-                profit: Usd(Decimal::ZERO),
-                is_win: None,
-                status: Status::Unknown,
-                proof: None,
-            }));
+/// Confirms or corrects what earlier runs settled, and notes what is to be asked again or is no
+/// longer as settle wrote it.
+fn confirm(
+    unconfirmed: Vec<Unconfirmed>,
+    resolved: &Resolved,
+    judging: &Judging,
+    deciding: &Deciding,
+    now: UnixSeconds,
+) -> Again {
+    let terms = Terms { needs_recorded_strike: false, ..judging.terms(now) };
+    let mut again = Again::default();
+    for Unconfirmed { rowid, row, earlier } in unconfirmed {
+        let row = row.ok_or_else(|| "it is not as settle wrote it".to_owned());
+        let trade = match row.and_then(|row| judge_again(row, &terms)) {
+            Ok(trade) => trade,
+            Err(why) => {
+                info!("the trade at row {rowid} will not be confirmed: {why}");
+                again.notes.push(Note::Forget(rowid));
+                continue;
+            }
+        };
+        let slug = slug(&trade);
+        match slug.as_ref().and_then(|slug| resolved.outcome(slug)) {
+            Some(outcome) => {
+                again.bookings.extend(confirm_trade(trade, earlier, outcome, deciding));
+            }
+            // no market has such a slug, or it was answered that it is not resolved
+            None if slug.is_none_or(|slug| resolved.verdicts.contains_key(&slug)) => {
+                again.notes.push(Note::Unresolved(rowid));
+            }
+            None => {}
         }
-    };
-    let priced = quoted.and_then(|quoted| Some((quoted, strike(&bet, quoted)?)));
-    let Some((quoted, (strike, strike_source))) = priced else {
-        let reason = format!("no source has the price at {}", bet.market.close);
-        return Decided::NoPrice(Box::new(trade), reason);
-    };
-    let decision = decide(strike, quoted.close.price, bet.market.tie);
-    let settlement = pnl::settle(bet.position, bet.shares, bet.side, decision.outcome);
-    Decided::Booking(Box::new(Booking {
-        trade,
-        outcome: decision.outcome,
-        profit: settlement.profit,
-        is_win: settlement.is_win,
-        status: Status::Provisional,
-        proof: Some(Proof {
-            bet,
-            strike,
-            strike_source,
-            quoted: *quoted,
-            margin: decision.margin,
-            settlement,
-        }),
-    }))
-}
-
-/// The strike and where it is from: the venue's, where its price at the start was asked for, else
-/// the recorded one.
-fn strike(bet: &Bet, quoted: &Quoted) -> Option<(BtcPrice, &'static str)> {
-    match quoted.open {
-        Some(open) => Some((open.price, quoted.source.as_str())),
-        None => bet.recorded_strike.map(|strike| (strike, "recorded")),
     }
+    again
 }

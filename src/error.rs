@@ -15,8 +15,8 @@ pub enum Exit {
     RowsInError,
     /// Done, but a due trade is older than the alert lag.
     Alert,
-    /// No price could be had from any source.
-    NoPrices,
+    /// No price or resolution could be had from any source.
+    NothingHad,
     /// No database there, or not a performance database.
     NoDatabase,
     /// Another run holds the lock.
@@ -34,7 +34,7 @@ impl Exit {
             Self::Usage => 2,
             Self::RowsInError => 3,
             Self::Alert => 4,
-            Self::NoPrices => 5,
+            Self::NothingHad => 5,
             Self::NoDatabase => 10,
             Self::Locked => 11,
             Self::Interrupted => 130,
@@ -125,7 +125,7 @@ mod tests {
             (Exit::Usage, 2),
             (Exit::RowsInError, 3),
             (Exit::Alert, 4),
-            (Exit::NoPrices, 5),
+            (Exit::NothingHad, 5),
             (Exit::NoDatabase, 10),
             (Exit::Locked, 11),
             (Exit::Interrupted, 130),

@@ -24,8 +24,9 @@
 //! assert_eq!(decision.outcome, Outcome::Yes);
 //!
 //! let stake = Usd("11.92".parse()?);
-//! let shares = pnl::shares(stake, SharePrice::new("0.39".parse()?)?)?;
-//! let settlement = pnl::settle(stake, shares, Side::Yes, decision.outcome);
+//! let price = SharePrice::new("0.39".parse()?)?;
+//! let shares = pnl::shares(stake, price)?;
+//! let settlement = pnl::settle(stake, shares, price, Side::Yes, decision.outcome, None);
 //! assert_eq!(settlement.profit.cents(), "+18.64");
 //! # Ok(())
 //! # }
@@ -35,16 +36,20 @@ pub mod app;
 pub mod candles;
 pub mod cli;
 pub mod config;
+pub mod decision;
 pub mod engine;
 pub mod error;
+pub mod fees;
 pub mod http;
 pub mod interrupt;
 pub mod market;
 pub mod outcome;
 pub mod pnl;
+pub mod polymarket;
 pub mod report;
 pub mod selection;
 pub mod store;
+pub mod strike;
 pub mod summary;
 pub mod timestamp;
 pub mod trade;

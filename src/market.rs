@@ -55,7 +55,7 @@ pub enum Family {
 impl Family {
     /// Length of the window in seconds; a daily window is 23 or 25 hours long where US Eastern
     /// changes its clocks, so it has none.
-    fn duration(self) -> Option<i64> {
+    pub fn duration(self) -> Option<i64> {
         match self {
             Self::UpDown(seconds) => Some(seconds),
             Self::Assumed15m => Some(15 * 60),

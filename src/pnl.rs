@@ -3,6 +3,7 @@
 
 use rust_decimal::Decimal;
 
+use crate::fees::{Fee, Taken};
 use crate::outcome::{Outcome, Side};
 use crate::units::{SharePrice, Shares, Usd};
 
@@ -11,11 +12,13 @@ use crate::units::{SharePrice, Shares, Usd};
 pub struct Settlement {
     /// Shares bought: position / price.
     pub shares: Shares,
-    /// What the shares paid out, in dollars.
+    /// What they paid out, in dollars; where the fee was taken in shares, what the others paid.
     pub payout: Usd,
     /// What was staked, in dollars.
     pub cost: Usd,
-    /// `payout` less `cost`, in dollars.
+    /// The fee on the fill, where fees are counted.
+    pub fee: Option<Fee>,
+    /// `payout` less `cost`, and less the fee where it was added to the spend; in dollars.
     pub profit: Usd,
     /// True if won, false if lost, none for a split.
     pub is_win: Option<bool>,
@@ -39,18 +42,35 @@ pub fn shares(position: Usd, price: SharePrice) -> Result<Shares, Overflow> {
     position.0.checked_div(price.0).map(Shares).ok_or(Overflow { position, price })
 }
 
-/// What `shares` of `side`, bought for `position` dollars, come to when `outcome` is known: a
-/// winning share pays $1, a losing one nothing, a split one $0.50 (Polymarket's payout; no fees).
-pub fn settle(position: Usd, shares: Shares, side: Side, outcome: Outcome) -> Settlement {
+/// What `shares` of `side`, bought at `price` for `position` dollars, come to when `outcome` is
+/// known: a winning share pays $1, a losing one nothing, a split one $0.50 (Polymarket's payout).
+/// A fee is paid win or lose: in shares, which then pay nothing, or on top of the stake.
+pub fn settle(
+    position: Usd,
+    shares: Shares,
+    price: SharePrice,
+    side: Side,
+    outcome: Outcome,
+    fee: Option<Fee>,
+) -> Settlement {
     let (paid_per_share, is_win) = match outcome {
         Outcome::Split => (Decimal::new(5, 1), None),
         _ if outcome == side.wins_on() => (Decimal::ONE, Some(true)),
         _ => (Decimal::ZERO, Some(false)),
     };
-    // at most $1 a share, and a difference of two amounts above 0: neither can leave the range
-    let payout = shares.0.saturating_mul(paid_per_share);
-    let profit = payout.saturating_sub(position.0);
-    Settlement { shares, payout: Usd(payout), cost: position, profit: Usd(profit), is_win }
+    // at most $1 a share, a fee of less than the shares are worth, and differences of amounts
+    // above 0: none can leave the range
+    let (held, added) = match fee {
+        None => (shares.0, Decimal::ZERO),
+        Some(Fee { dollars, taken: Taken::Added }) => (shares.0, dollars.0),
+        Some(Fee { dollars, taken: Taken::InShares }) => {
+            let taken = dollars.0.checked_div(price.0).unwrap_or_default();
+            (shares.0.saturating_sub(taken), Decimal::ZERO)
+        }
+    };
+    let payout = held.saturating_mul(paid_per_share);
+    let profit = payout.saturating_sub(position.0).saturating_sub(added);
+    Settlement { shares, payout: Usd(payout), cost: position, fee, profit: Usd(profit), is_win }
 }
 
 #[cfg(test)]
@@ -63,9 +83,19 @@ mod tests {
     }
 
     fn settled(position: &str, price: &str, side: Side, outcome: Outcome) -> Settlement {
+        with_fee(position, price, side, outcome, None)
+    }
+
+    fn with_fee(
+        position: &str,
+        price: &str,
+        side: Side,
+        outcome: Outcome,
+        fee: Option<Fee>,
+    ) -> Settlement {
         let price = SharePrice::new(dollars(price)).unwrap();
         let position = Usd(dollars(position));
-        settle(position, shares(position, price).unwrap(), side, outcome)
+        settle(position, shares(position, price).unwrap(), price, side, outcome, fee)
     }
 
     fn cents(settlement: Settlement) -> String {
@@ -118,6 +148,27 @@ mod tests {
     }
 
     #[test]
+    fn an_added_fee_is_paid_win_or_lose() {
+        // $50 at 0.50 are 100 shares
+        let fee = Some(Fee { dollars: Usd(dollars("1.75")), taken: Taken::Added });
+        let profit = |outcome| with_fee("50", "0.50", Side::Yes, outcome, fee).profit.0;
+        assert_eq!(profit(Outcome::Yes), dollars("48.25"));
+        assert_eq!(profit(Outcome::No), dollars("-51.75"));
+        assert_eq!(profit(Outcome::Split), dollars("-1.75"));
+    }
+
+    #[test]
+    fn a_fee_taken_in_shares_costs_what_those_would_have_paid() {
+        let fee = Some(Fee { dollars: Usd(dollars("1.5625")), taken: Taken::InShares });
+        let settled = |outcome| with_fee("50", "0.50", Side::Yes, outcome, fee);
+        // 3.125 of the 100 shares
+        assert_eq!(settled(Outcome::Yes).payout.0, dollars("96.875"));
+        assert_eq!(settled(Outcome::Yes).profit.0, dollars("46.875"));
+        assert_eq!(settled(Outcome::No).profit.0, dollars("-50"));
+        assert_eq!(settled(Outcome::Split).profit.0, dollars("-1.5625"));
+    }
+
+    #[test]
     fn too_many_shares_are_an_error_not_a_panic() {
         let price = SharePrice::new(dollars("0.0000000000000000000000000001")).unwrap();
         assert!(shares(Usd(Decimal::MAX), price).is_err());
@@ -135,14 +186,14 @@ mod tests {
             let position = Decimal::new(cents, 2);
             let price = SharePrice::new(Decimal::new(price, 4)).unwrap();
             let bought = shares(Usd(position), price).unwrap();
-            let settlement = settle(Usd(position), bought, side, outcome);
+            let settlement = settle(Usd(position), bought, price, side, outcome, None);
             prop_assert_eq!(settlement.profit.0, settlement.payout.0 - settlement.cost.0);
             prop_assert!(settlement.payout.0 >= Decimal::ZERO);
             prop_assert!(settlement.profit.0 >= -position);
             // one side's payout and the other's make up $1 a share (half of the last of 28
             // digits rounds)
             let other = if yes_side { Side::No } else { Side::Yes };
-            let against = settle(Usd(position), bought, other, outcome);
+            let against = settle(Usd(position), bought, price, other, outcome, None);
             let both = settlement.payout.0 + against.payout.0;
             prop_assert!((both - settlement.shares.0).abs() < Decimal::new(1, 15));
         }

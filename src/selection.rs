@@ -21,6 +21,8 @@ pub struct Retry {
     pub market_slug: Cell,
     /// Not to be tried before.
     pub next_try: UnixSeconds,
+    /// It was a close call that waits for Polymarket.
+    pub held: bool,
 }
 
 /// A row whose values cannot be used.
@@ -44,11 +46,13 @@ pub struct Tally {
 impl Tally {
     /// Counts one more.
     pub fn add(&mut self, logged_at: Option<UnixSeconds>) {
-        self.count += 1;
-        self.oldest = match (self.oldest, logged_at) {
-            (Some(oldest), Some(logged_at)) => Some(oldest.min(logged_at)),
-            (oldest, logged_at) => oldest.or(logged_at),
-        };
+        self.add_all(Self { count: 1, oldest: logged_at });
+    }
+
+    /// Counts these, too.
+    pub fn add_all(&mut self, others: Self) {
+        self.count += others.count;
+        self.oldest = self.oldest.into_iter().chain(others.oldest).min();
     }
 }
 
@@ -65,6 +69,8 @@ pub struct Selection {
     pub in_error: Tally,
     /// Those that failed before and are not to be tried again yet.
     pub waiting: Tally,
+    /// Close calls that wait for Polymarket; each run looks at them again.
+    pub held: Tally,
     /// Those beyond the batch.
     pub beyond_batch: Tally,
     /// Rows that are not due, by reason.
@@ -162,6 +168,9 @@ impl<'a> Selector<'a> {
             self.selection.waiting.add(Some(trade.logged_at));
             return;
         }
+        if retry.is_some_and(|retry| retry.held) {
+            self.selection.held.add(Some(trade.logged_at));
+        }
         let turn = (retry.map(|retry| retry.next_try), trade.logged_at, trade.row.rowid);
         self.candidates.push(Candidate { turn, trade });
         if self.batch.is_some_and(|batch| self.candidates.len() > batch)
@@ -225,6 +234,8 @@ mod tests {
             price_to_beat: Cell::Real(67_000.0),
             actual_outcome: Cell::Null,
             profit_loss: Cell::Null,
+            is_win: Cell::Null,
+            fee_paid: None,
             execution_status: None,
         }
     }
@@ -247,7 +258,7 @@ mod tests {
 
     fn retry(rowid: i64, next_try: UnixSeconds) -> (i64, Retry) {
         let row = row(rowid, "");
-        (rowid, Retry { trade_id: row.id, market_slug: row.market_slug, next_try })
+        (rowid, Retry { trade_id: row.id, market_slug: row.market_slug, next_try, held: false })
     }
 
     #[test]

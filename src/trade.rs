@@ -116,6 +116,10 @@ pub struct Row {
     pub actual_outcome: Cell,
     /// NULL, or what was written before.
     pub profit_loss: Cell,
+    /// NULL; what was written before, where a trade is looked at again.
+    pub is_win: Cell,
+    /// The fee; none where the table has no such column.
+    pub fee_paid: Option<Cell>,
     /// `pending`, `executed`, `skipped`, `failed`; none where the table has no such column.
     pub execution_status: Option<Cell>,
 }
@@ -295,6 +299,25 @@ pub fn judge(row: Row, terms: &Terms) -> Standing {
     }
 }
 
+/// Reads a settled row again, to confirm or correct it.
+///
+/// # Errors
+/// In words: which of its values cannot be used any more.
+pub fn judge_again(row: Row, terms: &Terms) -> Result<Trade, String> {
+    let side = match row.action.text() {
+        Some("YES") => Side::Yes,
+        Some("NO") => Side::No,
+        _ => return Err(format!("action is {}", row.action)),
+    };
+    let logged_at = row.timestamp.text().and_then(|text| read_timestamp(text, terms.zone));
+    let logged_at = logged_at.ok_or_else(|| format!("timestamp is {}", row.timestamp))?;
+    let slug = row.market_slug.text().unwrap_or_default();
+    let market = market::read_slug(slug, logged_at, terms.rules)
+        .map_err(|error| format!("market_slug {}: {error}", row.market_slug))?;
+    let bet = read_bet(&row, market, side, terms)?;
+    Ok(Trade { row, logged_at, job: Job::Decide(bet) })
+}
+
 /// Whether the row's own words say that it needs no outcome any more.
 fn closed_already(row: &Row) -> Option<Excluded> {
     let upper = |cell: &Cell| cell.text().map(|text| text.trim().to_ascii_uppercase());
@@ -341,6 +364,8 @@ mod tests {
             price_to_beat: Cell::Real(67_051.530_665_477_18),
             actual_outcome: Cell::Null,
             profit_loss: Cell::Null,
+            is_win: Cell::Null,
+            fee_paid: None,
             execution_status: Some(text("pending")),
         }
     }

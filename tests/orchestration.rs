@@ -8,14 +8,19 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use settle::candles::chain::{Found, Need, Prices, Quoted};
 use settle::candles::{Method, Priced, Source};
-use settle::engine::{self, Judging, Strike, Writing};
+use settle::decision::{Confirm, Deciding, Status};
+use settle::engine::{self, Judging, Sources, Writing};
 use settle::error::Exit;
+use settle::fees::Fees;
 use settle::interrupt::Interrupt;
 use settle::market::{Basis, RuleSet};
+use settle::outcome::Outcome;
+use settle::polymarket::{Resolutions, Resolved, Verdict};
 use settle::store::{Access, Store};
+use settle::strike::Strike;
 use settle::summary::Summary;
 use settle::timestamp::NaiveZone;
-use settle::units::{BtcPrice, UnixSeconds};
+use settle::units::{Bps, BtcPrice, UnixSeconds};
 use support::{Bench, CLOSE, bet};
 
 /// Prices from a map, and a note of what was wanted.
@@ -33,7 +38,8 @@ impl Prices for Known {
             if let Some(dollars) = self.prices.get(&need.close.at) {
                 let price = BtcPrice::new((*dollars).into()).unwrap();
                 let close = Priced { price, method: Method::OpenOf(900) };
-                found.prices.insert(*need, Quoted { source: Source::Kraken, close, open: None });
+                let quoted = Quoted { source: Source::Kraken, close, open: None, before: None };
+                found.prices.insert(*need, quoted);
             }
         }
         found
@@ -44,7 +50,47 @@ impl Prices for Known {
     }
 }
 
+/// Polymarket with these resolutions, and a note of how often it was asked.
+#[derive(Default)]
+struct Resolves(HashMap<String, Outcome>, u64);
+
+impl Resolutions for Resolves {
+    fn find(&mut self, slugs: &[String]) -> Resolved {
+        self.1 += 1;
+        let verdict = |slug: &String| match self.0.get(slug) {
+            Some(outcome) => Verdict::Final(*outcome),
+            None => Verdict::NotYet("not resolved".to_owned()),
+        };
+        let verdicts = slugs.iter().map(|slug| (slug.clone(), verdict(slug))).collect();
+        Resolved { verdicts, troubles: vec![] }
+    }
+
+    fn requests(&self) -> u64 {
+        self.1
+    }
+}
+
+fn deciding(confirm: Confirm) -> Deciding {
+    Deciding {
+        strike: Strike::Recorded,
+        confirm,
+        min_move: Bps(if confirm == Confirm::Auto { 4.into() } else { 0.into() }),
+        hold: 6 * 3600,
+        fees: Fees::NONE,
+    }
+}
+
 fn settle(bench: &Bench, prices: &mut Known, now: i64) -> Summary {
+    settle_with(bench, prices, &mut Resolves::default(), Confirm::Off, now)
+}
+
+fn settle_with(
+    bench: &Bench,
+    prices: &mut Known,
+    resolutions: &mut Resolves,
+    confirm: Confirm,
+    now: i64,
+) -> Summary {
     let judging = Judging {
         zone: NaiveZone::Utc,
         rules: RuleSet::Polymarket,
@@ -55,7 +101,10 @@ fn settle(bench: &Bench, prices: &mut Known, now: i64) -> Summary {
     let writing =
         Writing { run_id: format!("run at {now}"), retry_wait: 600, interrupt: &interrupt };
     let mut store = Store::open(&bench.db, Access::Write).unwrap();
-    engine::settle(&mut store, prices, &judging, 50, UnixSeconds(now), Some(writing)).unwrap()
+    let sources = Sources { prices, resolutions };
+    let deciding = deciding(confirm);
+    let now = UnixSeconds(now);
+    engine::settle(&mut store, sources, &judging, &deciding, 50, now, Some(writing)).unwrap()
 }
 
 fn known(dollars: i64) -> Known {
@@ -78,7 +127,7 @@ fn orchestration_with_a_price() {
 fn orchestration_without_a_price() {
     let bench = Bench::new(&[bet(1)]);
     let summary = settle(&bench, &mut Known::default(), CLOSE + 600);
-    assert_eq!((summary.settled(), summary.pending(), summary.exit()), (0, 1, Exit::NoPrices));
+    assert_eq!((summary.settled(), summary.pending(), summary.exit()), (0, 1, Exit::NothingHad));
     assert_eq!(bench.booked(1), (None, None, None));
 }
 
@@ -119,4 +168,45 @@ fn each_failure_makes_the_next_try_wait_longer() {
     assert_eq!(tried(&mut nothing, now + 601), 1);
     assert_eq!(tried(&mut nothing, now + 601 + 1199), 0);
     assert_eq!(tried(&mut nothing, now + 601 + 1200), 1);
+}
+
+#[test]
+fn a_market_that_never_resolves_is_asked_about_less_and_less() {
+    let bench = Bench::new(&[bet(1)]);
+    let start = CLOSE + 7 * 3600;
+    let mut prices = known(67_100);
+    let mut zombie = Resolves::default();
+    let mut asked_at = Vec::new();
+    // a run every ten minutes for two days
+    for run in 0..288 {
+        let before = zombie.1;
+        settle_with(&bench, &mut prices, &mut zombie, Confirm::Auto, start + run * 600);
+        if zombie.1 > before {
+            asked_at.push(run);
+        }
+    }
+    assert_eq!(asked_at, [0, 1, 2, 3, 5, 9, 17, 33, 65, 129, 257]);
+    assert_eq!(bench.booked(1).0.as_deref(), Some("YES"), "candles decided it");
+    // and when it does resolve, it is corrected
+    zombie.0.insert(format!("btc-updown-15m-{}", CLOSE - 900), Outcome::No);
+    let later = start + 3 * 86_400;
+    let summary = settle_with(&bench, &mut prices, &mut zombie, Confirm::Auto, later);
+    assert_eq!(summary.with_status(Status::Corrected), 1);
+    assert_eq!(bench.booked(1), (Some("NO".into()), Some(-5.0), Some(0)));
+}
+
+#[test]
+fn the_oldest_provisional_trades_are_confirmed_first() {
+    let markets = [CLOSE - 900, CLOSE, CLOSE + 900];
+    let bench = Bench::new(&[
+        bet(1).on(&format!("btc-updown-15m-{}", markets[2])),
+        bet(2).on(&format!("btc-updown-15m-{}", markets[0])),
+        bet(3).on(&format!("btc-updown-15m-{}", markets[1])),
+    ]);
+    let closes = markets.map(|open| (UnixSeconds(open + 900), 67_100));
+    let mut prices = Known { prices: closes.into(), wanted: vec![] };
+    settle_with(&bench, &mut prices, &mut Resolves::default(), Confirm::Off, CLOSE + 90_000);
+    let store = Store::open(&bench.db, Access::Read).unwrap();
+    let unconfirmed = store.unconfirmed(UnixSeconds(CLOSE + 100_000), 2).unwrap();
+    assert_eq!(unconfirmed.iter().map(|trade| trade.rowid).collect::<Vec<_>>(), [2, 3]);
 }

@@ -283,5 +283,9 @@ fn an_unreachable_source_is_named_on_stderr() {
             "{ended:#?}"
         );
     }
-    assert!(ended.stdout.contains("no price could be had from any source"), "{}", ended.stdout);
+    assert!(
+        ended.stdout.contains("no price or resolution could be had from any source"),
+        "{}",
+        ended.stdout
+    );
 }

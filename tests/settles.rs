@@ -135,7 +135,7 @@ fn the_batch_limits_a_run_and_the_oldest_go_first() {
 
 #[test]
 fn hold_recent_open_and_unexecuted_rows_are_left_as_they_are() {
-    let now = chrono_now();
+    let now = support::as_logged(support::now());
     let bench = Bench::new(&[
         bet(1).action("HOLD"),
         bet(2).at(&now),
@@ -162,12 +162,6 @@ fn hold_recent_open_and_unexecuted_rows_are_left_as_they_are() {
     for reason in ["hold", "too_recent", "market_open", "skipped", "failed", "unknown"] {
         assert_eq!(status["excluded"][reason], 1, "{reason}");
     }
-}
-
-/// This instant as Python's `datetime.now()` writes it.
-#[allow(clippy::disallowed_methods)]
-fn chrono_now() -> String {
-    chrono::Utc::now().format("%Y-%m-%d %H:%M:%S%.6f").to_string()
 }
 
 #[test]
@@ -219,7 +213,7 @@ fn every_write_has_its_record() {
     let record: Vec<Value> = sql
         .query_row(
             "SELECT run_id, old_is_win, new_actual_outcome, new_is_win, status, rules, window_open,
-                    window_close, strike, strike_source, close_price, close_source, margin_bps,
+                    window_close, strike, strike_source, close_price, price_source, margin_bps,
                     shares, payout, cost, profit
              FROM settlement_records
              WHERE trade_id = 1 AND run_id IN (SELECT run_id FROM settlement_runs)",

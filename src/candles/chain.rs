@@ -119,19 +119,25 @@ impl PriceSource for Service {
 pub struct Need {
     /// The price at the window's close.
     pub close: Quote,
-    /// The price at its start, where that is the strike.
-    pub open: Option<Quote>,
+    /// The price at its start.
+    pub open: Quote,
+    /// Whether that is the strike; else it is welcome but no other venue is asked for it.
+    pub open_is_strike: bool,
+    /// The price at the start of the window before: welcome, too.
+    pub before: Quote,
 }
 
 /// The prices of one [`Need`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quoted {
-    /// The venue of both.
+    /// The venue of all.
     pub source: Source,
     /// At the window's close.
     pub close: Priced,
-    /// At its start, if that was needed.
+    /// At its start.
     pub open: Option<Priced>,
+    /// At the start of the window before.
+    pub before: Option<Priced>,
 }
 
 /// What all sources together came back with.
@@ -176,7 +182,7 @@ impl Prices for Chain {
                 break;
             }
             let wanted =
-                missing.iter().flat_map(|need| [Some(need.close), need.open]).flatten().collect();
+                missing.iter().flat_map(|need| [need.close, need.open, need.before]).collect();
             let answer = source.prices(&wanted, now);
             for trouble in &answer.troubles {
                 warn!("{}: {trouble}", source.source());
@@ -202,12 +208,12 @@ impl Prices for Chain {
 
 /// The prices of `need`, if this one source has all of them.
 fn quoted(source: Source, need: &Need, prices: &HashMap<Quote, Priced>) -> Option<Quoted> {
-    let close = *prices.get(&need.close)?;
-    let open = match need.open {
-        Some(quote) => Some(*prices.get(&quote)?),
-        None => None,
-    };
-    Some(Quoted { source, close, open })
+    let at = |quote| prices.get(quote).copied();
+    let open = at(&need.open);
+    if need.open_is_strike && open.is_none() {
+        return None;
+    }
+    Some(Quoted { source, close: at(&need.close)?, open, before: at(&need.before) })
 }
 
 #[cfg(test)]
@@ -247,7 +253,8 @@ mod tests {
     }
 
     fn close(at: i64) -> Need {
-        Need { close: quote(at), open: None }
+        let open = quote(at - 900);
+        Need { close: quote(at), open, open_is_strike: false, before: quote(at - 1800) }
     }
 
     fn find(sources: Vec<Fixed>, needs: &[Need]) -> Found {
@@ -282,12 +289,18 @@ mod tests {
 
     #[test]
     fn strike_and_close_come_from_one_venue() {
-        let need = Need { close: quote(1800), open: Some(quote(900)) };
-        let sources = vec![
-            Fixed(Source::Coinbase, vec![(1800, 1)], false),
-            Fixed(Source::Binance, vec![(900, 2), (1800, 3)], false),
-        ];
-        assert_eq!(find(sources, &[need]).prices[&need].source, Source::Binance);
+        let sources = || {
+            vec![
+                Fixed(Source::Coinbase, vec![(1800, 1)], false),
+                Fixed(Source::Binance, vec![(0, 1), (900, 2), (1800, 3)], false),
+            ]
+        };
+        let need = Need { open_is_strike: true, ..close(1800) };
+        let quoted = find(sources(), &[need]).prices[&need];
+        assert_eq!((quoted.source, quoted.before.is_some()), (Source::Binance, true));
+        // where the start is no strike, no other venue is asked for it
+        let quoted = find(sources(), &[close(1800)]).prices[&close(1800)];
+        assert_eq!((quoted.source, quoted.open), (Source::Coinbase, None));
     }
 
     #[test]

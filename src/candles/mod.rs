@@ -43,6 +43,12 @@ impl Source {
     /// The four services, in the default order of asking.
     pub const SERVICES: [Self; 4] = [Self::Coinbase, Self::Kraken, Self::Bitstamp, Self::Binance];
 
+    /// The source of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        let all = Self::SERVICES.into_iter().chain([Self::Candles]);
+        all.into_iter().find(|source| source.as_str() == name)
+    }
+
     /// Its name on the command line, in JSON and in `settlement_records`.
     pub fn as_str(self) -> &'static str {
         match self {

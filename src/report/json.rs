@@ -7,11 +7,12 @@ use serde_json::Value;
 
 use super::Status;
 use crate::candles::Source;
+use crate::decision::Status as Standing;
 use crate::error::Exit;
 use crate::outcome::Outcome;
 use crate::selection::RowError;
 use crate::summary::{Summary, TradeResult};
-use crate::trade::Excluded;
+use crate::trade::{Cell, Excluded};
 use crate::units::{Bps, BtcPrice, UnixSeconds, Usd};
 
 /// Raised when a field changes its meaning.
@@ -44,6 +45,7 @@ struct RunJson<'a> {
     alert: bool,
     errors: Vec<ErrorJson>,
     warnings: Vec<&'a str>,
+    alerts: Vec<String>,
     requests: BTreeMap<&'static str, u64>,
     trades: Vec<TradeJson<'a>>,
 }
@@ -75,6 +77,9 @@ struct TradeJson<'a> {
     close_price: Option<BtcPrice>,
     price_source: Option<Source>,
     margin_bps: Option<Bps>,
+    moved_bps: Option<Bps>,
+    corrected_from: Option<Value>,
+    strike_warnings: Vec<&'static str>,
 }
 
 impl<'a> From<&'a TradeResult> for TradeJson<'a> {
@@ -94,6 +99,9 @@ impl<'a> From<&'a TradeResult> for TradeJson<'a> {
             close_price: result.close_price,
             price_source: result.price_source,
             margin_bps: result.margin,
+            moved_bps: result.moved,
+            corrected_from: result.corrected_from.as_ref().map(Cell::json),
+            strike_warnings: result.doubts.iter().map(|doubt| doubt.name()).collect(),
         }
     }
 }
@@ -104,27 +112,29 @@ impl<'a> From<&'a TradeResult> for TradeJson<'a> {
 /// None that a summary can cause; serde_json's type.
 pub fn summary(summary: &Summary, dry_run: bool) -> serde_json::Result<String> {
     let services = Source::SERVICES.iter().map(|source| (source.as_str(), 0));
-    let mut requests: BTreeMap<&'static str, u64> = services.chain([("polymarket", 0)]).collect();
+    let mut requests: BTreeMap<&'static str, u64> =
+        services.chain([("polymarket", summary.polymarket_requests)]).collect();
     for (source, count) in &summary.requests {
         if *source != Source::Candles {
             requests.insert(source.as_str(), *count);
         }
     }
+    let strike_warnings = summary.strike_warnings();
     serde_json::to_string(&RunJson {
         schema_version: SCHEMA_VERSION,
         command: if dry_run { "dry-run" } else { "run" },
         run_id: summary.run_id.as_deref(),
         dry_run,
-        success: !matches!(summary.exit(), Exit::NoPrices | Exit::Interrupted),
+        success: !matches!(summary.exit(), Exit::NothingHad | Exit::Interrupted),
         settled_count: summary.settled(),
-        confirmed_count: 0,
-        provisional_count: summary.settled() - summary.booked_outcome(Outcome::Unknown),
-        corrected_count: 0,
+        confirmed_count: summary.with_status(Standing::Confirmed),
+        provisional_count: summary.with_status(Standing::Provisional),
+        corrected_count: summary.with_status(Standing::Corrected),
         wins: summary.booked_as(true),
         losses: summary.booked_as(false),
         unknown_count: summary.booked_outcome(Outcome::Unknown),
         split_count: summary.booked_outcome(Outcome::Split),
-        held_count: 0,
+        held_count: summary.held(),
         pending_count: summary.pending(),
         changed_count: summary.changed(),
         unsettled_before: summary.unsettled_before,
@@ -135,7 +145,14 @@ pub fn summary(summary: &Summary, dry_run: bool) -> serde_json::Result<String> {
         oldest_due_age_seconds: summary.oldest_due_age(),
         alert: summary.alert(),
         errors: summary.errors.iter().map(ErrorJson::from).collect(),
-        warnings: summary.doubt.iter().chain(&summary.troubles).map(String::as_str).collect(),
+        warnings: summary
+            .doubt
+            .iter()
+            .chain(&strike_warnings)
+            .chain(&summary.troubles)
+            .map(String::as_str)
+            .collect(),
+        alerts: summary.alerts(),
         requests,
         trades: summary.trades.iter().map(TradeJson::from).collect(),
     })
@@ -148,6 +165,8 @@ struct StatusJson<'a> {
     settled_count: u64,
     unsettled_count: u64,
     due_count: u64,
+    unconfirmed_count: u64,
+    held_count: u64,
     waiting_count: u64,
     error_count: u64,
     excluded: BTreeMap<&'static str, u64>,
@@ -172,12 +191,15 @@ pub fn status(status: &Status) -> serde_json::Result<String> {
         .iter()
         .map(|reason| (reason.key(), selection.excluded.get(reason).copied().unwrap_or(0)))
         .collect();
+    let strike_warning = status.strike_warning();
     serde_json::to_string(&StatusJson {
         schema_version: SCHEMA_VERSION,
         command: "status",
         settled_count: status.settled(),
         unsettled_count: selection.unsettled(),
         due_count: selection.due.count,
+        unconfirmed_count: status.unconfirmed,
+        held_count: selection.held.count,
         waiting_count: selection.waiting.count,
         error_count: selection.in_error.count,
         excluded,
@@ -188,7 +210,7 @@ pub fn status(status: &Status) -> serde_json::Result<String> {
         win_rate: status.win_rate(),
         total_profit: Usd(status.performance.profit),
         consecutive_losses: status.performance.consecutive_losses,
-        warnings: status.doubt.iter().map(String::as_str).collect(),
+        warnings: status.doubt.iter().chain(&strike_warning).map(String::as_str).collect(),
         errors: selection.errors.iter().map(ErrorJson::from).collect(),
     })
 }

@@ -6,7 +6,8 @@ pub mod text;
 
 use crate::engine::Judging;
 use crate::selection::Selection;
-use crate::store::Performance;
+use crate::store::{Performance, Standing};
+use crate::trade::Cell;
 use crate::units::UnixSeconds;
 
 /// What `settle status` tells.
@@ -18,6 +19,10 @@ pub struct Status {
     pub selection: Selection,
     /// The settled ones, summed.
     pub performance: Performance,
+    /// Settled trades that Polymarket has not confirmed yet.
+    pub unconfirmed: u64,
+    /// Settled trades whose recorded strike is doubted, and the id of one of them.
+    pub doubted: Option<(u64, Cell)>,
     /// A warning where the slugs seem to be read wrongly.
     pub doubt: Option<String>,
     /// Whether a due trade is older than the alert lag.
@@ -29,13 +34,24 @@ impl Status {
     pub fn new(
         selection: Selection,
         performance: Performance,
+        records: Standing,
         judging: &Judging,
         now: UnixSeconds,
     ) -> Self {
         let oldest = selection.due.oldest;
         let alert = oldest.is_some_and(|oldest| now.since(oldest) > judging.alert_lag);
         let doubt = selection.doubt_of_reading(judging.rules);
-        Self { now, selection, performance, doubt, alert }
+        let Standing { unconfirmed, doubted } = records;
+        Self { now, selection, performance, unconfirmed, doubted, doubt, alert }
+    }
+
+    /// A warning where the strikes of settled trades look wrong.
+    pub fn strike_warning(&self) -> Option<String> {
+        let (count, latest) = self.doubted.as_ref()?;
+        Some(format!(
+            "{count} settled trades have a price_to_beat that looks wrong, the latest is trade \
+             {latest}; see strike_doubts in settlement_records"
+        ))
     }
 
     /// Trades that are booked: those with a win or a loss, and UNKNOWN and SPLIT.

@@ -9,10 +9,11 @@ use anstyle::{AnsiColor, Style};
 
 use super::Status;
 use crate::candles::Source;
+use crate::decision::Status as Standing;
 use crate::error::Exit;
 use crate::outcome::Outcome;
 use crate::selection::RowError;
-use crate::summary::{Summary, TradeResult};
+use crate::summary::{Summary, TradeResult, age};
 use crate::trade::{Cell, Excluded, printable};
 use crate::units::{Usd, rounded};
 
@@ -33,16 +34,6 @@ fn money(amount: Usd) -> String {
         _ => GOOD,
     };
     styled(style, amount.cents())
-}
-
-/// An age in words, two units at most: `3 d 4 h`, `12 min`.
-fn age(seconds: i64) -> String {
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
-    match (days, hours) {
-        (0, 0) => format!("{minutes} min"),
-        (0, _) => format!("{hours} h {minutes} min"),
-        _ => format!("{days} d {hours} h"),
-    }
 }
 
 /// A cell without the quotes that messages give text.
@@ -72,6 +63,22 @@ pub fn summary(summary: &Summary, dry_run: bool, database: &Path) -> String {
     field(&mut text, would, format_args!("{} ({kinds})", summary.settled()));
     let profit = summary.total_profit().map_or_else(|| "too large to add up".to_owned(), money);
     field(&mut text, "Profit", format_args!("{profit} dollars"));
+    let standing = |status| summary.with_status(status);
+    let (confirmed, provisional) = (standing(Standing::Confirmed), standing(Standing::Provisional));
+    if confirmed > 0 {
+        field(&mut text, "Confirmed", format_args!("{confirmed} by Polymarket"));
+    }
+    if provisional > 0 {
+        field(&mut text, "Provisional", format_args!("{provisional} by candles"));
+    }
+    if standing(Standing::Corrected) > 0 {
+        let corrected = standing(Standing::Corrected);
+        field(&mut text, "Corrected", format_args!("{corrected} of earlier runs"));
+    }
+    if summary.held() > 0 {
+        let held = summary.held();
+        field(&mut text, "Held", format_args!("{held} (too close to call; wait for Polymarket)"));
+    }
     field(&mut text, "Pending", format_args!("{}", summary.pending()));
     if summary.changed() > 0 {
         let changed = summary.changed();
@@ -82,10 +89,10 @@ pub fn summary(summary: &Summary, dry_run: bool, database: &Path) -> String {
     field(&mut text, "Unsettled", format_args!("{before} before, {after} after"));
     let (before, after) = (summary.due_before, summary.due_after.count);
     field(&mut text, "Due", format_args!("{before} before, {after} after"));
-    let asked: Vec<String> = summary
-        .requests
-        .iter()
-        .filter(|(source, count)| **source != Source::Candles && **count > 0)
+    let services = summary.requests.iter().filter(|(source, _)| **source != Source::Candles);
+    let asked: Vec<String> = std::iter::once(("polymarket", summary.polymarket_requests))
+        .chain(services.map(|(source, count)| (source.as_str(), *count)))
+        .filter(|(_, count)| *count > 0)
         .map(|(source, count)| format!("{source} {count}"))
         .collect();
     let asked = if asked.is_empty() { "none".to_owned() } else { asked.join(", ") };
@@ -100,7 +107,7 @@ fn warnings(summary: &Summary) -> String {
     let mut text = String::new();
     // in a total outage the reason is the same for all, and below
     let mut unsettled: BTreeMap<(&str, &str), Vec<String>> = BTreeMap::new();
-    for result in summary.trades.iter().filter(|_| !summary.no_prices) {
+    for result in summary.trades.iter().filter(|_| !summary.nothing_had) {
         if let Some(reason) = &result.reason {
             let ids = unsettled.entry((result.ending.as_str(), reason)).or_default();
             ids.push(bare(&result.trade.row.id));
@@ -111,24 +118,33 @@ fn warnings(summary: &Summary) -> String {
         let ids = ids.join(", ");
         line(&mut text, format_args!("  {state} {trades} {ids}: {}", printable(reason)));
     }
-    if summary.no_prices {
-        let what = "no price could be had from any source; the trades are left for the next run";
-        line(&mut text, format_args!("{} {what}", styled(CAUTION, "No prices:")));
+    if summary.nothing_had {
+        let what = "no price or resolution could be had from any source; \
+                    the trades are left for the next run";
+        line(&mut text, format_args!("{} {what}", styled(CAUTION, "No answer:")));
     } else if summary.pending() > 0 && summary.settled() == 0 {
         let what = "trades are pending and none was settled";
         line(&mut text, format_args!("{} {what}", styled(CAUTION, "Warning:")));
     }
-    if let Some(doubt) = &summary.doubt {
-        line(&mut text, format_args!("{} {doubt}", styled(CAUTION, "Warning:")));
+    for result in &summary.trades {
+        if let (Some(old), Some(new)) = (&result.corrected_from, result.outcome) {
+            let id = bare(&result.trade.row.id);
+            let profit = result.profit.map_or_else(String::new, money);
+            line(
+                &mut text,
+                format_args!("  corrected trade {id}: {} → {new}, {profit} dollars", bare(old)),
+            );
+        }
+    }
+    for warning in summary.doubt.iter().chain(&summary.strike_warnings()) {
+        line(&mut text, format_args!("{} {warning}", styled(CAUTION, "Warning:")));
     }
     if summary.exit() == Exit::Interrupted {
         let what = "what was written before the signal is complete; the next run does the rest";
         line(&mut text, format_args!("{} {what}", styled(CAUTION, "Interrupted:")));
     }
-    for (reason, tally) in &summary.overdue {
-        let age = age(tally.oldest.map_or(0, |oldest| summary.now.since(oldest)));
-        let what = format!("{} due: {reason}; the oldest is {age} old", tally.count);
-        line(&mut text, format_args!("{} {what}", styled(CAUTION, "Alert:")));
+    for alert in summary.alerts() {
+        line(&mut text, format_args!("{} {alert}", styled(CAUTION, "Alert:")));
     }
     text
 }
@@ -202,6 +218,10 @@ pub fn status(status: &Status, database: &Path) -> String {
     }
     field(&mut text, "Settled", format_args!("{} ({kinds})", status.settled()));
     let rate = status.win_rate().map_or("-".to_owned(), |rate| format!("{:.1} %", rate * 100.0));
+    if status.unconfirmed > 0 {
+        let count = status.unconfirmed;
+        field(&mut text, "Provisional", format_args!("{count} not yet confirmed by Polymarket"));
+    }
     field(&mut text, "Win rate", format_args!("{rate}"));
     field(&mut text, "Profit", format_args!("{} dollars", money(Usd(performance.profit))));
     let streak = performance.consecutive_losses;
@@ -209,7 +229,8 @@ pub fn status(status: &Status, database: &Path) -> String {
     field(&mut text, "Unsettled", format_args!("{}", selection.unsettled()));
     field(&mut text, "Due", format_args!("{}", selection.due.count));
     for (tally, words) in [
-        (selection.waiting, "waiting for a retry: no price was there"),
+        (selection.held, "held: too close to call, waiting for Polymarket"),
+        (selection.waiting, "waiting for a retry: no price or resolution was there"),
         (selection.in_error, "in error"),
     ] {
         if tally.count > 0 {
@@ -227,7 +248,7 @@ pub fn status(status: &Status, database: &Path) -> String {
         field(&mut text, "Oldest due", format_args!("{}", age(seconds)));
     }
     text.push_str(&errors(&selection.errors));
-    if let Some(doubt) = &status.doubt {
+    for doubt in status.doubt.iter().chain(&status.strike_warning()) {
         line(&mut text, format_args!("{} {doubt}", styled(CAUTION, "Warning:")));
     }
     if status.alert {
@@ -244,16 +265,4 @@ fn field(text: &mut String, name: &str, value: std::fmt::Arguments<'_>) {
 fn line(text: &mut String, content: std::fmt::Arguments<'_>) {
     // writing to a String cannot fail
     let _ = writeln!(text, "{content}");
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ages_have_two_units_at_most() {
-        assert_eq!(age(59), "0 min");
-        assert_eq!(age(3_700), "1 h 1 min");
-        assert_eq!(age(200_000), "2 d 7 h");
-    }
 }

@@ -12,18 +12,19 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
-use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql, Transaction, TransactionBehavior, params};
+use rusqlite::{
+    Connection, ErrorCode, OpenFlags, ToSql, Transaction, TransactionBehavior, named_params, params,
+};
 use rust_decimal::Decimal;
 
-use crate::candles::chain::Quoted;
+use crate::decision::{Booking, Confirm, Earlier, Failure};
 use crate::error::Error;
 use crate::interrupt::Interrupt;
 use crate::market::RuleSet;
-use crate::outcome::Outcome;
-use crate::pnl::Settlement;
 use crate::selection::Retry;
-use crate::trade::{Bet, Cell, Row, Trade};
-use crate::units::{Bps, BtcPrice, UnixSeconds, Usd, decimal_from_f64, f64_from_decimal};
+use crate::strike::Strike;
+use crate::trade::{Cell, Row};
+use crate::units::{UnixSeconds, decimal_from_f64, f64_from_decimal};
 
 pub use lock::RunLock;
 
@@ -67,6 +68,7 @@ pub struct Store {
     connection: Connection,
     path: PathBuf,
     has_execution_status: bool,
+    has_fee_paid: bool,
 }
 
 /// A run, as its records name it.
@@ -78,74 +80,35 @@ pub struct RunInfo {
     pub started_at: UnixSeconds,
     /// The reading of slugs in force.
     pub rules: RuleSet,
-    /// `recorded` or `venue`.
-    pub strike: &'static str,
-    /// How long a trade whose price is not there waits after its second failure, in seconds.
+    /// The strike in force.
+    pub strike: Strike,
+    /// Polymarket's part.
+    pub confirm: Confirm,
+    /// How long a trade whose price or resolution is not there waits after its second failure, in
+    /// seconds.
     pub retry_wait: i64,
 }
 
-/// The standing of a written outcome.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Status {
-    /// Decided by candles.
-    Provisional,
-    /// No market could be read; final.
-    Unknown,
-}
-
-impl Status {
-    /// The word in records and JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Provisional => "provisional",
-            Self::Unknown => "unknown",
-        }
-    }
-}
-
-/// What a price-decided outcome rests on.
+/// A settled trade that Polymarket has not confirmed yet.
 #[derive(Debug, Clone)]
-pub struct Proof {
-    /// The bet.
-    pub bet: Bet,
-    /// The strike that was used.
-    pub strike: BtcPrice,
-    /// `recorded`, or the venue's name.
-    pub strike_source: &'static str,
-    /// The prices.
-    pub quoted: Quoted,
-    /// How far the close lies from the strike.
-    pub margin: Option<Bps>,
-    /// The arithmetic.
-    pub settlement: Settlement,
+pub struct Unconfirmed {
+    /// Its row's address.
+    pub rowid: i64,
+    /// The row, if it still is as settle wrote it.
+    pub row: Option<Row>,
+    /// What was written.
+    pub earlier: Earlier,
 }
 
-/// An outcome to be written to a trade.
+/// Something to remember of a trade that is not written.
 #[derive(Debug, Clone)]
-pub struct Booking {
-    /// The trade as it was read.
-    pub trade: Trade,
-    /// Who won.
-    pub outcome: Outcome,
-    /// Dollars won or lost.
-    pub profit: Usd,
-    /// Win, loss, or neither.
-    pub is_win: Option<bool>,
-    /// Its standing.
-    pub status: Status,
-    /// What it rests on; none for UNKNOWN.
-    pub proof: Option<Proof>,
-}
-
-/// A trade that could not be settled in this run.
-#[derive(Debug, Clone)]
-pub struct Failure {
-    /// The trade.
-    pub trade: Trade,
-    /// Why, in words.
-    pub reason: String,
-    /// The failure is the trade's own (no price is there), not an outage.
-    pub counts: bool,
+pub enum Note<'a> {
+    /// It could not be settled: when to try again.
+    Failed(&'a Failure),
+    /// Polymarket had not resolved it: when to ask again.
+    Unresolved(i64),
+    /// It is no longer as settle wrote it, and no longer settle's to confirm.
+    Forget(i64),
 }
 
 /// What became of a write.
@@ -170,6 +133,15 @@ pub struct Performance {
     pub profit: Decimal,
     /// Losses in a row among the latest settled trades.
     pub consecutive_losses: u64,
+}
+
+/// What settle's own tables say of the trades it has settled.
+#[derive(Debug, Clone, Default)]
+pub struct Standing {
+    /// How many Polymarket has not confirmed yet.
+    pub unconfirmed: u64,
+    /// How many have a recorded strike that is doubted, and the id of the latest of them.
+    pub doubted: Option<(u64, Cell)>,
 }
 
 impl Store {
@@ -209,7 +181,12 @@ impl Store {
             source,
             hint: "; check that this user may read it and its folder",
         })?;
-        let mut store = Self { connection, path: path.to_owned(), has_execution_status: false };
+        let mut store = Self {
+            connection,
+            path: path.to_owned(),
+            has_execution_status: false,
+            has_fee_paid: false,
+        };
         store
             .connection
             .busy_timeout(BUSY_TIMEOUT)
@@ -245,6 +222,7 @@ impl Store {
             return Err(not_one(format!("its table 'trades' lacks {}", missing.join(", "))));
         }
         self.has_execution_status = has("execution_status");
+        self.has_fee_paid = has("fee_paid");
         // a view, or a table without rowids, cannot be written row by row
         match self.connection.prepare("SELECT rowid FROM trades") {
             Err(rusqlite::Error::SqlInputError { .. }) => {
@@ -277,11 +255,9 @@ impl Store {
     /// # Errors
     /// [`Error::Database`].
     pub fn unsettled_rows(&self, mut visit: impl FnMut(Row)) -> Result<(), Error> {
-        let status = if self.has_execution_status { "execution_status" } else { "NULL" };
         let sql = format!(
-            "SELECT rowid, id, timestamp, market_slug, action, position_size, executed_price,
-                    price_to_beat, actual_outcome, profit_loss, {status}
-             FROM trades WHERE is_win IS NULL AND rowid > ?1 ORDER BY rowid LIMIT {PAGE}"
+            "SELECT {} FROM trades WHERE is_win IS NULL AND rowid > ?1 ORDER BY rowid LIMIT {PAGE}",
+            self.row_columns()
         );
         let read_page = |after: i64| -> rusqlite::Result<Vec<Row>> {
             let mut statement = self.connection.prepare_cached(&sql)?;
@@ -297,6 +273,17 @@ impl Store {
         }
     }
 
+    /// What [`Self::read_row`] reads.
+    fn row_columns(&self) -> String {
+        let status = if self.has_execution_status { "trades.execution_status" } else { "NULL" };
+        let fee = if self.has_fee_paid { "trades.fee_paid" } else { "NULL" };
+        format!(
+            "trades.rowid, trades.id, trades.timestamp, trades.market_slug, trades.action,
+             trades.position_size, trades.executed_price, trades.price_to_beat,
+             trades.actual_outcome, trades.profit_loss, trades.is_win, {fee}, {status}"
+        )
+    }
+
     fn read_row(&self, row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
         let at = |index: usize| row.get_ref(index).map(cell);
         Ok(Row {
@@ -310,8 +297,33 @@ impl Store {
             price_to_beat: at(7)?,
             actual_outcome: at(8)?,
             profit_loss: at(9)?,
-            execution_status: if self.has_execution_status { Some(at(10)?) } else { None },
+            is_win: at(10)?,
+            fee_paid: if self.has_fee_paid { Some(at(11)?) } else { None },
+            execution_status: if self.has_execution_status { Some(at(12)?) } else { None },
         })
+    }
+
+    /// At most `limit` (0: all) of the trades that Polymarket has not confirmed and may be asked for
+    /// as of `now`, those of the market that closed first in front.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn unconfirmed(&self, now: UnixSeconds, limit: usize) -> Result<Vec<Unconfirmed>, Error> {
+        let read = || {
+            if !self.has_table("settlement_unconfirmed")? {
+                return Ok(vec![]);
+            }
+            let sql = records::unconfirmed(&self.row_columns());
+            let mut statement = self.connection.prepare(&sql)?;
+            let limit = if limit == 0 { -1 } else { i64::try_from(limit).unwrap_or(-1) };
+            let rows = statement.query_map(params![now.0, limit], |row| {
+                let (rowid, earlier, as_written) = records::read_unconfirmed(row, 13)?;
+                let row = if as_written { Some(self.read_row(row)?) } else { None };
+                Ok(Unconfirmed { rowid, row, earlier })
+            })?;
+            rows.collect()
+        };
+        read().map_err(|error| self.failed("read", error))
     }
 
     /// The trades that failed before, by rowid.
@@ -335,20 +347,20 @@ impl Store {
         )
     }
 
-    /// Writes outcomes and failures, in transactions so short that the bot hardly waits. A booking
+    /// Writes outcomes and notes, in transactions so short that the bot hardly waits. A booking
     /// whose row is no longer as it was read is left out. Stops between two transactions when
     /// `interrupt` asks for it.
     pub fn write(
         &mut self,
         run: &RunInfo,
         bookings: &[Booking],
-        failures: &[Failure],
+        notes: &[Note<'_>],
         interrupt: &Interrupt,
     ) -> Written {
         let mut written = Written::default();
-        let mut failures = failures;
+        let mut notes = notes;
         for transaction in 0.. {
-            let finished = written.done.len() == bookings.len() && failures.is_empty();
+            let finished = written.done.len() == bookings.len() && notes.is_empty();
             if finished || interrupt.asked() {
                 break;
             }
@@ -356,10 +368,10 @@ impl Store {
                 thread::sleep(PAUSE);
             }
             let rest = &bookings[written.done.len()..];
-            match self.write_some(run, rest, failures) {
-                Ok((done, failures_done)) => {
+            match self.write_some(run, rest, notes) {
+                Ok((done, notes_done)) => {
                     written.done.extend(done);
-                    failures = &failures[failures_done..];
+                    notes = &notes[notes_done..];
                 }
                 Err(error) => {
                     written.error = Some(self.failed("written", error));
@@ -375,36 +387,52 @@ impl Store {
         &mut self,
         run: &RunInfo,
         bookings: &[Booking],
-        failures: &[Failure],
+        notes: &[Note<'_>],
     ) -> rusqlite::Result<(Vec<bool>, usize)> {
+        let has_fee_paid = self.has_fee_paid;
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let began = Instant::now();
         let in_time = || began.elapsed() < TRANSACTION_BUDGET;
-        records::begin_run(&transaction, run)?;
+        records::make_tables(&transaction)?;
+        if !bookings.is_empty() {
+            records::add_run(&transaction, run)?;
+        }
         let mut done = Vec::new();
         for booking in bookings {
             if !done.is_empty() && !in_time() {
                 break;
             }
-            let updated = update(&transaction, booking)?;
-            if updated {
+            let as_read = book(&transaction, booking, has_fee_paid)?;
+            if as_read {
                 records::add(&transaction, run, booking)?;
             }
-            done.push(updated);
+            done.push(as_read);
         }
-        let mut failures_done = 0;
+        let mut notes_done = 0;
         if done.len() == bookings.len() {
-            for failure in failures {
-                if failures_done + done.len() > 0 && !in_time() {
+            for note in notes {
+                if notes_done + done.len() > 0 && !in_time() {
                     break;
                 }
-                records::add_failure(&transaction, failure, run)?;
-                failures_done += 1;
+                records::add_note(&transaction, note, run)?;
+                notes_done += 1;
             }
         }
         transaction.commit()?;
-        Ok((done, failures_done))
+        Ok((done, notes_done))
+    }
+
+    /// What settle's own tables say.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn standing(&self) -> Result<Standing, Error> {
+        let read = || match self.has_table("settlement_unconfirmed")? {
+            true => records::standing(&self.connection),
+            false => Ok(Standing::default()),
+        };
+        read().map_err(|error| self.failed("read", error))
     }
 
     /// Sums over the settled trades.
@@ -440,29 +468,53 @@ impl Store {
     }
 }
 
-/// Books an outcome, if the row still is what the outcome was decided from.
-fn update(transaction: &Transaction<'_>, booking: &Booking) -> rusqlite::Result<bool> {
+/// A row that still is what its outcome was decided from.
+const AS_READ: &str = "rowid = :rowid AND is_win IS :is_win AND id IS :id
+    AND market_slug IS :market_slug AND action IS :action AND position_size IS :position_size
+    AND executed_price IS :executed_price AND price_to_beat IS :price_to_beat
+    AND actual_outcome IS :actual_outcome AND profit_loss IS :profit_loss";
+
+/// Books an outcome, if the row still is what the outcome was decided from; where it stays as it
+/// is, only looks whether it is.
+fn book(
+    transaction: &Transaction<'_>,
+    booking: &Booking,
+    has_fee_paid: bool,
+) -> rusqlite::Result<bool> {
     let row = &booking.trade.row;
+    let guard: &[(&str, &dyn ToSql)] = named_params! {
+        ":rowid": row.rowid,
+        ":is_win": row.is_win,
+        ":id": row.id,
+        ":market_slug": row.market_slug,
+        ":action": row.action,
+        ":position_size": row.position_size,
+        ":executed_price": row.executed_price,
+        ":price_to_beat": row.price_to_beat,
+        ":actual_outcome": row.actual_outcome,
+        ":profit_loss": row.profit_loss,
+    };
+    if booking.leaves_row() {
+        return transaction
+            .prepare_cached(&format!("SELECT EXISTS (SELECT 1 FROM trades WHERE {AS_READ})"))?
+            .query_row(guard, |found| found.get(0));
+    }
+    let outcome = booking.outcome.as_str();
+    let profit = f64_from_decimal(booking.profit.0);
+    let fee = booking.fee().map(|fee| f64_from_decimal(fee.dollars.0)).filter(|_| has_fee_paid);
+    let mut values: Vec<(&str, &dyn ToSql)> = guard.to_vec();
+    values.extend(named_params! {
+        ":new_outcome": outcome, ":new_profit": profit, ":new_is_win": booking.is_win
+    });
+    let mut set =
+        "actual_outcome = :new_outcome, profit_loss = :new_profit, is_win = :new_is_win".to_owned();
+    if fee.is_some() {
+        set.push_str(", fee_paid = :new_fee");
+        values.push((":new_fee", &fee));
+    }
     let updated = transaction
-        .prepare_cached(
-            "UPDATE trades SET actual_outcome = ?1, profit_loss = ?2, is_win = ?3
-             WHERE rowid = ?4 AND is_win IS NULL AND id IS ?5 AND market_slug IS ?6
-               AND action IS ?7 AND position_size IS ?8 AND executed_price IS ?9
-               AND price_to_beat IS ?10 AND actual_outcome IS ?11",
-        )?
-        .execute(params![
-            booking.outcome.as_str(),
-            f64_from_decimal(booking.profit.0),
-            booking.is_win,
-            row.rowid,
-            row.id,
-            row.market_slug,
-            row.action,
-            row.position_size,
-            row.executed_price,
-            row.price_to_beat,
-            row.actual_outcome,
-        ])?;
+        .prepare_cached(&format!("UPDATE trades SET {set} WHERE {AS_READ}"))?
+        .execute(&values[..])?;
     Ok(updated == 1)
 }
 

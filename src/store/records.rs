@@ -1,14 +1,18 @@
 //! The tables that are settle's own: what was written, by which run and on what grounds
-//! (`settlement_records`, only ever added to), and which trades to try later
-//! (`settlement_retries`). They are made by the first run that has something to write.
+//! (`settlement_records`, only ever added to), which trades to try later (`settlement_retries`), and
+//! which to confirm (`settlement_unconfirmed`). They are made by the first run that has something to
+//! write.
 
 use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, named_params, params};
 
-use super::{Booking, Failure, RunInfo};
+use super::{Note, RunInfo, Standing};
+use crate::candles::Source;
+use crate::decision::{Booking, Earlier, Failure, Left, Status};
+use crate::fees::Taken;
 use crate::selection::{LONGEST_WAIT, Retry};
-use crate::units::{UnixSeconds, f64_from_decimal};
+use crate::units::{Bps, BtcPrice, UnixSeconds, decimal_from_text, f64_from_decimal};
 
 /// Prices and money are kept as decimal text, with all their digits.
 const SCHEMA: &str = "
@@ -17,7 +21,8 @@ CREATE TABLE IF NOT EXISTS settlement_runs (
     started_at TEXT NOT NULL,
     version TEXT NOT NULL,
     rules TEXT NOT NULL,
-    strike TEXT NOT NULL
+    strike TEXT NOT NULL,
+    confirm TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS settlement_records (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -31,57 +36,82 @@ CREATE TABLE IF NOT EXISTS settlement_records (
     old_actual_outcome,
     old_profit_loss,
     old_is_win,
+    old_fee_paid,
     new_actual_outcome TEXT NOT NULL,
     new_profit_loss REAL NOT NULL,
     new_is_win INTEGER,
+    new_fee_paid REAL,
     status TEXT NOT NULL,
+    confirms INTEGER REFERENCES settlement_records (id),
+    resolution TEXT,
     rules TEXT NOT NULL,
     epoch TEXT,
     window_open TEXT,
     window_close TEXT,
     strike TEXT,
     strike_source TEXT,
-    strike_method TEXT,
+    strike_doubts TEXT,
+    price_source TEXT,
+    open_price TEXT,
+    open_method TEXT,
     close_price TEXT,
-    close_source TEXT,
     close_method TEXT,
     margin_bps TEXT,
+    moved_bps TEXT,
     position_size TEXT,
     executed_price TEXT,
     shares TEXT,
     payout TEXT,
     cost TEXT,
+    fee TEXT,
+    fee_taken TEXT,
     profit TEXT
 );
 CREATE INDEX IF NOT EXISTS settlement_records_by_trade ON settlement_records (trade_rowid);
 CREATE INDEX IF NOT EXISTS settlement_records_by_run ON settlement_records (run_id);
+CREATE INDEX IF NOT EXISTS settlement_records_doubted ON settlement_records (trade_rowid)
+    WHERE strike_doubts IS NOT NULL;
+CREATE TABLE IF NOT EXISTS settlement_unconfirmed (
+    trade_rowid INTEGER PRIMARY KEY,
+    record_id INTEGER NOT NULL REFERENCES settlement_records (id),
+    closed_at INTEGER NOT NULL,
+    asked INTEGER NOT NULL,
+    next_ask INTEGER NOT NULL
+);
+CREATE INDEX IF NOT EXISTS settlement_unconfirmed_by_close ON settlement_unconfirmed (closed_at);
 CREATE TABLE IF NOT EXISTS settlement_retries (
     trade_rowid INTEGER PRIMARY KEY,
     trade_id,
     market_slug,
     failures INTEGER NOT NULL,
     next_try INTEGER NOT NULL,
+    held INTEGER NOT NULL,
     reason TEXT NOT NULL
 );";
 
-/// Makes the tables, and the row of this run.
-pub(super) fn begin_run(transaction: &Transaction<'_>, run: &RunInfo) -> rusqlite::Result<()> {
-    transaction.execute_batch(SCHEMA)?;
+/// Makes the tables where they are not there yet.
+pub(super) fn make_tables(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    transaction.execute_batch(SCHEMA)
+}
+
+/// Adds the row of this run, once.
+pub(super) fn add_run(transaction: &Transaction<'_>, run: &RunInfo) -> rusqlite::Result<()> {
     transaction.execute(
-        "INSERT OR IGNORE INTO settlement_runs (run_id, started_at, version, rules, strike)
-         VALUES (?1, ?2, ?3, ?4, ?5)",
+        "INSERT OR IGNORE INTO settlement_runs (run_id, started_at, version, rules, strike, confirm)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         params![
             run.run_id,
             run.started_at.to_string(),
             env!("CARGO_PKG_VERSION"),
             run.rules.as_str(),
-            run.strike
+            run.strike.as_str(),
+            run.confirm.as_str(),
         ],
     )?;
     Ok(())
 }
 
-/// Adds the record of a booking.
+/// Adds the record of a booking, and has the trade confirmed later where candles decided it.
 pub(super) fn add(
     transaction: &Transaction<'_>,
     run: &RunInfo,
@@ -91,26 +121,33 @@ pub(super) fn add(
     let text = |value: Option<&dyn std::fmt::Display>| value.map(ToString::to_string);
     let proof = booking.proof.as_ref();
     let bet = proof.map(|proof| &proof.bet);
-    let settlement = proof.map(|proof| &proof.settlement);
-    let close = proof.map(|proof| &proof.quoted);
+    let settlement = proof.and_then(|proof| proof.settlement.as_ref());
+    let measured = proof.and_then(|proof| proof.measured.as_ref());
+    let quoted = measured.map(|measured| &measured.quoted);
+    let open = quoted.and_then(|quoted| quoted.open.as_ref());
+    let fee = booking.fee();
+    let doubts = measured.filter(|measured| !measured.doubts.is_empty()).map(|measured| {
+        let names: Vec<&str> = measured.doubts.iter().map(|doubt| doubt.name()).collect();
+        names.join(" ")
+    });
     transaction
         .prepare_cached(
             "INSERT INTO settlement_records (
                 run_id, written_at, version, trade_rowid, trade_id, market_slug, action,
-                old_actual_outcome, old_profit_loss, old_is_win,
-                new_actual_outcome, new_profit_loss, new_is_win, status,
-                rules, epoch, window_open, window_close,
-                strike, strike_source, strike_method,
-                close_price, close_source, close_method, margin_bps,
-                position_size, executed_price, shares, payout, cost, profit)
+                old_actual_outcome, old_profit_loss, old_is_win, old_fee_paid,
+                new_actual_outcome, new_profit_loss, new_is_win, new_fee_paid,
+                status, confirms, resolution, rules, epoch, window_open, window_close,
+                strike, strike_source, strike_doubts, price_source, open_price, open_method,
+                close_price, close_method, margin_bps, moved_bps,
+                position_size, executed_price, shares, payout, cost, fee, fee_taken, profit)
              VALUES (
                 :run_id, :written_at, :version, :trade_rowid, :trade_id, :market_slug, :action,
-                :old_actual_outcome, :old_profit_loss, NULL,
-                :new_actual_outcome, :new_profit_loss, :new_is_win, :status,
-                :rules, :epoch, :window_open, :window_close,
-                :strike, :strike_source, :strike_method,
-                :close_price, :close_source, :close_method, :margin_bps,
-                :position_size, :executed_price, :shares, :payout, :cost, :profit)",
+                :old_actual_outcome, :old_profit_loss, :old_is_win, :old_fee_paid,
+                :new_actual_outcome, :new_profit_loss, :new_is_win, :new_fee_paid,
+                :status, :confirms, :resolution, :rules, :epoch, :window_open, :window_close,
+                :strike, :strike_source, :strike_doubts, :price_source, :open_price, :open_method,
+                :close_price, :close_method, :margin_bps, :moved_bps,
+                :position_size, :executed_price, :shares, :payout, :cost, :fee, :fee_taken, :profit)",
         )?
         .execute(named_params! {
             ":run_id": run.run_id,
@@ -122,37 +159,73 @@ pub(super) fn add(
             ":action": row.action,
             ":old_actual_outcome": row.actual_outcome,
             ":old_profit_loss": row.profit_loss,
+            ":old_is_win": row.is_win,
+            ":old_fee_paid": row.fee_paid,
             ":new_actual_outcome": booking.outcome.as_str(),
             ":new_profit_loss": f64_from_decimal(booking.profit.0),
             ":new_is_win": booking.is_win,
+            ":new_fee_paid": fee.filter(|_| row.fee_paid.is_some()).map(|fee| f64_from_decimal(fee.dollars.0)),
             ":status": booking.status.as_str(),
+            ":confirms": booking.earlier.as_ref().map(|earlier| earlier.record_id),
+            ":resolution": proof.and_then(|proof| proof.resolution).map(|outcome| outcome.as_str()),
             ":rules": run.rules.as_str(),
             ":epoch": bet.map(|bet| bet.market.epoch),
             ":window_open": text(bet.map(|bet| &bet.market.open as _)),
             ":window_close": text(bet.map(|bet| &bet.market.close as _)),
-            ":strike": text(proof.map(|proof| &proof.strike as _)),
-            ":strike_source": proof.map(|proof| proof.strike_source),
-            ":strike_method": text(close.and_then(|quoted| quoted.open.as_ref()).map(|open| &open.method as _)),
-            ":close_price": text(close.map(|quoted| &quoted.close.price as _)),
-            ":close_source": close.map(|quoted| quoted.source.as_str()),
-            ":close_method": text(close.map(|quoted| &quoted.close.method as _)),
-            ":margin_bps": text(proof.and_then(|proof| proof.margin.as_ref()).map(|margin| margin as _)),
+            ":strike": text(measured.map(|measured| &measured.strike as _)),
+            ":strike_source": measured.map(|measured| measured.strike_source),
+            ":strike_doubts": doubts,
+            ":price_source": quoted.map(|quoted| quoted.source.as_str()),
+            ":open_price": text(open.map(|open| &open.price as _)),
+            ":open_method": text(open.map(|open| &open.method as _)),
+            ":close_price": text(quoted.map(|quoted| &quoted.close.price as _)),
+            ":close_method": text(quoted.map(|quoted| &quoted.close.method as _)),
+            ":margin_bps": text(measured.and_then(|measured| measured.margin.as_ref()).map(|margin| margin as _)),
+            ":moved_bps": text(measured.and_then(|measured| measured.moved.as_ref()).map(|moved| moved as _)),
             ":position_size": text(bet.map(|bet| &bet.position as _)),
             ":executed_price": text(bet.map(|bet| &bet.price as _)),
             ":shares": text(settlement.map(|settlement| &settlement.shares as _)),
             ":payout": text(settlement.map(|settlement| &settlement.payout as _)),
             ":cost": text(settlement.map(|settlement| &settlement.cost as _)),
+            ":fee": text(fee.as_ref().map(|fee| &fee.dollars as _)),
+            ":fee_taken": fee.map(|fee| match fee.taken {
+                Taken::InShares => "in shares",
+                Taken::Added => "added to the spend",
+            }),
             ":profit": booking.profit.to_string(),
         })?;
     transaction
         .prepare_cached("DELETE FROM settlement_retries WHERE trade_rowid = ?1")?
         .execute([row.rowid])?;
+    match (booking.status, bet) {
+        (Status::Provisional, Some(bet)) => transaction
+            .prepare_cached(
+                "INSERT OR REPLACE INTO settlement_unconfirmed
+                    (trade_rowid, record_id, closed_at, asked, next_ask)
+                 VALUES (?1, last_insert_rowid(), ?2, 0, ?3)",
+            )?
+            .execute(params![row.rowid, bet.market.close.0, run.started_at.0])?,
+        _ => forget(transaction, row.rowid)?,
+    };
     Ok(())
 }
 
-/// Notes that a trade could not be settled. Where the price was not there, each further try waits
-/// longer; where a source was out of reach, the trade only stands behind those that never failed.
-pub(super) fn add_failure(
+/// Writes a note.
+pub(super) fn add_note(
+    transaction: &Transaction<'_>,
+    note: &Note<'_>,
+    run: &RunInfo,
+) -> rusqlite::Result<()> {
+    match note {
+        Note::Failed(failure) => add_failure(transaction, failure, run),
+        Note::Unresolved(rowid) => ask_later(transaction, *rowid, run),
+        Note::Forget(rowid) => forget(transaction, *rowid).map(drop),
+    }
+}
+
+/// Notes that a trade could not be settled. Where nothing has its price or resolution, each further
+/// try waits longer; else the trade only stands behind those that never failed.
+fn add_failure(
     transaction: &Transaction<'_>,
     failure: &Failure,
     run: &RunInfo,
@@ -166,14 +239,15 @@ pub(super) fn add_failure(
         .query_row(params![row.rowid, row.id, row.market_slug], |found| found.get(0))
         .optional()?
         .unwrap_or(0);
-    let failures = if failure.counts { failures + 1 } else { failures };
-    let wait = if failure.counts { wait_after(failures, run.retry_wait) } else { 0 };
+    let counts = failure.left == Left::NotThere;
+    let failures = if counts { failures + 1 } else { failures };
+    let wait = if counts { wait_after(failures, run.retry_wait) } else { 0 };
     let next_try = run.started_at.plus(wait);
     transaction
         .prepare_cached(
             "INSERT OR REPLACE INTO settlement_retries
-                (trade_rowid, trade_id, market_slug, failures, next_try, reason)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                (trade_rowid, trade_id, market_slug, failures, next_try, held, reason)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         )?
         .execute(params![
             row.rowid,
@@ -181,9 +255,94 @@ pub(super) fn add_failure(
             row.market_slug,
             failures,
             next_try.0,
+            failure.left == Left::Held,
             failure.reason
         ])?;
     Ok(())
+}
+
+/// Has Polymarket asked again, each time later.
+fn ask_later(transaction: &Transaction<'_>, rowid: i64, run: &RunInfo) -> rusqlite::Result<()> {
+    let asked = transaction
+        .prepare_cached("SELECT asked FROM settlement_unconfirmed WHERE trade_rowid = ?1")?
+        .query_row([rowid], |found| found.get::<_, i64>(0))
+        .optional()?;
+    let Some(asked) = asked.map(|asked| asked.saturating_add(1)) else { return Ok(()) };
+    let next_ask = run.started_at.plus(wait_after(asked, run.retry_wait));
+    transaction
+        .prepare_cached(
+            "UPDATE settlement_unconfirmed SET asked = ?2, next_ask = ?3 WHERE trade_rowid = ?1",
+        )?
+        .execute(params![rowid, asked, next_ask.0])?;
+    Ok(())
+}
+
+/// Takes a trade off the list of those to confirm.
+fn forget(transaction: &Transaction<'_>, rowid: i64) -> rusqlite::Result<usize> {
+    transaction
+        .prepare_cached("DELETE FROM settlement_unconfirmed WHERE trade_rowid = ?1")?
+        .execute([rowid])
+}
+
+/// The query for the trades to confirm as of `?1`, at most `?2`, with these columns of theirs first.
+/// A wait longer than any that is given was noted under a clock that was wrong.
+pub(super) fn unconfirmed(row_columns: &str) -> String {
+    format!(
+        "SELECT {row_columns},
+                waiting.trade_rowid, waiting.record_id, record.moved_bps, record.close_price,
+                record.price_source, record.margin_bps,
+                trades.rowid IS NOT NULL AND trades.id IS record.trade_id
+                    AND trades.market_slug IS record.market_slug
+                    AND trades.action IS record.action
+                    AND trades.actual_outcome IS record.new_actual_outcome
+                    AND trades.profit_loss IS record.new_profit_loss
+                    AND trades.is_win IS record.new_is_win
+         FROM settlement_unconfirmed AS waiting
+         JOIN settlement_records AS record ON record.id = waiting.record_id
+         LEFT JOIN trades ON trades.rowid = waiting.trade_rowid
+         WHERE waiting.next_ask <= ?1 OR waiting.next_ask > ?1 + {LONGEST_WAIT}
+         ORDER BY waiting.closed_at, waiting.trade_rowid LIMIT ?2"
+    )
+}
+
+/// What [`unconfirmed`] gives from column `first` on: the row's address, what was written, and
+/// whether the row still is as it was written.
+pub(super) fn read_unconfirmed(
+    row: &rusqlite::Row<'_>,
+    first: usize,
+) -> rusqlite::Result<(i64, Earlier, bool)> {
+    let decimal = |index: usize| -> rusqlite::Result<_> {
+        let text: Option<String> = row.get(first + index)?;
+        Ok(text.and_then(|text| decimal_from_text(&text).ok()))
+    };
+    let source: Option<String> = row.get(first + 4)?;
+    let earlier = Earlier {
+        record_id: row.get(first + 1)?,
+        moved: decimal(2)?.map(Bps),
+        close_price: decimal(3)?.map(BtcPrice),
+        source: source.as_deref().and_then(Source::named),
+        margin: decimal(5)?.map(Bps),
+    };
+    Ok((row.get(first)?, earlier, row.get(first + 6)?))
+}
+
+/// How many trades are not confirmed, and how many have a doubted strike.
+pub(super) fn standing(connection: &Connection) -> rusqlite::Result<Standing> {
+    let count = |sql: &str| connection.query_row(sql, [], |row| row.get(0));
+    let unconfirmed = count("SELECT count(*) FROM settlement_unconfirmed")?;
+    let doubted = count(
+        "SELECT count(DISTINCT trade_rowid) FROM settlement_records
+         WHERE strike_doubts IS NOT NULL",
+    )?;
+    let latest = connection
+        .query_row(
+            "SELECT trade_id FROM settlement_records WHERE strike_doubts IS NOT NULL
+             ORDER BY trade_rowid DESC LIMIT 1",
+            [],
+            |row| row.get_ref(0).map(super::cell),
+        )
+        .optional()?;
+    Ok(Standing { unconfirmed, doubted: latest.map(|latest| (doubted, latest)) })
 }
 
 /// How long a trade waits after its `failures`-th failure, in seconds: not at all after the first,
@@ -198,13 +357,15 @@ fn wait_after(failures: i64, first_wait: i64) -> i64 {
 
 /// The trades that failed before, by rowid.
 pub(super) fn retries(connection: &Connection) -> rusqlite::Result<HashMap<i64, Retry>> {
-    let mut statement = connection
-        .prepare("SELECT trade_rowid, trade_id, market_slug, next_try FROM settlement_retries")?;
+    let mut statement = connection.prepare(
+        "SELECT trade_rowid, trade_id, market_slug, next_try, held FROM settlement_retries",
+    )?;
     let rows = statement.query_map([], |row| {
         let retry = Retry {
             trade_id: super::cell(row.get_ref(1)?),
             market_slug: super::cell(row.get_ref(2)?),
             next_try: UnixSeconds(row.get(3)?),
+            held: row.get(4)?,
         };
         Ok((row.get(0)?, retry))
     })?;

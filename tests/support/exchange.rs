@@ -1,5 +1,5 @@
 //! A local exchange: a real HTTP server that speaks the shapes of the four candle services, from
-//! one tape of prices, or misbehaves as a test tells it to.
+//! one tape of prices, and of Polymarket, or misbehaves as a test tells it to.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -11,6 +11,8 @@ use std::thread;
 pub struct Asked {
     pub path: String,
     pub query: BTreeMap<String, String>,
+    /// Every `slug` parameter.
+    pub slugs: Vec<String>,
     pub user_agent: Option<String>,
 }
 
@@ -33,6 +35,7 @@ impl Asked {
             path if path.starts_with("/0/public/") => "kraken",
             path if path.starts_with("/api/v2/") => "bitstamp",
             path if path.starts_with("/api/v3/") => "binance",
+            "/markets" => "polymarket",
             _ => "unknown",
         }
     }
@@ -179,6 +182,46 @@ impl Tape {
     }
 }
 
+/// Polymarket's markets: slug to the JSON object it answers with.
+#[derive(Clone, Default)]
+pub struct Markets(pub BTreeMap<String, String>);
+
+impl Markets {
+    /// Markets resolved `Up` (true) or `Down` (false).
+    #[allow(dead_code)] // not every test has some
+    pub fn resolved<'a>(outcomes: impl IntoIterator<Item = (&'a str, bool)>) -> Self {
+        let market = |(slug, up): (&str, bool)| {
+            let prices = if up { ["1", "0"] } else { ["0", "1"] };
+            (slug.to_owned(), market(slug, true, ["Up", "Down"], prices))
+        };
+        Self(outcomes.into_iter().map(market).collect())
+    }
+
+    /// Closed markets of those asked for, in no order of theirs, as Gamma gives them.
+    fn answer(&self, asked: &Asked) -> Option<Reply> {
+        let limit = usize::try_from(asked.number("limit").unwrap_or(20)).ok()?;
+        let closed_only = asked.query.get("closed").is_some_and(|closed| closed == "true");
+        if !closed_only {
+            return Some(Reply::ok("[]"));
+        }
+        let known = self.0.iter().rev().filter(|(slug, _)| asked.slugs.contains(slug));
+        let markets: Vec<&str> = known.map(|(_, market)| market.as_str()).take(limit).collect();
+        Some(Reply::ok(format!("[{}]", markets.join(","))))
+    }
+}
+
+/// A market as Gamma answers it, its lists inside strings.
+#[allow(dead_code)] // not every test has some
+pub fn market(slug: &str, closed: bool, labels: [&str; 2], prices: [&str; 2]) -> String {
+    let list = |items: [&str; 2]| format!("[\\\"{}\\\", \\\"{}\\\"]", items[0], items[1]);
+    format!(
+        "{{\"slug\":\"{slug}\",\"closed\":{closed},\"active\":true,\"umaResolutionStatus\":\"resolved\",\
+         \"outcomes\":\"{}\",\"outcomePrices\":\"{}\",\"lastTradePrice\":0.5}}",
+        list(labels),
+        list(prices)
+    )
+}
+
 /// A running server; it ends with the process.
 pub struct Exchange {
     pub url: String,
@@ -186,9 +229,17 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// Serves `tape` in the shapes of all four services.
+    /// Serves `tape` in the shapes of all four services; Polymarket has resolved nothing.
     pub fn of(tape: Tape) -> Self {
-        Self::start(move |asked, _| tape.answer(asked))
+        Self::resolving(tape, Markets::default())
+    }
+
+    /// Serves `tape` in the shapes of all four services, and `markets`.
+    pub fn resolving(tape: Tape, markets: Markets) -> Self {
+        Self::start(move |asked, _| match asked.service() {
+            "polymarket" => markets.answer(asked).unwrap_or_else(|| Reply::status(400)),
+            _ => tape.answer(asked),
+        })
     }
 
     /// Answers each request, with the number of requests before it, as `answer` says.
@@ -232,12 +283,11 @@ fn read(stream: &mut TcpStream) -> Option<(String, Asked)> {
         }
     }
     let (path, query) = target.split_once('?').unwrap_or((&target, ""));
-    let query = query
-        .split('&')
-        .filter_map(|pair| pair.split_once('='))
-        .map(|(name, value)| (name.to_owned(), value.replace("%3A", ":")))
-        .collect();
-    let asked = Asked { path: path.to_owned(), query, user_agent };
+    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    let slugs = pairs.clone().filter(|(name, _)| *name == "slug").map(|(_, slug)| slug.to_owned());
+    let slugs = slugs.collect();
+    let query = pairs.map(|(name, value)| (name.to_owned(), value.replace("%3A", ":"))).collect();
+    let asked = Asked { path: path.to_owned(), query, slugs, user_agent };
     Some((target, asked))
 }
 

@@ -142,6 +142,8 @@ impl Bench {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = settle(arguments);
         command.current_dir(self.folder.path()).env("SETTLE_DB", &self.db);
+        // tests about Polymarket say so
+        command.env("SETTLE_CONFIRM", "off");
         command
     }
 
@@ -189,10 +191,22 @@ pub fn settle(arguments: &[&str]) -> Command {
 
 /// Options that send every service's requests to one server.
 pub fn services_at(url: &str) -> Vec<String> {
-    ["coinbase", "kraken", "bitstamp", "binance"]
+    ["coinbase", "kraken", "bitstamp", "binance", "polymarket"]
         .iter()
         .map(|service| format!("--{service}-url={url}"))
         .collect()
+}
+
+/// The unix second it is.
+#[allow(clippy::disallowed_methods)] // the command reads the real clock, so these tests must
+pub fn now() -> i64 {
+    chrono::Utc::now().timestamp()
+}
+
+/// An instant as the bot logs it.
+pub fn as_logged(at: i64) -> String {
+    let instant = chrono::DateTime::from_timestamp(at, 0).unwrap();
+    instant.format("%Y-%m-%d %H:%M:%S%.6f").to_string()
 }
 
 /// A port on loopback where nothing listens.

@@ -1,0 +1,370 @@
+//! One trade, and everything that was found out about it, to what becomes of it: booked, held, or
+//! left. Pure; what is booked here, the store writes.
+
+use rust_decimal::Decimal;
+
+use crate::candles::Source;
+use crate::candles::chain::Quoted;
+use crate::fees::{Fee, Fees};
+use crate::outcome::{CloseCall, Outcome, change, close_call, contradicts, decide};
+use crate::pnl::{self, Settlement};
+use crate::polymarket::Verdict;
+use crate::strike::{self, Doubt, Neighbours, Strike};
+use crate::trade::{Bet, Cell, Job, Trade};
+use crate::units::{Bps, BtcPrice, UnixSeconds, Usd, decimal_from_f64};
+
+/// Polymarket's part in deciding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Confirm {
+    /// Polymarket first; what it has not resolved, candles decide, and later runs confirm or correct
+    Auto,
+    /// Candles only
+    Off,
+    /// Polymarket only
+    Only,
+}
+
+impl Confirm {
+    /// The name on the command line and in `settlement_runs`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Off => "off",
+            Self::Only => "only",
+        }
+    }
+}
+
+/// How trades are decided.
+#[derive(Debug, Clone, Copy)]
+pub struct Deciding {
+    /// What a close is measured against.
+    pub strike: Strike,
+    /// Polymarket's part.
+    pub confirm: Confirm,
+    /// A venue's move of less than this is too close to call.
+    pub min_move: Bps,
+    /// How long after its market's close a close call waits for Polymarket, in seconds.
+    pub hold: i64,
+    /// Which fees are counted.
+    pub fees: Fees,
+}
+
+impl Deciding {
+    /// Whether close calls are held at all: where candles alone decide, only if it is asked for.
+    fn holds(&self) -> bool {
+        self.confirm == Confirm::Auto || self.min_move.0 > Decimal::ZERO
+    }
+}
+
+/// The standing of a written outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// Decided by candles.
+    Provisional,
+    /// Polymarket's own resolution.
+    Confirmed,
+    /// Polymarket's own resolution, in place of another outcome written before.
+    Corrected,
+    /// No market could be read; final.
+    Unknown,
+}
+
+impl Status {
+    /// The word in records and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Provisional => "provisional",
+            Self::Confirmed => "confirmed",
+            Self::Corrected => "corrected",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// What candles say of a market.
+#[derive(Debug, Clone)]
+pub struct Measured {
+    /// The prices.
+    pub quoted: Quoted,
+    /// The strike that the close was measured against.
+    pub strike: BtcPrice,
+    /// `recorded`, or the venue's name.
+    pub strike_source: &'static str,
+    /// Who won by these.
+    pub outcome: Outcome,
+    /// How far the close lies from the strike.
+    pub margin: Option<Bps>,
+    /// How far the venue moved from the window's start to its close.
+    pub moved: Option<Bps>,
+    /// What speaks against the recorded strike.
+    pub doubts: Vec<Doubt>,
+}
+
+/// What an outcome rests on.
+#[derive(Debug, Clone)]
+pub struct Proof {
+    /// The bet.
+    pub bet: Bet,
+    /// What candles say, where they were had.
+    pub measured: Option<Measured>,
+    /// What Polymarket says, where it has resolved.
+    pub resolution: Option<Outcome>,
+    /// The arithmetic; none where the profit written before stands.
+    pub settlement: Option<Settlement>,
+}
+
+/// What an earlier run wrote of a trade, and on what grounds.
+#[derive(Debug, Clone)]
+pub struct Earlier {
+    /// The id of its record.
+    pub record_id: i64,
+    /// How far the venue moved then.
+    pub moved: Option<Bps>,
+    /// The price at the close.
+    pub close_price: Option<BtcPrice>,
+    /// Where it was from.
+    pub source: Option<Source>,
+    /// How far the close lay from the strike.
+    pub margin: Option<Bps>,
+}
+
+/// An outcome to be written to a trade.
+#[derive(Debug, Clone)]
+pub struct Booking {
+    /// The trade as it was read.
+    pub trade: Trade,
+    /// Who won.
+    pub outcome: Outcome,
+    /// Dollars won or lost.
+    pub profit: Usd,
+    /// Win, loss, or neither.
+    pub is_win: Option<bool>,
+    /// Its standing.
+    pub status: Status,
+    /// What it rests on; none for UNKNOWN.
+    pub proof: Option<Proof>,
+    /// What is confirmed or corrected; none where the trade was unsettled.
+    pub earlier: Option<Earlier>,
+}
+
+impl Booking {
+    /// Whether the trade's row stays as it is: only the record is new.
+    pub fn leaves_row(&self) -> bool {
+        self.earlier.is_some() && self.status == Status::Confirmed
+    }
+
+    /// The fee on the trade's fill, where fees are counted.
+    pub fn fee(&self) -> Option<Fee> {
+        self.proof.as_ref()?.settlement?.fee
+    }
+
+    /// How far the venue moved in the market's window, as far as it is known.
+    pub fn moved(&self) -> Option<Bps> {
+        let measured = self.proof.as_ref().and_then(|proof| proof.measured.as_ref());
+        let now = measured.and_then(|measured| measured.moved);
+        now.or_else(|| self.earlier.as_ref().and_then(|earlier| earlier.moved))
+    }
+
+    /// The venue's move, if Polymarket's resolution contradicts it.
+    pub fn contradicted_move(&self) -> Option<Bps> {
+        let resolution = self.proof.as_ref()?.resolution?;
+        self.moved().filter(|moved| contradicts(resolution, *moved))
+    }
+}
+
+/// Why a trade is left for a later run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    /// A close call that waits for Polymarket.
+    Held,
+    /// Everything that was asked answered, and none had it: the next tries come later and later.
+    NotThere,
+    /// Something that may have it could not be reached.
+    OutOfReach,
+    /// The run was stopped before it was written.
+    Interrupted,
+}
+
+/// A trade that could not be settled in this run.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// The trade.
+    pub trade: Trade,
+    /// Why.
+    pub left: Left,
+    /// Why, in words.
+    pub reason: String,
+    /// What candles say all the same.
+    pub measured: Option<Measured>,
+}
+
+/// What one trade comes to.
+#[derive(Debug)]
+pub enum Decided {
+    /// It is settled.
+    Booking(Box<Booking>),
+    /// It is not.
+    Failure(Box<Failure>),
+}
+
+/// What was found out about one trade's market.
+#[derive(Debug, Clone, Copy)]
+pub struct Findings<'a> {
+    /// The prices, where they were had.
+    pub quoted: Option<&'a Quoted>,
+    /// A source failed that may have had them.
+    pub price_failed: bool,
+    /// What Polymarket says; none where it was not asked or not reached.
+    pub verdict: Option<&'a Verdict>,
+}
+
+/// Decides an unsettled trade as of `now`: by Polymarket where it has resolved, else by candles,
+/// unless the call is close and Polymarket may still answer.
+pub fn decide_trade(
+    trade: Trade,
+    findings: Findings<'_>,
+    deciding: &Deciding,
+    now: UnixSeconds,
+) -> Decided {
+    let bet = match &trade.job {
+        Job::Decide(bet) => *bet,
+        Job::BookUnknown => {
+            return Decided::Booking(Box::new(Booking {
+                trade,
+                outcome: Outcome::Unknown,
+                profit: Usd(Decimal::ZERO),
+                is_win: None,
+                status: Status::Unknown,
+                proof: None,
+                earlier: None,
+            }));
+        }
+    };
+    let measured = findings.quoted.and_then(|quoted| measure(&bet, quoted, deciding.strike));
+    let left = |trade, left, reason, measured| {
+        Decided::Failure(Box::new(Failure { trade, left, reason, measured }))
+    };
+    let (outcome, status, resolution) = match (findings.verdict, &measured) {
+        (Some(Verdict::Final(outcome)), _) => (*outcome, Status::Confirmed, Some(*outcome)),
+        (Some(Verdict::NotYet(why)), _) if deciding.confirm == Confirm::Only => {
+            let reason = format!("not resolved yet: {why}");
+            return left(trade, Left::NotThere, reason, measured);
+        }
+        (None, _) if deciding.confirm == Confirm::Only => {
+            let reason = "Polymarket could not be asked".to_owned();
+            return left(trade, Left::OutOfReach, reason, measured);
+        }
+        (_, Some(found)) => {
+            if let Some(call) = held(&bet, found, deciding, now) {
+                let until = bet.market.close.plus(deciding.hold);
+                let reason = format!("close call: {call}; waits for Polymarket until {until}");
+                return left(trade, Left::Held, reason, measured);
+            }
+            (found.outcome, Status::Provisional, None)
+        }
+        (verdict, None) => {
+            let reason = format!("no source has the price at {}", bet.market.close);
+            let asked_all = deciding.confirm == Confirm::Off || verdict.is_some();
+            let there = findings.price_failed || !asked_all;
+            let why = if there { Left::OutOfReach } else { Left::NotThere };
+            return left(trade, why, reason, measured);
+        }
+    };
+    let settlement = money(&trade, &bet, outcome, deciding);
+    Decided::Booking(Box::new(Booking {
+        trade,
+        outcome,
+        profit: settlement.profit,
+        is_win: settlement.is_win,
+        status,
+        proof: Some(Proof { bet, measured, resolution, settlement: Some(settlement) }),
+        earlier: None,
+    }))
+}
+
+/// Confirms or corrects a trade that an earlier run settled by candles.
+pub fn confirm_trade(
+    trade: Trade,
+    earlier: Earlier,
+    resolution: Outcome,
+    deciding: &Deciding,
+) -> Option<Booking> {
+    let Job::Decide(bet) = trade.job else { return None };
+    let stands = trade.row.actual_outcome.text() == Some(resolution.as_str());
+    let proof =
+        |settlement| Some(Proof { bet, measured: None, resolution: Some(resolution), settlement });
+    if stands {
+        let profit = match trade.row.profit_loss {
+            Cell::Real(profit) => decimal_from_f64(profit).ok()?,
+            Cell::Integer(profit) => profit.into(),
+            _ => return None,
+        };
+        return Some(Booking {
+            outcome: resolution,
+            profit: Usd(profit),
+            is_win: (resolution != Outcome::Split).then(|| resolution == bet.side.wins_on()),
+            status: Status::Confirmed,
+            proof: proof(None),
+            earlier: Some(earlier),
+            trade,
+        });
+    }
+    let settlement = money(&trade, &bet, resolution, deciding);
+    Some(Booking {
+        outcome: resolution,
+        profit: settlement.profit,
+        is_win: settlement.is_win,
+        status: Status::Corrected,
+        proof: proof(Some(settlement)),
+        earlier: Some(earlier),
+        trade,
+    })
+}
+
+fn money(trade: &Trade, bet: &Bet, outcome: Outcome, deciding: &Deciding) -> Settlement {
+    let fee = deciding.fees.on(&bet.market, trade.logged_at, bet.shares, bet.price);
+    pnl::settle(bet.position, bet.shares, bet.price, bet.side, outcome, fee)
+}
+
+/// What prices say of a bet; none where the strike that is wanted is not known.
+fn measure(bet: &Bet, quoted: &Quoted, strike: Strike) -> Option<Measured> {
+    let open = quoted.open.map(|open| open.price);
+    let close = quoted.close.price;
+    let (strike, strike_source) = match strike {
+        Strike::Venue => (open?, quoted.source.as_str()),
+        Strike::Recorded => (bet.recorded_strike?, "recorded"),
+    };
+    let decision = decide(strike, close, bet.market.tie);
+    let doubts = match (bet.recorded_strike, open) {
+        (Some(recorded), Some(open)) => {
+            let before = quoted.before.map(|before| before.price);
+            strike::doubts(recorded, Neighbours { open, close, before })
+        }
+        _ => vec![],
+    };
+    Some(Measured {
+        quoted: *quoted,
+        strike,
+        strike_source,
+        outcome: decision.outcome,
+        margin: decision.margin,
+        moved: open.and_then(|open| change(open, close)),
+        doubts,
+    })
+}
+
+/// Why what candles say has to wait, if it has to.
+fn held(
+    bet: &Bet,
+    measured: &Measured,
+    deciding: &Deciding,
+    now: UnixSeconds,
+) -> Option<CloseCall> {
+    if !deciding.holds() || now.since(bet.market.close) >= deciding.hold {
+        return None;
+    }
+    let quoted = &measured.quoted;
+    let open = quoted.open.map(|open| open.price);
+    close_call(measured.outcome, open, quoted.close.price, bet.market.tie, deciding.min_move)
+}

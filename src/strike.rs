@@ -1,0 +1,144 @@
+//! The strike: which price a close is measured against, and whether the one that the bot recorded
+//! can be believed. Pure.
+
+use std::fmt;
+
+use crate::outcome::change;
+use crate::units::{Bps, BtcPrice, rounded};
+use rust_decimal::Decimal;
+
+/// Which price a market's close is measured against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Strike {
+    /// The row's `price_to_beat`
+    Recorded,
+    /// The same venue's price at the window's start
+    Venue,
+}
+
+impl Strike {
+    /// The name on the command line and in `settlement_runs`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Recorded => "recorded",
+            Self::Venue => "venue",
+        }
+    }
+}
+
+/// A recorded strike further than this from the venue's price at the window's start, in bps, is
+/// doubted: venues differ by 8 bps at most (measured 2026).
+const FAR_OFF: Decimal = Decimal::from_parts(25, 0, 0, false, 0);
+/// A recorded strike nearer than this to the window's start, in bps, is never taken for another
+/// price: so far do two venues' prices of one instant differ.
+const NOISE: Decimal = Decimal::ONE;
+
+/// The venue's prices a recorded strike is held against.
+#[derive(Debug, Clone, Copy)]
+pub struct Neighbours {
+    /// At the window's start: what the strike should be.
+    pub open: BtcPrice,
+    /// At its close.
+    pub close: BtcPrice,
+    /// At the start of the window before, where it is known.
+    pub before: Option<BtcPrice>,
+}
+
+/// Why a recorded strike is doubted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doubt {
+    /// It lies far from the venue's price at the window's start; how far, signed.
+    FarOff(Bps),
+    /// It is nearer to the price at the window's close: it was noted a window late.
+    NearerToClose,
+    /// It is nearer to the price at the start of the window before: it was noted a window early.
+    NearerToWindowBefore,
+}
+
+impl Doubt {
+    /// The warning's name, in records and JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::FarOff(_) => "strike-far-off",
+            Self::NearerToClose => "strike-of-the-close",
+            Self::NearerToWindowBefore => "strike-of-the-window-before",
+        }
+    }
+}
+
+impl fmt::Display for Doubt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::FarOff(off) => {
+                let off = rounded(off.0, 1);
+                write!(f, "price_to_beat is {off:+.1} bps off the venue's price at the start")
+            }
+            Self::NearerToClose => f.write_str(
+                "price_to_beat is nearer to the price at the window's close than at its start",
+            ),
+            Self::NearerToWindowBefore => f.write_str(
+                "price_to_beat is nearer to the price at the start of the window before",
+            ),
+        }
+    }
+}
+
+/// What speaks against a recorded strike, the clearest first; nothing where it looks right.
+pub fn doubts(recorded: BtcPrice, venue: Neighbours) -> Vec<Doubt> {
+    let away = |price: BtcPrice| recorded.0.checked_sub(price.0).map(|away| away.abs());
+    let Some(own) = away(venue.open) else { return vec![] };
+    let off = change(venue.open, recorded);
+    if off.is_some_and(|off| off.0.abs() <= NOISE) {
+        return vec![];
+    }
+    let nearer = |other: BtcPrice| away(other).is_some_and(|other| other < own);
+    let mut doubts = Vec::new();
+    if let Some(off) = off.filter(|off| off.0.abs() > FAR_OFF) {
+        doubts.push(Doubt::FarOff(off));
+    }
+    if nearer(venue.close) {
+        doubts.push(Doubt::NearerToClose);
+    }
+    if venue.before.is_some_and(nearer) {
+        doubts.push(Doubt::NearerToWindowBefore);
+    }
+    doubts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(recorded: i64, open: i64, close: i64, before: Option<i64>) -> Vec<&'static str> {
+        let price = |dollars: i64| BtcPrice::new(dollars.into()).unwrap();
+        let venue =
+            Neighbours { open: price(open), close: price(close), before: before.map(price) };
+        doubts(price(recorded), venue).into_iter().map(Doubt::name).collect()
+    }
+
+    #[test]
+    fn a_strike_at_the_start_is_believed() {
+        assert!(found(70_000, 70_000, 70_001, Some(70_000)).is_empty());
+        assert!(found(70_050, 70_000, 70_200, Some(69_900)).is_empty());
+        // within the noise, although the close is nearer
+        assert!(found(70_006, 70_000, 70_007, None).is_empty());
+    }
+
+    #[test]
+    fn further_than_25_bps_is_far_off() {
+        assert!(found(70_175, 70_000, 70_000, None).is_empty());
+        assert_eq!(found(70_176, 70_000, 70_000, None), ["strike-far-off"]);
+        assert_eq!(found(69_824, 70_000, 70_000, None), ["strike-far-off"]);
+    }
+
+    #[test]
+    fn the_price_of_another_boundary_is_told_by_name() {
+        assert_eq!(found(70_100, 70_000, 70_110, Some(69_000)), ["strike-of-the-close"]);
+        assert_eq!(found(70_100, 70_000, 69_900, Some(70_110)), ["strike-of-the-window-before"]);
+        assert_eq!(
+            found(71_000, 70_000, 71_000, Some(71_001)),
+            ["strike-far-off", "strike-of-the-close", "strike-of-the-window-before"]
+        );
+        assert!(found(70_100, 70_000, 69_900, None).is_empty());
+    }
+}

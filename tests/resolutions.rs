@@ -1,0 +1,496 @@
+//! Polymarket's resolutions decide, candles stand in for them, and later runs confirm or correct:
+//! over HTTP, in a real database.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use rusqlite::types::Value;
+use support::exchange::{Exchange, Markets, Reply, Tape, market};
+use support::{Bench, Bet, CLOSE, OPEN, STRIKE, bet, nowhere, services_at};
+
+const AUTO: [&str; 2] = ["--confirm", "auto"];
+
+fn slug() -> String {
+    format!("btc-updown-15m-{OPEN}")
+}
+
+/// The venue went up by this many dollars in the window of [`OPEN`].
+fn moved(dollars: f64) -> Tape {
+    Tape::of([(OPEN - 900, STRIKE), (OPEN, STRIKE), (CLOSE, STRIKE + dollars)])
+}
+
+/// Polymarket resolved that window Up or Down; the venue went up by $100, or 14.9 bps.
+fn resolved(up: bool) -> Exchange {
+    Exchange::resolving(moved(100.0), Markets::resolved([(slug().as_str(), up)]))
+}
+
+/// The same, and Polymarket answers with this object.
+fn answering(object: String) -> Exchange {
+    Exchange::resolving(moved(100.0), Markets(BTreeMap::from([(slug(), object)])))
+}
+
+fn unresolved() -> Exchange {
+    Exchange::of(moved(100.0))
+}
+
+fn asked_of(exchange: &Exchange, service: &str) -> usize {
+    exchange.asked().iter().filter(|asked| asked.starts_with(service)).count()
+}
+
+/// Status, outcome and old outcome of every record, in order.
+fn records(bench: &Bench) -> Vec<(String, String, Option<String>)> {
+    let sql = bench.sql();
+    let mut statement = sql
+        .prepare("SELECT status, new_actual_outcome, old_actual_outcome FROM settlement_records")
+        .unwrap();
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
+    rows.map(Result::unwrap).collect()
+}
+
+fn record(status: &str, new: &str, old: Option<&str>) -> (String, String, Option<String>) {
+    (status.to_owned(), new.to_owned(), old.map(str::to_owned))
+}
+
+#[test]
+fn where_polymarket_has_resolved_its_outcome_is_the_one_written() {
+    for (up, outcome, profit, is_win) in [(true, "YES", 5.0, 1), (false, "NO", -5.0, 0)] {
+        let bench = Bench::new(&[bet(1)]);
+        let exchange = resolved(up);
+        let summary = bench.run_at(&exchange.url, &AUTO).code(0).json();
+        assert_eq!(bench.booked(1), (Some(outcome.into()), Some(profit), Some(is_win)));
+        assert_eq!(
+            (&summary["confirmed_count"], &summary["provisional_count"]),
+            (&1.into(), &0.into())
+        );
+        assert_eq!(summary["trades"][0]["status"], "confirmed");
+        assert_eq!(summary["trades"][0]["close_price"].to_string(), "67100");
+        assert_eq!(summary["requests"]["polymarket"], 1);
+        assert_eq!(records(&bench), [record("confirmed", outcome, None)]);
+    }
+}
+
+#[test]
+fn unresolved_first_and_resolved_later_is_confirmed_once() {
+    let bench = Bench::new(&[bet(1)]);
+    let summary = bench.run_at(&unresolved().url, &AUTO).code(0).json();
+    assert_eq!((&summary["settled_count"], &summary["provisional_count"]), (&1.into(), &1.into()));
+    let booked = bench.booked(1);
+
+    let exchange = resolved(true);
+    let summary = bench.run_at(&exchange.url, &AUTO).code(0).json();
+    assert_eq!((&summary["settled_count"], &summary["confirmed_count"]), (&0.into(), &1.into()));
+    assert_eq!(bench.booked(1), booked);
+    assert_eq!(
+        records(&bench),
+        [record("provisional", "YES", None), record("confirmed", "YES", Some("YES"))]
+    );
+    // the price it was decided by is not asked for again
+    assert_eq!(asked_of(&exchange, "coinbase"), 0);
+
+    let idle = resolved(true);
+    bench.run_at(&idle.url, &AUTO).code(0);
+    assert!(idle.asked().is_empty(), "{:?}", idle.asked());
+}
+
+#[test]
+fn a_wrong_provisional_outcome_is_corrected_once_and_its_old_values_are_kept() {
+    let bench = Bench::new(&[bet(1)]);
+    bench.run_at(&unresolved().url, &AUTO).code(0);
+    assert_eq!(bench.booked(1), (Some("YES".into()), Some(5.0), Some(1)));
+
+    let exchange = resolved(false);
+    let services = services_at(&exchange.url);
+    let mut arguments = vec!["run"];
+    arguments.extend(services.iter().map(String::as_str));
+    arguments.extend(AUTO);
+    let ended = bench.settle(&arguments);
+    ended.code(0);
+    assert!(ended.stdout.contains("corrected trade 1: YES → NO"), "{}", ended.stdout);
+    assert!(ended.stderr.contains("trade 1 corrected from 'YES' to NO"), "{}", ended.stderr);
+    assert_eq!(bench.booked(1), (Some("NO".into()), Some(-5.0), Some(0)));
+    let old: (String, f64, i64, f64) = bench
+        .sql()
+        .query_row(
+            "SELECT old_actual_outcome, old_profit_loss, old_is_win, new_profit_loss
+             FROM settlement_records WHERE status = 'corrected'",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
+        )
+        .unwrap();
+    assert_eq!(old, ("YES".into(), 5.0, 1, -5.0));
+
+    let again = resolved(true);
+    let summary = bench.run_at(&again.url, &AUTO).code(0).json();
+    assert_eq!(summary["corrected_count"], 0);
+    assert!(again.asked().is_empty());
+    assert_eq!(bench.booked(1).0.as_deref(), Some("NO"));
+    assert_eq!(records(&bench).len(), 2);
+}
+
+#[test]
+fn what_another_program_changed_meanwhile_is_not_corrected() {
+    let bench = Bench::new(&[bet(1)]);
+    bench.run_at(&unresolved().url, &AUTO).code(0);
+    bench.sql().execute("UPDATE trades SET profit_loss = 4.5", []).unwrap();
+    let summary = bench.run_at(&resolved(false).url, &AUTO).code(0).json();
+    assert_eq!(summary["corrected_count"], 0);
+    assert_eq!(bench.booked(1), (Some("YES".into()), Some(4.5), Some(1)));
+    let idle = resolved(false);
+    bench.run_at(&idle.url, &AUTO).code(0);
+    assert!(idle.asked().is_empty());
+}
+
+#[test]
+fn rows_settled_by_candles_alone_are_confirmed_by_a_later_run_that_may() {
+    let bench = Bench::new(&[bet(1)]);
+    let exchange = resolved(false);
+    let summary = bench.run_at(&exchange.url, &["--confirm", "off"]).code(0).json();
+    assert_eq!(summary["provisional_count"], 1);
+    assert_eq!(asked_of(&exchange, "polymarket"), 0);
+    let summary = bench.run_at(&exchange.url, &["--confirm", "only"]).code(0).json();
+    assert_eq!(summary["corrected_count"], 1);
+}
+
+#[test]
+fn a_market_resolved_fifty_fifty_is_a_split() {
+    let bench = Bench::new(&[bet(1)]);
+    let exchange = answering(market(&slug(), true, ["Up", "Down"], ["0.5", "0.5"]));
+    let summary = bench.run_at(&exchange.url, &AUTO).code(0).json();
+    assert_eq!(summary["split_count"], 1);
+    // ten shares at half a dollar for a stake of five
+    assert_eq!(bench.booked(1), (Some("SPLIT".into()), Some(0.0), None));
+    let summary = bench.run_at(&exchange.url, &AUTO).code(0).json();
+    assert_eq!((&summary["settled_count"], &summary["due_after"]), (&0.into(), &0.into()));
+}
+
+#[test]
+fn labels_count_by_name_in_either_order() {
+    for (labels, prices, outcome) in [
+        (["Up", "Down"], ["0", "1"], "NO"),
+        (["Down", "Up"], ["0", "1"], "YES"),
+        (["Yes", "No"], ["1", "0"], "YES"),
+        (["No", "Yes"], ["1", "0"], "NO"),
+    ] {
+        let bench = Bench::new(&[bet(1)]);
+        let exchange = answering(market(&slug(), true, labels, prices));
+        bench.run_at(&exchange.url, &AUTO).code(0);
+        assert_eq!(bench.booked(1).0.as_deref(), Some(outcome), "{labels:?} {prices:?}");
+    }
+}
+
+#[test]
+fn a_market_that_is_open_undetermined_or_disputed_is_left_to_candles() {
+    let good = market(&slug(), true, ["Up", "Down"], ["0", "1"]);
+    for object in [
+        market(&slug(), false, ["Up", "Down"], ["0.0005", "0.9995"]),
+        market(&slug(), true, ["Up", "Down"], ["0", "0"]),
+        market(&slug(), true, ["Up", "Down"], ["0.42", "0.58"]),
+        good.replace("\"resolved\"", "\"disputed\""),
+    ] {
+        let bench = Bench::new(&[bet(1)]);
+        let summary = bench.run_at(&answering(object).url, &AUTO).code(0).json();
+        assert_eq!(summary["provisional_count"], 1);
+        assert_eq!(bench.booked(1).0.as_deref(), Some("YES"));
+    }
+}
+
+#[test]
+fn an_answer_that_is_none_or_has_changed_its_shape_is_a_warning_and_no_outcome() {
+    let good = market(&slug(), true, ["Up", "Down"], ["0", "1"]);
+    let list = |object: String| Reply::ok(format!("[{object}]"));
+    type Answer = Box<dyn Fn() -> Reply + Send>;
+    let answers: Vec<(&str, Answer)> = vec![
+        ("404", Box::new(|| Reply::status(404))),
+        ("500", Box::new(|| Reply::status(500))),
+        ("HTML", Box::new(|| Reply::ok("<html>busy</html>"))),
+        ("torn", Box::new(|| Reply::ok("[{\"slug\":\"btc"))),
+        ("an object", Box::new(|| Reply::ok("{\"markets\":[]}"))),
+        ("a redirect", {
+            let elsewhere = resolved(false).url;
+            Box::new(move || {
+                Reply::Say(302, vec![("Location", format!("{elsewhere}/markets"))], vec![])
+            })
+        }),
+        ("closed is missing", {
+            let object = good.replace("\"closed\":true,", "");
+            Box::new(move || list(object.clone()))
+        }),
+        ("closed is text", {
+            let object = good.replace("\"closed\":true", "\"closed\":\"true\"");
+            Box::new(move || list(object.clone()))
+        }),
+        ("outcomes is a list", {
+            let object = good.replace(r#""[\"Up\", \"Down\"]""#, r#"["Up", "Down"]"#);
+            Box::new(move || list(object.clone()))
+        }),
+        ("outcomePrices are numbers", {
+            let object = good.replace(r#""[\"0\", \"1\"]""#, r#""[0, 1]""#);
+            Box::new(move || list(object.clone()))
+        }),
+    ];
+    for (name, answer) in answers {
+        let tape = moved(100.0);
+        let exchange = Exchange::start(move |asked, _| match asked.service() {
+            "polymarket" => answer(),
+            _ => tape.answer(asked),
+        });
+        let bench = Bench::new(&[bet(1)]);
+        let ended = bench.run_at(&exchange.url, &AUTO);
+        let summary = ended.code(0).json();
+        assert_eq!(summary["provisional_count"], 1, "{name}");
+        assert_eq!(bench.booked(1).0.as_deref(), Some("YES"), "{name}");
+        let warnings = summary["warnings"].to_string();
+        assert!(warnings.contains("polymarket"), "{name}: {warnings}");
+        assert!(ended.stderr.contains("polymarket"), "{name}: {}", ended.stderr);
+    }
+}
+
+#[test]
+fn markets_are_asked_forty_a_request_once_each_and_half_of_them_may_be_absent() {
+    let slugs: Vec<String> =
+        (0..100).map(|index| format!("btc-updown-15m-{}", OPEN + index * 900)).collect();
+    let up = |index: usize| index.is_multiple_of(3);
+    // two bets on each market, and the candles say Up throughout
+    let bets: Vec<Bet> = (0..200)
+        .map(|id| bet(id).on(&slugs[id as usize % 100]).at("2026-02-13 13:00:01"))
+        .collect();
+    let markets = slugs.iter().enumerate().step_by(2).map(|(i, slug)| (slug.as_str(), up(i)));
+    let tape = Tape::of((-1..=101).map(|i| (OPEN + i * 900, STRIKE + 100.0 * i as f64)));
+    let exchange = Exchange::resolving(tape, Markets::resolved(markets));
+    let bench = Bench::new(&bets);
+    let summary = bench.run_at(&exchange.url, &["--confirm", "auto", "--batch", "0"]).json();
+    assert_eq!(summary["requests"]["polymarket"], 3);
+    assert_eq!(
+        (&summary["confirmed_count"], &summary["provisional_count"]),
+        (&100.into(), &100.into())
+    );
+    for (index, slug) in slugs.iter().enumerate() {
+        let wanted = if index % 2 == 1 || up(index) { "YES" } else { "NO" };
+        let both = bench.count(&format!("market_slug = '{slug}' AND actual_outcome = '{wanted}'"));
+        assert_eq!(both, 2, "{slug}");
+    }
+}
+
+#[test]
+fn with_polymarket_down_candles_decide_provisionally() {
+    let exchange = unresolved();
+    let bench = Bench::new(&[bet(1)]);
+    let down = format!("--polymarket-url={}", nowhere());
+    let services = services_at(&exchange.url);
+    let mut arguments = vec!["run", "--json", "--confirm", "auto", &down];
+    arguments.extend(services.iter().map(String::as_str).filter(|s| !s.contains("polymarket")));
+    let ended = bench.settle(&arguments);
+    let summary = ended.code(0).json();
+    assert_eq!(summary["provisional_count"], 1);
+    assert!(summary["warnings"][0].as_str().unwrap().starts_with("polymarket: "), "{summary}");
+}
+
+#[test]
+fn with_all_candles_down_polymarket_decides_alone() {
+    let markets = Markets::resolved([(slug().as_str(), false)]);
+    let exchange = Exchange::resolving(Tape::default(), markets);
+    let polymarket = format!("--polymarket-url={}", exchange.url);
+    let bench = Bench::new(&[bet(1), bet(2).on("btc-updown-15m-1770990300")]);
+    let down = nowhere();
+    let services = services_at(&down);
+    let mut arguments = vec!["run", "--json", "--confirm", "auto", &polymarket];
+    arguments.extend(services.iter().map(String::as_str).filter(|s| !s.contains("polymarket")));
+    let summary = bench.settle(&arguments).code(4).json();
+    assert_eq!((&summary["confirmed_count"], &summary["pending_count"]), (&1.into(), &1.into()));
+    assert_eq!(bench.booked(1).0.as_deref(), Some("NO"));
+    assert_eq!(bench.booked(2), (None, None, None));
+}
+
+#[test]
+fn with_both_down_nothing_is_written() {
+    let bench = Bench::new(&[bet(1)]);
+    let before = bench.bytes();
+    for mode in ["auto", "only"] {
+        let summary = bench.run_at(&nowhere(), &["--confirm", mode]).code(5).json();
+        assert_eq!((&summary["success"], &summary["pending_count"]), (&false.into(), &1.into()));
+        assert_eq!(bench.bytes(), before);
+    }
+}
+
+#[test]
+fn polymarket_only_asks_no_candle_service_and_waits() {
+    let bench = Bench::new(&[bet(1)]);
+    let exchange = unresolved();
+    let summary = bench.run_at(&exchange.url, &["--confirm", "only"]).code(4).json();
+    assert_eq!(summary["pending_count"], 1);
+    assert_eq!(bench.booked(1), (None, None, None));
+    let exchange = resolved(false);
+    bench.run_at(&exchange.url, &["--confirm", "only"]).code(0);
+    assert_eq!(bench.booked(1).0.as_deref(), Some("NO"));
+    assert_eq!(exchange.asked().len(), 1);
+}
+
+/// A bet on the 15-minute window that closed between 45 and 60 minutes ago, and a tape on which the
+/// venue moved by so many dollars in it.
+fn lately(dollars: f64) -> (Bet, Tape) {
+    let now = support::now();
+    let open = now - now % 900 - 3600;
+    let bet = bet(1).on(&format!("btc-updown-15m-{open}")).at(&support::as_logged(open + 60));
+    // these markets are priced by the mean of the minute before
+    let tape = Tape::of([(open - 60, STRIKE), (open + 840, STRIKE + dollars)]);
+    (bet, tape)
+}
+
+#[test]
+fn a_close_call_is_held_until_its_hold_expires() {
+    // $20 on $67,000 are 3 bps
+    let (bet, tape) = lately(20.0);
+    let bench = Bench::new(&[bet]);
+    let exchange = Exchange::of(tape);
+    let run = |hours: &str| {
+        let arguments = ["--confirm", "auto", "--hold-hours", hours, "--alert-lag-hours", "9"];
+        bench.run_at(&exchange.url, &arguments).code(0).json()
+    };
+    let held = run("6");
+    assert_eq!((&held["held_count"], &held["settled_count"]), (&1.into(), &0.into()));
+    assert_eq!(held["trades"][0]["status"], "held");
+    let reason = held["trades"][0]["reason"].as_str().unwrap().to_owned();
+    assert!(reason.contains("moved +3.0 bps, less than 4"), "{reason}");
+    assert_eq!(bench.booked(1), (None, None, None));
+    let status = bench.settle(&["status", "--json"]).json();
+    assert_eq!((&status["held_count"], &status["due_count"]), (&1.into(), &1.into()));
+
+    let decided = run("0.5");
+    assert_eq!((&decided["held_count"], &decided["provisional_count"]), (&0.into(), &1.into()));
+    assert_eq!(bench.booked(1).0.as_deref(), Some("YES"));
+}
+
+#[test]
+fn a_held_trade_is_settled_as_soon_as_polymarket_has_resolved() {
+    let (bet, tape) = lately(20.0);
+    let Value::Text(slug) = bet.slug.clone() else { panic!() };
+    let bench = Bench::new(&[bet]);
+    bench.run_at(&Exchange::of(tape.clone()).url, &AUTO);
+    let exchange = Exchange::resolving(tape, Markets::resolved([(slug.as_str(), false)]));
+    let summary = bench.run_at(&exchange.url, &AUTO).code(0).json();
+    assert_eq!(summary["confirmed_count"], 1);
+    assert_eq!(bench.booked(1).0.as_deref(), Some("NO"));
+    assert_eq!(bench.settle(&["status", "--json"]).json()["held_count"], 0);
+}
+
+#[test]
+fn a_strike_that_disagrees_with_the_venues_move_is_a_close_call() {
+    let (mut bet, tape) = lately(50.0);
+    bet.strike = Value::Real(STRIKE + 60.0);
+    let bench = Bench::new(&[bet]);
+    let exchange = Exchange::of(tape);
+    let summary = bench.run_at(&exchange.url, &AUTO).json();
+    assert_eq!(summary["held_count"], 1);
+    let reason = summary["trades"][0]["reason"].to_string();
+    assert!(reason.contains("disagree"), "{reason}");
+    // candles alone hold nothing
+    let summary = bench.run_at(&exchange.url, &["--confirm", "off"]).json();
+    assert_eq!(summary["provisional_count"], 1);
+    assert_eq!(bench.booked(1).0.as_deref(), Some("NO"));
+}
+
+#[test]
+fn a_clear_move_is_not_held() {
+    let (bet, tape) = lately(50.0);
+    let bench = Bench::new(&[bet]);
+    let summary = bench.run_at(&Exchange::of(tape).url, &AUTO).json();
+    assert_eq!((&summary["held_count"], &summary["provisional_count"]), (&0.into(), &1.into()));
+}
+
+#[test]
+fn what_is_confirmed_in_passing_does_not_eat_the_batch() {
+    let bench = Bench::new(&[bet(1), bet(2), bet(3)]);
+    bench.run_at(&unresolved().url, &["--confirm", "auto", "--batch", "2"]).code(4);
+    bench.insert(&[bet(4)]);
+    let summary = bench.run_at(&resolved(true).url, &["--confirm", "auto", "--batch", "2"]).json();
+    assert_eq!((&summary["settled_count"], &summary["confirmed_count"]), (&2.into(), &4.into()));
+}
+
+#[test]
+fn a_clear_move_that_polymarket_resolves_the_other_way_is_an_alert() {
+    // $120 are 17.9 bps
+    let tape = moved(120.0);
+    let exchange = Exchange::resolving(tape, Markets::resolved([(slug().as_str(), false)]));
+    let bench = Bench::new(&[bet(1)]);
+    let ended = bench.run_at(&exchange.url, &AUTO);
+    let summary = ended.code(0).json();
+    assert_eq!(bench.booked(1).0.as_deref(), Some("NO"), "Polymarket's outcome is written");
+    assert_eq!(summary["alert"], true);
+    let alert = summary["alerts"][0].as_str().unwrap();
+    assert!(alert.contains("resolved it NO, but coinbase moved +17.9 bps"), "{alert}");
+    assert!(ended.stderr.contains("coinbase moved +17.9 bps"), "{}", ended.stderr);
+
+    // the same where the outcome of an earlier run is corrected
+    let bench = Bench::new(&[bet(1)]);
+    bench.run_at(&exchange.url, &["--confirm", "off"]).code(0);
+    let summary = bench.run_at(&exchange.url, &AUTO).code(0).json();
+    assert_eq!((&summary["corrected_count"], &summary["alert"]), (&1.into(), &true.into()));
+}
+
+#[test]
+fn a_strike_of_another_boundary_is_named_in_the_summary_and_in_status() {
+    let tape = Tape::of([(OPEN - 900, STRIKE - 90.0), (OPEN, STRIKE), (CLOSE, STRIKE + 100.0)]);
+    let exchange = Exchange::of(tape);
+    for (strike, name) in [
+        (STRIKE + 95.0, "strike-of-the-close"),
+        (STRIKE - 85.0, "strike-of-the-window-before"),
+        (STRIKE + 300.0, "strike-far-off"),
+    ] {
+        let mut bet = bet(1);
+        bet.strike = Value::Real(strike);
+        let bench = Bench::new(&[bet]);
+        let summary = bench.run_at(&exchange.url, &AUTO).json();
+        let warning = summary["warnings"][0].as_str().unwrap().to_owned();
+        assert!(warning.starts_with(&format!("{name}: trade 1: price_to_beat")), "{warning}");
+        assert_eq!(summary["trades"][0]["strike_warnings"][0], name);
+        let status = bench.settle(&["status"]).code(0).stdout.clone();
+        assert!(
+            status.contains("1 settled trades have a price_to_beat that looks wrong"),
+            "{status}"
+        );
+    }
+}
+
+#[test]
+fn a_takers_fee_is_counted_and_kept_apart() {
+    let schema = format!("{} ALTER TABLE trades ADD COLUMN fee_paid REAL;", support::KEYED);
+    // $50 at 0.50 are 100 shares: $1.75 since mid 2026, added to the spend
+    let (bet, tape) = lately(100.0);
+    let bet = Bet { size: Value::Real(50.0), ..bet };
+    for (action, profit) in [("YES", 48.25), ("NO", -51.75)] {
+        let bench = Bench::with_schema(&schema, &[bet.clone().action(action)]);
+        let exchange = Exchange::of(tape.clone());
+        bench.run_at(&exchange.url, &["--confirm", "auto", "--fees", "taker"]);
+        assert_eq!(bench.booked(1).1, Some(profit));
+        let sql = bench.sql();
+        let fee: f64 = sql.query_row("SELECT fee_paid FROM trades", [], |row| row.get(0)).unwrap();
+        assert_eq!(fee, 1.75);
+        let parts: (String, String, String, String) = sql
+            .query_row("SELECT payout, cost, fee, fee_taken FROM settlement_records", [], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+            })
+            .unwrap();
+        let payout = if action == "YES" { "100" } else { "0" };
+        assert_eq!(parts, (payout.into(), "50".into(), "1.75".into(), "added to the spend".into()));
+    }
+    let bench = Bench::with_schema(&schema, &[bet]);
+    bench.run_at(&Exchange::of(tape).url, &AUTO);
+    assert_eq!((bench.booked(1).1, bench.count("fee_paid IS NULL")), (Some(50.0), 1));
+}
+
+#[test]
+fn a_dry_run_shows_what_would_be_corrected_and_writes_nothing() {
+    let bench = Bench::new(&[bet(1)]);
+    bench.run_at(&unresolved().url, &AUTO).code(0);
+    let before = bench.bytes();
+    let exchange = resolved(false);
+    let services = services_at(&exchange.url);
+    let mut arguments = vec!["dry-run", "--json", "--confirm", "auto"];
+    arguments.extend(services.iter().map(String::as_str));
+    let summary = bench.settle(&arguments).code(0).json();
+    assert_eq!(summary["corrected_count"], 1);
+    assert_eq!(summary["trades"][0]["corrected_from"], "YES");
+    assert_eq!(bench.bytes(), before);
+}
