@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Shows settle at work on a small sample: a performance database and a local candle server, both made
-# from the project's own data. Nothing outside a temporary folder is touched, nothing is downloaded.
+# Shows settle at work on a small sample: a performance database and a local server for prices and
+# resolutions, both made from the project's own data. Nothing outside a temporary folder is touched, nothing is downloaded.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -25,7 +25,7 @@ done
 url=$(cat "$folder/url")
 
 export SETTLE_DB="$folder/performance.db"
-for service in COINBASE KRAKEN BITSTAMP BINANCE; do
+for service in COINBASE KRAKEN BITSTAMP BINANCE POLYMARKET; do
     export "SETTLE_${service}_URL=$url"
 done
 

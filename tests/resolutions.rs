@@ -446,10 +446,7 @@ fn a_strike_of_another_boundary_is_named_in_the_summary_and_in_status() {
         assert!(warning.starts_with(&format!("{name}: trade 1: price_to_beat")), "{warning}");
         assert_eq!(summary["trades"][0]["strike_warnings"][0], name);
         let status = bench.settle(&["status"]).code(0).stdout.clone();
-        assert!(
-            status.contains("1 settled trades have a price_to_beat that looks wrong"),
-            "{status}"
-        );
+        assert!(status.contains(&format!("{name}: 1 settled trade, one of them is 1")), "{status}");
     }
 }
 
@@ -493,4 +490,44 @@ fn a_dry_run_shows_what_would_be_corrected_and_writes_nothing() {
     assert_eq!(summary["corrected_count"], 1);
     assert_eq!(summary["trades"][0]["corrected_from"], "YES");
     assert_eq!(bench.bytes(), before);
+}
+
+#[test]
+fn every_real_market_that_is_resolved_is_written_as_polymarket_resolved_it() {
+    let (Some(markets), Some(candles)) =
+        (support::shared("markets.csv"), support::shared("binance-btcusdt-1m.csv"))
+    else {
+        return;
+    };
+    let read = |path| std::fs::read_to_string(path).unwrap();
+    let (markets, candles) = (read(markets), read(candles));
+    let mut outcomes = Vec::new();
+    let mut bets = Vec::new();
+    for (line, id) in markets.lines().skip(1).zip(0..) {
+        let fields: Vec<&str> = line.split(',').collect();
+        outcomes.push((fields[0], fields[1] == "Up"));
+        bets.push(bet(id).on(fields[0]).at("2026-03-01 00:00:00"));
+    }
+    let tape = Tape::of(candles.lines().skip(1).map(|line| {
+        let mut fields = line.split(',').map(|field| field.parse::<f64>());
+        let mut next = || fields.next().unwrap().unwrap();
+        (next() as i64, next())
+    }));
+    let bench = Bench::new(&bets);
+    let exchange = Exchange::resolving(tape, Markets::resolved(outcomes.clone()));
+    let arguments = ["--confirm", "auto", "--strike", "venue", "--batch", "0"];
+    let summary = bench.run_at(&exchange.url, &arguments).code(0).json();
+    assert_eq!(summary["confirmed_count"], outcomes.len());
+    let calls = summary["requests"]["polymarket"].as_u64().unwrap() as usize;
+    assert_eq!(calls, outcomes.len().div_ceil(40));
+    let sql = bench.sql();
+    let mut statement = sql.prepare("SELECT market_slug, actual_outcome FROM trades").unwrap();
+    let written: BTreeMap<String, String> = statement
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    for (slug, up) in outcomes {
+        assert_eq!(written[slug], if up { "YES" } else { "NO" }, "{slug}");
+    }
 }

@@ -4,7 +4,7 @@
 mod support;
 
 use rusqlite::types::Value;
-use support::exchange::{Exchange, Tape};
+use support::exchange::{Exchange, Markets, Tape};
 use support::{Bench, CLOSE, KEYLESS, OPEN, STRIKE, bet, shared};
 
 fn up() -> Exchange {
@@ -374,17 +374,28 @@ fn hourly_and_daily_markets_settle() {
 }
 
 #[test]
-fn the_demos_sample_needs_one_candle_request() {
+fn the_demos_sample_needs_one_candle_request_and_one_to_polymarket() {
     let bench = Bench::with_schema(include_str!("../examples/sample/performance.sql"), &[]);
-    let prices = include_str!("../examples/sample/prices.csv").lines().skip(1).map(|line| {
-        let (at, price) = line.split_once(',').unwrap();
-        (at.parse().unwrap(), price.parse().unwrap())
-    });
-    let exchange = Exchange::of(Tape::of(prices));
-    let summary = bench.run_at(&exchange.url, &[]).code(0).json();
-    assert_eq!(summary["settled_count"], 17);
-    assert_eq!(exchange.asked().len(), 1);
-    assert_eq!(summary["requests"]["coinbase"], 1);
+    let lines = |text: &'static str| text.lines().skip(1).map(|line| line.split_once(',').unwrap());
+    let prices = lines(include_str!("../examples/sample/prices.csv"))
+        .map(|(at, price)| (at.parse().unwrap(), price.parse().unwrap()));
+    let resolutions = lines(include_str!("../examples/sample/resolutions.csv"))
+        .map(|(slug, outcome)| (slug, outcome == "Up"));
+    let exchange = Exchange::resolving(Tape::of(prices), Markets::resolved(resolutions));
+    let summary = bench.run_at(&exchange.url, &["--confirm", "auto"]).code(0).json();
+    for (field, wanted) in [
+        ("settled_count", 17),
+        ("confirmed_count", 15),
+        ("provisional_count", 1),
+        ("unknown_count", 1),
+    ] {
+        assert_eq!(summary[field], wanted, "{field}");
+    }
+    assert_eq!(exchange.asked().len(), 2);
+    assert_eq!(
+        (&summary["requests"]["coinbase"], &summary["requests"]["polymarket"]),
+        (&1.into(), &1.into())
+    );
 }
 
 #[test]

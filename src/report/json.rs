@@ -159,7 +159,7 @@ pub fn summary(summary: &Summary, dry_run: bool) -> serde_json::Result<String> {
 }
 
 #[derive(Serialize)]
-struct StatusJson<'a> {
+struct StatusJson {
     schema_version: u32,
     command: &'static str,
     settled_count: u64,
@@ -177,7 +177,7 @@ struct StatusJson<'a> {
     win_rate: Option<f64>,
     total_profit: Usd,
     consecutive_losses: u64,
-    warnings: Vec<&'a str>,
+    warnings: Vec<String>,
     errors: Vec<ErrorJson>,
 }
 
@@ -191,7 +191,6 @@ pub fn status(status: &Status) -> serde_json::Result<String> {
         .iter()
         .map(|reason| (reason.key(), selection.excluded.get(reason).copied().unwrap_or(0)))
         .collect();
-    let strike_warning = status.strike_warning();
     serde_json::to_string(&StatusJson {
         schema_version: SCHEMA_VERSION,
         command: "status",
@@ -210,7 +209,7 @@ pub fn status(status: &Status) -> serde_json::Result<String> {
         win_rate: status.win_rate(),
         total_profit: Usd(status.performance.profit),
         consecutive_losses: status.performance.consecutive_losses,
-        warnings: status.doubt.iter().chain(&strike_warning).map(String::as_str).collect(),
+        warnings: status.warnings(),
         errors: selection.errors.iter().map(ErrorJson::from).collect(),
     })
 }

@@ -4,6 +4,8 @@
 pub mod json;
 pub mod text;
 
+use std::collections::BTreeMap;
+
 use crate::engine::Judging;
 use crate::selection::Selection;
 use crate::store::{Performance, Standing};
@@ -21,8 +23,9 @@ pub struct Status {
     pub performance: Performance,
     /// Settled trades that Polymarket has not confirmed yet.
     pub unconfirmed: u64,
-    /// Settled trades whose recorded strike is doubted, and the id of one of them.
-    pub doubted: Option<(u64, Cell)>,
+    /// By the name of a doubt of the recorded strike: how many settled trades have it, and the id of
+    /// one of them.
+    pub doubted: BTreeMap<String, (u64, Cell)>,
     /// A warning where the slugs seem to be read wrongly.
     pub doubt: Option<String>,
     /// Whether a due trade is older than the alert lag.
@@ -45,13 +48,13 @@ impl Status {
         Self { now, selection, performance, unconfirmed, doubted, doubt, alert }
     }
 
-    /// A warning where the strikes of settled trades look wrong.
-    pub fn strike_warning(&self) -> Option<String> {
-        let (count, latest) = self.doubted.as_ref()?;
-        Some(format!(
-            "{count} settled trades have a price_to_beat that looks wrong, the latest is trade \
-             {latest}; see strike_doubts in settlement_records"
-        ))
+    /// What does not look right, in words: the reading of the slugs, and recorded strikes.
+    pub fn warnings(&self) -> Vec<String> {
+        let strikes = self.doubted.iter().map(|(name, (count, id))| {
+            let trades = if *count == 1 { "trade" } else { "trades" };
+            format!("{name}: {count} settled {trades}, one of them is {id}; their price_to_beat looks wrong")
+        });
+        self.doubt.iter().cloned().chain(strikes).collect()
     }
 
     /// Trades that are booked: those with a win or a loss, and UNKNOWN and SPLIT.

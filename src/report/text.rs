@@ -161,9 +161,11 @@ fn errors(errors: &[RowError]) -> String {
 
 /// A table of trades.
 fn trades(results: &[TradeResult]) -> String {
-    let heads = ["trade", "market", "bet", "outcome", "strike", "close", "source", "bps", "profit"];
+    let heads = [
+        "trade", "market", "bet", "outcome", "status", "strike", "close", "source", "bps", "profit",
+    ];
     let dash = || "-".to_owned();
-    let rows: Vec<[String; 9]> = results
+    let rows: Vec<[String; 10]> = results
         .iter()
         .map(|result| {
             let row = &result.trade.row;
@@ -171,10 +173,8 @@ fn trades(results: &[TradeResult]) -> String {
                 bare(&row.id),
                 bare(&row.market_slug),
                 bare(&row.action),
-                result.outcome.map_or_else(
-                    || result.ending.as_str().to_owned(),
-                    |outcome| outcome.to_string(),
-                ),
+                result.outcome.map_or_else(dash, |outcome| outcome.to_string()),
+                result.ending.as_str().to_owned(),
                 result.strike.map_or_else(dash, |price| format!("{:.2}", rounded(price.0, 2))),
                 result.close_price.map_or_else(dash, |price| format!("{:.2}", rounded(price.0, 2))),
                 result.price_source.map_or_else(dash, |source| source.to_string()),
@@ -189,13 +189,13 @@ fn trades(results: &[TradeResult]) -> String {
     };
     let widths: Vec<usize> = (0..heads.len()).map(width).collect();
     let mut text = String::new();
-    let mut put = |cells: &[String; 9]| {
+    let mut put = |cells: &[String; 10]| {
         let mut out = String::from(" ");
         for (column, cell) in cells.iter().enumerate() {
             let width = widths[column];
             // words to the left, numbers to the right
             let _ = match column {
-                1..=3 | 6 => write!(out, " {cell:<width$} "),
+                1..=4 | 7 => write!(out, " {cell:<width$} "),
                 _ => write!(out, " {cell:>width$} "),
             };
         }
@@ -248,8 +248,8 @@ pub fn status(status: &Status, database: &Path) -> String {
         field(&mut text, "Oldest due", format_args!("{}", age(seconds)));
     }
     text.push_str(&errors(&selection.errors));
-    for doubt in status.doubt.iter().chain(&status.strike_warning()) {
-        line(&mut text, format_args!("{} {doubt}", styled(CAUTION, "Warning:")));
+    for warning in status.warnings() {
+        line(&mut text, format_args!("{} {warning}", styled(CAUTION, "Warning:")));
     }
     if status.alert {
         let what = "a due trade is older than the alert lag; settle run settles it or says why not";

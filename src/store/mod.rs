@@ -4,7 +4,7 @@
 mod lock;
 mod records;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -140,8 +140,8 @@ pub struct Performance {
 pub struct Standing {
     /// How many Polymarket has not confirmed yet.
     pub unconfirmed: u64,
-    /// How many have a recorded strike that is doubted, and the id of the latest of them.
-    pub doubted: Option<(u64, Cell)>,
+    /// By the name of a doubt of the recorded strike: how many have it, and the id of one of them.
+    pub doubted: BTreeMap<String, (u64, Cell)>,
 }
 
 impl Store {

@@ -3,7 +3,7 @@
 //! which to confirm (`settlement_unconfirmed`). They are made by the first run that has something to
 //! write.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::{Connection, OptionalExtension, Transaction, named_params, params};
 
@@ -328,21 +328,23 @@ pub(super) fn read_unconfirmed(
 
 /// How many trades are not confirmed, and how many have a doubted strike.
 pub(super) fn standing(connection: &Connection) -> rusqlite::Result<Standing> {
-    let count = |sql: &str| connection.query_row(sql, [], |row| row.get(0));
-    let unconfirmed = count("SELECT count(*) FROM settlement_unconfirmed")?;
-    let doubted = count(
-        "SELECT count(DISTINCT trade_rowid) FROM settlement_records
-         WHERE strike_doubts IS NOT NULL",
+    let unconfirmed =
+        connection
+            .query_row("SELECT count(*) FROM settlement_unconfirmed", [], |row| row.get(0))?;
+    let mut statement = connection.prepare(
+        "SELECT strike_doubts, count(DISTINCT trade_rowid), trade_id FROM settlement_records
+         WHERE strike_doubts IS NOT NULL GROUP BY strike_doubts",
     )?;
-    let latest = connection
-        .query_row(
-            "SELECT trade_id FROM settlement_records WHERE strike_doubts IS NOT NULL
-             ORDER BY trade_rowid DESC LIMIT 1",
-            [],
-            |row| row.get_ref(0).map(super::cell),
-        )
-        .optional()?;
-    Ok(Standing { unconfirmed, doubted: latest.map(|latest| (doubted, latest)) })
+    let mut rows = statement.query([])?;
+    let mut doubted = BTreeMap::new();
+    while let Some(row) = rows.next()? {
+        let (names, count, id): (String, u64, _) =
+            (row.get(0)?, row.get(1)?, super::cell(row.get_ref(2)?));
+        for name in names.split(' ') {
+            doubted.entry(name.to_owned()).or_insert_with(|| (0, id.clone())).0 += count;
+        }
+    }
+    Ok(Standing { unconfirmed, doubted })
 }
 
 /// How long a trade waits after its `failures`-th failure, in seconds: not at all after the first,

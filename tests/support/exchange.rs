@@ -67,6 +67,7 @@ impl Reply {
 pub struct Tape(pub BTreeMap<i64, f64>);
 
 impl Tape {
+    #[allow(dead_code)] // the measurement has prices of its own
     pub fn of(prices: impl IntoIterator<Item = (i64, f64)>) -> Self {
         Self(prices.into_iter().collect())
     }
@@ -230,6 +231,7 @@ pub struct Exchange {
 
 impl Exchange {
     /// Serves `tape` in the shapes of all four services; Polymarket has resolved nothing.
+    #[allow(dead_code)] // the demo's has
     pub fn of(tape: Tape) -> Self {
         Self::resolving(tape, Markets::default())
     }
