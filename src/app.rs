@@ -6,14 +6,19 @@ use std::path::Path;
 use chrono::{DateTime, Utc};
 use clap::{ColorChoice, CommandFactory};
 
-use crate::cli::{Cli, Command, Common, Judgement, Settling};
+use crate::audit::{self, Which};
+use crate::cli::{Auditing, Cli, Command, Common, Judgement, Settling};
 use crate::config;
 use crate::decision::Deciding;
 use crate::engine::{self, Judging, Sources, Writing};
 use crate::error::{Error, Exit};
+use crate::explain::Story;
+use crate::fees::Fees;
 use crate::interrupt::Interrupt;
+use crate::progress::Bar;
 use crate::report::{self, json, text};
-use crate::store::{Access, RunLock, Store};
+use crate::store::{Access, RunInfo, RunLock, Store};
+use crate::trade::printable;
 use crate::units::UnixSeconds;
 
 /// Runs the command as of `now`.
@@ -26,6 +31,9 @@ pub fn run(cli: &Cli, now: DateTime<Utc>) -> Result<Exit, Error> {
         Command::Run(settling) => settle(common, settling, now),
         Command::DryRun(settling) => dry_run(common, settling, now),
         Command::Status(judgement) => status(common, judgement, now),
+        Command::Explain { trade_id, judgement } => explain(common, trade_id, judgement, now),
+        Command::Audit(auditing) => run_audit(common, auditing, now),
+        Command::Undo { run_id } => undo(common, run_id, now),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "settle", &mut script);
@@ -41,6 +49,9 @@ pub fn name(command: &Command) -> &'static str {
         Command::Run(_) => "run",
         Command::DryRun(_) => "dry-run",
         Command::Status(_) => "status",
+        Command::Explain { .. } => "explain",
+        Command::Audit(_) => "audit",
+        Command::Undo { .. } => "undo",
         Command::Completions { .. } => "completions",
         Command::Man => "man",
     }
@@ -64,12 +75,16 @@ fn settle(common: &Common, settling: &Settling, now: DateTime<Utc>) -> Result<Ex
     let _lock = RunLock::take(&common.db, seconds)?;
     let interrupt = Interrupt::listen()?;
     let writing = Writing {
-        // unique as no process has two runs, and two processes differ by id or by microsecond
-        run_id: format!("{}-{}", now.format("%Y%m%dT%H%M%S%.6fZ"), std::process::id()),
+        run_id: new_run_id(now),
         retry_wait: i64::from(settling.interval_minutes) * 60,
         interrupt: &interrupt,
     };
     finish(common, settling, &mut store, seconds, Some(writing))
+}
+
+/// Unique, as no process has two runs, and two processes differ by id or by microsecond.
+fn new_run_id(now: DateTime<Utc>) -> String {
+    format!("{}-{}", now.format("%Y%m%dT%H%M%S%.6fZ"), std::process::id())
 }
 
 fn dry_run(common: &Common, settling: &Settling, now: DateTime<Utc>) -> Result<Exit, Error> {
@@ -89,7 +104,7 @@ fn finish(
     let dry_run = writing.is_none();
     let judging = Judging::from(&settling.judgement);
     let deciding = Deciding::from(settling);
-    let (mut polymarket, mut prices) = config::sources(settling);
+    let (mut polymarket, mut prices) = config::sources(&settling.services);
     let sources = Sources { prices: &mut prices, resolutions: &mut polymarket };
     let summary =
         engine::settle(store, sources, &judging, &deciding, settling.batch, now, writing)?;
@@ -108,6 +123,90 @@ fn status(common: &Common, judgement: &Judgement, now: DateTime<Utc>) -> Result<
         report::Status::new(selection, store.performance()?, store.standing()?, &judging, now);
     show(common, || json::status(&status), || text::status(&status, &common.db))?;
     Ok(Exit::Done)
+}
+
+fn explain(
+    common: &Common,
+    trade_id: &str,
+    judgement: &Judgement,
+    now: DateTime<Utc>,
+) -> Result<Exit, Error> {
+    let store = Store::open(&common.db, Access::Read)?;
+    let terms = Judging::from(judgement).terms(now.into());
+    let mut stories = Vec::new();
+    for row in store.rows_with_id(trade_id)? {
+        let (records, failure) = (store.records_of(&row)?, store.last_failure(&row)?);
+        stories.push(Story::new(row, records, failure, &terms));
+    }
+    if stories.is_empty() {
+        return Err(Error::NoSuchTrade(printable(trade_id)));
+    }
+    show(common, || report::explain::json(&stories), || report::explain::text(&stories))?;
+    Ok(Exit::Done)
+}
+
+fn run_audit(common: &Common, auditing: &Auditing, now: DateTime<Utc>) -> Result<Exit, Error> {
+    let access = if auditing.fix { Access::Write } else { Access::Read };
+    let mut store = Store::open(&common.db, access)?;
+    let seconds = UnixSeconds::from(now);
+    let _lock = match auditing.fix {
+        true => Some(RunLock::take(&common.db, seconds)?),
+        false => None,
+    };
+    let interrupt = Interrupt::listen()?;
+    let writing = auditing.fix.then(|| Writing {
+        run_id: new_run_id(now),
+        retry_wait: 0,
+        interrupt: &interrupt,
+    });
+    let judging = Judging::from(&auditing.judgement);
+    let which = Which { ids: auditing.ids.clone(), since: auditing.since };
+    let (mut polymarket, mut prices) = config::sources(&auditing.services);
+    let sources = Sources { prices: &mut prices, resolutions: &mut polymarket };
+    let fees = Fees::from(&auditing.fees);
+    let mut bar = Bar::new(common, "markets asked about");
+    let mut progress = |done, all| bar.at(done, all);
+    let found = audit::audit(
+        &mut store,
+        sources,
+        &judging,
+        &fees,
+        &which,
+        seconds,
+        &mut progress,
+        writing,
+    )?;
+    bar.finish();
+    show(common, || report::audit::json(&found), || report::audit::text(&found, &common.db))?;
+    Ok(found.exit())
+}
+
+fn undo(common: &Common, run_id: &str, now: DateTime<Utc>) -> Result<Exit, Error> {
+    let mut store = Store::open(&common.db, Access::Write)?;
+    let seconds = UnixSeconds::from(now);
+    let _lock = RunLock::take(&common.db, seconds)?;
+    let interrupt = Interrupt::listen()?;
+    interrupt.hold();
+    let run = RunInfo {
+        run_id: new_run_id(now),
+        started_at: seconds,
+        command: "undo",
+        rules: None,
+        strike: None,
+        confirm: None,
+        retry_wait: 0,
+    };
+    let undone = store.undo(run_id, &run, &interrupt)?;
+    show(
+        common,
+        || report::audit::undone_json(&undone, run_id, &run.run_id),
+        || report::audit::undone_text(&undone, run_id, &common.db),
+    )?;
+    Ok(match (undone.interrupted, undone.refused.is_empty()) {
+        (true, _) => Exit::Interrupted,
+        (false, false) => Exit::RowsInError,
+        (false, true) => Exit::Done,
+    })
 }
 
 /// Prints a result in the form asked for.

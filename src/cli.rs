@@ -15,7 +15,8 @@ use crate::decision::Confirm;
 use crate::fees::FeeMode;
 use crate::market::RuleSet;
 use crate::strike::Strike;
-use crate::timestamp::NaiveZone;
+use crate::timestamp::{NaiveZone, read_timestamp};
+use crate::units::UnixSeconds;
 
 /// Tells a Polymarket trading bot which of its Bitcoin up-or-down trades won and which lost.
 ///
@@ -28,7 +29,7 @@ use crate::timestamp::NaiveZone;
     version,
     after_help = "Settings are taken from the option, else the environment variable, else .env in \
                   the working directory, else the default.\n\n\
-                  Exit codes of run and dry-run: 0 done, or nothing due; 1 failed, nothing written; \
+                  Exit codes: 0 done, or nothing due; 1 failed, nothing written; \
                   2 bad usage; 3 done, but rows are in error; 4 done, but a due trade is older than \
                   the alert lag; 5 no price or resolution from any source; 10 no performance database there; \
                   11 another run is under way; 130 interrupted."
@@ -52,6 +53,21 @@ pub enum Command {
     DryRun(Settling),
     /// Count settled, unsettled and due trades, without the network
     Status(Judgement),
+    /// Tell the whole story of one trade in plain sentences
+    Explain {
+        /// The trade's id, as in the column `id` of the table `trades`
+        trade_id: String,
+        /// How its row is read.
+        #[command(flatten)]
+        judgement: Judgement,
+    },
+    /// Hold settled trades against Polymarket's resolutions and list what disagrees
+    Audit(Auditing),
+    /// Take back what one run wrote, row by row, unless a row was changed since
+    Undo {
+        /// The run's id, as `run` and `status` show it
+        run_id: String,
+    },
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -118,7 +134,7 @@ pub struct Judgement {
     pub strike: Strike,
 }
 
-/// What a run settles, and where its prices come from.
+/// What a run settles, and how.
 #[derive(Debug, Args)]
 pub struct Settling {
     /// Most trades to settle in this run; 0 for all
@@ -131,21 +147,6 @@ pub struct Settling {
     #[arg(long, env = "SETTLEMENT_INTERVAL_MINUTES", value_name = "M", default_value = "10",
           value_parser = interval)]
     pub interval_minutes: u32,
-
-    /// Candle services, in the order they are asked
-    #[arg(
-        long,
-        env = "SETTLE_SOURCES",
-        value_name = "A,B,…",
-        value_delimiter = ',',
-        default_value = "coinbase,kraken,bitstamp,binance"
-    )]
-    pub sources: Vec<Source>,
-
-    /// Take prices from Binance dump files (CSV) and ask no candle service; repeatable
-    #[arg(long, env = "SETTLE_CANDLES", value_name = "FILE", value_delimiter = ',',
-          value_parser = existing_file)]
-    pub candles: Vec<PathBuf>,
 
     /// Polymarket's part in deciding
     #[arg(long, env = "SETTLE_CONFIRM", value_name = "MODE", default_value = "auto")]
@@ -161,6 +162,50 @@ pub struct Settling {
           value_parser = hours)]
     pub hold_hours: Decimal,
 
+    /// Fees.
+    #[command(flatten)]
+    pub fees: FeeArgs,
+
+    /// Where prices and resolutions come from.
+    #[command(flatten)]
+    pub services: Services,
+
+    /// How rows are judged.
+    #[command(flatten)]
+    pub judgement: Judgement,
+}
+
+/// What an audit looks at.
+#[derive(Debug, Args)]
+pub struct Auditing {
+    /// Only the trades with these ids
+    #[arg(value_name = "TRADE_ID")]
+    pub ids: Vec<String>,
+
+    /// Only trades logged on or after this date (YYYY-MM-DD, or a date and time)
+    #[arg(long, value_name = "DATE", value_parser = date)]
+    pub since: Option<UnixSeconds>,
+
+    /// Correct what disagrees; the old values are kept in the records
+    #[arg(long)]
+    pub fix: bool,
+
+    /// Fees.
+    #[command(flatten)]
+    pub fees: FeeArgs,
+
+    /// Where prices and resolutions come from.
+    #[command(flatten)]
+    pub services: Services,
+
+    /// How rows are read.
+    #[command(flatten)]
+    pub judgement: Judgement,
+}
+
+/// Fees.
+#[derive(Debug, Args)]
+pub struct FeeArgs {
     /// Fees that are counted in profit and loss
     #[arg(long, env = "SETTLE_FEES", value_name = "FEES", default_value = "none")]
     pub fees: FeeMode,
@@ -169,6 +214,25 @@ pub struct Settling {
     #[arg(long, env = "SETTLE_EARLY_FEE_RATE", value_name = "RATE", default_value = "0.25",
           value_parser = rate)]
     pub early_fee_rate: Decimal,
+}
+
+/// Where prices and resolutions come from.
+#[derive(Debug, Args)]
+pub struct Services {
+    /// Candle services, in the order they are asked
+    #[arg(
+        long,
+        env = "SETTLE_SOURCES",
+        value_name = "A,B,…",
+        value_delimiter = ',',
+        default_value = "coinbase,kraken,bitstamp,binance"
+    )]
+    pub sources: Vec<Source>,
+
+    /// Take prices from Binance dump files (CSV) and ask no candle service; repeatable
+    #[arg(long, env = "SETTLE_CANDLES", value_name = "FILE", value_delimiter = ',',
+          value_parser = existing_file)]
+    pub candles: Vec<PathBuf>,
 
     /// Base URL of Polymarket's Gamma service
     #[arg(long, env = "SETTLE_POLYMARKET_URL", value_name = "URL", value_parser = base_url,
@@ -194,10 +258,6 @@ pub struct Settling {
     #[arg(long, env = "SETTLE_BINANCE_URL", value_name = "URL", value_parser = base_url,
           help_heading = "Services")]
     pub binance_url: Option<String>,
-
-    /// How rows are judged.
-    #[command(flatten)]
-    pub judgement: Judgement,
 }
 
 /// Parses the command line over the environment over `.env`. An empty environment variable counts
@@ -305,6 +365,14 @@ pub fn seconds_of(hours: Decimal) -> i64 {
     hours.checked_mul(Decimal::from(3600)).and_then(|seconds| seconds.to_i64()).unwrap_or(i64::MAX)
 }
 
+/// A date, from its midnight in UTC on, or a date and time.
+fn date(text: &str) -> Result<UnixSeconds, String> {
+    let midnight = format!("{} 00:00:00", text.trim());
+    read_timestamp(text, NaiveZone::Utc)
+        .or_else(|| read_timestamp(&midnight, NaiveZone::Utc))
+        .ok_or_else(|| "a date like 2026-02-13 is needed".to_owned())
+}
+
 fn existing_file(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
     match std::fs::metadata(&path) {
@@ -354,21 +422,21 @@ mod tests {
         let settling = settling(&["run"], &[]);
         assert_eq!(settling.batch, 50);
         assert_eq!(settling.interval_minutes, 10);
-        assert_eq!(settling.sources, Source::SERVICES);
+        assert_eq!(settling.services.sources, Source::SERVICES);
         assert_eq!(settling.judgement.alert_lag_hours, Decimal::ONE);
         assert_eq!(settling.judgement.timezone, NaiveZone::Utc);
         assert_eq!(settling.judgement.rules, RuleSet::Polymarket);
         assert_eq!(settling.judgement.strike, Strike::Recorded);
         assert_eq!(settling.confirm, Confirm::Auto);
         assert_eq!(settling.hold_hours, Decimal::from(6));
-        assert_eq!(settling.fees, FeeMode::None);
+        assert_eq!(settling.fees.fees, FeeMode::None);
     }
 
     #[test]
     fn a_flag_beats_dotenv_which_beats_the_default() {
         let dotenv = [("SETTLEMENT_BATCH_SIZE", "7"), ("SETTLE_SOURCES", "kraken,binance")];
         assert_eq!(settling(&["run"], &dotenv).batch, 7);
-        assert_eq!(settling(&["run"], &dotenv).sources, [Source::Kraken, Source::Binance]);
+        assert_eq!(settling(&["run"], &dotenv).services.sources, [Source::Kraken, Source::Binance]);
         assert_eq!(settling(&["run", "--batch", "9"], &dotenv).batch, 9);
         assert_eq!(settling(&["run"], &[("SETTLEMENT_BATCH_SIZE", "")]).batch, 50);
     }

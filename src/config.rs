@@ -14,7 +14,7 @@ use crate::candles::coinbase::Coinbase;
 use crate::candles::dump::DumpFiles;
 use crate::candles::kraken::Kraken;
 use crate::candles::{CandleService, Source};
-use crate::cli::{Judgement, Settling, seconds_of};
+use crate::cli::{FeeArgs, Judgement, Services, Settling, seconds_of};
 use crate::decision::{Confirm, Deciding};
 use crate::engine::Judging;
 use crate::fees::Fees;
@@ -76,44 +76,50 @@ impl From<&Settling> for Deciding {
             confirm: settling.confirm,
             min_move: Bps(settling.min_move_bps.unwrap_or(default)),
             hold: seconds_of(settling.hold_hours),
-            fees: Fees { mode: settling.fees, early_rate: settling.early_fee_rate },
+            fees: Fees::from(&settling.fees),
         }
+    }
+}
+
+impl From<&FeeArgs> for Fees {
+    fn from(args: &FeeArgs) -> Self {
+        Self { mode: args.fees, early_rate: args.early_fee_rate }
     }
 }
 
 /// Polymarket, and the sources of prices in the order asked for: dump files alone, or the services.
-pub fn sources(settling: &Settling) -> (Polymarket, Chain) {
+pub fn sources(services: &Services) -> (Polymarket, Chain) {
     let client = Rc::new(Client::default());
-    let polymarket = Polymarket::new(settling.polymarket_url.clone(), Rc::clone(&client));
-    (polymarket, price_chain(settling, client))
+    let polymarket = Polymarket::new(services.polymarket_url.clone(), Rc::clone(&client));
+    (polymarket, price_chain(services, client))
 }
 
-fn price_chain(settling: &Settling, client: Rc<Client>) -> Chain {
-    if !settling.candles.is_empty() {
-        return Chain::new(vec![Box::new(DumpFiles::new(settling.candles.clone()))]);
+fn price_chain(services: &Services, client: Rc<Client>) -> Chain {
+    if !services.candles.is_empty() {
+        return Chain::new(vec![Box::new(DumpFiles::new(services.candles.clone()))]);
     }
     let mut named: Vec<Source> = Vec::new();
-    for source in &settling.sources {
+    for source in &services.sources {
         if !named.contains(source) {
             named.push(*source);
         }
     }
-    let services = named.into_iter().filter_map(|source| {
+    let sources = named.into_iter().filter_map(|source| {
         let one = |url: &String| vec![url.clone()];
         let (service, bases): (Box<dyn CandleService>, _) = match source {
-            Source::Coinbase => (Box::new(Coinbase), one(&settling.coinbase_url)),
-            Source::Kraken => (Box::new(Kraken), one(&settling.kraken_url)),
-            Source::Bitstamp => (Box::new(Bitstamp), one(&settling.bitstamp_url)),
+            Source::Coinbase => (Box::new(Coinbase), one(&services.coinbase_url)),
+            Source::Kraken => (Box::new(Kraken), one(&services.kraken_url)),
+            Source::Bitstamp => (Box::new(Bitstamp), one(&services.bitstamp_url)),
             Source::Binance => {
                 let hosts = || BINANCE_HOSTS.map(str::to_owned).to_vec();
-                (Box::new(Binance), settling.binance_url.as_ref().map_or_else(hosts, one))
+                (Box::new(Binance), services.binance_url.as_ref().map_or_else(hosts, one))
             }
             // not a name the command line knows
             Source::Candles => return None,
         };
         Some(Box::new(Service::new(service, bases, Rc::clone(&client))) as Box<dyn PriceSource>)
     });
-    Chain::new(services.collect())
+    Chain::new(sources.collect())
 }
 
 #[cfg(test)]

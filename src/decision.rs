@@ -114,11 +114,11 @@ pub struct Proof {
     pub settlement: Option<Settlement>,
 }
 
-/// What an earlier run wrote of a trade, and on what grounds.
-#[derive(Debug, Clone)]
+/// What was written of a trade before, and on what grounds.
+#[derive(Debug, Clone, Default)]
 pub struct Earlier {
-    /// The id of its record.
-    pub record_id: i64,
+    /// The id of its record; none where another program wrote it.
+    pub record_id: Option<i64>,
     /// How far the venue moved then.
     pub moved: Option<Bps>,
     /// The price at the close.
@@ -271,7 +271,7 @@ pub fn decide_trade(
             return left(trade, why, reason, measured);
         }
     };
-    let settlement = money(&trade, &bet, outcome, deciding);
+    let settlement = money(&trade, &bet, outcome, &deciding.fees);
     Decided::Booking(Box::new(Booking {
         trade,
         outcome,
@@ -310,7 +310,7 @@ pub fn confirm_trade(
             trade,
         });
     }
-    let settlement = money(&trade, &bet, resolution, deciding);
+    let settlement = money(&trade, &bet, resolution, &deciding.fees);
     Some(Booking {
         outcome: resolution,
         profit: settlement.profit,
@@ -322,8 +322,9 @@ pub fn confirm_trade(
     })
 }
 
-fn money(trade: &Trade, bet: &Bet, outcome: Outcome, deciding: &Deciding) -> Settlement {
-    let fee = deciding.fees.on(&bet.market, trade.logged_at, bet.shares, bet.price);
+/// What a bet comes to, with the fees that are counted.
+pub(crate) fn money(trade: &Trade, bet: &Bet, outcome: Outcome, fees: &Fees) -> Settlement {
+    let fee = fees.on(&bet.market, trade.logged_at, bet.shares, bet.price);
     pnl::settle(bet.position, bet.shares, bet.price, bet.side, outcome, fee)
 }
 

@@ -39,7 +39,13 @@ pub struct Judging {
 }
 
 impl Judging {
-    fn terms(&self, now: UnixSeconds) -> Terms {
+    /// The terms on which a settled row is read again: its strike is not needed any more.
+    pub(crate) fn lenient_terms(&self, now: UnixSeconds) -> Terms {
+        Terms { needs_recorded_strike: false, ..self.terms(now) }
+    }
+
+    /// The terms on which rows are judged as of `now`.
+    pub(crate) fn terms(&self, now: UnixSeconds) -> Terms {
         Terms {
             now,
             zone: self.zone,
@@ -148,9 +154,10 @@ pub fn settle(
         let run = RunInfo {
             run_id: writing.run_id,
             started_at: now,
-            rules: judging.rules,
-            strike: judging.strike,
-            confirm: deciding.confirm,
+            command: "run",
+            rules: Some(judging.rules),
+            strike: Some(judging.strike),
+            confirm: Some(deciding.confirm),
             retry_wait: writing.retry_wait,
         };
         let mut notes = again.notes;
@@ -278,7 +285,7 @@ fn resolve(
 }
 
 /// Polymarket's slug of a trade's market; none for a trade that has no market.
-fn slug(trade: &Trade) -> Option<String> {
+pub(crate) fn slug(trade: &Trade) -> Option<String> {
     match trade.job {
         Job::Decide(_) => market_slug(trade.row.market_slug.text()?),
         Job::BookUnknown => None,
@@ -286,7 +293,7 @@ fn slug(trade: &Trade) -> Option<String> {
 }
 
 /// The prices a trade's market needs.
-fn need(trade: &Trade, strike: Strike) -> Option<Need> {
+pub(crate) fn need(trade: &Trade, strike: Strike) -> Option<Need> {
     let Job::Decide(bet) = &trade.job else { return None };
     let market = &bet.market;
     let quote = |at| Quote { at, basis: market.basis };
@@ -318,7 +325,7 @@ fn confirm(
     deciding: &Deciding,
     now: UnixSeconds,
 ) -> Again {
-    let terms = Terms { needs_recorded_strike: false, ..judging.terms(now) };
+    let terms = judging.lenient_terms(now);
     let mut again = Again::default();
     for Unconfirmed { rowid, row, earlier } in unconfirmed {
         let row = row.ok_or_else(|| "it is not as settle wrote it".to_owned());

@@ -95,6 +95,12 @@ pub enum Error {
         /// Who holds the lock, since when.
         holder: String,
     },
+    /// There is no such trade.
+    #[error("no trade has the id {0}; its id is in the column 'id' of the table 'trades'")]
+    NoSuchTrade(String),
+    /// There is no such run.
+    #[error("no run {0} wrote to this database; settle status lists the last ones")]
+    NoSuchRun(String),
     /// Standard output cannot be written.
     #[error("the result cannot be printed: {0}")]
     Output(#[from] std::io::Error),
@@ -106,9 +112,12 @@ impl Error {
         match self {
             Self::NoDatabase(_) | Self::NotPerformanceDatabase { .. } => Exit::NoDatabase,
             Self::Locked { .. } => Exit::Locked,
-            Self::Database { .. } | Self::ReadOnly(_) | Self::Lock { .. } | Self::Output(_) => {
-                Exit::Failed
-            }
+            Self::Database { .. }
+            | Self::ReadOnly(_)
+            | Self::Lock { .. }
+            | Self::NoSuchTrade(_)
+            | Self::NoSuchRun(_)
+            | Self::Output(_) => Exit::Failed,
         }
     }
 }

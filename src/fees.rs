@@ -84,6 +84,9 @@ const ADDED_FROM: UnixSeconds = UnixSeconds(1_777_334_400);
 impl Fees {
     /// No fees.
     pub const NONE: Self = Self { mode: FeeMode::None, early_rate: Decimal::ZERO };
+    /// The taker's, with the early rate that more sources give.
+    pub const TAKER: Self =
+        Self { mode: FeeMode::Taker, early_rate: Decimal::from_parts(25, 0, 0, false, 2) };
 
     /// The fee on `shares` of `market` bought at `price` at the instant `filled_at`: paid win or
     /// lose. None where fees are not counted.
@@ -129,9 +132,8 @@ mod tests {
         let filled_at = UnixSeconds(day.and_hms_opt(0, 0, 0).unwrap().and_utc().timestamp());
         let slug = format!("btc-updown-{duration}-1770987600");
         let market = read_slug(&slug, filled_at, RuleSet::Polymarket).unwrap();
-        let fees = Fees { mode: FeeMode::Taker, early_rate: Decimal::new(25, 2) };
         let price = SharePrice::new(price.parse().unwrap()).unwrap();
-        let fee = fees.on(&market, filled_at, Shares(shares.into()), price).unwrap();
+        let fee = Fees::TAKER.on(&market, filled_at, Shares(shares.into()), price).unwrap();
         format!("{} {:?}", fee.dollars.0.normalize(), fee.taken)
     }
 

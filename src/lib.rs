@@ -33,12 +33,14 @@
 //! ```
 
 pub mod app;
+pub mod audit;
 pub mod candles;
 pub mod cli;
 pub mod config;
 pub mod decision;
 pub mod engine;
 pub mod error;
+pub mod explain;
 pub mod fees;
 pub mod http;
 pub mod interrupt;
@@ -46,6 +48,7 @@ pub mod market;
 pub mod outcome;
 pub mod pnl;
 pub mod polymarket;
+pub mod progress;
 pub mod report;
 pub mod selection;
 pub mod store;

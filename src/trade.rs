@@ -312,10 +312,12 @@ pub fn judge_again(row: Row, terms: &Terms) -> Result<Trade, String> {
     let logged_at = row.timestamp.text().and_then(|text| read_timestamp(text, terms.zone));
     let logged_at = logged_at.ok_or_else(|| format!("timestamp is {}", row.timestamp))?;
     let slug = row.market_slug.text().unwrap_or_default();
-    let market = market::read_slug(slug, logged_at, terms.rules)
-        .map_err(|error| format!("market_slug {}: {error}", row.market_slug))?;
-    let bet = read_bet(&row, market, side, terms)?;
-    Ok(Trade { row, logged_at, job: Job::Decide(bet) })
+    let job = match market::read_slug(slug, logged_at, terms.rules) {
+        Ok(market) => Job::Decide(read_bet(&row, market, side, terms)?),
+        Err(SlugError::NoTime) => Job::BookUnknown,
+        Err(error) => return Err(format!("market_slug {}: {error}", row.market_slug)),
+    };
+    Ok(Trade { row, logged_at, job })
 }
 
 /// Whether the row's own words say that it needs no outcome any more.

@@ -11,12 +11,13 @@ use crate::decision::Status as Standing;
 use crate::error::Exit;
 use crate::outcome::Outcome;
 use crate::selection::RowError;
+use crate::store::Run;
 use crate::summary::{Summary, TradeResult};
 use crate::trade::{Cell, Excluded};
 use crate::units::{Bps, BtcPrice, UnixSeconds, Usd};
 
 /// Raised when a field changes its meaning.
-const SCHEMA_VERSION: u32 = 1;
+pub(super) const SCHEMA_VERSION: u32 = 1;
 
 #[derive(Serialize)]
 struct RunJson<'a> {
@@ -51,7 +52,7 @@ struct RunJson<'a> {
 }
 
 #[derive(Serialize)]
-struct ErrorJson {
+pub(super) struct ErrorJson {
     trade_id: Value,
     message: String,
 }
@@ -159,7 +160,7 @@ pub fn summary(summary: &Summary, dry_run: bool) -> serde_json::Result<String> {
 }
 
 #[derive(Serialize)]
-struct StatusJson {
+struct StatusJson<'a> {
     schema_version: u32,
     command: &'static str,
     settled_count: u64,
@@ -177,8 +178,23 @@ struct StatusJson {
     win_rate: Option<f64>,
     total_profit: Usd,
     consecutive_losses: u64,
+    last_runs: Vec<RunOfStatusJson<'a>>,
     warnings: Vec<String>,
     errors: Vec<ErrorJson>,
+}
+
+#[derive(Serialize)]
+struct RunOfStatusJson<'a> {
+    run_id: &'a str,
+    command: &'a str,
+    written: BTreeMap<&'a str, u64>,
+}
+
+impl<'a> From<&'a Run> for RunOfStatusJson<'a> {
+    fn from(run: &'a Run) -> Self {
+        let written = run.written.iter().map(|(status, count)| (status.as_str(), *count));
+        Self { run_id: &run.run_id, command: &run.command, written: written.collect() }
+    }
 }
 
 /// The object of `status`, on one line.
@@ -209,6 +225,7 @@ pub fn status(status: &Status) -> serde_json::Result<String> {
         win_rate: status.win_rate(),
         total_profit: Usd(status.performance.profit),
         consecutive_losses: status.performance.consecutive_losses,
+        last_runs: status.last_runs.iter().map(RunOfStatusJson::from).collect(),
         warnings: status.warnings(),
         errors: selection.errors.iter().map(ErrorJson::from).collect(),
     })

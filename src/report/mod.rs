@@ -1,6 +1,8 @@
 //! What a user or a program is told: summaries and counts as text and as JSON. Nothing is computed
 //! here that is written to the database.
 
+pub mod audit;
+pub mod explain;
 pub mod json;
 pub mod text;
 
@@ -8,7 +10,7 @@ use std::collections::BTreeMap;
 
 use crate::engine::Judging;
 use crate::selection::Selection;
-use crate::store::{Performance, Standing};
+use crate::store::{Performance, Run, Standing};
 use crate::trade::Cell;
 use crate::units::UnixSeconds;
 
@@ -26,6 +28,8 @@ pub struct Status {
     /// By the name of a doubt of the recorded strike: how many settled trades have it, and the id of
     /// one of them.
     pub doubted: BTreeMap<String, (u64, Cell)>,
+    /// The latest runs that wrote something, the last one first.
+    pub last_runs: Vec<Run>,
     /// A warning where the slugs seem to be read wrongly.
     pub doubt: Option<String>,
     /// Whether a due trade is older than the alert lag.
@@ -44,8 +48,8 @@ impl Status {
         let oldest = selection.due.oldest;
         let alert = oldest.is_some_and(|oldest| now.since(oldest) > judging.alert_lag);
         let doubt = selection.doubt_of_reading(judging.rules);
-        let Standing { unconfirmed, doubted } = records;
-        Self { now, selection, performance, unconfirmed, doubted, doubt, alert }
+        let Standing { unconfirmed, doubted, last_runs } = records;
+        Self { now, selection, performance, unconfirmed, doubted, last_runs, doubt, alert }
     }
 
     /// What does not look right, in words: the reading of the slugs, and recorded strikes.

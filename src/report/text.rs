@@ -19,15 +19,15 @@ use crate::units::{Usd, rounded};
 
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default();
-const CAUTION: Style = AnsiColor::Yellow.on_default().bold();
-const STRONG: Style = Style::new().bold();
+pub(super) const CAUTION: Style = AnsiColor::Yellow.on_default().bold();
+pub(super) const STRONG: Style = Style::new().bold();
 
-fn styled(style: Style, text: impl std::fmt::Display) -> String {
+pub(super) fn styled(style: Style, text: impl std::fmt::Display) -> String {
     format!("{style}{text}{style:#}")
 }
 
 /// Dollars with sign and cents, in the colour of a win or a loss.
-fn money(amount: Usd) -> String {
+pub(super) fn money(amount: Usd) -> String {
     let style = match amount.0 {
         amount if amount.is_zero() => Style::new(),
         amount if amount.is_sign_negative() => BAD,
@@ -37,7 +37,7 @@ fn money(amount: Usd) -> String {
 }
 
 /// A cell without the quotes that messages give text.
-fn bare(cell: &Cell) -> String {
+pub(super) fn bare(cell: &Cell) -> String {
     cell.text().map_or_else(|| cell.to_string(), printable)
 }
 
@@ -149,7 +149,7 @@ fn warnings(summary: &Summary) -> String {
     text
 }
 
-fn errors(errors: &[RowError]) -> String {
+pub(super) fn errors(errors: &[RowError]) -> String {
     let mut text = String::new();
     for error in errors {
         let id = bare(&error.trade_id);
@@ -247,6 +247,11 @@ pub fn status(status: &Status, database: &Path) -> String {
     if let Some(seconds) = status.oldest_due_age() {
         field(&mut text, "Oldest due", format_args!("{}", age(seconds)));
     }
+    for run in &status.last_runs {
+        let written = run.written.iter().map(|(status, count)| format!("{count} {status}"));
+        let written = written.collect::<Vec<_>>().join(", ");
+        field(&mut text, "Wrote", format_args!("{} ({}): {written}", run.run_id, run.command));
+    }
     text.push_str(&errors(&selection.errors));
     for warning in status.warnings() {
         line(&mut text, format_args!("{} {warning}", styled(CAUTION, "Warning:")));
@@ -258,11 +263,11 @@ pub fn status(status: &Status, database: &Path) -> String {
     text
 }
 
-fn field(text: &mut String, name: &str, value: std::fmt::Arguments<'_>) {
+pub(super) fn field(text: &mut String, name: &str, value: std::fmt::Arguments<'_>) {
     line(text, format_args!("{name:<13}{value}"));
 }
 
-fn line(text: &mut String, content: std::fmt::Arguments<'_>) {
+pub(super) fn line(text: &mut String, content: std::fmt::Arguments<'_>) {
     // writing to a String cannot fail
     let _ = writeln!(text, "{content}");
 }

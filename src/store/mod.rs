@@ -1,6 +1,7 @@
 //! The performance database: reading the bot's trades, booking them, and settle's own tables. SQL
 //! stays in this folder, and nothing here decides an outcome.
 
+mod history;
 mod lock;
 mod records;
 
@@ -26,6 +27,7 @@ use crate::strike::Strike;
 use crate::trade::{Cell, Row};
 use crate::units::{UnixSeconds, decimal_from_f64, f64_from_decimal};
 
+pub use history::{Record, Run, Undone, standing_record};
 pub use lock::RunLock;
 
 /// How long to wait for the bot's locks.
@@ -78,12 +80,14 @@ pub struct RunInfo {
     pub run_id: String,
     /// When it began: the `now` of everything in it.
     pub started_at: UnixSeconds,
+    /// The command.
+    pub command: &'static str,
     /// The reading of slugs in force.
-    pub rules: RuleSet,
+    pub rules: Option<RuleSet>,
     /// The strike in force.
-    pub strike: Strike,
+    pub strike: Option<Strike>,
     /// Polymarket's part.
-    pub confirm: Confirm,
+    pub confirm: Option<Confirm>,
     /// How long a trade whose price or resolution is not there waits after its second failure, in
     /// seconds.
     pub retry_wait: i64,
@@ -142,6 +146,8 @@ pub struct Standing {
     pub unconfirmed: u64,
     /// By the name of a doubt of the recorded strike: how many have it, and the id of one of them.
     pub doubted: BTreeMap<String, (u64, Cell)>,
+    /// The latest runs that wrote something, the last one first.
+    pub last_runs: Vec<Run>,
 }
 
 impl Store {
@@ -254,9 +260,21 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Database`].
-    pub fn unsettled_rows(&self, mut visit: impl FnMut(Row)) -> Result<(), Error> {
+    pub fn unsettled_rows(&self, visit: impl FnMut(Row)) -> Result<(), Error> {
+        self.rows("is_win IS NULL", visit)
+    }
+
+    /// Hands every row that has an outcome to `visit`, in the same way.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn settled_rows(&self, visit: impl FnMut(Row)) -> Result<(), Error> {
+        self.rows("(is_win IS NOT NULL OR actual_outcome IN ('SPLIT', 'UNKNOWN'))", visit)
+    }
+
+    fn rows(&self, condition: &str, mut visit: impl FnMut(Row)) -> Result<(), Error> {
         let sql = format!(
-            "SELECT {} FROM trades WHERE is_win IS NULL AND rowid > ?1 ORDER BY rowid LIMIT {PAGE}",
+            "SELECT {} FROM trades WHERE {condition} AND rowid > ?1 ORDER BY rowid LIMIT {PAGE}",
             self.row_columns()
         );
         let read_page = |after: i64| -> rusqlite::Result<Vec<Row>> {
@@ -310,7 +328,7 @@ impl Store {
     /// [`Error::Database`].
     pub fn unconfirmed(&self, now: UnixSeconds, limit: usize) -> Result<Vec<Unconfirmed>, Error> {
         let read = || {
-            if !self.has_table("settlement_unconfirmed")? {
+            if !self.has_records()? {
                 return Ok(vec![]);
             }
             let sql = records::unconfirmed(&self.row_columns());
@@ -337,6 +355,11 @@ impl Store {
             return Ok(HashMap::new());
         }
         records::retries(&self.connection).map_err(|error| self.failed("read", error))
+    }
+
+    /// Whether settle has written to this database before.
+    fn has_records(&self) -> rusqlite::Result<bool> {
+        self.has_table("settlement_records")
     }
 
     fn has_table(&self, name: &str) -> rusqlite::Result<bool> {
@@ -428,7 +451,7 @@ impl Store {
     /// # Errors
     /// [`Error::Database`].
     pub fn standing(&self) -> Result<Standing, Error> {
-        let read = || match self.has_table("settlement_unconfirmed")? {
+        let read = || match self.has_records()? {
             true => records::standing(&self.connection),
             false => Ok(Standing::default()),
         };

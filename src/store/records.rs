@@ -7,11 +7,14 @@ use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::{Connection, OptionalExtension, Transaction, named_params, params};
 
-use super::{Note, RunInfo, Standing};
+use super::{Note, RunInfo, Standing, history};
 use crate::candles::Source;
-use crate::decision::{Booking, Earlier, Failure, Left, Status};
+use crate::decision::{Booking, Confirm, Earlier, Failure, Left, Status};
 use crate::fees::Taken;
+use crate::market::RuleSet;
 use crate::selection::{LONGEST_WAIT, Retry};
+use crate::strike::Strike;
+use crate::trade::Cell;
 use crate::units::{Bps, BtcPrice, UnixSeconds, decimal_from_text, f64_from_decimal};
 
 /// Prices and money are kept as decimal text, with all their digits.
@@ -20,9 +23,10 @@ CREATE TABLE IF NOT EXISTS settlement_runs (
     run_id TEXT PRIMARY KEY,
     started_at TEXT NOT NULL,
     version TEXT NOT NULL,
-    rules TEXT NOT NULL,
-    strike TEXT NOT NULL,
-    confirm TEXT NOT NULL
+    command TEXT NOT NULL,
+    rules TEXT,
+    strike TEXT,
+    confirm TEXT
 );
 CREATE TABLE IF NOT EXISTS settlement_records (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -37,14 +41,14 @@ CREATE TABLE IF NOT EXISTS settlement_records (
     old_profit_loss,
     old_is_win,
     old_fee_paid,
-    new_actual_outcome TEXT NOT NULL,
-    new_profit_loss REAL NOT NULL,
+    new_actual_outcome TEXT,
+    new_profit_loss REAL,
     new_is_win INTEGER,
     new_fee_paid REAL,
     status TEXT NOT NULL,
-    confirms INTEGER REFERENCES settlement_records (id),
+    previous_id INTEGER REFERENCES settlement_records (id),
     resolution TEXT,
-    rules TEXT NOT NULL,
+    rules TEXT,
     epoch TEXT,
     window_open TEXT,
     window_close TEXT,
@@ -68,7 +72,7 @@ CREATE TABLE IF NOT EXISTS settlement_records (
     profit TEXT
 );
 CREATE INDEX IF NOT EXISTS settlement_records_by_trade ON settlement_records (trade_rowid);
-CREATE INDEX IF NOT EXISTS settlement_records_by_run ON settlement_records (run_id);
+CREATE INDEX IF NOT EXISTS settlement_records_by_run ON settlement_records (run_id, status);
 CREATE INDEX IF NOT EXISTS settlement_records_doubted ON settlement_records (trade_rowid)
     WHERE strike_doubts IS NOT NULL;
 CREATE TABLE IF NOT EXISTS settlement_unconfirmed (
@@ -97,15 +101,17 @@ pub(super) fn make_tables(transaction: &Transaction<'_>) -> rusqlite::Result<()>
 /// Adds the row of this run, once.
 pub(super) fn add_run(transaction: &Transaction<'_>, run: &RunInfo) -> rusqlite::Result<()> {
     transaction.execute(
-        "INSERT OR IGNORE INTO settlement_runs (run_id, started_at, version, rules, strike, confirm)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT OR IGNORE INTO settlement_runs
+            (run_id, started_at, version, command, rules, strike, confirm)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         params![
             run.run_id,
             run.started_at.to_string(),
             env!("CARGO_PKG_VERSION"),
-            run.rules.as_str(),
-            run.strike.as_str(),
-            run.confirm.as_str(),
+            run.command,
+            run.rules.map(RuleSet::as_str),
+            run.strike.map(Strike::as_str),
+            run.confirm.map(Confirm::as_str),
         ],
     )?;
     Ok(())
@@ -126,6 +132,10 @@ pub(super) fn add(
     let quoted = measured.map(|measured| &measured.quoted);
     let open = quoted.and_then(|quoted| quoted.open.as_ref());
     let fee = booking.fee();
+    let new_fee_paid = match (&row.fee_paid, fee) {
+        (Some(_), Some(fee)) => Some(Cell::Real(f64_from_decimal(fee.dollars.0))),
+        (old, _) => old.clone(),
+    };
     let doubts = measured.filter(|measured| !measured.doubts.is_empty()).map(|measured| {
         let names: Vec<&str> = measured.doubts.iter().map(|doubt| doubt.name()).collect();
         names.join(" ")
@@ -136,7 +146,7 @@ pub(super) fn add(
                 run_id, written_at, version, trade_rowid, trade_id, market_slug, action,
                 old_actual_outcome, old_profit_loss, old_is_win, old_fee_paid,
                 new_actual_outcome, new_profit_loss, new_is_win, new_fee_paid,
-                status, confirms, resolution, rules, epoch, window_open, window_close,
+                status, previous_id, resolution, rules, epoch, window_open, window_close,
                 strike, strike_source, strike_doubts, price_source, open_price, open_method,
                 close_price, close_method, margin_bps, moved_bps,
                 position_size, executed_price, shares, payout, cost, fee, fee_taken, profit)
@@ -144,7 +154,7 @@ pub(super) fn add(
                 :run_id, :written_at, :version, :trade_rowid, :trade_id, :market_slug, :action,
                 :old_actual_outcome, :old_profit_loss, :old_is_win, :old_fee_paid,
                 :new_actual_outcome, :new_profit_loss, :new_is_win, :new_fee_paid,
-                :status, :confirms, :resolution, :rules, :epoch, :window_open, :window_close,
+                :status, :previous_id, :resolution, :rules, :epoch, :window_open, :window_close,
                 :strike, :strike_source, :strike_doubts, :price_source, :open_price, :open_method,
                 :close_price, :close_method, :margin_bps, :moved_bps,
                 :position_size, :executed_price, :shares, :payout, :cost, :fee, :fee_taken, :profit)",
@@ -164,11 +174,11 @@ pub(super) fn add(
             ":new_actual_outcome": booking.outcome.as_str(),
             ":new_profit_loss": f64_from_decimal(booking.profit.0),
             ":new_is_win": booking.is_win,
-            ":new_fee_paid": fee.filter(|_| row.fee_paid.is_some()).map(|fee| f64_from_decimal(fee.dollars.0)),
+            ":new_fee_paid": new_fee_paid,
             ":status": booking.status.as_str(),
-            ":confirms": booking.earlier.as_ref().map(|earlier| earlier.record_id),
+            ":previous_id": booking.earlier.as_ref().and_then(|earlier| earlier.record_id),
             ":resolution": proof.and_then(|proof| proof.resolution).map(|outcome| outcome.as_str()),
-            ":rules": run.rules.as_str(),
+            ":rules": run.rules.map(RuleSet::as_str),
             ":epoch": bet.map(|bet| bet.market.epoch),
             ":window_open": text(bet.map(|bet| &bet.market.open as _)),
             ":window_close": text(bet.map(|bet| &bet.market.close as _)),
@@ -207,6 +217,45 @@ pub(super) fn add(
             .execute(params![row.rowid, bet.market.close.0, run.started_at.0])?,
         _ => forget(transaction, row.rowid)?,
     };
+    Ok(())
+}
+
+/// Adds the record of taking the record `id` back. Where that brings back what candles had decided,
+/// it is to be confirmed again.
+pub(super) fn add_undone(
+    transaction: &Transaction<'_>,
+    id: i64,
+    run: &RunInfo,
+) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached(
+            "INSERT INTO settlement_records (
+                run_id, written_at, version, trade_rowid, trade_id, market_slug, action,
+                old_actual_outcome, old_profit_loss, old_is_win, old_fee_paid,
+                new_actual_outcome, new_profit_loss, new_is_win, new_fee_paid,
+                status, previous_id, rules)
+             SELECT ?1, ?2, ?3, trade_rowid, trade_id, market_slug, action,
+                new_actual_outcome, new_profit_loss, new_is_win, new_fee_paid,
+                old_actual_outcome, old_profit_loss, old_is_win, old_fee_paid,
+                'undone', id, rules
+             FROM settlement_records WHERE id = ?4",
+        )?
+        .execute(params![run.run_id, run.started_at.to_string(), env!("CARGO_PKG_VERSION"), id])?;
+    transaction
+        .prepare_cached(
+            "DELETE FROM settlement_unconfirmed
+             WHERE trade_rowid = (SELECT trade_rowid FROM settlement_records WHERE id = ?1)",
+        )?
+        .execute([id])?;
+    transaction
+        .prepare_cached(
+            "INSERT INTO settlement_unconfirmed (trade_rowid, record_id, closed_at, asked, next_ask)
+             SELECT before.trade_rowid, before.id, unixepoch(before.window_close), 0, ?2
+             FROM settlement_records AS this
+             JOIN settlement_records AS before ON before.id = this.previous_id
+             WHERE this.id = ?1 AND before.status = 'provisional'",
+        )?
+        .execute(params![id, run.started_at.0])?;
     Ok(())
 }
 
@@ -317,7 +366,7 @@ pub(super) fn read_unconfirmed(
     };
     let source: Option<String> = row.get(first + 4)?;
     let earlier = Earlier {
-        record_id: row.get(first + 1)?,
+        record_id: Some(row.get(first + 1)?),
         moved: decimal(2)?.map(Bps),
         close_price: decimal(3)?.map(BtcPrice),
         source: source.as_deref().and_then(Source::named),
@@ -344,7 +393,8 @@ pub(super) fn standing(connection: &Connection) -> rusqlite::Result<Standing> {
             doubted.entry(name.to_owned()).or_insert_with(|| (0, id.clone())).0 += count;
         }
     }
-    Ok(Standing { unconfirmed, doubted })
+    let last_runs = history::last_runs(connection)?;
+    Ok(Standing { unconfirmed, doubted, last_runs })
 }
 
 /// How long a trade waits after its `failures`-th failure, in seconds: not at all after the first,

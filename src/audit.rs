@@ -1,0 +1,465 @@
+//! Settled trades held against Polymarket's resolutions: what disagrees, the likely cause, and what
+//! is right. Top to bottom: read, ask, compare, explain, and, if asked for, correct.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fmt;
+
+use log::warn;
+use rust_decimal::Decimal;
+
+use crate::candles::chain::{Need, Quoted};
+use crate::decision::{Booking, Confirm, Earlier, Proof, Status, money};
+use crate::engine::{Judging, Sources, Writing, need, slug};
+use crate::error::{Error, Exit};
+use crate::fees::Fees;
+use crate::market::Tie;
+use crate::outcome::{Outcome, change, decide};
+use crate::polymarket::{Resolutions, Resolved, Verdict};
+use crate::selection::RowError;
+use crate::store::{RunInfo, Store};
+use crate::strike::{Neighbours, Strike, doubts};
+use crate::trade::{Bet, Cell, Job, Row, Trade, judge_again};
+use crate::units::{BtcPrice, UnixSeconds, Usd, decimal_from_f64};
+
+/// Markets asked about between two reports of progress.
+const SLUGS_A_STEP: usize = 400;
+/// Profits that differ by no more than this are the same, in dollars: others round to the cent.
+const SAME_MONEY: Decimal = Decimal::from_parts(5, 0, 0, false, 3);
+/// A venue's move of less than this, in bps, is a close call: see the README's measurement.
+const CLOSE_CALL: Decimal = Decimal::from_parts(4, 0, 0, false, 0);
+
+/// Which settled trades to look at.
+#[derive(Debug, Clone, Default)]
+pub struct Which {
+    /// Those with these ids; empty: all.
+    pub ids: Vec<String>,
+    /// Those logged at or after this instant.
+    pub since: Option<UnixSeconds>,
+}
+
+impl Which {
+    fn includes(&self, row: &Row, logged_at: Option<UnixSeconds>) -> bool {
+        let id = || row.id.text().map_or_else(|| row.id.to_string(), str::to_owned);
+        (self.ids.is_empty() || self.ids.contains(&id()))
+            && self.since.is_none_or(|since| logged_at.is_some_and(|at| at >= since))
+    }
+}
+
+/// Why what was written is not right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cause {
+    /// The outcome is that of the window before, or of the slug's number read as the close.
+    WrongWindow,
+    /// The outcome follows from a recorded strike that is not the price at the window's start.
+    WrongStrike,
+    /// The venue hardly moved.
+    CloseCall,
+    /// Close and strike are equal, and the tie went the wrong way.
+    Tie,
+    /// Booked as a win or a loss although no outcome was known.
+    UnknownBooked,
+    /// Booked as UNKNOWN although there is a market, and it is resolved.
+    BookedAsUnknown,
+    /// The outcome is right, and win or loss does not follow from it.
+    WinOrLoss,
+    /// The profit differs by a fee.
+    Fee,
+    /// `position_size` was taken for a number of shares.
+    SharesForDollars,
+    /// The profit does not follow from the outcome.
+    Profit,
+    /// None of these.
+    Unexplained,
+}
+
+impl Cause {
+    /// Its name in JSON and text.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::WrongWindow => "wrong-window",
+            Self::WrongStrike => "wrong-strike",
+            Self::CloseCall => "close-call",
+            Self::Tie => "tie",
+            Self::UnknownBooked => "unknown-booked-as-loss",
+            Self::BookedAsUnknown => "booked-as-unknown",
+            Self::WinOrLoss => "win-or-loss",
+            Self::Fee => "fee",
+            Self::SharesForDollars => "shares-for-dollars",
+            Self::Profit => "profit",
+            Self::Unexplained => "unexplained",
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// A settled trade that is not as it should be.
+#[derive(Debug)]
+pub struct Disagreement {
+    /// What should be written.
+    pub right: Booking,
+    /// The likely cause.
+    pub cause: Cause,
+    /// Whether it was corrected.
+    pub fixed: bool,
+}
+
+impl Disagreement {
+    /// The profit that is written, if it is a number.
+    pub fn profit_written(&self) -> Option<Usd> {
+        profit(&self.right.trade.row)
+    }
+
+    /// The money at stake: how far the written profit is from the right one.
+    pub fn at_stake(&self) -> Usd {
+        let written = self.profit_written().map_or(Decimal::ZERO, |profit| profit.0);
+        Usd(self.right.profit.0.saturating_sub(written).abs())
+    }
+}
+
+/// What an audit found.
+#[derive(Debug, Default)]
+pub struct Audit {
+    /// The id under which corrections are recorded; none where nothing was to be corrected.
+    pub run_id: Option<String>,
+    /// Settled trades looked at.
+    pub checked: u64,
+    /// Those of them whose market Polymarket has not resolved, or could not be asked about.
+    pub unresolved: u64,
+    /// Those that are not right.
+    pub disagreements: Vec<Disagreement>,
+    /// Those that cannot be checked or corrected.
+    pub errors: Vec<RowError>,
+    /// Polymarket was asked and never answered.
+    pub nothing_had: bool,
+    /// What went wrong with the sources.
+    pub troubles: Vec<String>,
+    /// Whether a signal stopped the corrections.
+    pub interrupted: bool,
+}
+
+impl Audit {
+    /// The disagreements by cause: how many, and the money at stake.
+    pub fn by_cause(&self) -> BTreeMap<Cause, (u64, Usd)> {
+        let mut causes: BTreeMap<Cause, (u64, Usd)> = BTreeMap::new();
+        for disagreement in &self.disagreements {
+            let (count, stake) =
+                causes.entry(disagreement.cause).or_insert((0, Usd(Decimal::ZERO)));
+            *count += 1;
+            stake.0 = stake.0.saturating_add(disagreement.at_stake().0);
+        }
+        causes
+    }
+
+    /// How the process ends. What was found is the result, not a failure.
+    pub fn exit(&self) -> Exit {
+        if self.interrupted {
+            Exit::Interrupted
+        } else if self.nothing_had {
+            Exit::NothingHad
+        } else if !self.errors.is_empty() {
+            Exit::RowsInError
+        } else {
+            Exit::Done
+        }
+    }
+
+    /// Disagreements that were corrected.
+    pub fn fixed(&self) -> u64 {
+        self.disagreements.iter().filter(|disagreement| disagreement.fixed).count() as u64
+    }
+}
+
+/// Audits the settled trades, and with `writing` corrects what is not right. `progress` is told how
+/// many markets have been asked about, of how many.
+///
+/// # Errors
+/// [`Error::Database`].
+#[allow(clippy::too_many_arguments)] // each is one thing an audit depends on
+pub fn audit(
+    store: &mut Store,
+    sources: Sources<'_>,
+    judging: &Judging,
+    fees: &Fees,
+    which: &Which,
+    now: UnixSeconds,
+    progress: &mut dyn FnMut(usize, usize),
+    writing: Option<Writing<'_>>,
+) -> Result<Audit, Error> {
+    let mut audit = Audit::default();
+    let trades = settled(store, judging, which, now, &mut audit)?;
+    let resolved = resolve(sources.resolutions, &trades, progress);
+    audit.nothing_had = resolved.verdicts.is_empty() && !resolved.troubles.is_empty();
+    audit.troubles = resolved.troubles.clone();
+
+    let mut wrong = Vec::new();
+    for trade in trades {
+        match compare(trade, &resolved, fees) {
+            Compared::Right => {}
+            Compared::Unresolved => audit.unresolved += 1,
+            Compared::Wrong(booking) => wrong.push(*booking),
+        }
+    }
+    let quoted = |booking: &Booking| need(&booking.trade, Strike::Recorded);
+    let needs: BTreeSet<Need> =
+        wrong.iter().filter(|booking| differs(booking)).filter_map(quoted).collect();
+    let found = match needs.is_empty() {
+        true => Default::default(),
+        false => sources.prices.find(&needs, now),
+    };
+    audit.troubles.extend(found.troubles);
+    for right in wrong {
+        let prices = quoted(&right).and_then(|need| found.prices.get(&need));
+        let cause = cause(&right, prices);
+        audit.disagreements.push(Disagreement { right, cause, fixed: false });
+    }
+    if let Some(writing) = writing {
+        correct(store, &mut audit, judging, now, writing)?;
+    }
+    Ok(audit)
+}
+
+/// The settled trades that are asked for.
+fn settled(
+    store: &Store,
+    judging: &Judging,
+    which: &Which,
+    now: UnixSeconds,
+    audit: &mut Audit,
+) -> Result<Vec<Trade>, Error> {
+    let terms = judging.lenient_terms(now);
+    let mut trades = Vec::new();
+    store.settled_rows(|row| {
+        let is_bet = matches!(row.action.text(), Some("YES" | "NO"));
+        let id = row.id.clone();
+        match judge_again(row.clone(), &terms) {
+            Ok(trade) if which.includes(&row, Some(trade.logged_at)) => trades.push(trade),
+            Err(why) if is_bet && which.includes(&row, None) => {
+                let message = format!("cannot be checked: {why}");
+                audit.errors.push(RowError { trade_id: id, message });
+            }
+            _ => return,
+        }
+        audit.checked += 1;
+    })?;
+    Ok(trades)
+}
+
+/// Asks Polymarket about each market once, some at a time.
+fn resolve(
+    resolutions: &mut dyn Resolutions,
+    trades: &[Trade],
+    progress: &mut dyn FnMut(usize, usize),
+) -> Resolved {
+    let mut seen = HashSet::new();
+    let slugs: Vec<String> =
+        trades.iter().filter_map(slug).filter(|slug| seen.insert(slug.clone())).collect();
+    let mut resolved = Resolved::default();
+    for (step, some) in slugs.chunks(SLUGS_A_STEP).enumerate() {
+        progress(step * SLUGS_A_STEP, slugs.len());
+        let answer = resolutions.find(some);
+        let out_of_reach = answer.verdicts.is_empty();
+        resolved.verdicts.extend(answer.verdicts);
+        resolved.troubles.extend(answer.troubles);
+        if out_of_reach {
+            break;
+        }
+    }
+    progress(slugs.len(), slugs.len());
+    resolved
+}
+
+enum Compared {
+    Right,
+    Unresolved,
+    /// With what should be written.
+    Wrong(Box<Booking>),
+}
+
+/// Holds a settled trade against its market's resolution.
+fn compare(trade: Trade, resolved: &Resolved, fees: &Fees) -> Compared {
+    let (outcome, right) = match &trade.job {
+        // no time can be read from the slug: it is neither a win nor a loss
+        Job::BookUnknown => (Outcome::Unknown, None),
+        Job::Decide(bet) => {
+            let verdict = slug(&trade).and_then(|slug| resolved.verdicts.get(&slug));
+            let Some(Verdict::Final(outcome)) = verdict else { return Compared::Unresolved };
+            (*outcome, Some((*bet, money(&trade, bet, *outcome, fees))))
+        }
+    };
+    let is_win = right.and_then(|(_, settlement)| settlement.is_win);
+    let profit_right = right.map_or(Usd(Decimal::ZERO), |(_, settlement)| settlement.profit);
+    let row = &trade.row;
+    let profit_agrees = same_money(profit(row), profit_right)
+        || right.is_some_and(|(bet, _)| same_money(profit(row), with_fee(&trade, &bet, outcome)));
+    let outcome_agrees = row.actual_outcome.text() == Some(outcome.as_str());
+    if outcome_agrees && written_is_win(row) == Some(is_win) && profit_agrees {
+        return Compared::Right;
+    }
+    Compared::Wrong(Box::new(Booking {
+        outcome,
+        profit: profit_right,
+        is_win,
+        status: Status::Corrected,
+        proof: right.map(|(bet, settlement)| Proof {
+            bet,
+            measured: None,
+            resolution: Some(outcome),
+            settlement: Some(settlement),
+        }),
+        earlier: Some(Earlier::default()),
+        trade,
+    }))
+}
+
+/// The profit a row holds, if it is a number.
+fn profit(row: &Row) -> Option<Usd> {
+    match row.profit_loss {
+        Cell::Real(profit) => decimal_from_f64(profit).ok().map(Usd),
+        Cell::Integer(profit) => Some(Usd(profit.into())),
+        _ => None,
+    }
+}
+
+/// Win, loss, or neither, as a row holds it; none where it holds something else.
+fn written_is_win(row: &Row) -> Option<Option<bool>> {
+    match row.is_win {
+        Cell::Null => Some(None),
+        Cell::Integer(0) => Some(Some(false)),
+        Cell::Integer(1) => Some(Some(true)),
+        _ => None,
+    }
+}
+
+fn same_money(written: Option<Usd>, right: Usd) -> bool {
+    written.is_some_and(|written| written.0.saturating_sub(right.0).abs() <= SAME_MONEY)
+}
+
+/// What a row that says that a fee was paid should hold.
+fn with_fee(trade: &Trade, bet: &Bet, outcome: Outcome) -> Usd {
+    match trade.row.fee_paid {
+        Some(Cell::Real(_) | Cell::Integer(_)) => money(trade, bet, outcome, &Fees::TAKER).profit,
+        _ => money(trade, bet, outcome, &Fees::NONE).profit,
+    }
+}
+
+/// Whether it is the outcome that is not right.
+fn differs(booking: &Booking) -> bool {
+    booking.trade.row.actual_outcome.text() != Some(booking.outcome.as_str())
+}
+
+/// The likely cause of what is written, from the venue's prices where they were had.
+fn cause(right: &Booking, prices: Option<&Quoted>) -> Cause {
+    let row = &right.trade.row;
+    let Some(bet) = right.proof.as_ref().map(|proof| proof.bet) else {
+        return Cause::UnknownBooked;
+    };
+    if !differs(right) {
+        return match written_is_win(row) == Some(right.is_win) {
+            true => cause_of_profit(right, &bet),
+            false => Cause::WinOrLoss,
+        };
+    }
+    let written = match row.actual_outcome.text() {
+        Some("YES") => Outcome::Yes,
+        Some("NO") => Outcome::No,
+        _ if row.is_win == Cell::Null => return Cause::BookedAsUnknown,
+        _ => return Cause::UnknownBooked,
+    };
+    let Some(quoted) = prices else { return Cause::Unexplained };
+    let (close, open) = (quoted.close.price, quoted.open.map(|open| open.price));
+    let before = quoted.before.map(|before| before.price);
+    if [open, bet.recorded_strike].contains(&Some(close)) {
+        return Cause::Tie;
+    }
+    let moved = open.and_then(|open| change(open, close));
+    if moved.is_none_or(|moved| moved.0.abs() < CLOSE_CALL) {
+        return Cause::CloseCall;
+    }
+    let by = |strike: Option<BtcPrice>, price: Option<BtcPrice>, tie: Tie| {
+        strike
+            .zip(price)
+            .is_some_and(|(strike, price)| decide(strike, price, tie).outcome == written)
+    };
+    let strike_is_wrong = match (bet.recorded_strike, open) {
+        (Some(recorded), Some(open)) => {
+            !doubts(recorded, Neighbours { open, close, before }).is_empty()
+        }
+        _ => false,
+    };
+    if strike_is_wrong && by(bet.recorded_strike, Some(close), bet.market.tie) {
+        Cause::WrongStrike
+    } else if by(before, open, bet.market.tie) || by(bet.recorded_strike, open, Tie::No) {
+        Cause::WrongWindow
+    } else {
+        Cause::Unexplained
+    }
+}
+
+/// The likely cause of a profit that is not right although the outcome is.
+fn cause_of_profit(right: &Booking, bet: &Bet) -> Cause {
+    let written = profit(&right.trade.row);
+    let wins = right.is_win == Some(true);
+    let fee = |fees| money(&right.trade, bet, right.outcome, fees).profit;
+    let winnings = bet.shares.0.saturating_sub(bet.position.0);
+    // not a fee of Polymarket's, but one that bots are often told of
+    let two_percent = Usd(winnings.saturating_mul(Decimal::new(98, 2)));
+    if same_money(written, fee(&Fees::TAKER))
+        || same_money(written, fee(&Fees::NONE))
+        || (wins && same_money(written, two_percent))
+    {
+        return Cause::Fee;
+    }
+    let paid = if wins { Decimal::ONE } else { Decimal::ZERO };
+    let as_shares = bet.position.0.saturating_mul(paid.saturating_sub(bet.price.0));
+    if same_money(written, Usd(as_shares)) { Cause::SharesForDollars } else { Cause::Profit }
+}
+
+/// Writes what is right, guarded by what was found.
+fn correct(
+    store: &mut Store,
+    audit: &mut Audit,
+    judging: &Judging,
+    now: UnixSeconds,
+    writing: Writing<'_>,
+) -> Result<(), Error> {
+    for disagreement in &mut audit.disagreements {
+        let records = store.records_of(&disagreement.right.trade.row)?;
+        let record_id = records.last().and_then(|record| record.integer("id"));
+        disagreement.right.earlier = Some(Earlier { record_id, ..Earlier::default() });
+    }
+    let run = RunInfo {
+        run_id: writing.run_id,
+        started_at: now,
+        command: "audit",
+        rules: Some(judging.rules),
+        strike: None,
+        confirm: Some(Confirm::Only),
+        retry_wait: writing.retry_wait,
+    };
+    let right: Vec<Booking> =
+        audit.disagreements.iter().map(|disagreement| disagreement.right.clone()).collect();
+    writing.interrupt.hold();
+    let written = store.write(&run, &right, &[], writing.interrupt);
+    audit.interrupted = writing.interrupt.asked();
+    if let Some(error) = written.error {
+        if written.done.is_empty() {
+            return Err(error);
+        }
+        warn!("the audit could not correct all: {error}");
+    }
+    for (disagreement, done) in audit.disagreements.iter_mut().zip(written.done) {
+        disagreement.fixed = done;
+        if !done {
+            let trade_id = disagreement.right.trade.row.id.clone();
+            let message = "changed by another program meanwhile; left alone".to_owned();
+            audit.errors.push(RowError { trade_id, message });
+        }
+    }
+    audit.run_id = Some(run.run_id);
+    Ok(())
+}

@@ -1,0 +1,91 @@
+//! What is the matter with one trade: its state, from its row, its records and its last failure.
+//! Pure; `report::explain` puts it into sentences.
+
+use crate::outcome::Outcome;
+use crate::store::{Record, standing_record};
+use crate::trade::{Cell, Excluded, Row, Standing, Terms, Trade, judge, judge_again};
+
+/// The state of a trade.
+#[derive(Debug, Clone, PartialEq)]
+pub enum State {
+    /// Settled by settle, and so it stands: the status of the record that wrote it.
+    Settled(String),
+    /// It has an outcome, and settle has no record of it.
+    SettledElsewhere,
+    /// It is not as settle's last record left it.
+    ChangedSince,
+    /// Not due.
+    Excluded(Excluded),
+    /// Due, but its values cannot be used; which, in words.
+    InError(String),
+    /// A close call that waits for Polymarket.
+    Held,
+    /// Due.
+    Pending,
+}
+
+impl State {
+    /// The word in JSON and text.
+    pub fn word(&self) -> &str {
+        match self {
+            Self::Settled(status) => status,
+            Self::SettledElsewhere => "settled-elsewhere",
+            Self::ChangedSince => "changed",
+            Self::Excluded(_) => "excluded",
+            Self::InError(_) => "error",
+            Self::Held => "held",
+            Self::Pending => "pending",
+        }
+    }
+}
+
+/// A trade and everything that is known of it.
+#[derive(Debug)]
+pub struct Story {
+    /// Its row.
+    pub row: Row,
+    /// Its state.
+    pub state: State,
+    /// The bet and the market, where the row can be read.
+    pub trade: Option<Trade>,
+    /// What settle wrote, the first record first.
+    pub records: Vec<Record>,
+    /// Why it could not be settled the last time, and the unix second of the next try.
+    pub failure: Option<(String, i64)>,
+}
+
+impl Story {
+    /// The story of `row`.
+    pub fn new(
+        row: Row,
+        records: Vec<Record>,
+        failure: Option<(String, bool, i64)>,
+        terms: &Terms,
+    ) -> Self {
+        let lenient = Terms { needs_recorded_strike: false, ..*terms };
+        let trade = judge_again(row.clone(), &lenient).ok();
+        let held = failure.as_ref().is_some_and(|(_, held, _)| *held);
+        let state = state(&row, &records, held, terms);
+        let failure = failure.map(|(reason, _, next_try)| (reason, next_try));
+        Self { row, state, trade, records, failure }
+    }
+}
+
+fn state(row: &Row, records: &[Record], held: bool, terms: &Terms) -> State {
+    let booked = |outcome: Outcome| row.actual_outcome.text() == Some(outcome.as_str());
+    let has_outcome =
+        row.is_win != Cell::Null || booked(Outcome::Unknown) || booked(Outcome::Split);
+    match (standing_record(records), has_outcome) {
+        (Some(record), true) if record.is_what_stands_in(row) => {
+            State::Settled(record.text("status").unwrap_or("settled").to_owned())
+        }
+        (Some(_), _) => State::ChangedSince,
+        (None, true) => State::SettledElsewhere,
+        (None, false) => match judge(row.clone(), terms) {
+            Standing::Excluded(reason) => State::Excluded(reason),
+            Standing::InError { message, .. } => State::InError(message),
+            Standing::Due(_) if held => State::Held,
+            Standing::Due(_) => State::Pending,
+        },
+    }
+}

@@ -1,0 +1,46 @@
+//! A progress bar on a terminal, once something has taken a second; nothing anywhere else.
+
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::cli::Common;
+
+/// Work that takes less is not worth a bar.
+const SHOWN_AFTER: Duration = Duration::from_secs(1);
+
+/// A bar that appears late, if at all.
+pub struct Bar {
+    bar: ProgressBar,
+    began: Instant,
+    wanted: bool,
+}
+
+impl Bar {
+    /// A bar that counts `what`.
+    pub fn new(common: &Common, what: &'static str) -> Self {
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
+        let template = "{bar:30} {pos}/{len} {msg}, {per_sec:.0}, {eta} left";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        bar.set_message(what);
+        Self { bar, began: Instant::now(), wanted: !common.quiet }
+    }
+
+    /// So much is done, of so much.
+    pub fn at(&mut self, done: usize, all: usize) {
+        self.bar.set_length(all as u64);
+        self.bar.set_position(done as u64);
+        if self.wanted && self.began.elapsed() > SHOWN_AFTER {
+            // draws on a terminal only
+            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+            self.wanted = false;
+        }
+    }
+
+    /// Takes the bar away.
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}

@@ -1,0 +1,290 @@
+//! The whole story of one trade, in sentences that can be checked by hand, and as JSON.
+
+use anstyle::Style;
+use rust_decimal::Decimal;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::json::SCHEMA_VERSION;
+use super::text::{STRONG, bare, field, line, styled};
+use crate::explain::{State, Story};
+use crate::market::Tie;
+use crate::store::Record;
+use crate::trade::{Cell, Job, printable};
+use crate::units::{UnixSeconds, Usd, decimal_from_f64, rounded};
+
+/// The stories of all trades with one id, as text.
+pub fn text(stories: &[Story]) -> String {
+    let mut text = String::new();
+    for (index, story) in stories.iter().enumerate() {
+        if index > 0 {
+            text.push('\n');
+        }
+        tell(&mut text, story);
+    }
+    text
+}
+
+fn tell(text: &mut String, story: &Story) {
+    let row = &story.row;
+    let title = format!("Trade {} · {}", bare(&row.id), story.state.word());
+    line(text, format_args!("{}", styled(STRONG, title)));
+    field(text, "Market", format_args!("{}", bare(&row.market_slug)));
+    match story.trade.as_ref().map(|trade| (trade, &trade.job)) {
+        Some((trade, Job::Decide(bet))) => {
+            let market = &bet.market;
+            let tie = match market.tie {
+                Tie::Yes => "a tie is YES",
+                Tie::No => "a tie is NO",
+                Tie::Split => "a tie is a split",
+            };
+            let (open, close) = (market.open, market.close);
+            field(text, "Window", format_args!("{open} to {close}"));
+            let (epoch, basis) = (market.epoch, market.basis);
+            field(text, "Rule", format_args!("{epoch}: the {basis} at the window's ends; {tie}"));
+            field(
+                text,
+                "Bet",
+                format_args!(
+                    "${} on {} at ${} a share, logged {}: {} / {} = {} shares",
+                    bet.position,
+                    bet.side,
+                    bet.price,
+                    trade.logged_at,
+                    bet.position,
+                    bet.price,
+                    shown(bet.shares.0)
+                ),
+            );
+            let strike = bet.recorded_strike.map_or("none".to_owned(), |strike| strike.to_string());
+            field(text, "Strike", format_args!("{strike} (price_to_beat, as the bot recorded it)"));
+        }
+        _ => {
+            let (action, timestamp) = (bare(&row.action), bare(&row.timestamp));
+            field(text, "Bet", format_args!("action {action}, logged {timestamp}"));
+        }
+    }
+    field(text, "State", format_args!("{}", state(story)));
+    if let Some((reason, next_try)) = &story.failure {
+        let next = UnixSeconds(*next_try);
+        field(text, "Last try", format_args!("{}; not again before {next}", printable(reason)));
+    }
+    for record in &story.records {
+        record_sentences(text, record);
+    }
+}
+
+/// The state in words.
+fn state(story: &Story) -> String {
+    let row = &story.row;
+    let values = format!(
+        "actual_outcome {}, profit_loss {}, is_win {}",
+        bare(&row.actual_outcome),
+        row.profit_loss,
+        row.is_win
+    );
+    match &story.state {
+        State::Settled(status) => match status.as_str() {
+            "provisional" => "provisional: candles decided it; later runs ask Polymarket, and \
+                              correct it if it says otherwise"
+                .to_owned(),
+            "confirmed" => "confirmed: Polymarket resolved it so".to_owned(),
+            "corrected" => {
+                "corrected: Polymarket's resolution replaced what was written before".to_owned()
+            }
+            "unknown" => "settled as UNKNOWN: no time can be read from the slug, so there is no \
+                          market to look at; neither a win nor a loss"
+                .to_owned(),
+            other => other.to_owned(),
+        },
+        State::SettledElsewhere => format!(
+            "settled by another program ({values}); settle has no record of how. settle audit {} \
+             asks Polymarket about it",
+            bare(&row.id)
+        ),
+        State::ChangedSince => {
+            format!("changed by another program after settle's last record below: now {values}")
+        }
+        State::Excluded(reason) => format!("excluded, not due: {}", reason.words()),
+        State::InError(message) => {
+            format!("in error: {message}; mend the row, and the next run settles it")
+        }
+        State::Held => "held: too close to call by candles, waiting for Polymarket".to_owned(),
+        State::Pending if story.failure.is_none() => {
+            "pending: due, and the next run takes it on".to_owned()
+        }
+        State::Pending => "pending: due, but what it takes was not to be had yet".to_owned(),
+    }
+}
+
+fn record_sentences(text: &mut String, record: &Record) {
+    let column = |name: &str| record.text(name).map(printable).unwrap_or_default();
+    let number = |name: &str| {
+        let value = record.text(name).and_then(|text| text.parse().ok());
+        value.map_or_else(String::new, shown)
+    };
+    let has = |name: &str| *record.cell(name) != Cell::Null;
+    let status = column("status");
+    let head = format!("{} {status}", column("written_at"));
+    line(text, format_args!(""));
+    line(
+        text,
+        format_args!(
+            "{} (record {}, run {}, settle {})",
+            styled(STRONG, head),
+            record.integer("id").unwrap_or_default(),
+            column("run_id"),
+            column("version")
+        ),
+    );
+    let mut say = |sentence: String| line(text, format_args!("  {sentence}"));
+    if let Some(previous) = record.integer("previous_id") {
+        let what = match status.as_str() {
+            "undone" => "Takes back",
+            "corrected" => "Corrects",
+            _ => "Confirms",
+        };
+        say(format!("{what} record {previous}."));
+    }
+    if has("open_price") {
+        say(format!(
+            "At {} {} stood at {} ({}).",
+            column("window_open"),
+            column("price_source"),
+            number("open_price"),
+            column("open_method")
+        ));
+    }
+    if has("close_price") {
+        let moved = match has("moved_bps") {
+            true => format!("; it had moved {} bps", number("moved_bps")),
+            false => String::new(),
+        };
+        say(format!(
+            "At {} {} stood at {} ({}){moved}.",
+            column("window_close"),
+            column("price_source"),
+            number("close_price"),
+            column("close_method")
+        ));
+    }
+    if has("strike") {
+        let source = match column("strike_source").as_str() {
+            "recorded" => "the recorded price_to_beat".to_owned(),
+            venue => format!("{venue}'s price at the start"),
+        };
+        say(format!(
+            "The strike is {} ({source}); the close lies {} bps from it.",
+            number("strike"),
+            number("margin_bps")
+        ));
+    }
+    if has("strike_doubts") {
+        say(format!("The recorded strike looks wrong: {}.", column("strike_doubts")));
+    }
+    if has("resolution") {
+        say(format!("Polymarket resolved the market {}.", column("resolution")));
+    }
+    if has("shares") {
+        let fee = match (has("fee"), column("fee_taken").as_str()) {
+            (false, _) => String::new(),
+            (true, "in shares") => {
+                format!(", of which a fee worth ${} was taken in shares", number("fee"))
+            }
+            (true, _) => format!(", and a fee of ${} on top", number("fee")),
+        };
+        say(format!(
+            "{} shares{fee}: paid out ${}, spent ${}, profit {}.",
+            number("shares"),
+            number("payout"),
+            number("cost"),
+            number("profit")
+        ));
+    }
+    let change = |name: &str| {
+        let [old, new] = ["old", "new"].map(|age| bare(record.cell(&format!("{age}_{name}"))));
+        format!("{name} {old} → {new}")
+    };
+    let mut changes = vec![change("actual_outcome"), change("profit_loss"), change("is_win")];
+    if has("old_fee_paid") || has("new_fee_paid") {
+        changes.push(change("fee_paid"));
+    }
+    say(format!("{}{}.{:#}", Style::new().dimmed(), changes.join(", "), Style::new().dimmed()));
+}
+
+/// At most 6 places, without zeros at the end.
+fn shown(value: Decimal) -> String {
+    rounded(value, 6).normalize().to_string()
+}
+
+#[derive(Serialize)]
+struct ExplainJson<'a> {
+    schema_version: u32,
+    command: &'static str,
+    #[serde(flatten)]
+    story: StoryJson<'a>,
+    /// Other trades with the same id, in a table without a key.
+    same_id: Vec<StoryJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct StoryJson<'a> {
+    trade_id: Value,
+    market_slug: Value,
+    action: Value,
+    state: &'a str,
+    explanation: String,
+    window_open: Option<UnixSeconds>,
+    window_close: Option<UnixSeconds>,
+    outcome: Value,
+    profit_loss: Option<Usd>,
+    is_win: Value,
+    last_failure: Option<&'a str>,
+    records: Vec<Map<String, Value>>,
+}
+
+impl<'a> From<&'a Story> for StoryJson<'a> {
+    fn from(story: &'a Story) -> Self {
+        let row = &story.row;
+        let market = story.trade.as_ref().and_then(|trade| match &trade.job {
+            Job::Decide(bet) => Some(bet.market),
+            Job::BookUnknown => None,
+        });
+        let record = |record: &Record| {
+            record.0.iter().map(|(name, cell)| (name.clone(), cell.json())).collect()
+        };
+        Self {
+            trade_id: row.id.json(),
+            market_slug: row.market_slug.json(),
+            action: row.action.json(),
+            state: story.state.word(),
+            explanation: state(story),
+            window_open: market.map(|market| market.open),
+            window_close: market.map(|market| market.close),
+            outcome: row.actual_outcome.json(),
+            profit_loss: match row.profit_loss {
+                Cell::Real(profit) => decimal_from_f64(profit).ok().map(Usd),
+                Cell::Integer(profit) => Some(Usd(profit.into())),
+                _ => None,
+            },
+            is_win: row.is_win.json(),
+            last_failure: story.failure.as_ref().map(|(reason, _)| reason.as_str()),
+            records: story.records.iter().map(record).collect(),
+        }
+    }
+}
+
+/// The stories as one JSON object on one line.
+///
+/// # Errors
+/// None that a story can cause; serde_json's type.
+pub fn json(stories: &[Story]) -> serde_json::Result<String> {
+    let mut all = stories.iter().map(StoryJson::from);
+    let Some(story) = all.next() else { return Ok("null".to_owned()) };
+    serde_json::to_string(&ExplainJson {
+        schema_version: SCHEMA_VERSION,
+        command: "explain",
+        story,
+        same_id: all.collect(),
+    })
+}

@@ -1,0 +1,357 @@
+//! Every outcome can be explained, checked against Polymarket and taken back.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use rusqlite::types::Value;
+use serde_json::Value as Json;
+use support::exchange::{Exchange, Markets, Tape, market};
+use support::{Bench, Bet, CLOSE, Ended, KEYED, KEYLESS, OPEN, STRIKE, bet, services_at};
+
+fn slug() -> String {
+    format!("btc-updown-15m-{OPEN}")
+}
+
+/// The venue went down by $50, then up by $100 in the window of [`OPEN`]; Polymarket resolved it so.
+fn exchange(up: Option<bool>) -> Exchange {
+    let tape = [(OPEN - 900, STRIKE + 50.0), (OPEN, STRIKE), (CLOSE, STRIKE + 100.0)];
+    let slug = slug();
+    let markets = Markets::resolved(up.map(|up| (slug.as_str(), up)));
+    Exchange::resolving(Tape::of(tape), markets)
+}
+
+fn with_services(bench: &Bench, url: &str, arguments: &[&str]) -> Ended {
+    let services = services_at(url);
+    let mut all = arguments.to_vec();
+    all.extend(services.iter().map(String::as_str));
+    bench.settle(&all)
+}
+
+fn run(bench: &Bench, exchange: &Exchange) -> Json {
+    bench.run_at(&exchange.url, &["--confirm", "auto"]).json()
+}
+
+fn book(bench: &Bench, id: i64, outcome: &str, profit: f64, is_win: Option<i64>) {
+    bench
+        .sql()
+        .execute(
+            "UPDATE trades SET actual_outcome = ?2, profit_loss = ?3, is_win = ?4 WHERE id = ?1",
+            rusqlite::params![id, outcome, profit, is_win],
+        )
+        .unwrap();
+}
+
+#[track_caller]
+fn explained(bench: &Bench, id: &str, state: &str, parts: &[&str]) {
+    let json = bench.settle(&["explain", id, "--json"]).code(0).json();
+    assert_eq!(json["state"], state);
+    let text = bench.settle(&["explain", id]).code(0).stdout.clone();
+    for part in parts {
+        assert!(text.contains(part), "{part} is not in:\n{text}");
+    }
+}
+
+#[test]
+fn explain_tells_a_provisional_and_a_corrected_trade_so_that_it_can_be_checked() {
+    let bench = Bench::new(&[bet(1)]);
+    run(&bench, &exchange(None));
+    let story = [
+        "btc-updown-15m-1770987600",
+        "2026-02-13T13:00:00Z to 2026-02-13T13:15:00Z",
+        "$5 on YES at $0.5 a share",
+        "5 / 0.5 = 10 shares",
+        "At 2026-02-13T13:00:00Z coinbase stood at 67000 (open of the 900 s candle)",
+        "At 2026-02-13T13:15:00Z coinbase stood at 67100 (open of the 900 s candle)",
+        "it had moved 14.9254 bps",
+        "The strike is 67000 (the recorded price_to_beat); the close lies 14.9254 bps from it",
+        "10 shares: paid out $10, spent $5, profit 5",
+        "actual_outcome NULL → YES, profit_loss NULL → 5, is_win NULL → 1",
+    ];
+    explained(&bench, "1", "provisional", &story);
+    run(&bench, &exchange(Some(false)));
+    explained(&bench, "1", "corrected", &story);
+    let correction = [
+        "Corrects record 1",
+        "Polymarket resolved the market NO",
+        "paid out $0, spent $5, profit -5",
+        "actual_outcome YES → NO, profit_loss 5 → -5, is_win 1 → 0",
+    ];
+    explained(&bench, "1", "corrected", &correction);
+}
+
+#[test]
+fn explain_tells_what_is_not_settled_and_why() {
+    let now = support::now();
+    let mut broken = bet(4);
+    broken.price = Value::Null;
+    let bench = Bench::new(&[
+        bet(1),
+        bet(2).action("HOLD"),
+        bet(3).at(&support::as_logged(now)),
+        broken,
+        bet(5).on("no-time-here"),
+        bet(6).on("btc-updown-15m-1770991200"),
+        bet(7),
+    ]);
+    book(&bench, 7, "NO", -5.0, Some(0));
+    explained(&bench, "1", "pending", &["pending: due, and the next run takes it on"]);
+    explained(&bench, "2", "excluded", &["excluded, not due: HOLD"]);
+    explained(&bench, "3", "excluded", &["younger than 15 minutes"]);
+    explained(&bench, "4", "error", &["in error: executed_price"]);
+    explained(&bench, "7", "settled-elsewhere", &["settled by another program", "audit 7"]);
+    run(&bench, &exchange(Some(true)));
+    explained(&bench, "1", "confirmed", &["confirmed: Polymarket resolved it so"]);
+    explained(&bench, "5", "unknown", &["no time can be read from the slug"]);
+    explained(&bench, "6", "pending", &["no source has the price at 2026-02-13T14:15:00Z"]);
+    book(&bench, 1, "NO", -5.0, Some(0));
+    explained(&bench, "1", "changed", &["changed by another program after settle's last record"]);
+    let ended = bench.settle(&["explain", "99"]);
+    assert!(ended.code(1).stderr.contains("no trade has the id 99"), "{ended:?}");
+}
+
+#[test]
+fn explain_tells_a_held_trade() {
+    let open = support::now() / 900 * 900 - 3600;
+    let bench = Bench::new(&[bet(1)
+        .on(&format!("btc-updown-15m-{open}"))
+        .at(&support::as_logged(open + 60))]);
+    let tape = Tape::of([(open - 60, STRIKE), (open + 840, STRIKE + 10.0)]);
+    run(&bench, &Exchange::of(tape));
+    explained(&bench, "1", "held", &["held: too close to call", "moved +1.5 bps, less than 4"]);
+}
+
+#[test]
+fn explain_shows_every_row_of_an_id_in_a_table_without_a_key_and_no_escapes() {
+    let bench = Bench::with_schema(
+        KEYLESS,
+        &[bet(1), bet(1).on("\u{1b}[31mred\u{202e}\n"), bet(1).action("NO")],
+    );
+    run(&bench, &exchange(Some(true)));
+    let text = bench.settle(&["explain", "1"]).code(0).stdout.clone();
+    assert_eq!(text.matches("Trade 1 ·").count(), 3, "{text}");
+    assert!(!text.contains('\u{1b}') && !text.contains('\u{202e}'), "{text}");
+    let json = bench.settle(&["explain", "1", "--json"]).code(0).json();
+    assert_eq!(json["same_id"].as_array().unwrap().len(), 2);
+}
+
+// ---------------------------------------------------------------- undo
+
+/// The trades as they are, each value with its type.
+fn values(bench: &Bench) -> Vec<[Value; 5]> {
+    let sql = bench.sql();
+    let mut statement = sql
+        .prepare("SELECT id, actual_outcome, profit_loss, is_win, execution_status FROM trades")
+        .unwrap();
+    let rows = statement
+        .query_map([], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?]));
+    rows.unwrap().map(Result::unwrap).collect()
+}
+
+#[test]
+fn undo_restores_exactly_what_a_run_replaced() {
+    let bench = Bench::new(&[bet(1), bet(2).action("NO"), bet(3).on("no-time"), bet(4)]);
+    // a value that another program left behind comes back with its type
+    bench.sql().execute("UPDATE trades SET profit_loss = '0' WHERE id = 1", []).unwrap();
+    let before = values(&bench);
+    let first = run(&bench, &exchange(None));
+    let provisional = values(&bench);
+    let second = run(&bench, &exchange(Some(false)));
+    assert_eq!(second["corrected_count"], 3);
+
+    let undo = |run: &Json| bench.settle(&["undo", run["run_id"].as_str().unwrap(), "--json"]);
+    let refused = undo(&first);
+    let refusals = refused.code(3).json()["refused"].as_array().unwrap().len();
+    assert_eq!(refusals, 3, "only the UNKNOWN was not written to again");
+    let undone = undo(&second).code(0).json();
+    assert_eq!(undone["restored_count"], 3);
+    assert_eq!(values(&bench)[..2], provisional[..2]);
+    // what candles decided is to be confirmed again
+    assert_eq!(bench.settle(&["status", "--json"]).json()["unconfirmed_count"], 3);
+    assert_eq!(undo(&first).code(3).json()["restored_count"], 3);
+    assert_eq!(values(&bench), before);
+    assert_eq!(bench.settle(&["status", "--json"]).json()["unconfirmed_count"], 0);
+
+    // an undo is a run, and can be undone
+    let runs = bench.settle(&["status", "--json"]).json()["last_runs"].clone();
+    assert_eq!((&runs[0]["command"], &runs[0]["written"]["undone"]), (&"undo".into(), &3.into()));
+    let again = bench.settle(&["undo", runs[0]["run_id"].as_str().unwrap(), "--json"]);
+    assert_eq!(again.code(0).json()["restored_count"], 3);
+    assert_eq!(values(&bench)[0], provisional[0]);
+    explained(&bench, "1", "provisional", &["Takes back record"]);
+}
+
+#[test]
+fn undo_leaves_what_was_changed_since_and_lists_it() {
+    let bench = Bench::new(&[bet(1), bet(2), bet(3)]);
+    let summary = run(&bench, &exchange(Some(true)));
+    bench.sql().execute("UPDATE trades SET profit_loss = 4.9 WHERE id = 2", []).unwrap();
+    bench.sql().execute("DELETE FROM trades WHERE id = 3", []).unwrap();
+    let run_id = summary["run_id"].as_str().unwrap();
+    let undone = bench.settle(&["undo", run_id, "--json"]).code(3).json();
+    assert_eq!(undone["restored_count"], 1);
+    let refused = undone["refused"].as_array().unwrap();
+    assert_eq!(refused.iter().map(|one| one["trade_id"].clone()).collect::<Vec<_>>(), [3, 2]);
+    assert_eq!(bench.booked(1), (None, None, None));
+    assert_eq!(bench.booked(2), (Some("YES".into()), Some(4.9), Some(1)));
+}
+
+#[test]
+fn undo_of_an_unknown_run_says_where_runs_are_listed() {
+    let bench = Bench::new(&[bet(1)]);
+    let before = bench.bytes();
+    let ended = bench.settle(&["undo", "nonsense"]);
+    assert!(ended.code(1).stderr.contains("settle status lists"), "{ended:?}");
+    assert_eq!(bench.bytes(), before);
+}
+
+#[test]
+fn undo_puts_the_fee_back() {
+    let schema = format!("{KEYED} ALTER TABLE trades ADD COLUMN fee_paid REAL;");
+    let bench = Bench::with_schema(&schema, &[bet(1)]);
+    bench.sql().execute("UPDATE trades SET fee_paid = 0.25", []).unwrap();
+    let arguments = ["--confirm", "auto", "--fees", "taker"];
+    let summary = bench.run_at(&exchange(Some(true)).url, &arguments).json();
+    assert_eq!(bench.count("fee_paid = 0.25"), 0);
+    bench.settle(&["undo", summary["run_id"].as_str().unwrap()]).code(0);
+    assert_eq!(bench.count("fee_paid = 0.25 AND is_win IS NULL"), 1);
+}
+
+// ---------------------------------------------------------------- audit
+
+/// Audits one trade that another program booked so, in a market that Polymarket resolved `up`.
+fn audited(bet: Bet, booked: (&str, f64, Option<i64>), up: bool) -> Json {
+    let bench = Bench::new(std::slice::from_ref(&bet));
+    book(&bench, bet.id, booked.0, booked.1, booked.2);
+    let before = bench.bytes();
+    let audit = with_services(&bench, &exchange(Some(up)).url, &["audit", "--json"]);
+    assert_eq!(bench.bytes(), before, "an audit only reads");
+    audit.code(0).json()
+}
+
+#[test]
+fn what_agrees_with_polymarket_is_no_disagreement() {
+    let audit = audited(bet(1), ("YES", 5.0, Some(1)), true);
+    assert_eq!(
+        (&audit["checked_count"], &audit["disagreements"]),
+        (&1.into(), &Json::Array(vec![]))
+    );
+    // others round to the cent
+    let mut odd = bet(1);
+    odd.price = Value::Real(0.39);
+    let audit = audited(odd, ("YES", 7.82, Some(1)), true);
+    assert_eq!(audit["disagreements"].as_array().unwrap().len(), 0);
+}
+
+#[test]
+fn each_disagreement_has_its_likely_cause() {
+    let with_strike = |dollars: f64| {
+        let mut bet = bet(1);
+        bet.strike = Value::Real(dollars);
+        bet
+    };
+    let no_market = bet(1).on("no-time-here");
+    for (bet, booked, cause, right) in [
+        // the venue went down before the window, and up in it
+        (bet(1), ("NO", -5.0, Some(0)), "wrong-window", 5.0),
+        // the recorded strike is above the close
+        (with_strike(STRIKE + 101.0), ("NO", -5.0, Some(0)), "wrong-strike", 5.0),
+        (with_strike(STRIKE + 100.0), ("NO", -5.0, Some(0)), "tie", 5.0),
+        (bet(1), ("UNKNOWN", -5.0, Some(0)), "unknown-booked-as-loss", 5.0),
+        (bet(1), ("UNKNOWN", 0.0, None), "booked-as-unknown", 5.0),
+        (no_market, ("NO", -5.0, Some(0)), "unknown-booked-as-loss", 0.0),
+        (bet(1), ("YES", -5.0, Some(0)), "win-or-loss", 5.0),
+        (bet(1), ("YES", 2.5, Some(1)), "shares-for-dollars", 5.0),
+        (bet(1), ("YES", 4.9, Some(1)), "fee", 5.0),
+        (bet(1), ("YES", 10.0, Some(1)), "profit", 5.0),
+    ] {
+        let audit = audited(bet, booked, true);
+        let found = &audit["disagreements"][0];
+        assert_eq!(found["cause"], cause, "{audit}");
+        assert_eq!(found["profit_right"].as_f64(), Some(right), "{cause}");
+        assert_eq!(found["written"], booked.0);
+        assert_eq!(found["profit_written"].as_f64(), Some(booked.1));
+        assert_eq!(audit["by_cause"][cause], 1);
+    }
+}
+
+#[test]
+fn a_close_call_is_told_apart_from_a_wrong_window() {
+    let bench = Bench::new(&[bet(1)]);
+    book(&bench, 1, "NO", -5.0, Some(0));
+    let tape = Tape::of([(OPEN - 900, STRIKE + 50.0), (OPEN, STRIKE), (CLOSE, STRIKE + 20.0)]);
+    let exchange = Exchange::resolving(tape, Markets::resolved([(slug().as_str(), true)]));
+    let audit = with_services(&bench, &exchange.url, &["audit", "--json"]).code(0).json();
+    assert_eq!(audit["disagreements"][0]["cause"], "close-call");
+}
+
+#[test]
+fn fix_corrects_with_a_record_that_keeps_the_old_values() {
+    let bench = Bench::new(&[bet(1), bet(2), bet(3).on("no-time-here"), bet(4)]);
+    book(&bench, 1, "NO", -5.0, Some(0));
+    book(&bench, 2, "YES", 5.0, Some(1));
+    book(&bench, 3, "NO", -5.0, Some(0));
+    let exchange = exchange(Some(true));
+    let audit = with_services(&bench, &exchange.url, &["audit", "--fix", "--json"]).code(0).json();
+    assert_eq!((&audit["checked_count"], &audit["fixed_count"]), (&3.into(), &2.into()));
+    assert_eq!(bench.booked(1), (Some("YES".into()), Some(5.0), Some(1)));
+    assert_eq!(bench.booked(3), (Some("UNKNOWN".into()), Some(0.0), None));
+    assert_eq!(bench.booked(4), (None, None, None), "what is not settled is not audited");
+    explained(&bench, "1", "corrected", &["actual_outcome NO → YES, profit_loss -5 → 5"]);
+    let again = with_services(&bench, &exchange.url, &["audit", "--fix", "--json"]).code(0).json();
+    assert_eq!(again["fixed_count"], 0);
+    // and an audit's corrections can be taken back
+    bench.settle(&["undo", audit["run_id"].as_str().unwrap()]).code(0);
+    assert_eq!(bench.booked(1), (Some("NO".into()), Some(-5.0), Some(0)));
+    assert_eq!(bench.booked(3), (Some("NO".into()), Some(-5.0), Some(0)));
+}
+
+#[test]
+fn an_audit_is_of_the_trades_asked_for() {
+    let bench = Bench::new(&[bet(1), bet(2).at("2026-02-14 10:00:00"), bet(3)]);
+    for id in [1, 2, 3] {
+        book(&bench, id, "NO", -5.0, Some(0));
+    }
+    let exchange = exchange(Some(true));
+    let ids = |arguments: &[&str]| -> Vec<Json> {
+        let all = [&["audit", "--json"], arguments].concat();
+        let audit = with_services(&bench, &exchange.url, &all).code(0).json();
+        let list = audit["disagreements"].as_array().unwrap().clone();
+        list.iter().map(|one| one["trade_id"].clone()).collect()
+    };
+    assert_eq!(ids(&[]), [1, 2, 3]);
+    assert_eq!(ids(&["3", "1"]), [1, 3]);
+    assert_eq!(ids(&["--since", "2026-02-14"]), [2]);
+    assert_eq!(ids(&["--since", "2026-02-13 13:07"]), [1, 2, 3]);
+    let usage = with_services(&bench, &exchange.url, &["audit", "--since", "yesterday"]);
+    assert!(usage.code(2).stderr.contains("--since"), "{usage:?}");
+}
+
+#[test]
+fn what_is_not_resolved_or_cannot_be_asked_is_no_disagreement() {
+    let bench = Bench::new(&[bet(1), bet(2)]);
+    book(&bench, 1, "NO", -5.0, Some(0));
+    book(&bench, 2, "NO", -5.0, Some(0));
+    let open = market(&slug(), false, ["Up", "Down"], ["1", "0"]);
+    let markets = Markets([(slug(), open)].into());
+    let exchange = Exchange::resolving(Tape::default(), markets);
+    let audit = with_services(&bench, &exchange.url, &["audit", "--json"]).code(0).json();
+    assert_eq!((&audit["checked_count"], &audit["unresolved_count"]), (&2.into(), &2.into()));
+    let down = with_services(&bench, &support::nowhere(), &["audit", "--fix", "--json"]);
+    assert_eq!(down.code(5).json()["unresolved_count"], 2);
+    assert_eq!(bench.count("actual_outcome = 'NO'"), 2);
+}
+
+#[test]
+fn an_audit_in_text_names_the_money_at_stake() {
+    let bench = Bench::new(&[bet(1), bet(2)]);
+    book(&bench, 1, "NO", -5.0, Some(0));
+    book(&bench, 2, "NO", -5.0, Some(0));
+    let text = with_services(&bench, &exchange(Some(true)).url, &["audit"]).code(0).stdout.clone();
+    for part in [
+        "trade 1 btc-updown-15m-1770987600 YES: written NO (-5.00), right is YES (+5.00): wrong-window",
+        "2  wrong-window, $20.00 at stake",
+        "settle audit --fix corrects them",
+    ] {
+        assert!(text.contains(part), "{part} is not in:\n{text}");
+    }
+}
