@@ -270,7 +270,7 @@ fn manual() -> Result<String, Error> {
             command.mut_arg(id, |argument| argument.hide(true))
         });
         let man = clap_mangen::Man::new(own);
-        writeln!(page, ".SH \"{}\"", subcommand.get_name().to_uppercase())?;
+        writeln!(page, ".SH \"settle {}\"", subcommand.get_name().replace('-', "\\-"))?;
         let about = subcommand.get_about().map(ToString::to_string).unwrap_or_default();
         writeln!(page, "{}.", about.replace('-', "\\-"))?;
         man.render_options_section(&mut page)?;

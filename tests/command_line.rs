@@ -108,7 +108,7 @@ fn completions_and_manual_are_made_from_the_same_definition() {
     }
     let manual = Ended::from(settle(&["man"]).output().unwrap());
     let page = manual.code(0).stdout.replace('\\', "");
-    for part in ["SETTLEMENT_BATCH_SIZE", "--candles", "dry-run", "130 interrupted"] {
+    for part in ["SETTLEMENT_BATCH_SIZE", "--candles", "settle dry-run", "130 interrupted"] {
         assert!(page.contains(part), "{part}");
     }
 }
