@@ -5,6 +5,7 @@ use std::path::Path;
 
 use chrono::{DateTime, Utc};
 use clap::{ColorChoice, CommandFactory};
+use log::error;
 
 use crate::audit::{self, Which};
 use crate::cli::{Auditing, Cli, Command, Common, Judgement, Settling};
@@ -109,7 +110,8 @@ fn finish(
     let summary =
         engine::settle(store, sources, &judging, &deciding, settling.batch, now, writing)?;
     let json = || json::summary(&summary, dry_run);
-    show(common, json, || text::summary(&summary, dry_run, &common.db))?;
+    let shown = show(common, json, || text::summary(&summary, dry_run, &common.db));
+    after_writing(shown, !dry_run)?;
     Ok(summary.exit())
 }
 
@@ -177,7 +179,9 @@ fn run_audit(common: &Common, auditing: &Auditing, now: DateTime<Utc>) -> Result
         writing,
     )?;
     bar.finish();
-    show(common, || report::audit::json(&found), || report::audit::text(&found, &common.db))?;
+    let shown =
+        show(common, || report::audit::json(&found), || report::audit::text(&found, &common.db));
+    after_writing(shown, auditing.fix)?;
     Ok(found.exit())
 }
 
@@ -197,16 +201,24 @@ fn undo(common: &Common, run_id: &str, now: DateTime<Utc>) -> Result<Exit, Error
         retry_wait: 0,
     };
     let undone = store.undo(run_id, &run, &interrupt)?;
-    show(
+    let shown = show(
         common,
         || report::audit::undone_json(&undone, run_id, &run.run_id),
         || report::audit::undone_text(&undone, run_id, &common.db),
-    )?;
-    Ok(match (undone.interrupted, undone.refused.is_empty()) {
-        (true, _) => Exit::Interrupted,
-        (false, false) => Exit::RowsInError,
-        (false, true) => Exit::Done,
-    })
+    );
+    after_writing(shown, true)?;
+    Ok(undone.exit())
+}
+
+/// What cannot be printed does not undo what was written: then the exit code tells of that.
+fn after_writing(shown: Result<(), Error>, wrote: bool) -> Result<(), Error> {
+    match shown {
+        Err(error) if wrote => {
+            error!("{error}");
+            Ok(())
+        }
+        other => other,
+    }
 }
 
 /// Prints a result in the form asked for.

@@ -9,17 +9,18 @@ use rust_decimal::Decimal;
 
 use crate::candles::chain::{Need, Quoted};
 use crate::decision::{Booking, Confirm, Earlier, Proof, Status, money};
-use crate::engine::{Judging, Sources, Writing, need, slug};
+use crate::engine::{Judging, Sources, Writing, need};
 use crate::error::{Error, Exit};
-use crate::fees::Fees;
+use crate::fees::{Fee, FeeMode, Fees};
 use crate::market::Tie;
 use crate::outcome::{Outcome, change, decide};
-use crate::polymarket::{Resolutions, Resolved, Verdict};
+use crate::polymarket::{Resolutions, Resolved, Verdict, market_slug};
 use crate::selection::RowError;
-use crate::store::{RunInfo, Store};
+use crate::store::{Put, RunInfo, Store};
 use crate::strike::{Neighbours, Strike, doubts};
-use crate::trade::{Bet, Cell, Job, Row, Trade, judge_again};
-use crate::units::{BtcPrice, UnixSeconds, Usd, decimal_from_f64};
+use crate::timestamp::{NaiveZone, read_timestamp};
+use crate::trade::{Bet, Cell, Job, Row, Trade, judge_again, not_made};
+use crate::units::{BtcPrice, UnixSeconds, Usd};
 
 /// Markets asked about between two reports of progress.
 const SLUGS_A_STEP: usize = 400;
@@ -38,11 +39,17 @@ pub struct Which {
 }
 
 impl Which {
-    fn includes(&self, row: &Row, logged_at: Option<UnixSeconds>) -> bool {
-        let id = || row.id.text().map_or_else(|| row.id.to_string(), str::to_owned);
-        (self.ids.is_empty() || self.ids.contains(&id()))
-            && self.since.is_none_or(|since| logged_at.is_some_and(|at| at >= since))
+    /// A row whose time cannot be read may be of any time.
+    fn includes(&self, row: &Row, zone: NaiveZone) -> bool {
+        let logged_at = || read_timestamp(row.timestamp.text()?, zone);
+        (self.ids.is_empty() || self.ids.contains(&plain_id(row)))
+            && self.since.is_none_or(|since| logged_at().is_none_or(|at| at >= since))
     }
+}
+
+/// A row's id as it is given on the command line.
+fn plain_id(row: &Row) -> String {
+    row.id.text().map_or_else(|| row.id.to_string(), str::to_owned)
 }
 
 /// Why what was written is not right.
@@ -56,8 +63,10 @@ pub enum Cause {
     CloseCall,
     /// Close and strike are equal, and the tie went the wrong way.
     Tie,
-    /// Booked as a win or a loss although no outcome was known.
+    /// Booked as a loss although no outcome was known.
     UnknownBooked,
+    /// Win or loss are right, and the outcome itself was not written, or not in settle's words.
+    OutcomeNotWritten,
     /// Booked as UNKNOWN although there is a market, and it is resolved.
     BookedAsUnknown,
     /// The outcome is right, and win or loss does not follow from it.
@@ -81,6 +90,7 @@ impl Cause {
             Self::CloseCall => "close-call",
             Self::Tie => "tie",
             Self::UnknownBooked => "unknown-booked-as-loss",
+            Self::OutcomeNotWritten => "outcome-not-written",
             Self::BookedAsUnknown => "booked-as-unknown",
             Self::WinOrLoss => "win-or-loss",
             Self::Fee => "fee",
@@ -140,6 +150,8 @@ pub struct Audit {
     pub troubles: Vec<String>,
     /// Whether a signal stopped the corrections.
     pub interrupted: bool,
+    /// Whether the database did.
+    pub incomplete: bool,
 }
 
 impl Audit {
@@ -233,19 +245,31 @@ fn settled(
 ) -> Result<Vec<Trade>, Error> {
     let terms = judging.lenient_terms(now);
     let mut trades = Vec::new();
+    let mut missing: BTreeSet<String> = which.ids.iter().cloned().collect();
     store.settled_rows(|row| {
+        if !which.includes(&row, judging.zone) {
+            return;
+        }
+        missing.remove(&plain_id(&row));
         let is_bet = matches!(row.action.text(), Some("YES" | "NO"));
         let id = row.id.clone();
-        match judge_again(row.clone(), &terms) {
-            Ok(trade) if which.includes(&row, Some(trade.logged_at)) => trades.push(trade),
-            Err(why) if is_bet && which.includes(&row, None) => {
-                let message = format!("cannot be checked: {why}");
-                audit.errors.push(RowError { trade_id: id, message });
+        let trade = match not_made(&row) {
+            Some(reason) if is_bet => {
+                Err(format!("{}, and yet it has an outcome; left alone", reason.words()))
             }
-            _ => return,
+            _ => judge_again(row, &terms).map_err(|why| format!("cannot be checked: {why}")),
+        };
+        match trade {
+            Ok(trade) => trades.push(trade),
+            Err(message) if is_bet => audit.errors.push(RowError { trade_id: id, message }),
+            Err(_) => return,
         }
         audit.checked += 1;
     })?;
+    for id in missing {
+        let message = "no settled trade has this id".to_owned();
+        audit.errors.push(RowError { trade_id: Cell::Text(id), message });
+    }
     Ok(trades)
 }
 
@@ -256,8 +280,8 @@ fn resolve(
     progress: &mut dyn FnMut(usize, usize),
 ) -> Resolved {
     let mut seen = HashSet::new();
-    let slugs: Vec<String> =
-        trades.iter().filter_map(slug).filter(|slug| seen.insert(slug.clone())).collect();
+    let slugs = trades.iter().filter_map(|trade| market_slug(trade.row.market_slug.text()?));
+    let slugs: Vec<String> = slugs.filter(|slug| seen.insert(slug.clone())).collect();
     let mut resolved = Resolved::default();
     for (step, some) in slugs.chunks(SLUGS_A_STEP).enumerate() {
         progress(step * SLUGS_A_STEP, slugs.len());
@@ -282,29 +306,38 @@ enum Compared {
 
 /// Holds a settled trade against its market's resolution.
 fn compare(trade: Trade, resolved: &Resolved, fees: &Fees) -> Compared {
-    let (outcome, right) = match &trade.job {
-        // no time can be read from the slug: it is neither a win nor a loss
-        Job::BookUnknown => (Outcome::Unknown, None),
-        Job::Decide(bet) => {
-            let verdict = slug(&trade).and_then(|slug| resolved.verdicts.get(&slug));
-            let Some(Verdict::Final(outcome)) = verdict else { return Compared::Unresolved };
-            (*outcome, Some((*bet, money(&trade, bet, *outcome, fees))))
+    let no_market = Verdict::NotYet("no market of Polymarket's can have this slug".to_owned());
+    let verdict = match market_slug(trade.row.market_slug.text().unwrap_or_default()) {
+        Some(slug) => resolved.verdicts.get(&slug),
+        None => Some(&no_market),
+    };
+    let row = &trade.row;
+    let (outcome, right) = match (&trade.job, verdict) {
+        (Job::Decide(bet), Some(Verdict::Final(outcome))) => {
+            (*outcome, Some((*bet, money(&trade, bet, *outcome, &counted(&trade, bet, fees)))))
         }
+        // no time can be read from the slug, and Polymarket knows no such market: a loss was made up
+        (Job::BookUnknown, Some(Verdict::NotYet(_)))
+            if written_is_win(row) == Some(Some(false)) || is_booked_unknown(row) =>
+        {
+            (Outcome::Unknown, None)
+        }
+        _ => return Compared::Unresolved,
     };
     let is_win = right.and_then(|(_, settlement)| settlement.is_win);
     let profit_right = right.map_or(Usd(Decimal::ZERO), |(_, settlement)| settlement.profit);
-    let row = &trade.row;
-    let profit_agrees = same_money(profit(row), profit_right)
-        || right.is_some_and(|(bet, _)| same_money(profit(row), with_fee(&trade, &bet, outcome)));
     let outcome_agrees = row.actual_outcome.text() == Some(outcome.as_str());
-    if outcome_agrees && written_is_win(row) == Some(is_win) && profit_agrees {
+    if outcome_agrees
+        && written_is_win(row) == Some(is_win)
+        && same_money(profit(row), profit_right)
+    {
         return Compared::Right;
     }
     Compared::Wrong(Box::new(Booking {
         outcome,
         profit: profit_right,
         is_win,
-        status: Status::Corrected,
+        status: if right.is_some() { Status::Corrected } else { Status::Unknown },
         proof: right.map(|(bet, settlement)| Proof {
             bet,
             measured: None,
@@ -316,35 +349,36 @@ fn compare(trade: Trade, resolved: &Resolved, fees: &Fees) -> Compared {
     }))
 }
 
+/// The fees that a row's profit is held against: the ones asked for, and the taker's where the row
+/// itself says that it was paid.
+fn counted(trade: &Trade, bet: &Bet, fees: &Fees) -> Fees {
+    let paid = trade.row.fee_paid.as_ref().and_then(Cell::any_number);
+    let taker = Fees { mode: FeeMode::Taker, ..*fees };
+    let due = taker.on(&bet.market, trade.logged_at, bet.position, bet.price);
+    let is_paid = |fee: Fee| paid.is_some_and(|paid| same_money(Some(Usd(paid)), fee.dollars));
+    if due.is_some_and(is_paid) { taker } else { *fees }
+}
+
+fn is_booked_unknown(row: &Row) -> bool {
+    row.actual_outcome.text() == Some(Outcome::Unknown.as_str())
+}
+
 /// The profit a row holds, if it is a number.
 fn profit(row: &Row) -> Option<Usd> {
-    match row.profit_loss {
-        Cell::Real(profit) => decimal_from_f64(profit).ok().map(Usd),
-        Cell::Integer(profit) => Some(Usd(profit.into())),
-        _ => None,
-    }
+    row.profit_loss.any_number().map(Usd)
 }
 
 /// Win, loss, or neither, as a row holds it; none where it holds something else.
 fn written_is_win(row: &Row) -> Option<Option<bool>> {
-    match row.is_win {
-        Cell::Null => Some(None),
-        Cell::Integer(0) => Some(Some(false)),
-        Cell::Integer(1) => Some(Some(true)),
-        _ => None,
+    if row.is_win == Cell::Null {
+        return Some(None);
     }
+    let number = row.is_win.any_number()?;
+    (number == Decimal::ZERO || number == Decimal::ONE).then_some(Some(number == Decimal::ONE))
 }
 
 fn same_money(written: Option<Usd>, right: Usd) -> bool {
     written.is_some_and(|written| written.0.saturating_sub(right.0).abs() <= SAME_MONEY)
-}
-
-/// What a row that says that a fee was paid should hold.
-fn with_fee(trade: &Trade, bet: &Bet, outcome: Outcome) -> Usd {
-    match trade.row.fee_paid {
-        Some(Cell::Real(_) | Cell::Integer(_)) => money(trade, bet, outcome, &Fees::TAKER).profit,
-        _ => money(trade, bet, outcome, &Fees::NONE).profit,
-    }
 }
 
 /// Whether it is the outcome that is not right.
@@ -368,6 +402,9 @@ fn cause(right: &Booking, prices: Option<&Quoted>) -> Cause {
         Some("YES") => Outcome::Yes,
         Some("NO") => Outcome::No,
         _ if row.is_win == Cell::Null => return Cause::BookedAsUnknown,
+        outcome if outcome != Some("UNKNOWN") && written_is_win(row) == Some(right.is_win) => {
+            return Cause::OutcomeNotWritten;
+        }
         _ => return Cause::UnknownBooked,
     };
     let Some(quoted) = prices else { return Cause::Unexplained };
@@ -387,7 +424,8 @@ fn cause(right: &Booking, prices: Option<&Quoted>) -> Cause {
     };
     let strike_is_wrong = match (bet.recorded_strike, open) {
         (Some(recorded), Some(open)) => {
-            !doubts(recorded, Neighbours { open, close, before }).is_empty()
+            let in_dollars = quoted.source.in_dollars();
+            !doubts(recorded, Neighbours { open, close, before, in_dollars }).is_empty()
         }
         _ => false,
     };
@@ -446,20 +484,32 @@ fn correct(
     writing.interrupt.hold();
     let written = store.write(&run, &right, &[], writing.interrupt);
     audit.interrupted = writing.interrupt.asked();
-    if let Some(error) = written.error {
-        if written.done.is_empty() {
-            return Err(error);
-        }
+    if let Some(error) = &written.error {
         warn!("the audit could not correct all: {error}");
+        audit.troubles.push(format!("not all could be corrected: {error}"));
+        audit.incomplete = true;
     }
-    for (disagreement, done) in audit.disagreements.iter_mut().zip(written.done) {
-        disagreement.fixed = done;
-        if !done {
-            let trade_id = disagreement.right.trade.row.id.clone();
-            let message = "changed by another program meanwhile; left alone".to_owned();
-            audit.errors.push(RowError { trade_id, message });
-        }
+    if written.any() {
+        audit.run_id = Some(run.run_id);
     }
-    audit.run_id = Some(run.run_id);
+    let left = written.error.map(|error| format!("not corrected: {error}"));
+    let mut done = written.done.into_iter();
+    for disagreement in &mut audit.disagreements {
+        let message = match (done.next(), &left) {
+            (Some(Put::Done), _) => {
+                disagreement.fixed = true;
+                continue;
+            }
+            (Some(Put::Changed), _) => {
+                "changed by another program meanwhile; left alone".to_owned()
+            }
+            (Some(Put::Refused(why)), _) => format!("the database refuses it: {why}"),
+            (None, Some(left)) => left.clone(),
+            // a signal came before it
+            (None, None) => break,
+        };
+        let trade_id = disagreement.right.trade.row.id.clone();
+        audit.errors.push(RowError { trade_id, message });
+    }
     Ok(())
 }

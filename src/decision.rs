@@ -10,8 +10,8 @@ use crate::outcome::{CloseCall, Outcome, change, close_call, contradicts, decide
 use crate::pnl::{self, Settlement};
 use crate::polymarket::Verdict;
 use crate::strike::{self, Doubt, Neighbours, Strike};
-use crate::trade::{Bet, Cell, Job, Trade};
-use crate::units::{Bps, BtcPrice, UnixSeconds, Usd, decimal_from_f64};
+use crate::trade::{Bet, Job, Trade};
+use crate::units::{Bps, BtcPrice, UnixSeconds, Usd};
 
 /// Polymarket's part in deciding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -119,6 +119,8 @@ pub struct Proof {
 pub struct Earlier {
     /// The id of its record; none where another program wrote it.
     pub record_id: Option<i64>,
+    /// The strike that the close was measured against then.
+    pub strike: Option<BtcPrice>,
     /// How far the venue moved then.
     pub moved: Option<Bps>,
     /// The price at the close.
@@ -127,6 +129,8 @@ pub struct Earlier {
     pub source: Option<Source>,
     /// How far the close lay from the strike.
     pub margin: Option<Bps>,
+    /// The fee that was counted.
+    pub fee: Option<Fee>,
 }
 
 /// An outcome to be written to a trade.
@@ -258,7 +262,11 @@ pub fn decide_trade(
         (_, Some(found)) => {
             if let Some(call) = held(&bet, found, deciding, now) {
                 let until = bet.market.close.plus(deciding.hold);
-                let reason = format!("close call: {call}; waits for Polymarket until {until}");
+                let waits = match deciding.confirm {
+                    Confirm::Off => "candles decide at",
+                    _ => "waits for Polymarket until",
+                };
+                let reason = format!("close call: {call}; {waits} {until}");
                 return left(trade, Left::Held, reason, measured);
             }
             (found.outcome, Status::Provisional, None)
@@ -283,40 +291,35 @@ pub fn decide_trade(
     }))
 }
 
-/// Confirms or corrects a trade that an earlier run settled by candles.
-pub fn confirm_trade(
-    trade: Trade,
-    earlier: Earlier,
-    resolution: Outcome,
-    deciding: &Deciding,
-) -> Option<Booking> {
+/// Confirms or corrects a trade that an earlier run settled by candles. The fee on its fill is the
+/// one counted then, whatever this run counts. None where the row holds no profit to confirm.
+pub fn confirm_trade(trade: Trade, earlier: Earlier, resolution: Outcome) -> Option<Booking> {
     let Job::Decide(bet) = trade.job else { return None };
     let stands = trade.row.actual_outcome.text() == Some(resolution.as_str());
-    let proof =
-        |settlement| Some(Proof { bet, measured: None, resolution: Some(resolution), settlement });
-    if stands {
-        let profit = match trade.row.profit_loss {
-            Cell::Real(profit) => decimal_from_f64(profit).ok()?,
-            Cell::Integer(profit) => profit.into(),
-            _ => return None,
-        };
-        return Some(Booking {
-            outcome: resolution,
-            profit: Usd(profit),
-            is_win: (resolution != Outcome::Split).then(|| resolution == bet.side.wins_on()),
-            status: Status::Confirmed,
-            proof: proof(None),
-            earlier: Some(earlier),
-            trade,
-        });
-    }
-    let settlement = money(&trade, &bet, resolution, &deciding.fees);
+    let (status, settlement) = match stands {
+        true => (Status::Confirmed, None),
+        false => (
+            Status::Corrected,
+            Some(pnl::settle(
+                bet.position,
+                bet.shares,
+                bet.price,
+                bet.side,
+                resolution,
+                earlier.fee,
+            )),
+        ),
+    };
+    let profit = match settlement {
+        Some(settlement) => settlement.profit,
+        None => Usd(trade.row.profit_loss.any_number()?),
+    };
     Some(Booking {
         outcome: resolution,
-        profit: settlement.profit,
-        is_win: settlement.is_win,
-        status: Status::Corrected,
-        proof: proof(Some(settlement)),
+        profit,
+        is_win: (resolution != Outcome::Split).then(|| resolution == bet.side.wins_on()),
+        status,
+        proof: Some(Proof { bet, measured: None, resolution: Some(resolution), settlement }),
         earlier: Some(earlier),
         trade,
     })
@@ -324,7 +327,7 @@ pub fn confirm_trade(
 
 /// What a bet comes to, with the fees that are counted.
 pub(crate) fn money(trade: &Trade, bet: &Bet, outcome: Outcome, fees: &Fees) -> Settlement {
-    let fee = fees.on(&bet.market, trade.logged_at, bet.shares, bet.price);
+    let fee = fees.on(&bet.market, trade.logged_at, bet.position, bet.price);
     pnl::settle(bet.position, bet.shares, bet.price, bet.side, outcome, fee)
 }
 
@@ -340,7 +343,8 @@ fn measure(bet: &Bet, quoted: &Quoted, strike: Strike) -> Option<Measured> {
     let doubts = match (bet.recorded_strike, open) {
         (Some(recorded), Some(open)) => {
             let before = quoted.before.map(|before| before.price);
-            strike::doubts(recorded, Neighbours { open, close, before })
+            let in_dollars = quoted.source.in_dollars();
+            strike::doubts(recorded, Neighbours { open, close, before, in_dollars })
         }
         _ => vec![],
     };

@@ -15,7 +15,7 @@ use crate::interrupt::Interrupt;
 use crate::market::{Basis, RuleSet};
 use crate::polymarket::{Resolutions, Resolved, Verdict, market_slug};
 use crate::selection::{RowError, Selection, Selector, Tally};
-use crate::store::{Note, RunInfo, Store, Unconfirmed};
+use crate::store::{Note, Put, RunInfo, Store, Unconfirmed};
 use crate::strike::Strike;
 use crate::summary::{self, IN_ERROR, Summary, TradeResult};
 use crate::timestamp::NaiveZone;
@@ -143,13 +143,13 @@ pub fn settle(
             Decided::Failure(failure) => batch.failures.push(*failure),
         }
     }
-    let nothing_had = batch.nothing_had(&found, &resolved, deciding.confirm);
-    let again = confirm(unconfirmed, &resolved, judging, deciding, now);
+    let again = confirm(unconfirmed, &resolved, judging, now);
     batch.bookings.extend(again.bookings);
+    let nothing_had = batch.nothing_had(&found, &resolved, deciding.confirm);
 
-    let mut done = vec![true; batch.bookings.len()];
     let mut interrupted = false;
     let mut run_id = None;
+    let mut done = vec![Put::Done; batch.bookings.len()];
     if let Some(writing) = writing {
         let run = RunInfo {
             run_id: writing.run_id,
@@ -170,12 +170,13 @@ pub fn settle(
         let written = store.write(&run, &batch.bookings, &notes, writing.interrupt);
         interrupted = writing.interrupt.asked();
         run_id = Some(run.run_id);
-        match written.error {
-            Some(error) if written.done.is_empty() => return Err(error),
-            error => batch.leave_unwritten(written.done.len(), error),
-        }
         done = written.done;
+        match written.error {
+            Some(error) if done.is_empty() => return Err(error),
+            error => batch.leave_unwritten(done.len(), error.as_ref()),
+        }
     }
+    let booked = batch.booked(done);
 
     let left = batch.left(selection.waiting, selection.beyond_batch);
     let overdue = |(_, tally): &(&str, Tally)| {
@@ -183,12 +184,13 @@ pub fn settle(
     };
     let mut due_after = Tally::default();
     left.iter().for_each(|(_, tally)| due_after.add_all(*tally));
-    let booked = batch.bookings.into_iter().zip(done);
-    let booked = booked.map(|(booking, done)| TradeResult::of_booking(booking, done));
     let summary = Summary {
         run_id,
         now,
-        trades: booked.chain(batch.failures.into_iter().map(TradeResult::of_failure)).collect(),
+        trades: booked
+            .into_iter()
+            .chain(batch.failures.into_iter().map(TradeResult::of_failure))
+            .collect(),
         errors: batch.errors,
         unsettled_before,
         due_before: selection.due.count,
@@ -197,7 +199,7 @@ pub fn settle(
         nothing_had,
         interrupted,
         doubt,
-        troubles: resolved.troubles.into_iter().chain(found.troubles).collect(),
+        troubles: [again.warnings, resolved.troubles, found.troubles].concat(),
         requests: sources.prices.requests(),
         polymarket_requests: sources.resolutions.requests(),
     };
@@ -225,25 +227,47 @@ impl Batch {
     }
 
     /// Takes out the bookings that a write did not come to, and says why.
-    fn leave_unwritten(&mut self, written: usize, error: Option<Error>) {
-        if let Some(error) = &error {
+    fn leave_unwritten(&mut self, written: usize, error: Option<&Error>) {
+        if let Some(error) = error {
             warn!("the run could not write all: {error}");
         }
-        for booking in self.bookings.drain(written..).filter(|booking| booking.earlier.is_none()) {
-            let trade = booking.trade;
-            match &error {
-                Some(error) => {
-                    let message = format!("not written: {error}");
-                    self.in_error.add(Some(trade.logged_at));
-                    self.errors.push(RowError { trade_id: trade.row.id, message });
-                }
+        let rest: Vec<Booking> = self.bookings.drain(written..).collect();
+        for booking in rest {
+            match error {
+                Some(error) => self.refuse(booking, &format!("not written: {error}")),
+                // what was to be confirmed is asked about again
+                None if booking.earlier.is_some() => {}
                 None => {
                     let reason = "the run was interrupted".to_owned();
-                    let left = Left::Interrupted;
+                    let (trade, left) = (booking.trade, Left::Interrupted);
                     self.failures.push(Failure { trade, left, reason, measured: None });
                 }
             }
         }
+    }
+
+    /// Makes a booking that cannot be written an error of its row.
+    fn refuse(&mut self, booking: Booking, why: &str) {
+        if booking.earlier.is_none() {
+            self.in_error.add(Some(booking.trade.logged_at));
+        }
+        self.errors.push(RowError { trade_id: booking.trade.row.id, message: why.to_owned() });
+    }
+
+    /// Takes the bookings out, as results: those that were written, and those whose rows were
+    /// changed meanwhile. The ones the database refused become errors.
+    fn booked(&mut self, done: Vec<Put>) -> Vec<TradeResult> {
+        let mut results = Vec::new();
+        for (booking, put) in std::mem::take(&mut self.bookings).into_iter().zip(done) {
+            match put {
+                Put::Done => results.push(TradeResult::of_booking(booking, true)),
+                Put::Changed => results.push(TradeResult::of_booking(booking, false)),
+                Put::Refused(why) => {
+                    self.refuse(booking, &format!("the database refuses it: {why}"))
+                }
+            }
+        }
+        results
     }
 
     /// The due trades that are left, by reason.
@@ -314,37 +338,46 @@ pub(crate) fn need(trade: &Trade, strike: Strike) -> Option<Need> {
 struct Again {
     bookings: Vec<Booking>,
     notes: Vec<Note<'static>>,
+    warnings: Vec<String>,
 }
 
-/// Confirms or corrects what earlier runs settled, and notes what is to be asked again or is no
-/// longer as settle wrote it.
+/// Confirms or corrects what earlier runs settled, and notes what is to be asked again or no longer
+/// stands.
 fn confirm(
     unconfirmed: Vec<Unconfirmed>,
     resolved: &Resolved,
     judging: &Judging,
-    deciding: &Deciding,
     now: UnixSeconds,
 ) -> Again {
     let terms = judging.lenient_terms(now);
     let mut again = Again::default();
-    for Unconfirmed { rowid, row, earlier } in unconfirmed {
-        let row = row.ok_or_else(|| "it is not as settle wrote it".to_owned());
-        let trade = match row.and_then(|row| judge_again(row, &terms)) {
+    for Unconfirmed { record_id, trade_id, row, earlier } in unconfirmed {
+        let Some(row) = row else {
+            let warning = format!(
+                "trade {trade_id} is not as settle wrote it: Polymarket's word on it is not waited \
+                 for any more; settle explain and settle audit tell how it stands"
+            );
+            warn!("{warning}");
+            again.warnings.push(warning);
+            again.notes.push(Note::Forget(record_id));
+            continue;
+        };
+        let trade = match judge_again(row, &terms) {
             Ok(trade) => trade,
             Err(why) => {
-                info!("the trade at row {rowid} will not be confirmed: {why}");
-                again.notes.push(Note::Forget(rowid));
+                info!("trade {trade_id} cannot be confirmed yet: {why}");
+                again.notes.push(Note::Unresolved(record_id));
                 continue;
             }
         };
         let slug = slug(&trade);
-        match slug.as_ref().and_then(|slug| resolved.outcome(slug)) {
-            Some(outcome) => {
-                again.bookings.extend(confirm_trade(trade, earlier, outcome, deciding));
-            }
-            // no market has such a slug, or it was answered that it is not resolved
+        let outcome = slug.as_ref().and_then(|slug| resolved.outcome(slug));
+        match outcome.and_then(|outcome| confirm_trade(trade, earlier, outcome)) {
+            Some(booking) => again.bookings.push(booking),
+            // no market has such a slug, it was answered that it is not resolved, or the row holds
+            // nothing that could be confirmed
             None if slug.is_none_or(|slug| resolved.verdicts.contains_key(&slug)) => {
-                again.notes.push(Note::Unresolved(rowid));
+                again.notes.push(Note::Unresolved(record_id));
             }
             None => {}
         }

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::trade::printable_line;
+
 /// How the process ends: the contract with whoever started it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
@@ -61,7 +63,7 @@ pub enum Error {
         why: String,
     },
     /// The database cannot be read or written.
-    #[error("{} cannot be {doing}: {source}{hint}", path.display())]
+    #[error("{} cannot be {doing}: {}{hint}", path.display(), printable_line(&source.to_string()))]
     Database {
         /// The file.
         path: PathBuf,

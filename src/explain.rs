@@ -69,6 +69,11 @@ impl Story {
         let failure = failure.map(|(reason, _, next_try)| (reason, next_try));
         Self { row, state, trade, records, failure }
     }
+
+    /// The record of what stands, or last stood, in the row.
+    pub fn standing(&self) -> Option<&Record> {
+        standing_record(&self.records)
+    }
 }
 
 fn state(row: &Row, records: &[Record], held: bool, terms: &Terms) -> State {

@@ -6,7 +6,7 @@
 use rust_decimal::{Decimal, RoundingStrategy};
 
 use crate::market::{Family, Market};
-use crate::units::{SharePrice, Shares, UnixSeconds, Usd};
+use crate::units::{SharePrice, UnixSeconds, Usd};
 
 /// Which fees a run counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -88,13 +88,13 @@ impl Fees {
     pub const TAKER: Self =
         Self { mode: FeeMode::Taker, early_rate: Decimal::from_parts(25, 0, 0, false, 2) };
 
-    /// The fee on `shares` of `market` bought at `price` at the instant `filled_at`: paid win or
-    /// lose. None where fees are not counted.
+    /// The fee on `position` dollars' worth of `market` bought at `price` at the instant `filled_at`:
+    /// paid win or lose. None where fees are not counted.
     pub fn on(
         &self,
         market: &Market,
         filled_at: UnixSeconds,
-        shares: Shares,
+        position: Usd,
         price: SharePrice,
     ) -> Option<Fee> {
         if self.mode == FeeMode::None {
@@ -103,10 +103,13 @@ impl Fees {
         let taken = if filled_at < ADDED_FROM { Taken::InShares } else { Taken::Added };
         let dollars = line(market.family, filled_at).map_or(Decimal::ZERO, |line| {
             let rate = line.rate.unwrap_or(self.early_rate);
-            // factors of at most 1 beside the shares: nothing can leave the range
-            let spread = price.0.saturating_mul(Decimal::ONE.saturating_sub(price.0));
-            let curve = (1..line.exponent).fold(spread, |power, _| power.saturating_mul(spread));
-            shares.0.saturating_mul(rate.saturating_mul(curve))
+            // shares × (price × (1 − price)) ^ exponent, without dividing by the price first, which
+            // would leave some products just under the fifth place that they reach; factors of at
+            // most 1 beside the position: nothing can leave the range
+            let rest = Decimal::ONE.saturating_sub(price.0);
+            let spread = price.0.saturating_mul(rest);
+            let curve = (1..line.exponent).fold(rest, |power, _| power.saturating_mul(spread));
+            position.0.saturating_mul(rate.saturating_mul(curve))
         });
         let floored = dollars.round_dp_with_strategy(5, RoundingStrategy::ToZero);
         Some(Fee { dollars: Usd(floored.normalize()), taken })
@@ -133,7 +136,8 @@ mod tests {
         let slug = format!("btc-updown-{duration}-1770987600");
         let market = read_slug(&slug, filled_at, RuleSet::Polymarket).unwrap();
         let price = SharePrice::new(price.parse().unwrap()).unwrap();
-        let fee = Fees::TAKER.on(&market, filled_at, Shares(shares.into()), price).unwrap();
+        let position = Usd(Decimal::from(shares) * price.0);
+        let fee = Fees::TAKER.on(&market, filled_at, position, price).unwrap();
         format!("{} {:?}", fee.dollars.0.normalize(), fee.taken)
     }
 
@@ -171,10 +175,24 @@ mod tests {
     }
 
     #[test]
+    fn a_fee_that_comes_out_even_is_not_floored_below_itself() {
+        // $1000 at 0.51 and $50 at 0.52 buy no round number of shares
+        let filled_at = UnixSeconds(1_790_000_000);
+        let market = read_slug("btc-updown-15m-1770987600", filled_at, RuleSet::Polymarket);
+        let on = |position: i64, price: i64| {
+            let price = SharePrice::new(Decimal::new(price, 2)).unwrap();
+            let fee =
+                Fees::TAKER.on(market.as_ref().unwrap(), filled_at, Usd(position.into()), price);
+            fee.unwrap().dollars.0.to_string()
+        };
+        assert_eq!((on(1000, 51), on(50, 52)), ("34.3".to_owned(), "1.68".to_owned()));
+    }
+
+    #[test]
     fn without_fees_there_is_none() {
         let market =
             read_slug("btc-updown-5m-1770987600", ADDED_FROM, RuleSet::Polymarket).unwrap();
         let price = SharePrice::new(Decimal::new(5, 1)).unwrap();
-        assert_eq!(Fees::NONE.on(&market, ADDED_FROM, Shares(Decimal::TEN), price), None);
+        assert_eq!(Fees::NONE.on(&market, ADDED_FROM, Usd(Decimal::TEN), price), None);
     }
 }

@@ -2,6 +2,8 @@
 //! what a status means. What a body means is the services' business.
 
 use std::cell::OnceCell;
+use std::collections::HashSet;
+use std::fmt;
 use std::io::Read;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,6 +11,9 @@ use std::time::{Duration, Instant};
 use log::debug;
 use reqwest::blocking;
 use reqwest::redirect::Policy;
+use serde::de::{self, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
 /// How long to wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -16,7 +21,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 /// The largest body read, in bytes; the largest answer of any service is under a tenth of it.
 const MAX_BODY: u64 = 4 * 1024 * 1024;
-/// How often one request is sent before the service is given up for the run.
+/// How often one request is sent before the service is given up for the run; one that runs into the
+/// time-out is sent once.
 const TRIES: u32 = 3;
 /// The wait before the second try; it doubles with each further one, and up to half is added.
 const FIRST_BACKOFF: Duration = Duration::from_millis(250);
@@ -51,6 +57,71 @@ pub struct Client {
     built: OnceCell<blocking::Client>,
 }
 
+/// The JSON in a body.
+///
+/// # Errors
+/// [`Trouble::NotNow`] where it is not whole JSON, nests deeper than 128 levels, or names a key twice
+/// in one object, so that it says two things at once.
+pub fn json(body: &[u8]) -> Result<Value, Trouble> {
+    let unlike = |error: serde_json::Error| {
+        Trouble::NotNow(format!("sent a body that is not whole JSON ({error})"))
+    };
+    let value = serde_json::from_slice(body).map_err(unlike)?;
+    serde_json::from_slice::<NoKeyTwice>(body).map_err(unlike)?;
+    Ok(value)
+}
+
+/// JSON in whose objects each key comes once.
+struct NoKeyTwice;
+
+impl<'de> Deserialize<'de> for NoKeyTwice {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NoKeyTwiceVisitor)
+    }
+}
+
+struct NoKeyTwiceVisitor;
+
+/// Anything but an object is as good as the next.
+macro_rules! take {
+    ($($visit:ident($type:ty)),*) => {
+        $(fn $visit<E>(self, _: $type) -> Result<NoKeyTwice, E> {
+            Ok(NoKeyTwice)
+        })*
+    };
+}
+
+impl<'de> Visitor<'de> for NoKeyTwiceVisitor {
+    type Value = NoKeyTwice;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON in whose objects each key comes once")
+    }
+
+    take!(visit_bool(bool), visit_i64(i64), visit_u64(u64), visit_f64(f64), visit_str(&str));
+
+    fn visit_unit<E>(self) -> Result<NoKeyTwice, E> {
+        Ok(NoKeyTwice)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<NoKeyTwice, A::Error> {
+        while items.next_element::<NoKeyTwice>()?.is_some() {}
+        Ok(NoKeyTwice)
+    }
+
+    // numbers come here too, as objects of one key: serde_json keeps all their digits so
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<NoKeyTwice, A::Error> {
+        let mut keys = HashSet::new();
+        while let Some(key) = entries.next_key::<String>()? {
+            entries.next_value::<NoKeyTwice>()?;
+            if !keys.insert(key) {
+                return Err(de::Error::custom("a key comes twice in one object"));
+            }
+        }
+        Ok(NoKeyTwice)
+    }
+}
+
 /// Status, body, and how long the service asks to be left alone.
 struct Response {
     status: u16,
@@ -73,6 +144,7 @@ impl Client {
         let mut tries = 1;
         loop {
             *requests += 1;
+            let began = Instant::now();
             let (answer, retry_after) = match self.get_once(url) {
                 Ok(response) => {
                     let answer = refusal(response.status).map_or_else(|| read(&response.body), Err);
@@ -81,9 +153,11 @@ impl Client {
                 Err(why) => (Err(Trouble::NotNow(why)), None),
             };
             let Err(Trouble::NotNow(why)) = &answer else { return answer };
+            // a service that hangs is not waited for again: other trades wait, too
+            let hung = began.elapsed() >= REQUEST_TIMEOUT;
             let wait = retry_after.unwrap_or_else(|| backoff(tries));
             debug!("GET {url}: {why} (try {tries} of {TRIES})");
-            if tries == TRIES || wait > MAX_RETRY_AFTER {
+            if tries == TRIES || hung || wait > MAX_RETRY_AFTER {
                 return answer;
             }
             thread::sleep(wait);
@@ -186,6 +260,31 @@ mod tests {
     fn a_body_that_comes_too_slowly_is_cut_off() {
         let past = Instant::now() - Duration::from_secs(1);
         assert!(read_body(&b"slow"[..], past).unwrap_err().starts_with("took longer"));
+    }
+
+    #[test]
+    fn json_says_each_thing_once() {
+        for body in [r#"[{"a":1,"b":{"a":1}},{"a":[1e400,-0.5,null,true,"x"]}]"#, "7", "[]"] {
+            assert!(json(body.as_bytes()).is_ok(), "{body}");
+        }
+        let deep = "[".repeat(100_000);
+        let closed = format!("{}{}", "[".repeat(200), "]".repeat(200));
+        for body in [
+            "",
+            "{",
+            "NaN",
+            "[NaN]",
+            "[Infinity]",
+            "[1,]",
+            "[1] [2]",
+            r#"{"a":1,"a":1}"#,
+            r#"{"a":1,"\u0061":2}"#,
+            r#"[[{"x":{"a":1,"b":2,"a":3}}]]"#,
+            &deep,
+            &closed,
+        ] {
+            assert!(matches!(json(body.as_bytes()), Err(Trouble::NotNow(_))), "{body:.40}");
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ use chrono_tz::America::New_York;
 use regex::Regex;
 
 use crate::outcome::Outcome;
+use crate::trade::printable;
 use crate::units::UnixSeconds;
 
 /// Which reading of slugs and ties is in force for a run.
@@ -175,26 +176,32 @@ pub enum SlugError {
     NoTime,
     /// The market is on another coin: never settled by bitcoin's price.
     #[error("the market is on {0}, and settle has only Bitcoin's prices")]
-    NotBitcoin(&'static str),
+    NotBitcoin(String),
     /// The hour named comes twice, or never, on that day in US Eastern.
     #[error("{0} US Eastern is an hour that comes twice or never (the clocks change)")]
     NoSuchHour(NaiveDateTime),
 }
 
-/// Coins that Polymarket runs up-or-down markets on beside Bitcoin, by the words of their slugs.
-const OTHER_COINS: &[(&str, &str)] = &[
-    ("eth", "ETH"),
-    ("ethereum", "ETH"),
-    ("sol", "SOL"),
-    ("solana", "SOL"),
-    ("xrp", "XRP"),
-    ("doge", "DOGE"),
-    ("dogecoin", "DOGE"),
-    ("bnb", "BNB"),
-    ("hype", "HYPE"),
-    ("hyperliquid", "HYPE"),
-    ("zec", "ZEC"),
-    ("zcash", "ZEC"),
+/// What Polymarket's slugs call Bitcoin.
+const BITCOIN: [&str; 2] = ["btc", "bitcoin"];
+
+/// Other assets, by the words of the slugs that Polymarket gives their markets: none of these is
+/// settled by bitcoin's price, wherever in a slug it stands.
+const OTHER_ASSETS: [&str; 14] = [
+    "eth",
+    "ethereum",
+    "sol",
+    "solana",
+    "xrp",
+    "ripple",
+    "doge",
+    "dogecoin",
+    "bnb",
+    "hype",
+    "hyperliquid",
+    "zec",
+    "zcash",
+    "ada",
 ];
 
 /// A pattern of this module; each is compiled by a test, so the fallback is never met.
@@ -230,10 +237,8 @@ pub fn slug_number(slug: &str) -> Option<UnixSeconds> {
 pub fn read_slug(slug: &str, traded_at: UnixSeconds, rules: RuleSet) -> Result<Market, SlugError> {
     let slug = slug.trim().to_ascii_lowercase();
     let (family, open, close) = read_window(&slug, traded_at, rules)?;
-    for word in slug.split('-') {
-        if let Some((_, coin)) = OTHER_COINS.iter().find(|(name, _)| *name == word) {
-            return Err(SlugError::NotBitcoin(coin));
-        }
+    if let Some(asset) = other_asset(&slug) {
+        return Err(SlugError::NotBitcoin(asset));
     }
     let (epoch, tie) = match rules {
         RuleSet::SlugClose => (&SLUG_CLOSE_EPOCH, Tie::No),
@@ -241,6 +246,15 @@ pub fn read_slug(slug: &str, traded_at: UnixSeconds, rules: RuleSet) -> Result<M
         RuleSet::Polymarket => (epoch_of(family, open), Tie::Yes),
     };
     Ok(Market { family, open, close, basis: epoch.basis, tie, epoch: epoch.name })
+}
+
+/// The asset that a lower-case slug names, if it is not Bitcoin: what stands before `-updown-` or
+/// `-up-or-down-`, and any other asset's name.
+fn other_asset(slug: &str) -> Option<String> {
+    let named = ["-updown-", "-up-or-down-"].iter().find_map(|kind| Some(slug.split_once(kind)?.0));
+    let named = named.filter(|asset| !BITCOIN.contains(asset));
+    let other = || slug.split('-').find(|word| OTHER_ASSETS.contains(word));
+    named.or_else(other).map(|asset| printable(&asset.to_ascii_uppercase()))
 }
 
 /// The last line of [`EPOCHS`] that holds for a window of this family that opens at `open`.
@@ -488,6 +502,10 @@ mod tests {
             "SOL-updown-5m-1770828300",
             "ethereum-up-or-down-february-13-2026-3pm-et",
             "zcash-up-or-down-on-february-13-2026",
+            "ltc-updown-15m-1770828300",
+            "nvda-up-or-down-on-november-20-2026",
+            "will-eth-go-up-1770828300",
+            "wbtc-updown-15m-1770828300",
         ] {
             let read = read_slug(slug, NOW, RuleSet::Polymarket);
             assert!(matches!(read, Err(SlugError::NotBitcoin(_))), "{slug}: {read:?}");

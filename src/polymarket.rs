@@ -10,7 +10,7 @@ use log::warn;
 use rust_decimal::Decimal;
 use serde_json::Value;
 
-use crate::http::{Client, Trouble};
+use crate::http::{self, Client, Trouble};
 use crate::outcome::Outcome;
 use crate::trade::printable;
 
@@ -76,16 +76,58 @@ impl Polymarket {
     }
 }
 
+impl Polymarket {
+    /// Asks about these markets in one request.
+    ///
+    /// # Errors
+    /// [`Trouble`], if there is no answer.
+    fn find_some(&mut self, slugs: &[String], resolved: &mut Resolved) -> Result<(), Trouble> {
+        let url = format!("{}{}", self.base, ask(slugs));
+        let answer = self.client.get(&url, &mut self.requests, |body| read(body, slugs))?;
+        resolved.verdicts.extend(answer.verdicts);
+        resolved.troubles.extend(answer.troubles);
+        Ok(())
+    }
+
+    /// Asks about each half of markets whose request was refused, and goes on with a half that is
+    /// refused while the other is not: so one slug that the service will not be asked about does not
+    /// stand in the way of the others for ever.
+    ///
+    /// # Errors
+    /// [`Trouble`], if neither half is answered.
+    fn find_halves(&mut self, slugs: &[String], resolved: &mut Resolved) -> Result<(), Trouble> {
+        let halves = slugs.split_at(slugs.len() / 2);
+        let first = self.find_some(halves.0, resolved);
+        let second = match &first {
+            Err(Trouble::NotNow(_) | Trouble::Never(_)) => return first,
+            _ => self.find_some(halves.1, resolved),
+        };
+        let refused = match (first, second) {
+            (Ok(()), Ok(())) => return Ok(()),
+            (Err(Trouble::Refused(_)), Ok(())) => halves.0,
+            (Ok(()), Err(Trouble::Refused(_))) => halves.1,
+            (_, Err(trouble)) | (Err(trouble), _) => return Err(trouble),
+        };
+        if let [slug] = refused {
+            let why = "Polymarket will not be asked about it".to_owned();
+            resolved.troubles.push(format!("{slug}: {why}"));
+            resolved.verdicts.insert(slug.clone(), Verdict::NotYet(why));
+            return Ok(());
+        }
+        self.find_halves(refused, resolved)
+    }
+}
+
 impl Resolutions for Polymarket {
     fn find(&mut self, slugs: &[String]) -> Resolved {
         let mut resolved = Resolved::default();
         for some in slugs.chunks(SLUGS_A_REQUEST) {
-            let url = format!("{}{}", self.base, ask(some));
-            match self.client.get(&url, &mut self.requests, |body| read(body, some)) {
-                Ok(answer) => {
-                    resolved.verdicts.extend(answer.verdicts);
-                    resolved.troubles.extend(answer.troubles);
-                }
+            let found = match self.find_some(some, &mut resolved) {
+                Err(Trouble::Refused(_)) if some.len() > 1 => self.find_halves(some, &mut resolved),
+                other => other,
+            };
+            match found {
+                Ok(()) => {}
                 Err(Trouble::Refused(why)) => {
                     resolved.troubles.push(format!("{} {why}", self.base));
                 }
@@ -122,9 +164,7 @@ fn ask(slugs: &[String]) -> String {
 /// What a body says of the markets that were `asked` for. One that it leaves out is not resolved;
 /// one that it gives in a shape that is not the one known is not either, and that is a trouble.
 fn read(body: &[u8], asked: &[String]) -> Result<Resolved, Trouble> {
-    let body: Value = serde_json::from_slice(body).map_err(|error| {
-        Trouble::NotNow(format!("sent a body that is not whole JSON ({error})"))
-    })?;
+    let body = http::json(body)?;
     let markets =
         body.as_array().ok_or_else(|| Trouble::NotNow("sent no list of markets".to_owned()))?;
     let mut resolved = Resolved::default();

@@ -33,6 +33,10 @@ const FAR_OFF: Decimal = Decimal::from_parts(25, 0, 0, false, 0);
 /// price: so far do two venues' prices of one instant differ.
 const NOISE: Decimal = Decimal::ONE;
 
+/// How much nearer another price has to be than the one at the start, where the venue's own prices
+/// are some bps away from the ones the bot sees: its dollar is another one (Binance's USDT).
+const CLEARLY: Decimal = Decimal::TWO;
+
 /// The venue's prices a recorded strike is held against.
 #[derive(Debug, Clone, Copy)]
 pub struct Neighbours {
@@ -42,6 +46,8 @@ pub struct Neighbours {
     pub close: BtcPrice,
     /// At the start of the window before, where it is known.
     pub before: Option<BtcPrice>,
+    /// Whether they are in dollars; else all may be some bps off.
+    pub in_dollars: bool,
 }
 
 /// Why a recorded strike is doubted.
@@ -91,7 +97,9 @@ pub fn doubts(recorded: BtcPrice, venue: Neighbours) -> Vec<Doubt> {
     if off.is_some_and(|off| off.0.abs() <= NOISE) {
         return vec![];
     }
-    let nearer = |other: BtcPrice| away(other).is_some_and(|other| other < own);
+    let factor = if venue.in_dollars { Decimal::ONE } else { CLEARLY };
+    let nearer =
+        |other: BtcPrice| away(other).is_some_and(|other| other.saturating_mul(factor) < own);
     let mut doubts = Vec::new();
     if let Some(off) = off.filter(|off| off.0.abs() > FAR_OFF) {
         doubts.push(Doubt::FarOff(off));
@@ -111,8 +119,12 @@ mod tests {
 
     fn found(recorded: i64, open: i64, close: i64, before: Option<i64>) -> Vec<&'static str> {
         let price = |dollars: i64| BtcPrice::new(dollars.into()).unwrap();
-        let venue =
-            Neighbours { open: price(open), close: price(close), before: before.map(price) };
+        let venue = Neighbours {
+            open: price(open),
+            close: price(close),
+            before: before.map(price),
+            in_dollars: true,
+        };
         doubts(price(recorded), venue).into_iter().map(Doubt::name).collect()
     }
 
@@ -122,6 +134,25 @@ mod tests {
         assert!(found(70_050, 70_000, 70_200, Some(69_900)).is_empty());
         // within the noise, although the close is nearer
         assert!(found(70_006, 70_000, 70_007, None).is_empty());
+    }
+
+    #[test]
+    fn where_all_prices_are_some_bps_off_another_one_must_be_clearly_nearer() {
+        let price = |dollars: i64| BtcPrice::new(dollars.into()).unwrap();
+        let found = |close: i64| {
+            let venue = Neighbours {
+                open: price(70_000),
+                close: price(close),
+                before: None,
+                in_dollars: false,
+            };
+            doubts(price(70_040), venue).len()
+        };
+        // the strike is right, and the venue 40 dollars low
+        assert_eq!(found(70_015), 0);
+        assert_eq!(found(70_020), 0);
+        assert_eq!(found(70_021), 1);
+        assert_eq!(found(70_040), 1);
     }
 
     #[test]

@@ -75,6 +75,8 @@ pub struct TradeResult {
     pub doubts: Vec<Doubt>,
     /// The outcome that was corrected.
     pub corrected_from: Option<Cell>,
+    /// Whether an earlier run had settled it.
+    pub settled_before: bool,
 }
 
 impl TradeResult {
@@ -99,6 +101,7 @@ impl TradeResult {
             close_time: bet.map(|bet| bet.market.close),
             strike: measured
                 .map(|measured| measured.strike)
+                .or_else(|| earlier.and_then(|earlier| earlier.strike))
                 .or_else(|| bet.and_then(|bet| bet.recorded_strike)),
             close_price: measured
                 .map(|measured| measured.quoted.close.price)
@@ -113,6 +116,7 @@ impl TradeResult {
             contradicted_move: booking.contradicted_move(),
             doubts: measured.map(|measured| measured.doubts.clone()).unwrap_or_default(),
             corrected_from: corrected.then(|| booking.trade.row.actual_outcome.clone()),
+            settled_before: earlier.is_some(),
             trade: booking.trade,
         }
     }
@@ -141,6 +145,7 @@ impl TradeResult {
             contradicted_move: None,
             doubts: measured.map(|measured| measured.doubts.clone()).unwrap_or_default(),
             corrected_from: None,
+            settled_before: false,
             trade: failure.trade,
         }
     }
@@ -288,7 +293,9 @@ impl Summary {
 
     /// Unsettled trades after the run.
     pub fn unsettled_after(&self) -> u64 {
-        self.unsettled_before.saturating_sub(self.settled() + self.changed())
+        let changed =
+            self.count(|result| result.ending == Ending::Changed && !result.settled_before);
+        self.unsettled_before.saturating_sub(self.settled() + changed)
     }
 
     /// Age in seconds of the oldest due trade left.

@@ -10,7 +10,8 @@ use crate::outcome::Side;
 use crate::pnl;
 use crate::timestamp::{NaiveZone, read_timestamp};
 use crate::units::{
-    BtcPrice, NotUsable, SharePrice, Shares, UnixSeconds, Usd, decimal_from_f64, positive,
+    BtcPrice, NotUsable, SharePrice, Shares, UnixSeconds, Usd, decimal_from_f64, decimal_from_text,
+    positive,
 };
 
 /// A trade is left alone until it is this old, in seconds (the plan's 15 minutes).
@@ -51,6 +52,14 @@ impl Cell {
         }
     }
 
+    /// The number, whatever type the column keeps it in.
+    pub fn any_number(&self) -> Option<rust_decimal::Decimal> {
+        match self {
+            Self::Text(text) => decimal_from_text(text.trim()).ok(),
+            _ => self.number().ok(),
+        }
+    }
+
     /// The cell as a decimal number.
     fn number(&self) -> Result<rust_decimal::Decimal, NotUsable> {
         match self {
@@ -77,9 +86,18 @@ impl fmt::Display for Cell {
 /// `text` from data made fit for a terminal: control and bidirectional characters escaped, and cut
 /// after 80 characters.
 pub fn printable(text: &str) -> String {
+    fit(text, 80)
+}
+
+/// A sentence of settle's own with such text in it, cut after 400 characters.
+pub fn printable_line(text: &str) -> String {
+    fit(text, 400)
+}
+
+fn fit(text: &str, longest: usize) -> String {
     let mut shown = String::new();
     for (count, character) in text.chars().enumerate() {
-        if count == 80 {
+        if count == longest {
             shown.push('…');
             break;
         }
@@ -311,7 +329,8 @@ pub fn judge_again(row: Row, terms: &Terms) -> Result<Trade, String> {
     };
     let logged_at = row.timestamp.text().and_then(|text| read_timestamp(text, terms.zone));
     let logged_at = logged_at.ok_or_else(|| format!("timestamp is {}", row.timestamp))?;
-    let slug = row.market_slug.text().unwrap_or_default();
+    let slug = row.market_slug.text();
+    let slug = slug.ok_or_else(|| format!("market_slug is {}, not text", row.market_slug))?;
     let job = match market::read_slug(slug, logged_at, terms.rules) {
         Ok(market) => Job::Decide(read_bet(&row, market, side, terms)?),
         Err(SlugError::NoTime) => Job::BookUnknown,
@@ -320,19 +339,24 @@ pub fn judge_again(row: Row, terms: &Terms) -> Result<Trade, String> {
     Ok(Trade { row, logged_at, job })
 }
 
+/// Whether the row's own words say that no trade was made.
+pub(crate) fn not_made(row: &Row) -> Option<Excluded> {
+    let status = row.execution_status.as_ref()?.text()?.trim().to_ascii_uppercase();
+    match status.as_str() {
+        "SKIPPED" => Some(Excluded::Skipped),
+        "FAILED" => Some(Excluded::Failed),
+        _ => None,
+    }
+}
+
 /// Whether the row's own words say that it needs no outcome any more.
 fn closed_already(row: &Row) -> Option<Excluded> {
-    let upper = |cell: &Cell| cell.text().map(|text| text.trim().to_ascii_uppercase());
-    match row.execution_status.as_ref().and_then(upper).as_deref() {
-        Some("SKIPPED") => return Some(Excluded::Skipped),
-        Some("FAILED") => return Some(Excluded::Failed),
-        _ => {}
-    }
-    match upper(&row.actual_outcome).as_deref() {
+    let outcome = row.actual_outcome.text().map(|text| text.trim().to_ascii_uppercase());
+    not_made(row).or(match outcome.as_deref() {
         Some("UNKNOWN") => Some(Excluded::Unknown),
         Some("SPLIT") => Some(Excluded::Split),
         _ => None,
-    }
+    })
 }
 
 /// The bet's numbers, or which of them cannot be used.

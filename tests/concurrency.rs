@@ -47,7 +47,8 @@ fn a_lock_file_left_by_a_dead_run_blocks_nobody() {
 
 #[test]
 fn update_of_a_trade_that_is_gone_or_changed_is_reported_and_no_error() {
-    let bench = Bench::new(&(1..=6).map(bet).collect::<Vec<_>>());
+    let schema = format!("{} ALTER TABLE trades ADD COLUMN fee_paid REAL;", support::KEYED);
+    let bench = Bench::with_schema(&schema, &(1..=9).map(bet).collect::<Vec<_>>());
     let database = bench.db.clone();
     let exchange = Exchange::start(move |asked, _| {
         // the bot is at work between our reading and our writing
@@ -58,20 +59,25 @@ fn update_of_a_trade_that_is_gone_or_changed_is_reported_and_no_error() {
                  UPDATE trades SET is_win = 0, actual_outcome = 'NO', profit_loss = -5 WHERE id = 2;
                  UPDATE trades SET executed_price = 0.25 WHERE id = 3;
                  UPDATE trades SET price_to_beat = 1 WHERE id = 4;
-                 UPDATE trades SET actual_outcome = 'UNKNOWN', profit_loss = 0 WHERE id = 5;",
+                 UPDATE trades SET actual_outcome = 'UNKNOWN', profit_loss = 0 WHERE id = 5;
+                 UPDATE trades SET execution_status = 'failed' WHERE id = 7;
+                 UPDATE trades SET timestamp = '2026-02-13 13:08:00' WHERE id = 8;
+                 UPDATE trades SET fee_paid = 0.123 WHERE id = 9;",
             )
             .unwrap();
         tape().answer(asked)
     });
-    let ended = bench.run_at(&exchange.url, &[]);
+    let ended = bench.run_at(&exchange.url, &["--fees", "taker"]);
     let summary = ended.code(0).json();
     assert_eq!(summary["settled_count"], 1);
-    assert_eq!(summary["changed_count"], 5);
+    assert_eq!(summary["changed_count"], 8);
     assert_eq!(bench.booked(2).2, Some(0), "what another wrote stands");
     assert_eq!(bench.booked(3), (None, None, None));
     assert_eq!(bench.booked(5).0.as_deref(), Some("UNKNOWN"));
     assert_eq!(bench.booked(6).2, Some(1));
-    for id in 1..=5 {
+    assert_eq!(bench.booked(7), (None, None, None), "the order failed meanwhile");
+    assert_eq!(bench.count("id = 9 AND fee_paid = 0.123 AND is_win IS NULL"), 1);
+    for id in [1, 2, 3, 4, 5, 7, 8, 9] {
         assert!(
             ended.stderr.contains(&format!("trade {id} was settled or changed")),
             "{}",
@@ -137,6 +143,32 @@ fn the_bot_keeps_writing_while_a_backlog_is_settled() {
             "{journal}: the bot wrote {written} rows meanwhile; its longest write took {longest:?}"
         );
     }
+}
+
+#[test]
+fn a_reader_in_the_way_of_a_commit_does_not_make_the_bot_wait() {
+    let bench = Bench::new(&[bet(1)]);
+    let dump = bench.dump("d.csv", &[(CLOSE, STRIKE + 1.0)]);
+    let reader = bench.sql();
+    reader.execute_batch("BEGIN").unwrap();
+    let _: i64 = reader.query_row("SELECT count(*) FROM trades", [], |row| row.get(0)).unwrap();
+    let arguments = ["run", "--candles", dump.to_str().unwrap()];
+    let mut run = bench.command(&arguments).stdout(std::process::Stdio::null()).spawn().unwrap();
+    thread::sleep(Duration::from_millis(500));
+    // settle cannot commit now; the bot gets its turn all the same
+    let bot = bench.sql();
+    bot.busy_timeout(Duration::from_secs(5)).unwrap();
+    for _ in 0..5 {
+        let began = Instant::now();
+        bot.execute_batch("BEGIN IMMEDIATE; UPDATE trades SET confidence = 2; ROLLBACK").unwrap();
+        let waited = began.elapsed();
+        // far from the 30 s that settle itself waits, and room for a machine that is busy
+        assert!(waited < Duration::from_secs(2), "the bot waited {waited:?}");
+    }
+    assert_eq!(bench.count("is_win IS NULL"), 1);
+    reader.execute_batch("COMMIT").unwrap();
+    assert_eq!(run.wait().unwrap().code(), Some(0));
+    assert_eq!(bench.count("is_win = 1"), 1);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use support::{Bench, KEYED, bet, shared};
 #[test]
 fn what_is_no_performance_database_is_exit_10_and_untouched() {
     type Case = (&'static str, Option<&'static [u8]>, Option<&'static str>, &'static str);
-    let cases: [Case; 6] = [
+    let cases: [Case; 7] = [
         ("missing", None, None, "no database at"),
         ("empty", Some(b""), None, "the file is empty"),
         (
@@ -39,6 +39,15 @@ fn what_is_no_performance_database_is_exit_10_and_untouched() {
             10 is_win",
             ),
             "no table with rowids",
+        ),
+        (
+            "rowid",
+            None,
+            Some(
+                "CREATE TABLE trades (rowid, id, timestamp, market_slug, action, position_size,
+            executed_price, price_to_beat, actual_outcome, profit_loss, is_win)",
+            ),
+            "a column 'rowid'",
         ),
     ];
     for (name, bytes, schema, wanted) in cases {
@@ -82,6 +91,72 @@ fn both_real_schemas_work() {
         let ended = bench.settle(&["run", "--json", "--candles", dump.to_str().unwrap()]);
         assert_eq!(ended.code(0).json()["settled_count"], 2, "{name}");
     }
+}
+
+#[test]
+fn an_outcome_the_table_does_not_allow_is_an_error_of_its_row_and_the_others_settle() {
+    let no_unknown = KEYED.replace(
+        "actual_outcome TEXT,",
+        "actual_outcome TEXT CHECK (actual_outcome IN ('YES', 'NO')),",
+    );
+    let trigger = format!(
+        "{KEYED} CREATE TRIGGER strict BEFORE UPDATE ON trades WHEN NEW.actual_outcome = 'UNKNOWN'
+         BEGIN SELECT RAISE(ABORT, 'not \u{1b}[31mthat'); END;"
+    );
+    for schema in [no_unknown, trigger] {
+        let bench = Bench::with_schema(&schema, &[bet(1).on("no-time-here"), bet(2), bet(3)]);
+        let dump = bench.dump("d.csv", &[(support::CLOSE, support::STRIKE + 1.0)]);
+        let arguments = ["run", "--json", "--candles", dump.to_str().unwrap()];
+        let ended = bench.settle(&arguments);
+        let summary = ended.code(3).json();
+        assert_eq!(summary["settled_count"], 2);
+        assert_eq!(summary["errors"][0]["trade_id"], 1);
+        let message = summary["errors"][0]["message"].as_str().unwrap();
+        assert!(message.contains("the database refuses it"), "{message}");
+        assert!(!message.contains('\u{1b}') && !ended.stderr.contains('\u{1b}'), "{message}");
+        assert_eq!(bench.count("is_win = 1"), 2);
+        // and it waits longer and longer, so that it takes nobody's place
+        bench.settle(&arguments).code(3);
+        assert_eq!(bench.settle(&["status", "--json"]).json()["waiting_count"], 1);
+    }
+}
+
+#[test]
+fn what_a_trigger_of_the_bots_makes_of_a_write_is_what_is_recorded() {
+    let schema = format!(
+        "{KEYED} CREATE TRIGGER cents AFTER UPDATE OF profit_loss ON trades
+         BEGIN UPDATE trades SET profit_loss = round(NEW.profit_loss, 2) WHERE id = NEW.id; END;"
+    );
+    let mut odd = bet(1);
+    odd.price = rusqlite::types::Value::Real(0.39);
+    let bench = Bench::with_schema(&schema, &[odd]);
+    let dump = bench.dump("d.csv", &[(support::CLOSE, support::STRIKE + 1.0)]);
+    let arguments = ["run", "--json", "--candles", dump.to_str().unwrap()];
+    let run = bench.settle(&arguments).code(0).json();
+    assert_eq!(bench.booked(1).1, Some(7.82));
+    assert_eq!(bench.settle(&["explain", "1", "--json"]).json()["state"], "provisional");
+    bench.settle(&["undo", run["run_id"].as_str().unwrap()]).code(0);
+    assert_eq!(bench.booked(1), (None, None, None));
+}
+
+#[test]
+fn a_generated_execution_status_counts() {
+    let schema = KEYED.replace(
+        "execution_status TEXT DEFAULT 'pending'",
+        "execution_status TEXT AS (CASE WHEN id = 1 THEN 'failed' ELSE 'executed' END)",
+    );
+    let bench = Bench::with_schema(&schema, &[bet(1), bet(2)]);
+    let status = bench.settle(&["status", "--json"]).code(0).json();
+    assert_eq!((&status["due_count"], &status["excluded"]["failed"]), (&1.into(), &1.into()));
+}
+
+#[test]
+fn a_profit_that_is_no_number_is_not_added_up_as_zero() {
+    let bench = Bench::new(&[bet(1)]);
+    bench.sql().execute_batch("UPDATE trades SET profit_loss = 9e999, is_win = 1").unwrap();
+    let status = bench.settle(&["status", "--json"]).code(0).json();
+    assert!(status["total_profit"].is_null(), "{status}");
+    assert!(bench.settle(&["status"]).code(0).stdout.contains("no number of dollars"));
 }
 
 #[test]

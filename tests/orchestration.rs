@@ -208,5 +208,7 @@ fn the_oldest_provisional_trades_are_confirmed_first() {
     settle_with(&bench, &mut prices, &mut Resolves::default(), Confirm::Off, CLOSE + 90_000);
     let store = Store::open(&bench.db, Access::Read).unwrap();
     let unconfirmed = store.unconfirmed(UnixSeconds(CLOSE + 100_000), 2).unwrap();
-    assert_eq!(unconfirmed.iter().map(|trade| trade.rowid).collect::<Vec<_>>(), [2, 3]);
+    let ids: Vec<String> =
+        unconfirmed.iter().map(|unconfirmed| unconfirmed.trade_id.to_string()).collect();
+    assert_eq!(ids, ["2", "3"]);
 }

@@ -531,3 +531,151 @@ fn every_real_market_that_is_resolved_is_written_as_polymarket_resolved_it() {
         assert_eq!(written[slug], if up { "YES" } else { "NO" }, "{slug}");
     }
 }
+
+#[test]
+fn a_trade_that_was_unsettled_again_is_settled_and_confirmed_again() {
+    let bench = Bench::new(&[bet(1)]);
+    bench.run_at(&unresolved().url, &AUTO).code(0);
+    let reset = "UPDATE trades SET actual_outcome = NULL, profit_loss = NULL, is_win = NULL";
+    bench.sql().execute(reset, []).unwrap();
+    bench.run_at(&unresolved().url, &AUTO).code(0);
+    let summary = bench.run_at(&resolved(false).url, &AUTO).code(0).json();
+    assert_eq!(summary["corrected_count"], 1);
+    assert_eq!(bench.booked(1), (Some("NO".into()), Some(-5.0), Some(0)));
+}
+
+#[test]
+fn rows_numbered_anew_are_found_again_and_corrected() {
+    let rebuild = "CREATE TABLE new AS SELECT * FROM trades; DROP TABLE trades;
+                   ALTER TABLE new RENAME TO trades";
+    for renumber in ["VACUUM", rebuild] {
+        let other = format!("btc-updown-15m-{}", OPEN + 900);
+        let bets = [bet(1).on("no-time"), bet(2), bet(3), bet(4).on(&other)];
+        let bench = Bench::with_schema(support::KEYLESS, &bets);
+        let first = bench.run_at(&unresolved().url, &AUTO).json();
+        assert_eq!(first["provisional_count"], 2);
+        bench.sql().execute("DELETE FROM trades WHERE id = 1", []).unwrap();
+        bench.sql().execute_batch(renumber).unwrap();
+        assert_eq!(bench.settle(&["explain", "2", "--json"]).json()["state"], "provisional");
+        let summary = bench.run_at(&resolved(false).url, &AUTO).json();
+        assert_eq!(summary["corrected_count"], 2, "{renumber}");
+        assert_eq!(bench.booked(2).0.as_deref(), Some("NO"));
+        let explained = bench.settle(&["explain", "3", "--json"]).json();
+        assert_eq!(explained["state"], "corrected");
+        assert_eq!(explained["records"].as_array().unwrap().len(), 2);
+        // and what was written can be taken back, both times
+        for (run, outcome) in [(&summary, Some("YES")), (&first, None)] {
+            let undone = bench.settle(&["undo", run["run_id"].as_str().unwrap(), "--json"]).json();
+            assert_eq!(undone["restored_count"], 2, "{undone}");
+            assert_eq!(bench.booked(3).0.as_deref(), outcome);
+        }
+    }
+}
+
+#[test]
+fn a_trade_that_cannot_be_read_for_a_while_is_still_corrected() {
+    let bench = Bench::new(&[bet(1)]);
+    bench.run_at(&unresolved().url, &AUTO).code(0);
+    bench.sql().execute("UPDATE trades SET position_size = NULL", []).unwrap();
+    bench.run_at(&resolved(false).url, &AUTO).code(0);
+    bench.sql().execute("UPDATE trades SET position_size = 5", []).unwrap();
+    let summary = bench.run_at(&resolved(false).url, &AUTO).code(0).json();
+    assert_eq!(summary["corrected_count"], 1);
+}
+
+#[test]
+fn what_is_not_confirmed_any_more_is_said() {
+    let bench = Bench::new(&[bet(1)]);
+    bench.run_at(&unresolved().url, &AUTO).code(0);
+    bench.sql().execute("UPDATE trades SET profit_loss = 4.5", []).unwrap();
+    let ended = bench.run_at(&resolved(false).url, &AUTO);
+    let warning = ended.code(0).json()["warnings"][0].as_str().unwrap().to_owned();
+    assert!(warning.contains("trade 1 is not as settle wrote it"), "{warning}");
+    assert!(ended.stderr.contains(&warning), "{}", ended.stderr);
+}
+
+#[test]
+fn a_correction_counts_the_fee_that_was_counted_before() {
+    let schema = format!("{} ALTER TABLE trades ADD COLUMN fee_paid REAL;", support::KEYED);
+    let bench = Bench::with_schema(&schema, &[bet(1)]);
+    let taker = ["--confirm", "auto", "--fees", "taker"];
+    bench.run_at(&unresolved().url, &taker).code(0);
+    let fee = bench.sql().query_row("SELECT fee_paid FROM trades", [], |row| row.get::<_, f64>(0));
+    assert_eq!(fee, Ok(0.15625));
+    let summary = bench.run_at(&resolved(false).url, &AUTO).code(0).json();
+    assert_eq!(summary["corrected_count"], 1);
+    // in February the fee was taken in shares, and these paid nothing
+    assert_eq!(bench.booked(1), (Some("NO".into()), Some(-5.0), Some(0)));
+    assert_eq!(bench.count("fee_paid = 0.15625"), 1);
+    let back = bench.settle(&["explain", "1"]).stdout;
+    assert!(back.contains("fee worth $0.15625 was taken in shares"), "{back}");
+}
+
+#[test]
+fn records_of_polymarkets_word_keep_the_prices_of_the_trade() {
+    let bench = Bench::new(&[bet(1)]);
+    bench.run_at(&unresolved().url, &AUTO).code(0);
+    bench.run_at(&resolved(true).url, &AUTO).code(0);
+    let same: i64 = bench
+        .sql()
+        .query_row(
+            "SELECT count(*) FROM settlement_records AS one JOIN settlement_records AS other
+             WHERE one.status = 'provisional' AND other.status = 'confirmed'
+               AND (one.strike, one.close_price, one.price_source, one.margin_bps, one.window_close)
+                 = (other.strike, other.close_price, other.price_source, other.margin_bps,
+                    other.window_close)",
+            [],
+            |row| row.get(0),
+        )
+        .unwrap();
+    assert_eq!(same, 1);
+}
+
+#[test]
+fn one_slug_that_is_refused_does_not_stand_in_the_others_way() {
+    let opens: Vec<i64> = (0..30).map(|index| OPEN + index * 900).collect();
+    let slugs: Vec<String> = opens.iter().map(|open| format!("btc-updown-15m-{open}")).collect();
+    let bets: Vec<Bet> = slugs.iter().zip(1..).map(|(slug, id)| bet(id).on(slug)).collect();
+    let bench = Bench::new(&bets);
+    let bad = slugs[17].clone();
+    let markets = Markets::resolved(slugs.iter().map(|slug| (slug.as_str(), true)));
+    let exchange = Exchange::start(move |asked, _| {
+        if asked.slugs.contains(&bad) {
+            return Reply::status(422);
+        }
+        markets.answer(asked).unwrap()
+    });
+    let only = ["--confirm", "only"];
+    let summary = bench.run_at(&exchange.url, &only).json();
+    assert_eq!((&summary["settled_count"], &summary["pending_count"]), (&29.into(), &1.into()));
+    let requests = summary["requests"]["polymarket"].as_i64().unwrap();
+    assert!(requests <= 11, "{requests}");
+    // where everything is refused, it does not ask for each one by itself
+    let refusing = Exchange::start(|_, _| Reply::status(404));
+    let other = Bench::new(&bets);
+    let summary = other.run_at(&refusing.url, &only).code(5).json();
+    assert_eq!(summary["requests"]["polymarket"], 3);
+}
+
+#[test]
+fn a_run_that_confirms_something_is_no_outage() {
+    let bench = Bench::new(&[bet(1)]);
+    bench.run_at(&unresolved().url, &AUTO).code(0);
+    bench.insert(&[bet(2).on(&format!("btc-updown-15m-{}", OPEN + 900))]);
+    let markets = Markets::resolved([(slug().as_str(), true)]);
+    let summary = bench.run_at(&Exchange::resolving(Tape::default(), markets).url, &AUTO);
+    assert_eq!(summary.code(4).json()["confirmed_count"], 1);
+}
+
+#[test]
+fn a_venue_with_both_ends_of_the_window_is_preferred() {
+    let bench = Bench::new(&[bet(1)]);
+    let whole = moved(100.0);
+    let exchange = Exchange::start(move |asked, _| match asked.service() {
+        "coinbase" => Tape::of([(CLOSE, STRIKE - 100.0)]).answer(asked),
+        _ => whole.answer(asked),
+    });
+    let arguments = ["--sources", "coinbase,bitstamp"];
+    let summary = bench.run_at(&exchange.url, &arguments).code(0).json();
+    assert_eq!(summary["trades"][0]["price_source"], "bitstamp");
+}

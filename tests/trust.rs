@@ -80,6 +80,20 @@ fn explain_tells_a_provisional_and_a_corrected_trade_so_that_it_can_be_checked()
 }
 
 #[test]
+fn explain_tells_a_settled_trade_as_it_was_settled() {
+    let bench = Bench::new(&[bet(1)]);
+    bench.run_at(&exchange(None).url, &["--rules", "slug-close"]).code(0);
+    bench.sql().execute("UPDATE trades SET executed_price = 0.25", []).unwrap();
+    let story = [
+        "Window       2026-02-13T12:45:00Z to 2026-02-13T13:00:00Z",
+        "--rules slug-close",
+        "5 / 0.5 = 10 shares",
+        "executed_price 0.25: changed since it was settled",
+    ];
+    explained(&bench, "1", "provisional", &story);
+}
+
+#[test]
 fn explain_tells_what_is_not_settled_and_why() {
     let now = support::now();
     let mut broken = bet(4);
@@ -259,6 +273,7 @@ fn each_disagreement_has_its_likely_cause() {
         (bet(1), ("UNKNOWN", -5.0, Some(0)), "unknown-booked-as-loss", 5.0),
         (bet(1), ("UNKNOWN", 0.0, None), "booked-as-unknown", 5.0),
         (no_market, ("NO", -5.0, Some(0)), "unknown-booked-as-loss", 0.0),
+        (bet(1), ("Up", 5.0, Some(1)), "outcome-not-written", 5.0),
         (bet(1), ("YES", -5.0, Some(0)), "win-or-loss", 5.0),
         (bet(1), ("YES", 2.5, Some(1)), "shares-for-dollars", 5.0),
         (bet(1), ("YES", 4.9, Some(1)), "fee", 5.0),
@@ -354,4 +369,99 @@ fn an_audit_in_text_names_the_money_at_stake() {
     ] {
         assert!(text.contains(part), "{part} is not in:\n{text}");
     }
+}
+
+#[test]
+fn an_audit_never_makes_up_what_polymarket_did_not_say() {
+    let mut no_slug = bet(1);
+    no_slug.slug = Value::Null;
+    let other = "will-bitcoin-be-above-100k-on-feb-13";
+    let bench = Bench::new(&[no_slug, bet(2).on(other), bet(3).on("no time"), bet(4), bet(5)]);
+    for id in 1..=3 {
+        book(&bench, id, "YES", 5.0, Some(1));
+    }
+    book(&bench, 4, "NO", 0.0, Some(0));
+    book(&bench, 5, "NO", -5.0, Some(0));
+    bench.sql().execute("UPDATE trades SET execution_status = 'skipped' WHERE id = 4", []).unwrap();
+    let markets = Markets::resolved([(slug().as_str(), true), (other, false)]);
+    let exchange = Exchange::resolving(Tape::default(), markets);
+    let audit = with_services(&bench, &exchange.url, &["audit", "--fix", "--json"]).code(3).json();
+    assert_eq!((&audit["fixed_count"], &audit["unresolved_count"]), (&1.into(), &2.into()));
+    let errors = audit["errors"].as_array().unwrap();
+    assert_eq!(errors.iter().map(|one| one["trade_id"].clone()).collect::<Vec<_>>(), [1, 4]);
+    assert_eq!(bench.count("id < 4 AND actual_outcome = 'YES' AND is_win = 1"), 3);
+    assert_eq!(bench.booked(4), (Some("NO".into()), Some(0.0), Some(0)));
+
+    // with Polymarket down, nothing is known of a loss without a market either
+    book(&bench, 2, "NO", -5.0, Some(0));
+    let down = with_services(&bench, &support::nowhere(), &["audit", "2", "--fix", "--json"]);
+    assert_eq!(down.code(5).json()["fixed_count"], 0);
+    assert_eq!(bench.booked(2).0.as_deref(), Some("NO"));
+}
+
+#[test]
+fn an_audit_names_ids_it_did_not_find_and_rows_it_cannot_check() {
+    let mut broken = bet(2);
+    broken.price = Value::Null;
+    let bench = Bench::new(&[bet(1), broken]);
+    book(&bench, 2, "NO", -5.0, Some(0));
+    let exchange = exchange(Some(true));
+    let audit = |arguments: &[&str]| {
+        let all = [&["audit", "--json"], arguments].concat();
+        with_services(&bench, &exchange.url, &all).code(3).json()["errors"][0].clone()
+    };
+    assert_eq!(audit(&["1"])["message"], "no settled trade has this id");
+    assert_eq!(audit(&["99"])["trade_id"], "99");
+    assert_eq!(audit(&["--since", "2026-02-13"])["trade_id"], 2);
+}
+
+#[test]
+fn a_correction_the_database_refuses_is_named_and_the_others_are_made() {
+    let schema = format!(
+        "{KEYED} CREATE TRIGGER strict BEFORE UPDATE ON trades WHEN NEW.id = 2 AND OLD.is_win = 0
+         BEGIN SELECT RAISE(ABORT, 'no'); END;"
+    );
+    let bench = Bench::with_schema(&schema, &[bet(1), bet(2), bet(3)]);
+    for id in 1..=3 {
+        book(&bench, id, "NO", -5.0, Some(0));
+    }
+    let exchange = exchange(Some(true));
+    let audit = with_services(&bench, &exchange.url, &["audit", "--fix", "--json"]).code(3).json();
+    assert_eq!((&audit["fixed_count"], &audit["errors"][0]["trade_id"]), (&2.into(), &2.into()));
+    // nor does one that cannot be taken back stand in the way of the others
+    let no_way_back = "CREATE TRIGGER back BEFORE UPDATE ON trades WHEN NEW.id = 3
+                       BEGIN SELECT RAISE(ABORT, 'no'); END;";
+    bench.sql().execute_batch(no_way_back).unwrap();
+    let undone = bench.settle(&["undo", audit["run_id"].as_str().unwrap(), "--json"]);
+    let undone = undone.code(3).json();
+    assert_eq!(
+        (&undone["restored_count"], &undone["refused"][0]["trade_id"]),
+        (&1.into(), &3.into())
+    );
+}
+
+#[test]
+fn an_audit_keeps_profit_and_fee_in_step() {
+    let schema = format!("{KEYED} ALTER TABLE trades ADD COLUMN fee_paid REAL;");
+    let later = bet(1).at("2026-10-01 10:00:00");
+    let bench = Bench::with_schema(&schema, &[later]);
+    book(&bench, 1, "NO", -5.175, Some(0));
+    // 10 shares × 0.07 × 0.5 × 0.5
+    bench.sql().execute("UPDATE trades SET fee_paid = 0.175", []).unwrap();
+    with_services(&bench, &exchange(Some(true)).url, &["audit", "--fix"]).code(0);
+    assert_eq!(bench.booked(1), (Some("YES".into()), Some(4.825), Some(1)));
+    assert_eq!(bench.count("fee_paid = 0.175"), 1);
+}
+
+#[test]
+fn what_cannot_be_printed_was_written_all_the_same() {
+    let bench = Bench::new(&[bet(1)]);
+    let dump = bench.dump("d.csv", &[(CLOSE, STRIKE + 1.0)]);
+    let Ok(full) = std::fs::OpenOptions::new().write(true).open("/dev/full") else {
+        eprintln!("skipped: there is no /dev/full here");
+        return;
+    };
+    let mut command = bench.command(&["run", "--candles", dump.to_str().unwrap()]);
+    let status = command.stdout(full).status().unwrap();
+    assert_eq!((status.code(), bench.booked(1).2), (Some(0), Some(1)));
 }

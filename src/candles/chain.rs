@@ -72,7 +72,6 @@ impl Service {
                         break;
                     }
                     Err(Trouble::Refused(why)) => {
-                        answer.failed = true;
                         answer.troubles.push(format!("{base} {why}"));
                         break;
                     }
@@ -121,7 +120,7 @@ pub struct Need {
     pub close: Quote,
     /// The price at its start.
     pub open: Quote,
-    /// Whether that is the strike; else it is welcome but no other venue is asked for it.
+    /// Whether that is the strike; else the close alone will do where no venue has both.
     pub open_is_strike: bool,
     /// The price at the start of the window before: welcome, too.
     pub before: Quote,
@@ -194,8 +193,13 @@ impl Prices for Chain {
                 let Some(quoted) = quoted(source.source(), need, &answer.prices) else {
                     return true;
                 };
-                found.prices.insert(*need, quoted);
-                false
+                // without the start, only if no other venue has both
+                let is_whole = quoted.open.is_some();
+                let held = found.prices.entry(*need).or_insert(quoted);
+                if is_whole {
+                    *held = quoted;
+                }
+                !is_whole
             });
         }
         found
@@ -298,8 +302,11 @@ mod tests {
         let need = Need { open_is_strike: true, ..close(1800) };
         let quoted = find(sources(), &[need]).prices[&need];
         assert_eq!((quoted.source, quoted.before.is_some()), (Source::Binance, true));
-        // where the start is no strike, no other venue is asked for it
+        // where the start is no strike, a venue that has both is still better
         let quoted = find(sources(), &[close(1800)]).prices[&close(1800)];
+        assert_eq!((quoted.source, quoted.open.is_some()), (Source::Binance, true));
+        let only_close = vec![Fixed(Source::Coinbase, vec![(1800, 1)], false)];
+        let quoted = find(only_close, &[close(1800)]).prices[&close(1800)];
         assert_eq!((quoted.source, quoted.open), (Source::Coinbase, None));
     }
 

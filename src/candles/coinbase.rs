@@ -77,12 +77,22 @@ mod tests {
     }
 
     #[test]
-    fn an_unsound_row_is_left_out() {
-        // a price of zero, columns in the order of other services, a string, too few columns
-        let body = br#"[[1,0,0,0,0,0],[2,67051,67100,67000,66894,9],[3,"x",2,2,2,2],[4,5],
-            [5,1.5,2.5,2,2,1]]"#;
-        let candles = Coinbase.read(body).unwrap();
-        assert_eq!(candles.iter().map(|candle| candle.open_time.0).collect::<Vec<_>>(), [5]);
+    fn one_unsound_row_spoils_the_answer() {
+        // a price of zero, columns in the order of other services, a string, too few columns, a
+        // price that no number can hold
+        for row in [
+            "[1,0,0,0,0,0]",
+            "[2,67051,67100,67000,66894,9]",
+            r#"[3,"x",2,2,2,2]"#,
+            "[4,5]",
+            "[5,1e400,1e400,1e400,1e400,1]",
+            r#"[6,"NaN","NaN","NaN","NaN",1]"#,
+            "[1.5,1,2,2,2,1]",
+        ] {
+            let body = format!("[[7,1.5,2.5,2,2,1],{row}]");
+            let read = Coinbase.read(body.as_bytes());
+            assert!(matches!(read, Err(Trouble::NotNow(_))), "{row}: {read:?}");
+        }
     }
 
     #[test]

@@ -16,8 +16,9 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::http::Trouble;
+use crate::http::{self, Trouble};
 use crate::market::Basis;
+use crate::trade::printable;
 use crate::units::{BtcPrice, UnixSeconds, decimal_from_text};
 
 use plan::{Limits, Range};
@@ -47,6 +48,11 @@ impl Source {
     pub fn named(name: &str) -> Option<Self> {
         let all = Self::SERVICES.into_iter().chain([Self::Candles]);
         all.into_iter().find(|source| source.as_str() == name)
+    }
+
+    /// Whether its prices are in dollars: Binance's, and its dump files', are in USDT.
+    pub fn in_dollars(self) -> bool {
+        !matches!(self, Self::Binance | Self::Candles)
     }
 
     /// Its name on the command line, in JSON and in `settlement_records`.
@@ -174,26 +180,21 @@ pub trait CandleService {
     /// The candle of one row, if it can be read.
     fn candle(&self, row: &Value) -> Option<Candle>;
 
-    /// What a status of 200 with this body means. Rows that cannot be read are left out; where none
-    /// of them can, the shape is not the one known, and that is no answer.
+    /// What a status of 200 with this body means: all of its rows, or nothing. A service that sends
+    /// one row that is no candle is not believed the others.
+    ///
+    /// # Errors
+    /// [`Trouble`].
     fn read(&self, body: &[u8]) -> Result<Vec<Candle>, Trouble> {
-        let body: Value = match serde_json::from_slice(body) {
-            Ok(body) => body,
-            Err(error) => {
-                return Err(Trouble::NotNow(format!(
-                    "sent a body that is not whole JSON ({error})"
-                )));
-            }
-        };
+        let body = http::json(body)?;
         let rows = self.rows(&body)?;
-        let candles: Vec<Candle> = rows.iter().filter_map(|row| self.candle(row)).collect();
-        if candles.is_empty() && !rows.is_empty() {
-            return Err(Trouble::NotNow(format!(
-                "sent {} rows of which none can be read",
-                rows.len()
-            )));
-        }
-        Ok(candles)
+        let read = |(index, row): (usize, &&Value)| {
+            self.candle(row).ok_or_else(|| {
+                let row = printable(&row.to_string());
+                Trouble::NotNow(format!("sent a row that is no candle (row {index}: {row})"))
+            })
+        };
+        rows.iter().enumerate().map(read).collect()
     }
 }
 

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::json::{ErrorJson, SCHEMA_VERSION};
 use super::text::{CAUTION, STRONG, bare, errors, field, line, money, styled};
 use crate::audit::{Audit, Disagreement};
+use crate::error::Exit;
 use crate::outcome::Outcome;
 use crate::store::Undone;
 use crate::units::{Usd, rounded};
@@ -120,7 +121,7 @@ pub fn json(audit: &Audit) -> serde_json::Result<String> {
         schema_version: SCHEMA_VERSION,
         command: "audit",
         run_id: audit.run_id.clone(),
-        success: !audit.nothing_had && !audit.interrupted,
+        success: !audit.nothing_had && !audit.interrupted && !audit.incomplete,
         checked_count: audit.checked,
         unresolved_count: audit.unresolved,
         disagreements: audit.disagreements.iter().map(DisagreementJson::from).collect(),
@@ -140,6 +141,10 @@ pub fn undone_text(undone: &Undone, run_id: &str, database: &Path) -> String {
     field(&mut text, "Restored", format_args!("{}", undone.restored));
     field(&mut text, "Refused", format_args!("{}", undone.refused.len()));
     text.push_str(&errors(&undone.refused));
+    if let Some(error) = &undone.error {
+        let label = styled(CAUTION, "Not all was taken back:");
+        line(&mut text, format_args!("{label} {error}; run it again"));
+    }
     if undone.restored > 0 {
         let what = "trades that are unsettled again are settled by the next run";
         line(&mut text, format_args!("{what}"));
@@ -156,6 +161,7 @@ struct UndoJson<'a> {
     success: bool,
     restored_count: u64,
     refused: Vec<ErrorJson>,
+    warnings: Vec<String>,
 }
 
 /// The object of `undo`, on one line.
@@ -168,8 +174,9 @@ pub fn undone_json(undone: &Undone, run_id: &str, undo_run_id: &str) -> serde_js
         command: "undo",
         run_id,
         undo_run_id,
-        success: !undone.interrupted && undone.refused.is_empty(),
+        success: undone.exit() == Exit::Done,
         restored_count: undone.restored,
         refused: undone.refused.iter().map(ErrorJson::from).collect(),
+        warnings: undone.error.iter().map(ToString::to_string).collect(),
     })
 }

@@ -10,8 +10,8 @@ use super::text::{STRONG, bare, field, line, styled};
 use crate::explain::{State, Story};
 use crate::market::Tie;
 use crate::store::Record;
-use crate::trade::{Cell, Job, printable};
-use crate::units::{UnixSeconds, Usd, decimal_from_f64, rounded};
+use crate::trade::{Cell, Job, Row, printable, printable_line};
+use crate::units::{UnixSeconds, Usd, rounded};
 
 /// The stories of all trades with one id, as text.
 pub fn text(stories: &[Story]) -> String {
@@ -30,8 +30,31 @@ fn tell(text: &mut String, story: &Story) {
     let title = format!("Trade {} · {}", bare(&row.id), story.state.word());
     line(text, format_args!("{}", styled(STRONG, title)));
     field(text, "Market", format_args!("{}", bare(&row.market_slug)));
-    match story.trade.as_ref().map(|trade| (trade, &trade.job)) {
-        Some((trade, Job::Decide(bet))) => {
+    match (story.standing(), story.trade.as_ref().map(|trade| (trade, &trade.job))) {
+        // as it was settled, whatever today's options or the row say
+        (Some(record), _) if *record.cell("window_open") != Cell::Null => {
+            let column = |name: &str| record.text(name).map(printable).unwrap_or_default();
+            let (open, close) = (column("window_open"), column("window_close"));
+            field(text, "Window", format_args!("{open} to {close}"));
+            let (rules, epoch) = (column("rules"), column("epoch"));
+            field(text, "Rule", format_args!("--rules {rules}, epoch {epoch}"));
+            let (position, price) = (column("position_size"), column("executed_price"));
+            let logged = bare(&row.timestamp);
+            field(
+                text,
+                "Bet",
+                format_args!(
+                    "${position} on {} at ${price} a share, logged {logged}: {position} / {price} \
+                     = {} shares",
+                    column("action"),
+                    shares(&position, &price)
+                ),
+            );
+            if let Some(changes) = changed_since(record, row) {
+                field(text, "Row now", format_args!("{changes}: changed since it was settled"));
+            }
+        }
+        (_, Some((trade, Job::Decide(bet)))) => {
             let market = &bet.market;
             let tie = match market.tie {
                 Tie::Yes => "a tie is YES",
@@ -67,11 +90,35 @@ fn tell(text: &mut String, story: &Story) {
     field(text, "State", format_args!("{}", state(story)));
     if let Some((reason, next_try)) = &story.failure {
         let next = UnixSeconds(*next_try);
-        field(text, "Last try", format_args!("{}; not again before {next}", printable(reason)));
+        field(
+            text,
+            "Last try",
+            format_args!("{}; not again before {next}", printable_line(reason)),
+        );
     }
     for record in &story.records {
         record_sentences(text, record);
     }
+}
+
+/// position / price, as they stand in a record.
+fn shares(position: &str, price: &str) -> String {
+    let number = |text: &str| text.parse::<Decimal>().ok();
+    let shares =
+        number(position).zip(number(price)).and_then(|(dollars, price)| dollars.checked_div(price));
+    shares.map_or_else(String::new, shown)
+}
+
+/// What the row says of the bet, where that is not what it was settled by.
+fn changed_since(record: &Record, row: &Row) -> Option<String> {
+    let columns = [("position_size", &row.position_size), ("executed_price", &row.executed_price)];
+    let differs = |(name, now): &(&str, &Cell)| {
+        let then = record.cell(name).any_number();
+        then.is_none() || now.any_number() != then
+    };
+    let changed = columns.iter().copied().filter(differs);
+    let changed: Vec<String> = changed.map(|(name, now)| format!("{name} {now}")).collect();
+    (!changed.is_empty()).then(|| changed.join(", "))
 }
 
 /// The state in words.
@@ -146,7 +193,9 @@ fn record_sentences(text: &mut String, record: &Record) {
         };
         say(format!("{what} record {previous}."));
     }
-    if has("open_price") {
+    // a record of Polymarket's word repeats the prices of the one before it
+    let measured = !has("previous_id");
+    if measured && has("open_price") {
         say(format!(
             "At {} {} stood at {} ({}).",
             column("window_open"),
@@ -155,7 +204,7 @@ fn record_sentences(text: &mut String, record: &Record) {
             column("open_method")
         ));
     }
-    if has("close_price") {
+    if measured && has("close_price") {
         let moved = match has("moved_bps") {
             true => format!("; it had moved {} bps", number("moved_bps")),
             false => String::new(),
@@ -168,7 +217,7 @@ fn record_sentences(text: &mut String, record: &Record) {
             column("close_method")
         ));
     }
-    if has("strike") {
+    if measured && has("strike") {
         let source = match column("strike_source").as_str() {
             "recorded" => "the recorded price_to_beat".to_owned(),
             venue => format!("{venue}'s price at the start"),
@@ -179,7 +228,7 @@ fn record_sentences(text: &mut String, record: &Record) {
             number("margin_bps")
         ));
     }
-    if has("strike_doubts") {
+    if measured && has("strike_doubts") {
         say(format!("The recorded strike looks wrong: {}.", column("strike_doubts")));
     }
     if has("resolution") {
@@ -234,8 +283,8 @@ struct StoryJson<'a> {
     action: Value,
     state: &'a str,
     explanation: String,
-    window_open: Option<UnixSeconds>,
-    window_close: Option<UnixSeconds>,
+    window_open: Option<String>,
+    window_close: Option<String>,
     outcome: Value,
     profit_loss: Option<Usd>,
     is_win: Value,
@@ -250,6 +299,7 @@ impl<'a> From<&'a Story> for StoryJson<'a> {
             Job::Decide(bet) => Some(bet.market),
             Job::BookUnknown => None,
         });
+        let recorded = |name: &str| story.standing()?.text(name).map(str::to_owned);
         let record = |record: &Record| {
             record.0.iter().map(|(name, cell)| (name.clone(), cell.json())).collect()
         };
@@ -259,14 +309,11 @@ impl<'a> From<&'a Story> for StoryJson<'a> {
             action: row.action.json(),
             state: story.state.word(),
             explanation: state(story),
-            window_open: market.map(|market| market.open),
-            window_close: market.map(|market| market.close),
+            window_open: recorded("window_open").or(market.map(|market| market.open.to_string())),
+            window_close: recorded("window_close")
+                .or(market.map(|market| market.close.to_string())),
             outcome: row.actual_outcome.json(),
-            profit_loss: match row.profit_loss {
-                Cell::Real(profit) => decimal_from_f64(profit).ok().map(Usd),
-                Cell::Integer(profit) => Some(Usd(profit.into())),
-                _ => None,
-            },
+            profit_loss: row.profit_loss.any_number().map(Usd),
             is_win: row.is_win.json(),
             last_failure: story.failure.as_ref().map(|(reason, _)| reason.as_str()),
             records: story.records.iter().map(record).collect(),

@@ -14,7 +14,7 @@ use crate::error::Exit;
 use crate::outcome::Outcome;
 use crate::selection::RowError;
 use crate::summary::{Summary, TradeResult, age};
-use crate::trade::{Cell, Excluded, printable};
+use crate::trade::{Cell, Excluded, printable, printable_line};
 use crate::units::{Usd, rounded};
 
 const GOOD: Style = AnsiColor::Green.on_default();
@@ -105,9 +105,8 @@ pub fn summary(summary: &Summary, dry_run: bool, database: &Path) -> String {
 /// What is not as it should be, a line each.
 fn warnings(summary: &Summary) -> String {
     let mut text = String::new();
-    // in a total outage the reason is the same for all, and below
     let mut unsettled: BTreeMap<(&str, &str), Vec<String>> = BTreeMap::new();
-    for result in summary.trades.iter().filter(|_| !summary.nothing_had) {
+    for result in &summary.trades {
         if let Some(reason) = &result.reason {
             let ids = unsettled.entry((result.ending.as_str(), reason)).or_default();
             ids.push(bare(&result.trade.row.id));
@@ -116,7 +115,7 @@ fn warnings(summary: &Summary) -> String {
     for ((state, reason), ids) in unsettled {
         let trades = if ids.len() == 1 { "trade" } else { "trades" };
         let ids = ids.join(", ");
-        line(&mut text, format_args!("  {state} {trades} {ids}: {}", printable(reason)));
+        line(&mut text, format_args!("  {state} {trades} {ids}: {}", printable_line(reason)));
     }
     if summary.nothing_had {
         let what = "no price or resolution could be had from any source; \
@@ -223,7 +222,9 @@ pub fn status(status: &Status, database: &Path) -> String {
         field(&mut text, "Provisional", format_args!("{count} not yet confirmed by Polymarket"));
     }
     field(&mut text, "Win rate", format_args!("{rate}"));
-    field(&mut text, "Profit", format_args!("{} dollars", money(Usd(performance.profit))));
+    let profit =
+        performance.profit.map_or_else(|| "no number of".to_owned(), |sum| money(Usd(sum)));
+    field(&mut text, "Profit", format_args!("{profit} dollars"));
     let streak = performance.consecutive_losses;
     field(&mut text, "Streak", format_args!("{streak} losses in a row"));
     field(&mut text, "Unsettled", format_args!("{}", selection.unsettled()));
@@ -250,7 +251,8 @@ pub fn status(status: &Status, database: &Path) -> String {
     for run in &status.last_runs {
         let written = run.written.iter().map(|(status, count)| format!("{count} {status}"));
         let written = written.collect::<Vec<_>>().join(", ");
-        field(&mut text, "Wrote", format_args!("{} ({}): {written}", run.run_id, run.command));
+        let run = format!("{} ({}): {written}", run.run_id, run.command);
+        field(&mut text, "Wrote", format_args!("{}", printable_line(&run)));
     }
     text.push_str(&errors(&selection.errors));
     for warning in status.warnings() {

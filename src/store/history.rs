@@ -1,16 +1,14 @@
 //! What was written before: the records of a trade, the last runs, and taking a run back. Reading
 //! and undoing; new records are written by `records`.
 
-use std::thread;
-use std::time::Instant;
+use rusqlite::{Connection, OptionalExtension, Params, Transaction, params};
 
-use rusqlite::{Connection, OptionalExtension, Params, Transaction, TransactionBehavior, params};
-
-use super::{PAUSE, RunInfo, Store, TRANSACTION_BUDGET, cell, records};
-use crate::error::Error;
+use super::write::{Columns, Short, pause, refused};
+use super::{RunInfo, Store, cell, records};
+use crate::error::{Error, Exit};
 use crate::interrupt::Interrupt;
 use crate::selection::RowError;
-use crate::trade::{Cell, Row};
+use crate::trade::{Cell, Row, printable_line};
 
 /// Runs that are remembered to people.
 const SHOWN_RUNS: i64 = 5;
@@ -46,14 +44,9 @@ impl Record {
     }
 }
 
-/// Equal as SQLite compares: an integer and a real of the same value are.
+/// Equal as SQLite compares them: whatever type a column keeps a number in, it is that number.
 fn same(one: &Cell, other: &Cell) -> bool {
-    match (one, other) {
-        (Cell::Integer(integer), Cell::Real(real)) | (Cell::Real(real), Cell::Integer(integer)) => {
-            *integer as f64 == *real
-        }
-        _ => one == other,
-    }
+    one == other || one.any_number().is_some_and(|number| other.any_number() == Some(number))
 }
 
 /// The record whose values the row should hold: the last one, or where that took another one back,
@@ -92,6 +85,19 @@ pub struct Undone {
     pub refused: Vec<RowError>,
     /// A signal asked to stop before all were looked at.
     pub interrupted: bool,
+    /// What stopped it before all were looked at, if anything did.
+    pub error: Option<Error>,
+}
+
+impl Undone {
+    /// How the process ends.
+    pub fn exit(&self) -> Exit {
+        match self.interrupted {
+            true => Exit::Interrupted,
+            false if self.refused.is_empty() && self.error.is_none() => Exit::Done,
+            false => Exit::RowsInError,
+        }
+    }
 }
 
 impl Store {
@@ -123,11 +129,23 @@ impl Store {
             if !self.has_records()? {
                 return Ok(vec![]);
             }
-            records_where(
+            let records = records_where(
                 &self.connection,
-                "trade_rowid = ?1 AND trade_id IS ?2 AND market_slug IS ?3",
-                params![row.rowid, row.id, row.market_slug],
-            )
+                "trade_id IS ?1 AND market_slug IS ?2",
+                params![row.id, row.market_slug],
+            )?;
+            let mut chains = chains(records);
+            let here = |record: &Record| record.integer("trade_rowid") == Some(row.rowid);
+            let mut of_row = chains.iter().position(|chain| chain.iter().any(here));
+            for (index, chain) in chains.iter().enumerate().filter(|_| of_row.is_none()) {
+                let standing = standing_record(chain).and_then(|record| record.integer("id"));
+                let Some(id) = standing else { continue };
+                if self.find_again(id)?.is_some_and(|found| found.rowid == row.rowid) {
+                    of_row = Some(index);
+                    break;
+                }
+            }
+            Ok(of_row.map(|index| chains.swap_remove(index)).unwrap_or_default())
         };
         read().map_err(|error| self.failed("read", error))
     }
@@ -177,11 +195,16 @@ impl Store {
                 undone.interrupted = true;
                 break;
             }
-            let done = self
-                .undo_some(rest, run, &mut undone)
-                .map_err(|error| self.failed("written", error))?;
-            rest = &rest[done..];
-            thread::sleep(PAUSE);
+            let done = self.patiently(interrupt, |store| store.undo_some(rest, run, &mut undone));
+            match done.map_err(|error| self.failed("written", error)) {
+                Ok(done) => rest = &rest[done..],
+                Err(error) if undone.restored == 0 => return Err(error),
+                Err(error) => {
+                    undone.error = Some(error);
+                    break;
+                }
+            }
+            pause();
         }
         Ok(undone)
     }
@@ -204,16 +227,14 @@ impl Store {
         run: &RunInfo,
         undone: &mut Undone,
     ) -> rusqlite::Result<usize> {
-        let has_fee_paid = self.has_fee_paid;
-        let transaction =
-            self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let began = Instant::now();
+        let columns = self.columns;
+        let transaction = Short::begin(self)?;
         let (mut restored, mut refused, mut done) = (0, vec![], 0);
         for id in ids {
-            if done > 0 && began.elapsed() > TRANSACTION_BUDGET {
+            if done > 0 && transaction.is_full() {
                 break;
             }
-            match undo_record(&transaction, *id, run, has_fee_paid)? {
+            match undo_record(&transaction.0, *id, run, columns)? {
                 None => restored += 1,
                 Some(refusal) => refused.push(refusal),
             }
@@ -224,6 +245,24 @@ impl Store {
         undone.refused.extend(refused);
         Ok(done)
     }
+}
+
+/// Records of one id, by trade: in a table without a key, several may have it. Those of one trade
+/// follow one another, or were written to the same row.
+fn chains(records: Vec<Record>) -> Vec<Vec<Record>> {
+    let mut chains: Vec<Vec<Record>> = Vec::new();
+    for record in records {
+        let belongs = |earlier: &Record| {
+            let previous = record.integer("previous_id");
+            earlier.integer("trade_rowid") == record.integer("trade_rowid")
+                || previous.is_some() && previous == earlier.integer("id")
+        };
+        match chains.iter_mut().find(|chain| chain.iter().any(belongs)) {
+            Some(chain) => chain.push(record),
+            None => chains.push(vec![record]),
+        }
+    }
+    chains
 }
 
 /// The records that meet a condition, the first one first.
@@ -271,17 +310,19 @@ fn undo_record(
     transaction: &Transaction<'_>,
     id: i64,
     run: &RunInfo,
-    has_fee_paid: bool,
+    columns: Columns,
 ) -> rusqlite::Result<Option<RowError>> {
-    let records = records_where(
+    let of_id = records_where(
         transaction,
-        "trade_rowid = (SELECT trade_rowid FROM settlement_records WHERE id = ?1)
-         AND trade_id IS (SELECT trade_id FROM settlement_records WHERE id = ?1)",
+        "trade_id IS (SELECT trade_id FROM settlement_records WHERE id = ?1)
+         AND market_slug IS (SELECT market_slug FROM settlement_records WHERE id = ?1)",
         params![id],
     )?;
     let has_id = |record: &&Record| record.integer("id") == Some(id);
+    let chain = chains(of_id).into_iter().find(|chain| chain.iter().any(|one| has_id(&one)));
+    let records = chain.unwrap_or_default();
     let this = records.iter().find(has_id).ok_or(rusqlite::Error::QueryReturnedNoRows)?;
-    let refused = |message: &str| {
+    let refuse = |message: &str| {
         let trade_id = this.cell("trade_id").clone();
         Ok(Some(RowError { trade_id, message: message.to_owned() }))
     };
@@ -294,31 +335,55 @@ fn undo_record(
         let taken_back = |record: &Record| {
             record.text("status") == Some("undone") && record.integer("previous_id") == Some(id)
         };
-        return refused(match records.iter().any(taken_back) {
+        return refuse(match records.iter().any(taken_back) {
             true => "it is undone already",
             false => "a later run wrote to it; undo that one first",
         });
     }
-    let fee = if has_fee_paid { "fee_paid" } else { "NULL" };
-    let set_fee = if has_fee_paid { ", fee_paid = record.old_fee_paid" } else { "" };
-    let changed = transaction
+    let fee = if columns.fee_paid { "trades.fee_paid" } else { "NULL" };
+    let recorded = format!(
+        "FROM settlement_records AS record JOIN trades ON trades.id IS record.trade_id
+         WHERE record.id = ?1 AND {} AND {fee} IS record.new_fee_paid",
+        records::AS_RECORDED
+    );
+    // where the rows were numbered anew, the one row that is as the record left it
+    let rows = [
+        format!("SELECT trades.rowid {recorded} AND trades.rowid = record.trade_rowid"),
+        format!("SELECT trades.rowid {recorded} AND {} LIMIT 2", records::MOVED),
+    ];
+    let mut rowid = None;
+    for sql in rows {
+        let mut statement = transaction.prepare_cached(&sql)?;
+        let found = statement.query_map([id], |row| row.get::<_, i64>(0))?;
+        let found = found.collect::<rusqlite::Result<Vec<_>>>()?;
+        if let [only] = found[..] {
+            rowid = Some(only);
+            break;
+        }
+    }
+    let Some(rowid) = rowid else {
+        return refuse("it was changed by another program since, or is gone");
+    };
+    let set_fee = if columns.fee_paid { ", fee_paid = record.old_fee_paid" } else { "" };
+    let restored = transaction
         .prepare_cached(&format!(
             "UPDATE trades SET actual_outcome = record.old_actual_outcome,
                  profit_loss = record.old_profit_loss, is_win = record.old_is_win{set_fee}
              FROM (SELECT * FROM settlement_records WHERE id = ?1) AS record
-             WHERE trades.rowid = record.trade_rowid AND trades.id IS record.trade_id
-               AND trades.market_slug IS record.market_slug
-               AND trades.actual_outcome IS record.new_actual_outcome
-               AND trades.profit_loss IS record.new_profit_loss
-               AND trades.is_win IS record.new_is_win
-               AND {fee} IS record.new_fee_paid"
+             WHERE trades.rowid = ?2"
         ))?
-        .execute([id])?;
-    if changed != 1 {
-        return refused("it was changed by another program since, or is gone");
-    }
+        .execute([id, rowid]);
+    match restored {
+        Err(error) if refused(&error) && !transaction.is_autocommit() => {
+            return refuse(&format!(
+                "the database refuses it: {}",
+                printable_line(&error.to_string())
+            ));
+        }
+        other => other?,
+    };
     records::add_run(transaction, run)?;
-    records::add_undone(transaction, id, run)?;
+    records::add_undone(transaction, id, rowid, run)?;
     Ok(None)
 }
 

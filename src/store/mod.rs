@@ -4,42 +4,37 @@
 mod history;
 mod lock;
 mod records;
+mod write;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
-use rusqlite::{
-    Connection, ErrorCode, OpenFlags, ToSql, Transaction, TransactionBehavior, named_params, params,
-};
+use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql, params};
 use rust_decimal::Decimal;
 
-use crate::decision::{Booking, Confirm, Earlier, Failure};
+use crate::decision::{Confirm, Earlier};
 use crate::error::Error;
-use crate::interrupt::Interrupt;
 use crate::market::RuleSet;
 use crate::selection::Retry;
 use crate::strike::Strike;
 use crate::trade::{Cell, Row};
-use crate::units::{UnixSeconds, decimal_from_f64, f64_from_decimal};
+use crate::units::{UnixSeconds, decimal_from_f64};
 
 pub use history::{Record, Run, Undone, standing_record};
 pub use lock::RunLock;
+use write::Columns;
+pub use write::{Note, Put, Written};
 
 /// How long to wait for the bot's locks.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
-/// A write transaction takes in no further trade after this long: the bot waits for at most this
-/// and one commit.
-const TRANSACTION_BUDGET: Duration = Duration::from_millis(10);
-/// The bot's turn between two of our transactions. SQLite's busy handler looks again 1, 3, 8, 18, 33
-/// … ms after it found the lock held, so this leaves it a look at a free lock.
-const PAUSE: Duration = Duration::from_millis(20);
 /// Rows read at a time; between two pages no lock is held.
 const PAGE: i64 = 1000;
+/// The number of columns that [`Store::row_columns`] names.
+const ROW_COLUMNS: usize = 13;
 
 /// The columns of `trades` that settling cannot do without.
 const NEEDED_COLUMNS: [&str; 10] = [
@@ -69,8 +64,7 @@ pub enum Access {
 pub struct Store {
     connection: Connection,
     path: PathBuf,
-    has_execution_status: bool,
-    has_fee_paid: bool,
+    columns: Columns,
 }
 
 /// A run, as its records name it.
@@ -96,32 +90,14 @@ pub struct RunInfo {
 /// A settled trade that Polymarket has not confirmed yet.
 #[derive(Debug, Clone)]
 pub struct Unconfirmed {
-    /// Its row's address.
-    pub rowid: i64,
+    /// The id of the record of what was written.
+    pub record_id: i64,
+    /// The trade's id then.
+    pub trade_id: Cell,
     /// The row, if it still is as settle wrote it.
     pub row: Option<Row>,
     /// What was written.
     pub earlier: Earlier,
-}
-
-/// Something to remember of a trade that is not written.
-#[derive(Debug, Clone)]
-pub enum Note<'a> {
-    /// It could not be settled: when to try again.
-    Failed(&'a Failure),
-    /// Polymarket had not resolved it: when to ask again.
-    Unresolved(i64),
-    /// It is no longer as settle wrote it, and no longer settle's to confirm.
-    Forget(i64),
-}
-
-/// What became of a write.
-#[derive(Debug, Default)]
-pub struct Written {
-    /// Whether each booking was written, in order, as far as the write came.
-    pub done: Vec<bool>,
-    /// What stopped it, if anything did.
-    pub error: Option<Error>,
 }
 
 /// Sums over the trades settled so far, as the bot computes them.
@@ -133,8 +109,8 @@ pub struct Performance {
     pub wins: u64,
     /// Rows whose `is_win` is 0.
     pub losses: u64,
-    /// Sum of `profit_loss`, in dollars.
-    pub profit: Decimal,
+    /// Sum of `profit_loss`, in dollars; none where it is no number that can be counted.
+    pub profit: Option<Decimal>,
     /// Losses in a row among the latest settled trades.
     pub consecutive_losses: u64,
 }
@@ -187,12 +163,7 @@ impl Store {
             source,
             hint: "; check that this user may read it and its folder",
         })?;
-        let mut store = Self {
-            connection,
-            path: path.to_owned(),
-            has_execution_status: false,
-            has_fee_paid: false,
-        };
+        let mut store = Self { connection, path: path.to_owned(), columns: Columns::default() };
         store
             .connection
             .busy_timeout(BUSY_TIMEOUT)
@@ -213,7 +184,8 @@ impl Store {
         let not_one = |why: String| Error::NotPerformanceDatabase { path: self.path.clone(), why };
         let columns: rusqlite::Result<Vec<String>> = self
             .connection
-            .prepare("SELECT name FROM pragma_table_info('trades')")
+            // generated columns too
+            .prepare("SELECT name FROM pragma_table_xinfo('trades')")
             .and_then(|mut statement| statement.query_map([], |row| row.get(0))?.collect());
         let columns = columns.map_err(|error| match error.sqlite_error_code() {
             Some(ErrorCode::NotADatabase) => not_one("the file is no SQLite database".to_owned()),
@@ -227,8 +199,19 @@ impl Store {
         if !missing.is_empty() {
             return Err(not_one(format!("its table 'trades' lacks {}", missing.join(", "))));
         }
-        self.has_execution_status = has("execution_status");
-        self.has_fee_paid = has("fee_paid");
+        if has("rowid") {
+            let why = "its table 'trades' has a column 'rowid', which hides SQLite's own address of \
+                       a row: settle could not tell two rows apart";
+            return Err(not_one(why.to_owned()));
+        }
+        let triggers = "SELECT EXISTS (SELECT 1 FROM sqlite_master
+                        WHERE type = 'trigger' AND tbl_name = 'trades' COLLATE NOCASE)";
+        let triggers = self.connection.query_row(triggers, [], |row| row.get(0));
+        self.columns = Columns {
+            execution_status: has("execution_status"),
+            fee_paid: has("fee_paid"),
+            triggers: triggers.map_err(|error| self.failed("read", error))?,
+        };
         // a view, or a table without rowids, cannot be written row by row
         match self.connection.prepare("SELECT rowid FROM trades") {
             Err(rusqlite::Error::SqlInputError { .. }) => {
@@ -293,8 +276,8 @@ impl Store {
 
     /// What [`Self::read_row`] reads.
     fn row_columns(&self) -> String {
-        let status = if self.has_execution_status { "trades.execution_status" } else { "NULL" };
-        let fee = if self.has_fee_paid { "trades.fee_paid" } else { "NULL" };
+        let status = if self.columns.execution_status { "trades.execution_status" } else { "NULL" };
+        let fee = if self.columns.fee_paid { "trades.fee_paid" } else { "NULL" };
         format!(
             "trades.rowid, trades.id, trades.timestamp, trades.market_slug, trades.action,
              trades.position_size, trades.executed_price, trades.price_to_beat,
@@ -316,8 +299,8 @@ impl Store {
             actual_outcome: at(8)?,
             profit_loss: at(9)?,
             is_win: at(10)?,
-            fee_paid: if self.has_fee_paid { Some(at(11)?) } else { None },
-            execution_status: if self.has_execution_status { Some(at(12)?) } else { None },
+            fee_paid: if self.columns.fee_paid { Some(at(11)?) } else { None },
+            execution_status: if self.columns.execution_status { Some(at(12)?) } else { None },
         })
     }
 
@@ -335,13 +318,29 @@ impl Store {
             let mut statement = self.connection.prepare(&sql)?;
             let limit = if limit == 0 { -1 } else { i64::try_from(limit).unwrap_or(-1) };
             let rows = statement.query_map(params![now.0, limit], |row| {
-                let (rowid, earlier, as_written) = records::read_unconfirmed(row, 13)?;
-                let row = if as_written { Some(self.read_row(row)?) } else { None };
-                Ok(Unconfirmed { rowid, row, earlier })
+                let (mut unconfirmed, as_written) = records::read_unconfirmed(row, ROW_COLUMNS)?;
+                if as_written {
+                    unconfirmed.row = Some(self.read_row(row)?);
+                }
+                Ok(unconfirmed)
             })?;
-            rows.collect()
+            let mut unconfirmed = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+            for lost in unconfirmed.iter_mut().filter(|unconfirmed| unconfirmed.row.is_none()) {
+                lost.row = self.find_again(lost.record_id)?;
+            }
+            Ok(unconfirmed)
         };
         read().map_err(|error| self.failed("read", error))
+    }
+
+    /// The one row that holds what a record wrote, wherever it stands now: SQLite numbers the rows
+    /// of a table without a key anew when it is vacuumed or rebuilt.
+    fn find_again(&self, record_id: i64) -> rusqlite::Result<Option<Row>> {
+        let sql = records::find_again(&self.row_columns());
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let rows = statement.query_map([record_id], |row| self.read_row(row))?;
+        let mut rows = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+        Ok(if rows.len() == 1 { rows.pop() } else { None })
     }
 
     /// The trades that failed before, by rowid.
@@ -368,82 +367,6 @@ impl Store {
             [name],
             |row| row.get(0),
         )
-    }
-
-    /// Writes outcomes and notes, in transactions so short that the bot hardly waits. A booking
-    /// whose row is no longer as it was read is left out. Stops between two transactions when
-    /// `interrupt` asks for it.
-    pub fn write(
-        &mut self,
-        run: &RunInfo,
-        bookings: &[Booking],
-        notes: &[Note<'_>],
-        interrupt: &Interrupt,
-    ) -> Written {
-        let mut written = Written::default();
-        let mut notes = notes;
-        for transaction in 0.. {
-            let finished = written.done.len() == bookings.len() && notes.is_empty();
-            if finished || interrupt.asked() {
-                break;
-            }
-            if transaction > 0 {
-                thread::sleep(PAUSE);
-            }
-            let rest = &bookings[written.done.len()..];
-            match self.write_some(run, rest, notes) {
-                Ok((done, notes_done)) => {
-                    written.done.extend(done);
-                    notes = &notes[notes_done..];
-                }
-                Err(error) => {
-                    written.error = Some(self.failed("written", error));
-                    break;
-                }
-            }
-        }
-        written
-    }
-
-    /// One transaction: at least one row, then as many as the time budget allows.
-    fn write_some(
-        &mut self,
-        run: &RunInfo,
-        bookings: &[Booking],
-        notes: &[Note<'_>],
-    ) -> rusqlite::Result<(Vec<bool>, usize)> {
-        let has_fee_paid = self.has_fee_paid;
-        let transaction =
-            self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let began = Instant::now();
-        let in_time = || began.elapsed() < TRANSACTION_BUDGET;
-        records::make_tables(&transaction)?;
-        if !bookings.is_empty() {
-            records::add_run(&transaction, run)?;
-        }
-        let mut done = Vec::new();
-        for booking in bookings {
-            if !done.is_empty() && !in_time() {
-                break;
-            }
-            let as_read = book(&transaction, booking, has_fee_paid)?;
-            if as_read {
-                records::add(&transaction, run, booking)?;
-            }
-            done.push(as_read);
-        }
-        let mut notes_done = 0;
-        if done.len() == bookings.len() {
-            for note in notes {
-                if notes_done + done.len() > 0 && !in_time() {
-                    break;
-                }
-                records::add_note(&transaction, note, run)?;
-                notes_done += 1;
-            }
-        }
-        transaction.commit()?;
-        Ok((done, notes_done))
     }
 
     /// What settle's own tables say.
@@ -486,59 +409,9 @@ impl Store {
             }
             consecutive_losses += 1;
         }
-        let profit = decimal_from_f64(profit).unwrap_or_default();
+        let profit = decimal_from_f64(profit).ok();
         Ok(Performance { settled, wins, losses, profit, consecutive_losses })
     }
-}
-
-/// A row that still is what its outcome was decided from.
-const AS_READ: &str = "rowid = :rowid AND is_win IS :is_win AND id IS :id
-    AND market_slug IS :market_slug AND action IS :action AND position_size IS :position_size
-    AND executed_price IS :executed_price AND price_to_beat IS :price_to_beat
-    AND actual_outcome IS :actual_outcome AND profit_loss IS :profit_loss";
-
-/// Books an outcome, if the row still is what the outcome was decided from; where it stays as it
-/// is, only looks whether it is.
-fn book(
-    transaction: &Transaction<'_>,
-    booking: &Booking,
-    has_fee_paid: bool,
-) -> rusqlite::Result<bool> {
-    let row = &booking.trade.row;
-    let guard: &[(&str, &dyn ToSql)] = named_params! {
-        ":rowid": row.rowid,
-        ":is_win": row.is_win,
-        ":id": row.id,
-        ":market_slug": row.market_slug,
-        ":action": row.action,
-        ":position_size": row.position_size,
-        ":executed_price": row.executed_price,
-        ":price_to_beat": row.price_to_beat,
-        ":actual_outcome": row.actual_outcome,
-        ":profit_loss": row.profit_loss,
-    };
-    if booking.leaves_row() {
-        return transaction
-            .prepare_cached(&format!("SELECT EXISTS (SELECT 1 FROM trades WHERE {AS_READ})"))?
-            .query_row(guard, |found| found.get(0));
-    }
-    let outcome = booking.outcome.as_str();
-    let profit = f64_from_decimal(booking.profit.0);
-    let fee = booking.fee().map(|fee| f64_from_decimal(fee.dollars.0)).filter(|_| has_fee_paid);
-    let mut values: Vec<(&str, &dyn ToSql)> = guard.to_vec();
-    values.extend(named_params! {
-        ":new_outcome": outcome, ":new_profit": profit, ":new_is_win": booking.is_win
-    });
-    let mut set =
-        "actual_outcome = :new_outcome, profit_loss = :new_profit, is_win = :new_is_win".to_owned();
-    if fee.is_some() {
-        set.push_str(", fee_paid = :new_fee");
-        values.push((":new_fee", &fee));
-    }
-    let updated = transaction
-        .prepare_cached(&format!("UPDATE trades SET {set} WHERE {AS_READ}"))?
-        .execute(&values[..])?;
-    Ok(updated == 1)
 }
 
 /// Opens for reading without leaving anything behind. A database in WAL mode that nobody has open

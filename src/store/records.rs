@@ -7,15 +7,19 @@ use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::{Connection, OptionalExtension, Transaction, named_params, params};
 
-use super::{Note, RunInfo, Standing, history};
+use super::write::{self, Columns};
+use super::{Note, RunInfo, Standing, Unconfirmed, history};
 use crate::candles::Source;
-use crate::decision::{Booking, Confirm, Earlier, Failure, Left, Status};
-use crate::fees::Taken;
+use crate::decision::{Booking, Confirm, Earlier, Left, Status};
+use crate::fees::{Fee, Taken};
 use crate::market::RuleSet;
 use crate::selection::{LONGEST_WAIT, Retry};
 use crate::strike::Strike;
-use crate::trade::Cell;
-use crate::units::{Bps, BtcPrice, UnixSeconds, decimal_from_text, f64_from_decimal};
+use crate::trade::Row;
+use crate::units::{Bps, BtcPrice, UnixSeconds, Usd, decimal_from_text};
+
+/// How a record says that a fee was taken in shares.
+const IN_SHARES: &str = "in shares";
 
 /// Prices and money are kept as decimal text, with all their digits.
 const SCHEMA: &str = "
@@ -41,10 +45,10 @@ CREATE TABLE IF NOT EXISTS settlement_records (
     old_profit_loss,
     old_is_win,
     old_fee_paid,
-    new_actual_outcome TEXT,
-    new_profit_loss REAL,
-    new_is_win INTEGER,
-    new_fee_paid REAL,
+    new_actual_outcome,
+    new_profit_loss,
+    new_is_win,
+    new_fee_paid,
     status TEXT NOT NULL,
     previous_id INTEGER REFERENCES settlement_records (id),
     resolution TEXT,
@@ -72,16 +76,18 @@ CREATE TABLE IF NOT EXISTS settlement_records (
     profit TEXT
 );
 CREATE INDEX IF NOT EXISTS settlement_records_by_trade ON settlement_records (trade_rowid);
+CREATE INDEX IF NOT EXISTS settlement_records_by_id ON settlement_records (trade_id);
 CREATE INDEX IF NOT EXISTS settlement_records_by_run ON settlement_records (run_id, status);
 CREATE INDEX IF NOT EXISTS settlement_records_doubted ON settlement_records (trade_rowid)
     WHERE strike_doubts IS NOT NULL;
 CREATE TABLE IF NOT EXISTS settlement_unconfirmed (
-    trade_rowid INTEGER PRIMARY KEY,
-    record_id INTEGER NOT NULL REFERENCES settlement_records (id),
+    record_id INTEGER PRIMARY KEY REFERENCES settlement_records (id),
+    trade_rowid INTEGER NOT NULL,
     closed_at INTEGER NOT NULL,
     asked INTEGER NOT NULL,
     next_ask INTEGER NOT NULL
 );
+CREATE INDEX IF NOT EXISTS settlement_unconfirmed_by_trade ON settlement_unconfirmed (trade_rowid);
 CREATE INDEX IF NOT EXISTS settlement_unconfirmed_by_close ON settlement_unconfirmed (closed_at);
 CREATE TABLE IF NOT EXISTS settlement_retries (
     trade_rowid INTEGER PRIMARY KEY,
@@ -122,8 +128,10 @@ pub(super) fn add(
     transaction: &Transaction<'_>,
     run: &RunInfo,
     booking: &Booking,
+    columns: Columns,
 ) -> rusqlite::Result<()> {
     let row = &booking.trade.row;
+    let previous_id = booking.earlier.as_ref().and_then(|earlier| earlier.record_id);
     let text = |value: Option<&dyn std::fmt::Display>| value.map(ToString::to_string);
     let proof = booking.proof.as_ref();
     let bet = proof.map(|proof| &proof.bet);
@@ -132,10 +140,8 @@ pub(super) fn add(
     let quoted = measured.map(|measured| &measured.quoted);
     let open = quoted.and_then(|quoted| quoted.open.as_ref());
     let fee = booking.fee();
-    let new_fee_paid = match (&row.fee_paid, fee) {
-        (Some(_), Some(fee)) => Some(Cell::Real(f64_from_decimal(fee.dollars.0))),
-        (old, _) => old.clone(),
-    };
+    let [new_outcome, new_profit, new_is_win, new_fee_paid] =
+        write::written(transaction, booking, columns)?;
     let doubts = measured.filter(|measured| !measured.doubts.is_empty()).map(|measured| {
         let names: Vec<&str> = measured.doubts.iter().map(|doubt| doubt.name()).collect();
         names.join(" ")
@@ -150,14 +156,24 @@ pub(super) fn add(
                 strike, strike_source, strike_doubts, price_source, open_price, open_method,
                 close_price, close_method, margin_bps, moved_bps,
                 position_size, executed_price, shares, payout, cost, fee, fee_taken, profit)
-             VALUES (
+             SELECT
                 :run_id, :written_at, :version, :trade_rowid, :trade_id, :market_slug, :action,
                 :old_actual_outcome, :old_profit_loss, :old_is_win, :old_fee_paid,
                 :new_actual_outcome, :new_profit_loss, :new_is_win, :new_fee_paid,
-                :status, :previous_id, :resolution, :rules, :epoch, :window_open, :window_close,
-                :strike, :strike_source, :strike_doubts, :price_source, :open_price, :open_method,
-                :close_price, :close_method, :margin_bps, :moved_bps,
-                :position_size, :executed_price, :shares, :payout, :cost, :fee, :fee_taken, :profit)",
+                :status, :previous_id, :resolution,
+                coalesce(before.rules, :rules), coalesce(before.epoch, :epoch),
+                coalesce(before.window_open, :window_open),
+                coalesce(before.window_close, :window_close),
+                coalesce(before.strike, :strike), coalesce(before.strike_source, :strike_source),
+                coalesce(before.strike_doubts, :strike_doubts),
+                coalesce(before.price_source, :price_source),
+                coalesce(before.open_price, :open_price),
+                coalesce(before.open_method, :open_method),
+                coalesce(before.close_price, :close_price),
+                coalesce(before.close_method, :close_method),
+                coalesce(before.margin_bps, :margin_bps), coalesce(before.moved_bps, :moved_bps),
+                :position_size, :executed_price, :shares, :payout, :cost, :fee, :fee_taken, :profit
+             FROM (SELECT 1) LEFT JOIN settlement_records AS before ON before.id = :previous_id",
         )?
         .execute(named_params! {
             ":run_id": run.run_id,
@@ -171,12 +187,12 @@ pub(super) fn add(
             ":old_profit_loss": row.profit_loss,
             ":old_is_win": row.is_win,
             ":old_fee_paid": row.fee_paid,
-            ":new_actual_outcome": booking.outcome.as_str(),
-            ":new_profit_loss": f64_from_decimal(booking.profit.0),
-            ":new_is_win": booking.is_win,
+            ":new_actual_outcome": new_outcome,
+            ":new_profit_loss": new_profit,
+            ":new_is_win": new_is_win,
             ":new_fee_paid": new_fee_paid,
             ":status": booking.status.as_str(),
-            ":previous_id": booking.earlier.as_ref().and_then(|earlier| earlier.record_id),
+            ":previous_id": previous_id,
             ":resolution": proof.and_then(|proof| proof.resolution).map(|outcome| outcome.as_str()),
             ":rules": run.rules.map(RuleSet::as_str),
             ":epoch": bet.map(|bet| bet.market.epoch),
@@ -199,7 +215,7 @@ pub(super) fn add(
             ":cost": text(settlement.map(|settlement| &settlement.cost as _)),
             ":fee": text(fee.as_ref().map(|fee| &fee.dollars as _)),
             ":fee_taken": fee.map(|fee| match fee.taken {
-                Taken::InShares => "in shares",
+                Taken::InShares => IN_SHARES,
                 Taken::Added => "added to the spend",
             }),
             ":profit": booking.profit.to_string(),
@@ -207,24 +223,36 @@ pub(super) fn add(
     transaction
         .prepare_cached("DELETE FROM settlement_retries WHERE trade_rowid = ?1")?
         .execute([row.rowid])?;
-    match (booking.status, bet) {
-        (Status::Provisional, Some(bet)) => transaction
+    let record_id = transaction.last_insert_rowid();
+    match previous_id {
+        Some(previous) => forget(transaction, previous)?,
+        // a stale entry of this trade's, if it was unsettled again since
+        None => transaction
             .prepare_cached(
-                "INSERT OR REPLACE INTO settlement_unconfirmed
-                    (trade_rowid, record_id, closed_at, asked, next_ask)
-                 VALUES (?1, last_insert_rowid(), ?2, 0, ?3)",
+                "DELETE FROM settlement_unconfirmed WHERE trade_rowid = ?1 AND record_id IN
+                    (SELECT id FROM settlement_records
+                     WHERE trade_rowid = ?1 AND trade_id IS ?2 AND market_slug IS ?3)",
             )?
-            .execute(params![row.rowid, bet.market.close.0, run.started_at.0])?,
-        _ => forget(transaction, row.rowid)?,
+            .execute(params![row.rowid, row.id, row.market_slug])?,
     };
+    if let (Status::Provisional, Some(bet)) = (booking.status, bet) {
+        transaction
+            .prepare_cached(
+                "INSERT INTO settlement_unconfirmed
+                    (record_id, trade_rowid, closed_at, asked, next_ask)
+                 VALUES (?1, ?2, ?3, 0, ?4)",
+            )?
+            .execute(params![record_id, row.rowid, bet.market.close.0, run.started_at.0])?;
+    }
     Ok(())
 }
 
-/// Adds the record of taking the record `id` back. Where that brings back what candles had decided,
+/// Adds the record of taking the record `id` back, whose trade is at `rowid` now. Where that brings back what candles had decided,
 /// it is to be confirmed again.
 pub(super) fn add_undone(
     transaction: &Transaction<'_>,
     id: i64,
+    rowid: i64,
     run: &RunInfo,
 ) -> rusqlite::Result<()> {
     transaction
@@ -234,28 +262,30 @@ pub(super) fn add_undone(
                 old_actual_outcome, old_profit_loss, old_is_win, old_fee_paid,
                 new_actual_outcome, new_profit_loss, new_is_win, new_fee_paid,
                 status, previous_id, rules)
-             SELECT ?1, ?2, ?3, trade_rowid, trade_id, market_slug, action,
+             SELECT ?1, ?2, ?3, ?5, trade_id, market_slug, action,
                 new_actual_outcome, new_profit_loss, new_is_win, new_fee_paid,
                 old_actual_outcome, old_profit_loss, old_is_win, old_fee_paid,
                 'undone', id, rules
              FROM settlement_records WHERE id = ?4",
         )?
-        .execute(params![run.run_id, run.started_at.to_string(), env!("CARGO_PKG_VERSION"), id])?;
+        .execute(params![
+            run.run_id,
+            run.started_at.to_string(),
+            env!("CARGO_PKG_VERSION"),
+            id,
+            rowid
+        ])?;
+    forget(transaction, id)?;
     transaction
         .prepare_cached(
-            "DELETE FROM settlement_unconfirmed
-             WHERE trade_rowid = (SELECT trade_rowid FROM settlement_records WHERE id = ?1)",
-        )?
-        .execute([id])?;
-    transaction
-        .prepare_cached(
-            "INSERT INTO settlement_unconfirmed (trade_rowid, record_id, closed_at, asked, next_ask)
-             SELECT before.trade_rowid, before.id, unixepoch(before.window_close), 0, ?2
+            "INSERT OR REPLACE INTO settlement_unconfirmed
+                (record_id, trade_rowid, closed_at, asked, next_ask)
+             SELECT before.id, ?3, unixepoch(before.window_close), 0, ?2
              FROM settlement_records AS this
              JOIN settlement_records AS before ON before.id = this.previous_id
              WHERE this.id = ?1 AND before.status = 'provisional'",
         )?
-        .execute(params![id, run.started_at.0])?;
+        .execute(params![id, run.started_at.0, rowid])?;
     Ok(())
 }
 
@@ -266,20 +296,41 @@ pub(super) fn add_note(
     run: &RunInfo,
 ) -> rusqlite::Result<()> {
     match note {
-        Note::Failed(failure) => add_failure(transaction, failure, run),
-        Note::Unresolved(rowid) => ask_later(transaction, *rowid, run),
-        Note::Forget(rowid) => forget(transaction, *rowid).map(drop),
+        Note::Failed(failure) => {
+            let row = &failure.trade.row;
+            let held = failure.left == Left::Held;
+            let counts = failure.left == Left::NotThere;
+            add_failure(transaction, row, &failure.reason, counts, held, run)
+        }
+        Note::Unresolved(record_id) => ask_later(transaction, *record_id, run),
+        Note::Forget(record_id) => forget(transaction, *record_id).map(drop),
     }
 }
 
-/// Notes that a trade could not be settled. Where nothing has its price or resolution, each further
-/// try waits longer; else the trade only stands behind those that never failed.
-fn add_failure(
+/// Notes that the database refused a trade's outcome, so that it does not stand in front of others.
+pub(super) fn add_refused(
     transaction: &Transaction<'_>,
-    failure: &Failure,
+    booking: &Booking,
+    why: &str,
     run: &RunInfo,
 ) -> rusqlite::Result<()> {
-    let row = &failure.trade.row;
+    match booking.earlier.as_ref().map(|earlier| earlier.record_id) {
+        None => add_failure(transaction, &booking.trade.row, why, true, false, run),
+        Some(Some(record_id)) => ask_later(transaction, record_id, run),
+        Some(None) => Ok(()),
+    }
+}
+
+/// Notes that a trade could not be settled. Where that `counts`, each further try waits longer; else
+/// the trade only stands behind those that never failed.
+fn add_failure(
+    transaction: &Transaction<'_>,
+    row: &Row,
+    reason: &str,
+    counts: bool,
+    held: bool,
+    run: &RunInfo,
+) -> rusqlite::Result<()> {
     let failures: i64 = transaction
         .prepare_cached(
             "SELECT failures FROM settlement_retries
@@ -288,7 +339,6 @@ fn add_failure(
         .query_row(params![row.rowid, row.id, row.market_slug], |found| found.get(0))
         .optional()?
         .unwrap_or(0);
-    let counts = failure.left == Left::NotThere;
     let failures = if counts { failures + 1 } else { failures };
     let wait = if counts { wait_after(failures, run.retry_wait) } else { 0 };
     let next_try = run.started_at.plus(wait);
@@ -298,39 +348,51 @@ fn add_failure(
                 (trade_rowid, trade_id, market_slug, failures, next_try, held, reason)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         )?
-        .execute(params![
-            row.rowid,
-            row.id,
-            row.market_slug,
-            failures,
-            next_try.0,
-            failure.left == Left::Held,
-            failure.reason
-        ])?;
+        .execute(params![row.rowid, row.id, row.market_slug, failures, next_try.0, held, reason])?;
     Ok(())
 }
 
 /// Has Polymarket asked again, each time later.
-fn ask_later(transaction: &Transaction<'_>, rowid: i64, run: &RunInfo) -> rusqlite::Result<()> {
+fn ask_later(transaction: &Transaction<'_>, record_id: i64, run: &RunInfo) -> rusqlite::Result<()> {
     let asked = transaction
-        .prepare_cached("SELECT asked FROM settlement_unconfirmed WHERE trade_rowid = ?1")?
-        .query_row([rowid], |found| found.get::<_, i64>(0))
+        .prepare_cached("SELECT asked FROM settlement_unconfirmed WHERE record_id = ?1")?
+        .query_row([record_id], |found| found.get::<_, i64>(0))
         .optional()?;
     let Some(asked) = asked.map(|asked| asked.saturating_add(1)) else { return Ok(()) };
     let next_ask = run.started_at.plus(wait_after(asked, run.retry_wait));
     transaction
         .prepare_cached(
-            "UPDATE settlement_unconfirmed SET asked = ?2, next_ask = ?3 WHERE trade_rowid = ?1",
+            "UPDATE settlement_unconfirmed SET asked = ?2, next_ask = ?3 WHERE record_id = ?1",
         )?
-        .execute(params![rowid, asked, next_ask.0])?;
+        .execute(params![record_id, asked, next_ask.0])?;
     Ok(())
 }
 
-/// Takes a trade off the list of those to confirm.
-fn forget(transaction: &Transaction<'_>, rowid: i64) -> rusqlite::Result<usize> {
+/// Takes a record off the list of those to confirm.
+fn forget(transaction: &Transaction<'_>, record_id: i64) -> rusqlite::Result<usize> {
     transaction
-        .prepare_cached("DELETE FROM settlement_unconfirmed WHERE trade_rowid = ?1")?
-        .execute([rowid])
+        .prepare_cached("DELETE FROM settlement_unconfirmed WHERE record_id = ?1")?
+        .execute([record_id])
+}
+
+/// What holds of a row of `trades` that still is as a `record` left it, wherever it stands.
+pub(super) const AS_RECORDED: &str = "trades.id IS record.trade_id
+    AND trades.market_slug IS record.market_slug AND trades.action IS record.action
+    AND trades.actual_outcome IS record.new_actual_outcome
+    AND trades.profit_loss IS record.new_profit_loss AND trades.is_win IS record.new_is_win";
+
+/// What holds of a `record` whose trade is no longer at its address.
+pub(super) const MOVED: &str = "NOT EXISTS (SELECT 1 FROM trades AS there
+    WHERE there.rowid = record.trade_rowid AND there.id IS record.trade_id
+        AND there.market_slug IS record.market_slug)";
+
+/// The query for the rows, of which there should be one, that are as the record `?1` left them.
+pub(super) fn find_again(row_columns: &str) -> String {
+    format!(
+        "SELECT {row_columns} FROM settlement_records AS record
+         JOIN trades ON trades.id = record.trade_id AND {AS_RECORDED}
+         WHERE record.id = ?1 AND {MOVED} LIMIT 2"
+    )
 }
 
 /// The query for the trades to confirm as of `?1`, at most `?2`, with these columns of theirs first.
@@ -338,14 +400,10 @@ fn forget(transaction: &Transaction<'_>, rowid: i64) -> rusqlite::Result<usize> 
 pub(super) fn unconfirmed(row_columns: &str) -> String {
     format!(
         "SELECT {row_columns},
-                waiting.trade_rowid, waiting.record_id, record.moved_bps, record.close_price,
-                record.price_source, record.margin_bps,
-                trades.rowid IS NOT NULL AND trades.id IS record.trade_id
-                    AND trades.market_slug IS record.market_slug
-                    AND trades.action IS record.action
-                    AND trades.actual_outcome IS record.new_actual_outcome
-                    AND trades.profit_loss IS record.new_profit_loss
-                    AND trades.is_win IS record.new_is_win
+                waiting.record_id, record.trade_id, record.strike, record.moved_bps,
+                record.close_price, record.price_source, record.margin_bps,
+                record.fee, record.fee_taken,
+                trades.rowid IS NOT NULL AND {AS_RECORDED}
          FROM settlement_unconfirmed AS waiting
          JOIN settlement_records AS record ON record.id = waiting.record_id
          LEFT JOIN trades ON trades.rowid = waiting.trade_rowid
@@ -354,25 +412,32 @@ pub(super) fn unconfirmed(row_columns: &str) -> String {
     )
 }
 
-/// What [`unconfirmed`] gives from column `first` on: the row's address, what was written, and
-/// whether the row still is as it was written.
+/// What [`unconfirmed`] gives from column `first` on: what was written, and whether the row at its
+/// address still is as it was written.
 pub(super) fn read_unconfirmed(
     row: &rusqlite::Row<'_>,
     first: usize,
-) -> rusqlite::Result<(i64, Earlier, bool)> {
+) -> rusqlite::Result<(Unconfirmed, bool)> {
+    let text = |index: usize| row.get::<_, Option<String>>(first + index);
     let decimal = |index: usize| -> rusqlite::Result<_> {
-        let text: Option<String> = row.get(first + index)?;
-        Ok(text.and_then(|text| decimal_from_text(&text).ok()))
+        Ok(text(index)?.and_then(|text| decimal_from_text(&text).ok()))
     };
-    let source: Option<String> = row.get(first + 4)?;
+    let record_id = row.get(first)?;
+    let taken = match text(8)?.as_deref() {
+        Some(IN_SHARES) => Taken::InShares,
+        _ => Taken::Added,
+    };
     let earlier = Earlier {
-        record_id: Some(row.get(first + 1)?),
-        moved: decimal(2)?.map(Bps),
-        close_price: decimal(3)?.map(BtcPrice),
-        source: source.as_deref().and_then(Source::named),
-        margin: decimal(5)?.map(Bps),
+        record_id: Some(record_id),
+        strike: decimal(2)?.map(BtcPrice),
+        moved: decimal(3)?.map(Bps),
+        close_price: decimal(4)?.map(BtcPrice),
+        source: text(5)?.as_deref().and_then(Source::named),
+        margin: decimal(6)?.map(Bps),
+        fee: decimal(7)?.map(|dollars| Fee { dollars: Usd(dollars), taken }),
     };
-    Ok((row.get(first)?, earlier, row.get(first + 6)?))
+    let trade_id = super::cell(row.get_ref(first + 1)?);
+    Ok((Unconfirmed { record_id, trade_id, row: None, earlier }, row.get(first + 9)?))
 }
 
 /// How many trades are not confirmed, and how many have a doubted strike.

@@ -199,7 +199,7 @@ impl Markets {
     }
 
     /// Closed markets of those asked for, in no order of theirs, as Gamma gives them.
-    fn answer(&self, asked: &Asked) -> Option<Reply> {
+    pub fn answer(&self, asked: &Asked) -> Option<Reply> {
         let limit = usize::try_from(asked.number("limit").unwrap_or(20)).ok()?;
         let closed_only = asked.query.get("closed").is_some_and(|closed| closed == "true");
         if !closed_only {

@@ -1,0 +1,313 @@
+//! Writing outcomes and notes, each trade with its record, in transactions so short that the bot
+//! hardly waits. What a record says is `records`' business.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rusqlite::{ErrorCode, ToSql, Transaction, TransactionBehavior, named_params};
+
+use super::{BUSY_TIMEOUT, RunInfo, Store, records};
+use crate::decision::{Booking, Failure};
+use crate::error::Error;
+use crate::interrupt::Interrupt;
+use crate::trade::{Cell, printable_line};
+use crate::units::f64_from_decimal;
+
+/// A write transaction takes in no further trade after this long: the bot waits for at most this
+/// and one commit.
+const TRANSACTION_BUDGET: Duration = Duration::from_millis(10);
+/// The bot's turn between two of our transactions. SQLite's busy handler looks again 1, 3, 8, 18, 33
+/// … ms after it found the lock held, so this leaves it a look at a free lock.
+const PAUSE: Duration = Duration::from_millis(20);
+/// How long a commit waits for a reader to finish, holding the bot's writes up meanwhile. Then the
+/// transaction is taken back, and tried again after a pause.
+const COMMIT_PATIENCE: Duration = Duration::from_millis(20);
+
+/// Something to remember of a trade that is not written.
+#[derive(Debug, Clone)]
+pub enum Note<'a> {
+    /// It could not be settled: when to try again.
+    Failed(&'a Failure),
+    /// The outcome of this record's id is not confirmed yet: when to ask again.
+    Unresolved(i64),
+    /// The outcome of this record's id no longer stands, and is not to be confirmed.
+    Forget(i64),
+}
+
+/// What became of a booking.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Put {
+    /// Written, with its record.
+    Done,
+    /// Its row is no longer as it was read: left alone.
+    Changed,
+    /// The database refuses it, in SQLite's words: a CHECK or a trigger of the bot's.
+    Refused(String),
+}
+
+/// What became of a write.
+#[derive(Debug, Default)]
+pub struct Written {
+    /// What became of each booking, in order, as far as the write came.
+    pub done: Vec<Put>,
+    /// What stopped it, if anything did.
+    pub error: Option<Error>,
+}
+
+impl Written {
+    /// Whether anything was written.
+    pub fn any(&self) -> bool {
+        self.done.contains(&Put::Done)
+    }
+}
+
+impl Store {
+    /// Writes outcomes and notes. A booking whose row is no longer as it was read is left out, and
+    /// so is one that the database refuses. Stops between two transactions when `interrupt` asks
+    /// for it.
+    pub fn write(
+        &mut self,
+        run: &RunInfo,
+        bookings: &[Booking],
+        notes: &[Note<'_>],
+        interrupt: &Interrupt,
+    ) -> Written {
+        let mut written = Written::default();
+        let mut notes = notes;
+        for transaction in 0.. {
+            let finished = written.done.len() == bookings.len() && notes.is_empty();
+            if finished || interrupt.asked() {
+                break;
+            }
+            if transaction > 0 {
+                thread::sleep(PAUSE);
+            }
+            let rest = &bookings[written.done.len()..];
+            let some = self.patiently(interrupt, |store| store.write_some(run, rest, notes));
+            match some {
+                Ok((done, notes_done)) => {
+                    written.done.extend(done);
+                    notes = &notes[notes_done..];
+                }
+                Err(error) if is_busy(&error) && interrupt.asked() => break,
+                Err(error) => {
+                    written.error = Some(self.failed("written", error));
+                    break;
+                }
+            }
+        }
+        written
+    }
+
+    /// Tries a transaction again while another program's reading keeps it from being committed, at
+    /// most as long as its locks are waited for.
+    pub(super) fn patiently<T>(
+        &mut self,
+        interrupt: &Interrupt,
+        mut transaction: impl FnMut(&mut Self) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
+        let began = Instant::now();
+        loop {
+            let done = transaction(self);
+            let busy = done.as_ref().is_err_and(is_busy);
+            if !busy || began.elapsed() > BUSY_TIMEOUT || interrupt.asked() {
+                return done;
+            }
+            thread::sleep(PAUSE);
+        }
+    }
+
+    /// One transaction: at least one row, then as many as the time budget allows.
+    fn write_some(
+        &mut self,
+        run: &RunInfo,
+        bookings: &[Booking],
+        notes: &[Note<'_>],
+    ) -> rusqlite::Result<(Vec<Put>, usize)> {
+        let columns = self.columns;
+        let transaction = Short::begin(self)?;
+        records::make_tables(&transaction.0)?;
+        let mut run_added = false;
+        let mut done: Vec<Put> = Vec::new();
+        for booking in bookings {
+            if !done.is_empty() && transaction.is_full() {
+                break;
+            }
+            let put = match book(&transaction.0, booking, columns) {
+                Err(error) if refused(&error) && !transaction.0.is_autocommit() => {
+                    let why = printable_line(&error.to_string());
+                    records::add_refused(&transaction.0, booking, &why, run)?;
+                    Put::Refused(why)
+                }
+                other => other?,
+            };
+            if put == Put::Done {
+                if !run_added {
+                    records::add_run(&transaction.0, run)?;
+                    run_added = true;
+                }
+                records::add(&transaction.0, run, booking, columns)?;
+            }
+            done.push(put);
+        }
+        let mut notes_done = 0;
+        if done.len() == bookings.len() {
+            for note in notes {
+                if notes_done + done.len() > 0 && transaction.is_full() {
+                    break;
+                }
+                records::add_note(&transaction.0, note, run)?;
+                notes_done += 1;
+            }
+        }
+        transaction.commit()?;
+        Ok((done, notes_done))
+    }
+}
+
+/// A write transaction that knows when it has held the lock for long enough.
+pub(super) struct Short<'a>(pub Transaction<'a>, Instant);
+
+impl<'a> Short<'a> {
+    /// Waits for the lock and takes it.
+    pub fn begin(store: &'a mut Store) -> rusqlite::Result<Self> {
+        let transaction =
+            store.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        Ok(Self(transaction, Instant::now()))
+    }
+
+    /// Whether it is to take in no more.
+    pub fn is_full(&self) -> bool {
+        self.1.elapsed() > TRANSACTION_BUDGET
+    }
+
+    /// Commits, unless a reader is in the way for too long: that is [`ErrorCode::DatabaseBusy`],
+    /// and nothing is written.
+    pub fn commit(self) -> rusqlite::Result<()> {
+        let patience = |time| self.0.busy_timeout(time);
+        patience(COMMIT_PATIENCE)?;
+        // not Transaction::commit, which would take the connection with it
+        let committed = self.0.execute_batch("COMMIT");
+        if committed.is_err() && !self.0.is_autocommit() {
+            self.0.execute_batch("ROLLBACK")?;
+        }
+        patience(BUSY_TIMEOUT)?;
+        committed
+    }
+}
+
+/// The rest a write takes between two transactions.
+pub(super) fn pause() {
+    thread::sleep(PAUSE);
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+}
+
+/// Whether an error is about the row: the table's own rules do not allow what was to be written.
+pub(super) fn refused(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation)
+}
+
+/// Which of the columns that settling can do without are there.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Columns {
+    /// `execution_status`
+    pub execution_status: bool,
+    /// `fee_paid`
+    pub fee_paid: bool,
+    /// Triggers may change what is written.
+    pub triggers: bool,
+}
+
+/// Books an outcome, if the row still is what the outcome was decided from; where it stays as it
+/// is, only looks whether it is.
+fn book(
+    transaction: &Transaction<'_>,
+    booking: &Booking,
+    columns: Columns,
+) -> rusqlite::Result<Put> {
+    let row = &booking.trade.row;
+    let mut as_read = "rowid = :rowid AND is_win IS :is_win AND id IS :id
+        AND timestamp IS :timestamp AND market_slug IS :market_slug AND action IS :action
+        AND position_size IS :position_size AND executed_price IS :executed_price
+        AND price_to_beat IS :price_to_beat AND actual_outcome IS :actual_outcome
+        AND profit_loss IS :profit_loss"
+        .to_owned();
+    let mut values: Vec<(&str, &dyn ToSql)> = named_params! {
+        ":rowid": row.rowid,
+        ":is_win": row.is_win,
+        ":id": row.id,
+        ":timestamp": row.timestamp,
+        ":market_slug": row.market_slug,
+        ":action": row.action,
+        ":position_size": row.position_size,
+        ":executed_price": row.executed_price,
+        ":price_to_beat": row.price_to_beat,
+        ":actual_outcome": row.actual_outcome,
+        ":profit_loss": row.profit_loss,
+    }
+    .to_vec();
+    if columns.execution_status {
+        as_read.push_str(" AND execution_status IS :execution_status");
+        values.push((":execution_status", &row.execution_status));
+    }
+    if columns.fee_paid {
+        as_read.push_str(" AND fee_paid IS :fee_paid");
+        values.push((":fee_paid", &row.fee_paid));
+    }
+    let put = |as_read: bool| if as_read { Put::Done } else { Put::Changed };
+    if booking.leaves_row() {
+        return transaction
+            .prepare_cached(&format!("SELECT EXISTS (SELECT 1 FROM trades WHERE {as_read})"))?
+            .query_row(&values[..], |found| found.get(0))
+            .map(put);
+    }
+    let outcome = booking.outcome.as_str();
+    let profit = f64_from_decimal(booking.profit.0);
+    let fee = booking.fee().map(|fee| f64_from_decimal(fee.dollars.0));
+    values.extend(named_params! {
+        ":new_outcome": outcome, ":new_profit": profit, ":new_is_win": booking.is_win
+    });
+    let mut set =
+        "actual_outcome = :new_outcome, profit_loss = :new_profit, is_win = :new_is_win".to_owned();
+    if columns.fee_paid && fee.is_some() {
+        set.push_str(", fee_paid = :new_fee");
+        values.push((":new_fee", &fee));
+    }
+    transaction
+        .prepare_cached(&format!("UPDATE trades SET {set} WHERE {as_read}"))?
+        .execute(&values[..])
+        .map(|updated| put(updated == 1))
+}
+
+/// What stands in a trade's row after a write: where triggers may have changed it, what they made of
+/// it. Outcome, profit, win or loss, fee.
+pub(super) fn written(
+    transaction: &Transaction<'_>,
+    booking: &Booking,
+    columns: Columns,
+) -> rusqlite::Result<[Cell; 4]> {
+    let row = &booking.trade.row;
+    if columns.triggers || booking.leaves_row() {
+        let fee = if columns.fee_paid { "fee_paid" } else { "NULL" };
+        let sql = format!(
+            "SELECT actual_outcome, profit_loss, is_win, {fee} FROM trades WHERE rowid = ?1"
+        );
+        return transaction.prepare_cached(&sql)?.query_row([row.rowid], |row| {
+            let at = |index: usize| row.get_ref(index).map(super::cell);
+            Ok([at(0)?, at(1)?, at(2)?, at(3)?])
+        });
+    }
+    let fee = match (&row.fee_paid, booking.fee()) {
+        (Some(_), Some(fee)) => Cell::Real(f64_from_decimal(fee.dollars.0)),
+        (old, _) => old.clone().unwrap_or(Cell::Null),
+    };
+    Ok([
+        Cell::Text(booking.outcome.as_str().to_owned()),
+        Cell::Real(f64_from_decimal(booking.profit.0)),
+        booking.is_win.map_or(Cell::Null, |is_win| Cell::Integer(is_win.into())),
+        fee,
+    ])
+}
