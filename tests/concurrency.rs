@@ -3,6 +3,9 @@
 
 mod support;
 
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 use std::sync::mpsc;
 use std::sync::{Arc, atomic::AtomicBool, atomic::Ordering};
 use std::thread;
@@ -43,6 +46,41 @@ fn a_lock_file_left_by_a_dead_run_blocks_nobody() {
     std::fs::write(bench.folder.path().join("performance.db-settle.lock"), "process 1").unwrap();
     bench.run_at(&Exchange::of(tape()).url, &[]).code(0);
     assert_eq!(bench.booked(1).2, Some(1));
+}
+
+#[test]
+fn the_lock_works_in_a_folder_that_cannot_be_written() {
+    // in WAL mode, with the bot at work, such a database can be written all the same
+    let bench = Bench::new(&[bet(1)]);
+    let dump = bench.dump("d.csv", &[(CLOSE, STRIKE + 1.0)]);
+    let bot = bench.sql();
+    bot.execute_batch("PRAGMA journal_mode = WAL; UPDATE trades SET confidence = 1").unwrap();
+    let program = bench.folder.path().join("settle");
+    std::fs::copy(env!("CARGO_BIN_EXE_settle"), &program).unwrap();
+    for name in ["performance.db", "performance.db-wal", "performance.db-shm"] {
+        let all = PermissionsExt::from_mode(0o666);
+        std::fs::set_permissions(bench.folder.path().join(name), all).unwrap();
+    }
+    std::fs::set_permissions(&bench.folder, PermissionsExt::from_mode(0o555)).unwrap();
+    let run = || {
+        let mut command = Command::new(&program);
+        command.env_clear().args(["run", "--confirm", "off", "--candles"]).arg(&dump);
+        command.arg("--db").arg(&bench.db).current_dir("/");
+        if std::fs::metadata(&bench.db).unwrap().uid() == 0 {
+            // nothing is out of root's reach
+            command.uid(65_534).gid(65_534);
+        }
+        support::Ended::from(command.output().unwrap())
+    };
+    let held = std::fs::File::open(&bench.db).unwrap();
+    held.lock().unwrap();
+    let second = run();
+    assert!(second.code(11).stderr.contains("could not leave its name"), "{second:?}");
+    held.unlock().unwrap();
+    run().code(0);
+    assert_eq!(bench.booked(1).2, Some(1));
+    std::fs::set_permissions(&bench.folder, PermissionsExt::from_mode(0o755)).unwrap();
+    assert!(!bench.files().iter().any(|name| name.ends_with(".lock")), "{:?}", bench.files());
 }
 
 #[test]

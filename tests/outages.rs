@@ -85,6 +85,124 @@ fn whatever_the_first_source_does_the_next_one_is_asked() {
     }
 }
 
+/// A good row of Coinbase's, at the close.
+fn good_row() -> String {
+    format!("[{CLOSE},{},{},{},{},1]", STRIKE, STRIKE + 100.0, STRIKE + 100.0, STRIKE)
+}
+
+/// What a hostile service may send with a status of 200.
+fn hostile_bodies() -> Vec<(&'static str, String)> {
+    let row = good_row();
+    let deep = "[".repeat(100_000) + &"]".repeat(100_000);
+    vec![
+        ("deep JSON", deep),
+        ("a price of 1e400", format!("[{row},[{},1e400,1e400,1e400,1e400,1]]", CLOSE + 900)),
+        ("NaN as text", format!("[{row},[{},\"NaN\",\"NaN\",\"NaN\",\"NaN\",1]]", CLOSE + 900)),
+        ("NaN bare", format!("[{row},[{},NaN,NaN,NaN,NaN,1]]", CLOSE + 900)),
+        ("a key twice", format!("[{row},{{\"a\":1,\"a\":2}}]")),
+        ("a row among rows that is none", format!("[{row},null]")),
+        ("escapes for the terminal", "[\"\u{1b}]0;owned\u{7}\"]".to_owned()),
+        (
+            "a number of 100,000 digits",
+            format!("[[{CLOSE},{0},{0},{0},{0},1]]", "9".repeat(100_000)),
+        ),
+    ]
+}
+
+#[test]
+fn a_hostile_source_is_dropped_with_a_warning() {
+    for (fault, body) in hostile_bodies() {
+        let bench = Bench::new(&[bet(1)]);
+        let exchange = broken("coinbase", move || Reply::ok(body.clone()));
+        let ended = bench.run_at(&exchange.url, &["--sources", "coinbase,binance"]);
+        let summary = ended.code(0).json();
+        assert_eq!(summary["trades"][0]["price_source"], "binance", "{fault}");
+        let warning = summary["warnings"][0].as_str().unwrap();
+        assert!(
+            warning.starts_with("coinbase: ") && warning.contains("not asked again"),
+            "{fault}"
+        );
+        assert!(warning.len() < 600, "{fault}: {warning}");
+        assert!(!ended.stderr.contains('\u{1b}'), "{fault}");
+    }
+}
+
+#[test]
+fn a_hostile_polymarket_is_no_outcome() {
+    let market = support::exchange::market(
+        &format!("btc-updown-15m-{OPEN}"),
+        true,
+        ["Up", "Down"],
+        ["0", "1"],
+    );
+    let twice = market.replacen('{', "{\"closed\":true,", 1);
+    let mut bodies = hostile_bodies();
+    bodies.push(("closed twice", format!("[{twice}]")));
+    bodies.push(("the right market, and deep JSON", format!("[{market},{}]", "[".repeat(5000))));
+    for (fault, body) in bodies {
+        let bench = Bench::new(&[bet(1)]);
+        let exchange = broken("polymarket", move || Reply::ok(body.clone()));
+        let ended = bench.run_at(&exchange.url, &["--confirm", "auto"]);
+        assert_eq!(ended.json()["provisional_count"], 1, "{fault}: {ended:?}");
+        assert_eq!(bench.booked(1).0.as_deref(), Some("YES"), "{fault}");
+        assert!(ended.stderr.contains("polymarket: "), "{fault}: {}", ended.stderr);
+        assert!(!ended.stderr.contains('\u{1b}'), "{fault}");
+    }
+}
+
+#[test]
+fn no_redirect_is_followed() {
+    let elsewhere = Exchange::of(Tape::of([(OPEN, STRIKE), (CLOSE, STRIKE - 100.0)]));
+    let to = [
+        elsewhere.url.clone(),
+        format!("{}/products/BTC-USD/candles", elsewhere.url),
+        "file:///etc/passwd".to_owned(),
+        "http://169.254.169.254/latest/meta-data".to_owned(),
+        "//127.0.0.1:1/".to_owned(),
+        "/products/BTC-USD/candles?granularity=900".to_owned(),
+    ];
+    for location in to {
+        for status in [301, 302, 303, 307, 308] {
+            let bench = Bench::new(&[bet(1)]);
+            let location = location.clone();
+            let reply = move || Reply::Say(status, vec![("Location", location.clone())], vec![]);
+            let exchange = broken("coinbase", reply);
+            let ended = bench.run_at(&exchange.url, &["--sources", "coinbase,binance"]);
+            assert_eq!(requests(ended.code(0), "coinbase"), 1);
+            assert_eq!(exchange.asked().len(), 2);
+        }
+    }
+    assert_eq!(elsewhere.asked(), Vec::<String>::new());
+}
+
+#[test]
+fn no_compressed_answer_is_asked_for_or_unpacked() {
+    // the gzip header, and then what would be a bomb
+    let packed = [&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3][..], &[0; 100]].concat();
+    let exchange = Exchange::start(move |asked, _| {
+        assert!(!asked.takes_compressed);
+        match asked.service() {
+            "coinbase" => {
+                Reply::Say(200, vec![("Content-Encoding", "gzip".into())], packed.clone())
+            }
+            _ => tape().answer(asked),
+        }
+    });
+    let bench = Bench::new(&[bet(1)]);
+    let ended = bench.run_at(&exchange.url, &["--sources", "coinbase,binance"]);
+    assert_eq!(ended.code(0).json()["trades"][0]["price_source"], "binance");
+    assert!(ended.stderr.contains("not whole JSON"), "{}", ended.stderr);
+}
+
+#[test]
+fn an_endless_slow_body_is_given_up_once_and_for_all() {
+    let bench = Bench::new(&[bet(1)]);
+    let exchange = broken("coinbase", || Reply::Drip);
+    let ended = bench.run_at(&exchange.url, &["--sources", "coinbase,binance"]);
+    assert_eq!(ended.code(0).json()["trades"][0]["price_source"], "binance");
+    assert_eq!(requests(&ended, "coinbase"), 1, "what hangs is not tried again");
+}
+
 #[test]
 fn a_torn_body_is_no_answer() {
     let torn = || Reply::Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n[[177098".to_vec());

@@ -1,5 +1,5 @@
-//! One run at a time: an advisory lock on a file beside the database. The system drops it with its
-//! holder, so a dead run blocks nobody.
+//! One run at a time: an advisory lock on a file beside the database, or on the database itself where
+//! no file can be made beside it. The system drops it with its holder, so a dead run blocks nobody.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read, Write};
@@ -26,23 +26,40 @@ impl RunLock {
         let database = database.canonicalize().unwrap_or_else(|_| database.to_owned());
         let path = lock_path(&database);
         let lock_error = |source| Error::Lock { path: path.clone(), source };
-        let mut file = open(&path).map_err(lock_error)?;
+        let (mut file, is_lock_file) = match open(&path) {
+            Ok(file) => (file, true),
+            // flock(2) and SQLite's own locks do not see each other
+            Err(error) if cannot_be_made(&error) && !path.exists() => {
+                (File::open(&database).map_err(lock_error)?, false)
+            }
+            Err(error) => return Err(lock_error(error)),
+        };
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                // who it is only serves the message
-                let _ = file.take(200).read_to_string(&mut holder);
+                let mut holder = "a process that could not leave its name here".to_owned();
+                if is_lock_file {
+                    holder.clear();
+                    // who it is only serves the message
+                    let _ = file.take(200).read_to_string(&mut holder);
+                }
                 let holder = crate::trade::printable(holder.trim());
                 return Err(Error::Locked { path: database, holder });
             }
             Err(TryLockError::Error(source)) => return Err(lock_error(source)),
         }
-        // a lock file of another user can be locked, but not written: then the name is missing
-        let _ = file.set_len(0);
-        let _ = write!(file, "process {} since {now}", std::process::id());
+        if is_lock_file {
+            // a lock file of another user can be locked, but not written: then the name is missing
+            let _ = file.set_len(0);
+            let _ = write!(file, "process {} since {now}", std::process::id());
+        }
         Ok(Self { _file: file })
     }
+}
+
+/// Whether an error says that this user can make no file there.
+fn cannot_be_made(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem)
 }
 
 /// `performance.db` → `performance.db-settle.lock`.
@@ -56,9 +73,7 @@ fn open(path: &Path) -> std::io::Result<File> {
     let writable =
         OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
     match writable {
-        Err(error) if error.kind() == ErrorKind::PermissionDenied && path.exists() => {
-            File::open(path)
-        }
+        Err(error) if cannot_be_made(&error) && path.exists() => File::open(path),
         other => other,
     }
 }

@@ -14,6 +14,8 @@ pub struct Asked {
     /// Every `slug` parameter.
     pub slugs: Vec<String>,
     pub user_agent: Option<String>,
+    /// Whether it would take a compressed answer.
+    pub takes_compressed: bool,
 }
 
 impl Asked {
@@ -50,6 +52,8 @@ pub enum Reply {
     Raw(Vec<u8>),
     /// A status of 200 and so many bytes of spaces.
     Flood(usize),
+    /// A status of 200 and a space now and then, for ever.
+    Drip,
 }
 
 impl Reply {
@@ -278,18 +282,20 @@ fn read(stream: &mut TcpStream) -> Option<(String, Asked)> {
     let mut lines = BufReader::new(stream).lines();
     let target = lines.next()?.ok()?.split(' ').nth(1)?.to_owned();
     let mut user_agent = None;
+    let mut takes_compressed = false;
     for line in lines.map_while(Result::ok).take_while(|line| !line.is_empty()) {
         let (name, value) = line.split_once(':')?;
         if name.eq_ignore_ascii_case("user-agent") {
             user_agent = Some(value.trim().to_owned());
         }
+        takes_compressed |= name.eq_ignore_ascii_case("accept-encoding");
     }
     let (path, query) = target.split_once('?').unwrap_or((&target, ""));
     let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
     let slugs = pairs.clone().filter(|(name, _)| *name == "slug").map(|(_, slug)| slug.to_owned());
     let slugs = slugs.collect();
     let query = pairs.map(|(name, value)| (name.to_owned(), value.replace("%3A", ":"))).collect();
-    let asked = Asked { path: path.to_owned(), query, slugs, user_agent };
+    let asked = Asked { path: path.to_owned(), query, slugs, user_agent, takes_compressed };
     Some((target, asked))
 }
 
@@ -304,6 +310,14 @@ fn respond(stream: &mut TcpStream, reply: Reply) -> std::io::Result<()> {
             stream.write_all(&body)?;
         }
         Reply::Raw(bytes) => stream.write_all(&bytes)?,
+        Reply::Drip => {
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n[")?;
+            loop {
+                thread::sleep(std::time::Duration::from_millis(100));
+                stream.write_all(b" ")?;
+                stream.flush()?;
+            }
+        }
         Reply::Flood(size) => {
             write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n")?;
             let chunk = vec![b' '; 64 * 1024];
