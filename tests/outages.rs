@@ -4,6 +4,12 @@
 
 mod support;
 
+use std::net::TcpListener;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
 use support::exchange::{Exchange, Reply, Tape};
 use support::{Bench, CLOSE, Ended, OPEN, STRIKE, bet, nowhere, services_at};
 
@@ -147,6 +153,49 @@ fn a_hostile_polymarket_is_no_outcome() {
         assert_eq!(bench.booked(1).0.as_deref(), Some("YES"), "{fault}");
         assert!(ended.stderr.contains("polymarket: "), "{fault}: {}", ended.stderr);
         assert!(!ended.stderr.contains('\u{1b}'), "{fault}");
+    }
+}
+
+#[test]
+fn a_certificate_nobody_vouches_for_is_no_answer_whatever_is_asked() {
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+    let bench = Bench::new(&[bet(1)]);
+    let made = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 \
+                -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1 -keyout k.pem -out c.pem";
+    let mut openssl = Command::new("openssl");
+    let openssl = openssl.args(made.split_whitespace()).current_dir(&bench.folder).output();
+    if !openssl.is_ok_and(|made| made.status.success()) {
+        eprintln!("skipped: there is no openssl here to make a certificate with");
+        return;
+    }
+    let file = |name: &str| std::fs::read(bench.folder.path().join(name)).unwrap();
+    let certificate = CertificateDer::from_pem_slice(&file("c.pem")).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(&file("k.pem")).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    let config = Arc::new(config);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    let served = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&served);
+    thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut tls = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+            // the client ends the handshake when it has seen the certificate
+            while tls.is_handshaking() && tls.complete_io(&mut stream).is_ok() {}
+            counted.fetch_add(usize::from(!tls.is_handshaking()), Ordering::SeqCst);
+        }
+    });
+    let ended = bench.run_at(&url, &["--sources", "coinbase", "--confirm", "auto"]);
+    assert!(ended.code(5).stderr.contains("certificate"), "{}", ended.stderr);
+    assert_eq!((served.load(Ordering::SeqCst), bench.booked(1)), (0, (None, None, None)));
+    for insecure in ["--insecure", "--no-verify", "--danger-accept-invalid-certs", "-k"] {
+        bench.settle(&["run", insecure]).code(2);
     }
 }
 
