@@ -271,18 +271,19 @@ impl Batch {
     }
 
     /// The due trades that are left, by reason.
-    fn left(&self, waiting: Tally, beyond_batch: Tally) -> [(&'static str, Tally); 5] {
-        let tally = |held: bool| {
+    fn left(&self, waiting: Tally, beyond_batch: Tally) -> [(&'static str, Tally); 6] {
+        let tally = |reasons: &[Left]| {
             let mut tally = Tally::default();
             let failures = self.failures.iter();
             failures
-                .filter(|failure| (failure.left == Left::Held) == held)
+                .filter(|failure| reasons.contains(&failure.left))
                 .for_each(|failure| tally.add(Some(failure.trade.logged_at)));
             tally
         };
         [
-            ("no price or resolution", tally(false)),
-            ("close calls held for Polymarket", tally(true)),
+            ("no price or resolution", tally(&[Left::NotThere, Left::OutOfReach])),
+            ("close calls held for Polymarket", tally(&[Left::Held])),
+            ("the run was interrupted", tally(&[Left::Interrupted])),
             ("waiting for a retry", waiting),
             ("beyond this batch", beyond_batch),
             (IN_ERROR, self.in_error),

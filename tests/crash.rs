@@ -6,10 +6,10 @@ mod support;
 
 use std::process::{Child, Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use support::exchange::{Exchange, Reply};
-use support::{Bench, CLOSE, STRIKE, bet, services_at};
+use support::exchange::{Exchange, Markets, Reply, Tape};
+use support::{Bench, CLOSE, OPEN, STRIKE, bet, services_at};
 
 const TRADES: i64 = 3000;
 
@@ -20,49 +20,151 @@ fn signal(child: &Child, name: &str) {
     assert!(sent.success());
 }
 
-/// Trades with a result but no record of it, or a record but no result.
+/// Trades that are not as their last record says, or have a result and no record.
 fn torn(bench: &Bench) -> i64 {
-    let records: i64 = bench
-        .sql()
-        .query_row(
-            "SELECT count(*) FROM sqlite_master WHERE name = 'settlement_records'",
-            [],
-            |row| row.get(0),
-        )
-        .unwrap();
-    if records == 0 {
-        return bench.count("is_win IS NOT NULL");
+    let values = "(actual_outcome, profit_loss, is_win)";
+    let sql = bench.sql();
+    let exists = "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'settlement_records')";
+    if !sql.query_row(exists, [], |row| row.get::<_, bool>(0)).unwrap() {
+        return bench.count(&format!("{values} IS NOT (NULL, NULL, NULL)"));
     }
-    bench.count(
-        "(is_win IS NOT NULL) != (SELECT count(*) FROM settlement_records
-            WHERE trade_rowid = trades.rowid)
-         OR (is_win IS NULL) != (profit_loss IS NULL) OR (is_win IS NULL) != (actual_outcome IS NULL)",
-    )
+    // an open transaction is finished or taken back by whoever opens the database next
+    bench.count(&format!(
+        "{values} IS NOT (SELECT new_actual_outcome, new_profit_loss, new_is_win
+             FROM settlement_records WHERE trade_rowid = trades.rowid ORDER BY id DESC LIMIT 1)
+         AND NOT ({values} IS (NULL, NULL, NULL)
+             AND NOT EXISTS (SELECT 1 FROM settlement_records WHERE trade_rowid = trades.rowid))"
+    ))
+}
+
+/// What can be seen of a write from outside: the database's files, their lengths and times.
+fn traces(bench: &Bench) -> Vec<Option<(u64, SystemTime)>> {
+    let trace = |suffix: &str| {
+        let metadata = bench.folder.path().join(format!("performance.db{suffix}")).metadata();
+        let metadata = metadata.ok().filter(|file| file.len() > 0);
+        metadata.map(|file| (file.len(), file.modified().unwrap()))
+    };
+    ["", "-journal", "-wal"].map(trace).to_vec()
+}
+
+/// Kills the command `rounds` times: every other time at an instant of its start, else up to 15 ms
+/// after its first write is seen. How many of the kills left some of its writes done.
+fn kill_again_and_again(bench: &Bench, rounds: u64, command: impl Fn() -> Command) -> u64 {
+    let records = || {
+        let count = "SELECT count(*) FROM settlement_records";
+        bench.sql().query_row(count, [], |row| row.get::<_, i64>(0)).unwrap_or(0)
+    };
+    let mut between = 0;
+    for round in 0..rounds {
+        let (before, untouched) = (records(), traces(bench));
+        let mut child = command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut micros = 1500 * (round % 20) + 100 + round;
+        if round % 2 == 1 {
+            while traces(bench) == untouched && child.try_wait().unwrap().is_none() {
+                thread::sleep(Duration::from_micros(100));
+            }
+            micros = round * 7919 % 15_000;
+        }
+        thread::sleep(Duration::from_micros(micros));
+        signal(&child, "-KILL");
+        let killed = child.wait().unwrap().code().is_none();
+        assert_eq!(torn(bench), 0, "round {round}");
+        between += u64::from(killed && records() > before);
+    }
+    between
+}
+
+fn of_many(journal: &str) -> Bench {
+    let bench = Bench::new(&(1..=TRADES).map(bet).collect::<Vec<_>>());
+    bench.sql().execute_batch("CREATE INDEX by_slug ON trades(market_slug)").unwrap();
+    let set = format!("PRAGMA journal_mode = {journal}");
+    let _: String = bench.sql().query_row(&set, [], |row| row.get(0)).unwrap();
+    bench
 }
 
 #[test]
 fn sigkill_at_any_instant_tears_no_trade() {
-    let bench = Bench::new(&(1..=TRADES).map(bet).collect::<Vec<_>>());
-    bench.sql().execute_batch("CREATE INDEX by_slug ON trades(market_slug)").unwrap();
-    let dump = bench.dump("d.csv", &[(CLOSE, STRIKE + 1.0)]);
-    let arguments = ["run", "--batch", "200", "--candles", dump.to_str().unwrap()];
-    let mut kills_while_writing = 0;
-    for round in 0..60 {
-        let before = bench.count("is_win IS NOT NULL");
-        let mut child =
-            bench.command(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        thread::sleep(Duration::from_micros(1500 * (round % 20) + 100));
-        signal(&child, "-KILL");
-        child.wait().unwrap();
-        assert_eq!(torn(&bench), 0, "round {round}");
-        let settled = bench.count("is_win IS NOT NULL") - before;
-        kills_while_writing += i64::from(0 < settled && settled < 200);
+    for journal in ["DELETE", "WAL"] {
+        let bench = of_many(journal);
+        let dump = bench.dump("d.csv", &[(CLOSE, STRIKE + 1.0)]);
+        let arguments = ["run", "--batch", "200", "--candles", dump.to_str().unwrap()];
+        let between = kill_again_and_again(&bench, 100, || bench.command(&arguments));
+        assert!(between > 0, "no kill came while it wrote");
+        eprintln!("{journal}: {between} of 100 kills left a run half done");
+        let finish = ["run", "--batch", "0", "--candles", dump.to_str().unwrap()];
+        bench.settle(&finish).code(0);
+        assert_eq!(bench.count("is_win = 1"), TRADES);
+        assert_eq!(torn(&bench), 0);
     }
-    eprintln!("{kills_while_writing} of 60 kills fell between two transactions of a run");
-    let finish = ["run", "--batch", "0", "--candles", dump.to_str().unwrap()];
-    bench.settle(&finish).code(0);
-    assert_eq!(bench.count("is_win = 1"), TRADES);
+}
+
+#[test]
+fn sigkill_while_correcting_and_while_undoing_tears_no_trade() {
+    let bench = of_many("DELETE");
+    let tape = Tape::of([(OPEN, STRIKE), (CLOSE, STRIKE + 100.0)]);
+    let undecided = Exchange::of(tape.clone());
+    let auto = ["--confirm", "auto", "--batch", "0"];
+    let summary = bench.run_at(&undecided.url, &auto).code(0).json();
+    assert_eq!(summary["provisional_count"], TRADES);
+
+    let slug = format!("btc-updown-15m-{OPEN}");
+    let down = Exchange::resolving(tape, Markets::resolved([(slug.as_str(), false)]));
+    let services = services_at(&down.url);
+    let correcting = || {
+        let mut command = bench.command(&["run", "--batch", "0", "--confirm", "auto"]);
+        command.args(&services);
+        command
+    };
+    let between = kill_again_and_again(&bench, 100, correcting);
+    eprintln!("{between} of 100 kills left a correcting run half done");
+    let finished = correcting().stderr(Stdio::null()).stdout(Stdio::null()).status().unwrap();
+    assert_eq!(finished.code(), Some(0));
+    assert_eq!(bench.count("actual_outcome = 'NO'"), TRADES);
+
+    let sql = bench.sql();
+    let biggest = "SELECT run_id FROM settlement_records WHERE status = 'corrected'
+                   GROUP BY run_id ORDER BY count(*) DESC LIMIT 1";
+    let run_id: String = sql.query_row(biggest, [], |row| row.get(0)).unwrap();
+    let undoing = || bench.command(&["undo", run_id.as_str()]);
+    let between = kill_again_and_again(&bench, 100, undoing);
+    eprintln!("{between} of 100 kills left an undo half done");
+    let finished = undoing().stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
+    assert!(finished.code().is_some());
     assert_eq!(torn(&bench), 0);
+}
+
+#[test]
+fn a_disk_that_is_full_at_any_byte_tears_no_trade() {
+    for journal in ["DELETE", "WAL"] {
+        let bench = of_many(journal);
+        bench.sql().execute("DELETE FROM trades WHERE id > 400", []).unwrap();
+        bench.sql().execute_batch("VACUUM").unwrap();
+        let dump = bench.dump("d.csv", &[(CLOSE, STRIKE + 1.0)]);
+        let size = bench.bytes().len() as u64 / 512;
+        let mut failed = 0;
+        // from a journal that cannot be begun to room for nearly all
+        for limit in (0..12).chain((size.saturating_sub(20)..size + 400).step_by(16)) {
+            let mut limited = Command::new("sh");
+            // a write beyond the limit then fails as on a full disk, and kills nobody
+            limited.args(["-c", "trap '' XFSZ; ulimit -f $0; exec \"$@\"", &limit.to_string()]);
+            limited.arg(env!("CARGO_BIN_EXE_settle")).args(["run", "--batch", "40", "--candles"]);
+            limited.arg(&dump).env_clear().env("SETTLE_CONFIRM", "off").env("SETTLE_DB", &bench.db);
+            let output = limited.current_dir(&bench.folder).output().unwrap();
+            let ended = support::Ended::from(output);
+            assert_eq!(torn(&bench), 0, "{journal} {limit}: {ended:?}");
+            match ended.code {
+                1 => assert!(ended.stderr.contains(" cannot be "), "{limit}: {ended:?}"),
+                3 => assert!(ended.stdout.contains("not written"), "{limit}: {ended:?}"),
+                0 | 4 => {}
+                _ => panic!("{journal} {limit}: {ended:?}"),
+            }
+            failed += u64::from([1, 3].contains(&ended.code));
+        }
+        eprintln!("{journal}: {failed} runs met a full disk");
+        assert!(failed > 5, "{journal}: only {failed} runs met a full disk");
+        bench.settle(&["run", "--batch", "0", "--candles", dump.to_str().unwrap()]).code(0);
+        assert_eq!((bench.count("is_win = 1"), torn(&bench)), (400, 0));
+    }
 }
 
 #[test]

@@ -115,6 +115,82 @@ fn hostile_bodies() -> Vec<(&'static str, String)> {
     ]
 }
 
+/// Answers as the services would, but for every third request or so, to which one fault or another
+/// is the answer: which, only `seed` decides.
+fn faulty(seed: u64, tape: Tape, markets: support::exchange::Markets) -> Exchange {
+    let random = std::sync::Mutex::new(fastrand::Rng::with_seed(seed));
+    Exchange::start(move |asked, _| {
+        let fault = random.lock().unwrap().u32(..30);
+        let well = || match asked.service() {
+            "polymarket" => markets.answer(asked).unwrap(),
+            _ => tape.answer(asked),
+        };
+        let body = |reply: Reply| match reply {
+            Reply::Say(_, _, body) => body,
+            _ => vec![],
+        };
+        match fault {
+            0 => Reply::Raw(vec![]),
+            1 => Reply::status(500),
+            2 => Reply::Say(429, vec![("Retry-After", "1000".into())], vec![]),
+            3 => Reply::ok("<html>maintenance</html>"),
+            4 => Reply::ok("[]"),
+            5 => Reply::ok("{}"),
+            6 => {
+                // torn in the middle
+                let mut body = body(well());
+                body.truncate(body.len() / 2);
+                Reply::ok(body)
+            }
+            7 => Reply::ok([body(well()), b"]".to_vec()].concat()),
+            8 => Reply::ok(String::from_utf8(body(well())).unwrap().replace("67", "null")),
+            9 => {
+                Reply::ok(String::from_utf8(body(well())).unwrap().replace("resolved", "disputed"))
+            }
+            _ => well(),
+        }
+    })
+}
+
+#[test]
+fn whatever_faults_come_in_whatever_order_each_trade_ends_as_it_should() {
+    let windows = 60;
+    let seed_at_a_time = |seed: u64| {
+        let open = |index: i64| OPEN + index * 900;
+        let slugs: Vec<String> =
+            (0..windows).map(|index| format!("btc-updown-15m-{}", open(index))).collect();
+        let bets = slugs.iter().zip(1..).map(|(slug, id)| bet(id).on(slug));
+        let bench = Bench::new(&bets.collect::<Vec<_>>());
+        // up and down in turns, by far more than any margin, and Polymarket says the same
+        let price = |index: i64| STRIKE + if index % 2 == 0 { 0.0 } else { 500.0 };
+        let tape = Tape::of((0..=windows).map(|index| (open(index), price(index))));
+        bench.sql().execute_batch(&format!(
+            "UPDATE trades SET price_to_beat = {STRIKE} + CASE id % 2 WHEN 1 THEN 0 ELSE 500 END"
+        )).unwrap();
+        let outcomes = slugs.iter().zip(0..).map(|(slug, index)| (slug.as_str(), index % 2 == 0));
+        let markets = support::exchange::Markets::resolved(outcomes);
+        let mut runs = 0;
+        while bench.count("actual_outcome IS NULL") > 0 {
+            assert!(runs < 30, "seed {seed}: still unsettled after {runs} runs");
+            let exchange = faulty(seed * 1000 + runs, tape.clone(), markets.clone());
+            // nothing waits for its retry
+            let arguments = ["--confirm", "auto", "--batch", "25"];
+            bench.run_at(&exchange.url, &arguments);
+            bench.sql().execute_batch("UPDATE settlement_retries SET next_try = 0").ok();
+            let wrong = "actual_outcome != CASE id % 2 WHEN 1 THEN 'YES' ELSE 'NO' END
+                         OR is_win != id % 2 OR profit_loss != CASE id % 2 WHEN 1 THEN 5 ELSE -5 END";
+            assert_eq!(bench.count(wrong), 0, "seed {seed} run {runs}");
+            runs += 1;
+        }
+        runs
+    };
+    let runs: u64 = thread::scope(|scope| {
+        let seeds: Vec<_> = (0..12).map(|seed| scope.spawn(move || seed_at_a_time(seed))).collect();
+        seeds.into_iter().map(|seed| seed.join().unwrap()).sum()
+    });
+    eprintln!("12 databases settled in {runs} runs against a third of faults");
+}
+
 #[test]
 fn a_hostile_source_is_dropped_with_a_warning() {
     for (fault, body) in hostile_bodies() {

@@ -232,7 +232,9 @@ impl Store {
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
                 "; check it with: PRAGMA integrity_check"
             }
-            Some(ErrorCode::DiskFull) => "; make room on the disk",
+            Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure) => {
+                "; see whether the disk has room and is sound"
+            }
             _ => "",
         };
         Error::Database { path: self.path.clone(), doing, source, hint }
