@@ -83,7 +83,7 @@ impl Polymarket {
     /// [`Trouble`], if there is no answer.
     fn find_some(&mut self, slugs: &[String], resolved: &mut Resolved) -> Result<(), Trouble> {
         let url = format!("{}{}", self.base, ask(slugs));
-        let answer = self.client.get(&url, &mut self.requests, |body| read(body, slugs))?;
+        let answer = self.client.get(&url, &mut self.requests, |body| read_markets(body, slugs))?;
         resolved.verdicts.extend(answer.verdicts);
         resolved.troubles.extend(answer.troubles);
         Ok(())
@@ -163,7 +163,10 @@ fn ask(slugs: &[String]) -> String {
 
 /// What a body says of the markets that were `asked` for. One that it leaves out is not resolved;
 /// one that it gives in a shape that is not the one known is not either, and that is a trouble.
-fn read(body: &[u8], asked: &[String]) -> Result<Resolved, Trouble> {
+///
+/// # Errors
+/// [`Trouble::NotNow`], where it is no list of markets.
+pub fn read_markets(body: &[u8], asked: &[String]) -> Result<Resolved, Trouble> {
     let body = http::json(body)?;
     let markets =
         body.as_array().ok_or_else(|| Trouble::NotNow("sent no list of markets".to_owned()))?;
@@ -282,7 +285,7 @@ mod tests {
     }
 
     fn answer(markets: &[Value]) -> Resolved {
-        read(Value::from(markets).to_string().as_bytes(), &[SLUG.to_owned()]).unwrap()
+        read_markets(Value::from(markets).to_string().as_bytes(), &[SLUG.to_owned()]).unwrap()
     }
 
     #[test]
@@ -385,9 +388,12 @@ mod tests {
     #[test]
     fn a_body_that_is_no_list_is_no_answer() {
         for body in [&b""[..], b"<html>busy</html>", b"null", b"{\"data\":[]}", b"[{\"slug\":"] {
-            assert!(matches!(read(body, &[SLUG.to_owned()]), Err(Trouble::NotNow(_))), "{body:?}");
+            assert!(
+                matches!(read_markets(body, &[SLUG.to_owned()]), Err(Trouble::NotNow(_))),
+                "{body:?}"
+            );
         }
-        assert!(read(b"[]", &[SLUG.to_owned()]).unwrap().troubles.is_empty());
+        assert!(read_markets(b"[]", &[SLUG.to_owned()]).unwrap().troubles.is_empty());
     }
 
     #[test]
@@ -405,7 +411,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_read_or_refused_without_a_panic(bytes in any::<Vec<u8>>()) {
-            let _ = read(&bytes, &[SLUG.to_owned()]);
+            let _ = read_markets(&bytes, &[SLUG.to_owned()]);
         }
 
         #[test]

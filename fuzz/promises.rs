@@ -1,0 +1,98 @@
+//! What each parser promises of any input whatever. The fuzz targets try to break it; the suite's
+//! `tests/corpus.rs` holds it on the inputs that once were interesting.
+
+use std::collections::BTreeSet;
+
+use settle::candles::binance::Binance;
+use settle::candles::bitstamp::Bitstamp;
+use settle::candles::chain::PriceSource;
+use settle::candles::coinbase::Coinbase;
+use settle::candles::dump::DumpFiles;
+use settle::candles::kraken::Kraken;
+use settle::candles::{CandleService, Quote};
+use settle::market::{Basis, RuleSet, read_slug};
+use settle::outcome::Outcome;
+use settle::polymarket::{Verdict, market_slug, read_markets};
+use settle::timestamp::{NaiveZone, read_timestamp};
+use settle::units::UnixSeconds;
+
+const AT: UnixSeconds = UnixSeconds(1_770_987_600);
+const NOW: UnixSeconds = UnixSeconds(2_000_000_000);
+
+/// A slug names a window that ends after it begins, however it is written and whatever the rules,
+/// and never one of another asset's.
+pub fn slug(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    for rules in [RuleSet::Polymarket, RuleSet::SlugClose] {
+        let read = read_slug(text, AT, rules);
+        assert_eq!(read, read_slug(&format!(" {}\n", text.to_ascii_uppercase()), AT, rules));
+        if let Ok(market) = read {
+            assert!(market.open < market.close, "{market:?}");
+            let lower = text.to_ascii_lowercase();
+            assert!(!lower.contains("eth-updown-") && !lower.starts_with("sol-"), "{text}");
+        }
+    }
+    if let Some(slug) = market_slug(text) {
+        assert!(slug.bytes().all(|byte| byte == b'-' || byte.is_ascii_alphanumeric()), "{slug}");
+    }
+}
+
+/// A timestamp that says its zone is one instant in every zone; a naive one is as much earlier as its
+/// zone is ahead.
+pub fn timestamp(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let ahead: NaiveZone = "+07:00".parse().unwrap();
+    let (utc, ahead) = (read_timestamp(text, NaiveZone::Utc), read_timestamp(text, ahead));
+    assert_eq!(utc.is_some(), ahead.is_some(), "{text}");
+    if let (Some(utc), Some(ahead)) = (utc, ahead) {
+        assert!([0, 7 * 3600].contains(&utc.since(ahead)), "{text}");
+    }
+}
+
+/// A body is candles with prices above 0, or none at all.
+pub fn candles(data: &[u8]) {
+    let services: [&dyn CandleService; 4] = [&Coinbase, &Kraken, &Bitstamp, &Binance];
+    for service in services {
+        for candle in service.read(data).unwrap_or_default() {
+            assert!(candle.open.0.is_sign_positive() && !candle.open.0.is_zero(), "{candle:?}");
+        }
+    }
+}
+
+/// A market is resolved only where the body holds it, closed, at one "1" and one "0", or at two
+/// halves.
+pub fn markets(data: &[u8]) {
+    let asked = ["a".to_owned(), "btc-updown-15m-1770987600".to_owned()];
+    let Ok(resolved) = read_markets(data, &asked) else { return };
+    assert_eq!(resolved.verdicts.len(), asked.len());
+    let body: serde_json::Value = serde_json::from_slice(data).unwrap();
+    for (slug, verdict) in resolved.verdicts {
+        let Verdict::Final(outcome) = verdict else { continue };
+        let found = body.as_array().unwrap().iter().find(|market| market["slug"] == *slug);
+        let market = found.unwrap();
+        assert_eq!(market["closed"], true);
+        let prices: Vec<String> =
+            serde_json::from_str(market["outcomePrices"].as_str().unwrap()).unwrap();
+        match outcome {
+            Outcome::Yes => assert!(prices == ["1", "0"] || prices == ["0", "1"], "{prices:?}"),
+            Outcome::No => assert!(prices == ["1", "0"] || prices == ["0", "1"], "{prices:?}"),
+            Outcome::Split => assert_eq!(market["umaResolutionStatus"], "resolved"),
+            Outcome::Unknown => panic!("nothing resolves to UNKNOWN"),
+        }
+    }
+}
+
+/// A dump file prices only what is asked for, above 0.
+pub fn dump(data: &[u8]) {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), data).unwrap();
+    let wanted = BTreeSet::from([
+        Quote { at: AT, basis: Basis::Point },
+        Quote { at: AT, basis: Basis::Twap(60) },
+    ]);
+    let answer = DumpFiles::new(vec![file.path().to_owned()]).prices(&wanted, NOW);
+    for (quote, priced) in answer.prices {
+        assert!(wanted.contains(&quote));
+        assert!(priced.price.0.is_sign_positive() && !priced.price.0.is_zero(), "{priced:?}");
+    }
+}
