@@ -59,12 +59,15 @@ impl Family {
     pub fn duration(self) -> Option<i64> {
         match self {
             Self::UpDown(seconds) => Some(seconds),
-            Self::Assumed15m => Some(15 * 60),
+            Self::Assumed15m => Some(ASSUMED_DURATION),
             Self::Hourly => Some(3600),
             Self::Daily => None,
         }
     }
 }
+
+/// The window's length, in seconds, where a slug has a number and no duration.
+const ASSUMED_DURATION: i64 = 15 * 60;
 
 /// What "the price at a boundary" is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -251,7 +254,8 @@ pub fn read_slug(slug: &str, traded_at: UnixSeconds, rules: RuleSet) -> Result<M
 /// The asset that a lower-case slug names, if it is not Bitcoin: what stands before `-updown-` or
 /// `-up-or-down-`, and any other asset's name.
 fn other_asset(slug: &str) -> Option<String> {
-    let named = ["-updown-", "-up-or-down-"].iter().find_map(|kind| Some(slug.split_once(kind)?.0));
+    let named =
+        ["-updown-", "-up-or-down-"].iter().find_map(|kind| Some(slug.rsplit_once(kind)?.0));
     let named = named.filter(|asset| !BITCOIN.contains(asset));
     let other = || slug.split('-').find(|word| OTHER_ASSETS.contains(word));
     named.or_else(other).map(|asset| printable(&asset.to_ascii_uppercase()))
@@ -279,8 +283,7 @@ fn read_window(
     rules: RuleSet,
 ) -> Result<(Family, UnixSeconds, UnixSeconds), SlugError> {
     if let Some(number) = slug_number(slug) {
-        let family = numbered_family(slug);
-        let duration = family.duration().unwrap_or(15 * 60);
+        let (family, duration) = numbered_family(slug);
         return Ok(match rules {
             RuleSet::Polymarket => (family, number, number.plus(duration)),
             RuleSet::SlugClose => (family, number.plus(-duration), number),
@@ -304,8 +307,9 @@ fn read_window(
     Err(SlugError::NoTime)
 }
 
-/// The family of a slug that ends in a number, from what stands before it.
-fn numbered_family(slug: &str) -> Family {
+/// The family of a slug that ends in a number, from what stands before it, and its windows' length
+/// in seconds.
+fn numbered_family(slug: &str) -> (Family, i64) {
     let duration = || {
         let name = NUMBER_AT_END.as_ref()?.captures(slug)?.name("name")?.as_str();
         let captures = DURATION_AT_END.as_ref()?.captures(name)?;
@@ -317,7 +321,10 @@ fn numbered_family(slug: &str) -> Family {
         };
         Some(count * unit)
     };
-    duration().map_or(Family::Assumed15m, Family::UpDown)
+    match duration() {
+        Some(seconds) => (Family::UpDown(seconds), seconds),
+        None => (Family::Assumed15m, ASSUMED_DURATION),
+    }
 }
 
 /// The date in an hourly or daily slug; without a year, the one nearest to `near`.
@@ -461,6 +468,17 @@ mod tests {
         };
         assert_eq!(near("2026-01-01T04:10:00Z"), at("2026-01-01T04:00:00Z"));
         assert_eq!(near("2026-12-31T20:00:00Z"), at("2027-01-01T04:00:00Z"));
+        let daily = "bitcoin-up-or-down-on-january-1";
+        let market = read_slug(daily, at("2025-12-31T20:00:00Z"), RuleSet::Polymarket).unwrap();
+        assert_eq!(market.close, at("2026-01-01T17:00:00Z"));
+    }
+
+    #[test]
+    fn names_are_those_in_records_and_on_the_command_line() {
+        assert_eq!(RuleSet::Polymarket.to_string(), "polymarket");
+        assert_eq!(RuleSet::SlugClose.as_str(), "slug-close");
+        assert_eq!(Basis::Point.to_string(), "point price");
+        assert_eq!(Basis::Twap(60).to_string(), "mean over 60 s");
     }
 
     #[test]
@@ -506,6 +524,7 @@ mod tests {
             "nvda-up-or-down-on-november-20-2026",
             "will-eth-go-up-1770828300",
             "wbtc-updown-15m-1770828300",
+            "btc-updown-5m-eth-updown-15m-1770828300",
         ] {
             let read = read_slug(slug, NOW, RuleSet::Polymarket);
             assert!(matches!(read, Err(SlugError::NotBitcoin(_))), "{slug}: {read:?}");

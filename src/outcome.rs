@@ -174,6 +174,17 @@ mod tests {
     }
 
     #[test]
+    fn names_are_those_written_to_the_database() {
+        let names = [Outcome::Yes, Outcome::No, Outcome::Split, Outcome::Unknown];
+        assert_eq!(names.map(Outcome::as_str), ["YES", "NO", "SPLIT", "UNKNOWN"]);
+        assert_eq!(names.map(|outcome| outcome.to_string()), names.map(Outcome::as_str));
+        assert_eq!([Side::Yes, Side::No].map(|side| side.to_string()), ["YES", "NO"]);
+        let bps = |text: &str| Bps(text.parse().unwrap());
+        let small = CloseCall::SmallMove { moved: bps("-1.26"), least: bps("4.0") };
+        assert_eq!(small.to_string(), "the venue moved -1.3 bps, less than 4");
+    }
+
+    #[test]
     fn above_the_strike_is_yes_and_below_is_no() {
         let strike = price("67000");
         assert_eq!(decide(strike, price("67000.01"), Tie::Yes).outcome, Outcome::Yes);

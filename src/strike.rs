@@ -129,6 +129,15 @@ mod tests {
     }
 
     #[test]
+    fn names_and_sentences_are_those_that_are_shown() {
+        assert_eq!([Strike::Recorded, Strike::Venue].map(Strike::as_str), ["recorded", "venue"]);
+        let said = |doubt: Doubt| doubt.to_string();
+        assert!(said(Doubt::FarOff(Bps(Decimal::new(-305, 1)))).contains("-30.5 bps off"));
+        assert!(said(Doubt::NearerToClose).contains("the window's close"));
+        assert!(said(Doubt::NearerToWindowBefore).contains("the window before"));
+    }
+
+    #[test]
     fn a_strike_at_the_start_is_believed() {
         assert!(found(70_000, 70_000, 70_001, Some(70_000)).is_empty());
         assert!(found(70_050, 70_000, 70_200, Some(69_900)).is_empty());

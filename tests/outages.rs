@@ -482,6 +482,9 @@ fn hopeless_trades_at_the_head_of_the_queue_starve_nobody() {
     // a trade that failed twice waits for its next try
     let status = bench.settle(&["status", "--json"]).json();
     assert!(status["waiting_count"].as_i64().unwrap() > 0, "{status}");
+    assert_eq!(status["parked"]["no source has the price"], 120, "{status}");
+    let text = bench.settle(&["status"]).stdout;
+    assert!(text.contains("120  no source has the price"), "{text}");
     assert_eq!(status["due_count"], 120);
 }
 

@@ -28,6 +28,8 @@ pub struct Status {
     /// By the name of a doubt of the recorded strike: how many settled trades have it, and the id of
     /// one of them.
     pub doubted: BTreeMap<String, (u64, Cell)>,
+    /// Why unsettled trades could not be settled when they were last tried, and how many.
+    pub parked: BTreeMap<String, u64>,
     /// The latest runs that wrote something, the last one first.
     pub last_runs: Vec<Run>,
     /// A warning where the slugs seem to be read wrongly.
@@ -48,8 +50,8 @@ impl Status {
         let oldest = selection.due.oldest;
         let alert = oldest.is_some_and(|oldest| now.since(oldest) > judging.alert_lag);
         let doubt = selection.doubt_of_reading(judging.rules);
-        let Standing { unconfirmed, doubted, last_runs } = records;
-        Self { now, selection, performance, unconfirmed, doubted, last_runs, doubt, alert }
+        let Standing { unconfirmed, doubted, parked, last_runs } = records;
+        Self { now, selection, performance, unconfirmed, doubted, parked, last_runs, doubt, alert }
     }
 
     /// What does not look right, in words: the reading of the slugs, and recorded strikes.

@@ -238,6 +238,12 @@ pub fn status(status: &Status, database: &Path) -> String {
             line(&mut text, format_args!("  {:>6}  {words}", tally.count));
         }
     }
+    if !status.parked.is_empty() {
+        field(&mut text, "Tried", format_args!("{}", status.parked.values().sum::<u64>()));
+    }
+    for (reason, count) in &status.parked {
+        line(&mut text, format_args!("  {count:>6}  {}", printable(reason)));
+    }
     let excluded: u64 = selection.excluded.values().sum();
     field(&mut text, "Not due", format_args!("{excluded}"));
     for reason in Excluded::ALL {

@@ -122,6 +122,9 @@ pub struct Standing {
     pub unconfirmed: u64,
     /// By the name of a doubt of the recorded strike: how many have it, and the id of one of them.
     pub doubted: BTreeMap<String, (u64, Cell)>,
+    /// Why trades could not be settled when they were last tried, and how many: those that are still
+    /// unsettled.
+    pub parked: BTreeMap<String, u64>,
     /// The latest runs that wrote something, the last one first.
     pub last_runs: Vec<Run>,
 }

@@ -458,8 +458,24 @@ pub(super) fn standing(connection: &Connection) -> rusqlite::Result<Standing> {
             doubted.entry(name.to_owned()).or_insert_with(|| (0, id.clone())).0 += count;
         }
     }
+    let mut parked = BTreeMap::new();
+    let mut statement = connection.prepare(
+        "SELECT retry.reason FROM settlement_retries AS retry
+         JOIN trades ON trades.rowid = retry.trade_rowid AND trades.id IS retry.trade_id
+         WHERE trades.is_win IS NULL",
+    )?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        *parked.entry(kind_of(row.get_ref(0)?.as_str().unwrap_or_default())).or_insert(0) += 1;
+    }
     let last_runs = history::last_runs(connection)?;
-    Ok(Standing { unconfirmed, doubted, last_runs })
+    Ok(Standing { unconfirmed, doubted, parked, last_runs })
+}
+
+/// A reason without its particulars: "no source has the price at 2026-…" is "no source has the price".
+fn kind_of(reason: &str) -> String {
+    let particulars = [": ", "; ", " at 2"].iter().filter_map(|mark| reason.find(mark)).min();
+    reason[..particulars.unwrap_or(reason.len())].to_owned()
 }
 
 /// How long a trade waits after its `failures`-th failure, in seconds: not at all after the first,
@@ -492,6 +508,17 @@ pub(super) fn retries(connection: &Connection) -> rusqlite::Result<HashMap<i64, 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reasons_are_told_by_kind() {
+        for (reason, kind) in [
+            ("no source has the price at 2026-02-13T13:15:00Z", "no source has the price"),
+            ("close call: the venue moved +1.5 bps; waits until 2026", "close call"),
+            ("Polymarket could not be asked", "Polymarket could not be asked"),
+        ] {
+            assert_eq!(kind_of(reason), kind);
+        }
+    }
 
     #[test]
     fn each_failure_waits_longer_up_to_a_day() {

@@ -15,6 +15,7 @@ pub struct Asked {
     pub slugs: Vec<String>,
     pub user_agent: Option<String>,
     /// Whether it would take a compressed answer.
+    #[allow(dead_code)] // the examples do not look
     pub takes_compressed: bool,
 }
 
