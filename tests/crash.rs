@@ -31,9 +31,9 @@ fn torn(bench: &Bench) -> i64 {
     // an open transaction is finished or taken back by whoever opens the database next
     bench.count(&format!(
         "{values} IS NOT (SELECT new_actual_outcome, new_profit_loss, new_is_win
-             FROM settlement_records WHERE trade_rowid = trades.rowid ORDER BY id DESC LIMIT 1)
+             FROM settlement_records WHERE trade_id = +trades.id ORDER BY id DESC LIMIT 1)
          AND NOT ({values} IS (NULL, NULL, NULL)
-             AND NOT EXISTS (SELECT 1 FROM settlement_records WHERE trade_rowid = trades.rowid))"
+             AND NOT EXISTS (SELECT 1 FROM settlement_records WHERE trade_id = +trades.id))"
     ))
 }
 
@@ -66,7 +66,8 @@ fn kill_again_and_again(bench: &Bench, rounds: u64, command: impl Fn() -> Comman
             micros = round * 7919 % 15_000;
         }
         thread::sleep(Duration::from_micros(micros));
-        signal(&child, "-KILL");
+        // SIGKILL; no error where it has ended already
+        child.kill().unwrap();
         let killed = child.wait().unwrap().code().is_none();
         assert_eq!(torn(bench), 0, "round {round}");
         between += u64::from(killed && records() > before);

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::Duration;
 
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
@@ -26,7 +27,7 @@ use crate::units::{UnixSeconds, decimal_from_f64};
 
 pub use history::{Record, Run, Undone, standing_record};
 pub use lock::RunLock;
-use write::Columns;
+use write::{BookSql, Columns};
 pub use write::{Note, Put, Written};
 
 /// How long to wait for the bot's locks.
@@ -65,6 +66,7 @@ pub struct Store {
     connection: Connection,
     path: PathBuf,
     columns: Columns,
+    book_sql: Rc<BookSql>,
 }
 
 /// A run, as its records name it.
@@ -166,10 +168,17 @@ impl Store {
             source,
             hint: "; check that this user may read it and its folder",
         })?;
-        let mut store = Self { connection, path: path.to_owned(), columns: Columns::default() };
+        let mut store = Self {
+            connection,
+            path: path.to_owned(),
+            columns: Columns::default(),
+            book_sql: Rc::default(),
+        };
         store
             .connection
             .busy_timeout(BUSY_TIMEOUT)
+            // as in the bot's own connections: what refers to what in its tables is its business
+            .and_then(|()| store.connection.pragma_update(None, "foreign_keys", false))
             .map_err(|error| store.failed("opened", error))?;
         store.check_schema()?;
         if access == Access::Write
@@ -215,6 +224,7 @@ impl Store {
             fee_paid: has("fee_paid"),
             triggers: triggers.map_err(|error| self.failed("read", error))?,
         };
+        self.book_sql = Rc::new(BookSql::new(self.columns));
         // a view, or a table without rowids, cannot be written row by row
         match self.connection.prepare("SELECT rowid FROM trades") {
             Err(rusqlite::Error::SqlInputError { .. }) => {

@@ -4,8 +4,9 @@
 //! write.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::OnceLock;
 
-use rusqlite::{Connection, OptionalExtension, Transaction, named_params, params};
+use rusqlite::{Connection, OptionalExtension, ToSql, Transaction, params, params_from_iter};
 
 use super::write::{self, Columns};
 use super::{Note, RunInfo, Standing, Unconfirmed, history};
@@ -15,7 +16,7 @@ use crate::fees::{Fee, Taken};
 use crate::market::RuleSet;
 use crate::selection::{LONGEST_WAIT, Retry};
 use crate::strike::Strike;
-use crate::trade::Row;
+use crate::trade::{Cell, Row};
 use crate::units::{Bps, BtcPrice, UnixSeconds, Usd, decimal_from_text};
 
 /// How a record says that a fee was taken in shares.
@@ -75,7 +76,6 @@ CREATE TABLE IF NOT EXISTS settlement_records (
     fee_taken TEXT,
     profit TEXT
 );
-CREATE INDEX IF NOT EXISTS settlement_records_by_trade ON settlement_records (trade_rowid);
 CREATE INDEX IF NOT EXISTS settlement_records_by_id ON settlement_records (trade_id);
 CREATE INDEX IF NOT EXISTS settlement_records_by_run ON settlement_records (run_id, status);
 CREATE INDEX IF NOT EXISTS settlement_records_doubted ON settlement_records (trade_rowid)
@@ -146,92 +146,107 @@ pub(super) fn add(
         let names: Vec<&str> = measured.doubts.iter().map(|doubt| doubt.name()).collect();
         names.join(" ")
     });
-    transaction
-        .prepare_cached(
-            "INSERT INTO settlement_records (
-                run_id, written_at, version, trade_rowid, trade_id, market_slug, action,
-                old_actual_outcome, old_profit_loss, old_is_win, old_fee_paid,
-                new_actual_outcome, new_profit_loss, new_is_win, new_fee_paid,
-                status, previous_id, resolution, rules, epoch, window_open, window_close,
-                strike, strike_source, strike_doubts, price_source, open_price, open_method,
-                close_price, close_method, margin_bps, moved_bps,
-                position_size, executed_price, shares, payout, cost, fee, fee_taken, profit)
-             SELECT
-                :run_id, :written_at, :version, :trade_rowid, :trade_id, :market_slug, :action,
-                :old_actual_outcome, :old_profit_loss, :old_is_win, :old_fee_paid,
-                :new_actual_outcome, :new_profit_loss, :new_is_win, :new_fee_paid,
-                :status, :previous_id, :resolution,
-                coalesce(before.rules, :rules), coalesce(before.epoch, :epoch),
-                coalesce(before.window_open, :window_open),
-                coalesce(before.window_close, :window_close),
-                coalesce(before.strike, :strike), coalesce(before.strike_source, :strike_source),
-                coalesce(before.strike_doubts, :strike_doubts),
-                coalesce(before.price_source, :price_source),
-                coalesce(before.open_price, :open_price),
-                coalesce(before.open_method, :open_method),
-                coalesce(before.close_price, :close_price),
-                coalesce(before.close_method, :close_method),
-                coalesce(before.margin_bps, :margin_bps), coalesce(before.moved_bps, :moved_bps),
-                :position_size, :executed_price, :shares, :payout, :cost, :fee, :fee_taken, :profit
-             FROM (SELECT 1) LEFT JOIN settlement_records AS before ON before.id = :previous_id",
-        )?
-        .execute(named_params! {
-            ":run_id": run.run_id,
-            ":written_at": run.started_at.to_string(),
-            ":version": env!("CARGO_PKG_VERSION"),
-            ":trade_rowid": row.rowid,
-            ":trade_id": row.id,
-            ":market_slug": row.market_slug,
-            ":action": row.action,
-            ":old_actual_outcome": row.actual_outcome,
-            ":old_profit_loss": row.profit_loss,
-            ":old_is_win": row.is_win,
-            ":old_fee_paid": row.fee_paid,
-            ":new_actual_outcome": new_outcome,
-            ":new_profit_loss": new_profit,
-            ":new_is_win": new_is_win,
-            ":new_fee_paid": new_fee_paid,
-            ":status": booking.status.as_str(),
-            ":previous_id": previous_id,
-            ":resolution": proof.and_then(|proof| proof.resolution).map(|outcome| outcome.as_str()),
-            ":rules": run.rules.map(RuleSet::as_str),
-            ":epoch": bet.map(|bet| bet.market.epoch),
-            ":window_open": text(bet.map(|bet| &bet.market.open as _)),
-            ":window_close": text(bet.map(|bet| &bet.market.close as _)),
-            ":strike": text(measured.map(|measured| &measured.strike as _)),
-            ":strike_source": measured.map(|measured| measured.strike_source),
-            ":strike_doubts": doubts,
-            ":price_source": quoted.map(|quoted| quoted.source.as_str()),
-            ":open_price": text(open.map(|open| &open.price as _)),
-            ":open_method": text(open.map(|open| &open.method as _)),
-            ":close_price": text(quoted.map(|quoted| &quoted.close.price as _)),
-            ":close_method": text(quoted.map(|quoted| &quoted.close.method as _)),
-            ":margin_bps": text(measured.and_then(|measured| measured.margin.as_ref()).map(|margin| margin as _)),
-            ":moved_bps": text(measured.and_then(|measured| measured.moved.as_ref()).map(|moved| moved as _)),
-            ":position_size": text(bet.map(|bet| &bet.position as _)),
-            ":executed_price": text(bet.map(|bet| &bet.price as _)),
-            ":shares": text(settlement.map(|settlement| &settlement.shares as _)),
-            ":payout": text(settlement.map(|settlement| &settlement.payout as _)),
-            ":cost": text(settlement.map(|settlement| &settlement.cost as _)),
-            ":fee": text(fee.as_ref().map(|fee| &fee.dollars as _)),
-            ":fee_taken": fee.map(|fee| match fee.taken {
-                Taken::InShares => IN_SHARES,
-                Taken::Added => "added to the spend",
-            }),
-            ":profit": booking.profit.to_string(),
-        })?;
+    let written_at = run.started_at.to_string();
+    let status = booking.status.as_str();
+    let resolution = proof.and_then(|proof| proof.resolution).map(|outcome| outcome.as_str());
+    let (rules, epoch) = (run.rules.map(RuleSet::as_str), bet.map(|bet| bet.market.epoch));
+    let window_open = text(bet.map(|bet| &bet.market.open as _));
+    let window_close = text(bet.map(|bet| &bet.market.close as _));
+    let strike = text(measured.map(|measured| &measured.strike as _));
+    let strike_source = measured.map(|measured| measured.strike_source);
+    let price_source = quoted.map(|quoted| quoted.source.as_str());
+    let open_price = text(open.map(|open| &open.price as _));
+    let open_method = text(open.map(|open| &open.method as _));
+    let close_price = text(quoted.map(|quoted| &quoted.close.price as _));
+    let close_method = text(quoted.map(|quoted| &quoted.close.method as _));
+    let margin = measured.and_then(|measured| measured.margin.as_ref());
+    let margin_bps = text(margin.map(|margin| margin as _));
+    let moved = measured.and_then(|measured| measured.moved.as_ref());
+    let moved_bps = text(moved.map(|moved| moved as _));
+    let position_size = text(bet.map(|bet| &bet.position as _));
+    let executed_price = text(bet.map(|bet| &bet.price as _));
+    let shares = text(settlement.map(|settlement| &settlement.shares as _));
+    let payout = text(settlement.map(|settlement| &settlement.payout as _));
+    let cost = text(settlement.map(|settlement| &settlement.cost as _));
+    let fee_dollars = text(fee.as_ref().map(|fee| &fee.dollars as _));
+    let fee_taken = fee.map(|fee| match fee.taken {
+        Taken::InShares => IN_SHARES,
+        Taken::Added => "added to the spend",
+    });
+    let profit = booking.profit.to_string();
+    let mut values: [(&str, &dyn ToSql); 40] = [
+        ("run_id", &run.run_id),
+        ("written_at", &written_at),
+        ("version", &env!("CARGO_PKG_VERSION")),
+        ("trade_rowid", &row.rowid),
+        ("trade_id", &row.id),
+        ("market_slug", &row.market_slug),
+        ("action", &row.action),
+        ("old_actual_outcome", &row.actual_outcome),
+        ("old_profit_loss", &row.profit_loss),
+        ("old_is_win", &row.is_win),
+        ("old_fee_paid", &row.fee_paid),
+        ("new_actual_outcome", &new_outcome),
+        ("new_profit_loss", &new_profit),
+        ("new_is_win", &new_is_win),
+        ("new_fee_paid", &new_fee_paid),
+        ("status", &status),
+        ("previous_id", &previous_id),
+        ("resolution", &resolution),
+        ("rules", &rules),
+        ("epoch", &epoch),
+        ("window_open", &window_open),
+        ("window_close", &window_close),
+        ("strike", &strike),
+        ("strike_source", &strike_source),
+        ("strike_doubts", &doubts),
+        ("price_source", &price_source),
+        ("open_price", &open_price),
+        ("open_method", &open_method),
+        ("close_price", &close_price),
+        ("close_method", &close_method),
+        ("margin_bps", &margin_bps),
+        ("moved_bps", &moved_bps),
+        ("position_size", &position_size),
+        ("executed_price", &executed_price),
+        ("shares", &shares),
+        ("payout", &payout),
+        ("cost", &cost),
+        ("fee", &fee_dollars),
+        ("fee_taken", &fee_taken),
+        ("profit", &profit),
+    ];
+    let before = match previous_id {
+        Some(previous) => measured_before(transaction, previous)?,
+        None => vec![],
+    };
+    for (name, value) in &mut values {
+        let carried = before.iter().find(|(carried, cell)| carried == name && *cell != Cell::Null);
+        if let Some((_, cell)) = carried {
+            *value = cell;
+        }
+    }
+    static SQL: OnceLock<String> = OnceLock::new();
+    let sql = SQL.get_or_init(|| {
+        let names = values.map(|(name, _)| name).join(", ");
+        let places: Vec<String> = (1..=values.len()).map(|place| format!("?{place}")).collect();
+        format!("INSERT INTO settlement_records ({names}) VALUES ({})", places.join(", "))
+    });
+    // by place, as looking 40 names up takes longer than the insertion
+    transaction.prepare_cached(sql)?.execute(params_from_iter(values.map(|(_, value)| value)))?;
+    let record_id = transaction.last_insert_rowid();
     transaction
         .prepare_cached("DELETE FROM settlement_retries WHERE trade_rowid = ?1")?
         .execute([row.rowid])?;
-    let record_id = transaction.last_insert_rowid();
     match previous_id {
         Some(previous) => forget(transaction, previous)?,
         // a stale entry of this trade's, if it was unsettled again since
         None => transaction
             .prepare_cached(
-                "DELETE FROM settlement_unconfirmed WHERE trade_rowid = ?1 AND record_id IN
-                    (SELECT id FROM settlement_records
-                     WHERE trade_rowid = ?1 AND trade_id IS ?2 AND market_slug IS ?3)",
+                "DELETE FROM settlement_unconfirmed WHERE trade_rowid = ?1 AND EXISTS
+                    (SELECT 1 FROM settlement_records AS record
+                     WHERE record.id = settlement_unconfirmed.record_id
+                        AND trade_id IS ?2 AND market_slug IS ?3)",
             )?
             .execute(params![row.rowid, row.id, row.market_slug])?,
     };
@@ -247,8 +262,37 @@ pub(super) fn add(
     Ok(())
 }
 
-/// Adds the record of taking the record `id` back, whose trade is at `rowid` now. Where that brings back what candles had decided,
-/// it is to be confirmed again.
+/// What a record of Polymarket's word on a trade takes over from the record before it.
+const CARRIED: [&str; 14] = [
+    "rules",
+    "epoch",
+    "window_open",
+    "window_close",
+    "strike",
+    "strike_source",
+    "strike_doubts",
+    "price_source",
+    "open_price",
+    "open_method",
+    "close_price",
+    "close_method",
+    "margin_bps",
+    "moved_bps",
+];
+
+fn measured_before(
+    transaction: &Transaction<'_>,
+    id: i64,
+) -> rusqlite::Result<Vec<(&'static str, Cell)>> {
+    let sql = format!("SELECT {} FROM settlement_records WHERE id = ?1", CARRIED.join(", "));
+    transaction.prepare_cached(&sql)?.query_row([id], |row| {
+        let cell = |(index, name)| Ok((name, super::cell(row.get_ref(index)?)));
+        CARRIED.into_iter().enumerate().map(cell).collect()
+    })
+}
+
+/// Adds the record of taking the record `id` back, whose trade is at `rowid` now. Where that brings
+/// back what candles had decided, it is to be confirmed again.
 pub(super) fn add_undone(
     transaction: &Transaction<'_>,
     id: i64,

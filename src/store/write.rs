@@ -1,10 +1,11 @@
 //! Writing outcomes and notes, each trade with its record, in transactions so short that the bot
 //! hardly waits. What a record says is `records`' business.
 
+use std::rc::Rc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rusqlite::{ErrorCode, ToSql, Transaction, TransactionBehavior, named_params};
+use rusqlite::{ErrorCode, ToSql, Transaction, TransactionBehavior, params_from_iter};
 
 use super::{BUSY_TIMEOUT, RunInfo, Store, records};
 use crate::decision::{Booking, Failure};
@@ -15,10 +16,11 @@ use crate::units::f64_from_decimal;
 
 /// A write transaction takes in no further trade after this long: the bot waits for at most this
 /// and one commit.
-const TRANSACTION_BUDGET: Duration = Duration::from_millis(10);
+const TRANSACTION_BUDGET: Duration = Duration::from_millis(6);
 /// The bot's turn between two of our transactions. SQLite's busy handler looks again 1, 3, 8, 18, 33
-/// … ms after it found the lock held, so this leaves it a look at a free lock.
-const PAUSE: Duration = Duration::from_millis(20);
+/// … ms after it found the lock held: with this and the budget above, the third look, after 8 ms,
+/// finds it free, wherever in our transaction the first one came.
+const PAUSE: Duration = Duration::from_millis(8);
 /// How long a commit waits for a reader to finish, holding the bot's writes up meanwhile. Then the
 /// transaction is taken back, and tried again after a pause.
 const COMMIT_PATIENCE: Duration = Duration::from_millis(20);
@@ -125,6 +127,7 @@ impl Store {
         notes: &[Note<'_>],
     ) -> rusqlite::Result<(Vec<Put>, usize)> {
         let columns = self.columns;
+        let sql = Rc::clone(&self.book_sql);
         let transaction = Short::begin(self)?;
         records::make_tables(&transaction.0)?;
         let mut run_added = false;
@@ -133,7 +136,7 @@ impl Store {
             if !done.is_empty() && transaction.is_full() {
                 break;
             }
-            let put = match book(&transaction.0, booking, columns) {
+            let put = match book(&transaction.0, booking, columns, &sql) {
                 Err(error) if refused(&error) && !transaction.0.is_autocommit() => {
                     let why = printable_line(&error.to_string());
                     records::add_refused(&transaction.0, booking, &why, run)?;
@@ -221,64 +224,73 @@ pub(super) struct Columns {
     pub triggers: bool,
 }
 
+/// The statements of [`book`], for a table with these columns.
+#[derive(Debug, Default)]
+pub(super) struct BookSql {
+    look: String,
+    update: String,
+    update_with_fee: String,
+}
+
+impl BookSql {
+    pub fn new(columns: Columns) -> Self {
+        let mut as_read = "rowid = ?1 AND is_win IS ?2 AND id IS ?3 AND timestamp IS ?4
+            AND market_slug IS ?5 AND action IS ?6 AND position_size IS ?7
+            AND executed_price IS ?8 AND price_to_beat IS ?9 AND actual_outcome IS ?10
+            AND profit_loss IS ?11"
+            .to_owned();
+        // where a column is not there, its value is read as NULL
+        let status = if columns.execution_status { "execution_status" } else { "NULL" };
+        let fee = if columns.fee_paid { "fee_paid" } else { "NULL" };
+        as_read.push_str(&format!(" AND {status} IS ?12 AND {fee} IS ?13"));
+        let set = "actual_outcome = ?14, profit_loss = ?15, is_win = ?16";
+        Self {
+            look: format!("SELECT EXISTS (SELECT 1 FROM trades WHERE {as_read})"),
+            update: format!("UPDATE trades SET {set} WHERE {as_read}"),
+            update_with_fee: format!("UPDATE trades SET {set}, fee_paid = ?17 WHERE {as_read}"),
+        }
+    }
+}
+
 /// Books an outcome, if the row still is what the outcome was decided from; where it stays as it
 /// is, only looks whether it is.
 fn book(
     transaction: &Transaction<'_>,
     booking: &Booking,
     columns: Columns,
+    sql: &BookSql,
 ) -> rusqlite::Result<Put> {
     let row = &booking.trade.row;
-    let mut as_read = "rowid = :rowid AND is_win IS :is_win AND id IS :id
-        AND timestamp IS :timestamp AND market_slug IS :market_slug AND action IS :action
-        AND position_size IS :position_size AND executed_price IS :executed_price
-        AND price_to_beat IS :price_to_beat AND actual_outcome IS :actual_outcome
-        AND profit_loss IS :profit_loss"
-        .to_owned();
-    let mut values: Vec<(&str, &dyn ToSql)> = named_params! {
-        ":rowid": row.rowid,
-        ":is_win": row.is_win,
-        ":id": row.id,
-        ":timestamp": row.timestamp,
-        ":market_slug": row.market_slug,
-        ":action": row.action,
-        ":position_size": row.position_size,
-        ":executed_price": row.executed_price,
-        ":price_to_beat": row.price_to_beat,
-        ":actual_outcome": row.actual_outcome,
-        ":profit_loss": row.profit_loss,
-    }
-    .to_vec();
-    if columns.execution_status {
-        as_read.push_str(" AND execution_status IS :execution_status");
-        values.push((":execution_status", &row.execution_status));
-    }
-    if columns.fee_paid {
-        as_read.push_str(" AND fee_paid IS :fee_paid");
-        values.push((":fee_paid", &row.fee_paid));
-    }
+    let as_read: [&dyn ToSql; 13] = [
+        &row.rowid,
+        &row.is_win,
+        &row.id,
+        &row.timestamp,
+        &row.market_slug,
+        &row.action,
+        &row.position_size,
+        &row.executed_price,
+        &row.price_to_beat,
+        &row.actual_outcome,
+        &row.profit_loss,
+        &row.execution_status,
+        &row.fee_paid,
+    ];
     let put = |as_read: bool| if as_read { Put::Done } else { Put::Changed };
     if booking.leaves_row() {
-        return transaction
-            .prepare_cached(&format!("SELECT EXISTS (SELECT 1 FROM trades WHERE {as_read})"))?
-            .query_row(&values[..], |found| found.get(0))
-            .map(put);
+        let mut look = transaction.prepare_cached(&sql.look)?;
+        return look.query_row(&as_read[..], |found| found.get(0)).map(put);
     }
     let outcome = booking.outcome.as_str();
     let profit = f64_from_decimal(booking.profit.0);
-    let fee = booking.fee().map(|fee| f64_from_decimal(fee.dollars.0));
-    values.extend(named_params! {
-        ":new_outcome": outcome, ":new_profit": profit, ":new_is_win": booking.is_win
-    });
-    let mut set =
-        "actual_outcome = :new_outcome, profit_loss = :new_profit, is_win = :new_is_win".to_owned();
-    if columns.fee_paid && fee.is_some() {
-        set.push_str(", fee_paid = :new_fee");
-        values.push((":new_fee", &fee));
-    }
+    let new: [&dyn ToSql; 3] = [&outcome, &profit, &booking.is_win];
+    let fee = booking.fee().filter(|_| columns.fee_paid);
+    let fee = fee.map(|fee| f64_from_decimal(fee.dollars.0));
+    let update = if fee.is_some() { &sql.update_with_fee } else { &sql.update };
+    let fee = fee.as_ref().map(|fee| fee as &dyn ToSql);
     transaction
-        .prepare_cached(&format!("UPDATE trades SET {set} WHERE {as_read}"))?
-        .execute(&values[..])
+        .prepare_cached(update)?
+        .execute(params_from_iter(as_read.into_iter().chain(new).chain(fee)))
         .map(|updated| put(updated == 1))
 }
 
