@@ -373,3 +373,162 @@ fn held(
     let open = quoted.open.map(|open| open.price);
     close_call(measured.outcome, open, quoted.close.price, bet.market.tie, deciding.min_move)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::candles::{Method, Priced};
+    use crate::market::{RuleSet, read_slug};
+    use crate::outcome::Side;
+    use crate::trade::{Cell, Row};
+    use crate::units::SharePrice;
+
+    const OPEN: UnixSeconds = UnixSeconds(1_770_987_600);
+    const SOON: UnixSeconds = UnixSeconds(OPEN.0 + 1800);
+
+    /// $5 at 0.50 on YES, with a strike of 67,000.
+    fn trade() -> Trade {
+        let slug = format!("btc-updown-15m-{}", OPEN.0);
+        let price = SharePrice::new(Decimal::new(5, 1)).unwrap();
+        let position = Usd(5.into());
+        let bet = Bet {
+            market: read_slug(&slug, OPEN, RuleSet::Polymarket).unwrap(),
+            side: Side::Yes,
+            position,
+            price,
+            shares: pnl::shares(position, price).unwrap(),
+            recorded_strike: BtcPrice::new(67_000.into()).ok(),
+        };
+        let row = Row {
+            rowid: 1,
+            id: Cell::Integer(1),
+            timestamp: Cell::Null,
+            market_slug: Cell::Text(slug),
+            action: Cell::Text("YES".to_owned()),
+            position_size: Cell::Real(5.0),
+            executed_price: Cell::Real(0.5),
+            price_to_beat: Cell::Real(67_000.0),
+            actual_outcome: Cell::Text("YES".to_owned()),
+            profit_loss: Cell::Text("5".to_owned()),
+            is_win: Cell::Null,
+            fee_paid: None,
+            execution_status: None,
+        };
+        Trade { row, logged_at: OPEN, job: Job::Decide(bet) }
+    }
+
+    fn quoted(open: i64, close: i64) -> Quoted {
+        let priced = |dollars: i64| Priced {
+            price: BtcPrice::new(dollars.into()).unwrap(),
+            method: Method::OpenOf(900),
+        };
+        let (open, close) = (Some(priced(open)), priced(close));
+        Quoted { source: Source::Coinbase, close, open, before: None }
+    }
+
+    fn deciding(confirm: Confirm, min_move: i64) -> Deciding {
+        let (min_move, hold) = (Bps(min_move.into()), 6 * 3600);
+        Deciding { strike: Strike::Recorded, confirm, min_move, hold, fees: Fees::NONE }
+    }
+
+    fn decided(
+        deciding: &Deciding,
+        quoted: Option<Quoted>,
+        verdict: Option<Verdict>,
+        price_failed: bool,
+    ) -> Result<Booking, Failure> {
+        let findings =
+            Findings { quoted: quoted.as_ref(), price_failed, verdict: verdict.as_ref() };
+        match decide_trade(trade(), findings, deciding, SOON) {
+            Decided::Booking(booking) => Ok(*booking),
+            Decided::Failure(failure) => Err(*failure),
+        }
+    }
+
+    fn not_yet() -> Option<Verdict> {
+        Some(Verdict::NotYet("it is open".to_owned()))
+    }
+
+    #[test]
+    fn names_are_those_on_the_command_line_and_in_records() {
+        let names = [Confirm::Auto, Confirm::Off, Confirm::Only].map(Confirm::as_str);
+        assert_eq!(names, ["auto", "off", "only"]);
+        let statuses = [Status::Provisional, Status::Confirmed, Status::Corrected, Status::Unknown];
+        assert_eq!(
+            statuses.map(Status::as_str),
+            ["provisional", "confirmed", "corrected", "unknown"]
+        );
+    }
+
+    #[test]
+    fn close_calls_are_held_by_auto_and_where_a_margin_is_asked_for() {
+        // a move of 3 bps, on which strike and venue agree
+        let close = quoted(67_000, 67_020);
+        for (confirm, min_move, held) in [
+            (Confirm::Auto, 4, true),
+            (Confirm::Auto, 2, false),
+            (Confirm::Off, 0, false),
+            (Confirm::Off, 2, false),
+            (Confirm::Off, 4, true),
+        ] {
+            let found = decided(&deciding(confirm, min_move), Some(close), not_yet(), false);
+            let is_held = found.as_ref().is_err_and(|failure| failure.left == Left::Held);
+            assert_eq!(is_held, held, "{confirm:?} {min_move}");
+        }
+        // strike and venue disagree, whatever the margin
+        let disagree = quoted(67_100, 67_050);
+        assert!(decided(&deciding(Confirm::Auto, 0), Some(disagree), not_yet(), false).is_err());
+        assert!(decided(&deciding(Confirm::Off, 0), Some(disagree), None, false).is_ok());
+    }
+
+    #[test]
+    fn what_a_held_trade_waits_for_is_said() {
+        let reason = |confirm| {
+            let close = Some(quoted(67_000, 67_020));
+            decided(&deciding(confirm, 4), close, not_yet(), false).unwrap_err().reason
+        };
+        assert!(reason(Confirm::Auto).ends_with("waits for Polymarket until 2026-02-13T19:15:00Z"));
+        assert!(reason(Confirm::Off).ends_with("candles decide at 2026-02-13T19:15:00Z"));
+    }
+
+    #[test]
+    fn only_polymarket_decides_where_that_is_asked_for() {
+        let clear = Some(quoted(67_000, 68_000));
+        let only = deciding(Confirm::Only, 0);
+        let left = |verdict| decided(&only, clear, verdict, false).unwrap_err().left;
+        assert_eq!(left(not_yet()), Left::NotThere);
+        assert_eq!(left(None), Left::OutOfReach);
+        let booking = decided(&only, None, Some(Verdict::Final(Outcome::No)), false).unwrap();
+        assert_eq!((booking.status, booking.profit), (Status::Confirmed, Usd((-5).into())));
+    }
+
+    #[test]
+    fn a_trade_without_a_price_waits_longer_only_if_everything_answered() {
+        for (confirm, verdict, price_failed, left) in [
+            (Confirm::Off, None, false, Left::NotThere),
+            (Confirm::Off, None, true, Left::OutOfReach),
+            (Confirm::Auto, not_yet(), false, Left::NotThere),
+            (Confirm::Auto, not_yet(), true, Left::OutOfReach),
+            (Confirm::Auto, None, false, Left::OutOfReach),
+            (Confirm::Auto, None, true, Left::OutOfReach),
+        ] {
+            let failure = decided(&deciding(confirm, 4), None, verdict, price_failed).unwrap_err();
+            assert_eq!(failure.left, left, "{confirm:?} {price_failed}");
+        }
+    }
+
+    #[test]
+    fn polymarkets_word_leaves_what_it_confirms_and_replaces_the_rest() {
+        let confirmed = confirm_trade(trade(), Earlier::default(), Outcome::Yes).unwrap();
+        assert_eq!((confirmed.status, confirmed.leaves_row()), (Status::Confirmed, true));
+        assert_eq!((confirmed.profit, confirmed.is_win), (Usd(5.into()), Some(true)));
+        let corrected = confirm_trade(trade(), Earlier::default(), Outcome::No).unwrap();
+        assert_eq!((corrected.status, corrected.leaves_row()), (Status::Corrected, false));
+        assert_eq!((corrected.profit, corrected.is_win), (Usd((-5).into()), Some(false)));
+        let split = confirm_trade(trade(), Earlier::default(), Outcome::Split).unwrap();
+        assert_eq!((split.profit, split.is_win), (Usd(0.into()), None));
+        let first =
+            decided(&deciding(Confirm::Auto, 4), None, Some(Verdict::Final(Outcome::Yes)), false);
+        assert!(!first.unwrap().leaves_row(), "it is not written yet");
+    }
+}
