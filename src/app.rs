@@ -120,7 +120,7 @@ fn status(common: &Common, judgement: &Judgement, now: DateTime<Utc>) -> Result<
     let judging = Judging::from(judgement);
     let now = UnixSeconds::from(now);
     // a batch of one: status only counts
-    let selection = engine::select(&store, &judging, 1, now)?;
+    let selection = engine::select(&store, &judging, 1, true, now)?;
     let status =
         report::Status::new(selection, store.performance()?, store.standing()?, &judging, now);
     show(common, || json::status(&status), || text::status(&status, &common.db))?;

@@ -55,7 +55,8 @@ impl Judging {
     }
 }
 
-/// Reads every unsettled row and selects at most `batch` of the due ones (0: all).
+/// Reads every unsettled row, and those whose action is HOLD only to count them if `hold`, and
+/// selects at most `batch` of the due ones (0: all).
 ///
 /// # Errors
 /// [`Error::Database`].
@@ -63,11 +64,12 @@ pub fn select(
     store: &Store,
     judging: &Judging,
     batch: usize,
+    hold: bool,
     now: UnixSeconds,
 ) -> Result<Selection, Error> {
     let retries = store.retries()?;
     let mut selector = Selector::new(judging.terms(now), &retries, batch);
-    store.unsettled_rows(|row| selector.take(row))?;
+    store.unsettled_rows(hold, |row| selector.take(row))?;
     Ok(selector.finish())
 }
 
@@ -104,7 +106,7 @@ pub fn settle(
     now: UnixSeconds,
     writing: Option<Writing<'_>>,
 ) -> Result<Summary, Error> {
-    let selection = select(store, judging, batch, now)?;
+    let selection = select(store, judging, batch, false, now)?;
     let unsettled_before = selection.unsettled();
     let doubt = selection.doubt_of_reading(judging.rules);
     let unconfirmed = match deciding.confirm {

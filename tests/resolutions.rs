@@ -658,6 +658,23 @@ fn one_slug_that_is_refused_does_not_stand_in_the_others_way() {
 }
 
 #[test]
+fn what_is_refused_is_not_asked_in_halves_for_nothing() {
+    let only = ["--confirm", "only"];
+    let asked = |bets: &[Bet], then: u16| {
+        let statuses = [422, then];
+        let exchange =
+            Exchange::start(move |_, before| Reply::status(statuses[usize::from(before > 0)]));
+        let summary = Bench::new(bets).run_at(&exchange.url, &only).code(5).json();
+        summary["requests"]["polymarket"].as_i64().unwrap()
+    };
+    // one slug has no halves
+    assert_eq!(asked(&[bet(1)], 422), 1);
+    // a service that shuts us out meanwhile is not asked about the other half
+    let other = bet(2).on(&format!("btc-updown-15m-{}", OPEN + 900));
+    assert_eq!(asked(&[bet(1), other], 451), 2);
+}
+
+#[test]
 fn a_run_that_confirms_something_is_no_outage() {
     let bench = Bench::new(&[bet(1)]);
     bench.run_at(&unresolved().url, &AUTO).code(0);

@@ -14,7 +14,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
-use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, ToSql, params};
 use rust_decimal::Decimal;
 
 use crate::decision::{Confirm, Earlier};
@@ -32,8 +32,8 @@ pub use write::{Note, Put, Written};
 
 /// How long to wait for the bot's locks.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
-/// Rows read at a time; between two pages no lock is held.
-const PAGE: i64 = 1000;
+/// Rows looked at at a time; between two pages no lock is held.
+const PAGE: i64 = 5000;
 /// The number of columns that [`Store::row_columns`] names.
 const ROW_COLUMNS: usize = 13;
 
@@ -254,12 +254,13 @@ impl Store {
     }
 
     /// Hands every row whose `is_win` is NULL to `visit`, by rowid, in pages: no lock is held while
-    /// `visit` runs for long.
+    /// `visit` runs, or for long. Without `hold` those whose action is HOLD are passed over: of a
+    /// bot's unsettled rows they are the most, and only counting them needs a look at them.
     ///
     /// # Errors
     /// [`Error::Database`].
-    pub fn unsettled_rows(&self, visit: impl FnMut(Row)) -> Result<(), Error> {
-        self.rows("is_win IS NULL", visit)
+    pub fn unsettled_rows(&self, hold: bool, visit: impl FnMut(Row)) -> Result<(), Error> {
+        self.rows("is_win IS NULL", if hold { "TRUE" } else { "action IS NOT 'HOLD'" }, visit)
     }
 
     /// Hands every row that has an outcome to `visit`, in the same way.
@@ -267,26 +268,37 @@ impl Store {
     /// # Errors
     /// [`Error::Database`].
     pub fn settled_rows(&self, visit: impl FnMut(Row)) -> Result<(), Error> {
-        self.rows("(is_win IS NOT NULL OR actual_outcome IN ('SPLIT', 'UNKNOWN'))", visit)
+        let settled = "(is_win IS NOT NULL OR actual_outcome IN ('SPLIT', 'UNKNOWN'))";
+        self.rows(settled, "TRUE", visit)
     }
 
-    fn rows(&self, condition: &str, mut visit: impl FnMut(Row)) -> Result<(), Error> {
-        let sql = format!(
-            "SELECT {} FROM trades WHERE {condition} AND rowid > ?1 ORDER BY rowid LIMIT {PAGE}",
+    /// Every row that meets both conditions; a page is as many rows as meet the first.
+    fn rows(&self, condition: &str, filter: &str, mut visit: impl FnMut(Row)) -> Result<(), Error> {
+        let last_of_page = format!(
+            "SELECT rowid FROM trades WHERE {condition} AND rowid > ?1
+             ORDER BY rowid LIMIT 1 OFFSET {}",
+            PAGE - 1
+        );
+        let page = format!(
+            "SELECT {} FROM trades WHERE {condition} AND rowid > ?1 AND rowid <= ?2 AND {filter}
+             ORDER BY rowid",
             self.row_columns()
         );
-        let read_page = |after: i64| -> rusqlite::Result<Vec<Row>> {
-            let mut statement = self.connection.prepare_cached(&sql)?;
-            let rows = statement.query_map([after], |row| self.read_row(row))?;
-            rows.collect()
+        let read_page = |after: i64| -> rusqlite::Result<(Option<i64>, Vec<Row>)> {
+            let mut statement = self.connection.prepare_cached(&last_of_page)?;
+            let last = statement.query_row([after], |row| row.get(0)).optional()?;
+            let mut statement = self.connection.prepare_cached(&page)?;
+            let rows =
+                statement.query_map([after, last.unwrap_or(i64::MAX)], |row| self.read_row(row))?;
+            Ok((last, rows.collect::<rusqlite::Result<_>>()?))
         };
-        let mut after = i64::MIN;
-        loop {
-            let page = read_page(after).map_err(|error| self.failed("read", error))?;
-            let Some(last) = page.last() else { return Ok(()) };
-            after = last.rowid;
+        let mut after = Some(i64::MIN);
+        while let Some(from) = after {
+            let (last, page) = read_page(from).map_err(|error| self.failed("read", error))?;
             page.into_iter().for_each(&mut visit);
+            after = last;
         }
+        Ok(())
     }
 
     /// What [`Self::read_row`] reads.
