@@ -436,12 +436,12 @@ mod tests {
         quoted: Option<Quoted>,
         verdict: Option<Verdict>,
         price_failed: bool,
-    ) -> Result<Booking, Failure> {
+    ) -> Result<Booking, Box<Failure>> {
         let findings =
             Findings { quoted: quoted.as_ref(), price_failed, verdict: verdict.as_ref() };
         match decide_trade(trade(), findings, deciding, SOON) {
             Decided::Booking(booking) => Ok(*booking),
-            Decided::Failure(failure) => Err(*failure),
+            Decided::Failure(failure) => Err(failure),
         }
     }
 
