@@ -17,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use chrono::DateTime;
 use rust_decimal::Decimal;
@@ -343,7 +344,7 @@ fn measure_confirmation(venue: Source, book: &Rc<Book>, database: &Path, markets
         markets.iter().map(|market| (market.slug.as_str(), market.outcome == Outcome::Yes)),
     );
     let server = exchange::Exchange::resolving(exchange::Tape::default(), resolved);
-    let mut polymarket = Polymarket::new(server.url, Rc::new(Client::default()));
+    let mut polymarket = Polymarket::new(server.url, Arc::new(Client::default()));
     let mut prices = Chain::new(vec![Box::new(CandleFile { venue, book: Rc::clone(book) })]);
     let way = Way {
         rules: RuleSet::Polymarket,

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::path::Path;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use rust_decimal::Decimal;
 
@@ -89,12 +89,12 @@ impl From<&FeeArgs> for Fees {
 
 /// Polymarket, and the sources of prices in the order asked for: dump files alone, or the services.
 pub fn sources(services: &Services) -> (Polymarket, Chain) {
-    let client = Rc::new(Client::default());
-    let polymarket = Polymarket::new(services.polymarket_url.clone(), Rc::clone(&client));
+    let client = Arc::new(Client::default());
+    let polymarket = Polymarket::new(services.polymarket_url.clone(), Arc::clone(&client));
     (polymarket, price_chain(services, client))
 }
 
-fn price_chain(services: &Services, client: Rc<Client>) -> Chain {
+fn price_chain(services: &Services, client: Arc<Client>) -> Chain {
     if !services.candles.is_empty() {
         return Chain::new(vec![Box::new(DumpFiles::new(services.candles.clone()))]);
     }
@@ -117,7 +117,7 @@ fn price_chain(services: &Services, client: Rc<Client>) -> Chain {
             // not a name the command line knows
             Source::Candles => return None,
         };
-        Some(Box::new(Service::new(service, bases, Rc::clone(&client))) as Box<dyn PriceSource>)
+        Some(Box::new(Service::new(service, bases, Arc::clone(&client))) as Box<dyn PriceSource>)
     });
     Chain::new(sources.collect())
 }

@@ -2,6 +2,7 @@
 //! touches comes in as an argument: the database, the prices, the instant.
 
 use std::collections::{BTreeSet, HashSet};
+use std::thread;
 
 use log::{info, warn};
 
@@ -99,7 +100,7 @@ pub struct Writing<'a> {
 /// [`Error::Database`]: then nothing was written.
 pub fn settle(
     store: &mut Store,
-    sources: Sources<'_>,
+    mut sources: Sources<'_>,
     judging: &Judging,
     deciding: &Deciding,
     batch: usize,
@@ -114,18 +115,15 @@ pub fn settle(
         _ => store.unconfirmed(now, if batch == 0 { 0 } else { CONFIRMED_A_RUN })?,
     };
 
-    let resolved = match deciding.confirm {
-        Confirm::Off => Resolved::default(),
-        _ => resolve(sources.resolutions, &selection.batch, &unconfirmed),
+    let slugs = match deciding.confirm {
+        Confirm::Off => vec![],
+        _ => slugs(&selection.batch, &unconfirmed),
     };
     let needs: BTreeSet<Need> = match deciding.confirm {
         Confirm::Only => BTreeSet::new(),
         _ => selection.batch.iter().filter_map(|trade| need(trade, judging.strike)).collect(),
     };
-    let found = match needs.is_empty() {
-        true => Found::default(),
-        false => sources.prices.find(&needs, now),
-    };
+    let (resolved, found) = fetch(&mut sources, &slugs, &needs, now);
 
     let mut batch =
         Batch { errors: selection.errors, in_error: selection.in_error, ..Batch::default() };
@@ -293,22 +291,34 @@ impl Batch {
     }
 }
 
-/// Asks Polymarket about each market once: those of the batch first, then those to confirm.
-fn resolve(
-    resolutions: &mut dyn Resolutions,
-    batch: &[Trade],
-    unconfirmed: &[Unconfirmed],
-) -> Resolved {
+/// Asks Polymarket and the candle services side by side, and nobody about nothing.
+fn fetch(
+    sources: &mut Sources<'_>,
+    slugs: &[String],
+    needs: &BTreeSet<Need>,
+    now: UnixSeconds,
+) -> (Resolved, Found) {
+    let Sources { prices, resolutions } = sources;
+    match (slugs.is_empty(), needs.is_empty()) {
+        (true, true) => (Resolved::default(), Found::default()),
+        (true, false) => (Resolved::default(), prices.find(needs, now)),
+        (false, true) => (resolutions.find(slugs), Found::default()),
+        (false, false) => thread::scope(|scope| {
+            let resolved = scope.spawn(|| resolutions.find(slugs));
+            let found = prices.find(needs, now);
+            // a panic there is as if it had not been asked
+            (resolved.join().unwrap_or_default(), found)
+        }),
+    }
+}
+
+/// The slugs to ask Polymarket about, each once: those of the batch first, then those to confirm.
+fn slugs(batch: &[Trade], unconfirmed: &[Unconfirmed]) -> Vec<String> {
     let rows = unconfirmed.iter().filter_map(|unconfirmed| unconfirmed.row.as_ref());
     let earlier = rows.filter_map(|row| market_slug(row.market_slug.text()?));
     let mut seen = HashSet::new();
-    let slugs: Vec<String> = batch
-        .iter()
-        .filter_map(slug)
-        .chain(earlier)
-        .filter(|slug| seen.insert(slug.clone()))
-        .collect();
-    if slugs.is_empty() { Resolved::default() } else { resolutions.find(&slugs) }
+    let all = batch.iter().filter_map(slug).chain(earlier);
+    all.filter(|slug| seen.insert(slug.clone())).collect()
 }
 
 /// Polymarket's slug of a trade's market; none for a trade that has no market.

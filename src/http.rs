@@ -1,10 +1,10 @@
 //! The one HTTP client: time-outs, size cap, no redirects, retries with backoff, Retry-After, and
 //! what a status means. What a body means is the services' business.
 
-use std::cell::OnceCell;
 use std::collections::HashSet;
 use std::fmt;
 use std::io::Read;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -54,7 +54,7 @@ pub fn refusal(status: u16) -> Option<Trouble> {
 /// An HTTP client that is built when it is first needed: a run with nothing due builds none.
 #[derive(Debug, Default)]
 pub struct Client {
-    built: OnceCell<blocking::Client>,
+    built: OnceLock<blocking::Client>,
 }
 
 /// The JSON in a body.
@@ -119,6 +119,36 @@ impl<'de> Visitor<'de> for NoKeyTwiceVisitor {
             }
         }
         Ok(NoKeyTwice)
+    }
+}
+
+/// At most so many requests in so much time, whoever sends them.
+#[derive(Debug)]
+pub struct Pace {
+    most: usize,
+    within: Duration,
+    /// Since when requests are counted, and how many there were.
+    counted: Mutex<(Instant, usize)>,
+}
+
+impl Pace {
+    /// At most `most` requests in each stretch of `within`.
+    pub fn new(most: usize, within: Duration) -> Self {
+        Self { most, within, counted: Mutex::new((Instant::now(), 0)) }
+    }
+
+    /// Waits until another request may be sent.
+    pub fn wait(&self) {
+        // a count is whole whatever became of who held it
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        let passed = counted.0.elapsed();
+        if counted.1 >= self.most && passed < self.within {
+            thread::sleep(self.within - passed);
+        }
+        if counted.0.elapsed() >= self.within {
+            *counted = (Instant::now(), 0);
+        }
+        counted.1 += 1;
     }
 }
 
@@ -247,6 +277,15 @@ mod tests {
             let wait = backoff(tries).as_millis();
             assert!((least..=most).contains(&wait), "{wait}");
         }
+    }
+
+    #[test]
+    fn no_more_requests_are_sent_than_the_pace_allows() {
+        let pace = Pace::new(3, Duration::from_millis(40));
+        let began = Instant::now();
+        (0..7).for_each(|_| pace.wait());
+        // the fourth and the seventh begin a stretch of their own
+        assert!(began.elapsed() >= Duration::from_millis(80));
     }
 
     #[test]

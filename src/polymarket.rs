@@ -4,18 +4,25 @@
 //! Source: the fields of `GET /markets` as Polymarket's Gamma service answers them (measured 2026).
 
 use std::collections::HashMap;
-use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use log::warn;
 use rust_decimal::Decimal;
 use serde_json::Value;
 
-use crate::http::{self, Client, Trouble};
+use crate::http::{self, Client, Pace, Trouble};
 use crate::outcome::Outcome;
 use crate::trade::printable;
 
 /// Most markets named in one request: as many as were seen working in one call.
 const SLUGS_A_REQUEST: usize = 40;
+/// Most requests that are under way at a time.
+const AT_ONCE: usize = 4;
+/// Most requests in 10 seconds; the service's own limit is 300.
+const PACE: (usize, Duration) = (250, Duration::from_secs(10));
 /// No market's slug is longer, in bytes.
 const LONGEST_SLUG: usize = 120;
 
@@ -38,6 +45,12 @@ pub struct Resolved {
 }
 
 impl Resolved {
+    /// Takes in what was found of other markets.
+    fn absorb(&mut self, other: Self) {
+        self.verdicts.extend(other.verdicts);
+        self.troubles.extend(other.troubles);
+    }
+
     /// The final outcome of a market, if it has one.
     pub fn outcome(&self, slug: &str) -> Option<Outcome> {
         match self.verdicts.get(slug)? {
@@ -48,7 +61,7 @@ impl Resolved {
 }
 
 /// What settling needs of Polymarket; tests stand in for it with a map.
-pub trait Resolutions {
+pub trait Resolutions: Send {
     /// The verdicts on these markets, as far as they can be had. Asked in this order.
     fn find(&mut self, slugs: &[String]) -> Resolved;
     /// Requests sent so far.
@@ -65,27 +78,28 @@ pub fn market_slug(slug: &str) -> Option<String> {
 /// Polymarket's Gamma service behind HTTP.
 pub struct Polymarket {
     base: String,
-    client: Rc<Client>,
-    requests: u64,
+    client: Arc<Client>,
+    requests: AtomicU64,
+    pace: Pace,
 }
 
 impl Polymarket {
     /// The service at `base`, such as `https://gamma-api.polymarket.com`.
-    pub fn new(base: String, client: Rc<Client>) -> Self {
-        Self { base, client, requests: 0 }
+    pub fn new(base: String, client: Arc<Client>) -> Self {
+        Self { base, client, requests: AtomicU64::new(0), pace: Pace::new(PACE.0, PACE.1) }
     }
-}
 
-impl Polymarket {
     /// Asks about these markets in one request.
     ///
     /// # Errors
     /// [`Trouble`], if there is no answer.
-    fn find_some(&mut self, slugs: &[String], resolved: &mut Resolved) -> Result<(), Trouble> {
+    fn find_some(&self, slugs: &[String], resolved: &mut Resolved) -> Result<(), Trouble> {
         let url = format!("{}{}", self.base, ask(slugs));
-        let answer = self.client.get(&url, &mut self.requests, |body| read_markets(body, slugs))?;
-        resolved.verdicts.extend(answer.verdicts);
-        resolved.troubles.extend(answer.troubles);
+        let mut requests = 0;
+        self.pace.wait();
+        let answer = self.client.get(&url, &mut requests, |body| read_markets(body, slugs));
+        self.requests.fetch_add(requests, Ordering::Relaxed);
+        resolved.absorb(answer?);
         Ok(())
     }
 
@@ -95,7 +109,7 @@ impl Polymarket {
     ///
     /// # Errors
     /// [`Trouble`], if neither half is answered.
-    fn find_halves(&mut self, slugs: &[String], resolved: &mut Resolved) -> Result<(), Trouble> {
+    fn find_halves(&self, slugs: &[String], resolved: &mut Resolved) -> Result<(), Trouble> {
         let halves = slugs.split_at(slugs.len() / 2);
         let first = self.find_some(halves.0, resolved);
         let second = match &first {
@@ -116,28 +130,57 @@ impl Polymarket {
         }
         self.find_halves(refused, resolved)
     }
+
+    /// Asks about the chunks that nobody else has taken, until one finds that the service is `out`:
+    /// what came of each, with its place.
+    fn find_next(
+        &self,
+        chunks: &[&[String]],
+        next: &AtomicUsize,
+        out: &AtomicBool,
+    ) -> Vec<(usize, Resolved)> {
+        let mut found = Vec::new();
+        while !out.load(Ordering::Relaxed) {
+            let place = next.fetch_add(1, Ordering::Relaxed);
+            let Some(some) = chunks.get(place) else { break };
+            let mut resolved = Resolved::default();
+            let asked = match self.find_some(some, &mut resolved) {
+                Err(Trouble::Refused(_)) if some.len() > 1 => self.find_halves(some, &mut resolved),
+                other => other,
+            };
+            let base = &self.base;
+            match asked {
+                Ok(()) => {}
+                Err(Trouble::Refused(why)) => resolved.troubles.push(format!("{base} {why}")),
+                Err(Trouble::NotNow(why) | Trouble::Never(why)) => {
+                    out.store(true, Ordering::Relaxed);
+                    resolved.troubles.push(format!("{base} {why}; not asked again in this run"));
+                }
+            }
+            found.push((place, resolved));
+        }
+        found
+    }
 }
 
 impl Resolutions for Polymarket {
     fn find(&mut self, slugs: &[String]) -> Resolved {
+        let chunks: Vec<&[String]> = slugs.chunks(SLUGS_A_REQUEST).collect();
+        let (next, out) = (AtomicUsize::new(0), AtomicBool::new(false));
+        let asking = || self.find_next(&chunks, &next, &out);
+        let mut found = thread::scope(|scope| {
+            let others: Vec<_> =
+                (1..chunks.len().min(AT_ONCE)).map(|_| scope.spawn(asking)).collect();
+            let mut found = asking();
+            // one that panicked has found nothing
+            found.extend(others.into_iter().filter_map(|other| other.join().ok()).flatten());
+            found
+        });
+        found.sort_by_key(|(place, _)| *place);
         let mut resolved = Resolved::default();
-        for some in slugs.chunks(SLUGS_A_REQUEST) {
-            let found = match self.find_some(some, &mut resolved) {
-                Err(Trouble::Refused(_)) if some.len() > 1 => self.find_halves(some, &mut resolved),
-                other => other,
-            };
-            match found {
-                Ok(()) => {}
-                Err(Trouble::Refused(why)) => {
-                    resolved.troubles.push(format!("{} {why}", self.base));
-                }
-                Err(Trouble::NotNow(why) | Trouble::Never(why)) => {
-                    let base = &self.base;
-                    resolved.troubles.push(format!("{base} {why}; not asked again in this run"));
-                    break;
-                }
-            }
-        }
+        found.into_iter().for_each(|(_, some)| resolved.absorb(some));
+        // those under way when the service went out all say so
+        resolved.troubles.dedup();
         for trouble in &mut resolved.troubles {
             warn!("polymarket: {trouble}");
             trouble.insert_str(0, "polymarket: ");
@@ -146,7 +189,7 @@ impl Resolutions for Polymarket {
     }
 
     fn requests(&self) -> u64 {
-        self.requests
+        self.requests.load(Ordering::Relaxed)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The sources in the user's order: what one cannot price, the next is asked for.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use log::{debug, warn};
 
@@ -38,13 +38,13 @@ pub struct Service {
     service: Box<dyn CandleService>,
     /// Base URLs, the next one used when one cannot be.
     bases: Vec<String>,
-    client: Rc<Client>,
+    client: Arc<Client>,
     requests: u64,
 }
 
 impl Service {
     /// `service` at `bases` (such as `https://api.kraken.com`, tried in this order).
-    pub fn new(service: Box<dyn CandleService>, bases: Vec<String>, client: Rc<Client>) -> Self {
+    pub fn new(service: Box<dyn CandleService>, bases: Vec<String>, client: Arc<Client>) -> Self {
         Self { service, bases, client, requests: 0 }
     }
 
