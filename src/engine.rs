@@ -375,11 +375,12 @@ fn confirm(
             again.notes.push(Note::Forget(record_id));
             continue;
         };
+        let rowid = row.rowid;
         let trade = match judge_again(row, &terms) {
             Ok(trade) => trade,
             Err(why) => {
                 info!("trade {trade_id} cannot be confirmed yet: {why}");
-                again.notes.push(Note::Unresolved(record_id));
+                again.notes.push(Note::Unresolved(record_id, rowid));
                 continue;
             }
         };
@@ -390,7 +391,7 @@ fn confirm(
             // no market has such a slug, it was answered that it is not resolved, or the row holds
             // nothing that could be confirmed
             None if slug.is_none_or(|slug| resolved.verdicts.contains_key(&slug)) => {
-                again.notes.push(Note::Unresolved(record_id));
+                again.notes.push(Note::Unresolved(record_id, rowid));
             }
             None => {}
         }

@@ -18,7 +18,7 @@ fn tape() -> Tape {
 }
 
 /// An exchange on which `service` answers as told and the others answer well.
-fn broken(service: &'static str, reply: impl Fn() -> Reply + Send + 'static) -> Exchange {
+fn broken(service: &'static str, reply: impl Fn() -> Reply + Send + Sync + 'static) -> Exchange {
     Exchange::start(
         move |asked, _| {
             if asked.service() == service { reply() } else { tape().answer(asked) }

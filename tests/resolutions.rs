@@ -200,7 +200,7 @@ fn a_market_that_is_open_undetermined_or_disputed_is_left_to_candles() {
 fn an_answer_that_is_none_or_has_changed_its_shape_is_a_warning_and_no_outcome() {
     let good = market(&slug(), true, ["Up", "Down"], ["0", "1"]);
     let list = |object: String| Reply::ok(format!("[{object}]"));
-    type Answer = Box<dyn Fn() -> Reply + Send>;
+    type Answer = Box<dyn Fn() -> Reply + Send + Sync>;
     let answers: Vec<(&str, Answer)> = vec![
         ("404", Box::new(|| Reply::status(404))),
         ("500", Box::new(|| Reply::status(500))),
@@ -557,6 +557,9 @@ fn rows_numbered_anew_are_found_again_and_corrected() {
         bench.sql().execute("DELETE FROM trades WHERE id = 1", []).unwrap();
         bench.sql().execute_batch(renumber).unwrap();
         assert_eq!(bench.settle(&["explain", "2", "--json"]).json()["state"], "provisional");
+        // asked once more in vain, and remembered where it stands now
+        let in_vain = bench.run_at(&unresolved().url, &AUTO).json();
+        assert_eq!(in_vain["warnings"].as_array().map(Vec::len), Some(0), "{in_vain}");
         let summary = bench.run_at(&resolved(false).url, &AUTO).json();
         assert_eq!(summary["corrected_count"], 2, "{renumber}");
         assert_eq!(bench.booked(2).0.as_deref(), Some("NO"));

@@ -346,7 +346,7 @@ pub(super) fn add_note(
             let counts = failure.left == Left::NotThere;
             add_failure(transaction, row, &failure.reason, counts, held, run)
         }
-        Note::Unresolved(record_id) => ask_later(transaction, *record_id, run),
+        Note::Unresolved(record_id, rowid) => ask_later(transaction, *record_id, *rowid, run),
         Note::Forget(record_id) => forget(transaction, *record_id).map(drop),
     }
 }
@@ -360,7 +360,7 @@ pub(super) fn add_refused(
 ) -> rusqlite::Result<()> {
     match booking.earlier.as_ref().map(|earlier| earlier.record_id) {
         None => add_failure(transaction, &booking.trade.row, why, true, false, run),
-        Some(Some(record_id)) => ask_later(transaction, record_id, run),
+        Some(Some(record_id)) => ask_later(transaction, record_id, booking.trade.row.rowid, run),
         Some(None) => Ok(()),
     }
 }
@@ -397,7 +397,12 @@ fn add_failure(
 }
 
 /// Has Polymarket asked again, each time later.
-fn ask_later(transaction: &Transaction<'_>, record_id: i64, run: &RunInfo) -> rusqlite::Result<()> {
+fn ask_later(
+    transaction: &Transaction<'_>,
+    record_id: i64,
+    rowid: i64,
+    run: &RunInfo,
+) -> rusqlite::Result<()> {
     let asked = transaction
         .prepare_cached("SELECT asked FROM settlement_unconfirmed WHERE record_id = ?1")?
         .query_row([record_id], |found| found.get::<_, i64>(0))
@@ -406,9 +411,10 @@ fn ask_later(transaction: &Transaction<'_>, record_id: i64, run: &RunInfo) -> ru
     let next_ask = run.started_at.plus(wait_after(asked, run.retry_wait));
     transaction
         .prepare_cached(
-            "UPDATE settlement_unconfirmed SET asked = ?2, next_ask = ?3 WHERE record_id = ?1",
+            "UPDATE settlement_unconfirmed SET asked = ?2, next_ask = ?3, trade_rowid = ?4
+             WHERE record_id = ?1",
         )?
-        .execute(params![record_id, asked, next_ask.0])?;
+        .execute(params![record_id, asked, next_ask.0, rowid])?;
     Ok(())
 }
 

@@ -30,8 +30,9 @@ const COMMIT_PATIENCE: Duration = Duration::from_millis(20);
 pub enum Note<'a> {
     /// It could not be settled: when to try again.
     Failed(&'a Failure),
-    /// The outcome of this record's id is not confirmed yet: when to ask again.
-    Unresolved(i64),
+    /// The outcome of the record with this id, whose trade is at this rowid now, is not confirmed yet:
+    /// when to ask again.
+    Unresolved(i64, i64),
     /// The outcome of this record's id no longer stands, and is not to be confirmed.
     Forget(i64),
 }

@@ -250,22 +250,16 @@ impl Exchange {
     }
 
     /// Answers each request, with the number of requests before it, as `answer` says.
-    pub fn start(answer: impl Fn(&Asked, usize) -> Reply + Send + 'static) -> Self {
+    pub fn start(answer: impl Fn(&Asked, usize) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port on loopback");
         let url = format!("http://{}", listener.local_addr().expect("a bound socket"));
         let log = Arc::new(Mutex::new(Vec::new()));
         let asked_so_far = Arc::clone(&log);
+        let answer = Arc::new(answer);
         thread::spawn(move || {
-            for stream in listener.incoming() {
-                let Ok(mut stream) = stream else { continue };
-                let Some((target, asked)) = read(&mut stream) else { continue };
-                let before = {
-                    let mut log = asked_so_far.lock().expect("no thread panics holding it");
-                    log.push(format!("{} {target}", asked.service()));
-                    log.len() - 1
-                };
-                // a client that hangs up in the middle is what some tests are about
-                let _ = respond(&mut stream, answer(&asked, before));
+            for stream in listener.incoming().filter_map(Result::ok) {
+                let (answer, asked_so_far) = (Arc::clone(&answer), Arc::clone(&asked_so_far));
+                thread::spawn(move || serve(stream, &*answer, &asked_so_far));
             }
         });
         Self { url, asked: log }
@@ -276,6 +270,22 @@ impl Exchange {
     pub fn asked(&self) -> Vec<String> {
         self.asked.lock().expect("no thread panics holding it").clone()
     }
+}
+
+/// Answers one request.
+fn serve(
+    mut stream: TcpStream,
+    answer: &dyn Fn(&Asked, usize) -> Reply,
+    asked_so_far: &Mutex<Vec<String>>,
+) {
+    let Some((target, asked)) = read(&mut stream) else { return };
+    let before = {
+        let mut log = asked_so_far.lock().expect("no thread panics holding it");
+        log.push(format!("{} {target}", asked.service()));
+        log.len() - 1
+    };
+    // a client that hangs up in the middle is what some tests are about
+    let _ = respond(&mut stream, answer(&asked, before));
 }
 
 /// The target and the meaning of one request; a connection serves no second one.
