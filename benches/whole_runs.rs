@@ -72,7 +72,7 @@ fn settle(bench: &Bench, arguments: &[&str]) -> Duration {
 
 fn row(case: &str, settle: Duration, sqlite: Duration) {
     let [ours, theirs] = [settle, sqlite].map(|time| time.as_secs_f64() * 1000.0);
-    println!("| {case} | {ours:.1} | {theirs:.1} | {:.1} |", ours / theirs);
+    println!("| {case} | {ours:.1} | {theirs:.1} | {:.2} |", ours / theirs);
 }
 
 fn idle(rows: i64) {

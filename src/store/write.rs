@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use log::debug;
 use rusqlite::{ErrorCode, ToSql, Transaction, TransactionBehavior, params_from_iter};
 
 use super::{BUSY_TIMEOUT, RunInfo, Store, records};
@@ -18,9 +19,9 @@ use crate::units::f64_from_decimal;
 /// and one commit.
 const TRANSACTION_BUDGET: Duration = Duration::from_millis(6);
 /// The bot's turn between two of our transactions. SQLite's busy handler looks again 1, 3, 8, 18, 33
-/// … ms after it found the lock held: with this and the budget above, the third look, after 8 ms,
-/// finds it free, wherever in our transaction the first one came.
-const PAUSE: Duration = Duration::from_millis(8);
+/// … ms after it found the lock held: with this and the budget above, the looks after 8 and after
+/// 18 ms find it free, wherever in our transaction the first one came.
+const PAUSE: Duration = Duration::from_millis(20);
 /// How long a commit waits for a reader to finish, holding the bot's writes up meanwhile. Then the
 /// transaction is taken back, and tried again after a pause.
 const COMMIT_PATIENCE: Duration = Duration::from_millis(20);
@@ -191,7 +192,13 @@ impl<'a> Short<'a> {
         let patience = |time| self.0.busy_timeout(time);
         patience(COMMIT_PATIENCE)?;
         // not Transaction::commit, which would take the connection with it
+        let committing = Instant::now();
         let committed = self.0.execute_batch("COMMIT");
+        debug!(
+            "a transaction of {:?}, of which {:?} to commit",
+            self.1.elapsed(),
+            committing.elapsed()
+        );
         if committed.is_err() && !self.0.is_autocommit() {
             self.0.execute_batch("ROLLBACK")?;
         }
