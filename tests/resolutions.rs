@@ -447,6 +447,10 @@ fn a_strike_of_another_boundary_is_named_in_the_summary_and_in_status() {
         assert_eq!(summary["trades"][0]["strike_warnings"][0], name);
         let status = bench.settle(&["status"]).code(0).stdout.clone();
         assert!(status.contains(&format!("{name}: 1 settled trade, one of them is 1")), "{status}");
+        // of a trade that was taken back nothing is said
+        bench.settle(&["undo", summary["run_id"].as_str().unwrap()]).code(0);
+        let status = bench.settle(&["status", "--json"]).json();
+        assert_eq!(status["warnings"].as_array().map(Vec::len), Some(0), "{status}");
     }
 }
 

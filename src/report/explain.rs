@@ -132,9 +132,11 @@ fn state(story: &Story) -> String {
     );
     match &story.state {
         State::Settled(status) => match status.as_str() {
-            "provisional" => "provisional: candles decided it; later runs ask Polymarket, and \
-                              correct it if it says otherwise"
-                .to_owned(),
+            "provisional" => {
+                "provisional: candles decided it; a later run asks Polymarket, unless it \
+                              is told not to, and corrects it if Polymarket says otherwise"
+                    .to_owned()
+            }
             "confirmed" => "confirmed: Polymarket resolved it so".to_owned(),
             "corrected" => {
                 "corrected: Polymarket's resolution replaced what was written before".to_owned()

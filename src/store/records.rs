@@ -497,6 +497,7 @@ pub(super) fn standing(connection: &Connection) -> rusqlite::Result<Standing> {
             .query_row("SELECT count(*) FROM settlement_unconfirmed", [], |row| row.get(0))?;
     let mut statement = connection.prepare(
         "SELECT strike_doubts, count(DISTINCT trade_rowid), trade_id FROM settlement_records
+         JOIN trades ON trades.rowid = trade_rowid AND trades.is_win IS NOT NULL
          WHERE strike_doubts IS NOT NULL GROUP BY strike_doubts",
     )?;
     let mut rows = statement.query([])?;
