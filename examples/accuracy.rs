@@ -24,7 +24,7 @@ use rust_decimal::Decimal;
 use settle::candles::chain::{Chain, PriceSource, SourceAnswer};
 use settle::candles::{Book, Candle, Quote, Source};
 use settle::decision::{Confirm, Deciding};
-use settle::engine::{self, Judging, Sources, Writing};
+use settle::engine::{self, Judging, Sources, Task, Writing};
 use settle::fees::Fees;
 use settle::http::Client;
 use settle::interrupt::Interrupt;
@@ -140,7 +140,7 @@ fn settle(
     resolutions: &mut dyn Resolutions,
     way: Way,
     writing: Option<Writing<'_>>,
-) -> Summary {
+) -> (Summary, Vec<TradeResult>) {
     let judging =
         Judging { zone: NaiveZone::Utc, rules: way.rules, strike: way.strike, alert_lag: i64::MAX };
     let deciding = Deciding {
@@ -155,8 +155,11 @@ fn settle(
     let mut store = Store::open(database, access).expect("the database made here");
     let sources = Sources { prices, resolutions };
     let now = UnixSeconds(4_000_000_000);
-    engine::settle(&mut store, sources, &judging, &deciding, 0, now, writing)
-        .expect("the database made here")
+    let task = Task { judging: &judging, deciding: &deciding, batch: 0, now };
+    let mut results = Vec::new();
+    let summary = engine::settle(&mut store, sources, &task, writing, &mut results)
+        .expect("the database made here");
+    (summary, results)
 }
 
 /// A bet of $5 at 0.50 on Up in every market.
@@ -189,7 +192,7 @@ fn make_database(path: &Path, markets: &[Market]) {
 }
 
 fn id(result: &TradeResult) -> usize {
-    match result.trade.row.id {
+    match result.row.id {
         Cell::Integer(id) => id as usize,
         _ => unreachable!("ids are given here"),
     }
@@ -237,9 +240,9 @@ fn percent(part: u64, whole: u64) -> String {
 type Counts = BTreeMap<(&'static str, usize), Count>;
 
 /// By duration and bucket of the venue's move in the market's own window.
-fn count(summary: &Summary, markets: &[Market], bucket: &HashMap<usize, usize>) -> Counts {
+fn count(results: &[TradeResult], markets: &[Market], bucket: &HashMap<usize, usize>) -> Counts {
     let mut counts = Counts::new();
-    for result in &summary.trades {
+    for result in results {
         let market = &markets[id(result)];
         if let Some(bucket) = bucket.get(&id(result)) {
             counts.entry((market.duration, *bucket)).or_default().add(result, market);
@@ -270,15 +273,12 @@ fn measure_venue(venue: Source, book: &Rc<Book>, database: &Path, markets: &[Mar
         let mut prices = Chain::new(vec![Box::new(file)]);
         let min_move = min_move.parse().expect("a number");
         let way = Way { rules, strike, min_move, confirm: Confirm::Auto };
-        settle(database, &mut prices, &mut Silent, way, None)
+        settle(database, &mut prices, &mut Silent, way, None).1
     };
     let all = run(RuleSet::Polymarket, Strike::Venue, "0");
-    let bucket: HashMap<usize, usize> = all
-        .trades
-        .iter()
-        .filter_map(|result| Some((id(result), bucket_of(result.moved?))))
-        .collect();
-    let counted = |summary| count(&summary, markets, &bucket);
+    let bucket: HashMap<usize, usize> =
+        all.iter().filter_map(|result| Some((id(result), bucket_of(result.moved?)))).collect();
+    let counted = |results: Vec<TradeResult>| count(&results, markets, &bucket);
     let plan = counted(run(RuleSet::SlugClose, Strike::Venue, "0"));
     let recorded = counted(run(RuleSet::Polymarket, Strike::Recorded, "4"));
     let at_venue = counted(all);
@@ -354,7 +354,7 @@ fn measure_confirmation(venue: Source, book: &Rc<Book>, database: &Path, markets
     };
     let interrupt = Interrupt::default();
     let writing = Writing { run_id: "accuracy".to_owned(), retry_wait: 600, interrupt: &interrupt };
-    let summary = settle(database, &mut prices, &mut polymarket, way, Some(writing));
+    let (summary, _) = settle(database, &mut prices, &mut polymarket, way, Some(writing));
     let read = rusqlite::Connection::open(database).expect("the database made here");
     let mut statement =
         read.prepare("SELECT id, actual_outcome FROM trades").expect("the table made here");

@@ -11,14 +11,16 @@ use crate::audit::{self, Which};
 use crate::cli::{Auditing, Cli, Command, Common, Judgement, Settling};
 use crate::config;
 use crate::decision::Deciding;
-use crate::engine::{self, Judging, Sources, Writing};
+use crate::engine::{self, Judging, Sources, Task, Writing};
 use crate::error::{Error, Exit};
 use crate::explain::Story;
 use crate::fees::Fees;
 use crate::interrupt::Interrupt;
 use crate::progress::Bar;
+use crate::report::listing::{Form, Listing};
 use crate::report::{self, json, text};
 use crate::store::{Access, RunInfo, RunLock, Store};
+use crate::summary::{Observer, TradeResult};
 use crate::trade::printable;
 use crate::units::UnixSeconds;
 
@@ -107,12 +109,39 @@ fn finish(
     let deciding = Deciding::from(settling);
     let (mut polymarket, mut prices) = config::sources(&settling.services);
     let sources = Sources { prices: &mut prices, resolutions: &mut polymarket };
-    let summary =
-        engine::settle(store, sources, &judging, &deciding, settling.batch, now, writing)?;
-    let json = || json::summary(&summary, dry_run);
-    let shown = show(common, json, || text::summary(&summary, dry_run, &common.db));
+    let form = match (common.json, dry_run && !common.quiet) {
+        (true, _) => Form::Json,
+        (false, true) => Form::Text,
+        (false, false) => Form::Nothing,
+    };
+    let bar = Bar::new(common, "trades settled");
+    let mut watch = Watch { listing: Listing::new(form), bar };
+    let task = Task { judging: &judging, deciding: &deciding, batch: settling.batch, now };
+    let summary = engine::settle(store, sources, &task, writing, &mut watch)?;
+    watch.bar.finish();
+    let listing = watch.listing;
+    let shown = print_with(common, |out| match common.json {
+        true => listing.print_json(out, &summary, dry_run),
+        false => listing.print_text(out, &summary, dry_run, &common.db),
+    });
     after_writing(shown, !dry_run)?;
     Ok(summary.exit())
+}
+
+/// Keeps what is to be printed of a run, and shows how far it is.
+struct Watch {
+    listing: Listing,
+    bar: Bar,
+}
+
+impl Observer for Watch {
+    fn ended(&mut self, result: &TradeResult) {
+        self.listing.add(result);
+    }
+
+    fn progress(&mut self, done: usize, all: usize) {
+        self.bar.at(done, all);
+    }
 }
 
 fn status(common: &Common, judgement: &Judgement, now: DateTime<Utc>) -> Result<Exit, Error> {
@@ -227,15 +256,24 @@ fn show(
     json: impl Fn() -> serde_json::Result<String>,
     text: impl Fn() -> String,
 ) -> Result<(), Error> {
-    if common.json {
-        let object = json().map_err(io::Error::from)?;
-        print(format!("{object}\n").as_bytes())
-    } else if common.quiet {
-        Ok(())
-    } else {
-        let mut stdout = anstream::AutoStream::new(io::stdout(), stream_choice(common.color));
-        swallow_broken_pipe(stdout.write_all(text().as_bytes()).and_then(|()| stdout.flush()))
-    }
+    print_with(common, |out| match common.json {
+        true => out.write_all(format!("{}\n", json()?).as_bytes()),
+        false => out.write_all(text().as_bytes()),
+    })
+}
+
+/// Prints to stdout: JSON as it is, text in colour where that is wanted, and no text where quiet is.
+fn print_with(
+    common: &Common,
+    print: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), Error> {
+    let stdout = io::stdout();
+    let mut out: Box<dyn Write> = match (common.json, common.quiet) {
+        (true, _) => Box::new(io::BufWriter::new(stdout.lock())),
+        (false, true) => return Ok(()),
+        (false, false) => Box::new(anstream::AutoStream::new(stdout, stream_choice(common.color))),
+    };
+    swallow_broken_pipe(print(&mut *out).and_then(|()| out.flush()))
 }
 
 /// The choice as the streams and the logger know it.

@@ -1,7 +1,7 @@
 //! One run, top to bottom: select the due trades, find prices, decide, book, sum up. Everything it
 //! touches comes in as an argument: the database, the prices, the instant.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::thread;
 
 use log::{info, warn};
@@ -15,16 +15,20 @@ use crate::error::Error;
 use crate::interrupt::Interrupt;
 use crate::market::{Basis, RuleSet};
 use crate::polymarket::{Resolutions, Resolved, Verdict, market_slug};
-use crate::selection::{RowError, Selection, Selector, Tally};
+use crate::selection::{Pick, RowError, Selection, Selector, Tally, Wants};
 use crate::store::{Note, Put, RunInfo, Store, Unconfirmed};
 use crate::strike::Strike;
-use crate::summary::{self, IN_ERROR, Summary, TradeResult};
+use crate::summary::{self, Ended, IN_ERROR, INTERRUPTED, Observer, Summary, TradeResult};
 use crate::timestamp::NaiveZone;
-use crate::trade::{Job, Terms, Trade, judge_again};
+use crate::trade::{Cell, Job, Row, Standing, Terms, Trade, judge, judge_again};
 use crate::units::UnixSeconds;
 
-/// Most trades of earlier runs that a run with a batch has confirmed; without one, all of them.
+/// Most trades of earlier runs that a run with a batch has confirmed.
 const CONFIRMED_A_RUN: usize = 1000;
+/// And without one: they are held in memory. The next run does the next ones.
+const CONFIRMED_AT_ALL: usize = 20_000;
+/// Trades that are read, decided and written at a time.
+const CHUNK: usize = 1000;
 
 /// How rows are judged; the same for `run`, `dry-run` and `status`.
 #[derive(Debug, Clone, Copy)]
@@ -69,7 +73,8 @@ pub fn select(
     now: UnixSeconds,
 ) -> Result<Selection, Error> {
     let retries = store.retries()?;
-    let mut selector = Selector::new(judging.terms(now), &retries, batch);
+    let wants = |trade: &Trade| wants(trade, judging.strike);
+    let mut selector = Selector::new(judging.terms(now), &retries, batch, &wants);
     store.unsettled_rows(hold, |row| selector.take(row))?;
     Ok(selector.finish())
 }
@@ -93,111 +98,115 @@ pub struct Writing<'a> {
     pub interrupt: &'a Interrupt,
 }
 
-/// Settles one batch as of `now`, and confirms what earlier runs settled by candles; without
-/// `writing`, only says what it would do.
+/// What is to be done, on which terms, as of when.
+#[derive(Debug, Clone, Copy)]
+pub struct Task<'a> {
+    /// How rows are judged.
+    pub judging: &'a Judging,
+    /// How trades are decided.
+    pub deciding: &'a Deciding,
+    /// At most so many trades (0: all).
+    pub batch: usize,
+    /// The instant of the run.
+    pub now: UnixSeconds,
+}
+
+/// Settles one batch, and confirms what earlier runs settled by candles; without `writing`, only
+/// says what it would do.
 ///
 /// # Errors
 /// [`Error::Database`]: then nothing was written.
 pub fn settle(
     store: &mut Store,
     mut sources: Sources<'_>,
-    judging: &Judging,
-    deciding: &Deciding,
-    batch: usize,
-    now: UnixSeconds,
+    task: &Task<'_>,
     writing: Option<Writing<'_>>,
+    observer: &mut dyn Observer,
 ) -> Result<Summary, Error> {
-    let selection = select(store, judging, batch, false, now)?;
+    let Task { judging, deciding, now, .. } = *task;
+    let selection = select(store, judging, task.batch, false, now)?;
     let unsettled_before = selection.unsettled();
     let doubt = selection.doubt_of_reading(judging.rules);
+    let confirmed = if task.batch == 0 { CONFIRMED_AT_ALL } else { CONFIRMED_A_RUN };
     let unconfirmed = match deciding.confirm {
         Confirm::Off => vec![],
-        _ => store.unconfirmed(now, if batch == 0 { 0 } else { CONFIRMED_A_RUN })?,
+        _ => store.unconfirmed(now, confirmed)?,
     };
-
     let slugs = match deciding.confirm {
         Confirm::Off => vec![],
-        _ => slugs(&selection.batch, &unconfirmed),
+        _ => slugs(&selection, &unconfirmed),
     };
     let needs: BTreeSet<Need> = match deciding.confirm {
         Confirm::Only => BTreeSet::new(),
-        _ => selection.batch.iter().filter_map(|trade| need(trade, judging.strike)).collect(),
+        _ => wanted(&selection).filter_map(|wants| wants.need).collect(),
     };
     let (resolved, found) = fetch(&mut sources, &slugs, &needs, now);
 
-    let mut batch =
-        Batch { errors: selection.errors, in_error: selection.in_error, ..Batch::default() };
-    let no_such_market = Verdict::NotYet("no market of Polymarket's can have this slug".to_owned());
-    for trade in selection.batch {
-        let need = need(&trade, judging.strike);
-        let findings = Findings {
-            quoted: need.and_then(|need| found.prices.get(&need)),
-            price_failed: found.failed,
-            verdict: match slug(&trade) {
-                Some(slug) => resolved.verdicts.get(&slug),
-                None => Some(&no_such_market),
-            },
-        };
-        match decide_trade(trade, findings, deciding, now) {
-            Decided::Booking(booking) => batch.bookings.push(*booking),
-            Decided::Failure(failure) => batch.failures.push(*failure),
-        }
-    }
-    let again = confirm(unconfirmed, &resolved, judging, now);
-    batch.bookings.extend(again.bookings);
-    let nothing_had = batch.nothing_had(&found, &resolved, deciding.confirm);
-
-    let mut interrupted = false;
-    let mut run_id = None;
-    let mut done = vec![Put::Done; batch.bookings.len()];
-    if let Some(writing) = writing {
-        let run = RunInfo {
-            run_id: writing.run_id,
-            started_at: now,
-            command: "run",
-            rules: Some(judging.rules),
-            strike: Some(judging.strike),
-            confirm: Some(deciding.confirm),
-            retry_wait: writing.retry_wait,
-        };
-        let mut notes = again.notes;
+    let run_id = writing.as_ref().map(|writing| writing.run_id.clone());
+    let mut course = Course {
+        all: selection.batch.len() + unconfirmed.len(),
         // in a total outage nothing is known of any trade, so nothing is noted of any
-        let answered = found.answered || !resolved.verdicts.is_empty();
-        if answered || (found.troubles.is_empty() && resolved.troubles.is_empty()) {
-            notes.extend(batch.failures.iter().map(Note::Failed));
-        }
-        writing.interrupt.hold();
-        let written = store.write(&run, &batch.bookings, &notes, writing.interrupt);
-        interrupted = writing.interrupt.asked();
-        run_id = Some(run.run_id);
-        done = written.done;
-        match written.error {
-            Some(error) if done.is_empty() => return Err(error),
-            error => batch.leave_unwritten(done.len(), error.as_ref()),
+        notes_failures: found.answered
+            || !resolved.verdicts.is_empty()
+            || (found.troubles.is_empty() && resolved.troubles.is_empty()),
+        desk: writing.map(|writing| Desk::new(writing, judging, deciding, now)),
+        ended: Ended::default(),
+        errors: selection.errors,
+        left: BTreeMap::from([(IN_ERROR, selection.in_error)]),
+        failed: false,
+        proved: false,
+        wrote: false,
+        stopped: None,
+        done: 0,
+        observer,
+    };
+    let mut rest = selection.batch.as_slice();
+    while let Some((picks, behind)) = rest.split_at_checked(CHUNK.min(rest.len()))
+        && !picks.is_empty()
+        && course.stopped.is_none()
+    {
+        let knowledge = Knowledge { wants: &selection.wants, resolved: &resolved, found: &found };
+        match decide_some(store, picks, &knowledge, task) {
+            Ok(decided) => {
+                rest = behind;
+                course.go_on(store, decided)?;
+            }
+            Err(error) if course.wrote => course.stopped = Some(Stop::Failed(error.to_string())),
+            Err(error) => return Err(error),
         }
     }
-    let booked = batch.booked(done);
+    course.leave(rest);
+    let again = confirm(unconfirmed, &resolved, judging, now);
+    if course.stopped.is_none() {
+        let (bookings, notes) = (again.bookings, again.notes);
+        course.go_on(store, Step { bookings, notes, ..Step::default() })?;
+    }
 
-    let left = batch.left(selection.waiting, selection.beyond_batch);
+    let answered = deciding.confirm == Confirm::Only && !resolved.verdicts.is_empty();
+    let nothing_had = course.failed && !course.proved && !answered && found.prices.is_empty();
+    let left = [
+        course.left,
+        BTreeMap::from([
+            ("waiting for a retry", selection.waiting),
+            ("beyond this batch", selection.beyond_batch),
+        ]),
+    ];
+    let mut due_after = Tally::default();
+    left.iter().flat_map(BTreeMap::values).for_each(|tally| due_after.add_all(*tally));
     let overdue = |(_, tally): &(&str, Tally)| {
         tally.oldest.is_some_and(|oldest| now.since(oldest) > judging.alert_lag)
     };
-    let mut due_after = Tally::default();
-    left.iter().for_each(|(_, tally)| due_after.add_all(*tally));
     let summary = Summary {
         run_id,
         now,
-        trades: booked
-            .into_iter()
-            .chain(batch.failures.into_iter().map(TradeResult::of_failure))
-            .collect(),
-        errors: batch.errors,
+        ended: course.ended,
+        errors: course.errors,
         unsettled_before,
         due_before: selection.due.count,
         due_after,
-        overdue: left.into_iter().filter(overdue).collect(),
+        overdue: left.into_iter().flatten().filter(overdue).collect(),
         nothing_had,
-        interrupted,
+        interrupted: course.desk.is_some_and(|desk| desk.interrupt.asked()),
         doubt,
         troubles: [again.warnings, resolved.troubles, found.troubles].concat(),
         requests: sources.prices.requests(),
@@ -207,88 +216,222 @@ pub fn settle(
     Ok(summary)
 }
 
-/// What the trades of a batch came to.
-#[derive(Default)]
-struct Batch {
-    /// To be written; those of earlier runs, to be confirmed or corrected, are the last.
-    bookings: Vec<Booking>,
-    failures: Vec<Failure>,
-    errors: Vec<RowError>,
-    in_error: Tally,
+/// What was found out, and by whom it was wanted.
+struct Knowledge<'a> {
+    wants: &'a [Wants],
+    resolved: &'a Resolved,
+    found: &'a Found,
 }
 
-impl Batch {
-    /// Whether prices or resolutions were wanted and none could be had. That Polymarket alone was
-    /// asked and answered is something.
-    fn nothing_had(&self, found: &Found, resolved: &Resolved, confirm: Confirm) -> bool {
-        let booked = self.bookings.iter().any(|booking| booking.proof.is_some());
-        let answered = confirm == Confirm::Only && !resolved.verdicts.is_empty();
-        !self.failures.is_empty() && !booked && !answered && found.prices.is_empty()
-    }
+/// What is to become of some of the trades.
+#[derive(Default)]
+struct Step {
+    bookings: Vec<Booking>,
+    failures: Vec<Failure>,
+    notes: Vec<Note<'static>>,
+    /// Rows that are no longer what they were when they were selected; none where there is no such
+    /// row any more.
+    changed: Vec<Option<Row>>,
+}
 
-    /// Takes out the bookings that a write did not come to, and says why.
-    fn leave_unwritten(&mut self, written: usize, error: Option<&Error>) {
-        if let Some(error) = error {
-            warn!("the run could not write all: {error}");
+/// Reads the rows of these trades and decides them.
+fn decide_some(
+    store: &mut Store,
+    picks: &[Pick],
+    knowledge: &Knowledge<'_>,
+    task: &Task<'_>,
+) -> Result<Step, Error> {
+    let mut step = Step::default();
+    let terms = task.judging.terms(task.now);
+    let no_such_market = Verdict::NotYet("no market of Polymarket's can have this slug".to_owned());
+    for (pick, row) in picks.iter().zip(store.rows_at(picks.iter().map(|pick| pick.rowid))?) {
+        let wanted = &knowledge.wants[pick.wants];
+        let trade = row.filter(|row| row.is_win == Cell::Null).map(|row| judge(row, &terms));
+        let trade = match trade {
+            Some(Standing::Due(trade)) if wants(&trade, task.judging.strike) == *wanted => *trade,
+            _ => {
+                step.changed.extend(store.rows_at([pick.rowid])?);
+                continue;
+            }
+        };
+        let findings = Findings {
+            quoted: wanted.need.and_then(|need| knowledge.found.prices.get(&need)),
+            price_failed: knowledge.found.failed,
+            verdict: match &wanted.slug {
+                Some(slug) => knowledge.resolved.verdicts.get(slug),
+                None => Some(&no_such_market),
+            },
+        };
+        match decide_trade(trade, findings, task.deciding, task.now) {
+            Decided::Booking(booking) => step.bookings.push(*booking),
+            Decided::Failure(failure) => step.failures.push(*failure),
         }
-        let rest: Vec<Booking> = self.bookings.drain(written..).collect();
-        for booking in rest {
-            match error {
-                Some(error) => self.refuse(booking, &format!("not written: {error}")),
+    }
+    Ok(step)
+}
+
+/// The run's name in the records, and who may stop it.
+struct Desk<'a> {
+    run: RunInfo,
+    interrupt: &'a Interrupt,
+}
+
+impl<'a> Desk<'a> {
+    fn new(writing: Writing<'a>, judging: &Judging, deciding: &Deciding, now: UnixSeconds) -> Self {
+        writing.interrupt.hold();
+        let run = RunInfo {
+            run_id: writing.run_id,
+            started_at: now,
+            command: "run",
+            rules: Some(judging.rules),
+            strike: Some(judging.strike),
+            confirm: Some(deciding.confirm),
+            retry_wait: writing.retry_wait,
+        };
+        Self { run, interrupt: writing.interrupt }
+    }
+}
+
+/// Why a run does not go on.
+enum Stop {
+    Interrupted,
+    /// The database failed, in words.
+    Failed(String),
+}
+
+/// A run under way: what the trades came to so far.
+struct Course<'a> {
+    /// None in a dry run.
+    desk: Option<Desk<'a>>,
+    observer: &'a mut dyn Observer,
+    notes_failures: bool,
+    ended: Ended,
+    errors: Vec<RowError>,
+    /// The due trades that are left, by reason.
+    left: BTreeMap<&'static str, Tally>,
+    /// Some trade could not be decided.
+    failed: bool,
+    /// Some trade was, by a price or a resolution.
+    proved: bool,
+    wrote: bool,
+    stopped: Option<Stop>,
+    done: usize,
+    all: usize,
+}
+
+impl Course<'_> {
+    /// Writes what was decided, unless this is a dry run, and counts it.
+    ///
+    /// # Errors
+    /// [`Error::Database`], if nothing was written in this run.
+    fn go_on(&mut self, store: &mut Store, step: Step) -> Result<(), Error> {
+        let Step { mut bookings, mut failures, notes, changed } = step;
+        self.failed |= !failures.is_empty();
+        self.proved |= bookings.iter().any(|booking| booking.proof.is_some());
+        let mut done = vec![Put::Done; bookings.len()];
+        if let Some(desk) = &self.desk {
+            let mut notes: Vec<Note<'_>> = notes;
+            if self.notes_failures {
+                notes.extend(failures.iter().map(Note::Failed));
+            }
+            let written = store.write(&desk.run, &bookings, &notes, desk.interrupt);
+            done = written.done;
+            self.wrote |= !done.is_empty() || written.error.is_none();
+            self.stopped = match written.error {
+                Some(error) if !self.wrote => return Err(error),
+                Some(error) => {
+                    warn!("the run could not write all: {error}");
+                    Some(Stop::Failed(error.to_string()))
+                }
+                None => desk.interrupt.asked().then_some(Stop::Interrupted),
+            };
+        }
+        for booking in bookings.split_off(done.len()) {
+            match &self.stopped {
+                Some(Stop::Failed(error)) => {
+                    let why = format!("not written: {error}");
+                    self.refuse(booking, &why);
+                }
                 // what was to be confirmed is asked about again
-                None if booking.earlier.is_some() => {}
-                None => {
-                    let reason = "the run was interrupted".to_owned();
+                _ if booking.earlier.is_some() => {}
+                _ => {
                     let (trade, left) = (booking.trade, Left::Interrupted);
-                    self.failures.push(Failure { trade, left, reason, measured: None });
+                    let reason = INTERRUPTED.to_owned();
+                    failures.push(Failure { trade, left, reason, measured: None });
                 }
             }
         }
-    }
-
-    /// Makes a booking that cannot be written an error of its row.
-    fn refuse(&mut self, booking: Booking, why: &str) {
-        if booking.earlier.is_none() {
-            self.in_error.add(Some(booking.trade.logged_at));
-        }
-        self.errors.push(RowError { trade_id: booking.trade.row.id, message: why.to_owned() });
-    }
-
-    /// Takes the bookings out, as results: those that were written, and those whose rows were
-    /// changed meanwhile. The ones the database refused become errors.
-    fn booked(&mut self, done: Vec<Put>) -> Vec<TradeResult> {
-        let mut results = Vec::new();
-        for (booking, put) in std::mem::take(&mut self.bookings).into_iter().zip(done) {
+        for (booking, put) in bookings.into_iter().zip(done) {
             match put {
-                Put::Done => results.push(TradeResult::of_booking(booking, true)),
-                Put::Changed => results.push(TradeResult::of_booking(booking, false)),
+                Put::Done => self.end(&TradeResult::of_booking(booking, true)),
+                Put::Changed => self.end(&TradeResult::of_booking(booking, false)),
                 Put::Refused(why) => {
                     self.refuse(booking, &format!("the database refuses it: {why}"))
                 }
             }
         }
-        results
+        for failure in failures {
+            let reason = match failure.left {
+                Left::NotThere | Left::OutOfReach => "no price or resolution",
+                Left::Held => "close calls held for Polymarket",
+                Left::Interrupted => INTERRUPTED,
+            };
+            self.left.entry(reason).or_default().add(Some(failure.trade.logged_at));
+            self.end(&TradeResult::of_failure(failure));
+        }
+        for row in changed {
+            match row {
+                Some(row) => self.end(&TradeResult::of_changed(row)),
+                None => {
+                    warn!("a trade was deleted by another program meanwhile");
+                    self.ended.add_gone();
+                }
+            }
+        }
+        Ok(())
     }
 
-    /// The due trades that are left, by reason.
-    fn left(&self, waiting: Tally, beyond_batch: Tally) -> [(&'static str, Tally); 6] {
-        let tally = |reasons: &[Left]| {
-            let mut tally = Tally::default();
-            let failures = self.failures.iter();
-            failures
-                .filter(|failure| reasons.contains(&failure.left))
-                .for_each(|failure| tally.add(Some(failure.trade.logged_at)));
-            tally
-        };
-        [
-            ("no price or resolution", tally(&[Left::NotThere, Left::OutOfReach])),
-            ("close calls held for Polymarket", tally(&[Left::Held])),
-            ("the run was interrupted", tally(&[Left::Interrupted])),
-            ("waiting for a retry", waiting),
-            ("beyond this batch", beyond_batch),
-            (IN_ERROR, self.in_error),
-        ]
+    fn end(&mut self, result: &TradeResult) {
+        summary::log_result(result);
+        self.ended.add(result);
+        self.observer.ended(result);
+        self.done += 1;
+        self.observer.progress(self.done, self.all);
     }
+
+    /// Makes a booking that cannot be written an error of its row.
+    fn refuse(&mut self, booking: Booking, why: &str) {
+        if booking.earlier.is_none() {
+            self.left.entry(IN_ERROR).or_default().add(Some(booking.trade.logged_at));
+        }
+        self.errors.push(RowError { trade_id: booking.trade.row.id, message: why.to_owned() });
+    }
+
+    /// Counts the trades that the run did not come to.
+    fn leave(&mut self, rest: &[Pick]) {
+        if rest.is_empty() {
+            return;
+        }
+        let reason = match &self.stopped {
+            Some(Stop::Failed(why)) => {
+                let message = format!("and {} further trades not written: {why}", rest.len());
+                self.errors.push(RowError { trade_id: Cell::Null, message });
+                IN_ERROR
+            }
+            _ => {
+                self.ended.add_interrupted(rest.len() as u64);
+                INTERRUPTED
+            }
+        };
+        let tally = self.left.entry(reason).or_default();
+        rest.iter().for_each(|pick| tally.add(Some(pick.logged_at)));
+    }
+}
+
+/// What the trades of the batch want, each once.
+fn wanted(selection: &Selection) -> impl Iterator<Item = &Wants> {
+    let places: BTreeSet<usize> = selection.batch.iter().map(|pick| pick.wants).collect();
+    places.into_iter().map(|place| &selection.wants[place])
 }
 
 /// Asks Polymarket and the candle services side by side, and nobody about nothing.
@@ -313,12 +456,17 @@ fn fetch(
 }
 
 /// The slugs to ask Polymarket about, each once: those of the batch first, then those to confirm.
-fn slugs(batch: &[Trade], unconfirmed: &[Unconfirmed]) -> Vec<String> {
+fn slugs(selection: &Selection, unconfirmed: &[Unconfirmed]) -> Vec<String> {
     let rows = unconfirmed.iter().filter_map(|unconfirmed| unconfirmed.row.as_ref());
     let earlier = rows.filter_map(|row| market_slug(row.market_slug.text()?));
     let mut seen = HashSet::new();
-    let all = batch.iter().filter_map(slug).chain(earlier);
+    let all = wanted(selection).filter_map(|wants| wants.slug.clone()).chain(earlier);
     all.filter(|slug| seen.insert(slug.clone())).collect()
+}
+
+/// What others are asked for a trade.
+fn wants(trade: &Trade, strike: Strike) -> Wants {
+    Wants { need: need(trade, strike), slug: slug(trade) }
 }
 
 /// Polymarket's slug of a trade's market; none for a trade that has no market.

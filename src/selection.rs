@@ -1,9 +1,10 @@
 //! Which trades a run takes on: the due ones, oldest first, those that failed before behind those
-//! that never did. Pure over the rows and retries it is handed.
+//! that never did. Pure over the rows and retries it is handed, of which it keeps no more than where
+//! they stand.
 
-use std::cmp::Ordering;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
 
+use crate::candles::chain::Need;
 use crate::market::RuleSet;
 use crate::trade::{Cell, Excluded, Job, Row, Standing, Terms, Trade, judge};
 use crate::units::UnixSeconds;
@@ -56,11 +57,37 @@ impl Tally {
     }
 }
 
+/// What others are asked for a trade: the prices its market needs, and Polymarket's slug of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Wants {
+    /// The prices; none where nothing is to be decided.
+    pub need: Option<Need>,
+    /// The slug; none where no market of Polymarket's can have it.
+    pub slug: Option<String>,
+}
+
+/// A trade of the batch: where it stands, not what is in it, so that a backlog of any length fits
+/// into memory. Ordered by its turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Pick {
+    /// Trades that never failed come first (`None` sorts before `Some`), oldest first; then the
+    /// others by when they may be tried again.
+    retry_at: Option<UnixSeconds>,
+    /// When it was logged.
+    pub logged_at: UnixSeconds,
+    /// SQLite's address of its row.
+    pub rowid: i64,
+    /// The place of what it wants in [`Selection::wants`].
+    pub wants: usize,
+}
+
 /// What a pass over the unsettled rows came to.
 #[derive(Debug, Default)]
 pub struct Selection {
     /// The trades to settle, in order.
-    pub batch: Vec<Trade>,
+    pub batch: Vec<Pick>,
+    /// What the trades want, each once; those beyond the batch are among them.
+    pub wants: Vec<Wants>,
     /// Rows in error.
     pub errors: Vec<RowError>,
     /// Due trades in all, those in error, waiting and beyond the batch included.
@@ -113,25 +140,35 @@ impl Selection {
     }
 }
 
-/// Takes rows one by one and keeps no more of them than the batch holds.
+/// Takes rows one by one and keeps no more of them than where those of the batch stand.
 pub struct Selector<'a> {
     terms: Terms,
     retries: &'a HashMap<i64, Retry>,
     /// None: no limit.
     batch: Option<usize>,
+    wants: &'a dyn Fn(&Trade) -> Wants,
+    /// The place of everything wanted so far.
+    places: BTreeMap<Wants, usize>,
     /// The last of the batch on top.
-    candidates: BinaryHeap<Candidate>,
+    picks: BinaryHeap<Pick>,
     selection: Selection,
 }
 
 impl<'a> Selector<'a> {
-    /// A selector of at most `batch` trades (0: all).
-    pub fn new(terms: Terms, retries: &'a HashMap<i64, Retry>, batch: usize) -> Self {
+    /// A selector of at most `batch` trades (0: all), each of which `wants` something.
+    pub fn new(
+        terms: Terms,
+        retries: &'a HashMap<i64, Retry>,
+        batch: usize,
+        wants: &'a dyn Fn(&Trade) -> Wants,
+    ) -> Self {
         Self {
             terms,
             retries,
             batch: (batch > 0).then_some(batch),
-            candidates: BinaryHeap::new(),
+            wants,
+            places: BTreeMap::new(),
+            picks: BinaryHeap::new(),
             selection: Selection::default(),
         }
     }
@@ -153,12 +190,12 @@ impl<'a> Selector<'a> {
                     selection.dated += 1;
                     selection.dated_after_close += u64::from(trade.logged_at > bet.market.close);
                 }
-                self.consider(*trade);
+                self.consider(&trade);
             }
         }
     }
 
-    fn consider(&mut self, trade: Trade) {
+    fn consider(&mut self, trade: &Trade) {
         let retry = self.retries.get(&trade.row.rowid).filter(|retry| {
             retry.trade_id == trade.row.id && retry.market_slug == trade.row.market_slug
         });
@@ -171,49 +208,29 @@ impl<'a> Selector<'a> {
         if retry.is_some_and(|retry| retry.held) {
             self.selection.held.add(Some(trade.logged_at));
         }
-        let turn = (retry.map(|retry| retry.next_try), trade.logged_at, trade.row.rowid);
-        self.candidates.push(Candidate { turn, trade });
-        if self.batch.is_some_and(|batch| self.candidates.len() > batch)
-            && let Some(last) = self.candidates.pop()
+        let next = self.places.len();
+        self.picks.push(Pick {
+            retry_at: retry.map(|retry| retry.next_try),
+            logged_at: trade.logged_at,
+            rowid: trade.row.rowid,
+            wants: *self.places.entry((self.wants)(trade)).or_insert(next),
+        });
+        if self.batch.is_some_and(|batch| self.picks.len() > batch)
+            && let Some(last) = self.picks.pop()
         {
-            self.selection.beyond_batch.add(Some(last.trade.logged_at));
+            self.selection.beyond_batch.add(Some(last.logged_at));
         }
     }
 
     /// The selection, once all rows were taken.
     pub fn finish(mut self) -> Selection {
-        let ordered = self.candidates.into_sorted_vec();
-        self.selection.batch = ordered.into_iter().map(|candidate| candidate.trade).collect();
+        self.selection.batch = self.picks.into_sorted_vec();
+        let mut wants: Vec<(Wants, usize)> = self.places.into_iter().collect();
+        wants.sort_by_key(|(_, place)| *place);
+        self.selection.wants = wants.into_iter().map(|(wants, _)| wants).collect();
         self.selection
     }
 }
-
-/// A due trade and its turn: trades that never failed come first (`None` sorts before `Some`),
-/// oldest first; then the others by when they may be tried again.
-struct Candidate {
-    turn: (Option<UnixSeconds>, UnixSeconds, i64),
-    trade: Trade,
-}
-
-impl Ord for Candidate {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.turn.cmp(&other.turn)
-    }
-}
-
-impl PartialOrd for Candidate {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Candidate {
-    fn eq(&self, other: &Self) -> bool {
-        self.turn == other.turn
-    }
-}
-
-impl Eq for Candidate {}
 
 #[cfg(test)]
 mod tests {
@@ -247,13 +264,13 @@ mod tests {
             rules: RuleSet::Polymarket,
             needs_recorded_strike: true,
         };
-        let mut selector = Selector::new(terms, retries, batch);
+        let mut selector = Selector::new(terms, retries, batch, &|_| Wants::default());
         rows.into_iter().for_each(|row| selector.take(row));
         selector.finish()
     }
 
     fn ids(selection: &Selection) -> Vec<i64> {
-        selection.batch.iter().map(|trade| trade.row.rowid).collect()
+        selection.batch.iter().map(|pick| pick.rowid).collect()
     }
 
     fn retry(rowid: i64, next_try: UnixSeconds) -> (i64, Retry) {

@@ -12,8 +12,10 @@ use crate::error::Exit;
 use crate::outcome::Outcome;
 use crate::selection::{RowError, Tally};
 use crate::strike::Doubt;
-use crate::trade::{Cell, Job, Trade};
+use crate::trade::{Cell, Job, Row};
 use crate::units::{Bps, BtcPrice, UnixSeconds, Usd, rounded};
+
+const CHANGED: &str = "settled or changed by another program meanwhile; left alone";
 
 /// What became of a trade in this run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,11 +44,11 @@ impl Ending {
     }
 }
 
-/// One trade of the batch, as the summary shows it.
+/// One trade of the batch, as it is listed.
 #[derive(Debug, Clone)]
 pub struct TradeResult {
-    /// The trade as it was read.
-    pub trade: Trade,
+    /// The trade's row as it was read.
+    pub row: Row,
     /// What became of it.
     pub ending: Ending,
     /// Why it is pending, in words.
@@ -94,7 +96,7 @@ impl TradeResult {
         let corrected = done && booking.status == Status::Corrected;
         Self {
             ending,
-            reason: (!done).then(|| "changed by another program meanwhile; left alone".to_owned()),
+            reason: (!done).then(|| CHANGED.to_owned()),
             outcome: done.then_some(booking.outcome),
             is_win: booking.is_win.filter(|_| done),
             profit: done.then_some(booking.profit),
@@ -117,7 +119,7 @@ impl TradeResult {
             doubts: measured.map(|measured| measured.doubts.clone()).unwrap_or_default(),
             corrected_from: corrected.then(|| booking.trade.row.actual_outcome.clone()),
             settled_before: earlier.is_some(),
-            trade: booking.trade,
+            row: booking.trade.row,
         }
     }
 
@@ -146,14 +148,181 @@ impl TradeResult {
             doubts: measured.map(|measured| measured.doubts.clone()).unwrap_or_default(),
             corrected_from: None,
             settled_before: false,
-            trade: failure.trade,
+            row: failure.trade.row,
         }
     }
 
-    /// Whether this run settled it.
-    fn is_booked(&self) -> bool {
-        matches!(self.ending, Ending::Booked(_))
+    /// Of a row that another program settled or changed between its selection and its turn.
+    pub(crate) fn of_changed(row: Row) -> Self {
+        Self {
+            row,
+            ending: Ending::Changed,
+            reason: Some(CHANGED.to_owned()),
+            outcome: None,
+            is_win: None,
+            profit: None,
+            close_time: None,
+            strike: None,
+            close_price: None,
+            price_source: None,
+            margin: None,
+            moved: None,
+            contradicted_move: None,
+            doubts: vec![],
+            corrected_from: None,
+            settled_before: false,
+        }
     }
+}
+
+/// Is told what becomes of the trades of a run, one by one: a backlog's results are not held.
+pub trait Observer {
+    /// One more trade has ended so.
+    fn ended(&mut self, result: &TradeResult);
+
+    /// So many trades have ended, of so many.
+    fn progress(&mut self, _done: usize, _all: usize) {}
+}
+
+/// Keeps every result.
+impl Observer for Vec<TradeResult> {
+    fn ended(&mut self, result: &TradeResult) {
+        self.push(result.clone());
+    }
+}
+
+/// Some trades: how many, and the ids of the first ones.
+#[derive(Debug, Default)]
+pub struct Named {
+    /// How many.
+    pub count: u64,
+    /// At most [`NAMED`] ids.
+    pub first: Vec<Cell>,
+}
+
+/// The most ids that are named one by one where trades have something in common.
+pub const NAMED: usize = 20;
+/// The most alerts that are told one by one.
+const ALERTS: usize = 100;
+
+impl Named {
+    fn add(&mut self, id: &Cell) {
+        self.count += 1;
+        if self.first.len() < NAMED {
+            self.first.push(id.clone());
+        }
+    }
+}
+
+/// An earlier run's outcome that was replaced.
+#[derive(Debug)]
+pub struct Correction {
+    /// The trade's id.
+    pub trade_id: Cell,
+    /// What was written before.
+    pub from: Cell,
+    /// Polymarket's resolution.
+    pub to: Outcome,
+    /// Dollars won or lost.
+    pub profit: Option<Usd>,
+}
+
+/// How the trades of a run ended, counted.
+#[derive(Debug, Default)]
+pub struct Ended {
+    settled: u64,
+    wins: u64,
+    losses: u64,
+    by_outcome: BTreeMap<&'static str, u64>,
+    by_status: BTreeMap<&'static str, u64>,
+    pending: u64,
+    held: u64,
+    changed: u64,
+    changed_unsettled: u64,
+    profit: Decimal,
+    profit_overflows: bool,
+    /// Those that were left, by how they ended and why.
+    pub left: BTreeMap<(&'static str, String), Named>,
+    /// What was corrected.
+    pub corrections: Vec<Correction>,
+    /// By the name of a doubt: the first one in words, and the trades that have it.
+    doubted: BTreeMap<&'static str, (String, Named)>,
+    contradictions: Vec<String>,
+    more_contradictions: u64,
+}
+
+impl Ended {
+    /// Counts one result.
+    pub fn add(&mut self, result: &TradeResult) {
+        let status = result.ending.as_str();
+        match result.ending {
+            Ending::Booked(_) => {
+                self.settled += 1;
+                self.wins += u64::from(result.is_win == Some(true));
+                self.losses += u64::from(result.is_win == Some(false));
+                if let Some(outcome) = result.outcome {
+                    *self.by_outcome.entry(outcome.as_str()).or_default() += 1;
+                }
+                match result.profit.map(|profit| self.profit.checked_add(profit.0)) {
+                    Some(Some(sum)) => self.profit = sum,
+                    Some(None) => self.profit_overflows = true,
+                    None => {}
+                }
+                *self.by_status.entry(status).or_default() += 1;
+            }
+            Ending::LookedAtAgain(_) => *self.by_status.entry(status).or_default() += 1,
+            Ending::Pending => self.pending += 1,
+            Ending::Held => self.held += 1,
+            Ending::Changed => {
+                self.changed += 1;
+                self.changed_unsettled += u64::from(!result.settled_before);
+            }
+        }
+        let id = &result.row.id;
+        if let Some(reason) = &result.reason {
+            self.left.entry((status, reason.clone())).or_default().add(id);
+        }
+        if let (Some(from), Some(to)) = (&result.corrected_from, result.outcome) {
+            let (trade_id, from) = (id.clone(), from.clone());
+            self.corrections.push(Correction { trade_id, from, to, profit: result.profit });
+        }
+        for doubt in &result.doubts {
+            let entry = self.doubted.entry(doubt.name());
+            entry.or_insert_with(|| (doubt.to_string(), Named::default())).1.add(id);
+        }
+        if let Some(moved) = result.contradicted_move {
+            match self.contradictions.len() < ALERTS {
+                true => self.contradictions.push(contradiction(result, moved)),
+                false => self.more_contradictions += 1,
+            }
+        }
+    }
+
+    /// Counts a trade whose row another program deleted.
+    pub(crate) fn add_gone(&mut self) {
+        self.changed += 1;
+        self.changed_unsettled += 1;
+    }
+
+    /// Counts so many trades that a signal kept from having their turn.
+    pub(crate) fn add_interrupted(&mut self, count: u64) {
+        self.pending += count;
+        let left = (Ending::Pending.as_str(), INTERRUPTED.to_owned());
+        self.left.entry(left).or_default().count += count;
+    }
+}
+
+fn contradiction(result: &TradeResult, moved: Bps) -> String {
+    let row = &result.row;
+    let outcome = result.outcome.map_or("otherwise", Outcome::as_str);
+    format!(
+        "trade {} on {}: Polymarket resolved it {outcome}, but {} moved {:+.1} bps in its \
+         window; check --rules, the source and the market",
+        row.id,
+        row.market_slug,
+        result.price_source.map_or("the venue", Source::as_str),
+        rounded(moved.0, 1)
+    )
 }
 
 /// What a run did, or a dry run would do.
@@ -163,8 +332,8 @@ pub struct Summary {
     pub run_id: Option<String>,
     /// The instant of the run.
     pub now: UnixSeconds,
-    /// The trades of the batch, in order.
-    pub trades: Vec<TradeResult>,
+    /// How the trades ended.
+    pub ended: Ended,
     /// Rows in error.
     pub errors: Vec<RowError>,
     /// Unsettled trades before the run.
@@ -191,111 +360,81 @@ pub struct Summary {
 
 /// The reason of an overdue trade that is a row in error: told by exit code 3, not 4.
 pub(crate) const IN_ERROR: &str = "in error";
+/// The reason of a trade whose turn a signal kept from coming.
+pub(crate) const INTERRUPTED: &str = "the run was interrupted";
 
 impl Summary {
-    /// Trades of the batch that ended so.
-    pub fn count(&self, wanted: impl Fn(&TradeResult) -> bool) -> u64 {
-        self.trades.iter().filter(|result| wanted(result)).count() as u64
-    }
-
     /// Trades settled by this run: won, lost, split and unknown.
     pub fn settled(&self) -> u64 {
-        self.count(TradeResult::is_booked)
+        self.ended.settled
     }
 
     /// Trades with this standing now, whether this run settled them or an earlier one.
     pub fn with_status(&self, status: Status) -> u64 {
-        self.count(|result| {
-            [Ending::Booked(status), Ending::LookedAtAgain(status)].contains(&result.ending)
-        })
+        self.ended.by_status.get(status.as_str()).copied().unwrap_or(0)
     }
 
     /// Trades left for a later run for want of a price or a resolution.
     pub fn pending(&self) -> u64 {
-        self.count(|result| result.ending == Ending::Pending)
+        self.ended.pending
     }
 
     /// Close calls that wait for Polymarket.
     pub fn held(&self) -> u64 {
-        self.count(|result| result.ending == Ending::Held)
+        self.ended.held
     }
 
     /// Trades another program changed while this run was under way.
     pub fn changed(&self) -> u64 {
-        self.count(|result| result.ending == Ending::Changed)
+        self.ended.changed
     }
 
     /// Trades settled by this run with this `is_win`.
     pub fn booked_as(&self, is_win: bool) -> u64 {
-        self.count(|result| result.is_booked() && result.is_win == Some(is_win))
+        if is_win { self.ended.wins } else { self.ended.losses }
     }
 
     /// Trades settled by this run with this outcome.
     pub fn booked_outcome(&self, outcome: Outcome) -> u64 {
-        self.count(|result| result.is_booked() && result.outcome == Some(outcome))
+        self.ended.by_outcome.get(outcome.as_str()).copied().unwrap_or(0)
     }
 
     /// Warnings on the data, each with the trades it is about: strikes that look wrong.
     pub fn strike_warnings(&self) -> Vec<String> {
-        let mut doubted: BTreeMap<&str, (String, Vec<&Cell>)> = BTreeMap::new();
-        for result in &self.trades {
-            for doubt in &result.doubts {
-                let entry = doubted.entry(doubt.name());
-                let (_, ids) = entry.or_insert_with(|| (doubt.to_string(), vec![]));
-                ids.push(&result.trade.row.id);
-            }
-        }
-        doubted
-            .into_iter()
-            .map(|(name, (first, ids))| {
-                let (count, first_id) = (ids.len(), ids[0]);
-                let which = match count {
-                    1 => format!("trade {first_id}"),
-                    _ => format!("{count} trades, the first of them {first_id}"),
-                };
-                format!("{name}: {which}: {first}")
-            })
-            .collect()
+        let warning = |(name, (first, trades)): (&&str, &(String, Named))| {
+            let first_id = trades.first.first().unwrap_or(&Cell::Null);
+            let which = match trades.count {
+                1 => format!("trade {first_id}"),
+                count => format!("{count} trades, the first of them {first_id}"),
+            };
+            format!("{name}: {which}: {first}")
+        };
+        self.ended.doubted.iter().map(warning).collect()
     }
 
     /// What somebody should look at: resolutions that contradict a clear move on the venue, and due
     /// trades older than the alert lag, by reason.
     pub fn alerts(&self) -> Vec<String> {
-        let contradicted = self.trades.iter().filter_map(|result| {
-            let moved = result.contradicted_move?;
-            let row = &result.trade.row;
-            let outcome = result.outcome.map_or("otherwise", Outcome::as_str);
-            Some(format!(
-                "trade {} on {}: Polymarket resolved it {outcome}, but {} moved {:+.1} bps in its \
-                 window; check --rules, the source and the market",
-                row.id,
-                row.market_slug,
-                result.price_source.map_or("the venue", Source::as_str),
-                rounded(moved.0, 1)
-            ))
-        });
-        let overdue = self.overdue.iter().map(|(reason, tally)| {
+        let mut alerts = self.ended.contradictions.clone();
+        if self.ended.more_contradictions > 0 {
+            let more = self.ended.more_contradictions;
+            alerts.push(format!("{more} more trades contradict the venue's move in their window"));
+        }
+        alerts.extend(self.overdue.iter().map(|(reason, tally)| {
             let age = age(tally.oldest.map_or(0, |oldest| self.now.since(oldest)));
             format!("{} due: {reason}; the oldest is {age} old", tally.count)
-        });
-        contradicted.chain(overdue).collect()
+        }));
+        alerts
     }
 
     /// The sum of what was booked, in dollars; none if it does not fit a `Decimal`.
     pub fn total_profit(&self) -> Option<Usd> {
-        self.trades
-            .iter()
-            .filter(|result| result.is_booked())
-            .filter_map(|result| result.profit)
-            .try_fold(Decimal::ZERO, |sum, profit| sum.checked_add(profit.0))
-            .map(Usd)
+        (!self.ended.profit_overflows).then_some(Usd(self.ended.profit))
     }
 
     /// Unsettled trades after the run.
     pub fn unsettled_after(&self) -> u64 {
-        let changed =
-            self.count(|result| result.ending == Ending::Changed && !result.settled_before);
-        self.unsettled_before.saturating_sub(self.settled() + changed)
+        self.unsettled_before.saturating_sub(self.settled() + self.ended.changed_unsettled)
     }
 
     /// Age in seconds of the oldest due trade left.
@@ -336,28 +475,35 @@ pub fn age(seconds: i64) -> String {
     }
 }
 
-/// Logs each settled trade at info, and the run in one line, at warn where something is left undone;
-/// alerts as errors.
-pub fn log(summary: &Summary) {
-    for result in &summary.trades {
-        let row = &result.trade.row;
-        let status = result.ending.as_str();
-        match (result.outcome, result.profit) {
-            (Some(outcome), Some(profit)) => info!(
-                "trade {} {} {}: {outcome}, profit {}, {status}",
-                row.id,
-                row.market_slug,
-                row.action,
-                profit.cents()
-            ),
-            _ => info!(
-                "trade {} {}: {}",
-                row.id,
-                row.market_slug,
-                result.reason.as_deref().unwrap_or("left unsettled")
-            ),
-        }
+/// Logs what became of one trade: at info, or at warn where somebody should know.
+pub fn log_result(result: &TradeResult) {
+    let row = &result.row;
+    let status = result.ending.as_str();
+    match (result.outcome, result.profit) {
+        (Some(outcome), Some(profit)) => info!(
+            "trade {} {} {}: {outcome}, profit {}, {status}",
+            row.id,
+            row.market_slug,
+            row.action,
+            profit.cents()
+        ),
+        _ => info!(
+            "trade {} {}: {}",
+            row.id,
+            row.market_slug,
+            result.reason.as_deref().unwrap_or("left unsettled")
+        ),
     }
+    if result.ending == Ending::Changed {
+        warn!("trade {} was settled or changed by another program meanwhile; left alone", row.id);
+    }
+    if let (Some(old), Some(new)) = (&result.corrected_from, result.outcome) {
+        warn!("trade {} corrected from {old} to {new}", row.id);
+    }
+}
+
+/// Logs the run in one line, at warn where something is left undone; alerts as errors.
+pub fn log(summary: &Summary) {
     let first_errors: Vec<String> = summary
         .errors
         .iter()
@@ -379,15 +525,6 @@ pub fn log(summary: &Summary) {
         if first_errors.is_empty() { "" } else { ": " },
         first_errors.join("; ")
     );
-    let changed: Vec<&Cell> = summary
-        .trades
-        .iter()
-        .filter(|result| result.ending == Ending::Changed)
-        .map(|result| &result.trade.row.id)
-        .collect();
-    for id in changed {
-        warn!("trade {id} was settled or changed by another program meanwhile; left alone");
-    }
     if summary.errors.is_empty() && summary.pending() == 0 {
         info!("{line}")
     } else {
@@ -395,11 +532,6 @@ pub fn log(summary: &Summary) {
     }
     if summary.pending() > 0 && summary.settled() == 0 {
         warn!("{} trades are pending and none was settled", summary.pending());
-    }
-    for result in &summary.trades {
-        if let (Some(old), Some(new)) = (&result.corrected_from, result.outcome) {
-            warn!("trade {} corrected from {old} to {new}", result.trade.row.id);
-        }
     }
     for warning in summary.doubt.iter().chain(&summary.strike_warnings()) {
         warn!("{warning}");

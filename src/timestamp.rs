@@ -49,8 +49,15 @@ impl fmt::Display for NaiveZone {
 /// is taken for older than it is; an hour that the change skips is none.
 pub fn read_timestamp(text: &str, zone: NaiveZone) -> Option<UnixSeconds> {
     let text = text.trim();
-    for format in ["%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f %#z"]
-    {
+    // most have no zone and are not worth three tries that must fail
+    let naive = |byte: u8| byte.is_ascii_digit() || b"T:. ".contains(&byte);
+    let zoned: &[&str] = match text.get(10..).is_some_and(|time| time.bytes().all(naive)) {
+        true => &[],
+        false => {
+            &["%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f %#z"]
+        }
+    };
+    for format in zoned {
         if let Ok(instant) = DateTime::parse_from_str(text, format) {
             return Some(UnixSeconds(instant.timestamp()));
         }
@@ -62,6 +69,7 @@ pub fn read_timestamp(text: &str, zone: NaiveZone) -> Option<UnixSeconds> {
     let local =
         ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"]
             .iter()
+            .filter(|format| format.contains('T') == naive.contains('T'))
             .find_map(|format| NaiveDateTime::parse_from_str(naive, format).ok())?;
     let seconds = match zone {
         NaiveZone::Utc => local.and_utc().timestamp(),

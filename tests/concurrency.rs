@@ -83,26 +83,49 @@ fn the_lock_works_in_a_folder_that_cannot_be_written() {
     assert!(!bench.files().iter().any(|name| name.ends_with(".lock")), "{:?}", bench.files());
 }
 
+/// What another program may do to the trades 1 to 9 while they are being settled.
+const BOT_AT_WORK: &str = "
+    DELETE FROM trades WHERE id = 1;
+    UPDATE trades SET is_win = 0, actual_outcome = 'NO', profit_loss = -5 WHERE id = 2;
+    UPDATE trades SET executed_price = 0.25 WHERE id = 3;
+    UPDATE trades SET price_to_beat = 1 WHERE id = 4;
+    UPDATE trades SET actual_outcome = 'UNKNOWN', profit_loss = 0 WHERE id = 5;
+    UPDATE trades SET execution_status = 'failed' WHERE id = 7;
+    UPDATE trades SET timestamp = '2026-02-13 13:08:00' WHERE id = 8;
+    UPDATE trades SET fee_paid = 0.123 WHERE id = 9;";
+
 #[test]
-fn update_of_a_trade_that_is_gone_or_changed_is_reported_and_no_error() {
+fn a_trade_that_changed_before_its_turn_is_settled_as_it_stands_or_left_alone() {
     let schema = format!("{} ALTER TABLE trades ADD COLUMN fee_paid REAL;", support::KEYED);
     let bench = Bench::with_schema(&schema, &(1..=9).map(bet).collect::<Vec<_>>());
     let database = bench.db.clone();
     let exchange = Exchange::start(move |asked, _| {
-        // the bot is at work between our reading and our writing
-        Connection::open(&database)
-            .unwrap()
-            .execute_batch(
-                "DELETE FROM trades WHERE id = 1;
-                 UPDATE trades SET is_win = 0, actual_outcome = 'NO', profit_loss = -5 WHERE id = 2;
-                 UPDATE trades SET executed_price = 0.25 WHERE id = 3;
-                 UPDATE trades SET price_to_beat = 1 WHERE id = 4;
-                 UPDATE trades SET actual_outcome = 'UNKNOWN', profit_loss = 0 WHERE id = 5;
-                 UPDATE trades SET execution_status = 'failed' WHERE id = 7;
-                 UPDATE trades SET timestamp = '2026-02-13 13:08:00' WHERE id = 8;
-                 UPDATE trades SET fee_paid = 0.123 WHERE id = 9;",
-            )
-            .unwrap();
+        Connection::open(&database).unwrap().execute_batch(BOT_AT_WORK).unwrap();
+        tape().answer(asked)
+    });
+    let summary = bench.run_at(&exchange.url, &[]).code(0).json();
+    assert_eq!(summary["settled_count"], 5);
+    assert_eq!(summary["changed_count"], 4, "one is gone, one settled, one UNKNOWN, one failed");
+    assert_eq!(bench.booked(2), (Some("NO".into()), Some(-5.0), Some(0)), "another's word stands");
+    assert_eq!(bench.booked(3), (Some("YES".into()), Some(15.0), Some(1)), "at the new price");
+    assert_eq!(bench.booked(5).0.as_deref(), Some("UNKNOWN"));
+    assert_eq!(bench.booked(7), (None, None, None), "the order failed meanwhile");
+}
+
+#[test]
+fn update_of_a_trade_that_is_gone_or_changed_is_reported_and_no_error() {
+    let schema = format!("{} ALTER TABLE trades ADD COLUMN fee_paid REAL;", support::KEYED);
+    let bench = Bench::with_schema(&schema, &(1..=9).map(bet).collect::<Vec<_>>());
+    bench.sql().pragma_update(None, "journal_mode", "wal").unwrap();
+    let database = bench.db.clone();
+    let exchange = Exchange::start(move |asked, _| {
+        // the bot's transaction has begun before we read, and ends while we wait to write
+        let bot = Connection::open(&database).unwrap();
+        bot.execute_batch(&format!("BEGIN IMMEDIATE; {BOT_AT_WORK}")).unwrap();
+        std::thread::spawn(move || {
+            std::thread::sleep(std::time::Duration::from_millis(1500));
+            bot.execute_batch("COMMIT").unwrap();
+        });
         tape().answer(asked)
     });
     let ended = bench.run_at(&exchange.url, &["--fees", "taker"]);

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use settle::candles::chain::{Found, Need, Prices, Quoted};
 use settle::candles::{Method, Priced, Source};
 use settle::decision::{Confirm, Deciding, Status};
-use settle::engine::{self, Judging, Sources, Writing};
+use settle::engine::{self, Judging, Sources, Task, Writing};
 use settle::error::Exit;
 use settle::fees::Fees;
 use settle::interrupt::Interrupt;
@@ -104,7 +104,8 @@ fn settle_with(
     let sources = Sources { prices, resolutions };
     let deciding = deciding(confirm);
     let now = UnixSeconds(now);
-    engine::settle(&mut store, sources, &judging, &deciding, 50, now, Some(writing)).unwrap()
+    let task = Task { judging: &judging, deciding: &deciding, batch: 50, now };
+    engine::settle(&mut store, sources, &task, Some(writing), &mut Vec::new()).unwrap()
 }
 
 fn known(dollars: i64) -> Known {

@@ -48,7 +48,6 @@ struct RunJson<'a> {
     warnings: Vec<&'a str>,
     alerts: Vec<String>,
     requests: BTreeMap<&'static str, u64>,
-    trades: Vec<TradeJson<'a>>,
 }
 
 #[derive(Serialize)]
@@ -85,7 +84,7 @@ struct TradeJson<'a> {
 
 impl<'a> From<&'a TradeResult> for TradeJson<'a> {
     fn from(result: &'a TradeResult) -> Self {
-        let row = &result.trade.row;
+        let row = &result.row;
         Self {
             trade_id: row.id.json(),
             market_slug: row.market_slug.json(),
@@ -107,7 +106,15 @@ impl<'a> From<&'a TradeResult> for TradeJson<'a> {
     }
 }
 
-/// The object of `run` and `dry-run`, on one line.
+/// One trade of `run` and `dry-run`.
+///
+/// # Errors
+/// None that a result can cause; serde_json's type.
+pub(super) fn trade(result: &TradeResult) -> serde_json::Result<String> {
+    serde_json::to_string(&TradeJson::from(result))
+}
+
+/// The object of `run` and `dry-run`, on one line, all but its last field: the trades.
 ///
 /// # Errors
 /// None that a summary can cause; serde_json's type.
@@ -155,7 +162,6 @@ pub fn summary(summary: &Summary, dry_run: bool) -> serde_json::Result<String> {
             .collect(),
         alerts: summary.alerts(),
         requests,
-        trades: summary.trades.iter().map(TradeJson::from).collect(),
     })
 }
 

@@ -4,6 +4,7 @@
 pub mod audit;
 pub mod explain;
 pub mod json;
+pub mod listing;
 pub mod text;
 
 use std::collections::BTreeMap;

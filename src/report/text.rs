@@ -1,7 +1,6 @@
 //! The same for people: aligned text, money with a sign and two decimals, times in UTC. Colours are
 //! always written here; the stream drops them where they are not wanted.
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -41,15 +40,16 @@ pub(super) fn bare(cell: &Cell) -> String {
     cell.text().map_or_else(|| cell.to_string(), printable)
 }
 
-/// What `run` and `dry-run` print. A dry run lists every trade.
-pub fn summary(summary: &Summary, dry_run: bool, database: &Path) -> String {
-    let mut text = String::new();
+/// The first line of what `run` and `dry-run` print.
+pub(super) fn title(summary: &Summary, dry_run: bool, database: &Path) -> String {
     let title = if dry_run { "settle dry-run" } else { "settle run" };
     let run = summary.run_id.as_deref().unwrap_or("nothing was written");
-    line(&mut text, format_args!("{} · {} · {run}", styled(STRONG, title), database.display()));
-    if dry_run && !summary.trades.is_empty() {
-        text.push_str(&trades(&summary.trades));
-    }
+    format!("{} · {} · {run}\n", styled(STRONG, title), database.display())
+}
+
+/// The summary of `run` and `dry-run`.
+pub(super) fn summary(summary: &Summary, dry_run: bool) -> String {
+    let mut text = String::new();
     let would = if dry_run { "Would settle" } else { "Settled" };
     let mut kinds = format!("{} won, {} lost", summary.booked_as(true), summary.booked_as(false));
     for (count, word) in [
@@ -105,16 +105,14 @@ pub fn summary(summary: &Summary, dry_run: bool, database: &Path) -> String {
 /// What is not as it should be, a line each.
 fn warnings(summary: &Summary) -> String {
     let mut text = String::new();
-    let mut unsettled: BTreeMap<(&str, &str), Vec<String>> = BTreeMap::new();
-    for result in &summary.trades {
-        if let Some(reason) = &result.reason {
-            let ids = unsettled.entry((result.ending.as_str(), reason)).or_default();
-            ids.push(bare(&result.trade.row.id));
+    for ((state, reason), left) in &summary.ended.left {
+        let trades = if left.count == 1 { "trade" } else { "trades" };
+        let mut ids = left.first.iter().map(bare).collect::<Vec<_>>().join(", ");
+        match left.count - left.first.len() as u64 {
+            0 => {}
+            more if ids.is_empty() => ids = more.to_string(),
+            more => ids.push_str(&format!(" and {more} more")),
         }
-    }
-    for ((state, reason), ids) in unsettled {
-        let trades = if ids.len() == 1 { "trade" } else { "trades" };
-        let ids = ids.join(", ");
         line(&mut text, format_args!("  {state} {trades} {ids}: {}", printable_line(reason)));
     }
     if summary.nothing_had {
@@ -125,15 +123,10 @@ fn warnings(summary: &Summary) -> String {
         let what = "trades are pending and none was settled";
         line(&mut text, format_args!("{} {what}", styled(CAUTION, "Warning:")));
     }
-    for result in &summary.trades {
-        if let (Some(old), Some(new)) = (&result.corrected_from, result.outcome) {
-            let id = bare(&result.trade.row.id);
-            let profit = result.profit.map_or_else(String::new, money);
-            line(
-                &mut text,
-                format_args!("  corrected trade {id}: {} → {new}, {profit} dollars", bare(old)),
-            );
-        }
+    for correction in &summary.ended.corrections {
+        let (id, from, to) = (bare(&correction.trade_id), bare(&correction.from), correction.to);
+        let profit = correction.profit.map_or_else(String::new, money);
+        line(&mut text, format_args!("  corrected trade {id}: {from} → {to}, {profit} dollars"));
     }
     for warning in summary.doubt.iter().chain(&summary.strike_warnings()) {
         line(&mut text, format_args!("{} {warning}", styled(CAUTION, "Warning:")));
@@ -158,51 +151,54 @@ pub(super) fn errors(errors: &[RowError]) -> String {
     text
 }
 
-/// A table of trades.
-fn trades(results: &[TradeResult]) -> String {
-    let heads = [
-        "trade", "market", "bet", "outcome", "status", "strike", "close", "source", "bps", "profit",
-    ];
+/// The columns of a dry run's list, and how wide they are unless a cell is wider.
+const HEADS: [(&str, usize); 10] = [
+    ("trade", 6),
+    ("market", 27),
+    ("bet", 3),
+    ("outcome", 7),
+    ("status", 11),
+    ("strike", 9),
+    ("close", 9),
+    ("source", 8),
+    ("bps", 7),
+    ("profit", 8),
+];
+
+/// The heading of a dry run's list.
+pub(super) fn trades_heading() -> String {
+    columns(&HEADS.map(|(head, _)| head.to_owned()))
+}
+
+/// One trade of a dry run's list.
+pub(super) fn trade(result: &TradeResult) -> String {
     let dash = || "-".to_owned();
-    let rows: Vec<[String; 10]> = results
-        .iter()
-        .map(|result| {
-            let row = &result.trade.row;
-            [
-                bare(&row.id),
-                bare(&row.market_slug),
-                bare(&row.action),
-                result.outcome.map_or_else(dash, |outcome| outcome.to_string()),
-                result.ending.as_str().to_owned(),
-                result.strike.map_or_else(dash, |price| format!("{:.2}", rounded(price.0, 2))),
-                result.close_price.map_or_else(dash, |price| format!("{:.2}", rounded(price.0, 2))),
-                result.price_source.map_or_else(dash, |source| source.to_string()),
-                result.margin.map_or_else(dash, |margin| format!("{:+.1}", rounded(margin.0, 1))),
-                result.profit.map_or_else(dash, |profit| profit.cents()),
-            ]
-        })
-        .collect();
-    let width = |column: usize| {
-        let widest = rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-        widest.max(heads[column].len())
-    };
-    let widths: Vec<usize> = (0..heads.len()).map(width).collect();
-    let mut text = String::new();
-    let mut put = |cells: &[String; 10]| {
-        let mut out = String::from(" ");
-        for (column, cell) in cells.iter().enumerate() {
-            let width = widths[column];
-            // words to the left, numbers to the right
-            let _ = match column {
-                1..=4 | 7 => write!(out, " {cell:<width$} "),
-                _ => write!(out, " {cell:>width$} "),
-            };
-        }
-        line(&mut text, format_args!("{}", out.trim_end()));
-    };
-    put(&heads.map(str::to_owned));
-    rows.iter().for_each(&mut put);
-    text
+    let row = &result.row;
+    columns(&[
+        bare(&row.id),
+        bare(&row.market_slug),
+        bare(&row.action),
+        result.outcome.map_or_else(dash, |outcome| outcome.to_string()),
+        result.ending.as_str().to_owned(),
+        result.strike.map_or_else(dash, |price| format!("{:.2}", rounded(price.0, 2))),
+        result.close_price.map_or_else(dash, |price| format!("{:.2}", rounded(price.0, 2))),
+        result.price_source.map_or_else(dash, |source| source.to_string()),
+        result.margin.map_or_else(dash, |margin| format!("{:+.1}", rounded(margin.0, 1))),
+        result.profit.map_or_else(dash, |profit| profit.cents()),
+    ])
+}
+
+fn columns(cells: &[String; 10]) -> String {
+    let mut out = String::from(" ");
+    for (column, cell) in cells.iter().enumerate() {
+        let width = HEADS[column].1;
+        // words to the left, numbers to the right
+        let _ = match column {
+            1..=4 | 7 => write!(out, " {cell:<width$} "),
+            _ => write!(out, " {cell:>width$} "),
+        };
+    }
+    format!("{}\n", out.trim_end())
 }
 
 /// What `status` prints.

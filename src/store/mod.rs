@@ -11,7 +11,7 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, ToSql, params};
@@ -67,6 +67,8 @@ pub struct Store {
     path: PathBuf,
     columns: Columns,
     book_sql: Rc<BookSql>,
+    /// When it last held a lock on the rows that it writes.
+    touched: Option<Instant>,
 }
 
 /// A run, as its records name it.
@@ -173,6 +175,7 @@ impl Store {
             path: path.to_owned(),
             columns: Columns::default(),
             book_sql: Rc::default(),
+            touched: None,
         };
         store
             .connection
@@ -270,6 +273,27 @@ impl Store {
     pub fn settled_rows(&self, visit: impl FnMut(Row)) -> Result<(), Error> {
         let settled = "(is_win IS NOT NULL OR actual_outcome IN ('SPLIT', 'UNKNOWN'))";
         self.rows(settled, "TRUE", visit)
+    }
+
+    /// The rows at these addresses, in this order, as they stand at one instant; none where there is
+    /// no such row.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn rows_at(
+        &mut self,
+        rowids: impl IntoIterator<Item = i64>,
+    ) -> Result<Vec<Option<Row>>, Error> {
+        let read = || {
+            let sql = format!("SELECT {} FROM trades WHERE rowid = ?1", self.row_columns());
+            let transaction = self.connection.unchecked_transaction()?;
+            let mut statement = transaction.prepare_cached(&sql)?;
+            let row = |rowid| statement.query_row([rowid], |row| self.read_row(row)).optional();
+            rowids.into_iter().map(row).collect::<rusqlite::Result<_>>()
+        };
+        let rows = read().map_err(|error| self.failed("read", error));
+        self.touched = Some(Instant::now());
+        rows
     }
 
     /// Every row that meets both conditions; a page is as many rows as meet the first.

@@ -17,11 +17,11 @@ use crate::units::f64_from_decimal;
 
 /// A write transaction takes in no further trade after this long: the bot waits for at most this
 /// and one commit.
-const TRANSACTION_BUDGET: Duration = Duration::from_millis(6);
+const TRANSACTION_BUDGET: Duration = Duration::from_millis(12);
 /// The bot's turn between two of our transactions. SQLite's busy handler looks again 1, 3, 8, 18, 33
-/// … ms after it found the lock held: with this and the budget above, the looks after 8 and after
-/// 18 ms find it free, wherever in our transaction the first one came.
-const PAUSE: Duration = Duration::from_millis(20);
+/// … ms after it found the lock held: the looks are 15 ms apart at most up to 33 ms, so that one of them
+/// falls into each pause, wherever in our transaction the first one came.
+const PAUSE: Duration = Duration::from_millis(17);
 /// How long a commit waits for a reader to finish, holding the bot's writes up meanwhile. Then the
 /// transaction is taken back, and tried again after a pause.
 const COMMIT_PATIENCE: Duration = Duration::from_millis(20);
@@ -78,16 +78,17 @@ impl Store {
     ) -> Written {
         let mut written = Written::default();
         let mut notes = notes;
-        for transaction in 0.. {
+        loop {
             let finished = written.done.len() == bookings.len() && notes.is_empty();
             if finished || interrupt.asked() {
                 break;
             }
-            if transaction > 0 {
-                thread::sleep(PAUSE);
+            if let Some(touched) = self.touched {
+                thread::sleep(PAUSE.saturating_sub(touched.elapsed()));
             }
             let rest = &bookings[written.done.len()..];
             let some = self.patiently(interrupt, |store| store.write_some(run, rest, notes));
+            self.touched = Some(Instant::now());
             match some {
                 Ok((done, notes_done)) => {
                     written.done.extend(done);

@@ -1,0 +1,110 @@
+//! The trades of a run, one by one, between the moment they end and the moment they are printed: a
+//! backlog's are kept in a temporary file, not in memory.
+
+use std::io::{self, Read, Seek, Write};
+use std::path::Path;
+
+use tempfile::SpooledTempFile;
+
+use super::{json, text};
+use crate::summary::{Summary, TradeResult};
+
+/// What is kept in memory, in bytes; more of it goes into a file.
+const IN_MEMORY: usize = 4 << 20;
+
+/// How trades are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// As objects of a JSON list.
+    Json,
+    /// A line each.
+    Text,
+    /// Not at all.
+    Nothing,
+}
+
+/// The trades of a run so far.
+pub struct Listing {
+    form: Form,
+    kept: SpooledTempFile,
+    count: u64,
+    error: Option<io::Error>,
+}
+
+impl Listing {
+    /// An empty list.
+    pub fn new(form: Form) -> Self {
+        Self { form, kept: SpooledTempFile::new(IN_MEMORY), count: 0, error: None }
+    }
+
+    /// Adds a trade. What cannot be kept is told when the list is printed.
+    pub fn add(&mut self, result: &TradeResult) {
+        if self.form == Form::Nothing || self.error.is_some() {
+            return;
+        }
+        self.error = self.keep(result).err();
+        self.count += 1;
+    }
+
+    fn keep(&mut self, result: &TradeResult) -> io::Result<()> {
+        let entry = match self.form {
+            Form::Json => json::trade(result)?,
+            _ => text::trade(result),
+        };
+        if self.form == Form::Json && self.count > 0 {
+            self.kept.write_all(b",")?;
+        }
+        self.kept.write_all(entry.as_bytes())
+    }
+
+    /// Prints the one JSON object of a run.
+    ///
+    /// # Errors
+    /// What cannot be kept or written.
+    pub fn print_json(
+        mut self,
+        out: &mut dyn Write,
+        summary: &Summary,
+        dry_run: bool,
+    ) -> io::Result<()> {
+        let object = json::summary(summary, dry_run)?;
+        // an object with fields, so it ends in a brace
+        out.write_all(object.strip_suffix('}').unwrap_or(&object).as_bytes())?;
+        out.write_all(b",\"trades\":[")?;
+        self.print_kept(out)?;
+        out.write_all(b"]}\n")
+    }
+
+    /// Prints the summary for people, with the list if there is one.
+    ///
+    /// # Errors
+    /// What cannot be kept or written.
+    pub fn print_text(
+        mut self,
+        out: &mut dyn Write,
+        summary: &Summary,
+        dry_run: bool,
+        database: &Path,
+    ) -> io::Result<()> {
+        out.write_all(text::title(summary, dry_run, database).as_bytes())?;
+        if self.count > 0 {
+            out.write_all(text::trades_heading().as_bytes())?;
+            self.print_kept(out)?;
+        }
+        out.write_all(text::summary(summary, dry_run).as_bytes())
+    }
+
+    fn print_kept(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        if let Some(error) = self.error.take() {
+            return Err(error);
+        }
+        self.kept.rewind()?;
+        let mut some = vec![0; 1 << 16];
+        loop {
+            match self.kept.read(&mut some)? {
+                0 => return Ok(()),
+                read => out.write_all(&some[..read])?,
+            }
+        }
+    }
+}
