@@ -37,6 +37,7 @@ pub fn run(cli: &Cli, now: DateTime<Utc>) -> Result<Exit, Error> {
         Command::Explain { trade_id, judgement } => explain(common, trade_id, judgement, now),
         Command::Audit(auditing) => run_audit(common, auditing, now),
         Command::Undo { run_id } => undo(common, run_id, now),
+        Command::Index { drop } => index(common, !drop, now),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "settle", &mut script);
@@ -55,6 +56,7 @@ pub fn name(command: &Command) -> &'static str {
         Command::Explain { .. } => "explain",
         Command::Audit(_) => "audit",
         Command::Undo { .. } => "undo",
+        Command::Index { .. } => "index",
         Command::Completions { .. } => "completions",
         Command::Man => "man",
     }
@@ -237,6 +239,16 @@ fn undo(common: &Common, run_id: &str, now: DateTime<Utc>) -> Result<Exit, Error
     );
     after_writing(shown, true)?;
     Ok(undone.exit())
+}
+
+fn index(common: &Common, wanted: bool, now: DateTime<Utc>) -> Result<Exit, Error> {
+    let mut store = Store::open(&common.db, Access::Write)?;
+    let _lock = RunLock::take(&common.db, now.into())?;
+    let changed = store.set_index(wanted)?;
+    let shown =
+        show(common, || json::index(wanted, changed), || text::index(wanted, changed, &common.db));
+    after_writing(shown, changed)?;
+    Ok(Exit::Done)
 }
 
 /// What cannot be printed does not undo what was written: then the exit code tells of that.

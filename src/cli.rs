@@ -68,6 +68,19 @@ pub enum Command {
         /// The run's id, as `run` and `status` show it
         run_id: String,
     },
+    /// Add one index to the bot's table, so that a run that finds nothing due reads nothing else
+    #[command(
+        long_about = "Add one index, settlement_due, to the bot's table, so that a run that finds \
+                            nothing due reads nothing else: it holds the rows without an outcome whose \
+                            action is not HOLD.\n\nOnly worth it where the table has no index on is_win, or \
+                            very many HOLD rows. While it is made, the bot cannot write: about a second for \
+                            a million rows. --drop takes it away; nothing else of the table is changed."
+    )]
+    Index {
+        /// Take the index away again
+        #[arg(long)]
+        drop: bool,
+    },
     /// Print a completion script for a shell
     Completions {
         /// The shell

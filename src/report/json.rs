@@ -11,7 +11,7 @@ use crate::decision::Status as Standing;
 use crate::error::Exit;
 use crate::outcome::Outcome;
 use crate::selection::RowError;
-use crate::store::Run;
+use crate::store::{Run, index};
 use crate::summary::{Summary, TradeResult};
 use crate::trade::{Cell, Excluded};
 use crate::units::{Bps, BtcPrice, UnixSeconds, Usd};
@@ -236,6 +236,29 @@ pub fn status(status: &Status) -> serde_json::Result<String> {
         last_runs: status.last_runs.iter().map(RunOfStatusJson::from).collect(),
         warnings: status.warnings(),
         errors: selection.errors.iter().map(ErrorJson::from).collect(),
+    })
+}
+
+#[derive(Serialize)]
+struct IndexJson {
+    schema_version: u32,
+    command: &'static str,
+    index: &'static str,
+    present: bool,
+    changed: bool,
+}
+
+/// The object of `index`, on one line.
+///
+/// # Errors
+/// None that an index can cause; serde_json's type.
+pub fn index(present: bool, changed: bool) -> serde_json::Result<String> {
+    serde_json::to_string(&IndexJson {
+        schema_version: SCHEMA_VERSION,
+        command: "index",
+        index: index::NAME,
+        present,
+        changed,
     })
 }
 

@@ -12,6 +12,7 @@ use crate::decision::Status as Standing;
 use crate::error::Exit;
 use crate::outcome::Outcome;
 use crate::selection::RowError;
+use crate::store::index;
 use crate::summary::{Summary, TradeResult, age};
 use crate::trade::{Cell, Excluded, printable, printable_line};
 use crate::units::{Usd, rounded};
@@ -199,6 +200,17 @@ fn columns(cells: &[String; 10]) -> String {
         };
     }
     format!("{}\n", out.trim_end())
+}
+
+/// What `index` prints.
+pub fn index(present: bool, changed: bool, database: &Path) -> String {
+    let what = match (present, changed) {
+        (true, true) => "is made; settle index --drop takes it away",
+        (true, false) => "was there already; settle index --drop takes it away",
+        (false, true) => "is taken away; settle index makes it again",
+        (false, false) => "was not there",
+    };
+    format!("the index {} in {} {what}\n", index::NAME, database.display())
 }
 
 /// What `status` prints.

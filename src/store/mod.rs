@@ -2,6 +2,7 @@
 //! stays in this folder, and nothing here decides an outcome.
 
 mod history;
+pub mod index;
 mod lock;
 mod records;
 mod write;
@@ -263,7 +264,11 @@ impl Store {
     /// # Errors
     /// [`Error::Database`].
     pub fn unsettled_rows(&self, hold: bool, visit: impl FnMut(Row)) -> Result<(), Error> {
-        self.rows("is_win IS NULL", if hold { "TRUE" } else { "action IS NOT 'HOLD'" }, visit)
+        match (hold, self.has_index()?) {
+            (true, _) => self.rows("is_win IS NULL", "TRUE", visit),
+            (false, false) => self.rows("is_win IS NULL", "action IS NOT 'HOLD'", visit),
+            (false, true) => self.rows(index::ROWS, "TRUE", visit),
+        }
     }
 
     /// Hands every row that has an outcome to `visit`, in the same way.

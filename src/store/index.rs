@@ -1,0 +1,46 @@
+//! The one index that settle can add to the bot's own table, if it is asked to.
+
+use rusqlite::TransactionBehavior;
+
+use super::Store;
+use crate::error::Error;
+
+/// Its name, in which everything of settle's begins alike.
+pub const NAME: &str = "settlement_due";
+
+/// The rows in it: every one that a run has to look at.
+pub(super) const ROWS: &str = "is_win IS NULL AND action IS NOT 'HOLD'";
+
+impl Store {
+    /// Whether the index is there.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn has_index(&self) -> Result<bool, Error> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'index' AND name = ?1)";
+        let found = self.connection.query_row(sql, [NAME], |row| row.get(0));
+        found.map_err(|error| self.failed("read", error))
+    }
+
+    /// Makes the index, or drops it. Whether that changed anything.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn set_index(&mut self, wanted: bool) -> Result<bool, Error> {
+        if self.has_index()? == wanted {
+            return Ok(false);
+        }
+        let sql = match wanted {
+            true => format!("CREATE INDEX IF NOT EXISTS {NAME} ON trades (is_win) WHERE {ROWS}"),
+            false => format!("DROP INDEX IF EXISTS {NAME}"),
+        };
+        let mut change = || {
+            let transaction =
+                self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            transaction.execute_batch(&sql)?;
+            transaction.commit()
+        };
+        change().map_err(|error| self.failed("written", error))?;
+        Ok(true)
+    }
+}
