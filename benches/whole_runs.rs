@@ -75,8 +75,11 @@ fn row(case: &str, settle: Duration, sqlite: Duration) {
     println!("| {case} | {ours:.1} | {theirs:.1} | {:.2} |", ours / theirs);
 }
 
-fn idle(rows: i64) {
+fn idle(rows: i64, index: bool) {
     let bench = database(0, rows * 19 / 20, rows / 20);
+    if index {
+        bench.settle(&["index"]).code(0);
+    }
     let path = bench.db.to_str().unwrap();
     let sqlite = fastest(|| {
         let began = Instant::now();
@@ -86,7 +89,8 @@ fn idle(rows: i64) {
         began.elapsed()
     });
     let ours = fastest(|| settle(&bench, &[]));
-    row(&format!("idle, {rows} rows, beside sqlite3's count(*)"), ours, sqlite);
+    let with = if index { " with settle index" } else { "" };
+    row(&format!("idle, {rows} rows{with}, beside sqlite3's count(*)"), ours, sqlite);
 }
 
 fn backlog(due: i64) {
@@ -143,11 +147,55 @@ fn far_away() {
     println!("| … {requests} requests; a run of one trade takes {a_trade:.1?} | | | |");
 }
 
+/// A year of 15-minute markets, a trade in each: how many requests that takes, of each service alone.
+fn a_year() {
+    const MARKETS: i64 = 365 * 96;
+    let bench = database(0, 0, 0);
+    let mut sql = bench.sql();
+    let transaction = sql.transaction().unwrap();
+    for index in 0..MARKETS {
+        let slug = format!("btc-updown-15m-{}", OPEN - index * 900);
+        transaction
+            .execute(
+                "INSERT INTO trades (timestamp, market_slug, action, position_size,
+                    executed_price, price_to_beat)
+                 VALUES ('2026-02-13 13:07:42', ?1, 'NO', 5.0, 0.5, ?2)",
+                (slug, STRIKE),
+            )
+            .unwrap();
+    }
+    transaction.commit().unwrap();
+    let tape = Tape::of((-MARKETS..=2).map(|index| (OPEN + index * 900, STRIKE)));
+    for (service, candles) in [("coinbase", 299), ("bitstamp", 1000), ("binance", 1000)] {
+        let exchange = Exchange::of(tape.clone());
+        let services = services_at(&exchange.url);
+        let services: Vec<&str> = services.iter().map(String::as_str).collect();
+        let ours = settle(&bench, &[&services[..], &["--sources", service]].concat());
+        assert_eq!(bench.count("is_win IS NULL"), 0);
+        bench
+            .sql()
+            .execute_batch(
+                "UPDATE trades SET is_win = NULL, actual_outcome = NULL, profit_loss = NULL;
+                 DELETE FROM settlement_unconfirmed;",
+            )
+            .unwrap();
+        // the close of each, the open of the first, and the boundary before that
+        let least = ((MARKETS + 2) as u64).div_ceil(candles);
+        let requests = exchange.asked().len();
+        println!(
+            "| a year of 15-minute markets from {service}: {requests} requests of {candles} candles; \
+             the least is {least} | {:.1} | | |",
+            ours.as_secs_f64() * 1000.0
+        );
+    }
+}
+
 fn main() {
     println!("| case | settle, ms | the other, ms | ratio |\n|---|---|---|---|");
-    idle(50);
-    idle(10_000);
-    idle(1_000_000);
+    idle(50, false);
+    idle(10_000, false);
+    idle(1_000_000, false);
+    idle(1_000_000, true);
     for due in [50, 10_000, 100_000] {
         backlog(due);
     }
@@ -155,4 +203,5 @@ fn main() {
         backlog(1_000_000);
     }
     far_away();
+    a_year();
 }

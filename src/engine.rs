@@ -336,7 +336,7 @@ impl Course<'_> {
             }
             let written = store.write(&desk.run, &bookings, &notes, desk.interrupt);
             done = written.done;
-            self.wrote |= !done.is_empty() || written.error.is_none();
+            self.wrote |= !done.is_empty() || (written.error.is_none() && !notes.is_empty());
             self.stopped = match written.error {
                 Some(error) if !self.wrote => return Err(error),
                 Some(error) => {

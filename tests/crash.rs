@@ -209,5 +209,7 @@ fn sigterm_while_writing_finishes_the_transaction() {
     let settled = bench.count("is_win IS NOT NULL");
     assert_eq!(summary["settled_count"].as_i64(), Some(settled));
     assert!(settled < TRADES * 10, "it was stopped on the way");
+    assert_eq!(summary["pending_count"].as_i64(), Some(TRADES * 10 - settled), "none is forgotten");
+    assert_eq!(summary["due_after"].as_i64(), Some(TRADES * 10 - settled));
     assert_eq!(summary["success"], false);
 }

@@ -273,6 +273,31 @@ fn a_dry_run_shows_all_and_writes_nothing_at_all() {
     }
 }
 
+/// More than are read at a time, and more text than is kept in memory.
+#[test]
+fn a_backlog_settles_in_one_run_and_each_trade_is_listed_once() {
+    const TRADES: i64 = 12_500;
+    let bench = Bench::new(&(1..=TRADES).map(bet).collect::<Vec<_>>());
+    let exchange = up();
+    let urls = support::services_at(&exchange.url);
+    let mut arguments = vec!["dry-run", "--batch", "0"];
+    arguments.extend(urls.iter().map(String::as_str));
+    let text = bench.settle(&arguments).code(0).stdout.clone();
+    let listed = text.lines().filter(|line| line.contains("btc-updown-15m-")).count();
+    assert_eq!(listed as i64, TRADES);
+    let summary = bench.run_at(&exchange.url, &["--batch", "0"]).code(0).json();
+    assert_eq!(summary["settled_count"], TRADES);
+    assert_eq!(summary["total_profit"], TRADES * 5);
+    let trades = summary["trades"].as_array().unwrap();
+    let ids: std::collections::BTreeSet<i64> =
+        trades.iter().map(|trade| trade["trade_id"].as_i64().unwrap()).collect();
+    assert_eq!((trades.len() as i64, ids.len() as i64), (TRADES, TRADES));
+    assert_eq!(bench.count("is_win = 1"), TRADES);
+    let records = "SELECT count(DISTINCT trade_id) FROM settlement_records";
+    let records: i64 = bench.sql().query_row(records, [], |row| row.get(0)).unwrap();
+    assert_eq!(records, TRADES);
+}
+
 #[test]
 fn a_dry_run_and_a_run_say_the_same() {
     let bench = Bench::new(&[bet(1), bet(2).action("NO"), bet(3).on("nothing")]);

@@ -297,7 +297,8 @@ impl Store {
             rowids.into_iter().map(row).collect::<rusqlite::Result<_>>()
         };
         let rows = read().map_err(|error| self.failed("read", error));
-        self.touched = Some(Instant::now());
+        // a reading that comes right after a write keeps the bot waiting, too
+        self.touched = self.touched.map(|_| Instant::now());
         rows
     }
 
