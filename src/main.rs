@@ -1,7 +1,10 @@
 //! The `settle` command: parse, call, map the result to an exit code; nothing else.
 
+use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::process::ExitCode;
 
+use log::Level;
 use settle::cli::{self, Cli};
 use settle::error::Exit;
 use settle::{app, config};
@@ -49,5 +52,27 @@ fn start_log(cli: &Cli) {
         clap::ColorChoice::Always => env_logger::WriteStyle::Always,
         clap::ColorChoice::Never => env_logger::WriteStyle::Never,
     });
+    if is_journal() {
+        logger.format(|out, record| {
+            // as sd-daemon(3) numbers them, so that journalctl -p finds errors
+            let priority = match record.level() {
+                Level::Error => 3,
+                Level::Warn => 4,
+                Level::Info => 6,
+                Level::Debug | Level::Trace => 7,
+            };
+            let said = record.args().to_string();
+            said.lines().try_for_each(|line| writeln!(out, "<{priority}>{line}"))
+        });
+    }
     logger.init();
+}
+
+/// Whether stderr is systemd's journal, by systemd.exec(5): JOURNAL_STREAM names device and inode.
+fn is_journal() -> bool {
+    let named = std::env::var("JOURNAL_STREAM").ok();
+    let stderr = std::fs::metadata("/proc/self/fd/2").ok();
+    stderr
+        .map(|stderr| format!("{}:{}", stderr.dev(), stderr.ino()))
+        .is_some_and(|at| named == Some(at))
 }

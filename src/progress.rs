@@ -1,8 +1,9 @@
 //! A progress bar on a terminal, once something has taken a second; nothing anywhere else.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use crate::cli::Common;
 
@@ -20,9 +21,12 @@ impl Bar {
     /// A bar that counts `what`.
     pub fn new(common: &Common, what: &'static str) -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
-        let template = "{bar:30} {pos}/{len} {msg}, {per_sec:.0}, {eta} left";
+        let template = "{bar:30} {pos}/{len} {msg}, {rate}/s, {eta} left";
         if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style);
+            let rate = |state: &ProgressState, out: &mut dyn fmt::Write| {
+                let _ = write!(out, "{:.0}", state.per_sec());
+            };
+            bar.set_style(style.with_key("rate", rate));
         }
         bar.set_message(what);
         Self { bar, began: Instant::now(), wanted: !common.quiet }

@@ -119,3 +119,24 @@ fn no_command_and_unknown_options_are_usage_errors() {
         Ended::from(settle(arguments).output().unwrap()).code(2);
     }
 }
+
+#[test]
+fn under_systemd_each_line_has_its_priority_and_no_time() {
+    use std::os::unix::fs::MetadataExt;
+    let bench = Bench::new(&[bet(1)]);
+    let dump = bench.dump("d.csv", &[(CLOSE, STRIKE + 1.0)]);
+    let path = bench.folder.path().join("journal");
+    let log = std::fs::File::create(&path).unwrap();
+    let (device, inode) = (log.metadata().unwrap().dev(), log.metadata().unwrap().ino());
+    let run = |stream: String, log: &std::fs::File| {
+        let mut command = bench.command(&["dry-run", "-v", "--candles", dump.to_str().unwrap()]);
+        command.env("JOURNAL_STREAM", stream).stderr(log.try_clone().unwrap());
+        command.output().unwrap();
+        std::fs::read_to_string(&path).unwrap()
+    };
+    let said = run(format!("{device}:{inode}"), &log);
+    assert!(said.contains("<6>trade 1 'btc-updown-15m-"), "{said}");
+    assert!(said.lines().all(|line| line.starts_with("<6>") || line.starts_with("<4>")), "{said}");
+    let elsewhere = run(format!("{device}:{}", inode + 1), &log);
+    assert!(elsewhere.contains("[INFO "), "another program's journal is not ours: {elsewhere}");
+}
