@@ -242,7 +242,7 @@ fn undo(common: &Common, run_id: &str, now: DateTime<Utc>) -> Result<Exit, Error
 }
 
 fn index(common: &Common, wanted: bool, now: DateTime<Utc>) -> Result<Exit, Error> {
-    let mut store = Store::open(&common.db, Access::Write)?;
+    let store = Store::open(&common.db, Access::Write)?;
     let _lock = RunLock::take(&common.db, now.into())?;
     let changed = store.set_index(wanted)?;
     let shown =

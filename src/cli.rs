@@ -70,11 +70,11 @@ pub enum Command {
     },
     /// Add one index to the bot's table, so that a run that finds nothing due reads nothing else
     #[command(
-        long_about = "Add one index, settlement_due, to the bot's table, so that a run that finds \
-                            nothing due reads nothing else: it holds the rows without an outcome whose \
-                            action is not HOLD.\n\nOnly worth it where the table has no index on is_win, or \
-                            very many HOLD rows. While it is made, the bot cannot write: about a second for \
-                            a million rows. --drop takes it away; nothing else of the table is changed."
+        long_about = "Add one index, settlement_due, to the bot's table, so that a run that finds nothing \
+                      due reads nothing else: it holds the rows without an outcome whose action is not \
+                      HOLD.\n\nOnly worth it where the table has no index on is_win, or very many HOLD \
+                      rows. While it is made, the bot cannot write: well under a second for a million \
+                      rows. --drop takes it away; nothing else of the table is changed."
     )]
     Index {
         /// Take the index away again

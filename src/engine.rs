@@ -24,9 +24,9 @@ use crate::trade::{Cell, Job, Row, Standing, Terms, Trade, judge, judge_again};
 use crate::units::UnixSeconds;
 
 /// Most trades of earlier runs that a run with a batch has confirmed.
-const CONFIRMED_A_RUN: usize = 1000;
+const CONFIRMED_A_RUN: u32 = 1000;
 /// And without one: they are held in memory. The next run does the next ones.
-const CONFIRMED_AT_ALL: usize = 20_000;
+const CONFIRMED_AT_ALL: u32 = 20_000;
 /// Trades that are read, decided and written at a time.
 const CHUNK: usize = 1000;
 
@@ -132,13 +132,14 @@ pub fn settle(
         Confirm::Off => vec![],
         _ => store.unconfirmed(now, confirmed)?,
     };
+    let wanted = wanted(&selection);
     let slugs = match deciding.confirm {
         Confirm::Off => vec![],
-        _ => slugs(&selection, &unconfirmed),
+        _ => slugs(&wanted, &unconfirmed),
     };
     let needs: BTreeSet<Need> = match deciding.confirm {
         Confirm::Only => BTreeSet::new(),
-        _ => wanted(&selection).filter_map(|wants| wants.need).collect(),
+        _ => wanted.iter().filter_map(|wants| wants.need).collect(),
     };
     let (resolved, found) = fetch(&mut sources, &slugs, &needs, now);
 
@@ -160,12 +161,10 @@ pub fn settle(
         done: 0,
         observer,
     };
+    let knowledge = Knowledge { wants: &selection.wants, resolved: &resolved, found: &found };
     let mut rest = selection.batch.as_slice();
-    while let Some((picks, behind)) = rest.split_at_checked(CHUNK.min(rest.len()))
-        && !picks.is_empty()
-        && course.stopped.is_none()
-    {
-        let knowledge = Knowledge { wants: &selection.wants, resolved: &resolved, found: &found };
+    while !rest.is_empty() && course.stopped.is_none() {
+        let (picks, behind) = rest.split_at(CHUNK.min(rest.len()));
         match decide_some(store, picks, &knowledge, task) {
             Ok(decided) => {
                 rest = behind;
@@ -429,9 +428,9 @@ impl Course<'_> {
 }
 
 /// What the trades of the batch want, each once.
-fn wanted(selection: &Selection) -> impl Iterator<Item = &Wants> {
+fn wanted(selection: &Selection) -> Vec<&Wants> {
     let places: BTreeSet<usize> = selection.batch.iter().map(|pick| pick.wants).collect();
-    places.into_iter().map(|place| &selection.wants[place])
+    places.into_iter().map(|place| &selection.wants[place]).collect()
 }
 
 /// Asks Polymarket and the candle services side by side, and nobody about nothing.
@@ -456,11 +455,11 @@ fn fetch(
 }
 
 /// The slugs to ask Polymarket about, each once: those of the batch first, then those to confirm.
-fn slugs(selection: &Selection, unconfirmed: &[Unconfirmed]) -> Vec<String> {
+fn slugs(wanted: &[&Wants], unconfirmed: &[Unconfirmed]) -> Vec<String> {
     let rows = unconfirmed.iter().filter_map(|unconfirmed| unconfirmed.row.as_ref());
     let earlier = rows.filter_map(|row| market_slug(row.market_slug.text()?));
     let mut seen = HashSet::new();
-    let all = wanted(selection).filter_map(|wants| wants.slug.clone()).chain(earlier);
+    let all = wanted.iter().filter_map(|wants| wants.slug.clone()).chain(earlier);
     all.filter(|slug| seen.insert(slug.clone())).collect()
 }
 

@@ -44,6 +44,7 @@ pub mod explain;
 pub mod fees;
 pub mod http;
 pub mod interrupt;
+pub mod logging;
 pub mod market;
 pub mod outcome;
 pub mod pnl;

@@ -487,15 +487,13 @@ pub fn log_result(result: &TradeResult) {
             row.action,
             profit.cents()
         ),
+        _ if result.ending == Ending::Changed => warn!("trade {} was {CHANGED}", row.id),
         _ => info!(
             "trade {} {}: {}",
             row.id,
             row.market_slug,
             result.reason.as_deref().unwrap_or("left unsettled")
         ),
-    }
-    if result.ending == Ending::Changed {
-        warn!("trade {} was settled or changed by another program meanwhile; left alone", row.id);
     }
     if let (Some(old), Some(new)) = (&result.corrected_from, result.outcome) {
         warn!("trade {} corrected from {old} to {new}", row.id);

@@ -1,7 +1,5 @@
 //! The one index that settle can add to the bot's own table, if it is asked to.
 
-use rusqlite::TransactionBehavior;
-
 use super::Store;
 use crate::error::Error;
 
@@ -17,16 +15,14 @@ impl Store {
     /// # Errors
     /// [`Error::Database`].
     pub fn has_index(&self) -> Result<bool, Error> {
-        let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'index' AND name = ?1)";
-        let found = self.connection.query_row(sql, [NAME], |row| row.get(0));
-        found.map_err(|error| self.failed("read", error))
+        self.has("index", NAME).map_err(|error| self.failed("read", error))
     }
 
     /// Makes the index, or drops it. Whether that changed anything.
     ///
     /// # Errors
     /// [`Error::Database`].
-    pub fn set_index(&mut self, wanted: bool) -> Result<bool, Error> {
+    pub fn set_index(&self, wanted: bool) -> Result<bool, Error> {
         if self.has_index()? == wanted {
             return Ok(false);
         }
@@ -34,13 +30,7 @@ impl Store {
             true => format!("CREATE INDEX IF NOT EXISTS {NAME} ON trades (is_win) WHERE {ROWS}"),
             false => format!("DROP INDEX IF EXISTS {NAME}"),
         };
-        let mut change = || {
-            let transaction =
-                self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            transaction.execute_batch(&sql)?;
-            transaction.commit()
-        };
-        change().map_err(|error| self.failed("written", error))?;
+        self.connection.execute_batch(&sql).map_err(|error| self.failed("written", error))?;
         Ok(true)
     }
 }

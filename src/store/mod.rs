@@ -361,19 +361,18 @@ impl Store {
         })
     }
 
-    /// At most `limit` (0: all) of the trades that Polymarket has not confirmed and may be asked for
+    /// At most `limit` of the trades that Polymarket has not confirmed and may be asked for
     /// as of `now`, those of the market that closed first in front.
     ///
     /// # Errors
     /// [`Error::Database`].
-    pub fn unconfirmed(&self, now: UnixSeconds, limit: usize) -> Result<Vec<Unconfirmed>, Error> {
+    pub fn unconfirmed(&self, now: UnixSeconds, limit: u32) -> Result<Vec<Unconfirmed>, Error> {
         let read = || {
             if !self.has_records()? {
                 return Ok(vec![]);
             }
             let sql = records::unconfirmed(&self.row_columns());
             let mut statement = self.connection.prepare(&sql)?;
-            let limit = if limit == 0 { -1 } else { i64::try_from(limit).unwrap_or(-1) };
             let rows = statement.query_map(params![now.0, limit], |row| {
                 let (mut unconfirmed, as_written) = records::read_unconfirmed(row, ROW_COLUMNS)?;
                 if as_written {
@@ -419,9 +418,14 @@ impl Store {
     }
 
     fn has_table(&self, name: &str) -> rusqlite::Result<bool> {
+        self.has("table", name)
+    }
+
+    /// Whether the database has a table or an index of this name.
+    fn has(&self, kind: &str, name: &str) -> rusqlite::Result<bool> {
         self.connection.query_row(
-            "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?1)",
-            [name],
+            "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = ?1 AND name = ?2)",
+            [kind, name],
             |row| row.get(0),
         )
     }
