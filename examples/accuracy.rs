@@ -27,6 +27,7 @@ use settle::decision::{Confirm, Deciding};
 use settle::engine::{self, Judging, Sources, Task, Writing};
 use settle::fees::Fees;
 use settle::http::Client;
+use settle::http::Traffic;
 use settle::interrupt::Interrupt;
 use settle::market::{RuleSet, read_slug};
 use settle::outcome::Outcome;
@@ -106,8 +107,8 @@ impl PriceSource for CandleFile {
         SourceAnswer { answered: true, prices, ..SourceAnswer::default() }
     }
 
-    fn requests(&self) -> u64 {
-        0
+    fn traffic(&self) -> Traffic {
+        Traffic::default()
     }
 }
 
@@ -120,8 +121,8 @@ impl Resolutions for Silent {
         Resolved { verdicts: slugs.iter().map(verdict).collect(), troubles: vec![] }
     }
 
-    fn requests(&self) -> u64 {
-        0
+    fn traffic(&self) -> Traffic {
+        Traffic::default()
     }
 }
 
@@ -370,7 +371,7 @@ fn measure_confirmation(venue: Source, book: &Rc<Book>, database: &Path, markets
          them ({}), {} requests to Polymarket",
         markets.len(),
         percent(right, markets.len() as u64),
-        summary.polymarket_requests
+        summary.traffic["polymarket"].requests
     );
     let alerts = summary.alerts();
     println!("Contradictions (moves over 15 bps resolved the other way): {}", alerts.len());

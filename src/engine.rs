@@ -6,12 +6,13 @@ use std::thread;
 
 use log::{info, warn};
 
-use crate::candles::Quote;
 use crate::candles::chain::{Found, Need, Prices};
+use crate::candles::{Quote, Source};
 use crate::decision::{
     Booking, Confirm, Decided, Deciding, Failure, Findings, Left, confirm_trade, decide_trade,
 };
 use crate::error::Error;
+use crate::http::Traffic;
 use crate::interrupt::Interrupt;
 use crate::market::{Basis, RuleSet};
 use crate::polymarket::{Resolutions, Resolved, Verdict, market_slug};
@@ -123,10 +124,35 @@ pub fn settle(
     writing: Option<Writing<'_>>,
     observer: &mut dyn Observer,
 ) -> Result<Summary, Error> {
+    let chosen = choose(store, task)?;
+    let known = ask(&mut sources, &[&chosen], task.now);
+    carry_out(store, chosen, &known, task, writing, observer)
+}
+
+/// What a run takes on in one database, and what it has to ask others for that.
+pub struct Chosen {
+    selection: Selection,
+    unconfirmed: Vec<Unconfirmed>,
+    /// The slugs of the batch, and those of what is to be confirmed.
+    slugs: [Vec<String>; 2],
+    needs: BTreeSet<Need>,
+}
+
+/// What Polymarket and the candle services answered.
+#[derive(Default)]
+pub struct Known {
+    resolved: Resolved,
+    found: Found,
+    traffic: BTreeMap<&'static str, Traffic>,
+}
+
+/// Selects a batch of one database and what is to be confirmed there.
+///
+/// # Errors
+/// [`Error::Database`].
+pub fn choose(store: &Store, task: &Task<'_>) -> Result<Chosen, Error> {
     let Task { judging, deciding, now, .. } = *task;
     let selection = select(store, judging, task.batch, false, now)?;
-    let unsettled_before = selection.unsettled();
-    let doubt = selection.doubt_of_reading(judging.rules);
     let confirmed = if task.batch == 0 { CONFIRMED_AT_ALL } else { CONFIRMED_A_RUN };
     let unconfirmed = match deciding.confirm {
         Confirm::Off => vec![],
@@ -134,15 +160,51 @@ pub fn settle(
     };
     let wanted = wanted(&selection);
     let slugs = match deciding.confirm {
-        Confirm::Off => vec![],
+        Confirm::Off => Default::default(),
         _ => slugs(&wanted, &unconfirmed),
     };
-    let needs: BTreeSet<Need> = match deciding.confirm {
+    let needs = match deciding.confirm {
         Confirm::Only => BTreeSet::new(),
         _ => wanted.iter().filter_map(|wants| wants.need).collect(),
     };
-    let (resolved, found) = fetch(&mut sources, &slugs, &needs, now);
+    Ok(Chosen { selection, unconfirmed, slugs, needs })
+}
 
+/// Asks for what any of these databases needs, each thing once.
+pub fn ask(sources: &mut Sources<'_>, chosen: &[&Chosen], now: UnixSeconds) -> Known {
+    let needs = chosen.iter().flat_map(|chosen| chosen.needs.iter().copied()).collect();
+    let mut seen = HashSet::new();
+    // what is to be settled comes before what is to be confirmed
+    let slugs = [0, 1].into_iter().flat_map(|turn| chosen.iter().map(move |c| &c.slugs[turn]));
+    let slugs: Vec<String> =
+        slugs.flatten().filter(|slug| seen.insert(slug.as_str())).cloned().collect();
+    let (resolved, found) = fetch(sources, &slugs, &needs, now);
+    let services = sources.prices.traffic().into_iter();
+    let services = services.filter(|(source, _)| *source != Source::Candles);
+    let traffic = services
+        .map(|(source, traffic)| (source.as_str(), traffic))
+        .chain([("polymarket", sources.resolutions.traffic())])
+        .collect();
+    Known { resolved, found, traffic }
+}
+
+/// Decides what was chosen by what is known and, with `writing`, writes it.
+///
+/// # Errors
+/// [`Error::Database`]: then nothing was written.
+pub fn carry_out(
+    store: &mut Store,
+    chosen: Chosen,
+    known: &Known,
+    task: &Task<'_>,
+    writing: Option<Writing<'_>>,
+    observer: &mut dyn Observer,
+) -> Result<Summary, Error> {
+    let Task { judging, deciding, now, .. } = *task;
+    let Chosen { selection, unconfirmed, .. } = chosen;
+    let Known { resolved, found, traffic } = known;
+    let unsettled_before = selection.unsettled();
+    let doubt = selection.doubt_of_reading(judging.rules);
     let run_id = writing.as_ref().map(|writing| writing.run_id.clone());
     let mut course = Course {
         all: selection.batch.len() + unconfirmed.len(),
@@ -161,7 +223,7 @@ pub fn settle(
         done: 0,
         observer,
     };
-    let knowledge = Knowledge { wants: &selection.wants, resolved: &resolved, found: &found };
+    let knowledge = Knowledge { wants: &selection.wants, resolved, found };
     let mut rest = selection.batch.as_slice();
     while !rest.is_empty() && course.stopped.is_none() {
         let (picks, behind) = rest.split_at(CHUNK.min(rest.len()));
@@ -175,7 +237,7 @@ pub fn settle(
         }
     }
     course.leave(rest);
-    let again = confirm(unconfirmed, &resolved, judging, now);
+    let again = confirm(unconfirmed, resolved, judging, now);
     if course.stopped.is_none() {
         let (bookings, notes) = (again.bookings, again.notes);
         course.go_on(store, Step { bookings, notes, ..Step::default() })?;
@@ -207,9 +269,8 @@ pub fn settle(
         nothing_had,
         interrupted: course.desk.is_some_and(|desk| desk.interrupt.asked()),
         doubt,
-        troubles: [again.warnings, resolved.troubles, found.troubles].concat(),
-        requests: sources.prices.requests(),
-        polymarket_requests: sources.resolutions.requests(),
+        troubles: [&again.warnings[..], &resolved.troubles, &found.troubles].concat(),
+        traffic: traffic.clone(),
     };
     summary::log(&summary);
     Ok(summary)
@@ -454,13 +515,11 @@ fn fetch(
     }
 }
 
-/// The slugs to ask Polymarket about, each once: those of the batch first, then those to confirm.
-fn slugs(wanted: &[&Wants], unconfirmed: &[Unconfirmed]) -> Vec<String> {
+/// The slugs to ask Polymarket about: those of the batch, and those to confirm.
+fn slugs(wanted: &[&Wants], unconfirmed: &[Unconfirmed]) -> [Vec<String>; 2] {
     let rows = unconfirmed.iter().filter_map(|unconfirmed| unconfirmed.row.as_ref());
     let earlier = rows.filter_map(|row| market_slug(row.market_slug.text()?));
-    let mut seen = HashSet::new();
-    let all = wanted.iter().filter_map(|wants| wants.slug.clone()).chain(earlier);
-    all.filter(|slug| seen.insert(slug.clone())).collect()
+    [wanted.iter().filter_map(|wants| wants.slug.clone()).collect(), earlier.collect()]
 }
 
 /// What others are asked for a trade.

@@ -152,6 +152,23 @@ impl Pace {
     }
 }
 
+/// Requests sent to a service.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// How many, every try counted.
+    pub requests: u64,
+    /// How many of them had no answer that could be used.
+    pub failures: u64,
+}
+
+impl Traffic {
+    /// Counts these, too.
+    pub fn add(&mut self, other: Self) {
+        self.requests += other.requests;
+        self.failures += other.failures;
+    }
+}
+
 /// Status, body, and how long the service asks to be left alone.
 struct Response {
     status: u16,
@@ -161,19 +178,19 @@ struct Response {
 
 impl Client {
     /// Gets `url` until it is answered, at most three times, and has `read` say what a body with
-    /// status 200 means. Adds every request sent to `requests`.
+    /// status 200 means. Adds every request sent to `traffic`.
     ///
     /// # Errors
     /// [`Trouble`]; [`Trouble::NotNow`] once the tries are used up.
     pub fn get<T>(
         &self,
         url: &str,
-        requests: &mut u64,
+        traffic: &mut Traffic,
         read: impl Fn(&[u8]) -> Result<T, Trouble>,
     ) -> Result<T, Trouble> {
         let mut tries = 1;
         loop {
-            *requests += 1;
+            traffic.requests += 1;
             let began = Instant::now();
             let (answer, retry_after) = match self.get_once(url) {
                 Ok(response) => {
@@ -182,6 +199,7 @@ impl Client {
                 }
                 Err(why) => (Err(Trouble::NotNow(why)), None),
             };
+            traffic.failures += u64::from(answer.is_err());
             let Err(Trouble::NotNow(why)) = &answer else { return answer };
             // a service that hangs is not waited for again: other trades wait, too
             let hung = began.elapsed() >= REQUEST_TIMEOUT;

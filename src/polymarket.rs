@@ -4,8 +4,8 @@
 //! Source: the fields of `GET /markets` as Polymarket's Gamma service answers them (measured 2026).
 
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use log::warn;
 use rust_decimal::Decimal;
 use serde_json::Value;
 
-use crate::http::{self, Client, Pace, Trouble};
+use crate::http::{self, Client, Pace, Traffic, Trouble};
 use crate::outcome::Outcome;
 use crate::trade::printable;
 
@@ -65,7 +65,7 @@ pub trait Resolutions: Send {
     /// The verdicts on these markets, as far as they can be had. Asked in this order.
     fn find(&mut self, slugs: &[String]) -> Resolved;
     /// Requests sent so far.
-    fn requests(&self) -> u64;
+    fn traffic(&self) -> Traffic;
 }
 
 /// A market's slug as Polymarket writes it, from a row's; none where no market can have that slug.
@@ -79,14 +79,14 @@ pub fn market_slug(slug: &str) -> Option<String> {
 pub struct Polymarket {
     base: String,
     client: Arc<Client>,
-    requests: AtomicU64,
+    traffic: Mutex<Traffic>,
     pace: Pace,
 }
 
 impl Polymarket {
     /// The service at `base`, such as `https://gamma-api.polymarket.com`.
     pub fn new(base: String, client: Arc<Client>) -> Self {
-        Self { base, client, requests: AtomicU64::new(0), pace: Pace::new(PACE.0, PACE.1) }
+        Self { base, client, traffic: Mutex::default(), pace: Pace::new(PACE.0, PACE.1) }
     }
 
     /// Asks about these markets in one request.
@@ -95,10 +95,11 @@ impl Polymarket {
     /// [`Trouble`], if there is no answer.
     fn find_some(&self, slugs: &[String], resolved: &mut Resolved) -> Result<(), Trouble> {
         let url = format!("{}{}", self.base, ask(slugs));
-        let mut requests = 0;
+        let mut traffic = Traffic::default();
         self.pace.wait();
-        let answer = self.client.get(&url, &mut requests, |body| read_markets(body, slugs));
-        self.requests.fetch_add(requests, Ordering::Relaxed);
+        let answer = self.client.get(&url, &mut traffic, |body| read_markets(body, slugs));
+        // a count is whole whatever became of who held it
+        self.traffic.lock().unwrap_or_else(PoisonError::into_inner).add(traffic);
         resolved.absorb(answer?);
         Ok(())
     }
@@ -188,8 +189,8 @@ impl Resolutions for Polymarket {
         resolved
     }
 
-    fn requests(&self) -> u64 {
-        self.requests.load(Ordering::Relaxed)
+    fn traffic(&self) -> Traffic {
+        *self.traffic.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -9,6 +9,7 @@ use rust_decimal::Decimal;
 use crate::candles::Source;
 use crate::decision::{Booking, Failure, Left, Status};
 use crate::error::Exit;
+use crate::http::Traffic;
 use crate::outcome::Outcome;
 use crate::selection::{RowError, Tally};
 use crate::strike::Doubt;
@@ -352,10 +353,8 @@ pub struct Summary {
     pub doubt: Option<String>,
     /// What went wrong with the sources.
     pub troubles: Vec<String>,
-    /// Requests sent, by service.
-    pub requests: BTreeMap<Source, u64>,
-    /// Requests sent to Polymarket.
-    pub polymarket_requests: u64,
+    /// Requests sent, by service; in a run over several databases, for all of them.
+    pub traffic: BTreeMap<&'static str, Traffic>,
 }
 
 /// The reason of an overdue trade that is a row in error: told by exit code 3, not 4.

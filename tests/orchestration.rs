@@ -12,6 +12,7 @@ use settle::decision::{Confirm, Deciding, Status};
 use settle::engine::{self, Judging, Sources, Task, Writing};
 use settle::error::Exit;
 use settle::fees::Fees;
+use settle::http::Traffic;
 use settle::interrupt::Interrupt;
 use settle::market::{Basis, RuleSet};
 use settle::outcome::Outcome;
@@ -45,7 +46,7 @@ impl Prices for Known {
         found
     }
 
-    fn requests(&self) -> BTreeMap<Source, u64> {
+    fn traffic(&self) -> BTreeMap<Source, Traffic> {
         BTreeMap::new()
     }
 }
@@ -65,8 +66,8 @@ impl Resolutions for Resolves {
         Resolved { verdicts, troubles: vec![] }
     }
 
-    fn requests(&self) -> u64 {
-        self.1
+    fn traffic(&self) -> Traffic {
+        Traffic { requests: self.1, failures: 0 }
     }
 }
 

@@ -7,7 +7,7 @@ use log::{debug, warn};
 
 use super::plan::{Pass, plan, spans};
 use super::{Book, CandleService, Priced, Quote, Source};
-use crate::http::{Client, Trouble};
+use crate::http::{Client, Traffic, Trouble};
 use crate::units::UnixSeconds;
 
 /// Something that has prices.
@@ -16,8 +16,8 @@ pub trait PriceSource {
     fn source(&self) -> Source;
     /// Those of the prices wanted that it has, as of `now`.
     fn prices(&mut self, wanted: &BTreeSet<Quote>, now: UnixSeconds) -> SourceAnswer;
-    /// How many requests it has sent so far.
-    fn requests(&self) -> u64;
+    /// Requests sent so far.
+    fn traffic(&self) -> Traffic;
 }
 
 /// What a source came back with.
@@ -39,13 +39,13 @@ pub struct Service {
     /// Base URLs, the next one used when one cannot be.
     bases: Vec<String>,
     client: Arc<Client>,
-    requests: u64,
+    traffic: Traffic,
 }
 
 impl Service {
     /// `service` at `bases` (such as `https://api.kraken.com`, tried in this order).
     pub fn new(service: Box<dyn CandleService>, bases: Vec<String>, client: Arc<Client>) -> Self {
-        Self { service, bases, client, requests: 0 }
+        Self { service, bases, client, traffic: Traffic::default() }
     }
 
     /// Sends the requests of one pass and takes the rows into `book`.
@@ -61,7 +61,7 @@ impl Service {
         for range in plan(&spans(wanted, pass, &limits), &limits, now) {
             while let Some(base) = self.bases.first() {
                 let url = format!("{base}{}", self.service.ask(range));
-                let got = self.client.get(&url, &mut self.requests, |body| self.service.read(body));
+                let got = self.client.get(&url, &mut self.traffic, |body| self.service.read(body));
                 match got {
                     Ok(candles) => {
                         debug!("GET {url}: {} candles", candles.len());
@@ -108,8 +108,8 @@ impl PriceSource for Service {
         answer
     }
 
-    fn requests(&self) -> u64 {
-        self.requests
+    fn traffic(&self) -> Traffic {
+        self.traffic
     }
 }
 
@@ -157,7 +157,7 @@ pub trait Prices {
     /// The prices for `needs`, as of `now`, as far as they can be had.
     fn find(&mut self, needs: &BTreeSet<Need>, now: UnixSeconds) -> Found;
     /// Requests sent so far, by service.
-    fn requests(&self) -> BTreeMap<Source, u64>;
+    fn traffic(&self) -> BTreeMap<Source, Traffic>;
 }
 
 /// The sources in the order they are asked.
@@ -205,8 +205,8 @@ impl Prices for Chain {
         found
     }
 
-    fn requests(&self) -> BTreeMap<Source, u64> {
-        self.sources.iter().map(|source| (source.source(), source.requests())).collect()
+    fn traffic(&self) -> BTreeMap<Source, Traffic> {
+        self.sources.iter().map(|source| (source.source(), source.traffic())).collect()
     }
 }
 
@@ -247,8 +247,8 @@ mod tests {
             answer
         }
 
-        fn requests(&self) -> u64 {
-            1
+        fn traffic(&self) -> Traffic {
+            Traffic { requests: 1, failures: 0 }
         }
     }
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::chain::{PriceSource, SourceAnswer};
 use super::{Book, Candle, Method, Priced, Quote, Source};
+use crate::http::Traffic;
 use crate::market::Basis;
 use crate::trade::printable;
 use crate::units::{UnixSeconds, decimal_from_text};
@@ -58,8 +59,8 @@ impl PriceSource for DumpFiles {
         answer
     }
 
-    fn requests(&self) -> u64 {
-        0
+    fn traffic(&self) -> Traffic {
+        Traffic::default()
     }
 }
 

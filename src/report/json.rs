@@ -9,6 +9,7 @@ use super::Status;
 use crate::candles::Source;
 use crate::decision::Status as Standing;
 use crate::error::Exit;
+use crate::http::Traffic;
 use crate::outcome::Outcome;
 use crate::selection::RowError;
 use crate::store::{Run, index};
@@ -119,14 +120,6 @@ pub(super) fn trade(result: &TradeResult) -> serde_json::Result<String> {
 /// # Errors
 /// None that a summary can cause; serde_json's type.
 pub fn summary(summary: &Summary, dry_run: bool) -> serde_json::Result<String> {
-    let services = Source::SERVICES.iter().map(|source| (source.as_str(), 0));
-    let mut requests: BTreeMap<&'static str, u64> =
-        services.chain([("polymarket", summary.polymarket_requests)]).collect();
-    for (source, count) in &summary.requests {
-        if *source != Source::Candles {
-            requests.insert(source.as_str(), *count);
-        }
-    }
     let strike_warnings = summary.strike_warnings();
     serde_json::to_string(&RunJson {
         schema_version: SCHEMA_VERSION,
@@ -161,8 +154,15 @@ pub fn summary(summary: &Summary, dry_run: bool) -> serde_json::Result<String> {
             .map(String::as_str)
             .collect(),
         alerts: summary.alerts(),
-        requests,
+        requests: requests(&summary.traffic),
     })
+}
+
+/// Requests by service, those that were not asked included.
+fn requests(traffic: &BTreeMap<&'static str, Traffic>) -> BTreeMap<&'static str, u64> {
+    let services = Source::SERVICES.iter().map(|source| source.as_str()).chain(["polymarket"]);
+    let sent = |service| traffic.get(service).map_or(0, |traffic| traffic.requests);
+    services.map(|service| (service, sent(service))).collect()
 }
 
 #[derive(Serialize)]

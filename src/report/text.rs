@@ -7,7 +7,6 @@ use std::path::Path;
 use anstyle::{AnsiColor, Style};
 
 use super::Status;
-use crate::candles::Source;
 use crate::decision::Status as Standing;
 use crate::error::Exit;
 use crate::outcome::Outcome;
@@ -90,12 +89,9 @@ pub(super) fn summary(summary: &Summary, dry_run: bool) -> String {
     field(&mut text, "Unsettled", format_args!("{before} before, {after} after"));
     let (before, after) = (summary.due_before, summary.due_after.count);
     field(&mut text, "Due", format_args!("{before} before, {after} after"));
-    let services = summary.requests.iter().filter(|(source, _)| **source != Source::Candles);
-    let asked: Vec<String> = std::iter::once(("polymarket", summary.polymarket_requests))
-        .chain(services.map(|(source, count)| (source.as_str(), *count)))
-        .filter(|(_, count)| *count > 0)
-        .map(|(source, count)| format!("{source} {count}"))
-        .collect();
+    let asked = summary.traffic.iter().filter(|(_, traffic)| traffic.requests > 0);
+    let asked: Vec<String> =
+        asked.map(|(service, traffic)| format!("{service} {}", traffic.requests)).collect();
     let asked = if asked.is_empty() { "none".to_owned() } else { asked.join(", ") };
     field(&mut text, "Requests", format_args!("{asked}"));
     text.push_str(&errors(&summary.errors));
