@@ -1,7 +1,8 @@
 //! Each command from its parsed arguments to what it prints and how the process ends.
 
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use clap::{ColorChoice, CommandFactory};
@@ -10,17 +11,16 @@ use log::error;
 use crate::audit::{self, Which};
 use crate::cli::{Auditing, Cli, Command, Common, Judgement, Settling};
 use crate::config;
-use crate::decision::Deciding;
-use crate::engine::{self, Judging, Sources, Task, Writing};
+use crate::engine::{Judging, Sources, Writing};
 use crate::error::{Error, Exit};
 use crate::explain::Story;
 use crate::fees::Fees;
 use crate::interrupt::Interrupt;
+use crate::monitor::Monitor;
 use crate::progress::Bar;
-use crate::report::listing::{Form, Listing};
-use crate::report::{self, json, text};
+use crate::report::{self, Ran, json, listing, text};
+use crate::run;
 use crate::store::{Access, RunInfo, RunLock, Store};
-use crate::summary::{Observer, TradeResult};
 use crate::trade::printable;
 use crate::units::UnixSeconds;
 
@@ -68,23 +68,25 @@ pub fn report_error(cli: &Cli, error: &Error) {
     // where even this cannot be written, the exit code still tells
     let _ = writeln!(anstream::stderr(), "settle: {said}");
     if cli.common.json
-        && let Ok(object) = json::failure(name(&cli.command), error.exit(), &said)
+        && let Ok(object) = json::failure(name(&cli.command), None, error.exit(), &said)
     {
         let _ = print(format!("{object}\n").as_bytes());
     }
 }
 
 fn settle(common: &Common, settling: &Settling, now: DateTime<Utc>) -> Result<Exit, Error> {
-    let mut store = Store::open(&common.db, Access::Write)?;
-    let seconds = UnixSeconds::from(now);
-    let _lock = RunLock::take(&common.db, seconds)?;
-    let interrupt = Interrupt::listen()?;
-    let writing = Writing {
-        run_id: new_run_id(now),
-        retry_wait: i64::from(settling.interval_minutes) * 60,
-        interrupt: &interrupt,
+    let began = Instant::now();
+    let monitor = Monitor::new(&settling.monitoring);
+    monitor.started();
+    let ran = run::run(common, settling, Some(&new_run_id(now)), now.into());
+    let exit = match &ran {
+        Ok(ran) => Exit::gravest(ran.iter().map(Ran::exit)),
+        Err(error) => error.exit(),
     };
-    finish(common, settling, &mut store, seconds, Some(writing))
+    let ran = ran.inspect(|ran| monitor.measured(ran, exit, now.into(), began.elapsed()));
+    let shown = ran.and_then(|ran| show_run(common, ran, false));
+    monitor.ended(exit);
+    shown.map(|()| exit)
 }
 
 /// Unique, as no process has two runs, and two processes differ by id or by microsecond.
@@ -93,69 +95,69 @@ fn new_run_id(now: DateTime<Utc>) -> String {
 }
 
 fn dry_run(common: &Common, settling: &Settling, now: DateTime<Utc>) -> Result<Exit, Error> {
-    let mut store = Store::open(&common.db, Access::Read)?;
-    let _interrupt = Interrupt::listen()?;
-    finish(common, settling, &mut store, now.into(), None)
+    let ran = run::run(common, settling, None, now.into())?;
+    let exit = Exit::gravest(ran.iter().map(Ran::exit));
+    show_run(common, ran, true).map(|()| exit)
 }
 
-/// What `run` and `dry-run` share: settle, print, say how it ended.
-fn finish(
-    common: &Common,
-    settling: &Settling,
-    store: &mut Store,
-    now: UnixSeconds,
-    writing: Option<Writing<'_>>,
-) -> Result<Exit, Error> {
-    let dry_run = writing.is_none();
-    let judging = Judging::from(&settling.judgement);
-    let deciding = Deciding::from(settling);
-    let (mut polymarket, mut prices) = config::sources(&settling.services);
-    let sources = Sources { prices: &mut prices, resolutions: &mut polymarket };
-    let form = match (common.json, dry_run && !common.quiet) {
-        (true, _) => Form::Json,
-        (false, true) => Form::Text,
-        (false, false) => Form::Nothing,
-    };
-    let bar = Bar::new(common, "trades settled");
-    let mut watch = Watch { listing: Listing::new(form), bar };
-    let task = Task { judging: &judging, deciding: &deciding, batch: settling.batch, now };
-    let summary = engine::settle(store, sources, &task, writing, &mut watch)?;
-    watch.bar.finish();
-    let listing = watch.listing;
+/// Prints what a run came to. What stopped it in the only database is its error; what stopped it in
+/// one of several is told on stderr and in the summary.
+fn show_run(common: &Common, mut ran: Vec<Ran>, dry_run: bool) -> Result<(), Error> {
+    if ran.len() == 1 && ran[0].came_to.is_err() {
+        return ran.swap_remove(0).came_to.map(drop);
+    }
+    for ran in &ran {
+        if let Err(why) = &ran.came_to {
+            error!("{why}");
+        }
+    }
     let shown = print_with(common, |out| match common.json {
-        true => listing.print_json(out, &summary, dry_run),
-        false => listing.print_text(out, &summary, dry_run, &common.db),
+        true => listing::print_json(out, ran, dry_run),
+        false => listing::print_text(out, ran, dry_run),
     });
-    after_writing(shown, !dry_run)?;
-    Ok(summary.exit())
-}
-
-/// Keeps what is to be printed of a run, and shows how far it is.
-struct Watch {
-    listing: Listing,
-    bar: Bar,
-}
-
-impl Observer for Watch {
-    fn ended(&mut self, result: &TradeResult) {
-        self.listing.add(result);
-    }
-
-    fn progress(&mut self, done: usize, all: usize) {
-        self.bar.at(done, all);
-    }
+    after_writing(shown, !dry_run)
 }
 
 fn status(common: &Common, judgement: &Judgement, now: DateTime<Utc>) -> Result<Exit, Error> {
-    let store = Store::open(&common.db, Access::Read)?;
     let judging = Judging::from(judgement);
-    let now = UnixSeconds::from(now);
-    // a batch of one: status only counts
-    let selection = engine::select(&store, &judging, 1, true, now)?;
-    let status =
-        report::Status::new(selection, store.performance()?, store.standing()?, &judging, now);
-    show(common, || json::status(&status), || text::status(&status, &common.db))?;
-    Ok(Exit::Done)
+    let of = |database: &PathBuf| {
+        let store = Store::open(database, Access::Read)?;
+        run::status(&store, &judging, now.into())
+    };
+    if let [database] = &common.db[..] {
+        let status = of(database)?;
+        show(common, || json::status(&status, None), || text::status(&status, database))?;
+        return Ok(Exit::Done);
+    }
+    let found: Vec<_> = common.db.iter().map(|database| (database, of(database))).collect();
+    let exits =
+        found.iter().map(|(_, status)| status.as_ref().map_or_else(Error::exit, |_| Exit::Done));
+    let exit = Exit::gravest(exits);
+    let as_json = |(database, status): &(&PathBuf, Result<_, Error>)| {
+        let db = database.display().to_string();
+        match status {
+            Ok(status) => json::status(status, Some(&db)),
+            Err(why) => json::failure("status", Some(&db), why.exit(), &why.to_string()),
+        }
+    };
+    let as_text = |(database, status): &(&PathBuf, Result<_, Error>)| match status {
+        Ok(status) => text::status(status, database),
+        Err(why) => format!("{why}\n"),
+    };
+    let json = || {
+        let statuses = found.iter().map(as_json).collect::<serde_json::Result<Vec<_>>>()?;
+        json::statuses(&statuses, exit == Exit::Done)
+    };
+    show(common, json, || found.iter().map(as_text).collect::<Vec<_>>().join("\n"))?;
+    Ok(exit)
+}
+
+/// The database of a command that takes one.
+fn only<'a>(common: &'a Common, command: &'static str) -> Result<&'a Path, Error> {
+    match &common.db[..] {
+        [database] => Ok(database),
+        _ => Err(Error::SeveralDatabases(command)),
+    }
 }
 
 fn explain(
@@ -164,7 +166,8 @@ fn explain(
     judgement: &Judgement,
     now: DateTime<Utc>,
 ) -> Result<Exit, Error> {
-    let store = Store::open(&common.db, Access::Read)?;
+    let database = only(common, "explain")?;
+    let store = Store::open(database, Access::Read)?;
     let terms = Judging::from(judgement).terms(now.into());
     let mut stories = Vec::new();
     for row in store.rows_with_id(trade_id)? {
@@ -179,11 +182,12 @@ fn explain(
 }
 
 fn run_audit(common: &Common, auditing: &Auditing, now: DateTime<Utc>) -> Result<Exit, Error> {
+    let database = only(common, "audit")?;
     let access = if auditing.fix { Access::Write } else { Access::Read };
-    let mut store = Store::open(&common.db, access)?;
+    let mut store = Store::open(database, access)?;
     let seconds = UnixSeconds::from(now);
     let _lock = match auditing.fix {
-        true => Some(RunLock::take(&common.db, seconds)?),
+        true => Some(RunLock::take(database, seconds)?),
         false => None,
     };
     let interrupt = Interrupt::listen()?;
@@ -211,15 +215,16 @@ fn run_audit(common: &Common, auditing: &Auditing, now: DateTime<Utc>) -> Result
     )?;
     bar.finish();
     let shown =
-        show(common, || report::audit::json(&found), || report::audit::text(&found, &common.db));
+        show(common, || report::audit::json(&found), || report::audit::text(&found, database));
     after_writing(shown, auditing.fix)?;
     Ok(found.exit())
 }
 
 fn undo(common: &Common, run_id: &str, now: DateTime<Utc>) -> Result<Exit, Error> {
-    let mut store = Store::open(&common.db, Access::Write)?;
+    let database = only(common, "undo")?;
+    let mut store = Store::open(database, Access::Write)?;
     let seconds = UnixSeconds::from(now);
-    let _lock = RunLock::take(&common.db, seconds)?;
+    let _lock = RunLock::take(database, seconds)?;
     let interrupt = Interrupt::listen()?;
     interrupt.hold();
     let run = RunInfo {
@@ -235,18 +240,19 @@ fn undo(common: &Common, run_id: &str, now: DateTime<Utc>) -> Result<Exit, Error
     let shown = show(
         common,
         || report::audit::undone_json(&undone, run_id, &run.run_id),
-        || report::audit::undone_text(&undone, run_id, &common.db),
+        || report::audit::undone_text(&undone, run_id, database),
     );
     after_writing(shown, true)?;
     Ok(undone.exit())
 }
 
 fn index(common: &Common, wanted: bool, now: DateTime<Utc>) -> Result<Exit, Error> {
-    let store = Store::open(&common.db, Access::Write)?;
-    let _lock = RunLock::take(&common.db, now.into())?;
+    let database = only(common, "index")?;
+    let store = Store::open(database, Access::Write)?;
+    let _lock = RunLock::take(database, now.into())?;
     let changed = store.set_index(wanted)?;
     let shown =
-        show(common, || json::index(wanted, changed), || text::index(wanted, changed, &common.db));
+        show(common, || json::index(wanted, changed), || text::index(wanted, changed, database));
     after_writing(shown, changed)?;
     Ok(Exit::Done)
 }

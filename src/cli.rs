@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue};
 use clap::{Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
+use reqwest::Url;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
@@ -93,7 +94,7 @@ pub enum Command {
 /// Options of every command.
 #[derive(Debug, Args)]
 pub struct Common {
-    /// The bot's performance database
+    /// The bot's performance database; run, dry-run and status take several
     #[arg(
         long,
         env = "SETTLE_DB",
@@ -101,7 +102,7 @@ pub struct Common {
         default_value = "data/performance.db",
         global = true
     )]
-    pub db: PathBuf,
+    pub db: Vec<PathBuf>,
 
     /// Print one JSON object instead of text
     #[arg(long, global = true)]
@@ -183,9 +184,34 @@ pub struct Settling {
     #[command(flatten)]
     pub services: Services,
 
+    /// Whom a run tells of itself.
+    #[command(flatten)]
+    pub monitoring: Monitoring,
+
     /// How rows are judged.
     #[command(flatten)]
     pub judgement: Judgement,
+}
+
+/// Whom a run tells of itself; a dry run tells nobody.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Monitoring (of run; a dry run tells nobody)")]
+pub struct Monitoring {
+    /// Where one JSON POST goes for each alert that is raised or cleared, each contradiction and each
+    /// correction
+    #[arg(long, env = "SETTLE_NOTIFY_URL", value_name = "URL", value_parser = hook_url,
+          hide_env_values = true)]
+    pub notify_url: Option<Url>,
+
+    /// Where the run's start (URL/start), success (URL) and failure (URL/EXIT_CODE) are reported, as
+    /// healthchecks.io has it
+    #[arg(long, env = "SETTLE_PING_URL", value_name = "URL", value_parser = hook_url,
+          hide_env_values = true)]
+    pub ping_url: Option<Url>,
+
+    /// Where to write the run's figures for Prometheus' textfile collector
+    #[arg(long, env = "SETTLE_METRICS_FILE", value_name = "FILE")]
+    pub metrics_file: Option<PathBuf>,
 }
 
 /// What an audit looks at.
@@ -395,9 +421,14 @@ fn existing_file(text: &str) -> Result<PathBuf, String> {
     }
 }
 
+fn hook_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    url.filter(Url::has_host).ok_or_else(|| "an http or https URL is needed".to_owned())
+}
+
 fn base_url(text: &str) -> Result<String, String> {
     let needed = || "a base URL like http://127.0.0.1:8080 is needed".to_owned();
-    let url = reqwest::Url::parse(text).map_err(|_| needed())?;
+    let url = Url::parse(text).map_err(|_| needed())?;
     let plain = matches!(url.scheme(), "http" | "https")
         && url.has_host()
         && url.query().is_none()
@@ -431,7 +462,7 @@ mod tests {
     #[test]
     fn defaults_are_those_of_the_contract() {
         let cli = parsed(&["run"], &[]).unwrap();
-        assert_eq!(cli.common.db, PathBuf::from("data/performance.db"));
+        assert_eq!(cli.common.db, [PathBuf::from("data/performance.db")]);
         let settling = settling(&["run"], &[]);
         assert_eq!(settling.batch, 50);
         assert_eq!(settling.interval_minutes, 10);
@@ -466,6 +497,7 @@ mod tests {
             (&["run", "--alert-lag-hours", "soon"], ["--alert-lag-hours", "'soon'", "0 to 87600"]),
             (&["status", "--timezone", "mars"], ["--timezone", "'mars'", "utc, local"]),
             (&["run", "--kraken-url", "ftp://x"], ["--kraken-url", "'ftp://x'", "http://"]),
+            (&["run", "--notify-url", "mail:me"], ["--notify-url", "'mail:me'", "https URL"]),
             (&["run", "--candles", "/no/such"], ["--candles", "'/no/such'", "dump"]),
         ] {
             let message = parsed(arguments, &[]).unwrap_err().to_string();

@@ -28,6 +28,27 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// How a run over several databases ends that ended so in each: the gravest.
+    pub fn gravest(exits: impl IntoIterator<Item = Self>) -> Self {
+        let gravity = |exit: &Self| match exit {
+            Self::Interrupted => 8,
+            Self::Usage => 7,
+            Self::NoDatabase => 6,
+            Self::Failed => 5,
+            Self::Locked => 4,
+            Self::NothingHad => 3,
+            Self::Alert => 2,
+            Self::RowsInError => 1,
+            Self::Done => 0,
+        };
+        exits.into_iter().max_by_key(gravity).unwrap_or(Self::Done)
+    }
+
+    /// Whether a run that ends so did all it could do: what is left is in the rows or in time.
+    pub fn is_success(self) -> bool {
+        matches!(self, Self::Done | Self::RowsInError | Self::Alert)
+    }
+
     /// The number for the operating system.
     pub fn code(self) -> u8 {
         match self {
@@ -97,6 +118,9 @@ pub enum Error {
         /// Who holds the lock, since when.
         holder: String,
     },
+    /// More than one database, where one is needed.
+    #[error("settle {0} takes one database; give --db once")]
+    SeveralDatabases(&'static str),
     /// There is no such trade.
     #[error("no trade has the id {0}; its id is in the column 'id' of the table 'trades'")]
     NoSuchTrade(String),
@@ -114,6 +138,7 @@ impl Error {
         match self {
             Self::NoDatabase(_) | Self::NotPerformanceDatabase { .. } => Exit::NoDatabase,
             Self::Locked { .. } => Exit::Locked,
+            Self::SeveralDatabases(_) => Exit::Usage,
             Self::Database { .. }
             | Self::ReadOnly(_)
             | Self::Lock { .. }

@@ -19,6 +19,8 @@ use serde_json::Value;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long one request may take in all, body included.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long telling somebody may take: the next run waits.
+const HOOK_TIMEOUT: Duration = Duration::from_secs(5);
 /// The largest body read, in bytes; the largest answer of any service is under a tenth of it.
 const MAX_BODY: u64 = 4 * 1024 * 1024;
 /// How often one request is sent before the service is given up for the run; one that runs into the
@@ -49,6 +51,15 @@ pub fn refusal(status: u16) -> Option<Trouble> {
         408 | 418 | 425 | 429 | 500..=599 => Some(Trouble::NotNow(said)),
         _ => Some(Trouble::Refused(said)),
     }
+}
+
+/// Why nobody could be told something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Undelivered {
+    /// It was refused, or nobody could be reached.
+    Surely(String),
+    /// It was sent, but no answer came.
+    Perhaps(String),
 }
 
 /// An HTTP client that is built when it is first needed: a run with nothing due builds none.
@@ -213,6 +224,26 @@ impl Client {
         }
     }
 
+    /// Posts `body` to `url`, once.
+    ///
+    /// # Errors
+    /// [`Undelivered`]; the URL, which may hold a password, is not named.
+    pub fn post(&self, url: &reqwest::Url, body: &Value) -> Result<(), Undelivered> {
+        let request = self.client().map_err(Undelivered::Surely)?.post(url.clone());
+        let request = request.header(reqwest::header::CONTENT_TYPE, "application/json");
+        let answer = request.timeout(HOOK_TIMEOUT).body(body.to_string()).send();
+        delivered(answer)
+    }
+
+    /// Gets `url`, once, to tell whoever is behind it something.
+    ///
+    /// # Errors
+    /// [`Undelivered`], as with [`Self::post`].
+    pub fn ping(&self, url: reqwest::Url) -> Result<(), Undelivered> {
+        let client = self.client().map_err(Undelivered::Surely)?;
+        delivered(client.get(url).timeout(HOOK_TIMEOUT).send())
+    }
+
     fn get_once(&self, url: &str) -> Result<Response, String> {
         let deadline = Instant::now() + REQUEST_TIMEOUT;
         let response = self.client()?.get(url).send().map_err(|error| in_words(&error))?;
@@ -240,6 +271,19 @@ impl Client {
             .build()
             .map_err(|error| format!("the HTTP client cannot be built: {}", in_words(&error)))?;
         Ok(self.built.get_or_init(|| client))
+    }
+}
+
+fn delivered(answer: reqwest::Result<blocking::Response>) -> Result<(), Undelivered> {
+    match answer {
+        Ok(response) if response.status().is_success() => Ok(()),
+        Ok(response) => {
+            Err(Undelivered::Surely(format!("answered HTTP {}", response.status().as_u16())))
+        }
+        Err(error) if error.is_connect() || error.is_builder() => {
+            Err(Undelivered::Surely(in_words(&error)))
+        }
+        Err(error) => Err(Undelivered::Perhaps(in_words(&error))),
     }
 }
 

@@ -49,6 +49,12 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// The outcome of this word.
+    pub fn named(word: &str) -> Option<Self> {
+        let all = [Self::Yes, Self::No, Self::Split, Self::Unknown];
+        all.into_iter().find(|outcome| outcome.as_str() == word)
+    }
+
     /// The word written to the database.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -419,11 +419,17 @@ impl Summary {
             let more = self.ended.more_contradictions;
             alerts.push(format!("{more} more trades contradict the venue's move in their window"));
         }
-        alerts.extend(self.overdue.iter().map(|(reason, tally)| {
+        alerts.extend(self.overdue_in_words());
+        alerts
+    }
+
+    /// The due trades older than the alert lag, in words, by reason.
+    pub fn overdue_in_words(&self) -> Vec<String> {
+        let in_words = |(reason, tally): (&&str, &Tally)| {
             let age = age(tally.oldest.map_or(0, |oldest| self.now.since(oldest)));
             format!("{} due: {reason}; the oldest is {age} old", tally.count)
-        }));
-        alerts
+        };
+        self.overdue.iter().map(in_words).collect()
     }
 
     /// The sum of what was booked, in dollars; none if it does not fit a `Decimal`.

@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
-use super::Status;
+use rust_decimal::Decimal;
+
+use super::{Ran, Status};
 use crate::candles::Source;
 use crate::decision::Status as Standing;
 use crate::error::Exit;
@@ -25,6 +28,8 @@ struct RunJson<'a> {
     schema_version: u32,
     command: &'a str,
     run_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    databases: Vec<DatabaseJson>,
     dry_run: bool,
     success: bool,
     settled_count: u64,
@@ -46,25 +51,77 @@ struct RunJson<'a> {
     oldest_due_age_seconds: Option<i64>,
     alert: bool,
     errors: Vec<ErrorJson>,
-    warnings: Vec<&'a str>,
+    warnings: Vec<String>,
     alerts: Vec<String>,
     requests: BTreeMap<&'static str, u64>,
 }
 
+/// One of several databases of a run.
+#[derive(Serialize)]
+struct DatabaseJson {
+    db: String,
+    success: bool,
+    exit_code: u8,
+    error: Option<String>,
+    settled_count: u64,
+    confirmed_count: u64,
+    provisional_count: u64,
+    corrected_count: u64,
+    wins: u64,
+    losses: u64,
+    held_count: u64,
+    pending_count: u64,
+    error_count: usize,
+    due_after: u64,
+    total_profit: Option<Usd>,
+    oldest_due_age_seconds: Option<i64>,
+    alert: bool,
+}
+
+impl From<&Ran> for DatabaseJson {
+    fn from(ran: &Ran) -> Self {
+        let summary = ran.came_to.as_ref().ok();
+        let count = |of: fn(&Summary) -> u64| summary.map_or(0, of);
+        Self {
+            db: ran.database.display().to_string(),
+            success: ran.exit().is_success(),
+            exit_code: ran.exit().code(),
+            error: ran.came_to.as_ref().err().map(ToString::to_string),
+            settled_count: count(Summary::settled),
+            confirmed_count: count(|summary| summary.with_status(Standing::Confirmed)),
+            provisional_count: count(|summary| summary.with_status(Standing::Provisional)),
+            corrected_count: count(|summary| summary.with_status(Standing::Corrected)),
+            wins: count(|summary| summary.booked_as(true)),
+            losses: count(|summary| summary.booked_as(false)),
+            held_count: count(Summary::held),
+            pending_count: count(Summary::pending),
+            error_count: summary.map_or(0, |summary| summary.errors.len()),
+            due_after: count(|summary| summary.due_after.count),
+            total_profit: summary.and_then(Summary::total_profit),
+            oldest_due_age_seconds: summary.and_then(Summary::oldest_due_age),
+            alert: summary.is_some_and(Summary::alert),
+        }
+    }
+}
+
 #[derive(Serialize)]
 pub(super) struct ErrorJson {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    db: Option<String>,
     trade_id: Value,
     message: String,
 }
 
 impl From<&RowError> for ErrorJson {
     fn from(error: &RowError) -> Self {
-        Self { trade_id: error.trade_id.json(), message: error.message.clone() }
+        Self { db: None, trade_id: error.trade_id.json(), message: error.message.clone() }
     }
 }
 
 #[derive(Serialize)]
 struct TradeJson<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    db: Option<&'a str>,
     trade_id: Value,
     market_slug: Value,
     action: Value,
@@ -87,6 +144,7 @@ impl<'a> From<&'a TradeResult> for TradeJson<'a> {
     fn from(result: &'a TradeResult) -> Self {
         let row = &result.row;
         Self {
+            db: None,
             trade_id: row.id.json(),
             market_slug: row.market_slug.json(),
             action: row.action.json(),
@@ -107,54 +165,72 @@ impl<'a> From<&'a TradeResult> for TradeJson<'a> {
     }
 }
 
-/// One trade of `run` and `dry-run`.
+/// One trade of `run` and `dry-run`, with its database where there are several.
 ///
 /// # Errors
 /// None that a result can cause; serde_json's type.
-pub(super) fn trade(result: &TradeResult) -> serde_json::Result<String> {
-    serde_json::to_string(&TradeJson::from(result))
+pub(super) fn trade(result: &TradeResult, db: Option<&str>) -> serde_json::Result<String> {
+    serde_json::to_string(&TradeJson { db, ..TradeJson::from(result) })
 }
 
-/// The object of `run` and `dry-run`, on one line, all but its last field: the trades.
+/// The object of `run` and `dry-run`, on one line, all but its last field: the trades. Of several
+/// databases it tells the sums, and each one's own counts in `databases`.
 ///
 /// # Errors
 /// None that a summary can cause; serde_json's type.
-pub fn summary(summary: &Summary, dry_run: bool) -> serde_json::Result<String> {
-    let strike_warnings = summary.strike_warnings();
+pub fn run(ran: &[Ran], dry_run: bool) -> serde_json::Result<String> {
+    let several = ran.len() > 1;
+    let summaries: Vec<&Summary> = ran.iter().filter_map(|ran| ran.came_to.as_ref().ok()).collect();
+    let sum = |of: fn(&Summary) -> u64| summaries.iter().map(|summary| of(summary)).sum();
+    let errors = ran.iter().flat_map(|ran| {
+        let db = several.then(|| ran.database.display().to_string());
+        let errors = ran.came_to.iter().flat_map(|summary| &summary.errors);
+        errors.map(move |error| ErrorJson { db: db.clone(), ..ErrorJson::from(error) })
+    });
+    let mut warnings: Vec<String> = Vec::new();
+    for summary in &summaries {
+        let strikes = summary.strike_warnings();
+        let all = summary.doubt.iter().chain(&strikes).chain(&summary.troubles);
+        // what is wrong with a source is wrong for every database
+        for warning in all {
+            if !warnings.contains(warning) {
+                warnings.push(warning.clone());
+            }
+        }
+    }
     serde_json::to_string(&RunJson {
         schema_version: SCHEMA_VERSION,
         command: if dry_run { "dry-run" } else { "run" },
-        run_id: summary.run_id.as_deref(),
+        run_id: summaries.first().and_then(|summary| summary.run_id.as_deref()),
+        databases: if several { ran.iter().map(DatabaseJson::from).collect() } else { vec![] },
         dry_run,
-        success: !matches!(summary.exit(), Exit::NothingHad | Exit::Interrupted),
-        settled_count: summary.settled(),
-        confirmed_count: summary.with_status(Standing::Confirmed),
-        provisional_count: summary.with_status(Standing::Provisional),
-        corrected_count: summary.with_status(Standing::Corrected),
-        wins: summary.booked_as(true),
-        losses: summary.booked_as(false),
-        unknown_count: summary.booked_outcome(Outcome::Unknown),
-        split_count: summary.booked_outcome(Outcome::Split),
-        held_count: summary.held(),
-        pending_count: summary.pending(),
-        changed_count: summary.changed(),
-        unsettled_before: summary.unsettled_before,
-        unsettled_after: summary.unsettled_after(),
-        due_before: summary.due_before,
-        due_after: summary.due_after.count,
-        total_profit: summary.total_profit(),
-        oldest_due_age_seconds: summary.oldest_due_age(),
-        alert: summary.alert(),
-        errors: summary.errors.iter().map(ErrorJson::from).collect(),
-        warnings: summary
-            .doubt
+        success: ran.iter().all(|ran| ran.exit().is_success()),
+        settled_count: sum(Summary::settled),
+        confirmed_count: sum(|summary| summary.with_status(Standing::Confirmed)),
+        provisional_count: sum(|summary| summary.with_status(Standing::Provisional)),
+        corrected_count: sum(|summary| summary.with_status(Standing::Corrected)),
+        wins: sum(|summary| summary.booked_as(true)),
+        losses: sum(|summary| summary.booked_as(false)),
+        unknown_count: sum(|summary| summary.booked_outcome(Outcome::Unknown)),
+        split_count: sum(|summary| summary.booked_outcome(Outcome::Split)),
+        held_count: sum(Summary::held),
+        pending_count: sum(Summary::pending),
+        changed_count: sum(Summary::changed),
+        unsettled_before: sum(|summary| summary.unsettled_before),
+        unsettled_after: sum(Summary::unsettled_after),
+        due_before: sum(|summary| summary.due_before),
+        due_after: sum(|summary| summary.due_after.count),
+        total_profit: summaries
             .iter()
-            .chain(&strike_warnings)
-            .chain(&summary.troubles)
-            .map(String::as_str)
-            .collect(),
-        alerts: summary.alerts(),
-        requests: requests(&summary.traffic),
+            .try_fold(Decimal::ZERO, |sum, summary| sum.checked_add(summary.total_profit()?.0))
+            .map(Usd),
+        oldest_due_age_seconds: summaries.iter().filter_map(|s| s.oldest_due_age()).max(),
+        alert: summaries.iter().any(|summary| summary.alert()),
+        errors: errors.collect(),
+        warnings,
+        alerts: summaries.iter().flat_map(|summary| summary.alerts()).collect(),
+        // one asking for all of them
+        requests: summaries.first().map(|s| requests(&s.traffic)).unwrap_or_default(),
     })
 }
 
@@ -169,6 +245,8 @@ fn requests(traffic: &BTreeMap<&'static str, Traffic>) -> BTreeMap<&'static str,
 struct StatusJson<'a> {
     schema_version: u32,
     command: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    db: Option<&'a str>,
     settled_count: u64,
     unsettled_count: u64,
     due_count: u64,
@@ -204,11 +282,11 @@ impl<'a> From<&'a Run> for RunOfStatusJson<'a> {
     }
 }
 
-/// The object of `status`, on one line.
+/// The object of `status`, on one line, with its database where there are several.
 ///
 /// # Errors
 /// None that a status can cause; serde_json's type.
-pub fn status(status: &Status) -> serde_json::Result<String> {
+pub fn status(status: &Status, db: Option<&str>) -> serde_json::Result<String> {
     let selection = &status.selection;
     let excluded = Excluded::ALL
         .iter()
@@ -217,6 +295,7 @@ pub fn status(status: &Status) -> serde_json::Result<String> {
     serde_json::to_string(&StatusJson {
         schema_version: SCHEMA_VERSION,
         command: "status",
+        db,
         settled_count: status.settled(),
         unsettled_count: selection.unsettled(),
         due_count: selection.due.count,
@@ -236,6 +315,29 @@ pub fn status(status: &Status) -> serde_json::Result<String> {
         last_runs: status.last_runs.iter().map(RunOfStatusJson::from).collect(),
         warnings: status.warnings(),
         errors: selection.errors.iter().map(ErrorJson::from).collect(),
+    })
+}
+
+#[derive(Serialize)]
+struct StatusesJson<'a> {
+    schema_version: u32,
+    command: &'static str,
+    success: bool,
+    databases: Vec<&'a RawValue>,
+}
+
+/// The object of `status` over several databases: one object each.
+///
+/// # Errors
+/// None that a status can cause; serde_json's type.
+pub fn statuses(statuses: &[String], success: bool) -> serde_json::Result<String> {
+    let databases = statuses.iter().map(|status| serde_json::from_str(status));
+    let databases = databases.collect::<serde_json::Result<_>>()?;
+    serde_json::to_string(&StatusesJson {
+        schema_version: SCHEMA_VERSION,
+        command: "status",
+        success,
+        databases,
     })
 }
 
@@ -266,6 +368,8 @@ pub fn index(present: bool, changed: bool) -> serde_json::Result<String> {
 struct FailureJson<'a> {
     schema_version: u32,
     command: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    db: Option<&'a str>,
     success: bool,
     exit_code: u8,
     error: &'a str,
@@ -275,10 +379,16 @@ struct FailureJson<'a> {
 ///
 /// # Errors
 /// None that a failure can cause; serde_json's type.
-pub fn failure(command: &str, exit: Exit, error: &str) -> serde_json::Result<String> {
+pub fn failure(
+    command: &str,
+    db: Option<&str>,
+    exit: Exit,
+    error: &str,
+) -> serde_json::Result<String> {
     serde_json::to_string(&FailureJson {
         schema_version: SCHEMA_VERSION,
         command,
+        db,
         success: false,
         exit_code: exit.code(),
         error,

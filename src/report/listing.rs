@@ -2,12 +2,11 @@
 //! backlog's are kept in a temporary file, not in memory.
 
 use std::io::{self, Read, Seek, Write};
-use std::path::Path;
 
 use tempfile::SpooledTempFile;
 
-use super::{json, text};
-use crate::summary::{Summary, TradeResult};
+use super::{Ran, json, text};
+use crate::summary::TradeResult;
 
 /// What is kept in memory, in bytes; more of it goes into a file.
 const IN_MEMORY: usize = 4 << 20;
@@ -26,15 +25,17 @@ pub enum Form {
 /// The trades of a run so far.
 pub struct Listing {
     form: Form,
+    /// Of which of several databases.
+    database: Option<String>,
     kept: SpooledTempFile,
     count: u64,
     error: Option<io::Error>,
 }
 
 impl Listing {
-    /// An empty list.
-    pub fn new(form: Form) -> Self {
-        Self { form, kept: SpooledTempFile::new(IN_MEMORY), count: 0, error: None }
+    /// An empty list, with the name of its database where there are several.
+    pub fn new(form: Form, database: Option<String>) -> Self {
+        Self { form, database, kept: SpooledTempFile::new(IN_MEMORY), count: 0, error: None }
     }
 
     /// Adds a trade. What cannot be kept is told when the list is printed.
@@ -48,50 +49,13 @@ impl Listing {
 
     fn keep(&mut self, result: &TradeResult) -> io::Result<()> {
         let entry = match self.form {
-            Form::Json => json::trade(result)?,
+            Form::Json => json::trade(result, self.database.as_deref())?,
             _ => text::trade(result),
         };
         if self.form == Form::Json && self.count > 0 {
             self.kept.write_all(b",")?;
         }
         self.kept.write_all(entry.as_bytes())
-    }
-
-    /// Prints the one JSON object of a run.
-    ///
-    /// # Errors
-    /// What cannot be kept or written.
-    pub fn print_json(
-        mut self,
-        out: &mut dyn Write,
-        summary: &Summary,
-        dry_run: bool,
-    ) -> io::Result<()> {
-        let object = json::summary(summary, dry_run)?;
-        // an object with fields, so it ends in a brace
-        out.write_all(object.strip_suffix('}').unwrap_or(&object).as_bytes())?;
-        out.write_all(b",\"trades\":[")?;
-        self.print_kept(out)?;
-        out.write_all(b"]}\n")
-    }
-
-    /// Prints the summary for people, with the list if there is one.
-    ///
-    /// # Errors
-    /// What cannot be kept or written.
-    pub fn print_text(
-        mut self,
-        out: &mut dyn Write,
-        summary: &Summary,
-        dry_run: bool,
-        database: &Path,
-    ) -> io::Result<()> {
-        out.write_all(text::title(summary, dry_run, database).as_bytes())?;
-        if self.count > 0 {
-            out.write_all(text::trades_heading().as_bytes())?;
-            self.print_kept(out)?;
-        }
-        out.write_all(text::summary(summary, dry_run).as_bytes())
     }
 
     fn print_kept(&mut self, out: &mut dyn Write) -> io::Result<()> {
@@ -107,4 +71,45 @@ impl Listing {
             }
         }
     }
+}
+
+/// Prints the one JSON object of a run.
+///
+/// # Errors
+/// What cannot be kept or written.
+pub fn print_json(out: &mut dyn Write, mut ran: Vec<Ran>, dry_run: bool) -> io::Result<()> {
+    let object = json::run(&ran, dry_run)?;
+    // an object with fields, so it ends in a brace
+    out.write_all(object.strip_suffix('}').unwrap_or(&object).as_bytes())?;
+    out.write_all(b",\"trades\":[")?;
+    let mut some = false;
+    for listing in ran.iter_mut().map(|ran| &mut ran.listing).filter(|list| list.count > 0) {
+        if some {
+            out.write_all(b",")?;
+        }
+        listing.print_kept(out)?;
+        some = true;
+    }
+    out.write_all(b"]}\n")
+}
+
+/// Prints the summary for people, with the list if there is one; one after the other where there are
+/// several databases, and at last how each of them ended.
+///
+/// # Errors
+/// What cannot be kept or written.
+pub fn print_text(out: &mut dyn Write, mut ran: Vec<Ran>, dry_run: bool) -> io::Result<()> {
+    for Ran { database, came_to, listing, .. } in &mut ran {
+        let Ok(summary) = came_to else { continue };
+        out.write_all(text::title(summary, dry_run, database).as_bytes())?;
+        if listing.count > 0 {
+            out.write_all(text::trades_heading().as_bytes())?;
+            listing.print_kept(out)?;
+        }
+        out.write_all(text::summary(summary, dry_run).as_bytes())?;
+    }
+    if ran.len() > 1 {
+        out.write_all(text::databases(&ran).as_bytes())?;
+    }
+    Ok(())
 }

@@ -8,12 +8,34 @@ pub mod listing;
 pub mod text;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use crate::engine::Judging;
+use crate::error::{Error, Exit};
 use crate::selection::Selection;
 use crate::store::{Performance, Run, Standing};
+use crate::summary::Summary;
 use crate::trade::Cell;
 use crate::units::UnixSeconds;
+
+/// What a run came to in one database.
+pub struct Ran {
+    /// The database, as it was named.
+    pub database: PathBuf,
+    /// What was done there, or what stopped it.
+    pub came_to: Result<Summary, Error>,
+    /// What is to be printed of its trades.
+    pub listing: listing::Listing,
+    /// How the database stands afterwards, where the metrics need it.
+    pub status: Option<Status>,
+}
+
+impl Ran {
+    /// How it ended.
+    pub fn exit(&self) -> Exit {
+        self.came_to.as_ref().map_or_else(Error::exit, Summary::exit)
+    }
+}
 
 /// What `settle status` tells.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anstyle::{AnsiColor, Style};
 
-use super::Status;
+use super::{Ran, Status};
 use crate::decision::Status as Standing;
 use crate::error::Exit;
 use crate::outcome::Outcome;
@@ -96,6 +96,24 @@ pub(super) fn summary(summary: &Summary, dry_run: bool) -> String {
     field(&mut text, "Requests", format_args!("{asked}"));
     text.push_str(&errors(&summary.errors));
     text.push_str(&warnings(summary));
+    text
+}
+
+/// How a run ended in each of several databases.
+pub(super) fn databases(ran: &[Ran]) -> String {
+    let done = ran.iter().filter(|ran| ran.came_to.is_ok()).count();
+    let mut text = String::new();
+    field(&mut text, "Databases", format_args!("{done} of {} done", ran.len()));
+    for ran in ran {
+        let how = match &ran.came_to {
+            Ok(summary) => {
+                format!("settled {}, due {}", summary.settled(), summary.due_after.count)
+            }
+            Err(why) => format!("{} {why}", styled(BAD, "failed:")),
+        };
+        let code = ran.exit().code();
+        line(&mut text, format_args!("  {}: {how} (exit {code})", ran.database.display()));
+    }
     text
 }
 

@@ -5,6 +5,7 @@ mod history;
 pub mod index;
 mod lock;
 mod records;
+mod told;
 mod write;
 
 use std::collections::{BTreeMap, HashMap};

@@ -1,0 +1,246 @@
+//! What a run tells machines that watch it: figures for Prometheus' textfile collector, and pings in
+//! the convention of healthchecks.io. Whatever goes wrong here only warns.
+
+use std::collections::BTreeMap;
+use std::fs::Permissions;
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use log::warn;
+use prometheus::{Encoder, GaugeVec, Opts, Registry, TextEncoder};
+use rust_decimal::prelude::ToPrimitive;
+use tempfile::NamedTempFile;
+
+use crate::cli::Monitoring;
+use crate::error::Exit;
+use crate::http::{Client, Undelivered};
+use crate::report::{Ran, Status};
+use crate::summary::Summary;
+use crate::trade::Excluded;
+use crate::units::{UnixSeconds, Usd};
+
+/// When the last successful run began, which a run that fails leaves as it was.
+const LAST_SUCCESS: &str = "settle_last_success_timestamp_seconds";
+
+/// Who is told of a run.
+pub struct Monitor<'a> {
+    wanted: &'a Monitoring,
+    client: Client,
+}
+
+impl<'a> Monitor<'a> {
+    /// Those that are wanted.
+    pub fn new(wanted: &'a Monitoring) -> Self {
+        Self { wanted, client: Client::default() }
+    }
+
+    /// Tells that the run starts.
+    pub fn started(&self) {
+        self.ping(Some("start"));
+    }
+
+    /// Tells how the run ended.
+    pub fn ended(&self, exit: Exit) {
+        match exit {
+            Exit::Done => self.ping(None),
+            _ => self.ping(Some(&exit.code().to_string())),
+        }
+    }
+
+    fn ping(&self, what: Option<&str>) {
+        let Some(url) = &self.wanted.ping_url else { return };
+        let mut url = url.clone();
+        if let (Some(what), Ok(mut path)) = (what, url.path_segments_mut()) {
+            path.pop_if_empty().push(what);
+        }
+        if let Err(Undelivered::Surely(why) | Undelivered::Perhaps(why)) = self.client.ping(url) {
+            warn!("the ping ({}) failed: {why}", what.unwrap_or("success"));
+        }
+    }
+
+    /// Writes the run's figures where they are wanted.
+    pub fn measured(&self, ran: &[Ran], exit: Exit, now: UnixSeconds, took: Duration) {
+        let Some(path) = &self.wanted.metrics_file else { return };
+        let text = text(ran, exit, now, took, last_success(path));
+        let written = text.map_err(io::Error::other).and_then(|text| write(path, &text));
+        if let Err(why) = written {
+            warn!("the metrics cannot be written to {}: {why}", path.display());
+        }
+    }
+}
+
+/// Puts the new file in the old one's place at once: a collector never sees half of one.
+fn write(path: &Path, text: &[u8]) -> io::Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    let mut file = NamedTempFile::new_in(folder)?;
+    file.write_all(text)?;
+    // the collector is another user
+    file.as_file().set_permissions(Permissions::from_mode(0o644))?;
+    file.persist(path).map(drop).map_err(|error| error.error)
+}
+
+/// When the last successful run began, as the file of the run before says.
+fn last_success(path: &Path) -> Option<f64> {
+    let before = std::fs::read_to_string(path).ok()?;
+    let line =
+        before.lines().find_map(|line| line.strip_prefix(LAST_SUCCESS)?.strip_prefix(' '))?;
+    line.trim().parse().ok()
+}
+
+/// The figures in Prometheus' text format.
+fn text(
+    ran: &[Ran],
+    exit: Exit,
+    now: UnixSeconds,
+    took: Duration,
+    last_success: Option<f64>,
+) -> prometheus::Result<Vec<u8>> {
+    let mut figures = Figures::default();
+    let began = count(now.0);
+    let last_success = if exit.is_success() { Some(began) } else { last_success };
+    figures.of_run("settle_last_run_timestamp_seconds", "When the last run began.", began)?;
+    if let Some(at) = last_success {
+        figures.of_run(LAST_SUCCESS, "When the last run began that did all it could.", at)?;
+    }
+    let help = "How long the last run took.";
+    figures.of_run("settle_last_run_duration_seconds", help, took.as_secs_f64())?;
+    let help = "Exit code of the last run.";
+    figures.of_run("settle_last_run_exit_code", help, exit.code().into())?;
+    let traffic = ran.iter().find_map(|ran| Some(&ran.came_to.as_ref().ok()?.traffic));
+    for (service, traffic) in traffic.into_iter().flatten() {
+        for (name, help, value) in [
+            ("settle_last_run_requests", "Requests the last run sent.", traffic.requests),
+            (
+                "settle_last_run_request_failures",
+                "Requests of the last run without an answer that could be used.",
+                traffic.failures,
+            ),
+        ] {
+            figures.add(name, help, &[("source", service)], count(value))?;
+        }
+    }
+    for Ran { database, came_to, status, .. } in ran {
+        let database = database.display().to_string();
+        let of_database = [("database", database.as_str())];
+        let code = came_to.as_ref().map_or_else(|error| error.exit(), Summary::exit).code();
+        let help = "How the last run ended in a database: 1 if it did all it could there.";
+        let up = came_to.as_ref().is_ok_and(|summary| summary.exit().is_success());
+        figures.add("settle_database_up", help, &of_database, f64::from(u8::from(up)))?;
+        let help = "Exit code of the last run for a database.";
+        figures.add("settle_database_exit_code", help, &of_database, code.into())?;
+        if let Ok(summary) = came_to {
+            figures.of_summary(summary, &of_database)?;
+        }
+        if let Some(status) = status {
+            figures.of_status(status, &database)?;
+        }
+    }
+    let mut text = Vec::new();
+    TextEncoder::new().encode(&figures.registry.gather(), &mut text)?;
+    Ok(text)
+}
+
+/// Gauges by name: a run starts from nothing, so that what it counts does not only grow.
+#[derive(Default)]
+struct Figures {
+    registry: Registry,
+    gauges: BTreeMap<String, GaugeVec>,
+}
+
+impl Figures {
+    fn of_run(&mut self, name: &str, help: &str, value: f64) -> prometheus::Result<()> {
+        self.add(name, help, &[], value)
+    }
+
+    /// Adds one value; a name's help and label names are those of its first value.
+    fn add(
+        &mut self,
+        name: &str,
+        help: &str,
+        labels: &[(&str, &str)],
+        value: f64,
+    ) -> prometheus::Result<()> {
+        let values: Vec<&str> = labels.iter().map(|(_, value)| *value).collect();
+        if let Some(gauge) = self.gauges.get(name) {
+            gauge.with_label_values(&values).set(value);
+            return Ok(());
+        }
+        let names: Vec<&str> = labels.iter().map(|(name, _)| *name).collect();
+        let gauge = GaugeVec::new(Opts::new(name, help), &names)?;
+        gauge.with_label_values(&values).set(value);
+        self.registry.register(Box::new(gauge.clone()))?;
+        self.gauges.insert(name.to_owned(), gauge);
+        Ok(())
+    }
+
+    fn of_summary(&mut self, summary: &Summary, of: &[(&str, &str)]) -> prometheus::Result<()> {
+        for (name, help, value) in [
+            ("settled", "Trades the last run settled.", summary.settled()),
+            ("won", "Trades the last run settled as won.", summary.booked_as(true)),
+            ("lost", "Trades the last run settled as lost.", summary.booked_as(false)),
+            ("corrected", "Trades the last run corrected.", summary.ended.corrections.len() as u64),
+        ] {
+            self.add(&format!("settle_last_run_{name}_trades"), help, of, count(value))?;
+        }
+        if let Some(profit) = summary.total_profit().and_then(dollars) {
+            let help = "Profit of the trades the last run settled.";
+            self.add("settle_last_run_profit_dollars", help, of, profit)?;
+        }
+        let help =
+            "1 while a due trade is older than the alert lag or a resolution contradicts a move.";
+        self.add("settle_alert", help, of, f64::from(u8::from(summary.alert())))
+    }
+
+    fn of_status(&mut self, status: &Status, database: &str) -> prometheus::Result<()> {
+        let of = [("database", database)];
+        let selection = &status.selection;
+        let performance = &status.performance;
+        self.add("settle_due_trades", "Trades that are due.", &of, count(selection.due.count))?;
+        let help = "Trades without an outcome, by what they wait for; HOLD is not among them.";
+        let due = selection.due.count;
+        let special = selection.in_error.count + selection.waiting.count + selection.held.count;
+        let of_due = [
+            ("ready", due.saturating_sub(special)),
+            ("in_error", selection.in_error.count),
+            ("waiting_for_retry", selection.waiting.count),
+            ("held", selection.held.count),
+        ];
+        let excluded =
+            [Excluded::TooRecent, Excluded::MarketOpen, Excluded::Skipped, Excluded::Failed];
+        let excluded = excluded
+            .map(|reason| (reason.key(), selection.excluded.get(&reason).copied().unwrap_or(0)));
+        for (reason, value) in of_due.into_iter().chain(excluded) {
+            let labels = [("database", database), ("reason", reason)];
+            self.add("settle_unsettled_trades", help, &labels, count(value))?;
+        }
+        let help = "Age of the oldest due trade; 0 where none is due.";
+        let age = count(status.oldest_due_age().unwrap_or(0));
+        self.add("settle_oldest_due_age_seconds", help, &of, age)?;
+        for (name, help, value) in [
+            ("settled", "Trades settled in all, UNKNOWN and SPLIT included.", status.settled()),
+            ("won", "Trades won in all.", performance.wins),
+            ("lost", "Trades lost in all.", performance.losses),
+            ("unconfirmed", "Settled trades not yet confirmed by Polymarket.", status.unconfirmed),
+        ] {
+            self.add(&format!("settle_{name}_trades"), help, &of, count(value))?;
+        }
+        if let Some(profit) = performance.profit.map(Usd).and_then(dollars) {
+            self.add("settle_profit_dollars", "Profit of all settled trades.", &of, profit)?;
+        }
+        Ok(())
+    }
+}
+
+/// A count as a gauge holds it.
+fn count<T: ToPrimitive>(count: T) -> f64 {
+    count.to_f64().unwrap_or(f64::NAN)
+}
+
+fn dollars(amount: Usd) -> Option<f64> {
+    amount.0.to_f64()
+}

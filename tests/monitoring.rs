@@ -1,0 +1,293 @@
+//! Whom a run tells of itself: notifications, pings, metrics.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use support::exchange::{Exchange, Markets, Reply, Tape};
+use support::hooks::Hooks;
+use support::{Bench, CLOSE, Ended, OPEN, STRIKE, bet, nowhere};
+
+fn up() -> Tape {
+    Tape::of([(OPEN, STRIKE), (CLOSE, STRIKE + 200.0)])
+}
+
+fn notified(bench: &Bench, url: &str, hooks: &Hooks, arguments: &[&str]) -> Ended {
+    bench.run_at(url, &[&["--notify-url", &hooks.url], arguments].concat())
+}
+
+fn events(hooks: &Hooks) -> Vec<String> {
+    hooks.events().iter().map(|event| event["event"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn an_alert_is_told_once_when_it_is_raised_and_once_when_it_is_cleared() {
+    let bench = Bench::new(&[bet(1)]);
+    let hooks = Hooks::start();
+    let out = nowhere();
+    notified(&bench, &out, &hooks, &[]).code(5);
+    let raised = hooks.events();
+    assert_eq!(raised.len(), 1);
+    assert_eq!(raised[0]["event"], "alert_raised");
+    assert_eq!(raised[0]["alerts"][0], "overdue");
+    assert_eq!(raised[0]["reasons"][0]["reason"], "no price or resolution");
+    assert_eq!(raised[0]["database"], bench.db.to_str().unwrap());
+    for _ in 0..3 {
+        notified(&bench, &out, &hooks, &[]).code(5);
+    }
+    assert!(hooks.heard().is_empty(), "it is told once");
+    let exchange = Exchange::of(up());
+    notified(&bench, &exchange.url, &hooks, &[]).code(0);
+    assert_eq!(events(&hooks), ["alert_cleared"]);
+    notified(&bench, &exchange.url, &hooks, &[]).code(0);
+    assert!(hooks.heard().is_empty());
+}
+
+#[test]
+fn rows_in_error_do_not_hide_a_trade_that_is_stuck() {
+    let mut broken = bet(1);
+    broken.price = rusqlite::types::Value::Null;
+    let bench = Bench::new(&[broken]);
+    let hooks = Hooks::start();
+    notified(&bench, &nowhere(), &hooks, &[]).code(3);
+    assert_eq!(hooks.events()[0]["alerts"], serde_json::json!(["rows_in_error"]));
+    bench.insert(&[bet(2)]);
+    notified(&bench, &nowhere(), &hooks, &[]).code(5);
+    assert_eq!(hooks.events()[0]["alerts"], serde_json::json!(["overdue"]));
+}
+
+#[test]
+fn a_correction_and_a_contradiction_are_told_once_each() {
+    let bench = Bench::new(&[bet(1)]);
+    let hooks = Hooks::start();
+    let slug = format!("btc-updown-15m-{OPEN}");
+    let open = Exchange::of(up());
+    let auto = ["--confirm", "auto"];
+    notified(&bench, &open.url, &hooks, &auto).code(0);
+    assert!(hooks.heard().is_empty(), "a plain settlement is no news");
+    let resolved = Exchange::resolving(up(), Markets::resolved([(slug.as_str(), false)]));
+    let run = notified(&bench, &resolved.url, &hooks, &auto);
+    assert_eq!(run.json()["corrected_count"], 1);
+    let told = hooks.events();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert_eq!(
+        (&told[0]["event"], &told[1]["event"]),
+        (&"correction".into(), &"contradiction".into())
+    );
+    assert_eq!(told[0]["trade"]["trade_id"], 1);
+    assert_eq!(told[0]["trade"]["outcome_before"], "YES");
+    assert_eq!(told[0]["trade"]["outcome"], "NO");
+    assert_eq!(told[0]["run_id"], run.json()["run_id"]);
+    notified(&bench, &resolved.url, &hooks, &auto).code(0);
+    assert!(hooks.heard().is_empty());
+}
+
+#[test]
+fn what_was_written_before_anybody_was_to_be_told_is_not_told() {
+    let bench = Bench::new(&[bet(1)]);
+    let slug = format!("btc-updown-15m-{OPEN}");
+    let auto = ["--confirm", "auto"];
+    bench.run_at(&Exchange::of(up()).url, &auto).code(0);
+    let resolved = Exchange::resolving(up(), Markets::resolved([(slug.as_str(), false)]));
+    assert_eq!(bench.run_at(&resolved.url, &auto).json()["corrected_count"], 1);
+    let hooks = Hooks::start();
+    notified(&bench, &resolved.url, &hooks, &auto).code(0);
+    assert!(hooks.heard().is_empty());
+}
+
+#[test]
+fn many_corrections_are_not_told_one_by_one() {
+    let bets: Vec<_> = (1..=25).map(bet).collect();
+    let bench = Bench::new(&bets);
+    let slug = format!("btc-updown-15m-{OPEN}");
+    let hooks = Hooks::start();
+    let auto = ["--confirm", "auto"];
+    notified(&bench, &Exchange::of(up()).url, &hooks, &auto).code(0);
+    let resolved = Exchange::resolving(up(), Markets::resolved([(slug.as_str(), false)]));
+    notified(&bench, &resolved.url, &hooks, &auto);
+    let told = hooks.events();
+    let corrections = told.iter().filter(|told| told["event"] == "correction");
+    assert_eq!(corrections.clone().count(), 21);
+    assert_eq!(corrections.last().unwrap()["more"], 5);
+}
+
+#[test]
+fn a_notification_that_did_not_arrive_is_told_by_the_next_run() {
+    let bench = Bench::new(&[bet(1)]);
+    let hooks = Hooks::start();
+    hooks.answer(500);
+    let ended = notified(&bench, &nowhere(), &hooks, &[]);
+    assert!(ended.code(5).stderr.contains("the next run tries again: answered HTTP 500"));
+    assert!(!ended.stderr.contains(&hooks.url), "the URL may hold a password: {}", ended.stderr);
+    assert_eq!(hooks.heard().len(), 1);
+    hooks.answer(200);
+    notified(&bench, &nowhere(), &hooks, &[]).code(5);
+    assert_eq!(events(&hooks), ["alert_raised"]);
+    // nobody there: a warning, and the trade is settled all the same
+    let hooks_gone = nowhere();
+    let exchange = Exchange::of(up());
+    let ended = bench.run_at(&exchange.url, &["--notify-url", &hooks_gone]);
+    assert!(ended.code(0).stderr.contains("cannot be reached"), "{}", ended.stderr);
+    assert_eq!(bench.booked(1).2, Some(1));
+}
+
+#[test]
+fn a_notification_that_may_have_arrived_is_not_told_again() {
+    let bench = Bench::new(&[bet(1)]);
+    let hooks = Hooks::start();
+    hooks.answer(0);
+    let ended = notified(&bench, &nowhere(), &hooks, &[]);
+    assert!(ended.code(5).stderr.contains("may not have arrived"), "{}", ended.stderr);
+    assert_eq!(hooks.heard().len(), 1);
+    hooks.answer(200);
+    notified(&bench, &nowhere(), &hooks, &[]).code(5);
+    assert!(hooks.heard().is_empty());
+}
+
+#[test]
+fn a_dry_run_tells_nobody_and_writes_no_metrics() {
+    let bench = Bench::new(&[bet(1)]);
+    let hooks = Hooks::start();
+    let before = bench.bytes();
+    let file = bench.folder.path().join("settle.prom");
+    let out = nowhere();
+    let mut arguments = vec!["dry-run", "--notify-url", &hooks.url, "--ping-url", &hooks.url];
+    arguments.extend(["--metrics-file", file.to_str().unwrap()]);
+    let services = support::services_at(&out);
+    arguments.extend(services.iter().map(String::as_str));
+    bench.settle(&arguments).code(5);
+    assert!(hooks.heard().is_empty());
+    assert_eq!(bench.bytes(), before);
+    assert_eq!(bench.files(), ["performance.db"]);
+}
+
+#[test]
+fn an_idle_run_with_nothing_to_tell_makes_no_table() {
+    let bench = Bench::new(&[]);
+    let hooks = Hooks::start();
+    let before = bench.bytes();
+    notified(&bench, &nowhere(), &hooks, &[]).code(0);
+    assert_eq!(bench.bytes(), before);
+}
+
+#[test]
+fn pings_follow_the_healthchecks_convention() {
+    let bench = Bench::new(&[bet(1)]);
+    let hooks = Hooks::start();
+    let targets = || {
+        let heard = hooks.heard();
+        heard.into_iter().map(|heard| heard.target).collect::<Vec<_>>()
+    };
+    let url = format!("{}/uuid/", hooks.url);
+    bench.run_at(&nowhere(), &["--ping-url", &url]).code(5);
+    assert_eq!(targets(), ["/uuid/start", "/uuid/5"]);
+    let url = format!("{}/uuid?rid=7", hooks.url);
+    bench.run_at(&Exchange::of(up()).url, &["--ping-url", &url]).code(0);
+    assert_eq!(targets(), ["/uuid/start?rid=7", "/uuid?rid=7"]);
+    // a run that fails altogether, too
+    let url = hooks.url.clone() + "/uuid";
+    bench.settle(&["run", "--db", "none.db", "--ping-url", &url]).code(10);
+    assert_eq!(targets(), ["/uuid/start", "/uuid/10"]);
+    // and a monitor that is out changes nothing
+    let ended = bench.run_at(&nowhere(), &["--ping-url", &nowhere()]);
+    assert!(ended.code(0).stderr.contains("the ping (start) failed"), "{}", ended.stderr);
+}
+
+/// The samples of a file in Prometheus' text format, checked line by line.
+fn samples(text: &str) -> Vec<(String, f64)> {
+    let name = regex::Regex::new(r"^[a-z][a-z0-9_]*$").unwrap();
+    let sample = regex::Regex::new(
+        r#"^([a-z][a-z0-9_]*)(\{[a-z_]+="(?:[^"\\\n]|\\[\\"n])*"(?:,[a-z_]+="(?:[^"\\\n]|\\[\\"n])*")*\})? (\S+)$"#,
+    )
+    .unwrap();
+    let mut current = String::new();
+    let mut seen = Vec::new();
+    let mut samples = Vec::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if let Some(help) = line.strip_prefix("# HELP ") {
+            current = help.split(' ').next().unwrap().to_owned();
+            assert!(name.is_match(&current) && current.starts_with("settle_"), "{current}");
+            assert!(!seen.contains(&current), "{current} comes twice");
+            seen.push(current.clone());
+            assert_eq!(lines.next(), Some(format!("# TYPE {current} gauge").as_str()));
+            // a gauge is not to look like a counter or a histogram, and units are whole ones
+            for bad in ["_total", "_count", "_sum", "_bucket", "_minutes", "_hours", "_ms"] {
+                assert!(!current.ends_with(bad), "{current}");
+            }
+        } else {
+            let parts = sample.captures(line).unwrap_or_else(|| panic!("no sample: {line}"));
+            assert_eq!(parts[1], current);
+            let labels = parts.get(2).map_or("", |labels| labels.as_str());
+            samples.push((format!("{current}{labels}"), parts[3].parse().unwrap()));
+        }
+    }
+    assert!(text.ends_with('\n'));
+    samples
+}
+
+#[test]
+fn metrics_hold_what_a_run_did_and_how_the_database_stands() {
+    let mut broken = bet(2);
+    broken.price = rusqlite::types::Value::Null;
+    let bench = Bench::new(&[bet(1), broken, bet(3).action("HOLD")]);
+    let file = bench.folder.path().join("settle.prom");
+    let metrics = ["--metrics-file", file.to_str().unwrap()];
+    let exchange = Exchange::start({
+        let tape = up();
+        // the first request fails
+        move |asked, before| if before == 0 { Reply::status(500) } else { tape.answer(asked) }
+    });
+    bench.run_at(&exchange.url, &metrics).code(3);
+    let first = samples(&fs::read_to_string(&file).unwrap());
+    let value = |samples: &[(String, f64)], name: &str| {
+        let label = format!("database=\"{}\"", bench.db.display());
+        let name = name.replace("DB", &label);
+        let found = samples.iter().find(|(sample, _)| *sample == name);
+        found.unwrap_or_else(|| panic!("{name} is not in {samples:#?}")).1
+    };
+    for (name, wanted) in [
+        ("settle_last_run_exit_code", 3.0),
+        ("settle_last_run_settled_trades{DB}", 1.0),
+        ("settle_last_run_won_trades{DB}", 1.0),
+        ("settle_last_run_profit_dollars{DB}", 5.0),
+        ("settle_last_run_requests{source=\"coinbase\"}", 2.0),
+        ("settle_last_run_request_failures{source=\"coinbase\"}", 1.0),
+        ("settle_last_run_requests{source=\"polymarket\"}", 0.0),
+        ("settle_due_trades{DB}", 1.0),
+        ("settle_unsettled_trades{DB,reason=\"in_error\"}", 1.0),
+        ("settle_unsettled_trades{DB,reason=\"ready\"}", 0.0),
+        ("settle_settled_trades{DB}", 1.0),
+        ("settle_won_trades{DB}", 1.0),
+        ("settle_lost_trades{DB}", 0.0),
+        ("settle_profit_dollars{DB}", 5.0),
+        ("settle_alert{DB}", 1.0),
+        ("settle_database_up{DB}", 1.0),
+    ] {
+        assert_eq!(value(&first, name), wanted, "{name}");
+    }
+    assert!(value(&first, "settle_oldest_due_age_seconds{DB}") > 3600.0);
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o644);
+
+    // a run that fails keeps the last success
+    let success = value(&first, "settle_last_success_timestamp_seconds");
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    bench.settle(&[&["run", "--db", "none.db"], &metrics[..]].concat()).code(10);
+    let second = samples(&fs::read_to_string(&file).unwrap());
+    assert_eq!(value(&second, "settle_last_success_timestamp_seconds"), success);
+    assert!(value(&second, "settle_last_run_timestamp_seconds") > success);
+    assert_eq!(value(&second, "settle_database_up{database=\"none.db\"}"), 0.0);
+    assert_eq!(value(&second, "settle_last_run_exit_code"), 10.0);
+    let strays: Vec<_> = bench.files().into_iter().filter(|name| name.starts_with('.')).collect();
+    assert!(strays.is_empty(), "{strays:?}");
+}
+
+#[test]
+fn metrics_that_cannot_be_written_only_warn() {
+    let bench = Bench::new(&[bet(1)]);
+    let ended = bench.run_at(&Exchange::of(up()).url, &["--metrics-file", "no/such/folder/x.prom"]);
+    assert!(ended.code(0).stderr.contains("metrics cannot be written"), "{}", ended.stderr);
+    assert_eq!(bench.booked(1).2, Some(1));
+}

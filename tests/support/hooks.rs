@@ -1,0 +1,81 @@
+//! A server that is told things: it keeps every request, and answers as a test wants it to.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+/// A running server; it ends with the process.
+pub struct Hooks {
+    pub url: String,
+    heard: Arc<Mutex<Vec<Heard>>>,
+    status: Arc<AtomicU16>,
+}
+
+/// One request.
+#[derive(Debug, Clone)]
+pub struct Heard {
+    pub method: String,
+    pub target: String,
+    pub body: String,
+}
+
+impl Hooks {
+    pub fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let status = Arc::new(AtomicU16::new(200));
+        let (kept, answer) = (Arc::clone(&heard), Arc::clone(&status));
+        thread::spawn(move || {
+            for mut stream in listener.incoming().map_while(Result::ok) {
+                let Some(request) = read(&stream) else { continue };
+                kept.lock().unwrap().push(request);
+                let status = answer.load(Ordering::SeqCst);
+                // 0: hang up without an answer
+                if status > 0 {
+                    let _ = write!(stream, "HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n");
+                }
+            }
+        });
+        Self { url, heard, status }
+    }
+
+    /// From now on answers with this status; with 0 not at all.
+    pub fn answer(&self, status: u16) {
+        self.status.store(status, Ordering::SeqCst);
+    }
+
+    /// What was heard since the last time, in order.
+    pub fn heard(&self) -> Vec<Heard> {
+        std::mem::take(&mut *self.heard.lock().unwrap())
+    }
+
+    /// The JSON bodies heard since the last time.
+    pub fn events(&self) -> Vec<serde_json::Value> {
+        let heard = self.heard();
+        assert!(heard.iter().all(|heard| heard.method == "POST"), "{heard:?}");
+        heard.iter().map(|heard| serde_json::from_str(&heard.body).unwrap()).collect()
+    }
+}
+
+fn read(stream: &TcpStream) -> Option<Heard> {
+    let mut stream = BufReader::new(stream);
+    let mut first = String::new();
+    stream.read_line(&mut first).ok()?;
+    let mut words = first.split(' ');
+    let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
+    let mut length = 0;
+    loop {
+        let mut header = String::new();
+        stream.read_line(&mut header).ok()?;
+        let Some((name, value)) = header.trim().split_once(':') else { break };
+        if name.eq_ignore_ascii_case("content-length") {
+            length = value.trim().parse().ok()?;
+        }
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).ok()?;
+    Some(Heard { method, target, body: String::from_utf8(body).ok()? })
+}
