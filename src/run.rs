@@ -1,7 +1,7 @@
 //! `run` and `dry-run` over one or several databases: each is opened, chosen from and written on its
 //! own, and all of them share one asking for prices and resolutions.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use log::warn;
 
@@ -98,7 +98,7 @@ fn distinct(named: &[PathBuf]) -> Vec<PathBuf> {
     databases
 }
 
-fn open(database: &PathBuf, to_write: bool, task: &Task<'_>) -> Result<Opened, Error> {
+fn open(database: &Path, to_write: bool, task: &Task<'_>) -> Result<Opened, Error> {
     let access = if to_write { Access::Write } else { Access::Read };
     let store = Store::open(database, access)?;
     let _lock = match to_write {

@@ -108,9 +108,9 @@ fn many_corrections_are_not_told_one_by_one() {
     let resolved = Exchange::resolving(up(), Markets::resolved([(slug.as_str(), false)]));
     notified(&bench, &resolved.url, &hooks, &auto);
     let told = hooks.events();
-    let corrections = told.iter().filter(|told| told["event"] == "correction");
+    let mut corrections = told.iter().filter(|told| told["event"] == "correction");
     assert_eq!(corrections.clone().count(), 21);
-    assert_eq!(corrections.last().unwrap()["more"], 5);
+    assert_eq!(corrections.next_back().unwrap()["more"], 5);
 }
 
 #[test]
