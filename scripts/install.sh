@@ -1,0 +1,96 @@
+#!/bin/sh
+# Installs settle on this machine: binary, man page, completions, units; then has configure.sh set the
+# timer up. Running it again changes only what is not as it should be.
+set -eu
+
+usage() {
+    cat <<'TEXT'
+usage: install.sh [--dry-run] [--interval MINUTES] [--binary PATH] DATABASE...
+
+Installs settle for the bot whose performance database is DATABASE, to run as the file's owner every
+MINUTES (default: SETTLEMENT_INTERVAL_MINUTES, else 10). --binary names the settle to install; without
+it the one beside this script, the one built in this folder, or the one in PATH. uninstall.sh takes it
+all away.
+TEXT
+}
+fail() { echo "settle: $1" >&2; exit "${2:-1}"; }
+
+here=$(dirname "$(realpath "$0")")
+prefix=/usr/local
+binary='' dry_run='' interval=''
+left=$#
+while [ "$left" -gt 0 ]; do
+    argument=$1
+    shift
+    left=$((left - 1))
+    case $argument in
+        --interval | --binary)
+            [ "$left" -gt 0 ] || fail "$argument needs a value" 2
+            if [ "$argument" = --interval ]; then interval=$1; else binary=$1; fi
+            shift
+            left=$((left - 1))
+            ;;
+        --interval=*) interval=${argument#*=} ;;
+        --binary=*) binary=${argument#*=} ;;
+        --dry-run) dry_run=--dry-run ;;
+        -h | --help) usage; exit 0 ;;
+        -*) usage >&2; fail "there is no option $argument" 2 ;;
+        # a database: kept, behind what is still to be looked at
+        *) set -- "$@" "$argument" ;;
+    esac
+done
+[ $# -gt 0 ] || { usage >&2; fail "name the bot's performance database" 2; }
+[ -n "$dry_run" ] || [ "$(id -u)" -eq 0 ] || fail "this needs root: run it with sudo, or see --dry-run"
+
+for found in "$here/../settle" "$here/../target/release/settle" "$(command -v settle || true)"; do
+    [ -n "$binary" ] || [ ! -f "$found" ] || binary=$(realpath "$found")
+done
+[ -n "$binary" ] || fail "there is no settle to install: build it with cargo build --release, or name it with --binary"
+[ -x "$binary" ] || fail "$binary cannot be run" 2
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+# the bot's user, as whom it is tried, must reach it
+chmod 755 "$work"
+install -m 755 "$binary" "$work/settle"
+"$work/settle" --version >/dev/null || fail "$binary does not run on this machine"
+"$work/settle" man > "$work/settle.1"
+for shell in bash zsh fish; do "$work/settle" completions $shell > "$work/settle.$shell"; done
+for unit in settle.service settle-alert@.service settle.timer; do
+    sed "s|/usr/local|$prefix|g" "$here/../systemd/$unit" > "$work/$unit"
+done
+
+put() {
+    mode=$1 from=$2 to=$3
+    if cmp -s "$from" "$to" && [ "$(stat -c %a "$to")" = "$mode" ]; then
+        echo "unchanged: $to"
+    elif [ -n "$dry_run" ]; then
+        echo "would install $to"
+    else
+        install -D -m "$mode" "$from" "$to"
+        echo "installed: $to"
+    fi
+}
+
+# everything is checked before anything is installed
+SETTLE_CHECKER="$work/settle" "$here/configure.sh" --dry-run ${interval:+--interval "$interval"} \
+    --binary "$prefix/bin/settle" "$@" > "$work/plan"
+
+put 755 "$work/settle" "$prefix/bin/settle"
+put 644 "$work/settle.1" "$prefix/share/man/man1/settle.1"
+put 644 "$work/settle.bash" "$prefix/share/bash-completion/completions/settle"
+put 644 "$work/settle.zsh" "$prefix/share/zsh/site-functions/_settle"
+put 644 "$work/settle.fish" "$prefix/share/fish/vendor_completions.d/settle.fish"
+if command -v systemctl >/dev/null; then
+    put 755 "$here/alert.sh" "$prefix/lib/settle/alert.sh"
+    for unit in settle.service settle-alert@.service settle.timer; do
+        put 644 "$work/$unit" "/etc/systemd/system/$unit"
+    done
+    # it may hold the administrator's settings
+    [ -e /etc/default/settle ] || put 640 "$here/../systemd/settle.default" /etc/default/settle
+fi
+if [ -n "$dry_run" ]; then
+    cat "$work/plan"
+else
+    "$here/configure.sh" ${interval:+--interval "$interval"} --binary "$prefix/bin/settle" "$@"
+fi

@@ -1,0 +1,45 @@
+#!/bin/sh
+# Takes away what install.sh installed. The bot's database stays as it is, with settle's own tables in it.
+set -eu
+
+usage() {
+    cat <<'TEXT'
+usage: uninstall.sh [--dry-run] [--purge]
+
+Stops the timer and removes binary, man page, completions and units. --purge removes the settings in
+/etc/default/settle, too. The database is not touched.
+TEXT
+}
+dry_run='' purge=''
+for argument in "$@"; do
+    case $argument in
+        --dry-run) dry_run=1 ;;
+        --purge) purge=1 ;;
+        -h | --help) usage; exit 0 ;;
+        *) usage >&2; echo "settle: there is no option $argument" >&2; exit 2 ;;
+    esac
+done
+[ -n "$dry_run" ] || [ "$(id -u)" -eq 0 ] || { echo "settle: this needs root: run it with sudo, or see --dry-run" >&2; exit 1; }
+
+run() {
+    if [ -n "$dry_run" ]; then echo "would run: $*"; else "$@"; fi
+}
+prefix=/usr/local
+units=/etc/systemd/system
+if command -v systemctl >/dev/null && [ -e "$units/settle.timer" ]; then
+    if [ -d /run/systemd/system ]; then run systemctl disable --now settle.timer; else run systemctl disable settle.timer; fi
+fi
+for file in "$units/settle.service.d/bot.conf" "$units/settle.timer.d/interval.conf" \
+    "$units/settle.service" "$units/settle.timer" "$units/settle-alert@.service" \
+    "$prefix/lib/settle/alert.sh" "$prefix/bin/settle" "$prefix/share/man/man1/settle.1" \
+    "$prefix/share/bash-completion/completions/settle" "$prefix/share/zsh/site-functions/_settle" \
+    "$prefix/share/fish/vendor_completions.d/settle.fish" ${purge:+/etc/default/settle}; do
+    [ ! -e "$file" ] || { echo "remove $file"; run rm "$file"; }
+done
+# what an administrator put into them stays
+for folder in "$units/settle.service.d" "$units/settle.timer.d" "$prefix/lib/settle"; do
+    [ ! -d "$folder" ] || [ -n "$(ls -A "$folder")" ] || run rmdir "$folder"
+done
+if [ -d /run/systemd/system ]; then run systemctl daemon-reload; fi
+[ -n "$purge" ] || [ ! -e /etc/default/settle ] || echo "kept: /etc/default/settle (--purge removes it)"
+echo "The database is as it was. Of a crontab line, if you made one, only you know."
