@@ -5,7 +5,7 @@ set -eu
 
 usage() {
     cat <<'TEXT'
-usage: configure.sh [--dry-run] [--interval MINUTES] [--binary PATH] DATABASE...
+usage: configure.sh [--dry-run] [--interval MINUTES] [--user USER] [--binary PATH] DATABASE...
 
 Checks that settle opens each DATABASE as the file's owner and that this user may write it and its
 folder; then writes settle.service.d/bot.conf and settle.timer.d/interval.conf and enables the timer.
@@ -13,6 +13,7 @@ Where there is no systemd it prints a crontab line instead.
 
   --interval MINUTES  how often to run: 1 to 59, or whole hours that divide the day (60, 120, 180, …)
                       [default: SETTLEMENT_INTERVAL_MINUTES, else 10]
+  --user USER         run as this user [default: the file's owner, which the bot should be]
   --binary PATH       the settle to run [default: /usr/local/bin/settle]
   --dry-run           say what would be done; change nothing
 TEXT
@@ -24,21 +25,22 @@ binary=/usr/local/bin/settle
 # install.sh has one to check with before it is installed
 checker=${SETTLE_CHECKER:-}
 units=/etc/systemd/system
-dry_run=''
+dry_run='' user=''
 left=$#
 while [ "$left" -gt 0 ]; do
     argument=$1
     shift
     left=$((left - 1))
     case $argument in
-        --interval | --binary)
+        --interval | --binary | --user)
             [ "$left" -gt 0 ] || fail "$argument needs a value" 2
-            if [ "$argument" = --interval ]; then interval=$1; else binary=$1; fi
+            case $argument in --interval) interval=$1 ;; --binary) binary=$1 ;; --user) user=$1 ;; esac
             shift
             left=$((left - 1))
             ;;
         --interval=*) interval=${argument#*=} ;;
         --binary=*) binary=${argument#*=} ;;
+        --user=*) user=${argument#*=} ;;
         --dry-run) dry_run=1 ;;
         -h | --help) usage; exit 0 ;;
         -*) usage >&2; fail "there is no option $argument" 2 ;;
@@ -71,7 +73,8 @@ as_user() {
     fi
 }
 
-user='' group='' folders=''
+given=$user group='' folders=''
+[ -z "$given" ] || id -u "$given" >/dev/null 2>&1 || fail "there is no user $given" 2
 quoted() { printf '"%s"' "$(printf '%s' "$1" | sed 's/[\\"]/\\&/g; s/%/%%/g; s/\$/$$/g')"; }
 quoted_path() { printf '"%s"' "$(printf '%s' "$1" | sed 's/[\\"]/\\&/g; s/%/%%/g')"; }
 exec_start="$binary run"
@@ -81,9 +84,9 @@ for database in "$@"; do
     database=$(realpath "$database")
     case $database in *"
 "*) fail "a path with a line break cannot stand in a unit: $database" 2 ;; esac
-    owner=$(stat -c %U "$database") owners=$(stat -c %G "$database")
+    owner=$(stat -c %U "$database")
+    owner=${given:-$owner}
     [ "$owner" != UNKNOWN ] || owner=$(stat -c %u "$database")
-    [ "$owners" != UNKNOWN ] || owners=$(stat -c %g "$database")
     [ -z "$user" ] || [ "$user" = "$owner" ] ||
         fail "$database belongs to $owner, the one before it to $user: one timer runs as one user"
     user=$owner group=$(id -g "$owner" 2>/dev/null || stat -c %g "$database")

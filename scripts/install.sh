@@ -5,10 +5,10 @@ set -eu
 
 usage() {
     cat <<'TEXT'
-usage: install.sh [--dry-run] [--interval MINUTES] [--binary PATH] DATABASE...
+usage: install.sh [--dry-run] [--interval MINUTES] [--user USER] [--binary PATH] DATABASE...
 
-Installs settle for the bot whose performance database is DATABASE, to run as the file's owner every
-MINUTES (default: SETTLEMENT_INTERVAL_MINUTES, else 10). --binary names the settle to install; without
+Installs settle for the bot whose performance database is DATABASE, to run as USER (default: the
+file's owner) every MINUTES (default: SETTLEMENT_INTERVAL_MINUTES, else 10). --binary names the settle to install; without
 it the one beside this script, the one built in this folder, or the one in PATH. uninstall.sh takes it
 all away.
 TEXT
@@ -17,21 +17,22 @@ fail() { echo "settle: $1" >&2; exit "${2:-1}"; }
 
 here=$(dirname "$(realpath "$0")")
 prefix=/usr/local
-binary='' dry_run='' interval=''
+binary='' dry_run='' interval='' user=''
 left=$#
 while [ "$left" -gt 0 ]; do
     argument=$1
     shift
     left=$((left - 1))
     case $argument in
-        --interval | --binary)
+        --interval | --binary | --user)
             [ "$left" -gt 0 ] || fail "$argument needs a value" 2
-            if [ "$argument" = --interval ]; then interval=$1; else binary=$1; fi
+            case $argument in --interval) interval=$1 ;; --binary) binary=$1 ;; --user) user=$1 ;; esac
             shift
             left=$((left - 1))
             ;;
         --interval=*) interval=${argument#*=} ;;
         --binary=*) binary=${argument#*=} ;;
+        --user=*) user=${argument#*=} ;;
         --dry-run) dry_run=--dry-run ;;
         -h | --help) usage; exit 0 ;;
         -*) usage >&2; fail "there is no option $argument" 2 ;;
@@ -74,7 +75,7 @@ put() {
 
 # everything is checked before anything is installed
 SETTLE_CHECKER="$work/settle" "$here/configure.sh" --dry-run ${interval:+--interval "$interval"} \
-    --binary "$prefix/bin/settle" "$@" > "$work/plan"
+    ${user:+--user "$user"} --binary "$prefix/bin/settle" "$@" > "$work/plan"
 
 put 755 "$work/settle" "$prefix/bin/settle"
 put 644 "$work/settle.1" "$prefix/share/man/man1/settle.1"
@@ -92,5 +93,6 @@ fi
 if [ -n "$dry_run" ]; then
     cat "$work/plan"
 else
-    "$here/configure.sh" ${interval:+--interval "$interval"} --binary "$prefix/bin/settle" "$@"
+    "$here/configure.sh" ${interval:+--interval "$interval"} ${user:+--user "$user"} \
+        --binary "$prefix/bin/settle" "$@"
 fi

@@ -269,7 +269,10 @@ impl Client {
             .timeout(REQUEST_TIMEOUT)
             .redirect(Policy::none())
             .build()
-            .map_err(|error| format!("the HTTP client cannot be built: {}", in_words(&error)))?;
+            .map_err(|error| {
+                let why = root_of(&error);
+                format!("cannot be asked: {why}; are the system's CA certificates installed?")
+            })?;
         Ok(self.built.get_or_init(|| client))
     }
 }
@@ -322,11 +325,15 @@ fn in_words(error: &reqwest::Error) -> String {
     } else {
         "broke off its answer"
     };
+    format!("{kind} ({})", root_of(error))
+}
+
+fn root_of(error: &reqwest::Error) -> &dyn std::error::Error {
     let mut root: &dyn std::error::Error = error;
     while let Some(cause) = root.source() {
         root = cause;
     }
-    format!("{kind} ({root})")
+    root
 }
 
 #[cfg(test)]
