@@ -33,7 +33,7 @@ use crate::units::UnixSeconds;
                   Exit codes: 0 done, or nothing due; 1 failed, nothing written; \
                   2 bad usage; 3 done, but rows are in error; 4 done, but a due trade is older than \
                   the alert lag; 5 no price or resolution from any source; 10 no performance database there; \
-                  11 another run is under way; 130 interrupted."
+                  11 another run is under way; 130 interrupted. With several databases: the gravest of theirs."
 )]
 pub struct Cli {
     /// What to do.
