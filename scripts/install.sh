@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs settle on this machine: binary, man page, completions, units; then has configure.sh set the
+# Installs settle under /usr/local: binary, man page, completions, units; then has configure.sh set the
 # timer up. Running it again changes only what is not as it should be.
 set -eu
 
@@ -17,30 +17,26 @@ fail() { echo "settle: $1" >&2; exit "${2:-1}"; }
 
 here=$(dirname "$(realpath "$0")")
 prefix=/usr/local
-binary='' dry_run='' interval='' user=''
+binary='' dry_run=''
 left=$#
 while [ "$left" -gt 0 ]; do
     argument=$1
     shift
     left=$((left - 1))
     case $argument in
-        --interval | --binary | --user)
+        --binary)
             [ "$left" -gt 0 ] || fail "$argument needs a value" 2
-            case $argument in --interval) interval=$1 ;; --binary) binary=$1 ;; --user) user=$1 ;; esac
+            binary=$1
             shift
             left=$((left - 1))
             ;;
-        --interval=*) interval=${argument#*=} ;;
         --binary=*) binary=${argument#*=} ;;
-        --user=*) user=${argument#*=} ;;
-        --dry-run) dry_run=--dry-run ;;
+        --dry-run) dry_run=1 ;;
         -h | --help) usage; exit 0 ;;
-        -*) usage >&2; fail "there is no option $argument" 2 ;;
-        # a database: kept, behind what is still to be looked at
+        # configure.sh knows the others
         *) set -- "$@" "$argument" ;;
     esac
 done
-[ $# -gt 0 ] || { usage >&2; fail "name the bot's performance database" 2; }
 [ -n "$dry_run" ] || [ "$(id -u)" -eq 0 ] || fail "this needs root: run it with sudo, or see --dry-run"
 
 for found in "$here/../settle" "$here/../target/release/settle" "$(command -v settle || true)"; do
@@ -57,9 +53,6 @@ install -m 755 "$binary" "$work/settle"
 "$work/settle" --version >/dev/null || fail "$binary does not run on this machine"
 "$work/settle" man > "$work/settle.1"
 for shell in bash zsh fish; do "$work/settle" completions $shell > "$work/settle.$shell"; done
-for unit in settle.service settle-alert@.service settle.timer; do
-    sed "s|/usr/local|$prefix|g" "$here/../systemd/$unit" > "$work/$unit"
-done
 
 put() {
     mode=$1 from=$2 to=$3
@@ -74,8 +67,7 @@ put() {
 }
 
 # everything is checked before anything is installed
-SETTLE_CHECKER="$work/settle" "$here/configure.sh" --dry-run ${interval:+--interval "$interval"} \
-    ${user:+--user "$user"} --binary "$prefix/bin/settle" "$@" > "$work/plan"
+SETTLE_CHECKER="$work/settle" "$here/configure.sh" --dry-run --binary "$prefix/bin/settle" "$@" > "$work/plan"
 
 put 755 "$work/settle" "$prefix/bin/settle"
 put 644 "$work/settle.1" "$prefix/share/man/man1/settle.1"
@@ -85,7 +77,7 @@ put 644 "$work/settle.fish" "$prefix/share/fish/vendor_completions.d/settle.fish
 if command -v systemctl >/dev/null; then
     put 755 "$here/alert.sh" "$prefix/lib/settle/alert.sh"
     for unit in settle.service settle-alert@.service settle.timer; do
-        put 644 "$work/$unit" "/etc/systemd/system/$unit"
+        put 644 "$here/../systemd/$unit" "/etc/systemd/system/$unit"
     done
     # it may hold the administrator's settings
     [ -e /etc/default/settle ] || put 640 "$here/../systemd/settle.default" /etc/default/settle
@@ -93,6 +85,5 @@ fi
 if [ -n "$dry_run" ]; then
     cat "$work/plan"
 else
-    "$here/configure.sh" ${interval:+--interval "$interval"} ${user:+--user "$user"} \
-        --binary "$prefix/bin/settle" "$@"
+    "$here/configure.sh" --binary "$prefix/bin/settle" "$@"
 fi
