@@ -156,7 +156,7 @@ fn settle(
     let mut store = Store::open(database, access).expect("the database made here");
     let sources = Sources { prices, resolutions };
     let now = UnixSeconds(4_000_000_000);
-    let task = Task { judging: &judging, deciding: &deciding, batch: 0, now };
+    let task = Task { judging: &judging, deciding: &deciding, batch: 0, now, name: None };
     let mut results = Vec::new();
     let summary = engine::settle(&mut store, sources, &task, writing, &mut results)
         .expect("the database made here");

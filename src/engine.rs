@@ -110,6 +110,8 @@ pub struct Task<'a> {
     pub batch: usize,
     /// The instant of the run.
     pub now: UnixSeconds,
+    /// What the log calls the database, where there are several.
+    pub name: Option<&'a str>,
 }
 
 /// Settles one batch, and confirms what earlier runs settled by candles; without `writing`, only
@@ -221,6 +223,7 @@ pub fn carry_out(
         wrote: false,
         stopped: None,
         done: 0,
+        name: task.name,
         observer,
     };
     let knowledge = Knowledge { wants: &selection.wants, resolved, found };
@@ -272,7 +275,7 @@ pub fn carry_out(
         troubles: [&again.warnings[..], &resolved.troubles, &found.troubles].concat(),
         traffic: traffic.clone(),
     };
-    summary::log(&summary);
+    summary::log(&summary, task.name);
     Ok(summary)
 }
 
@@ -363,6 +366,7 @@ enum Stop {
 struct Course<'a> {
     /// None in a dry run.
     desk: Option<Desk<'a>>,
+    name: Option<&'a str>,
     observer: &'a mut dyn Observer,
     notes_failures: bool,
     ended: Ended,
@@ -452,7 +456,7 @@ impl Course<'_> {
     }
 
     fn end(&mut self, result: &TradeResult) {
-        summary::log_result(result);
+        summary::log_result(result, self.name);
         self.ended.add(result);
         self.observer.ended(result);
         self.done += 1;

@@ -40,7 +40,8 @@ pub fn run(
 ) -> Result<Vec<Ran>, Error> {
     let judging = Judging::from(&settling.judgement);
     let deciding = Deciding::from(settling);
-    let task = Task { judging: &judging, deciding: &deciding, batch: settling.batch, now };
+    let task =
+        Task { judging: &judging, deciding: &deciding, batch: settling.batch, now, name: None };
     let interrupt = Interrupt::listen()?;
     let open = |database: &PathBuf| open(database, run_id.is_some(), &task);
     let databases = distinct(&common.db);
@@ -61,7 +62,7 @@ pub fn run(
     let ran = databases.into_iter().zip(opened.drain(..)).map(|(database, opened)| {
         let name = several.then(|| database.display().to_string());
         let bar = Bar::new(common, "trades settled");
-        let mut watch = Watch { listing: Listing::new(form, name), bar };
+        let mut watch = Watch { listing: Listing::new(form, name.clone()), bar };
         let mut status = None;
         let came_to = opened.and_then(|opened| {
             let Opened { mut store, _lock, chosen } = opened;
@@ -70,6 +71,7 @@ pub fn run(
                 retry_wait: i64::from(settling.interval_minutes) * 60,
                 interrupt: &interrupt,
             });
+            let task = Task { name: name.as_deref(), ..task };
             let summary =
                 engine::carry_out(&mut store, chosen, &known, &task, writing, &mut watch)?;
             if run_id.is_some() {

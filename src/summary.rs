@@ -480,33 +480,40 @@ pub fn age(seconds: i64) -> String {
     }
 }
 
+/// How a line begins that is about one of several databases.
+fn of(database: Option<&str>) -> String {
+    database.map_or_else(String::new, |database| format!("{database}: "))
+}
+
 /// Logs what became of one trade: at info, or at warn where somebody should know.
-pub fn log_result(result: &TradeResult) {
+pub fn log_result(result: &TradeResult, database: Option<&str>) {
+    let of = of(database);
     let row = &result.row;
     let status = result.ending.as_str();
     match (result.outcome, result.profit) {
         (Some(outcome), Some(profit)) => info!(
-            "trade {} {} {}: {outcome}, profit {}, {status}",
+            "{of}trade {} {} {}: {outcome}, profit {}, {status}",
             row.id,
             row.market_slug,
             row.action,
             profit.cents()
         ),
-        _ if result.ending == Ending::Changed => warn!("trade {} was {CHANGED}", row.id),
+        _ if result.ending == Ending::Changed => warn!("{of}trade {} was {CHANGED}", row.id),
         _ => info!(
-            "trade {} {}: {}",
+            "{of}trade {} {}: {}",
             row.id,
             row.market_slug,
             result.reason.as_deref().unwrap_or("left unsettled")
         ),
     }
     if let (Some(old), Some(new)) = (&result.corrected_from, result.outcome) {
-        warn!("trade {} corrected from {old} to {new}", row.id);
+        warn!("{of}trade {} corrected from {old} to {new}", row.id);
     }
 }
 
 /// Logs the run in one line, at warn where something is left undone; alerts as errors.
-pub fn log(summary: &Summary) {
+pub fn log(summary: &Summary, database: Option<&str>) {
+    let of = of(database);
     let first_errors: Vec<String> = summary
         .errors
         .iter()
@@ -514,7 +521,7 @@ pub fn log(summary: &Summary) {
         .map(|error| format!("trade {}: {}", error.trade_id, error.message))
         .collect();
     let line = format!(
-        "settled {}, won {}, lost {}, profit {}, pending {}, held {}, confirmed {}, corrected {}, \
+        "{of}settled {}, won {}, lost {}, profit {}, pending {}, held {}, confirmed {}, corrected {}, \
          errors {}{}{}",
         summary.settled(),
         summary.booked_as(true),
@@ -534,13 +541,13 @@ pub fn log(summary: &Summary) {
         warn!("{line}")
     }
     if summary.pending() > 0 && summary.settled() == 0 {
-        warn!("{} trades are pending and none was settled", summary.pending());
+        warn!("{of}{} trades are pending and none was settled", summary.pending());
     }
     for warning in summary.doubt.iter().chain(&summary.strike_warnings()) {
-        warn!("{warning}");
+        warn!("{of}{warning}");
     }
     for alert in summary.alerts() {
-        error!("alert: {alert}");
+        error!("{of}alert: {alert}");
     }
 }
 

@@ -105,7 +105,7 @@ fn settle_with(
     let sources = Sources { prices, resolutions };
     let deciding = deciding(confirm);
     let now = UnixSeconds(now);
-    let task = Task { judging: &judging, deciding: &deciding, batch: 50, now };
+    let task = Task { judging: &judging, deciding: &deciding, batch: 50, now, name: None };
     engine::settle(&mut store, sources, &task, Some(writing), &mut Vec::new()).unwrap()
 }
 

@@ -79,6 +79,12 @@ fn one_bad_database_does_not_stop_the_others_and_is_named() {
     for database in [&bad, &missing] {
         assert!(ended.stderr.contains(database.to_str().unwrap()), "{}", ended.stderr);
     }
+    // what is logged of a trade says whose it is
+    let again = [good.db.as_path(), &also_good.db];
+    also_good.insert(&[bet(3)]);
+    let ended = run("run", &exchange.url, &again, &["-v"]);
+    let line = format!("{}: trade 3 ", also_good.db.display());
+    assert!(ended.code(0).stderr.contains(&line), "{}", ended.stderr);
     let text = run("run", &exchange.url, &databases, &["--color", "never"]);
     assert!(text.code(10).stderr.contains("not a performance database"));
 }

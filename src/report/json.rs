@@ -188,13 +188,18 @@ pub fn run(ran: &[Ran], dry_run: bool) -> serde_json::Result<String> {
         errors.map(move |error| ErrorJson { db: db.clone(), ..ErrorJson::from(error) })
     });
     let mut warnings: Vec<String> = Vec::new();
-    for summary in &summaries {
+    let mut alerts: Vec<String> = Vec::new();
+    for ran in ran {
+        let Ok(summary) = &ran.came_to else { continue };
+        let of = if several { format!("{}: ", ran.database.display()) } else { String::new() };
+        alerts.extend(summary.alerts().iter().map(|alert| format!("{of}{alert}")));
         let strikes = summary.strike_warnings();
-        let all = summary.doubt.iter().chain(&strikes).chain(&summary.troubles);
+        let own = summary.doubt.iter().chain(&strikes).map(|warning| format!("{of}{warning}"));
+        warnings.extend(own);
         // what is wrong with a source is wrong for every database
-        for warning in all {
-            if !warnings.contains(warning) {
-                warnings.push(warning.clone());
+        for trouble in &summary.troubles {
+            if !warnings.contains(trouble) {
+                warnings.push(trouble.clone());
             }
         }
     }
@@ -228,7 +233,7 @@ pub fn run(ran: &[Ran], dry_run: bool) -> serde_json::Result<String> {
         alert: summaries.iter().any(|summary| summary.alert()),
         errors: errors.collect(),
         warnings,
-        alerts: summaries.iter().flat_map(|summary| summary.alerts()).collect(),
+        alerts,
         // one asking for all of them
         requests: summaries.first().map(|s| requests(&s.traffic)).unwrap_or_default(),
     })
