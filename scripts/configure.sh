@@ -68,7 +68,9 @@ fi
 
 as_user() {
     if [ "$(id -un)" = "$user" ] || [ "$(id -u)" = "$user" ]; then "$@"
-    elif [ "$(id -u)" -eq 0 ]; then setpriv --reuid="$user" --regid="$group" --init-groups "$@"
+    elif [ "$(id -u)" -eq 0 ] && id -u "$user" >/dev/null 2>&1; then
+        setpriv --reuid="$user" --regid="$group" --init-groups -- "$@"
+    elif [ "$(id -u)" -eq 0 ]; then setpriv --reuid="$user" --regid="$group" --clear-groups -- "$@"
     else fail "only root can check what $user may do"
     fi
 }

@@ -21,6 +21,9 @@ use crate::units::{Bps, UnixSeconds, rounded};
 /// The most corrections, and contradictions, that are told one by one; the rest is told as a number.
 const ONE_BY_ONE: usize = 20;
 
+const CORRECTION: &str = "correction";
+const CONTRADICTION: &str = "contradiction";
+
 /// What somebody was told of a database.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Told {
@@ -63,11 +66,11 @@ impl Noteworthy {
         known.is_some_and(|(resolution, moved)| contradicts(resolution, moved))
     }
 
-    fn in_words(&self) -> String {
+    fn in_words(&self, event: &str) -> String {
         let [from, to] = &self.outcomes;
         let (id, slug) = (&self.trade_id, &self.market_slug);
-        let said = match (self.is_correction, self.moved) {
-            (false, Some(moved)) => format!(
+        let said = match (event, self.moved) {
+            (CONTRADICTION, Some(moved)) => format!(
                 "trade {id} on {slug}: Polymarket resolved it {to}, but {} moved {:+.1} bps in its window",
                 self.price_source.as_deref().unwrap_or("the venue"),
                 rounded(moved.0, 1)
@@ -208,9 +211,9 @@ impl News<'_> {
         let corrections = corrections.filter(after(self.told.corrected));
         let contradictions = self.noteworthy.iter().filter(|note| note.is_contradiction());
         let contradictions = contradictions.filter(after(self.told.contradicted));
-        notices.extend(self.of_records("correction", corrections, told.clone(), corrected));
+        notices.extend(self.of_records(CORRECTION, corrections, told.clone(), corrected));
         let told = notices.last().map_or(told, |notice| notice.then.clone());
-        notices.extend(self.of_records("contradiction", contradictions, told, contradicted));
+        notices.extend(self.of_records(CONTRADICTION, contradictions, told, contradicted));
         notices
     }
 
@@ -257,7 +260,7 @@ impl News<'_> {
         let (first, more) = notes.split_at(notes.len().min(ONE_BY_ONE));
         let mut notices = Vec::new();
         for note in first {
-            let text = format!("settle {event} on {}: {}", self.database, note.in_words());
+            let text = format!("settle {event} on {}: {}", self.database, note.in_words(event));
             let mut body = self.body(event, &text);
             body["run_id"] = json!(note.run_id);
             mark(&mut told, note.id);
