@@ -14,7 +14,7 @@ tell() {
     "$@" || { failed=$((failed + 1)); echo "settle: the alert could not be sent with $1" >&2; }
 }
 as_json() {
-    awk 'BEGIN { ORS = "" } { gsub(/\\/, "\\\\"); gsub(/"/, "\\\""); gsub(/[\001-\037]/, " ")
+    awk 'BEGIN { ORS = "" } { gsub(/\\/, "&&"); gsub(/"/, "\\\""); gsub(/[\001-\037]/, " ")
          if (NR > 1) print "\\n"; print }'
 }
 by_mail() { printf '%s\n' "$said" | mail -s "$title" "$SETTLE_ALERT_MAIL"; }

@@ -94,7 +94,8 @@ for database in "$@"; do
     user=$owner group=$(id -g "$owner" 2>/dev/null || stat -c %g "$database")
     [ "$user" != root ] || echo "settle: $database belongs to root; if the bot runs as another user, give it to that user first (chown)" >&2
     folder=$(dirname "$database")
-    as_user "$checker" status --db "$database" -q ||
+    # not in a folder whose .env would be read
+    (cd / && as_user "$checker" status --db "$database" -q) ||
         fail "$user cannot open $database with $checker (see above)" 10
     as_user test -w "$database" || fail "$user may not write $database"
     as_user test -w "$folder" || fail "$user may not write $folder, where SQLite makes its journal"

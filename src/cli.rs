@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::error::{ContextKind, ContextValue};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
 use reqwest::Url;
 use rust_decimal::Decimal;
@@ -310,11 +310,20 @@ pub fn parse(
     dotenv: &HashMap<String, String>,
 ) -> Result<Cli, clap::Error> {
     let command = over_dotenv(Cli::command(), dotenv);
-    command
+    let cli = command
         .clone()
         .try_get_matches_from(&arguments)
         .and_then(|matches| Cli::from_arg_matches(&matches))
-        .map_err(|error| name_variable(error, &command, &arguments))
+        .map_err(|error| name_variable(error, &command, &arguments))?;
+    let is_db = |argument: &&OsString| {
+        argument.to_str().is_some_and(|text| text == "--db" || text.starts_with("--db="))
+    };
+    // of an option before and behind the command, clap takes only those behind it
+    if arguments.iter().filter(is_db).count() > cli.common.db.len() {
+        let why = "--db stands before the command and behind it; give each --db behind it";
+        return Err(command.clone().error(ErrorKind::ArgumentConflict, why));
+    }
+    Ok(cli)
 }
 
 /// Makes `.env`'s values the defaults, and empty environment variables no values.
@@ -346,6 +355,11 @@ fn name_variable(
         return error;
     };
     let option = shown.split([' ', '=']).next().unwrap_or_default().to_owned();
+    if ["--notify-url", "--ping-url"].contains(&option.as_str()) {
+        // it may hold a password, and errors end up in logs
+        let hidden = ContextValue::String("(not shown)".to_owned());
+        error.insert(ContextKind::InvalidValue, hidden);
+    }
     let typed = arguments.iter().any(|argument| {
         argument
             .to_str()
@@ -497,7 +511,8 @@ mod tests {
             (&["run", "--alert-lag-hours", "soon"], ["--alert-lag-hours", "'soon'", "0 to 87600"]),
             (&["status", "--timezone", "mars"], ["--timezone", "'mars'", "utc, local"]),
             (&["run", "--kraken-url", "ftp://x"], ["--kraken-url", "'ftp://x'", "http://"]),
-            (&["run", "--notify-url", "mail:me"], ["--notify-url", "'mail:me'", "https URL"]),
+            (&["run", "--notify-url", "mail:me"], ["--notify-url", "(not shown)", "https URL"]),
+            (&["--db", "a", "run", "--db", "b"], ["--db", "before", "behind"]),
             (&["run", "--candles", "/no/such"], ["--candles", "'/no/such'", "dump"]),
         ] {
             let message = parsed(arguments, &[]).unwrap_err().to_string();

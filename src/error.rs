@@ -35,10 +35,11 @@ impl Exit {
             Self::Usage => 7,
             Self::NoDatabase => 6,
             Self::Failed => 5,
-            Self::Locked => 4,
-            Self::NothingHad => 3,
-            Self::Alert => 2,
-            Self::RowsInError => 1,
+            Self::NothingHad => 4,
+            Self::Alert => 3,
+            Self::RowsInError => 2,
+            // whoever holds the lock is doing the work
+            Self::Locked => 1,
             Self::Done => 0,
         };
         exits.into_iter().max_by_key(gravity).unwrap_or(Self::Done)

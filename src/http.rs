@@ -281,7 +281,14 @@ fn delivered(answer: reqwest::Result<blocking::Response>) -> Result<(), Undelive
     match answer {
         Ok(response) if response.status().is_success() => Ok(()),
         Ok(response) => {
-            Err(Undelivered::Surely(format!("answered HTTP {}", response.status().as_u16())))
+            let status = response.status().as_u16();
+            let said = format!("answered HTTP {status}");
+            // a gateway's error, or a redirect, can come after the work was done
+            match status {
+                408 => Err(Undelivered::Perhaps(said)),
+                400..=499 | 503 => Err(Undelivered::Surely(said)),
+                _ => Err(Undelivered::Perhaps(said)),
+            }
         }
         Err(error) if error.is_connect() || error.is_builder() => {
             Err(Undelivered::Surely(in_words(&error)))

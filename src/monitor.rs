@@ -63,6 +63,10 @@ impl<'a> Monitor<'a> {
     /// Writes the run's figures where they are wanted.
     pub fn measured(&self, ran: &[Ran], exit: Exit, now: UnixSeconds, took: Duration) {
         let Some(path) = &self.wanted.metrics_file else { return };
+        if exit == Exit::Locked {
+            // whoever holds the lock writes the figures
+            return;
+        }
         let text = text(ran, exit, now, took, last_success(path));
         let written = text.map_err(io::Error::other).and_then(|text| write(path, &text));
         if let Err(why) = written {

@@ -2,6 +2,7 @@
 //! each correction, and none of them twice. What was told is kept in the database, where the next run
 //! finds it.
 
+use std::cell;
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -108,12 +109,14 @@ struct Notice {
 pub struct Notifier<'a> {
     url: Option<&'a Url>,
     client: Client,
+    /// Whether nobody answered: then other databases need not wait for the same.
+    is_out: cell::Cell<bool>,
 }
 
 impl<'a> Notifier<'a> {
     /// One that posts to `url`.
     pub fn new(url: Option<&'a Url>) -> Self {
-        Self { url, client: Client::default() }
+        Self { url, client: Client::default(), is_out: cell::Cell::new(false) }
     }
 
     /// Tells what changed with a run. What cannot be delivered only warns: what surely did not arrive is
@@ -125,7 +128,7 @@ impl<'a> Notifier<'a> {
         summary: &Summary,
         interrupt: &Interrupt,
     ) {
-        let Some(url) = self.url else { return };
+        let Some(url) = self.url.filter(|_| !self.is_out.get()) else { return };
         if let Err(why) = self.tell_all(url, store, database, summary, interrupt) {
             warn!("nobody could be notified: {why}");
         }
@@ -154,6 +157,10 @@ impl<'a> Notifier<'a> {
             }
             None => vec![],
         };
+        // kept, lest what an interrupted run wrote is taken for what nobody was to be told
+        if told != store.told()? {
+            store.note_told(&told)?;
+        }
         let news = News {
             run_id,
             database: database.display().to_string(),
@@ -168,7 +175,9 @@ impl<'a> Notifier<'a> {
             // noted first: should the process die in between, nothing is told twice
             store.note_told(&notice.then)?;
             let event = notice.body["event"].as_str().unwrap_or_default().to_owned();
-            match self.client.post(url, &notice.body) {
+            let delivered = self.client.post(url, &notice.body);
+            self.is_out.set(delivered.is_err());
+            match delivered {
                 Ok(()) => info!("notified: {event}"),
                 Err(Undelivered::Surely(why)) => {
                     store.note_told(&told)?;

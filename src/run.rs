@@ -81,6 +81,10 @@ pub fn run(
             }
             Ok(summary)
         });
+        if came_to.is_err() && run_id.is_some() && settling.monitoring.metrics_file.is_some() {
+            let store = Store::open(&database, Access::Read).ok();
+            status = store.and_then(|store| stands(&store, &judging, now));
+        }
         watch.bar.finish();
         Ran { database, came_to, listing: watch.listing, status }
     });

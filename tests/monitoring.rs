@@ -120,9 +120,9 @@ fn many_corrections_are_not_told_one_by_one() {
 fn a_notification_that_did_not_arrive_is_told_by_the_next_run() {
     let bench = Bench::new(&[bet(1)]);
     let hooks = Hooks::start();
-    hooks.answer(500);
+    hooks.answer(503);
     let ended = notified(&bench, &nowhere(), &hooks, &[]);
-    assert!(ended.code(5).stderr.contains("the next run tries again: answered HTTP 500"));
+    assert!(ended.code(5).stderr.contains("the next run tries again: answered HTTP 503"));
     assert!(!ended.stderr.contains(&hooks.url), "the URL may hold a password: {}", ended.stderr);
     assert_eq!(hooks.heard().len(), 1);
     hooks.answer(200);
@@ -138,15 +138,18 @@ fn a_notification_that_did_not_arrive_is_told_by_the_next_run() {
 
 #[test]
 fn a_notification_that_may_have_arrived_is_not_told_again() {
-    let bench = Bench::new(&[bet(1)]);
     let hooks = Hooks::start();
-    hooks.answer(0);
-    let ended = notified(&bench, &nowhere(), &hooks, &[]);
-    assert!(ended.code(5).stderr.contains("may not have arrived"), "{}", ended.stderr);
-    assert_eq!(hooks.heard().len(), 1);
-    hooks.answer(200);
-    notified(&bench, &nowhere(), &hooks, &[]).code(5);
-    assert!(hooks.heard().is_empty());
+    // hung up, a gateway's error, a redirect after the work was done
+    for status in [0, 502, 302] {
+        let bench = Bench::new(&[bet(1)]);
+        hooks.answer(status);
+        let ended = notified(&bench, &nowhere(), &hooks, &["--sources", "kraken"]);
+        assert!(ended.code(5).stderr.contains("may not have arrived"), "{}", ended.stderr);
+        assert_eq!(hooks.heard().len(), 1);
+        hooks.answer(200);
+        notified(&bench, &nowhere(), &hooks, &["--sources", "kraken"]).code(5);
+        assert!(hooks.heard().is_empty(), "{status}");
+    }
 }
 
 #[test]
@@ -285,6 +288,19 @@ fn metrics_hold_what_a_run_did_and_how_the_database_stands() {
     assert_eq!(value(&second, "settle_last_run_exit_code"), 10.0);
     let strays: Vec<_> = bench.files().into_iter().filter(|name| name.starts_with('.')).collect();
     assert!(strays.is_empty(), "{strays:?}");
+}
+
+#[test]
+fn a_run_that_meets_a_lock_leaves_the_figures_of_whoever_holds_it() {
+    let bench = Bench::new(&[bet(1)]);
+    let file = bench.folder.path().join("settle.prom");
+    let metrics = ["--metrics-file", file.to_str().unwrap()];
+    bench.run_at(&Exchange::of(up()).url, &metrics).code(0);
+    let before = fs::read_to_string(&file).unwrap();
+    let lock = fs::File::open(bench.folder.path().join("performance.db-settle.lock")).unwrap();
+    lock.lock().unwrap();
+    bench.run_at(&nowhere(), &metrics).code(11);
+    assert_eq!(fs::read_to_string(&file).unwrap(), before);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use support::exchange::{Exchange, Markets, Tape};
 use support::hooks::Hooks;
-use support::{Bench, CLOSE, Ended, OPEN, STRIKE, bet, services_at, settle};
+use support::{Bench, Bet, CLOSE, Ended, OPEN, STRIKE, bet, services_at, settle};
 
 fn run(command: &str, url: &str, databases: &[&Path], arguments: &[&str]) -> Ended {
     let mut all = vec![command.to_owned(), "--json".to_owned()];
@@ -85,6 +85,9 @@ fn one_bad_database_does_not_stop_the_others_and_is_named() {
     let ended = run("run", &exchange.url, &again, &["-v"]);
     let line = format!("{}: trade 3 ", also_good.db.display());
     assert!(ended.code(0).stderr.contains(&line), "{}", ended.stderr);
+    let none = run("run", &exchange.url, &[&bad, &missing], &[]);
+    assert_eq!(none.code(10).json()["requests"]["coinbase"], 0);
+    assert!(none.json()["total_profit"].is_null());
     let text = run("run", &exchange.url, &databases, &["--color", "never"]);
     assert!(text.code(10).stderr.contains("not a performance database"));
 }
@@ -112,7 +115,10 @@ fn a_locked_database_is_passed_over() {
     lock.lock().unwrap();
     let exchange = Exchange::of(two_windows());
     run("run", &exchange.url, &[&one.db, &other.db], &[]).code(11);
-    assert_eq!((one.booked(1).2, other.booked(2).2), (None, Some(1)));
+    // what is wrong elsewhere is not hidden by it
+    let broken = Bet { price: rusqlite::types::Value::Null, ..bet(3) };
+    other.insert(&[broken]);
+    run("run", &exchange.url, &[&one.db, &other.db], &[]).code(3);
 }
 
 #[test]

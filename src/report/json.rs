@@ -6,8 +6,6 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use rust_decimal::Decimal;
-
 use super::{Ran, Status};
 use crate::candles::Source;
 use crate::decision::Status as Standing;
@@ -225,18 +223,21 @@ pub fn run(ran: &[Ran], dry_run: bool) -> serde_json::Result<String> {
         unsettled_after: sum(Summary::unsettled_after),
         due_before: sum(|summary| summary.due_before),
         due_after: sum(|summary| summary.due_after.count),
-        total_profit: summaries
-            .iter()
-            .try_fold(Decimal::ZERO, |sum, summary| sum.checked_add(summary.total_profit()?.0))
-            .map(Usd),
+        total_profit: total_profit(&summaries),
         oldest_due_age_seconds: summaries.iter().filter_map(|s| s.oldest_due_age()).max(),
         alert: summaries.iter().any(|summary| summary.alert()),
         errors: errors.collect(),
         warnings,
         alerts,
         // one asking for all of them
-        requests: summaries.first().map(|s| requests(&s.traffic)).unwrap_or_default(),
+        requests: requests(summaries.first().map_or(&BTreeMap::new(), |first| &first.traffic)),
     })
+}
+
+/// The sum of what was booked; none where nothing could be done, or it is too large.
+fn total_profit(summaries: &[&Summary]) -> Option<Usd> {
+    let sums = summaries.iter().map(|summary| summary.total_profit().map(|sum| sum.0));
+    sums.reduce(|sum, next| sum?.checked_add(next?)).flatten().map(Usd)
 }
 
 /// Requests by service, those that were not asked included.
