@@ -128,19 +128,18 @@ fn text(
             figures.add(name, help, &[("source", service)], count(value))?;
         }
     }
-    for Ran { database, came_to, status, .. } in ran {
-        let database = database.display().to_string();
+    for of in ran {
+        let database = of.database.display().to_string();
         let of_database = [("database", database.as_str())];
-        let code = came_to.as_ref().map_or_else(|error| error.exit(), Summary::exit).code();
         let help = "How the last run ended in a database: 1 if it did all it could there.";
-        let up = came_to.as_ref().is_ok_and(|summary| summary.exit().is_success());
-        figures.add("settle_database_up", help, &of_database, f64::from(u8::from(up)))?;
+        let up = f64::from(u8::from(of.exit().is_success()));
+        figures.add("settle_database_up", help, &of_database, up)?;
         let help = "Exit code of the last run for a database.";
-        figures.add("settle_database_exit_code", help, &of_database, code.into())?;
-        if let Ok(summary) = came_to {
+        figures.add("settle_database_exit_code", help, &of_database, of.exit().code().into())?;
+        if let Ok(summary) = &of.came_to {
             figures.of_summary(summary, &of_database)?;
         }
-        if let Some(status) = status {
+        if let Some(status) = &of.status {
             figures.of_status(status, &database)?;
         }
     }

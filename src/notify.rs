@@ -143,7 +143,8 @@ impl<'a> Notifier<'a> {
         interrupt: &Interrupt,
     ) -> Result<(), Error> {
         let run_id = summary.run_id.as_deref().unwrap_or_default();
-        let mut told = store.told()?;
+        let stored = store.told()?;
+        let mut told = stored.clone();
         let (last, before) = match store.last_records(run_id)? {
             Some((last, before)) => (Some(last), Some(before)),
             None => (None, None),
@@ -158,7 +159,7 @@ impl<'a> Notifier<'a> {
             None => vec![],
         };
         // kept, lest what an interrupted run wrote is taken for what nobody was to be told
-        if told != store.told()? {
+        if told != stored {
             store.note_told(&told)?;
         }
         let news = News {
@@ -192,7 +193,7 @@ impl<'a> Notifier<'a> {
             told = notice.then;
         }
         let all = Told { corrected: last, contradicted: last, ..told.clone() };
-        if all != store.told()? {
+        if all != told {
             store.note_told(&all)?;
         }
         Ok(())
@@ -244,16 +245,18 @@ impl News<'_> {
                 self.database,
                 summary.overdue_in_words().join("; ")
             );
-            let body = self.body("alert_raised", &text);
-            let body = with(body, "alerts", json!(raised));
-            let body = with(body, "reasons", reasons.collect());
+            let mut body = self.body("alert_raised", &text);
+            body["alerts"] = json!(raised);
+            body["reasons"] = reasons.collect();
             notices.push(Notice { body, then: then.clone() });
         }
         if !cleared.is_empty() {
             then.alerts = now.clone();
             let text = format!("settle alert cleared on {}: {}", self.database, join(&cleared));
-            let body = with(self.body("alert_cleared", &text), "alerts", json!(cleared));
-            notices.push(Notice { body: with(body, "still_raised", json!(now)), then });
+            let mut body = self.body("alert_cleared", &text);
+            body["alerts"] = json!(cleared);
+            body["still_raised"] = json!(now);
+            notices.push(Notice { body, then });
         }
         notices
     }
@@ -272,14 +275,16 @@ impl News<'_> {
             let text = format!("settle {event} on {}: {}", self.database, note.in_words(event));
             let mut body = self.body(event, &text);
             body["run_id"] = json!(note.run_id);
+            body["trade"] = note.json();
             mark(&mut told, note.id);
-            notices.push(Notice { body: with(body, "trade", note.json()), then: told.clone() });
+            notices.push(Notice { body, then: told.clone() });
         }
         if let Some(last) = more.last() {
             let count = more.len();
             let text = format!("settle {event} on {}: {count} more trades", self.database);
             mark(&mut told, last.id);
-            let body = with(self.body(event, &text), "more", json!(count));
+            let mut body = self.body(event, &text);
+            body["more"] = json!(count);
             notices.push(Notice { body, then: told });
         }
         notices
@@ -299,9 +304,4 @@ impl News<'_> {
 
 fn join(keys: &[&String]) -> String {
     keys.iter().map(|key| key.replace('_', " ")).collect::<Vec<_>>().join(", ")
-}
-
-fn with(mut body: Value, name: &str, value: Value) -> Value {
-    body[name] = value;
-    body
 }

@@ -45,7 +45,7 @@ pub fn run(
     let interrupt = Interrupt::listen()?;
     let open = |database: &PathBuf| open(database, run_id.is_some(), &task);
     let databases = distinct(&common.db);
-    let mut opened: Vec<_> = databases.iter().map(open).collect();
+    let opened: Vec<_> = databases.iter().map(open).collect();
 
     let (mut polymarket, mut prices) = config::sources(&settling.services);
     let mut sources = Sources { prices: &mut prices, resolutions: &mut polymarket };
@@ -59,7 +59,7 @@ pub fn run(
     };
     let notifier = Notifier::new(settling.monitoring.notify_url.as_ref());
     let several = databases.len() > 1;
-    let ran = databases.into_iter().zip(opened.drain(..)).map(|(database, opened)| {
+    let ran = databases.into_iter().zip(opened).map(|(database, opened)| {
         let name = several.then(|| database.display().to_string());
         let bar = Bar::new(common, "trades settled");
         let mut watch = Watch { listing: Listing::new(form, name.clone()), bar };
