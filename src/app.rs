@@ -9,16 +9,17 @@ use clap::{ColorChoice, CommandFactory};
 use log::error;
 
 use crate::audit::{self, Which};
-use crate::cli::{Auditing, Cli, Command, Common, Judgement, Settling};
+use crate::cli::{Auditing, Cli, Command, Common, Judgement, Reporting, Settling};
 use crate::config;
 use crate::engine::{Judging, Sources, Writing};
 use crate::error::{Error, Exit};
-use crate::explain::Story;
 use crate::fees::Fees;
+use crate::figures::Filter;
 use crate::interrupt::Interrupt;
 use crate::monitor::Monitor;
 use crate::progress::Bar;
-use crate::report::{self, Ran, json, listing, text};
+use crate::report::{self, Ran, json, listing, performance, text};
+use crate::review::{self, Review};
 use crate::run;
 use crate::store::{Access, RunInfo, RunLock, Store};
 use crate::trade::printable;
@@ -34,6 +35,7 @@ pub fn run(cli: &Cli, now: DateTime<Utc>) -> Result<Exit, Error> {
         Command::Run(settling) => settle(common, settling, now),
         Command::DryRun(settling) => dry_run(common, settling, now),
         Command::Status(judgement) => status(common, judgement, now),
+        Command::Report(reporting) => report(common, reporting, now),
         Command::Explain { trade_id, judgement } => explain(common, trade_id, judgement, now),
         Command::Audit(auditing) => run_audit(common, auditing, now),
         Command::Undo { run_id } => undo(common, run_id, now),
@@ -53,6 +55,7 @@ pub fn name(command: &Command) -> &'static str {
         Command::Run(_) => "run",
         Command::DryRun(_) => "dry-run",
         Command::Status(_) => "status",
+        Command::Report(_) => "report",
         Command::Explain { .. } => "explain",
         Command::Audit(_) => "audit",
         Command::Undo { .. } => "undo",
@@ -160,6 +163,24 @@ fn only<'a>(common: &'a Common, command: &'static str) -> Result<&'a Path, Error
     }
 }
 
+fn report(common: &Common, reporting: &Reporting, now: DateTime<Utc>) -> Result<Exit, Error> {
+    let database = only(common, "report")?;
+    let mut store = Store::open(database, Access::Read)?;
+    let judging = Judging::from(&reporting.judgement);
+    let filter = Filter {
+        since: reporting.since,
+        before: reporting.before,
+        last: reporting.last.map(|last| last as usize),
+    };
+    let review = Review::read(&mut store, &judging, filter, now.into())?;
+    if reporting.csv {
+        print(&performance::csv(&review)?)?;
+    } else {
+        show(common, || performance::json(&review), || performance::text(&review, database))?;
+    }
+    Ok(Exit::Done)
+}
+
 fn explain(
     common: &Common,
     trade_id: &str,
@@ -171,8 +192,7 @@ fn explain(
     let terms = Judging::from(judgement).terms(now.into());
     let mut stories = Vec::new();
     for row in store.rows_with_id(trade_id)? {
-        let (records, failure) = (store.records_of(&row)?, store.last_failure(&row)?);
-        stories.push(Story::new(row, records, failure, &terms));
+        stories.push(review::story(&store, row, &terms)?);
     }
     if stories.is_empty() {
         return Err(Error::NoSuchTrade(printable(trade_id)));

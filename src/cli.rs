@@ -54,6 +54,9 @@ pub enum Command {
     DryRun(Settling),
     /// Count settled, unsettled and due trades, without the network
     Status(Judgement),
+    /// Tell what the settled trades came to: win rate, profit, calibration, self-reflection
+    #[command(after_long_help = DEFINITIONS)]
+    Report(Reporting),
     /// Tell the whole story of one trade in plain sentences
     Explain {
         /// The trade's id, as in the column `id` of the table `trades`
@@ -214,6 +217,64 @@ pub struct Monitoring {
     pub metrics_file: Option<PathBuf>,
 }
 
+/// The figures of a report, as `settle report --help` defines them.
+const DEFINITIONS: &str = "\
+Figures (dollars; times and days in UTC; a trade's time is its timestamp, when it was logged):
+  trades           settled ones, and those that wait for their outcome (pending); no HOLD, skipped or
+                   failed ones
+  wins, losses     rows whose is_win is 1, or 0; split and unknown: booked as SPLIT or UNKNOWN, with no
+                   is_win
+  win rate         wins / rows with an is_win, as the bot has it
+  95 % interval    Wilson's, of the win rate
+  average price    mean executed_price: without fees, the win rate at which bets of one share each
+                   break even. By price paid, a verdict says whether it lies outside the interval;
+                   0.80 is in 0.80-0.90
+  profit           SUM(profit_loss), as the bot has it
+  average, median, best, worst
+                   of profit_loss; UNKNOWN trades are left out of these and of all below
+  profit factor    profits above 0 / losses; none where nothing was lost
+  drawdown         the largest fall of the summed profit from its highest point before, or from 0 at
+                   the beginning
+  return on stake  profit / sum of position_size
+  streaks          wins or losses in a row by time; SPLIT and UNKNOWN neither count nor end one
+  paper, live      is_test_mode other than 0, or 0; none where it is NULL or there is no such column
+  confirmed        Polymarket's resolution stands behind the outcome; provisional: candles do, so far;
+                   unknown: no time in the slug; elsewhere: another program wrote it
+
+Self-reflection is judged over all trades, whatever is asked for, and UNKNOWN and SPLIT never count:
+  three losses     the latest three trades, or more, were lost
+  tenth trade      the count of wins and losses is 10, 20, 30, …
+  end of day       the latest day with a win or a loss is over, and none of its trades is pending
+                   (those in error apart)";
+
+/// What a report is about, and where it goes.
+#[derive(Debug, Args)]
+pub struct Reporting {
+    /// Only trades logged on or after this date (YYYY-MM-DD, or a date and time; UTC)
+    #[arg(long, value_name = "DATE", value_parser = date)]
+    pub since: Option<UnixSeconds>,
+
+    /// Only trades logged until this date, the whole day included (or until a date and time)
+    #[arg(long = "until", value_name = "DATE", value_parser = end_of_date)]
+    pub before: Option<UnixSeconds>,
+
+    /// Only the latest N settled trades
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub last: Option<u32>,
+
+    /// Print CSV, a line for each group, instead of text
+    #[arg(long, conflicts_with = "json")]
+    pub csv: bool,
+
+    /// Write the report as one HTML page, too, with charts and the latest trades
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+
+    /// How rows are read.
+    #[command(flatten)]
+    pub judgement: Judgement,
+}
+
 /// What an audit looks at.
 #[derive(Debug, Args)]
 pub struct Auditing {
@@ -323,6 +384,13 @@ pub fn parse(
         let why = "--db stands before the command and behind it; give each --db behind it";
         return Err(command.clone().error(ErrorKind::ArgumentConflict, why));
     }
+    if let Command::Report(Reporting { since: Some(since), before: Some(before), .. }) =
+        &cli.command
+        && since >= before
+    {
+        let why = "--since lies after --until; nothing can be between them";
+        return Err(command.clone().error(ErrorKind::ArgumentConflict, why));
+    }
     Ok(cli)
 }
 
@@ -424,6 +492,13 @@ fn date(text: &str) -> Result<UnixSeconds, String> {
     read_timestamp(text, NaiveZone::Utc)
         .or_else(|| read_timestamp(&midnight, NaiveZone::Utc))
         .ok_or_else(|| "a date like 2026-02-13 is needed".to_owned())
+}
+
+/// The end of a date, or a second after a date and time: what lies before it is asked for.
+fn end_of_date(text: &str) -> Result<UnixSeconds, String> {
+    let instant = date(text)?;
+    let is_date = read_timestamp(text, NaiveZone::Utc).is_none();
+    Ok(instant.plus(if is_date { 86_400 } else { 1 }))
 }
 
 fn existing_file(text: &str) -> Result<PathBuf, String> {

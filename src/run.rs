@@ -127,7 +127,8 @@ fn stands(store: &Store, judging: &Judging, now: UnixSeconds) -> Option<Status> 
 pub fn status(store: &Store, judging: &Judging, now: UnixSeconds) -> Result<Status, Error> {
     // a batch of one: status only counts
     let selection = engine::select(store, judging, 1, true, now)?;
-    Ok(Status::new(selection, store.performance()?, store.standing()?, judging, now))
+    let latest = store.latest(judging.zone, now)?;
+    Ok(Status::new(selection, store.performance()?, latest, store.standing()?, judging, now))
 }
 
 /// Keeps what is to be printed of a run, and shows how far it is.

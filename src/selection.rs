@@ -26,6 +26,13 @@ pub struct Retry {
     pub held: bool,
 }
 
+impl Retry {
+    /// Whether it is this row's.
+    pub fn is_of(&self, row: &Row) -> bool {
+        self.trade_id == row.id && self.market_slug == row.market_slug
+    }
+}
+
 /// A row whose values cannot be used.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RowError {
@@ -196,9 +203,7 @@ impl<'a> Selector<'a> {
     }
 
     fn consider(&mut self, trade: &Trade) {
-        let retry = self.retries.get(&trade.row.rowid).filter(|retry| {
-            retry.trade_id == trade.row.id && retry.market_slug == trade.row.market_slug
-        });
+        let retry = self.retries.get(&trade.row.rowid).filter(|retry| retry.is_of(&trade.row));
         // a wait longer than any that is given was noted under a clock that was wrong
         let wait = retry.map_or(0, |retry| retry.next_try.since(self.terms.now));
         if (1..=LONGEST_WAIT).contains(&wait) {

@@ -317,7 +317,7 @@ pub fn status(status: &Status, db: Option<&str>) -> serde_json::Result<String> {
         losses: status.performance.losses,
         win_rate: status.win_rate(),
         total_profit: status.performance.profit.map(Usd),
-        consecutive_losses: status.performance.consecutive_losses,
+        consecutive_losses: status.latest.consecutive_losses,
         last_runs: status.last_runs.iter().map(RunOfStatusJson::from).collect(),
         warnings: status.warnings(),
         errors: selection.errors.iter().map(ErrorJson::from).collect(),

@@ -5,6 +5,7 @@ pub mod audit;
 pub mod explain;
 pub mod json;
 pub mod listing;
+pub mod performance;
 pub mod text;
 
 use std::collections::BTreeMap;
@@ -13,7 +14,7 @@ use std::path::PathBuf;
 use crate::engine::Judging;
 use crate::error::{Error, Exit};
 use crate::selection::Selection;
-use crate::store::{Performance, Run, Standing};
+use crate::store::{Latest, Performance, Run, Standing};
 use crate::summary::Summary;
 use crate::trade::Cell;
 use crate::units::UnixSeconds;
@@ -46,6 +47,8 @@ pub struct Status {
     pub selection: Selection,
     /// The settled ones, summed.
     pub performance: Performance,
+    /// The latest of them.
+    pub latest: Latest,
     /// Settled trades that Polymarket has not confirmed yet.
     pub unconfirmed: u64,
     /// By the name of a doubt of the recorded strike: how many settled trades have it, and the id of
@@ -66,6 +69,7 @@ impl Status {
     pub fn new(
         selection: Selection,
         performance: Performance,
+        latest: Latest,
         records: Standing,
         judging: &Judging,
         now: UnixSeconds,
@@ -74,7 +78,18 @@ impl Status {
         let alert = oldest.is_some_and(|oldest| now.since(oldest) > judging.alert_lag);
         let doubt = selection.doubt_of_reading(judging.rules);
         let Standing { unconfirmed, doubted, parked, last_runs } = records;
-        Self { now, selection, performance, unconfirmed, doubted, parked, last_runs, doubt, alert }
+        Self {
+            now,
+            selection,
+            performance,
+            latest,
+            unconfirmed,
+            doubted,
+            parked,
+            last_runs,
+            doubt,
+            alert,
+        }
     }
 
     /// What does not look right, in words: the reading of the slugs, and recorded strikes.
@@ -96,9 +111,10 @@ impl Status {
         self.selection.due.oldest.map(|oldest| self.now.since(oldest))
     }
 
-    /// Wins among wins and losses, from 0 to 1; none before the first.
+    /// Wins among the trades that have an `is_win`, from 0 to 1, as the bot has it; none before the
+    /// first.
     pub fn win_rate(&self) -> Option<f64> {
-        let decided = self.performance.wins + self.performance.losses;
-        (decided > 0).then(|| self.performance.wins as f64 / decided as f64)
+        let Performance { settled, wins, .. } = self.performance;
+        (settled > 0).then(|| wins as f64 / settled as f64)
     }
 }

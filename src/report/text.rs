@@ -16,8 +16,8 @@ use crate::summary::{Summary, TradeResult, age};
 use crate::trade::{Cell, Excluded, printable, printable_line};
 use crate::units::{Usd, rounded};
 
-const GOOD: Style = AnsiColor::Green.on_default();
-const BAD: Style = AnsiColor::Red.on_default();
+pub(super) const GOOD: Style = AnsiColor::Green.on_default();
+pub(super) const BAD: Style = AnsiColor::Red.on_default();
 pub(super) const CAUTION: Style = AnsiColor::Yellow.on_default().bold();
 pub(super) const STRONG: Style = Style::new().bold();
 
@@ -247,7 +247,7 @@ pub fn status(status: &Status, database: &Path) -> String {
     let profit =
         performance.profit.map_or_else(|| "no number of".to_owned(), |sum| money(Usd(sum)));
     field(&mut text, "Profit", format_args!("{profit} dollars"));
-    let streak = performance.consecutive_losses;
+    let streak = status.latest.consecutive_losses;
     field(&mut text, "Streak", format_args!("{streak} losses in a row"));
     field(&mut text, "Unsettled", format_args!("{}", selection.unsettled()));
     field(&mut text, "Due", format_args!("{}", selection.due.count));

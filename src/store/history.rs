@@ -265,6 +265,29 @@ fn chains(records: Vec<Record>) -> Vec<Vec<Record>> {
     chains
 }
 
+/// The records of the trade of the record `id`.
+fn chain_of(connection: &Connection, id: i64) -> rusqlite::Result<Vec<Record>> {
+    let of_id = records_where(
+        connection,
+        "trade_id IS (SELECT trade_id FROM settlement_records WHERE id = ?1)
+         AND market_slug IS (SELECT market_slug FROM settlement_records WHERE id = ?1)",
+        params![id],
+    )?;
+    let has_id = |record: &Record| record.integer("id") == Some(id);
+    Ok(chains(of_id).into_iter().find(|chain| chain.iter().any(has_id)).unwrap_or_default())
+}
+
+/// The status of the record whose values the trade of the record `id` should hold; none where nothing
+/// is written any more.
+pub(super) fn status_that_stands(
+    connection: &Connection,
+    id: i64,
+) -> rusqlite::Result<Option<String>> {
+    let records = chain_of(connection, id)?;
+    let status = standing_record(&records).and_then(|record| record.text("status"));
+    Ok(status.map(str::to_owned))
+}
+
 /// The records that meet a condition, the first one first.
 fn records_where(
     connection: &Connection,
@@ -312,15 +335,8 @@ fn undo_record(
     run: &RunInfo,
     columns: Columns,
 ) -> rusqlite::Result<Option<RowError>> {
-    let of_id = records_where(
-        transaction,
-        "trade_id IS (SELECT trade_id FROM settlement_records WHERE id = ?1)
-         AND market_slug IS (SELECT market_slug FROM settlement_records WHERE id = ?1)",
-        params![id],
-    )?;
     let has_id = |record: &&Record| record.integer("id") == Some(id);
-    let chain = chains(of_id).into_iter().find(|chain| chain.iter().any(|one| has_id(&one)));
-    let records = chain.unwrap_or_default();
+    let records = chain_of(transaction, id)?;
     let this = records.iter().find(has_id).ok_or(rusqlite::Error::QueryReturnedNoRows)?;
     let refuse = |message: &str| {
         let trade_id = this.cell("trade_id").clone();

@@ -5,6 +5,7 @@ mod history;
 pub mod index;
 mod lock;
 mod records;
+mod results;
 mod told;
 mod write;
 
@@ -17,7 +18,6 @@ use std::time::{Duration, Instant};
 
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, ToSql, params};
-use rust_decimal::Decimal;
 
 use crate::decision::{Confirm, Earlier};
 use crate::error::Error;
@@ -25,10 +25,11 @@ use crate::market::RuleSet;
 use crate::selection::Retry;
 use crate::strike::Strike;
 use crate::trade::{Cell, Row};
-use crate::units::{UnixSeconds, decimal_from_f64};
+use crate::units::UnixSeconds;
 
 pub use history::{Record, Run, Undone, standing_record};
 pub use lock::RunLock;
+pub use results::{Latest, Performance};
 use write::{BookSql, Columns};
 pub use write::{Note, Put, Written};
 
@@ -104,21 +105,6 @@ pub struct Unconfirmed {
     pub row: Option<Row>,
     /// What was written.
     pub earlier: Earlier,
-}
-
-/// Sums over the trades settled so far, as the bot computes them.
-#[derive(Debug, Clone, Default)]
-pub struct Performance {
-    /// Rows whose `is_win` is not NULL.
-    pub settled: u64,
-    /// Rows whose `is_win` is 1.
-    pub wins: u64,
-    /// Rows whose `is_win` is 0.
-    pub losses: u64,
-    /// Sum of `profit_loss`, in dollars; none where it is no number that can be counted.
-    pub profit: Option<Decimal>,
-    /// Losses in a row among the latest settled trades.
-    pub consecutive_losses: u64,
 }
 
 /// What settle's own tables say of the trades it has settled.
@@ -227,6 +213,8 @@ impl Store {
         self.columns = Columns {
             execution_status: has("execution_status"),
             fee_paid: has("fee_paid"),
+            signal_type: has("signal_type"),
+            is_test_mode: has("is_test_mode"),
             triggers: triggers.map_err(|error| self.failed("read", error))?,
         };
         self.book_sql = Rc::new(BookSql::new(self.columns));
@@ -277,8 +265,7 @@ impl Store {
     /// # Errors
     /// [`Error::Database`].
     pub fn settled_rows(&self, visit: impl FnMut(Row)) -> Result<(), Error> {
-        let settled = "(is_win IS NOT NULL OR actual_outcome IN ('SPLIT', 'UNKNOWN'))";
-        self.rows(settled, "TRUE", visit)
+        self.rows(results::SETTLED, "TRUE", visit)
     }
 
     /// The rows at these addresses, in this order, as they stand at one instant; none where there is
@@ -305,28 +292,42 @@ impl Store {
 
     /// Every row that meets both conditions; a page is as many rows as meet the first.
     fn rows(&self, condition: &str, filter: &str, mut visit: impl FnMut(Row)) -> Result<(), Error> {
+        let read = |row: &rusqlite::Row<'_>| self.read_row(row);
+        self.pages(condition, filter, &self.row_columns(), read, |page| {
+            page.into_iter().for_each(&mut visit);
+        })
+    }
+
+    /// These columns of every row that meets both conditions, by rowid, in pages: while `visit` has
+    /// one, no lock is held. A page is as many rows as meet the first condition.
+    fn pages<T>(
+        &self,
+        condition: &str,
+        filter: &str,
+        columns: &str,
+        mut read: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+        mut visit: impl FnMut(Vec<T>),
+    ) -> Result<(), Error> {
         let last_of_page = format!(
             "SELECT rowid FROM trades WHERE {condition} AND rowid > ?1
              ORDER BY rowid LIMIT 1 OFFSET {}",
             PAGE - 1
         );
         let page = format!(
-            "SELECT {} FROM trades WHERE {condition} AND rowid > ?1 AND rowid <= ?2 AND {filter}
-             ORDER BY rowid",
-            self.row_columns()
+            "SELECT {columns} FROM trades WHERE {condition} AND rowid > ?1 AND rowid <= ?2 AND {filter}
+             ORDER BY rowid"
         );
-        let read_page = |after: i64| -> rusqlite::Result<(Option<i64>, Vec<Row>)> {
+        let mut read_page = |after: i64| -> rusqlite::Result<(Option<i64>, Vec<T>)> {
             let mut statement = self.connection.prepare_cached(&last_of_page)?;
             let last = statement.query_row([after], |row| row.get(0)).optional()?;
             let mut statement = self.connection.prepare_cached(&page)?;
-            let rows =
-                statement.query_map([after, last.unwrap_or(i64::MAX)], |row| self.read_row(row))?;
+            let rows = statement.query_map([after, last.unwrap_or(i64::MAX)], |row| read(row))?;
             Ok((last, rows.collect::<rusqlite::Result<_>>()?))
         };
         let mut after = Some(i64::MIN);
         while let Some(from) = after {
             let (last, page) = read_page(from).map_err(|error| self.failed("read", error))?;
-            page.into_iter().for_each(&mut visit);
+            visit(page);
             after = last;
         }
         Ok(())
@@ -441,38 +442,6 @@ impl Store {
             false => Ok(Standing::default()),
         };
         read().map_err(|error| self.failed("read", error))
-    }
-
-    /// Sums over the settled trades.
-    ///
-    /// # Errors
-    /// [`Error::Database`].
-    pub fn performance(&self) -> Result<Performance, Error> {
-        self.read_performance().map_err(|error| self.failed("read", error))
-    }
-
-    fn read_performance(&self) -> rusqlite::Result<Performance> {
-        let (settled, wins, losses, profit) = self.connection.query_row(
-            "SELECT count(is_win), count(CASE WHEN is_win = 1 THEN 1 END),
-                    count(CASE WHEN is_win = 0 THEN 1 END), coalesce(sum(profit_loss), 0)
-             FROM trades",
-            [],
-            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get::<_, f64>(3)?)),
-        )?;
-        let mut statement = self.connection.prepare(
-            "SELECT is_win = 0 FROM trades WHERE is_win IS NOT NULL
-             ORDER BY timestamp DESC, rowid DESC",
-        )?;
-        let mut rows = statement.query([])?;
-        let mut consecutive_losses = 0;
-        while let Some(row) = rows.next()? {
-            if !row.get::<_, bool>(0)? {
-                break;
-            }
-            consecutive_losses += 1;
-        }
-        let profit = decimal_from_f64(profit).ok();
-        Ok(Performance { settled, wins, losses, profit, consecutive_losses })
     }
 }
 

@@ -229,6 +229,10 @@ pub(super) struct Columns {
     pub execution_status: bool,
     /// `fee_paid`
     pub fee_paid: bool,
+    /// `signal_type`
+    pub signal_type: bool,
+    /// `is_test_mode`
+    pub is_test_mode: bool,
     /// Triggers may change what is written.
     pub triggers: bool,
 }

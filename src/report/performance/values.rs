@@ -1,0 +1,146 @@
+//! The report for programs: one JSON object, or CSV with a line for each group. Both name the figures
+//! alike.
+
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::{Map, Value, json};
+
+use crate::figures::{Breakdown, Figures, Group};
+use crate::report::json::{ErrorJson, SCHEMA_VERSION};
+use crate::review::Review;
+use crate::trade::Cell;
+use crate::units::{SharePrice, Usd};
+
+/// Named values, in this order.
+#[derive(Default)]
+struct Values(Vec<(&'static str, Value)>);
+
+impl Values {
+    fn add(&mut self, name: &'static str, value: impl Serialize) -> serde_json::Result<()> {
+        self.0.push((name, serde_json::to_value(value)?));
+        Ok(())
+    }
+}
+
+impl Serialize for Values {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (name, value) in &self.0 {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
+}
+
+/// The figures, by their names.
+fn figures(values: &mut Values, figures: &Figures) -> serde_json::Result<()> {
+    let streaks = figures.streaks;
+    let interval = figures.interval();
+    values.add("settled_count", figures.settled)?;
+    values.add("wins", figures.wins)?;
+    values.add("losses", figures.losses)?;
+    values.add("split_count", figures.split)?;
+    values.add("unknown_count", figures.unknown)?;
+    values.add("win_rate", figures.win_rate())?;
+    values.add("win_rate_low", interval.map(|(low, _)| low))?;
+    values.add("win_rate_high", interval.map(|(_, high)| high))?;
+    values.add("average_price", figures.average_price.map(SharePrice))?;
+    values.add("total_profit", figures.total_profit)?;
+    values.add("average_profit", figures.average_profit)?;
+    values.add("median_profit", figures.median_profit)?;
+    values.add("best_profit", figures.best.map(|best| best.profit))?;
+    values.add("worst_profit", figures.worst.map(|worst| worst.profit))?;
+    values.add("profit_factor", figures.profit_factor().map(Usd))?;
+    values.add("max_drawdown", figures.drawdown.amount)?;
+    values.add("drawdown_from", figures.drawdown.from)?;
+    values.add("drawdown_to", figures.drawdown.to)?;
+    values.add("total_stake", figures.stake)?;
+    values.add("return_on_stake", figures.return_on_stake().map(Usd))?;
+    values.add("current_streak", streaks.current.map_or(0, |(_, length)| length))?;
+    values.add("current_streak_is_wins", streaks.current.map(|(won, _)| won))?;
+    values.add("longest_win_streak", streaks.longest_wins)?;
+    values.add("longest_loss_streak", streaks.longest_losses)
+}
+
+fn group(group: &Group) -> serde_json::Result<Values> {
+    let mut values = Values::default();
+    values.add("key", &group.key)?;
+    figures(&mut values, &group.figures)?;
+    Ok(values)
+}
+
+/// The object of `report`, on one line.
+///
+/// # Errors
+/// None that a report can cause; serde_json's type.
+pub fn json(review: &Review) -> serde_json::Result<String> {
+    let mut values = Values::default();
+    values.add("schema_version", SCHEMA_VERSION)?;
+    values.add("command", "report")?;
+    values.add("now", review.now)?;
+    values.add("since", review.filter.since)?;
+    values.add("before", review.filter.before)?;
+    values.add("last", review.filter.last)?;
+    values.add("trades_count", review.count())?;
+    values.add("pending_count", review.pending.count)?;
+    values.add("held_count", review.pending.held.len())?;
+    values.add("error_count", review.pending.errors.len())?;
+    figures(&mut values, &review.figures)?;
+    values.add("best_trade_id", review.best_id.as_ref().map(Cell::json))?;
+    values.add("worst_trade_id", review.worst_id.as_ref().map(Cell::json))?;
+    values.add("self_reflection", self_reflection(review))?;
+    let mut by = Map::new();
+    for Breakdown { by: dimension, groups } in &review.breakdowns {
+        let groups = groups.iter().map(group).collect::<serde_json::Result<Vec<_>>>()?;
+        by.insert(dimension.key().to_owned(), serde_json::to_value(groups)?);
+    }
+    values.add("by", by)?;
+    let errors: Vec<ErrorJson> = review.pending.errors.iter().map(ErrorJson::from).collect();
+    values.add("errors", errors)?;
+    serde_json::to_string(&values)
+}
+
+fn self_reflection(review: &Review) -> Value {
+    let (reflection, triggers) = (&review.reflection, review.triggers);
+    json!({
+        "three_losses": triggers.three_losses,
+        "tenth_trade": triggers.tenth_trade,
+        "end_of_day": triggers.end_of_day,
+        "consecutive_losses": reflection.consecutive_losses,
+        "counted_trades": reflection.counted,
+        "trades_until_tenth": reflection.until_tenth(),
+        "day": reflection.day.map(|day| day.to_string()),
+        "day_counted_trades": reflection.counted_that_day,
+        "day_pending_trades": reflection.pending_that_day,
+    })
+}
+
+/// The figures of all trades and of each group, one line each under one line of names. A value that
+/// there is none of is empty.
+///
+/// # Errors
+/// None that a report can cause; the type of what writes it.
+pub fn csv(review: &Review) -> std::io::Result<Vec<u8>> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let mut all = Values::default();
+    figures(&mut all, &review.figures)?;
+    let names = all.0.iter().map(|(name, _)| *name);
+    writer.write_record(["group_by", "key"].into_iter().chain(names))?;
+    let shown = |value: &Value| match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let mut line = |by: &str, key: &str, values: &[(&'static str, Value)]| {
+        let values = values.iter().map(|(_, value)| shown(value));
+        writer.write_record([by.to_owned(), key.to_owned()].into_iter().chain(values))
+    };
+    line("all", "", &all.0)?;
+    for Breakdown { by, groups } in &review.breakdowns {
+        for one in groups {
+            let mut values = Values::default();
+            figures(&mut values, &one.figures)?;
+            line(by.key(), one.key.as_deref().unwrap_or_default(), &values.0)?;
+        }
+    }
+    writer.into_inner().map_err(|error| error.into_error())
+}

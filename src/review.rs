@@ -1,0 +1,182 @@
+//! What `settle report` is about, read from the database: the settled trades and their figures, what
+//! still waits, and the trades that are shown one by one.
+
+use crate::engine::Judging;
+use crate::error::Error;
+use crate::explain::Story;
+use crate::figures::{
+    Breakdown, Figures, Filter, Reflection, Results, Settled, Triggers, breakdowns,
+};
+use crate::selection::RowError;
+use crate::store::Store;
+use crate::timestamp::read_timestamp;
+use crate::trade::{Cell, Row, Standing, Terms, judge};
+use crate::units::UnixSeconds;
+
+/// The trades of a report, and their figures.
+#[derive(Debug)]
+pub struct Review {
+    /// The instant it holds for.
+    pub now: UnixSeconds,
+    /// Which trades it is about.
+    pub filter: Filter,
+    /// Every settled trade.
+    results: Results,
+    /// The figures of those that it is about.
+    pub figures: Figures,
+    /// The ids of the best and the worst of them.
+    pub best_id: Option<Cell>,
+    /// See [`Self::best_id`].
+    pub worst_id: Option<Cell>,
+    /// The same trades by what they have in common.
+    pub breakdowns: Vec<Breakdown>,
+    /// The trades that still wait for their outcome.
+    pub pending: Pending,
+    /// What the bot's triggers depend on: all trades, whatever the filter.
+    pub reflection: Reflection,
+    /// Which of them are due.
+    pub triggers: Triggers,
+}
+
+/// Trades that still wait for their outcome, within the time asked for.
+#[derive(Debug, Default)]
+pub struct Pending {
+    /// All of them: those that are due, too recent, or on a market that is open.
+    pub count: u64,
+    /// SQLite's addresses of the close calls that wait for Polymarket.
+    pub held: Vec<i64>,
+    /// Those whose row cannot be read.
+    pub errors: Vec<RowError>,
+}
+
+impl Review {
+    /// Reads the database as of `now`.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn read(
+        store: &mut Store,
+        judging: &Judging,
+        filter: Filter,
+        now: UnixSeconds,
+    ) -> Result<Self, Error> {
+        let (pending, waiting) = pending(store, judging, filter, now)?;
+        let results = store.results(judging.zone, judging.rules)?;
+        let trades = filter.of(&results.trades);
+        let figures = Figures::of(trades.iter().copied());
+        let breakdowns = breakdowns(&results, &trades);
+        let reflection = Reflection::of(&results.trades, &waiting);
+        let extremes = [figures.best, figures.worst].into_iter().flatten();
+        let mut rows = store.rows_at(extremes.map(|extreme| extreme.rowid))?.into_iter();
+        let mut id = || rows.next().flatten().map(|row| row.id);
+        let (best_id, worst_id) = (id(), id());
+        let triggers = reflection.triggers(now);
+        Ok(Self {
+            now,
+            filter,
+            results,
+            figures,
+            best_id,
+            worst_id,
+            breakdowns,
+            pending,
+            reflection,
+            triggers,
+        })
+    }
+
+    /// The settled trades that it is about, in the order in which they were logged.
+    pub fn trades(&self) -> Vec<&Settled> {
+        self.filter.of(&self.results.trades)
+    }
+
+    /// Trades in all, with and without an outcome.
+    pub fn count(&self) -> u64 {
+        self.figures.settled + self.pending.count
+    }
+
+    /// The stories of the latest `count` settled trades, the last one first.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn latest(
+        &self,
+        store: &mut Store,
+        judging: &Judging,
+        count: usize,
+    ) -> Result<Vec<Story>, Error> {
+        let trades = self.trades();
+        let latest = trades.iter().rev().take(count).map(|trade| trade.rowid);
+        stories(store, judging, latest, self.now)
+    }
+
+    /// The stories of at most `count` held trades.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn held(
+        &self,
+        store: &mut Store,
+        judging: &Judging,
+        count: usize,
+    ) -> Result<Vec<Story>, Error> {
+        stories(store, judging, self.pending.held.iter().copied().take(count), self.now)
+    }
+}
+
+/// What still waits within the time asked for, and when each trade that waits at all, those in error
+/// left out, was logged.
+fn pending(
+    store: &Store,
+    judging: &Judging,
+    filter: Filter,
+    now: UnixSeconds,
+) -> Result<(Pending, Vec<Option<UnixSeconds>>), Error> {
+    let retries = store.retries()?;
+    let terms = judging.terms(now);
+    let is_held =
+        |row: &Row| retries.get(&row.rowid).is_some_and(|retry| retry.held && retry.is_of(row));
+    let (mut pending, mut waiting) = (Pending::default(), Vec::new());
+    store.unsettled_rows(false, |row| {
+        let at = row.timestamp.text().and_then(|text| read_timestamp(text, judging.zone));
+        let (rowid, id, held) = (row.rowid, row.id.clone(), is_held(&row));
+        let error = match judge(row, &terms) {
+            Standing::Excluded(reason) if !reason.still_waits() => return,
+            Standing::InError { message, .. } => Some(RowError { trade_id: id, message }),
+            Standing::Due(_) | Standing::Excluded(_) => {
+                waiting.push(at);
+                None
+            }
+        };
+        if !filter.admits(at) {
+            return;
+        }
+        pending.count += 1;
+        match error {
+            Some(error) => pending.errors.push(error),
+            None if held => pending.held.push(rowid),
+            None => {}
+        }
+    })?;
+    Ok((pending, waiting))
+}
+
+fn stories(
+    store: &mut Store,
+    judging: &Judging,
+    rowids: impl Iterator<Item = i64>,
+    now: UnixSeconds,
+) -> Result<Vec<Story>, Error> {
+    let rows = store.rows_at(rowids)?;
+    let terms = judging.terms(now);
+    rows.into_iter().flatten().map(|row| story(store, row, &terms)).collect()
+}
+
+/// The story of a row.
+///
+/// # Errors
+/// [`Error::Database`].
+pub fn story(store: &Store, row: Row, terms: &Terms) -> Result<Story, Error> {
+    let (records, failure) = (store.records_of(&row)?, store.last_failure(&row)?);
+    Ok(Story::new(row, records, failure, terms))
+}

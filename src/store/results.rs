@@ -1,0 +1,317 @@
+//! Reading what the settled trades came to: for the figures of a report, and the few sums that
+//! `status` and a run's last line need.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use chrono::{DateTime, Days};
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OptionalExtension};
+use rust_decimal::Decimal;
+
+use super::history::status_that_stands;
+use super::{Store, cell};
+use crate::error::Error;
+use crate::figures::stats::Streaks;
+use crate::figures::{Booked, Mode, Results, Settled, Vouched};
+use crate::market::{self, Family, RuleSet};
+use crate::outcome::Side;
+use crate::timestamp::{NaiveZone, read_timestamp};
+use crate::units::{SharePrice, UnixSeconds, Usd, decimal_from_f64};
+
+/// What holds of a settled row.
+pub(super) const SETTLED: &str = "(is_win IS NOT NULL OR actual_outcome IN ('SPLIT', 'UNKNOWN'))";
+
+/// Sums over the trades settled so far, as the bot computes them.
+#[derive(Debug, Clone, Default)]
+pub struct Performance {
+    /// Rows whose `is_win` is not NULL.
+    pub settled: u64,
+    /// Rows whose `is_win` is 1.
+    pub wins: u64,
+    /// Rows whose `is_win` is 0.
+    pub losses: u64,
+    /// Sum of `profit_loss`, in dollars; none where it is no number that can be counted.
+    pub profit: Option<Decimal>,
+}
+
+/// The latest of what was settled.
+#[derive(Debug, Clone, Default)]
+pub struct Latest {
+    /// Losses in a row among the latest trades; UNKNOWN and SPLIT ones do not count.
+    pub consecutive_losses: u64,
+    /// Sum of `profit_loss` of the trades logged today (UTC), in dollars; none where it cannot be
+    /// added up.
+    pub profit_today: Option<Usd>,
+    /// When settle last settled, confirmed or corrected a trade; none where it never did.
+    pub last_settled: Option<UnixSeconds>,
+}
+
+impl Store {
+    /// Sums over the settled trades.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn performance(&self) -> Result<Performance, Error> {
+        let read = |row: &rusqlite::Row<'_>| {
+            Ok(Performance {
+                settled: row.get(0)?,
+                wins: row.get(1)?,
+                losses: row.get(2)?,
+                profit: decimal_from_f64(row.get(3)?).ok(),
+            })
+        };
+        self.connection
+            .query_row(
+                "SELECT count(is_win), count(CASE WHEN is_win = 1 THEN 1 END),
+                        count(CASE WHEN is_win = 0 THEN 1 END),
+                        CAST(coalesce(sum(profit_loss), 0) AS REAL)
+                 FROM trades",
+                [],
+                read,
+            )
+            .map_err(|error| self.failed("read", error))
+    }
+
+    /// The latest of what was settled, as of `now`.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn latest(&self, zone: NaiveZone, now: UnixSeconds) -> Result<Latest, Error> {
+        let read = || {
+            let last_settled = match self.has_records()? {
+                true => last_settled(&self.connection)?,
+                false => None,
+            };
+            let (consecutive_losses, profit_today) = self.latest_trades(zone, now)?;
+            Ok(Latest { consecutive_losses, profit_today, last_settled })
+        };
+        read().map_err(|error| self.failed("read", error))
+    }
+
+    /// Losses in a row among the latest trades, and today's profit. Rows are read from the latest
+    /// text of `timestamp` back, and so far that none before can be later: as texts with and without
+    /// a `T` or an offset do not sort by instant, that is two days further.
+    fn latest_trades(
+        &self,
+        zone: NaiveZone,
+        now: UnixSeconds,
+    ) -> rusqlite::Result<(u64, Option<Usd>)> {
+        let day = now.0.div_euclid(86_400);
+        let mut statement = self.connection.prepare(&format!(
+            "SELECT rowid, timestamp, is_win = 1, is_win = 0,
+                    actual_outcome IN ('SPLIT', 'UNKNOWN'), CAST(profit_loss AS REAL)
+             FROM trades WHERE {SETTLED} ORDER BY timestamp DESC"
+        ))?;
+        let mut rows = statement.query([])?;
+        let mut counted: Vec<(Option<UnixSeconds>, i64, bool)> = Vec::new();
+        let mut profit = Some(Decimal::ZERO);
+        let mut no_later_than: Option<String> = None;
+        while let Some(row) = rows.next()? {
+            let text = row.get_ref(1)?.as_str().ok();
+            let is_far_back = |end: &String| text.is_none_or(|text| text < end.as_str());
+            if no_later_than.as_ref().is_some_and(is_far_back) {
+                break;
+            }
+            let at = text.and_then(|text| read_timestamp(text, zone));
+            if at.is_some_and(|at| at.0.div_euclid(86_400) == day) {
+                let dollars = row.get::<_, Option<f64>>(5)?.unwrap_or_default();
+                let dollars = decimal_from_f64(dollars).ok();
+                profit = profit.zip(dollars).and_then(|(sum, dollars)| sum.checked_add(dollars));
+            }
+            let is = |index| row.get::<_, Option<bool>>(index).map(Option::unwrap_or_default);
+            let (won, lost, without_result) = (is(2)?, is(3)?, is(4)?);
+            if !won && !lost || without_result {
+                continue;
+            }
+            counted.push((at, row.get(0)?, won));
+            if let Some(at) = at.filter(|_| won && no_later_than.is_none()) {
+                let today = DateTime::from_timestamp_secs(day.saturating_mul(86_400));
+                let far = [at.datetime(), today].into_iter().flatten().min();
+                let far = far.and_then(|far| far.date_naive().checked_sub_days(Days::new(2)));
+                no_later_than = far.map(|day| day.to_string());
+            }
+        }
+        counted.sort_unstable();
+        let mut streaks = Streaks::default();
+        counted.iter().for_each(|(_, _, won)| streaks.add(*won));
+        Ok((streaks.losses_now(), profit.map(Usd)))
+    }
+
+    /// Every settled trade. Slugs are read by `rules`, naive timestamps in `zone`.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn results(&self, zone: NaiveZone, rules: RuleSet) -> Result<Results, Error> {
+        let vouched = self.vouched()?;
+        let mut results = Results { has_signals: self.columns.signal_type, ..Results::default() };
+        let mut places: HashMap<Option<String>, u32> = HashMap::new();
+        let mut durations: HashMap<String, Option<i64>> = HashMap::new();
+        let signal = if self.columns.signal_type { "signal_type" } else { "NULL" };
+        let mode = if self.columns.is_test_mode { "is_test_mode" } else { "NULL" };
+        let columns = format!(
+            "rowid, id, market_slug, action, actual_outcome, profit_loss, is_win, timestamp,
+             is_win = 1, is_win = 0, CAST(profit_loss AS REAL), position_size, executed_price,
+             {signal}, {mode}"
+        );
+        let read = |row: &rusqlite::Row<'_>| {
+            let at = text(row, 7)?.and_then(|text| read_timestamp(text, zone));
+            let booked = text(row, 4)?;
+            let without_result = matches!(booked, Some("SPLIT" | "UNKNOWN"));
+            let (won, lost): (Option<bool>, Option<bool>) = (row.get(8)?, row.get(9)?);
+            let profit_as_stored: Option<f64> = row.get(10)?;
+            let signal = match row.get_ref(13)? {
+                ValueRef::Null => None,
+                value => Some(cell(value)),
+            };
+            let signal = signal.map(|cell| match cell.text() {
+                Some(text) => text.to_owned(),
+                None => cell.to_string(),
+            });
+            let next = u32::try_from(places.len()).unwrap_or(u32::MAX);
+            let price = decimal(row, 12)?.and_then(|price| SharePrice::new(price).ok());
+            let settled = Settled {
+                rowid: row.get(0)?,
+                at,
+                booked: match (won, lost) {
+                    (Some(true), _) => Booked::Win,
+                    (_, Some(true)) => Booked::Loss,
+                    (Some(_), _) => Booked::Other,
+                    (None, _) if booked == Some("SPLIT") => Booked::Split,
+                    (None, _) => Booked::Unknown,
+                },
+                decided: won.is_some(),
+                without_result,
+                profit_as_stored,
+                profit: profit_as_stored.and_then(|profit| decimal_from_f64(profit).ok()),
+                stake: decimal(row, 11)?,
+                price: price.map(|price| price.0),
+                side: match text(row, 3)? {
+                    Some("YES") => Some(Side::Yes),
+                    Some("NO") => Some(Side::No),
+                    _ => None,
+                },
+                mode: match row.get_ref(14)? {
+                    ValueRef::Null => Mode::NotSaid,
+                    ValueRef::Integer(0) => Mode::Live,
+                    _ => Mode::Paper,
+                },
+                vouched: vouched.get(&fingerprint(row, 1)?).copied().unwrap_or(Vouched::Elsewhere),
+                signal: *places.entry(signal).or_insert(next),
+                duration: text(row, 2)?.and_then(|slug| match durations.get(slug) {
+                    Some(known) => *known,
+                    None => {
+                        let duration = duration(slug, at.unwrap_or(UnixSeconds(0)), rules);
+                        durations.insert(slug.to_owned(), duration);
+                        duration
+                    }
+                }),
+            };
+            Ok(settled)
+        };
+        let trades = &mut results.trades;
+        self.pages(SETTLED, "TRUE", &columns, read, |page| trades.extend(page))?;
+        results.signals = vec![None; places.len()];
+        for (signal, place) in places {
+            if let Some(slot) = results.signals.get_mut(place as usize) {
+                *slot = signal;
+            }
+        }
+        results.sort();
+        Ok(results)
+    }
+
+    /// Who vouches for the outcomes that settle has written: by the fingerprint of the row as it
+    /// stood then, so that one that was changed since, or moved, is told from it.
+    fn vouched(&self) -> Result<HashMap<u64, Vouched>, Error> {
+        let read = || {
+            if !self.has_records()? {
+                return Ok(HashMap::new());
+            }
+            let mut vouched = HashMap::new();
+            let mut taken_back = Vec::new();
+            let mut statement = self.connection.prepare(
+                "SELECT status, trade_id, market_slug, action,
+                        new_actual_outcome, new_profit_loss, new_is_win, id
+                 FROM settlement_records ORDER BY id",
+            )?;
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                match text(row, 0)?.and_then(vouched_by) {
+                    Some(by) => {
+                        vouched.insert(fingerprint(row, 1)?, by);
+                    }
+                    None => taken_back.push((fingerprint(row, 1)?, row.get::<_, i64>(7)?)),
+                }
+            }
+            for (fingerprint, record_id) in taken_back {
+                let standing = status_that_stands(&self.connection, record_id)?;
+                match standing.as_deref().and_then(vouched_by) {
+                    Some(by) => vouched.insert(fingerprint, by),
+                    None => vouched.remove(&fingerprint),
+                };
+            }
+            Ok(vouched)
+        };
+        read().map_err(|error| self.failed("read", error))
+    }
+}
+
+/// Who vouches for what a record of this status wrote; none for one that takes another one back.
+fn vouched_by(status: &str) -> Option<Vouched> {
+    match status {
+        "confirmed" | "corrected" => Some(Vouched::Confirmed),
+        "provisional" => Some(Vouched::Provisional),
+        "unknown" => Some(Vouched::Final),
+        _ => None,
+    }
+}
+
+/// When settle last wrote an outcome.
+fn last_settled(connection: &Connection) -> rusqlite::Result<Option<UnixSeconds>> {
+    connection
+        .query_row(
+            "SELECT unixepoch(written_at) FROM settlement_records WHERE status <> 'undone'
+             ORDER BY id DESC LIMIT 1",
+            [],
+            |row| row.get(0),
+        )
+        .optional()
+        .map(|found| found.flatten().map(UnixSeconds))
+}
+
+/// The id, slug, action, outcome, profit and win of a row, from column `first` on: what tells one row
+/// as it stands from another. Numbers are told apart as SQLite does, whatever their type.
+fn fingerprint(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<u64> {
+    let mut hasher = DefaultHasher::new();
+    for index in first..first + 6 {
+        match row.get_ref(index)? {
+            ValueRef::Null => 0u8.hash(&mut hasher),
+            // beyond 2^53 neighbours are one: no id or amount is that large
+            ValueRef::Integer(number) => (1u8, (number as f64).to_bits()).hash(&mut hasher),
+            // -0 is 0
+            ValueRef::Real(number) => (1u8, (number + 0.0).to_bits()).hash(&mut hasher),
+            ValueRef::Text(bytes) => (2u8, bytes).hash(&mut hasher),
+            ValueRef::Blob(bytes) => (3u8, bytes).hash(&mut hasher),
+        }
+    }
+    Ok(hasher.finish())
+}
+
+fn text<'a>(row: &'a rusqlite::Row<'_>, index: usize) -> rusqlite::Result<Option<&'a str>> {
+    Ok(row.get_ref(index)?.as_str().ok())
+}
+
+fn decimal(row: &rusqlite::Row<'_>, index: usize) -> rusqlite::Result<Option<Decimal>> {
+    Ok(cell(row.get_ref(index)?).any_number())
+}
+
+/// Length of the window of a slug's market, in seconds: a daily one's without the hour that changing
+/// clocks add or take.
+fn duration(slug: &str, at: UnixSeconds, rules: RuleSet) -> Option<i64> {
+    let market = market::read_slug(slug, at, rules).ok()?;
+    Some(match market.family {
+        Family::Daily => 86_400,
+        other => other.duration().unwrap_or_else(|| market.close.since(market.open)),
+    })
+}
