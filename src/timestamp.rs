@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::LazyLock;
 
-use chrono::{DateTime, FixedOffset, Local, NaiveDateTime, TimeZone};
+use chrono::format::{Item, Parsed, StrftimeItems, parse};
+use chrono::{FixedOffset, Local, TimeZone};
 
 use crate::units::UnixSeconds;
 
@@ -42,6 +44,27 @@ impl fmt::Display for NaiveZone {
     }
 }
 
+/// A format, read once: a report reads a million timestamps.
+type Format = Vec<Item<'static>>;
+
+static ZONED: LazyLock<Vec<Format>> = LazyLock::new(|| {
+    formats(&["%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f %#z"])
+});
+static NAIVE_WITH_T: LazyLock<Vec<Format>> =
+    LazyLock::new(|| formats(&["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M"]));
+static NAIVE_WITH_SPACE: LazyLock<Vec<Format>> =
+    LazyLock::new(|| formats(&["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M"]));
+
+fn formats(texts: &[&'static str]) -> Vec<Format> {
+    texts.iter().map(|text| StrftimeItems::new(text).collect()).collect()
+}
+
+fn parsed(text: &str, format: &Format) -> Option<Parsed> {
+    let mut parsed = Parsed::new();
+    parse(&mut parsed, text, format.iter()).ok()?;
+    Some(parsed)
+}
+
 /// Reads `2026-02-13 13:10:42.167880` (in `zone`) and ISO 8601 with a space or `T`, with `Z` or an
 /// offset (as they say). Fractions of a second are dropped. None where it is no such text.
 ///
@@ -51,14 +74,9 @@ pub fn read_timestamp(text: &str, zone: NaiveZone) -> Option<UnixSeconds> {
     let text = text.trim();
     // most have no zone and are not worth three tries that must fail
     let naive = |byte: u8| byte.is_ascii_digit() || b"T:. ".contains(&byte);
-    let zoned: &[&str] = match text.get(10..).is_some_and(|time| time.bytes().all(naive)) {
-        true => &[],
-        false => {
-            &["%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f %#z"]
-        }
-    };
-    for format in zoned {
-        if let Ok(instant) = DateTime::parse_from_str(text, format) {
+    if !text.get(10..).is_some_and(|time| time.bytes().all(naive)) {
+        let zoned = ZONED.iter().find_map(|items| parsed(text, items)?.to_datetime().ok());
+        if let Some(instant) = zoned {
             return Some(UnixSeconds(instant.timestamp()));
         }
     }
@@ -66,11 +84,9 @@ pub fn read_timestamp(text: &str, zone: NaiveZone) -> Option<UnixSeconds> {
         Some(naive) => (naive.trim_end(), NaiveZone::Utc),
         None => (text, zone),
     };
-    let local =
-        ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"]
-            .iter()
-            .filter(|format| format.contains('T') == naive.contains('T'))
-            .find_map(|format| NaiveDateTime::parse_from_str(naive, format).ok())?;
+    let formats = if naive.contains('T') { &NAIVE_WITH_T } else { &NAIVE_WITH_SPACE };
+    let read = |items: &Format| parsed(naive, items)?.to_naive_datetime_with_offset(0).ok();
+    let local = formats.iter().find_map(read)?;
     let seconds = match zone {
         NaiveZone::Utc => local.and_utc().timestamp(),
         NaiveZone::Offset(offset) => offset.from_local_datetime(&local).latest()?.timestamp(),

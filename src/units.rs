@@ -155,6 +155,11 @@ pub fn decimal_from_f64(value: f64) -> Result<Decimal, NotUsable> {
     if !value.is_finite() {
         return Err(NotUsable::NotANumber(value.to_string()));
     }
+    // most amounts have few digits: a decimal of at most 15 is the only such one of its float
+    let millionths = (value * 1e6).round();
+    if millionths.abs() < 1e15 && millionths / 1e6 == value {
+        return Ok(Decimal::new(millionths as i64, 6).normalize());
+    }
     let decimal = decimal_from_text(&format!("{value:e}"))?;
     if decimal.is_zero() && value != 0.0 {
         return Err(NotUsable::NotANumber(format!("{value:e}")));
@@ -198,6 +203,17 @@ mod tests {
         ] {
             let decimal = decimal_from_f64(float).unwrap();
             assert_eq!(decimal.normalize().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn the_quick_way_from_a_float_gives_what_its_text_gives() {
+        let mut random = fastrand::Rng::with_seed(7);
+        for _ in 0..100_000 {
+            let digits = 10f64.powi(random.i32(0..12));
+            let float = (random.f64() * 10f64.powi(random.i32(-6..12)) * digits).round() / digits;
+            let text = float.to_string();
+            assert_eq!(decimal_from_f64(float), decimal_from_text(&text), "{text}");
         }
     }
 

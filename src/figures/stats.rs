@@ -121,18 +121,26 @@ impl SqlSum {
     }
 }
 
-/// A sum that is none once it is too large to hold.
-struct Sum(Option<Decimal>);
+/// A sum of decimals: the digits of those with equally many places are added up as integers, which
+/// is exact and needs no alignment. 96 bits of digits in 128 hold four billion trades.
+struct Sum([i128; Decimal::MAX_SCALE as usize + 1]);
 
 impl Sum {
-    const ZERO: Self = Self(Some(Decimal::ZERO));
+    const ZERO: Self = Self([0; Decimal::MAX_SCALE as usize + 1]);
 
     fn add(&mut self, value: Decimal) {
-        self.0 = self.0.and_then(|sum| sum.checked_add(value));
+        if let Some(digits) = self.0.get_mut(value.scale() as usize) {
+            *digits += value.mantissa();
+        }
     }
 
-    fn dollars(&self) -> Option<Usd> {
-        self.0.map(Usd)
+    /// None where it is too large to hold.
+    fn total(&self) -> Option<Decimal> {
+        let mut there = (0..).zip(&self.0).filter(|(_, digits)| **digits != 0);
+        there.try_fold(Decimal::ZERO, |sum, (places, digits)| {
+            let part = Decimal::try_from_i128_with_scale(*digits, places).ok()?;
+            sum.checked_add(part)
+        })
     }
 }
 
@@ -144,7 +152,7 @@ impl Figures {
         let mut profits = Vec::new();
         let (mut gain, mut loss) = (Sum::ZERO, Sum::ZERO);
         let (mut stake, mut price, mut priced) = (Sum::ZERO, Sum::ZERO, 0u64);
-        let (mut curve, mut peak) = (Sum::ZERO, (Decimal::ZERO, None));
+        let (mut curve, mut peak) = (Some(Decimal::ZERO), (Decimal::ZERO, None));
         let mut fall = (Decimal::ZERO, None, None);
         for trade in trades {
             figures.count(trade);
@@ -175,8 +183,8 @@ impl Figures {
             if figures.worst.is_none_or(|worst| worst.profit > extreme.profit) {
                 figures.worst = Some(extreme);
             }
-            curve.add(profit);
-            let Some(equity) = curve.0 else { continue };
+            curve = curve.and_then(|sum| sum.checked_add(profit));
+            let Some(equity) = curve else { continue };
             if equity > peak.0 {
                 peak = (equity, trade.at);
             } else if let Some(below) = peak.0.checked_sub(equity).filter(|fell| *fell > fall.0) {
@@ -185,15 +193,15 @@ impl Figures {
         }
         figures.total_profit = bot_sum(by_rowid);
         let count = Decimal::from(profits.len());
-        figures.average_profit =
-            gain.0.zip(loss.0).and_then(|(gain, loss)| (gain - loss).checked_div(count)).map(Usd);
         figures.median_profit = median(profits).map(Usd);
-        figures.gross_profit = gain.dollars();
-        figures.gross_loss = loss.dollars();
-        figures.stake = stake.dollars();
-        figures.average_price = price.0.and_then(|sum| sum.checked_div(priced.into()));
+        figures.gross_profit = gain.total().map(Usd);
+        figures.gross_loss = loss.total().map(Usd);
+        figures.average_profit =
+            figures.net_profit().and_then(|profit| profit.checked_div(count)).map(Usd);
+        figures.stake = stake.total().map(Usd);
+        figures.average_price = price.total().and_then(|sum| sum.checked_div(priced.into()));
         figures.drawdown =
-            Drawdown { amount: curve.0.map(|_| Usd(fall.0)), from: fall.1, to: fall.2 };
+            Drawdown { amount: curve.map(|_| Usd(fall.0)), from: fall.1, to: fall.2 };
         figures
     }
 
@@ -228,10 +236,14 @@ impl Figures {
         self.gross_profit?.0.checked_div(self.gross_loss?.0)
     }
 
+    /// Gross profit less gross loss, in dollars: that of the trades that are not UNKNOWN.
+    fn net_profit(&self) -> Option<Decimal> {
+        self.gross_profit?.0.checked_sub(self.gross_loss?.0)
+    }
+
     /// Profit / stake: 0.05 is 5 cents won for each dollar staked.
     pub fn return_on_stake(&self) -> Option<Decimal> {
-        let profit = self.gross_profit?.0.checked_sub(self.gross_loss?.0)?;
-        profit.checked_div(self.stake?.0)
+        self.net_profit()?.checked_div(self.stake?.0)
     }
 
     /// Win rate less average price: what these bets won above what was paid for them; none where

@@ -254,9 +254,9 @@ impl Store {
     /// [`Error::Database`].
     pub fn unsettled_rows(&self, hold: bool, visit: impl FnMut(Row)) -> Result<(), Error> {
         match (hold, self.has_index()?) {
-            (true, _) => self.rows("is_win IS NULL", "TRUE", visit),
-            (false, false) => self.rows("is_win IS NULL", "action IS NOT 'HOLD'", visit),
-            (false, true) => self.rows(index::ROWS, "TRUE", visit),
+            (true, _) => self.rows("is_win IS NULL", None, visit),
+            (false, false) => self.rows("is_win IS NULL", Some("action IS NOT 'HOLD'"), visit),
+            (false, true) => self.rows(index::ROWS, None, visit),
         }
     }
 
@@ -265,7 +265,7 @@ impl Store {
     /// # Errors
     /// [`Error::Database`].
     pub fn settled_rows(&self, visit: impl FnMut(Row)) -> Result<(), Error> {
-        self.rows(results::SETTLED, "TRUE", visit)
+        self.rows(results::SETTLED, None, visit)
     }
 
     /// The rows at these addresses, in this order, as they stand at one instant; none where there is
@@ -290,20 +290,26 @@ impl Store {
         rows
     }
 
-    /// Every row that meets both conditions; a page is as many rows as meet the first.
-    fn rows(&self, condition: &str, filter: &str, mut visit: impl FnMut(Row)) -> Result<(), Error> {
+    /// Every row that meets the condition and the filter.
+    fn rows(
+        &self,
+        condition: &str,
+        filter: Option<&str>,
+        mut visit: impl FnMut(Row),
+    ) -> Result<(), Error> {
         let read = |row: &rusqlite::Row<'_>| self.read_row(row);
         self.pages(condition, filter, &self.row_columns(), read, |page| {
             page.into_iter().for_each(&mut visit);
         })
     }
 
-    /// These columns of every row that meets both conditions, by rowid, in pages: while `visit` has
-    /// one, no lock is held. A page is as many rows as meet the first condition.
+    /// These columns, the rowid in front, of every row that meets the condition and the filter, by
+    /// rowid, in pages: while `visit` has one, no lock is held. A page is as many rows as meet the
+    /// condition, so that a filter that few rows pass does not make it long.
     fn pages<T>(
         &self,
         condition: &str,
-        filter: &str,
+        filter: Option<&str>,
         columns: &str,
         mut read: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
         mut visit: impl FnMut(Vec<T>),
@@ -314,15 +320,27 @@ impl Store {
             PAGE - 1
         );
         let page = format!(
-            "SELECT {columns} FROM trades WHERE {condition} AND rowid > ?1 AND rowid <= ?2 AND {filter}
-             ORDER BY rowid"
+            "SELECT {columns} FROM trades
+             WHERE {condition} AND rowid > ?1 AND rowid <= ?2 AND {}
+             ORDER BY rowid LIMIT {PAGE}",
+            filter.unwrap_or("TRUE")
         );
         let mut read_page = |after: i64| -> rusqlite::Result<(Option<i64>, Vec<T>)> {
-            let mut statement = self.connection.prepare_cached(&last_of_page)?;
-            let last = statement.query_row([after], |row| row.get(0)).optional()?;
+            let mut last = None;
+            if filter.is_some() {
+                let mut statement = self.connection.prepare_cached(&last_of_page)?;
+                last = statement.query_row([after], |row| row.get(0)).optional()?;
+            }
             let mut statement = self.connection.prepare_cached(&page)?;
-            let rows = statement.query_map([after, last.unwrap_or(i64::MAX)], |row| read(row))?;
-            Ok((last, rows.collect::<rusqlite::Result<_>>()?))
+            let mut rows = statement.query([after, last.unwrap_or(i64::MAX)])?;
+            let mut read_rows = Vec::new();
+            let mut latest = None;
+            while let Some(row) = rows.next()? {
+                latest = Some(row.get(0)?);
+                read_rows.push(read(row)?);
+            }
+            let is_full = read_rows.len() as i64 == PAGE;
+            Ok((if filter.is_some() { last } else { latest.filter(|_| is_full) }, read_rows))
         };
         let mut after = Some(i64::MIN);
         while let Some(from) = after {

@@ -3,6 +3,8 @@
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::panic::resume_unwind;
+use std::thread;
 
 use chrono::{DateTime, Days};
 use rusqlite::types::ValueRef;
@@ -10,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension};
 use rust_decimal::Decimal;
 
 use super::history::status_that_stands;
-use super::{Store, cell};
+use super::{Access, Store, cell};
 use crate::error::Error;
 use crate::figures::stats::Streaks;
 use crate::figures::{Booked, Mode, Results, Settled, Vouched};
@@ -143,7 +145,10 @@ impl Store {
     /// # Errors
     /// [`Error::Database`].
     pub fn results(&self, zone: NaiveZone, rules: RuleSet) -> Result<Results, Error> {
-        let vouched = self.vouched()?;
+        let path = self.path.clone();
+        // over another connection, while this one reads the trades
+        let vouched = thread::spawn(move || Self::open(&path, Access::Read)?.vouched());
+        let mut fingerprints = Vec::new();
         let mut results = Results { has_signals: self.columns.signal_type, ..Results::default() };
         let mut places: HashMap<Option<String>, u32> = HashMap::new();
         let mut durations: HashMap<String, Option<i64>> = HashMap::new();
@@ -196,7 +201,7 @@ impl Store {
                     ValueRef::Integer(0) => Mode::Live,
                     _ => Mode::Paper,
                 },
-                vouched: vouched.get(&fingerprint(row, 1)?).copied().unwrap_or(Vouched::Elsewhere),
+                vouched: Vouched::Elsewhere,
                 signal: *places.entry(signal).or_insert(next),
                 duration: text(row, 2)?.and_then(|slug| match durations.get(slug) {
                     Some(known) => *known,
@@ -207,10 +212,19 @@ impl Store {
                     }
                 }),
             };
-            Ok(settled)
+            Ok((settled, fingerprint(row, 1)?))
         };
         let trades = &mut results.trades;
-        self.pages(SETTLED, "TRUE", &columns, read, |page| trades.extend(page))?;
+        self.pages(SETTLED, None, &columns, read, |page| {
+            for (trade, fingerprint) in page {
+                trades.push(trade);
+                fingerprints.push(fingerprint);
+            }
+        })?;
+        let vouched = vouched.join().unwrap_or_else(|panic| resume_unwind(panic))?;
+        for (trade, fingerprint) in trades.iter_mut().zip(fingerprints) {
+            trade.vouched = vouched.get(&fingerprint).copied().unwrap_or(Vouched::Elsewhere);
+        }
         results.signals = vec![None; places.len()];
         for (signal, place) in places {
             if let Some(slot) = results.signals.get_mut(place as usize) {
