@@ -15,6 +15,7 @@ use crate::engine::{Judging, Sources, Writing};
 use crate::error::{Error, Exit};
 use crate::fees::Fees;
 use crate::figures::Filter;
+use crate::files::{is_database, replace_file};
 use crate::interrupt::Interrupt;
 use crate::monitor::Monitor;
 use crate::progress::Bar;
@@ -173,6 +174,16 @@ fn report(common: &Common, reporting: &Reporting, now: DateTime<Utc>) -> Result<
         last: reporting.last.map(|last| last as usize),
     };
     let review = Review::read(&mut store, &judging, filter, now.into())?;
+    if let Some(path) = &reporting.html {
+        if is_database(path) {
+            return Err(Error::PageOverDatabase(path.clone()));
+        }
+        let latest = review.latest(&mut store, &judging, performance::TRADES)?;
+        let held = review.held(&mut store, &judging, performance::WAITING)?;
+        let page = performance::page(&review, database, &latest, &held);
+        replace_file(path, page.as_bytes())
+            .map_err(|source| Error::Page { path: path.clone(), source })?;
+    }
     if reporting.csv {
         print(&performance::csv(&review)?)?;
     } else {

@@ -122,6 +122,17 @@ pub enum Error {
     /// More than one database, where one is needed.
     #[error("settle {0} takes one database; give --db once")]
     SeveralDatabases(&'static str),
+    /// The page of a report cannot be written.
+    #[error("the report cannot be written to {}: {source}", path.display())]
+    Page {
+        /// The file asked for.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The page of a report would take a database's place.
+    #[error("{} is an SQLite database; name another file with --html", .0.display())]
+    PageOverDatabase(PathBuf),
     /// There is no such trade.
     #[error("no trade has the id {0}; its id is in the column 'id' of the table 'trades'")]
     NoSuchTrade(String),
@@ -139,10 +150,11 @@ impl Error {
         match self {
             Self::NoDatabase(_) | Self::NotPerformanceDatabase { .. } => Exit::NoDatabase,
             Self::Locked { .. } => Exit::Locked,
-            Self::SeveralDatabases(_) => Exit::Usage,
+            Self::SeveralDatabases(_) | Self::PageOverDatabase(_) => Exit::Usage,
             Self::Database { .. }
             | Self::ReadOnly(_)
             | Self::Lock { .. }
+            | Self::Page { .. }
             | Self::NoSuchTrade(_)
             | Self::NoSuchRun(_)
             | Self::Output(_) => Exit::Failed,

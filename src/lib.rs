@@ -43,6 +43,7 @@ pub mod error;
 pub mod explain;
 pub mod fees;
 pub mod figures;
+pub mod files;
 pub mod http;
 pub mod interrupt;
 pub mod logging;

@@ -2,19 +2,17 @@
 //! the convention of healthchecks.io. Whatever goes wrong here only warns.
 
 use std::collections::BTreeMap;
-use std::fs::Permissions;
-use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use log::warn;
 use prometheus::{Encoder, GaugeVec, Opts, Registry, TextEncoder};
 use rust_decimal::prelude::ToPrimitive;
-use tempfile::NamedTempFile;
 
 use crate::cli::Monitoring;
 use crate::error::Exit;
+use crate::files::replace_file;
 use crate::http::{Client, Undelivered};
 use crate::report::{Ran, Status};
 use crate::summary::Summary;
@@ -68,24 +66,11 @@ impl<'a> Monitor<'a> {
             return;
         }
         let text = text(ran, exit, now, took, last_success(path));
-        let written = text.map_err(io::Error::other).and_then(|text| write(path, &text));
+        let written = text.map_err(io::Error::other).and_then(|text| replace_file(path, &text));
         if let Err(why) = written {
             warn!("the metrics cannot be written to {}: {why}", path.display());
         }
     }
-}
-
-/// Puts the new file in the old one's place at once: a collector never sees half of one.
-fn write(path: &Path, text: &[u8]) -> io::Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
-        _ => PathBuf::from("."),
-    };
-    let mut file = NamedTempFile::new_in(folder)?;
-    file.write_all(text)?;
-    // the collector is another user
-    file.as_file().set_permissions(Permissions::from_mode(0o644))?;
-    file.persist(path).map(drop).map_err(|error| error.error)
 }
 
 /// When the last successful run began, as the file of the run before says.

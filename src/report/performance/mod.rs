@@ -1,7 +1,10 @@
 //! What `settle report` prints, in each of its forms.
 
+mod chart;
+mod page;
 mod text;
 mod values;
 
+pub use page::{TRADES, WAITING, page};
 pub use text::text;
 pub use values::{csv, json};

@@ -78,9 +78,8 @@ pub(super) fn sets(review: &Review) -> Vec<(&str, &Figures)> {
     std::iter::once(("all", &review.figures)).chain(apart).collect()
 }
 
-/// A figure of a set of trades, in words; the second word of a pair is what it says of the trade's
-/// fortune.
-type Shown = fn(&Figures) -> String;
+/// A figure of a set of trades, as it is shown.
+pub(super) type Shown = fn(&Figures) -> String;
 
 /// The headline figures: what each is called, and how it is shown.
 pub(super) const FIGURES: [(&str, Shown); 20] = [

@@ -1,22 +1,23 @@
 //! The report for programs: one JSON object, or CSV with a line for each group. Both name the figures
 //! alike.
 
+use rust_decimal::Decimal;
 use serde::ser::{Serialize, SerializeMap, Serializer};
-use serde_json::{Map, Value, json};
+use serde_json::value::{RawValue, to_raw_value};
 
 use crate::figures::{Breakdown, Figures, Group};
 use crate::report::json::{ErrorJson, SCHEMA_VERSION};
 use crate::review::Review;
 use crate::trade::Cell;
-use crate::units::{SharePrice, Usd};
+use crate::units::Usd;
 
 /// Named values, in this order.
 #[derive(Default)]
-struct Values(Vec<(&'static str, Value)>);
+struct Values(Vec<(&'static str, Box<RawValue>)>);
 
 impl Values {
     fn add(&mut self, name: &'static str, value: impl Serialize) -> serde_json::Result<()> {
-        self.0.push((name, serde_json::to_value(value)?));
+        self.0.push((name, to_raw_value(&value)?));
         Ok(())
     }
 }
@@ -31,6 +32,15 @@ impl Serialize for Values {
     }
 }
 
+/// Any decimal as it is to be printed: a number without zeros behind it.
+fn plain(number: Decimal) -> Usd {
+    Usd(number.normalize())
+}
+
+fn dollars(amount: Option<Usd>) -> Option<Usd> {
+    amount.map(|amount| plain(amount.0))
+}
+
 /// The figures, by their names.
 fn figures(values: &mut Values, figures: &Figures) -> serde_json::Result<()> {
     let streaks = figures.streaks;
@@ -43,18 +53,18 @@ fn figures(values: &mut Values, figures: &Figures) -> serde_json::Result<()> {
     values.add("win_rate", figures.win_rate())?;
     values.add("win_rate_low", interval.map(|(low, _)| low))?;
     values.add("win_rate_high", interval.map(|(_, high)| high))?;
-    values.add("average_price", figures.average_price.map(SharePrice))?;
-    values.add("total_profit", figures.total_profit)?;
-    values.add("average_profit", figures.average_profit)?;
-    values.add("median_profit", figures.median_profit)?;
-    values.add("best_profit", figures.best.map(|best| best.profit))?;
-    values.add("worst_profit", figures.worst.map(|worst| worst.profit))?;
-    values.add("profit_factor", figures.profit_factor().map(Usd))?;
-    values.add("max_drawdown", figures.drawdown.amount)?;
+    values.add("average_price", figures.average_price.map(plain))?;
+    values.add("total_profit", dollars(figures.total_profit))?;
+    values.add("average_profit", dollars(figures.average_profit))?;
+    values.add("median_profit", dollars(figures.median_profit))?;
+    values.add("best_profit", dollars(figures.best.map(|best| best.profit)))?;
+    values.add("worst_profit", dollars(figures.worst.map(|worst| worst.profit)))?;
+    values.add("profit_factor", figures.profit_factor().map(plain))?;
+    values.add("max_drawdown", dollars(figures.drawdown.amount))?;
     values.add("drawdown_from", figures.drawdown.from)?;
     values.add("drawdown_to", figures.drawdown.to)?;
-    values.add("total_stake", figures.stake)?;
-    values.add("return_on_stake", figures.return_on_stake().map(Usd))?;
+    values.add("total_stake", dollars(figures.stake))?;
+    values.add("return_on_stake", figures.return_on_stake().map(plain))?;
     values.add("current_streak", streaks.current.map_or(0, |(_, length)| length))?;
     values.add("current_streak_is_wins", streaks.current.map(|(won, _)| won))?;
     values.add("longest_win_streak", streaks.longest_wins)?;
@@ -87,11 +97,11 @@ pub fn json(review: &Review) -> serde_json::Result<String> {
     figures(&mut values, &review.figures)?;
     values.add("best_trade_id", review.best_id.as_ref().map(Cell::json))?;
     values.add("worst_trade_id", review.worst_id.as_ref().map(Cell::json))?;
-    values.add("self_reflection", self_reflection(review))?;
-    let mut by = Map::new();
+    values.add("self_reflection", self_reflection(review)?)?;
+    let mut by = Values::default();
     for Breakdown { by: dimension, groups } in &review.breakdowns {
         let groups = groups.iter().map(group).collect::<serde_json::Result<Vec<_>>>()?;
-        by.insert(dimension.key().to_owned(), serde_json::to_value(groups)?);
+        by.add(dimension.key(), groups)?;
     }
     values.add("by", by)?;
     let errors: Vec<ErrorJson> = review.pending.errors.iter().map(ErrorJson::from).collect();
@@ -99,19 +109,19 @@ pub fn json(review: &Review) -> serde_json::Result<String> {
     serde_json::to_string(&values)
 }
 
-fn self_reflection(review: &Review) -> Value {
+fn self_reflection(review: &Review) -> serde_json::Result<Values> {
     let (reflection, triggers) = (&review.reflection, review.triggers);
-    json!({
-        "three_losses": triggers.three_losses,
-        "tenth_trade": triggers.tenth_trade,
-        "end_of_day": triggers.end_of_day,
-        "consecutive_losses": reflection.consecutive_losses,
-        "counted_trades": reflection.counted,
-        "trades_until_tenth": reflection.until_tenth(),
-        "day": reflection.day.map(|day| day.to_string()),
-        "day_counted_trades": reflection.counted_that_day,
-        "day_pending_trades": reflection.pending_that_day,
-    })
+    let mut values = Values::default();
+    values.add("three_losses", triggers.three_losses)?;
+    values.add("tenth_trade", triggers.tenth_trade)?;
+    values.add("end_of_day", triggers.end_of_day)?;
+    values.add("consecutive_losses", reflection.consecutive_losses)?;
+    values.add("counted_trades", reflection.counted)?;
+    values.add("trades_until_tenth", reflection.until_tenth())?;
+    values.add("day", reflection.day.map(|day| day.to_string()))?;
+    values.add("day_counted_trades", reflection.counted_that_day)?;
+    values.add("day_pending_trades", reflection.pending_that_day)?;
+    Ok(values)
 }
 
 /// The figures of all trades and of each group, one line each under one line of names. A value that
@@ -125,21 +135,20 @@ pub fn csv(review: &Review) -> std::io::Result<Vec<u8>> {
     figures(&mut all, &review.figures)?;
     let names = all.0.iter().map(|(name, _)| *name);
     writer.write_record(["group_by", "key"].into_iter().chain(names))?;
-    let shown = |value: &Value| match value {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
+    let mut line = |by: &str, key: &str, values: &Values| {
+        // no text among them needs an escape in JSON
+        let shown = values.0.iter().map(|(_, value)| match value.get() {
+            "null" => "",
+            other => other.trim_matches('"'),
+        });
+        writer.write_record([by, key].into_iter().chain(shown))
     };
-    let mut line = |by: &str, key: &str, values: &[(&'static str, Value)]| {
-        let values = values.iter().map(|(_, value)| shown(value));
-        writer.write_record([by.to_owned(), key.to_owned()].into_iter().chain(values))
-    };
-    line("all", "", &all.0)?;
+    line("all", "", &all)?;
     for Breakdown { by, groups } in &review.breakdowns {
         for one in groups {
             let mut values = Values::default();
             figures(&mut values, &one.figures)?;
-            line(by.key(), one.key.as_deref().unwrap_or_default(), &values.0)?;
+            line(by.key(), one.key.as_deref().unwrap_or_default(), &values)?;
         }
     }
     writer.into_inner().map_err(|error| error.into_error())

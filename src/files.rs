@@ -1,0 +1,36 @@
+//! Files that settle writes beside the database.
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use tempfile::NamedTempFile;
+
+/// Puts the new file in the old one's place at once: a reader never sees half of one. Every user may
+/// read it: a collector or a web server is another one.
+///
+/// # Errors
+/// What cannot be written or moved.
+pub fn replace_file(path: &Path, text: &[u8]) -> io::Result<()> {
+    // what a name leads to, not the name; a pipe or a terminal is written to as it is
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    if path.exists() && !path.is_file() {
+        return fs::write(path, text);
+    }
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let mut file = NamedTempFile::new_in(folder)?;
+    file.write_all(text)?;
+    file.as_file().set_permissions(Permissions::from_mode(0o644))?;
+    file.persist(&path).map(drop).map_err(|error| error.error)
+}
+
+/// Whether the file at `path` is an SQLite database, by the first bytes that all of them have.
+pub fn is_database(path: &Path) -> bool {
+    let mut magic = [0; 16];
+    File::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok()
+        && &magic == b"SQLite format 3\0"
+}

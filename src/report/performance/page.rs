@@ -1,0 +1,503 @@
+//! The report as one HTML page that asks for nothing outside of itself. Whatever comes from the
+//! database is escaped by maud, and cut like everything that is shown.
+
+use std::path::Path;
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
+
+use super::chart::{self, Calibrated};
+use super::text::{
+    COLUMNS, FIGURES, Shown, dollars, interval, name_of, percent, sets, triggers, verdict,
+    what_it_is_of,
+};
+use crate::explain::{State, Story};
+use crate::figures::{Booked, Dimension, Figures, Group, Mode, Settled};
+use crate::report::text::bare;
+use crate::review::Review;
+use crate::store::Record;
+use crate::trade::{Cell, printable, printable_line};
+use crate::units::{UnixSeconds, Usd, rounded};
+
+/// Settled trades that are shown one by one: the latest.
+pub const TRADES: usize = 50;
+/// Held trades, and rows in error.
+pub const WAITING: usize = 200;
+/// Days that are shown: the latest.
+const DAYS: usize = 90;
+/// Signal types that are shown.
+const SIGNALS: usize = 40;
+
+/// The page. `latest` are the stories of the latest settled trades, the last one first, `held` those
+/// of the held ones.
+pub fn page(review: &Review, database: &Path, latest: &[Story], held: &[Story]) -> String {
+    let name = database.file_name().unwrap_or(database.as_os_str()).to_string_lossy();
+    let title = format!("settle report · {}", printable(&name));
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'";
+                meta name="referrer" content="no-referrer";
+                title { (title) }
+                style { (PreEscaped(include_str!("style.css"))) }
+            }
+            body {
+                header {
+                    h1 { (title) }
+                    p.soft { (what_it_is_of(&review.filter)) "; as of " (time(Some(review.now))) ". Dollars; times in UTC." }
+                }
+                main {
+                    (headline(review))
+                    (self_reflection(review))
+                    div.charts {
+                        (curves(review)) (days(review)) (calibration(review)) (signals(review))
+                    }
+                    (all_figures(review))
+                    (tables(review))
+                    (trades(latest, review))
+                    (waiting(held, review))
+                }
+                footer { p { "settle " (env!("CARGO_PKG_VERSION")) ". settle report --help defines each figure; settle explain TRADE_ID tells a trade's whole story." } }
+            }
+        }
+    };
+    page.into_string()
+}
+
+/// A figure in large.
+fn card(name: &str, value: &Markup, note: &str) -> Markup {
+    html! {
+        div { dt { (name) } dd { (value) @if !note.is_empty() { small { (note) } } } }
+    }
+}
+
+/// Dollars with a sign, in the colour of a win or a loss.
+fn money(amount: Option<Usd>) -> Markup {
+    let class = match amount {
+        Some(Usd(amount)) if amount > Decimal::ZERO => "gain",
+        Some(Usd(amount)) if amount < Decimal::ZERO => "loss",
+        _ => "",
+    };
+    html! { span class=(class) { (dollars(amount)) } }
+}
+
+/// A figure that [`FIGURES`] names.
+fn figure(name: &str, figures: &Figures) -> String {
+    let shown = FIGURES.iter().find(|(other, _)| *other == name);
+    shown.map_or_else(String::new, |(_, shown)| shown(figures))
+}
+
+fn headline(review: &Review) -> Markup {
+    let figures = &review.figures;
+    let text = |name: &str| html! { (figure(name, figures)) };
+    let neither = [(figures.split, "split"), (figures.unknown, "unknown")];
+    let neither = neither.iter().filter(|(count, _)| *count > 0);
+    let kinds = [(figures.wins, "won"), (figures.losses, "lost")];
+    let kinds: Vec<String> =
+        kinds.iter().chain(neither).map(|(count, word)| format!("{count} {word}")).collect();
+    let pending = &review.pending;
+    let waits = format!(
+        "{} pending, {} of them held, {} in error",
+        pending.count,
+        pending.held.len(),
+        pending.errors.len()
+    );
+    let id = |id: &Option<Cell>| {
+        id.as_ref().map_or_else(String::new, |id| format!("trade {}", bare(id)))
+    };
+    let from = figures.drawdown.to.map(|to| {
+        let from = figures.drawdown.from;
+        format!(
+            "from {} to {}",
+            from.map_or("the beginning".to_owned(), |at| time(Some(at))),
+            time(Some(to))
+        )
+    });
+    html! {
+        section {
+            h2 { "In short" }
+            dl.cards {
+                (card("Profit", &money(figures.total_profit), &format!("{} a trade", dollars(figures.average_profit))))
+                (card("Win rate", &text("Win rate"), &format!("95 %: {}", interval(figures.interval()))))
+                (card("Settled", &text("Settled"), &kinds.join(", ")))
+                (card("Pending", &html! { (pending.count) }, &waits))
+                (card("Return on stake", &text("Return on stake"), &format!("of {} staked", figure("Staked", figures))))
+                (card("Profit factor", &text("Profit factor"), "won / lost dollars"))
+                (card("Largest drawdown", &text("Largest drawdown"), &from.unwrap_or_default()))
+                (card("Streak now", &text("Streak now"), &format!("longest: {} wins, {} losses", figures.streaks.longest_wins, figures.streaks.longest_losses)))
+                (card("Best trade", &money(figures.best.map(|best| best.profit)), &id(&review.best_id)))
+                (card("Worst trade", &money(figures.worst.map(|worst| worst.profit)), &id(&review.worst_id)))
+            }
+        }
+    }
+}
+
+fn self_reflection(review: &Review) -> Markup {
+    html! {
+        section {
+            h2 { "Self-reflection" }
+            p.soft { "Over all trades, whatever the report is about." }
+            div.wrap {
+                (data("Self-reflection", &["Trigger", "<Now", "<Why"], &html! {
+                    @for (name, is_due, why) in triggers(review) {
+                        tr {
+                            th scope="row" { (name) }
+                            td.words { @if is_due { span.due { "due" } } @else { "not due" } }
+                            td.words { (why) }
+                        }
+                    }
+                }))
+            }
+        }
+    }
+}
+
+/// A table that scrolls by itself where it is wider than the page. A head after a `<` is that of a
+/// column of words, which stand to the left.
+fn data(name: &str, heads: &[&str], body: &Markup) -> Markup {
+    html! {
+        div.scroll tabindex="0" role="region" aria-label=(name) {
+            table {
+                caption { span.seen { (name) } }
+                thead {
+                    tr {
+                        @for head in heads {
+                            @match head.strip_prefix('<') {
+                                Some(head) => { th.words scope="col" { (head) } }
+                                None => { th scope="col" { (head) } }
+                            }
+                        }
+                    }
+                }
+                tbody { (body) }
+            }
+        }
+    }
+}
+
+/// The equity curve; where there are live trades and others, one of each, as their dollars are not
+/// the same.
+fn curves(review: &Review) -> Markup {
+    let trades = review.trades();
+    let modes =
+        [(Mode::Live, "live"), (Mode::Paper, "paper"), (Mode::NotSaid, "neither live nor paper")];
+    let of = |mode: Mode| -> Vec<&Settled> {
+        trades.iter().copied().filter(|trade| trade.mode == mode).collect()
+    };
+    let apart: Vec<(&str, Vec<&Settled>)> = modes
+        .into_iter()
+        .map(|(mode, word)| (word, of(mode)))
+        .filter(|(_, of)| !of.is_empty())
+        .collect();
+    html! {
+        @for (word, trades) in &apart { (curve(word, trades)) }
+        @if apart.is_empty() { section { h2 { "Equity" } (nothing_yet()) } }
+    }
+}
+
+fn curve(word: &str, trades: &[&Settled]) -> Markup {
+    let counted = |trade: &&&Settled| trade.booked != Booked::Unknown;
+    let profits: Vec<f64> =
+        trades.iter().filter(counted).filter_map(|trade| trade.profit?.to_f64()).collect();
+    let at = |trade: Option<&&Settled>| time(trade.and_then(|trade| trade.at));
+    let figures = Figures::of(trades.iter().copied());
+    let (end, fall) = (dollars(figures.total_profit), figure("Largest drawdown", &figures));
+    let title = format!(
+        "Summed profit of {} {word} trades: {end} at the end, largest drawdown {fall}",
+        trades.len()
+    );
+    html! {
+        section {
+            h2 { "Equity, " (word) }
+            p.soft { "Summed profit after each of " (trades.len()) " trades: " (money(figures.total_profit)) " at the end. Largest drawdown: " (fall) "." }
+            (chart::equity(&profits, (&at(trades.first()), &at(trades.last())), &title))
+        }
+    }
+}
+
+fn breakdown(review: &Review, by: Dimension) -> &[Group] {
+    let found = review.breakdowns.iter().find(|breakdown| breakdown.by == by);
+    found.map_or(&[], |breakdown| &breakdown.groups)
+}
+
+fn days(review: &Review) -> Markup {
+    let groups = breakdown(review, Dimension::Day);
+    let shown = &groups[groups.len().saturating_sub(DAYS)..];
+    let bars: Vec<(&str, f64)> = shown
+        .iter()
+        .filter_map(|group| Some((group.key.as_deref()?, group.figures.total_profit?.0.to_f64()?)))
+        .collect();
+    html! {
+        section {
+            h2 { "Profit by day" }
+            @if shown.len() < groups.len() {
+                p.soft { "The latest " (DAYS) " of " (groups.len()) " days." }
+            }
+            @if bars.is_empty() { (nothing_yet()) } @else {
+                (chart::bars(&bars, "Profit by day; a table below has the numbers"))
+            }
+        }
+    }
+}
+
+fn nothing_yet() -> Markup {
+    html! { p.soft { "No trade is settled yet." } }
+}
+
+fn calibration(review: &Review) -> Markup {
+    let groups = breakdown(review, Dimension::Price);
+    let point = |group: &Group| {
+        let figures = &group.figures;
+        group.key.as_ref()?;
+        Some(Calibrated {
+            price: figures.average_price?.to_f64()?,
+            rate: figures.win_rate()?,
+            interval: figures.interval()?,
+            count: figures.decided,
+        })
+    };
+    let points: Vec<Calibrated> = groups.iter().filter_map(point).collect();
+    html! {
+        section {
+            h2 { "Calibration" }
+            p.soft { "Do bets win as often as their price says? On the dashed line they do, and without fees break even; above it they win more. The bars are 95 % intervals." }
+            @if points.is_empty() { (nothing_yet()) } @else {
+                (chart::calibration(&points, "Win rate by price paid; a table below has the numbers"))
+            }
+        }
+    }
+}
+
+fn signals(review: &Review) -> Markup {
+    let groups = breakdown(review, Dimension::Signal);
+    let mut by_profit: Vec<&Group> = groups.iter().collect();
+    by_profit.sort_by_key(|group| std::cmp::Reverse(group.figures.total_profit));
+    let left_out = by_profit.len().saturating_sub(SIGNALS);
+    by_profit.truncate(SIGNALS);
+    let row = |group: &&Group| {
+        let figures = &group.figures;
+        let rate = figures.win_rate().map_or_else(|| "-".to_owned(), percent);
+        let note = format!("{} · {rate} of {}", dollars(figures.total_profit), figures.decided);
+        let profit = figures.total_profit.and_then(|profit| profit.0.to_f64()).unwrap_or_default();
+        (name_of(group.key.as_deref()), profit, note)
+    };
+    let rows: Vec<_> = by_profit.iter().map(row).collect();
+    html! {
+        @if !groups.is_empty() {
+            section {
+                h2 { "Profit by signal type" }
+                @if left_out > 0 {
+                    p.soft { "The " (SIGNALS) " with the most profit of " (groups.len()) "." }
+                }
+                (chart::rows(&rows, "Profit by signal type; a table below has the numbers"))
+            }
+        }
+    }
+}
+
+/// The groups of a dimension, a line each: the latest days, and the first of the others.
+fn table(review: &Review, by: Dimension) -> Markup {
+    let groups = breakdown(review, by);
+    let shown = match by {
+        Dimension::Day => &groups[groups.len().saturating_sub(DAYS)..],
+        _ => &groups[..groups.len().min(WAITING)],
+    };
+    let with_verdict = by == Dimension::Price;
+    let mut heads = vec![""];
+    heads.extend(COLUMNS.iter().map(|(name, _)| *name));
+    heads.extend(with_verdict.then_some("<verdict"));
+    let body = html! {
+        @for group in shown {
+            tr {
+                th scope="row" { (name_of(group.key.as_deref())) }
+                @for (_, shown) in COLUMNS { (cell(shown, &group.figures)) }
+                @if with_verdict { td.words { (verdict(&group.figures)) } }
+            }
+        }
+    };
+    html! {
+        section.long {
+            h2 { (by.title()) }
+            @if shown.len() < groups.len() {
+                p.soft { (shown.len()) " of " (groups.len()) "; settle report --csv has all." }
+            }
+            (data(by.title(), &heads, &body))
+        }
+    }
+}
+
+/// A cell of a table; one with a sign has the colour of a win or a loss.
+fn cell(shown: Shown, figures: &Figures) -> Markup {
+    let text = shown(figures);
+    let class = match text.as_bytes() {
+        [b'+', ..] => "gain",
+        [b'-', _, ..] => "loss",
+        _ => "",
+    };
+    html! { td class=(class) { (text) } }
+}
+
+fn all_figures(review: &Review) -> Markup {
+    let sets = sets(review);
+    let mut heads = vec![""];
+    heads.extend(sets.iter().map(|(name, _)| *name));
+    let body = html! {
+        @for (name, shown) in FIGURES {
+            tr {
+                th scope="row" { (name) }
+                @for (_, figures) in &sets { (cell(shown, figures)) }
+            }
+        }
+    };
+    html! {
+        section {
+            h2 { "All figures" }
+            p.soft { "Live and paper apart, and confirmed by Polymarket and provisional apart." }
+            (data("All figures", &heads, &body))
+        }
+    }
+}
+
+fn tables(review: &Review) -> Markup {
+    let all = Dimension::ALL.into_iter();
+    // these two are columns of the table above
+    let shown = all.filter(|by| !matches!(by, Dimension::Mode | Dimension::Vouched));
+    let shown = shown.filter(|by| !breakdown(review, *by).is_empty());
+    html! { @for by in shown { (table(review, by)) } }
+}
+
+fn time(at: Option<UnixSeconds>) -> String {
+    let at = at.and_then(UnixSeconds::datetime);
+    at.map_or_else(|| "-".to_owned(), |at| at.format("%Y-%m-%d %H:%M").to_string())
+}
+
+/// A column of a record, or a dash.
+fn of(record: Option<&Record>, column: &str) -> String {
+    let text = record.and_then(|record| record.text(column)).map(printable);
+    text.unwrap_or_else(|| "-".to_owned())
+}
+
+/// A decimal of a record, rounded.
+fn number(record: Option<&Record>, column: &str, places: u32) -> String {
+    let number = record.and_then(|record| record.text(column)?.parse::<Decimal>().ok());
+    number.map_or_else(|| "-".to_owned(), |number| rounded(number, places).normalize().to_string())
+}
+
+fn trades(latest: &[Story], review: &Review) -> Markup {
+    let heads = [
+        "Trade",
+        "<Logged",
+        "<Market",
+        "<Bet",
+        "<Outcome",
+        "Profit",
+        "<Standing",
+        "<Source",
+        "Strike",
+        "Close",
+        "Margin, bps",
+    ];
+    html! {
+        section.long {
+            h2 { "The latest trades" }
+            @if latest.is_empty() { (nothing_yet()) } @else {
+                p.soft {
+                    (latest.len()) " of " (review.figures.settled)
+                    ", the last one first, each with its proof."
+                }
+                (data("The latest trades", &heads, &html! { @for story in latest { (trade(story)) } }))
+            }
+        }
+    }
+}
+
+fn trade(story: &Story) -> Markup {
+    let row = &story.row;
+    // what another program wrote over is no proof of what stands there
+    let record = story.standing().filter(|_| matches!(story.state, State::Settled(_)));
+    let profit = row.profit_loss.any_number().map(Usd);
+    let stake = row
+        .position_size
+        .any_number()
+        .map_or_else(|| bare(&row.position_size), |stake| rounded(stake, 2).to_string());
+    let price = row
+        .executed_price
+        .any_number()
+        .map_or_else(|| bare(&row.executed_price), |price| price.normalize().to_string());
+    let source = match (of(record, "resolution"), of(record, "price_source")) {
+        (resolution, source) if resolution == "-" => source,
+        (_, source) if source == "-" => "Polymarket".to_owned(),
+        (_, source) => format!("Polymarket, {source}"),
+    };
+    html! {
+        tr {
+            th scope="row" { (bare(&row.id)) }
+            td.words { (to_the_second(&row.timestamp)) }
+            td.words { (bare(&row.market_slug)) }
+            td.words { (bare(&row.action)) " $" (stake) " at " (price) }
+            td.words { (bare(&row.actual_outcome)) }
+            td { (money(profit)) }
+            td.words { (story.state.word()) }
+            td.words { (source) }
+            td { (number(record, "strike", 2)) }
+            td { (number(record, "close_price", 2)) }
+            td { (number(record, "margin_bps", 1)) }
+        }
+    }
+}
+
+fn waiting(held: &[Story], review: &Review) -> Markup {
+    let pending = &review.pending;
+    let errors = &pending.errors[..pending.errors.len().min(WAITING)];
+    let more = |all: usize, shown: usize| {
+        html! { @if all > shown { p.soft { "and " (all - shown) " more" } } }
+    };
+    let held_rows = html! {
+        @for story in held {
+            tr {
+                th scope="row" { (bare(&story.row.id)) }
+                td.words { (to_the_second(&story.row.timestamp)) }
+                td.words { (bare(&story.row.market_slug)) }
+                td.words.long {
+                    @if let Some((reason, _)) = &story.failure { (printable_line(reason)) }
+                }
+            }
+        }
+    };
+    let error_rows = html! {
+        @for error in errors {
+            tr {
+                th scope="row" { (bare(&error.trade_id)) }
+                td.words.long { (printable_line(&error.message)) }
+            }
+        }
+    };
+    html! {
+        section.long {
+            h2 { "Held: too close to call" }
+            @if held.is_empty() { p.soft { "None." } } @else {
+                p.soft { "They wait for Polymarket's resolution." }
+                (data("Held trades", &["Trade", "<Logged", "<Market", "<Why"], &held_rows))
+                (more(pending.held.len(), held.len()))
+            }
+        }
+        section.long {
+            h2 { "In error: rows that cannot be read" }
+            @if errors.is_empty() { p.soft { "None." } } @else {
+                p.soft { "Mend the row, and the next run settles it." }
+                (data("Rows in error", &["Trade", "<What is wrong"], &error_rows))
+                (more(pending.errors.len(), errors.len()))
+            }
+        }
+    }
+}
+
+/// A timestamp as it stands in the row, without its fraction of a second.
+fn to_the_second(timestamp: &Cell) -> String {
+    let text = bare(timestamp);
+    text.split_once('.').map_or(text.clone(), |(seconds, _)| seconds.to_owned())
+}
