@@ -139,7 +139,7 @@ pub(super) fn equity(profits: &[f64], ends: (&str, &str), title: &str) -> Markup
         &html! {
             (lines(y, &ticks(low, high, 4.0), short))
             path class="curve" d=(path(&curve, y)) {}
-            (lines(below, &[deepest], short))
+            @if deepest < -0.01 { (lines(below, &[deepest], short)) }
             line class="zero" x1=(px(LEFT)) x2=(px(WIDTH - RIGHT)) y1=(px(top)) y2=(px(top)) {}
             path class="under" d=(fall) {}
             text x=(px(LEFT)) y=(px(top - 6.0)) { "drawdown" }

@@ -9,8 +9,8 @@ use rust_decimal::prelude::ToPrimitive;
 
 use super::chart::{self, Calibrated};
 use super::text::{
-    COLUMNS, FIGURES, Shown, dollars, interval, name_of, percent, sets, triggers, verdict,
-    what_it_is_of,
+    COLUMNS, FIGURES, Shown, dollars, fortune, in_a_row, interval, name_of, percent, sets,
+    triggers, verdict, what_it_is_of,
 };
 use crate::explain::{State, Story};
 use crate::figures::{Booked, Dimension, Figures, Group, Mode, Settled};
@@ -75,14 +75,19 @@ fn card(name: &str, value: &Markup, note: &str) -> Markup {
     }
 }
 
-/// Dollars with a sign, in the colour of a win or a loss.
+/// The colour of a gain or a loss.
+fn class_of(shown: &str) -> &'static str {
+    match fortune(shown) {
+        Some(true) => "gain",
+        Some(false) => "loss",
+        None => "",
+    }
+}
+
+/// Dollars with a sign, in their colour.
 fn money(amount: Option<Usd>) -> Markup {
-    let class = match amount {
-        Some(Usd(amount)) if amount > Decimal::ZERO => "gain",
-        Some(Usd(amount)) if amount < Decimal::ZERO => "loss",
-        _ => "",
-    };
-    html! { span class=(class) { (dollars(amount)) } }
+    let shown = dollars(amount);
+    html! { span class=(class_of(&shown)) { (shown) } }
 }
 
 /// A figure that [`FIGURES`] names.
@@ -93,6 +98,7 @@ fn figure(name: &str, figures: &Figures) -> String {
 
 fn headline(review: &Review) -> Markup {
     let figures = &review.figures;
+    let streaks = figures.streaks;
     let text = |name: &str| html! { (figure(name, figures)) };
     let neither = [(figures.split, "split"), (figures.unknown, "unknown")];
     let neither = neither.iter().filter(|(count, _)| *count > 0);
@@ -100,12 +106,7 @@ fn headline(review: &Review) -> Markup {
     let kinds: Vec<String> =
         kinds.iter().chain(neither).map(|(count, word)| format!("{count} {word}")).collect();
     let pending = &review.pending;
-    let waits = format!(
-        "{} pending, {} of them held, {} in error",
-        pending.count,
-        pending.held.len(),
-        pending.errors.len()
-    );
+    let waits = format!("{} held, {} in error", pending.held.len(), pending.errors.len());
     let id = |id: &Option<Cell>| {
         id.as_ref().map_or_else(String::new, |id| format!("trade {}", bare(id)))
     };
@@ -128,7 +129,7 @@ fn headline(review: &Review) -> Markup {
                 (card("Return on stake", &text("Return on stake"), &format!("of {} staked", figure("Staked", figures))))
                 (card("Profit factor", &text("Profit factor"), "won / lost dollars"))
                 (card("Largest drawdown", &text("Largest drawdown"), &from.unwrap_or_default()))
-                (card("Streak now", &text("Streak now"), &format!("longest: {} wins, {} losses", figures.streaks.longest_wins, figures.streaks.longest_losses)))
+                (card("Streak now", &text("Streak now"), &format!("longest: {}, {}", in_a_row(true, streaks.longest_wins), in_a_row(false, streaks.longest_losses))))
                 (card("Best trade", &money(figures.best.map(|best| best.profit)), &id(&review.best_id)))
                 (card("Worst trade", &money(figures.worst.map(|worst| worst.profit)), &id(&review.worst_id)))
             }
@@ -213,7 +214,7 @@ fn curve(word: &str, trades: &[&Settled]) -> Markup {
     html! {
         section {
             h2 { "Equity, " (word) }
-            p.soft { "Summed profit after each of " (trades.len()) " trades: " (money(figures.total_profit)) " at the end. Largest drawdown: " (fall) "." }
+            p.soft { "Summed profit, trade by trade (" (trades.len()) "): " (money(figures.total_profit)) " at the end. Largest drawdown: " (fall) "." }
             (chart::equity(&profits, (&at(trades.first()), &at(trades.last())), &title))
         }
     }
@@ -283,7 +284,7 @@ fn signals(review: &Review) -> Markup {
         let rate = figures.win_rate().map_or_else(|| "-".to_owned(), percent);
         let note = format!("{} · {rate} of {}", dollars(figures.total_profit), figures.decided);
         let profit = figures.total_profit.and_then(|profit| profit.0.to_f64()).unwrap_or_default();
-        (name_of(group.key.as_deref()), profit, note)
+        (short(&name_of(group.key.as_deref())), profit, note)
     };
     let rows: Vec<_> = by_profit.iter().map(row).collect();
     html! {
@@ -297,6 +298,13 @@ fn signals(review: &Review) -> Markup {
             }
         }
     }
+}
+
+/// A name that leaves room for a note beside it.
+fn short(name: &str) -> String {
+    const MOST: usize = 22;
+    let cut: String = name.chars().take(MOST).collect();
+    if cut.len() < name.len() { cut + "…" } else { cut }
 }
 
 /// The groups of a dimension, a line each: the latest days, and the first of the others.
@@ -333,11 +341,7 @@ fn table(review: &Review, by: Dimension) -> Markup {
 /// A cell of a table; one with a sign has the colour of a win or a loss.
 fn cell(shown: Shown, figures: &Figures) -> Markup {
     let text = shown(figures);
-    let class = match text.as_bytes() {
-        [b'+', ..] => "gain",
-        [b'-', _, ..] => "loss",
-        _ => "",
-    };
+    let class = class_of(&text);
     html! { td class=(class) { (text) } }
 }
 
@@ -409,7 +413,9 @@ fn trades(latest: &[Story], review: &Review) -> Markup {
                     (latest.len()) " of " (review.figures.settled)
                     ", the last one first, each with its proof."
                 }
-                (data("The latest trades", &heads, &html! { @for story in latest { (trade(story)) } }))
+                div.dense {
+                    (data("The latest trades", &heads, &html! { @for story in latest { (trade(story)) } }))
+                }
             }
         }
     }
@@ -424,10 +430,10 @@ fn trade(story: &Story) -> Markup {
         .position_size
         .any_number()
         .map_or_else(|| bare(&row.position_size), |stake| rounded(stake, 2).to_string());
-    let price = row
-        .executed_price
-        .any_number()
-        .map_or_else(|| bare(&row.executed_price), |price| price.normalize().to_string());
+    let price = row.executed_price.any_number().map_or_else(
+        || bare(&row.executed_price),
+        |price| rounded(price, 4).normalize().to_string(),
+    );
     let source = match (of(record, "resolution"), of(record, "price_source")) {
         (resolution, source) if resolution == "-" => source,
         (_, source) if source == "-" => "Polymarket".to_owned(),
@@ -437,7 +443,7 @@ fn trade(story: &Story) -> Markup {
         tr {
             th scope="row" { (bare(&row.id)) }
             td.words { (to_the_second(&row.timestamp)) }
-            td.words { (bare(&row.market_slug)) }
+            td.words.market { (bare(&row.market_slug)) }
             td.words { (bare(&row.action)) " $" (stake) " at " (price) }
             td.words { (bare(&row.actual_outcome)) }
             td { (money(profit)) }
@@ -461,7 +467,7 @@ fn waiting(held: &[Story], review: &Review) -> Markup {
             tr {
                 th scope="row" { (bare(&story.row.id)) }
                 td.words { (to_the_second(&story.row.timestamp)) }
-                td.words { (bare(&story.row.market_slug)) }
+                td.words.market { (bare(&story.row.market_slug)) }
                 td.words.long {
                     @if let Some((reason, _)) = &story.failure { (printable_line(reason)) }
                 }

@@ -89,13 +89,13 @@ pub(super) const FIGURES: [(&str, Shown); 20] = [
     ("Split", |figures| figures.split.to_string()),
     ("Unknown", |figures| figures.unknown.to_string()),
     ("Win rate", |figures| figures.win_rate().map_or_else(dash, percent)),
-    ("  95 % interval", |figures| interval(figures.interval())),
+    ("95 % interval", |figures| interval(figures.interval())),
     ("Average price", |figures| figures.average_price.map_or_else(dash, price)),
     ("Profit", |figures| dollars(figures.total_profit)),
-    ("  average", |figures| dollars(figures.average_profit)),
-    ("  median", |figures| dollars(figures.median_profit)),
-    ("  best", |figures| dollars(figures.best.map(|best| best.profit))),
-    ("  worst", |figures| dollars(figures.worst.map(|worst| worst.profit))),
+    ("Average profit", |figures| dollars(figures.average_profit)),
+    ("Median profit", |figures| dollars(figures.median_profit)),
+    ("Best profit", |figures| dollars(figures.best.map(|best| best.profit))),
+    ("Worst profit", |figures| dollars(figures.worst.map(|worst| worst.profit))),
     ("Profit factor", |figures| figures.profit_factor().map_or_else(dash, two_places)),
     ("Largest drawdown", |figures| amount(figures.drawdown.amount)),
     ("Staked", |figures| amount(figures.stake)),
@@ -103,8 +103,8 @@ pub(super) const FIGURES: [(&str, Shown); 20] = [
     ("Streak now", |figures| {
         figures.streaks.current.map_or_else(dash, |(won, length)| in_a_row(won, length))
     }),
-    ("  longest of wins", |figures| figures.streaks.longest_wins.to_string()),
-    ("  longest of losses", |figures| figures.streaks.longest_losses.to_string()),
+    ("Longest of wins", |figures| figures.streaks.longest_wins.to_string()),
+    ("Longest of losses", |figures| figures.streaks.longest_losses.to_string()),
 ];
 
 fn headline(review: &Review) -> String {
@@ -116,7 +116,7 @@ fn headline(review: &Review) -> String {
         rows.push(std::iter::once(name.to_owned()).chain(cells).collect());
     }
     let mut text = table(&rows);
-    let ids = [("Best", &review.best_id), ("Worst", &review.worst_id)];
+    let ids = [("Best", &review.best_id), ("worst", &review.worst_id)];
     let ids = ids.iter().filter_map(|(word, id)| Some((word, id.as_ref()?)));
     let ids: Vec<String> = ids.map(|(word, id)| format!("{word}: trade {}", bare(id))).collect();
     if !ids.is_empty() {
@@ -239,9 +239,9 @@ fn table(rows: &[Vec<String>]) -> String {
         for (column, cell) in row.iter().enumerate() {
             let space = " ".repeat(widths[column].saturating_sub(cell.chars().count()));
             let is_words = column == 0 || rows[0][column] == "verdict";
-            let coloured = match cell.as_bytes() {
-                [b'+', ..] if !is_words => styled(GOOD, cell),
-                [b'-', _, ..] if !is_words => styled(BAD, cell),
+            let coloured = match fortune(cell) {
+                Some(true) if !is_words => styled(GOOD, cell),
+                Some(false) if !is_words => styled(BAD, cell),
                 _ => cell.clone(),
             };
             shown.push_str(if column == 0 { " " } else { "  " });
@@ -250,6 +250,16 @@ fn table(rows: &[Vec<String>]) -> String {
         line(&mut text, format_args!("{}", shown.trim_end()));
     }
     text
+}
+
+/// Whether a figure as it is shown is a gain; none where it has no sign, or is 0.
+pub(super) fn fortune(shown: &str) -> Option<bool> {
+    let is_gain = match shown.as_bytes() {
+        [b'+', ..] => true,
+        [b'-', _, ..] => false,
+        _ => return None,
+    };
+    shown.contains(|digit| ('1'..='9').contains(&digit)).then_some(is_gain)
 }
 
 pub(super) fn dash() -> String {
@@ -289,7 +299,7 @@ fn amount(amount: Option<Usd>) -> String {
     amount.map_or_else(dash, |amount| two_places(amount.0))
 }
 
-fn in_a_row(won: bool, length: u64) -> String {
+pub(super) fn in_a_row(won: bool, length: u64) -> String {
     let word = match (won, length) {
         (true, 1) => "win",
         (true, _) => "wins",
