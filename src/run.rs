@@ -14,9 +14,9 @@ use crate::interrupt::Interrupt;
 use crate::notify::Notifier;
 use crate::progress::Bar;
 use crate::report::listing::{Form, Listing};
-use crate::report::{Ran, Status};
+use crate::report::{Glance, Ran, Status};
 use crate::store::{Access, RunLock, Store};
-use crate::summary::{Observer, TradeResult};
+use crate::summary::{Observer, Summary, TradeResult};
 use crate::units::UnixSeconds;
 
 /// A database that a run has opened.
@@ -63,7 +63,7 @@ pub fn run(
         let name = several.then(|| database.display().to_string());
         let bar = Bar::new(common, "trades settled");
         let mut watch = Watch { listing: Listing::new(form, name.clone()), bar };
-        let mut status = None;
+        let (mut status, mut glance) = (None, None);
         let came_to = opened.and_then(|opened| {
             let Opened { mut store, _lock, chosen } = opened;
             let writing = run_id.map(|run_id| Writing {
@@ -78,6 +78,8 @@ pub fn run(
                 notifier.tell(&mut store, &database, &summary, &interrupt);
                 let wanted = settling.monitoring.metrics_file.is_some();
                 status = wanted.then(|| stands(&store, &judging, now)).flatten();
+                let printed = !common.json && !common.quiet;
+                glance = printed.then(|| at_a_glance(&store, &judging, &summary, now)).flatten();
             }
             Ok(summary)
         });
@@ -86,7 +88,7 @@ pub fn run(
             status = store.and_then(|store| stands(&store, &judging, now));
         }
         watch.bar.finish();
-        Ran { database, came_to, listing: watch.listing, status }
+        Ran { database, came_to, listing: watch.listing, status, glance }
     });
     Ok(ran.collect())
 }
@@ -118,6 +120,17 @@ fn open(database: &Path, to_write: bool, task: &Task<'_>) -> Result<Opened, Erro
 fn stands(store: &Store, judging: &Judging, now: UnixSeconds) -> Option<Status> {
     let read = || status(store, judging, now);
     read().map_err(|why| warn!("the metrics lack the counts of the database: {why}")).ok()
+}
+
+fn at_a_glance(
+    store: &Store,
+    judging: &Judging,
+    summary: &Summary,
+    now: UnixSeconds,
+) -> Option<Glance> {
+    let latest = store.latest(judging.zone, now);
+    let latest = latest.map_err(|why| warn!("the last line of the summary is left out: {why}"));
+    latest.ok().map(|latest| Glance::after(summary, latest, now))
 }
 
 /// How the trades of a database stand.

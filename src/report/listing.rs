@@ -99,7 +99,7 @@ pub fn print_json(out: &mut dyn Write, mut ran: Vec<Ran>, dry_run: bool) -> io::
 /// # Errors
 /// What cannot be kept or written.
 pub fn print_text(out: &mut dyn Write, mut ran: Vec<Ran>, dry_run: bool) -> io::Result<()> {
-    for Ran { database, came_to, listing, .. } in &mut ran {
+    for Ran { database, came_to, listing, glance, .. } in &mut ran {
         let Ok(summary) = came_to else { continue };
         out.write_all(text::title(summary, dry_run, database).as_bytes())?;
         if listing.count > 0 {
@@ -107,6 +107,9 @@ pub fn print_text(out: &mut dyn Write, mut ran: Vec<Ran>, dry_run: bool) -> io::
             listing.print_kept(out)?;
         }
         out.write_all(text::summary(summary, dry_run).as_bytes())?;
+        if let Some(glance) = glance {
+            out.write_all(text::glance(glance).as_bytes())?;
+        }
     }
     if ran.len() > 1 {
         out.write_all(text::databases(&ran).as_bytes())?;

@@ -29,6 +29,54 @@ pub struct Ran {
     pub listing: listing::Listing,
     /// How the database stands afterwards, where the metrics need it.
     pub status: Option<Status>,
+    /// The line that a run ends with; a dry run has none.
+    pub glance: Option<Glance>,
+}
+
+/// What a person wants to know at a glance.
+#[derive(Debug)]
+pub struct Glance {
+    /// The instant it holds for.
+    pub now: UnixSeconds,
+    /// Trades that have no outcome.
+    pub unsettled: u64,
+    /// The latest of what was settled.
+    pub latest: Latest,
+    /// What is wrong, in a few words each.
+    pub wrong: Vec<String>,
+}
+
+impl Glance {
+    /// After a run that came to this.
+    pub fn after(summary: &Summary, latest: Latest, now: UnixSeconds) -> Self {
+        let warnings = summary.strike_warnings().len() + usize::from(summary.doubt.is_some());
+        let mut wrong = wrong(summary.alert(), summary.errors.len() as u64, warnings);
+        if summary.nothing_had {
+            wrong.insert(0, "no source answered".to_owned());
+        }
+        if summary.interrupted {
+            wrong.insert(0, "the run was interrupted".to_owned());
+        }
+        Self { now, unsettled: summary.unsettled_after(), latest, wrong }
+    }
+}
+
+/// What is wrong in a database, in a few words each.
+fn wrong(alert: bool, errors: u64, warnings: usize) -> Vec<String> {
+    let mut wrong = Vec::new();
+    if alert {
+        wrong.push("a due trade is overdue".to_owned());
+    }
+    for (count, one, many) in
+        [(errors, "row in error", "rows in error"), (warnings as u64, "warning", "warnings")]
+    {
+        match count {
+            0 => {}
+            1 => wrong.push(format!("1 {one}")),
+            _ => wrong.push(format!("{count} {many}")),
+        }
+    }
+    wrong
 }
 
 impl Ran {
@@ -99,6 +147,14 @@ impl Status {
             format!("{name}: {count} settled {trades}, one of them is {id}; their price_to_beat looks wrong")
         });
         self.doubt.iter().cloned().chain(strikes).collect()
+    }
+
+    /// The same at a glance.
+    pub fn glance(&self) -> Glance {
+        let Self { now, ref latest, .. } = *self;
+        let errors = self.selection.in_error.count;
+        let wrong = wrong(self.alert, errors, self.warnings().len());
+        Glance { now, unsettled: self.selection.unsettled(), latest: latest.clone(), wrong }
     }
 
     /// Trades that are booked: those with a win or a loss, and UNKNOWN and SPLIT.

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anstyle::{AnsiColor, Style};
 
-use super::{Ran, Status};
+use super::{Glance, Ran, Status};
 use crate::decision::Status as Standing;
 use crate::error::Exit;
 use crate::outcome::Outcome;
@@ -290,6 +290,28 @@ pub fn status(status: &Status, database: &Path) -> String {
         let what = "a due trade is older than the alert lag; settle run settles it or says why not";
         line(&mut text, format_args!("{} {what}", styled(CAUTION, "Alert:")));
     }
+    text.push_str(&glance(&status.glance()));
+    text
+}
+
+/// The line that `run` and `status` end with.
+pub(super) fn glance(glance: &Glance) -> String {
+    let Glance { now, unsettled, latest, wrong } = glance;
+    let settled = latest.last_settled.map_or_else(
+        || "nothing settled by settle yet".to_owned(),
+        |at| format!("last settled {} ago ({at})", age(now.since(at).max(0))),
+    );
+    let today = latest.profit_today.map_or_else(|| "no number of".to_owned(), money);
+    let wrong = match wrong.is_empty() {
+        true => styled(GOOD, "nothing is wrong"),
+        false => format!("{} {}", styled(CAUTION, "wrong:"), wrong.join(", ")),
+    };
+    let mut text = String::new();
+    field(
+        &mut text,
+        "At a glance",
+        format_args!("{unsettled} unsettled · {settled} · today {today} dollars · {wrong}"),
+    );
     text
 }
 
