@@ -1,0 +1,424 @@
+//! `settle report`: its figures against the bot's own SQL, its triggers, what it reads and leaves be.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use rusqlite::params;
+use serde_json::{Value, json};
+use support::exchange::{Exchange, Tape};
+use support::{Bench, Bet, CLOSE, Ended, KEYLESS, STRIKE, as_logged, bet, now, shared};
+
+/// A trade that the bot, or settle, has booked: id, time, signal, profit, outcome, `is_win`.
+type Row<'a> = (i64, &'a str, &'a str, f64, &'a str, Option<i64>);
+
+fn add(bench: &Bench, rows: &[Row]) {
+    let connection = bench.sql();
+    for (id, timestamp, signal, profit, outcome, is_win) in rows {
+        bench.insert(&[bet(*id).at(timestamp)]);
+        connection
+            .execute(
+                "UPDATE trades SET signal_type = ?2, profit_loss = ?3, actual_outcome = ?4,
+                 is_win = ?5, is_test_mode = ?1 % 2 WHERE id = ?1",
+                params![id, signal, profit, outcome, is_win],
+            )
+            .unwrap();
+    }
+}
+
+/// Twelve trades whose profits do not sum exactly in binary, with one SPLIT, one UNKNOWN and one
+/// that waits.
+fn booked() -> Bench {
+    let bench = Bench::new(&[bet(99).at("2026-02-13 22:00:00")]);
+    let rows: Vec<Row> = vec![
+        (1, "2026-02-12 01:00:00", "momentum", 0.1, "YES", Some(1)),
+        (2, "2026-02-12 02:00:00", "momentum", 0.2, "YES", Some(1)),
+        (3, "2026-02-12 03:00:00", "fade", -5.0, "NO", Some(0)),
+        (4, "2026-02-12 04:00:00", "fade", 3.333_333_333_333_333_5, "YES", Some(1)),
+        (5, "2026-02-12 05:00:00", "momentum", 0.0, "SPLIT", None),
+        (6, "2026-02-12 06:00:00", "", -4.35, "NO", Some(0)),
+        (7, "2026-02-13 01:00:00", "momentum", 0.7, "YES", Some(1)),
+        (8, "2026-02-13 02:00:00", "momentum", -5.0, "NO", Some(0)),
+        (9, "2026-02-13 03:00:00", "fade", 0.0, "UNKNOWN", None),
+        (10, "2026-02-13 04:00:00", "fade", -4.999_999, "NO", Some(0)),
+        (11, "2026-02-13 05:00:00", "fade", 1e-7, "YES", Some(1)),
+        (12, "2026-02-13 06:00:00", "momentum", 95.0, "YES", Some(1)),
+    ];
+    add(&bench, &rows);
+    bench
+}
+
+fn report(bench: &Bench, arguments: &[&str]) -> Value {
+    let mut all = vec!["report", "--json"];
+    all.extend(arguments);
+    bench.settle(&all).code(0).json()
+}
+
+fn group<'a>(report: &'a Value, dimension: &str, key: &Value) -> &'a Value {
+    let groups = report["by"][dimension].as_array().unwrap();
+    groups.iter().find(|group| &group["key"] == key).unwrap_or_else(|| panic!("{key}: {groups:?}"))
+}
+
+/// What the bot reads of its table: the count, the wins, the win rate, the profit, as floats are.
+type Read = (i64, i64, Option<f64>, Option<f64>);
+
+const FIGURES: &str = "count(is_win), coalesce(sum(is_win = 1), 0), avg(is_win), sum(profit_loss)";
+
+fn as_the_bot_reads(bench: &Bench) -> Read {
+    bench
+        .sql()
+        .query_row(&format!("SELECT {FIGURES} FROM trades WHERE is_win IS NOT NULL"), [], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+        })
+        .unwrap()
+}
+
+fn by_signal(bench: &Bench) -> Vec<(Option<String>, Read)> {
+    let connection = bench.sql();
+    let mut statement = connection
+        .prepare(&format!(
+            "SELECT signal_type, {FIGURES} FROM trades WHERE is_win IS NOT NULL GROUP BY signal_type"
+        ))
+        .unwrap();
+    let rows = statement.query_map([], |row| {
+        Ok((row.get(0)?, (row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))
+    });
+    rows.unwrap().map(Result::unwrap).collect()
+}
+
+/// To the last bit: the bot's floats, and ours read back from JSON.
+#[track_caller]
+fn same_as_sql(figures: &Value, (counted, wins, win_rate, profit): Read) {
+    assert_eq!(figures["wins"], wins);
+    assert_eq!(figures["wins"].as_i64().unwrap() + figures["losses"].as_i64().unwrap(), counted);
+    assert_eq!(figures["win_rate"].as_f64(), win_rate);
+    assert_eq!(figures["total_profit"].as_f64(), profit.or(Some(0.0)));
+}
+
+#[test]
+fn win_rate_profit_and_signals_equal_the_bots_own_sql() {
+    let bench = booked();
+    let figures = report(&bench, &[]);
+    same_as_sql(&figures, as_the_bot_reads(&bench));
+    let signals = by_signal(&bench);
+    assert_eq!(signals.len(), 3);
+    for (signal, read) in signals {
+        same_as_sql(group(&figures, "signal_type", &json!(signal)), read);
+    }
+    let status = bench.settle(&["status", "--json"]).code(0).json();
+    assert_eq!(status["win_rate"], figures["win_rate"]);
+    assert_eq!(status["total_profit"], figures["total_profit"]);
+}
+
+#[test]
+fn so_they_do_on_the_real_sample_once_settled() {
+    let (Some(database), Some(dump)) =
+        (shared("performance-sample.db"), shared("BTCUSDT-5m-2026-02-13.csv"))
+    else {
+        return;
+    };
+    let bench = Bench::new(&[]);
+    std::fs::copy(database, &bench.db).unwrap();
+    bench.settle(&["run", "--batch", "0", "--candles", dump.to_str().unwrap()]).code(0);
+    let figures = report(&bench, &[]);
+    assert_eq!(figures["settled_count"], 60);
+    assert_eq!(group(&figures, "standing", &json!("provisional"))["settled_count"], 60);
+    same_as_sql(&figures, as_the_bot_reads(&bench));
+    let signals = by_signal(&bench);
+    assert!(signals.len() > 1);
+    for (signal, read) in signals {
+        same_as_sql(group(&figures, "signal_type", &json!(signal)), read);
+    }
+}
+
+#[test]
+fn the_figures_are_those_that_help_defines() {
+    let bench = booked();
+    let figures = report(&bench, &[]);
+    for (field, wanted) in [
+        ("trades_count", json!(13)),
+        ("settled_count", json!(12)),
+        ("wins", json!(6)),
+        ("losses", json!(4)),
+        ("split_count", json!(1)),
+        ("unknown_count", json!(1)),
+        ("pending_count", json!(1)),
+        ("win_rate", json!(0.6)),
+        ("best_profit", json!(95)),
+        ("best_trade_id", json!(12)),
+        ("worst_profit", json!(-5)),
+        // the split trade's stake counts, the unknown one's does not
+        ("total_stake", json!(55)),
+        ("current_streak", json!(2)),
+        ("current_streak_is_wins", json!(true)),
+        ("longest_win_streak", json!(2)),
+        ("longest_loss_streak", json!(2)),
+        // the four from the top of 0.3 - 5 + 3.33… down to the fourth loss
+        ("drawdown_from", json!("2026-02-12T02:00:00Z")),
+        ("drawdown_to", json!("2026-02-13T04:00:00Z")),
+    ] {
+        assert_eq!(figures[field], wanted, "{field}");
+    }
+    let near = |field: &str, wanted: f64| {
+        let value = figures[field].as_f64().unwrap();
+        assert!((value - wanted).abs() < 1e-6, "{field}: {value} is not {wanted}");
+    };
+    // Wilson's interval of 6 in 10, from the published formula with z = 1.959964
+    near("win_rate_low", 0.312_674);
+    near("win_rate_high", 0.831_820);
+    // the sixth of eleven
+    assert_eq!(figures["median_profit"].as_f64(), Some(1e-7));
+    near("max_drawdown", 5.0 - 3.333_333_333 + 4.35 - 0.7 + 5.0 + 4.999_999);
+    near("profit_factor", 99.333_333_4 / 19.349_999);
+    near("return_on_stake", 79.983_334_4 / 55.0);
+}
+
+#[test]
+fn trades_are_grouped_by_what_was_known_of_them() {
+    let bench = booked();
+    let connection = bench.sql();
+    for (id, price) in [(1, 0.8), (2, 0.79), (3, 0.0999), (4, 0.9), (6, 0.1), (7, 1.0), (8, 0.0)] {
+        connection
+            .execute("UPDATE trades SET executed_price = ?2 WHERE id = ?1", params![id, price])
+            .unwrap();
+    }
+    let figures = report(&bench, &[]);
+    let count =
+        |dimension, key: &str| group(&figures, dimension, &json!(key))["settled_count"].clone();
+    assert_eq!(count("price", "0.80-0.90"), 1);
+    assert_eq!(count("price", "0.70-0.80"), 1);
+    assert_eq!(count("price", "0.10-0.20"), 1);
+    assert_eq!(count("price", "0.50-0.60"), 5);
+    // a share at a whole dollar is with those just below
+    assert_eq!(count("price", "0.90-1.00"), 2);
+    // a price that no share has is with none of them
+    assert_eq!(group(&figures, "price", &Value::Null)["settled_count"], 1);
+    assert_eq!(count("mode", "paper"), 6);
+    assert_eq!(count("mode", "live"), 6);
+    assert_eq!(count("day", "2026-02-12"), 6);
+    assert_eq!(count("hour", "01"), 2);
+    assert_eq!(count("duration", "15m"), 12);
+    assert_eq!(count("action", "YES"), 12);
+}
+
+#[test]
+fn the_triggers_are_booleans_and_split_and_unknown_never_count() {
+    let bench = Bench::new(&[]);
+    let loss = |id, at| (id, at, "a", -5.0, "NO", Some(0));
+    add(
+        &bench,
+        &[
+            (1, "2026-02-12 01:00:00", "a", 5.0, "YES", Some(1)),
+            loss(2, "2026-02-12 02:00:00"),
+            loss(3, "2026-02-12 03:00:00"),
+            (4, "2026-02-12 04:00:00", "a", 0.0, "UNKNOWN", None),
+        ],
+    );
+    let reflect = |bench: &Bench| report(bench, &[])["self_reflection"].clone();
+    let before = reflect(&bench);
+    assert_eq!(before["three_losses"], false);
+    assert_eq!(before["tenth_trade"], false);
+    assert_eq!(before["end_of_day"], true, "{before}");
+    assert_eq!(before["counted_trades"], 3);
+
+    add(
+        &bench,
+        &[(5, "2026-02-12 04:30:00", "a", 0.0, "SPLIT", None), loss(6, "2026-02-12 05:00:00")],
+    );
+    let after = reflect(&bench);
+    assert_eq!(after["three_losses"], true, "{after}");
+    assert_eq!(after["consecutive_losses"], 3);
+    // the latest by time, not by id
+    add(&bench, &[(7, "2026-02-12 00:30:00", "a", 5.0, "YES", Some(1))]);
+    assert_eq!(reflect(&bench)["three_losses"], true);
+
+    let at: Vec<String> = (0..5).map(|minute| format!("2026-02-12 06:0{minute}:00")).collect();
+    for (id, at) in (8..).zip(&at) {
+        add(&bench, &[(id, at, "a", 5.0, "YES", Some(1))]);
+    }
+    let tenth = reflect(&bench);
+    assert_eq!(tenth["counted_trades"], 10);
+    assert_eq!(tenth["tenth_trade"], true);
+    assert_eq!(tenth["three_losses"], false);
+
+    // a trade of that day still waits; then one of today is the latest day, which is not over
+    bench.insert(&[bet(20).at("2026-02-12 23:50:00")]);
+    assert_eq!(reflect(&bench)["end_of_day"], false);
+    bench.sql().execute("DELETE FROM trades WHERE id = 20", []).unwrap();
+    assert_eq!(reflect(&bench)["end_of_day"], true);
+    add(&bench, &[(21, &as_logged(now()), "a", 5.0, "YES", Some(1))]);
+    let today = reflect(&bench);
+    assert_eq!(today["end_of_day"], false);
+    assert_eq!(today["tenth_trade"], false);
+}
+
+#[test]
+fn since_until_and_last_choose_trades_but_not_triggers() {
+    let bench = booked();
+    let counts = |arguments: &[&str]| {
+        let figures = report(&bench, arguments);
+        assert_eq!(figures["self_reflection"]["counted_trades"], 10, "{arguments:?}");
+        figures["settled_count"].as_i64().unwrap()
+    };
+    assert_eq!(counts(&["--since", "2026-02-13"]), 6);
+    assert_eq!(counts(&["--until", "2026-02-12"]), 6);
+    assert_eq!(counts(&["--since", "2026-02-12 03:00:00", "--until", "2026-02-12 05:00:00"]), 3);
+    assert_eq!(counts(&["--since", "2026-02-14"]), 0);
+    assert_eq!(counts(&["--last", "5"]), 5);
+    assert_eq!(counts(&["--until", "2026-02-12", "--last", "2"]), 2);
+    let last = report(&bench, &["--last", "1"]);
+    assert_eq!(last["total_profit"], 95);
+    assert_eq!(last["last"], 1);
+}
+
+#[test]
+fn what_cannot_be_asked_is_said_with_exit_2() {
+    let bench = booked();
+    for (arguments, said) in [
+        (&["--last", "0"][..], "--last"),
+        (&["--since", "yesterday"], "yesterday"),
+        (&["--since", "2026-02-13", "--until", "2026-02-12"], "--until"),
+        (&["--csv", "--json"], "--csv"),
+        (&["--db", "other.db", "--db", "another.db"], "report"),
+    ] {
+        let ended = bench.settle(&[&["report"], arguments].concat());
+        assert!(ended.code(2).stderr.contains(said), "{arguments:?}: {}", ended.stderr);
+        assert_eq!(ended.stdout, "");
+    }
+}
+
+#[test]
+fn text_and_csv_say_the_same_and_nothing_is_written() {
+    let bench = booked();
+    let (bytes, files) = (bench.bytes(), bench.files());
+    let text = bench.settle(&["report"]).code(0).stdout.clone();
+    let row = |name: &str| {
+        let line = text.lines().find(|line| line.trim_start().starts_with(name));
+        line.unwrap_or_else(|| panic!("no {name} in:\n{text}"))
+            .split_whitespace()
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(row("Wins")[..2], ["Wins", "6"]);
+    assert_eq!(row("Losses")[..2], ["Losses", "4"]);
+    assert_eq!(row("Win rate")[..4], ["Win", "rate", "60.0", "%"]);
+    assert_eq!(row("Profit ")[..2], ["Profit", "+79.98"]);
+    assert_eq!(row("momentum")[..6], ["momentum", "6", "80.0", "%", "+91.00", "4"]);
+    assert_eq!(row("0.50-0.60")[..4], ["0.50-0.60", "12", "60.0", "%"]);
+    assert_eq!(row("Three losses")[4..7], ["row", "not", "due"]);
+    let csv = bench.settle(&["report", "--csv"]).code(0).stdout.clone();
+    let mut lines = csv.lines();
+    let columns: Vec<&str> = lines.next().unwrap().split(',').collect();
+    let all: Vec<&str> = lines.next().unwrap().split(',').collect();
+    let value = |name| all[columns.iter().position(|column| *column == name).unwrap()];
+    assert_eq!((value("group_by"), value("wins"), value("losses")), ("all", "6", "4"));
+    assert_eq!(value("total_profit").parse::<f64>().ok(), as_the_bot_reads(&bench).3);
+    assert!(csv.lines().all(|line| line.split(',').count() == columns.len()), "{csv}");
+    assert_eq!((bench.bytes(), bench.files()), (bytes, files));
+}
+
+#[test]
+fn no_trade_and_one_trade_make_a_report() {
+    let bench = Bench::new(&[]);
+    let none = report(&bench, &[]);
+    assert_eq!(none["trades_count"], 0);
+    assert_eq!(none["win_rate"], Value::Null);
+    assert_eq!(none["profit_factor"], Value::Null);
+    assert_eq!(none["self_reflection"]["tenth_trade"], false);
+    assert_eq!(none["self_reflection"]["end_of_day"], false);
+    bench.settle(&["report"]).code(0);
+    add(&bench, &[(1, "2026-02-12 01:00:00", "a", 5.0, "YES", Some(1))]);
+    let one = report(&bench, &[]);
+    assert_eq!((one["win_rate"].as_f64(), one["median_profit"].as_f64()), (Some(1.0), Some(5.0)));
+    assert_eq!(one["profit_factor"], Value::Null, "nothing was lost to divide by");
+    bench.settle(&["report"]).code(0);
+}
+
+#[test]
+fn a_table_without_signals_or_modes_has_a_report() {
+    let bench = Bench::with_schema(KEYLESS, &[bet(1), bet(1)]);
+    bench
+        .sql()
+        .execute("UPDATE trades SET is_win = 1, profit_loss = 5, actual_outcome = 'YES'", [])
+        .unwrap();
+    let figures = report(&bench, &[]);
+    assert_eq!((&figures["wins"], &figures["total_profit"]), (&json!(2), &json!(10)));
+    bench.settle(&["report"]).code(0);
+    bench.settle(&["report", "--csv"]).code(0);
+}
+
+#[test]
+fn provisional_and_confirmed_and_what_settle_did_not_write_are_apart() {
+    let bench = Bench::new(&[bet(1), bet(2)]);
+    add(&bench, &[(3, "2026-02-13 13:09:00", "a", 5.0, "YES", Some(1))]);
+    let exchange = Exchange::of(Tape::of([(CLOSE, STRIKE + 9.0)]));
+    bench.run_at(&exchange.url, &[]).code(0);
+    let standing = |bench: &Bench, key: &str| {
+        let figures = report(bench, &[]);
+        let groups = figures["by"]["standing"].as_array().unwrap().clone();
+        groups
+            .iter()
+            .find(|group| group["key"] == key)
+            .map_or(0, |group| group["settled_count"].as_i64().unwrap())
+    };
+    assert_eq!(standing(&bench, "provisional"), 2);
+    assert_eq!(standing(&bench, "elsewhere"), 1);
+    // what another program changes is no longer what settle vouches for
+    bench.sql().execute("UPDATE trades SET profit_loss = 4 WHERE id = 1", []).unwrap();
+    assert_eq!(standing(&bench, "provisional"), 1);
+    assert_eq!(standing(&bench, "elsewhere"), 2);
+}
+
+/// The last line of what was printed.
+fn last_line(ended: &Ended) -> String {
+    ended.code(0).stdout.lines().last().unwrap().to_owned()
+}
+
+#[test]
+fn status_and_run_end_with_one_line() {
+    // young enough not to be overdue, old enough for its market to have closed
+    let logged = now() - 2400;
+    let open = logged.div_euclid(900) * 900;
+    let bench = Bench::new(&[bet(1).at(&as_logged(logged)).on(&format!("btc-updown-15m-{open}"))]);
+    let line = last_line(&bench.settle(&["status"]));
+    assert!(line.starts_with("At a glance"), "{line}");
+    for part in
+        ["1 unsettled", "nothing settled by settle yet", "today +0.00 dollars", "nothing is wrong"]
+    {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+    // the minute before the close, too, whose mean counts by now
+    let tape = [(open, STRIKE), (open + 840, STRIKE + 9.0), (open + 900, STRIKE + 9.0)];
+    let exchange = Exchange::of(Tape::of(tape));
+    let services = support::services_at(&exchange.url);
+    let services: Vec<&str> = services.iter().map(String::as_str).collect();
+    let line = last_line(&bench.settle(&[&["run"], &services[..]].concat()));
+    // just after midnight it is yesterday's profit
+    let profit = if logged / 86_400 == now() / 86_400 { "+5.00" } else { "+0.00" };
+    let today = format!("today {profit} dollars");
+    for part in ["At a glance", "0 unsettled", "last settled 0 min ago", &today] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+    let unpriced = Bet { price: rusqlite::types::Value::Null, ..bet(3) };
+    bench.insert(&[bet(2).at("2026-02-12 01:00:00"), unpriced]);
+    let line = last_line(&bench.settle(&["status"]));
+    assert!(line.contains("2 unsettled"), "{line}");
+    assert!(line.contains("wrong: a due trade is overdue, 1 row in error"), "{line}");
+}
+
+#[test]
+fn the_latest_losses_are_the_latest_whatever_form_their_times_have() {
+    let bench = Bench::new(&[]);
+    add(
+        &bench,
+        &[
+            // as text the first is the latest; as instants the losses are
+            (1, "2026-02-13T01:00:00+05:00", "a", 5.0, "YES", Some(1)),
+            (2, "2026-02-12 21:00:00", "a", -5.0, "NO", Some(0)),
+            (3, "2026-02-12 22:00:00", "a", -5.0, "NO", Some(0)),
+            (4, "2026-02-12T23:00:00Z", "a", -5.0, "NO", Some(0)),
+            (5, "2026-02-12 19:00:00", "a", 5.0, "YES", Some(1)),
+        ],
+    );
+    let status = bench.settle(&["status", "--json"]).code(0).json();
+    assert_eq!(status["consecutive_losses"], 3);
+    assert_eq!(report(&bench, &[])["self_reflection"]["consecutive_losses"], 3);
+}
