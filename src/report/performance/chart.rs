@@ -206,8 +206,10 @@ pub(super) fn calibration(points: &[Calibrated], title: &str) -> Markup {
         &html! {
             (lines(y, &fifths, |rate| format!("{:.0} %", rate * 100.0)))
             @for price in fifths {
-                text x=(px(x.at(price))) y=(px(TOP + SIDE + 16.0))
-                    text-anchor=(if price == 1.0 { "end" } else { "middle" }) { (format!("{price:.1}")) }
+                @let anchor = match price { 0.0 => "start", 1.0 => "end", _ => "middle" };
+                text x=(px(x.at(price))) y=(px(TOP + SIDE + 18.0)) text-anchor=(anchor) {
+                    (format!("{price:.1}"))
+                }
             }
             line class="even" x1=(px(x.at(0.0))) y1=(px(y.at(0.0))) x2=(px(x.at(1.0))) y2=(px(y.at(1.0))) {}
             @for point in points {

@@ -118,11 +118,12 @@ fn headline(review: &Review) -> Markup {
             time(Some(to))
         )
     });
+    let average = figures.average_profit.map(|average| format!("{} a trade", average.cents()));
     html! {
         section {
             h2 { "In short" }
             dl.cards {
-                (card("Profit", &money(figures.total_profit), &format!("{} a trade", dollars(figures.average_profit))))
+                (card("Profit", &money(figures.total_profit), &average.unwrap_or_default()))
                 (card("Win rate", &text("Win rate"), &format!("95 %: {}", interval(figures.interval()))))
                 (card("Settled", &text("Settled"), &kinds.join(", ")))
                 (card("Pending", &html! { (pending.count) }, &waits))
@@ -168,6 +169,7 @@ fn data(name: &str, heads: &[&str], body: &Markup) -> Markup {
                     tr {
                         @for head in heads {
                             @match head.strip_prefix('<') {
+                                None if head.is_empty() => { td {} }
                                 Some(head) => { th.words scope="col" { (head) } }
                                 None => { th scope="col" { (head) } }
                             }
@@ -394,12 +396,12 @@ fn number(record: Option<&Record>, column: &str, places: u32) -> String {
 fn trades(latest: &[Story], review: &Review) -> Markup {
     let heads = [
         "Trade",
-        "<Logged",
-        "<Market",
         "<Bet",
         "<Outcome",
         "Profit",
         "<Standing",
+        "<Logged",
+        "<Market",
         "<Source",
         "Strike",
         "Close",
@@ -442,12 +444,12 @@ fn trade(story: &Story) -> Markup {
     html! {
         tr {
             th scope="row" { (bare(&row.id)) }
-            td.words { (to_the_second(&row.timestamp)) }
-            td.words.market { (bare(&row.market_slug)) }
             td.words { (bare(&row.action)) " $" (stake) " at " (price) }
             td.words { (bare(&row.actual_outcome)) }
             td { (money(profit)) }
             td.words { (story.state.word()) }
+            td.words { (to_the_second(&row.timestamp)) }
+            td.words.market { (bare(&row.market_slug)) }
             td.words { (source) }
             td { (number(record, "strike", 2)) }
             td { (number(record, "close_price", 2)) }

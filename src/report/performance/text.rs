@@ -130,15 +130,16 @@ fn headline(review: &Review) -> String {
     text
 }
 
-/// The columns of a breakdown: what each is called, and how it is shown.
+/// The columns of a breakdown: what each is called, and how it is shown. What matters most stands in
+/// front, where a phone shows it.
 pub(super) const COLUMNS: [(&str, Shown); 9] = [
     ("settled", |figures| figures.settled.to_string()),
+    ("win rate", |figures| figures.win_rate().map_or_else(dash, percent)),
+    ("profit", |figures| dollars(figures.total_profit)),
     ("wins", |figures| figures.wins.to_string()),
     ("losses", |figures| figures.losses.to_string()),
-    ("win rate", |figures| figures.win_rate().map_or_else(dash, percent)),
     ("95 % interval", |figures| interval(figures.interval())),
     ("avg price", |figures| figures.average_price.map_or_else(dash, price)),
-    ("profit", |figures| dollars(figures.total_profit)),
     ("average", |figures| dollars(figures.average_profit)),
     ("return", |figures| figures.return_on_stake().map_or_else(dash, signed_percent)),
 ];
