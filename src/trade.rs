@@ -65,6 +65,7 @@ impl Cell {
         match self {
             Self::Integer(number) => Ok((*number).into()),
             Self::Real(number) => decimal_from_f64(*number),
+            Self::Null => Err(NotUsable::Missing),
             other => Err(NotUsable::NotANumber(other.to_string())),
         }
     }

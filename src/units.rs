@@ -103,6 +103,9 @@ decimal_quantity! {
 /// Why a number read from the database or a price service is not usable.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotUsable {
+    /// Nothing is recorded.
+    #[error("NULL, where a number is needed")]
+    Missing,
     /// Not a finite number, or beyond what 28 decimal digits can hold.
     #[error("{0} is not a number settle can hold exactly")]
     NotANumber(String),

@@ -1,6 +1,7 @@
 //! What the whole-command tests stand on: real databases, the real binary, a local exchange.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
+pub mod browser;
 pub mod exchange;
 pub mod hooks;
 
