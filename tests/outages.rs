@@ -464,6 +464,20 @@ fn a_price_that_is_not_there_leaves_its_trade_pending_and_blocks_no_other() {
 }
 
 #[test]
+fn a_summary_names_so_many_reasons_and_counts_the_rest() {
+    let bets: Vec<_> = (0..33)
+        .map(|place| bet(place + 1).on(&format!("btc-updown-15m-{}", OPEN - place * 900)))
+        .collect();
+    let bench = Bench::new(&bets);
+    // a price, but of no market's close
+    let dump = bench.dump("prices.csv", &[(OPEN - 900_000, STRIKE)]);
+    let ended = bench.settle(&["run", "--candles", dump.to_str().unwrap()]);
+    let named = ended.stdout.lines().filter(|line| line.contains("  pending trade ")).count();
+    assert_eq!(named, 20, "{}", ended.stdout);
+    assert!(ended.stdout.contains("  and 13 more trades, for 13 more reasons"), "{}", ended.stdout);
+}
+
+#[test]
 fn hopeless_trades_at_the_head_of_the_queue_starve_nobody() {
     let hopeless = (0..120).map(|id| {
         bet(id)

@@ -117,10 +117,14 @@ pub(super) fn databases(ran: &[Ran]) -> String {
     text
 }
 
+/// Reasons for which trades were left that are shown, a line each.
+const REASONS: usize = 20;
+
 /// What is not as it should be, a line each.
 fn warnings(summary: &Summary) -> String {
     let mut text = String::new();
-    for ((state, reason), left) in &summary.ended.left {
+    let reasons = &summary.ended.left;
+    for ((state, reason), left) in reasons.iter().take(REASONS) {
         let trades = if left.count == 1 { "trade" } else { "trades" };
         let mut ids = left.first.iter().map(bare).collect::<Vec<_>>().join(", ");
         match left.count - left.first.len() as u64 {
@@ -129,6 +133,11 @@ fn warnings(summary: &Summary) -> String {
             more => ids.push_str(&format!(" and {more} more")),
         }
         line(&mut text, format_args!("  {state} {trades} {ids}: {}", printable_line(reason)));
+    }
+    let more: u64 = reasons.values().skip(REASONS).map(|left| left.count).sum();
+    if more > 0 {
+        let for_what = reasons.len() - REASONS;
+        line(&mut text, format_args!("  and {more} more trades, for {for_what} more reasons"));
     }
     if summary.nothing_had {
         let what = "no price or resolution could be had from any source; \
