@@ -344,8 +344,8 @@ fn undo_record(
     };
     // what took another record back can itself be taken back while it is the last word
     let stands = match this.text("status") {
-        Some("undone") => records.last().filter(has_id).is_some(),
-        _ => standing_record(&records).filter(has_id).is_some(),
+        Some("undone") => records.last().as_ref().is_some_and(has_id),
+        _ => standing_record(&records).as_ref().is_some_and(has_id),
     };
     if !stands {
         let taken_back = |record: &Record| {

@@ -4,6 +4,7 @@
 mod history;
 pub mod index;
 mod lock;
+mod record;
 mod records;
 mod results;
 mod told;
@@ -36,7 +37,7 @@ pub use write::{Note, Put, Written};
 /// How long to wait for the bot's locks.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Rows looked at at a time; between two pages no lock is held.
-const PAGE: i64 = 5000;
+const PAGE: usize = 5000;
 /// The number of columns that [`Store::row_columns`] names.
 const ROW_COLUMNS: usize = 13;
 
@@ -339,7 +340,7 @@ impl Store {
                 latest = Some(row.get(0)?);
                 read_rows.push(read(row)?);
             }
-            let is_full = read_rows.len() as i64 == PAGE;
+            let is_full = read_rows.len() == PAGE;
             Ok((if filter.is_some() { last } else { latest.filter(|_| is_full) }, read_rows))
         };
         let mut after = Some(i64::MIN);
@@ -501,14 +502,20 @@ fn cell(value: ValueRef<'_>) -> Cell {
     }
 }
 
+impl<'a> From<&'a Cell> for ToSqlOutput<'a> {
+    fn from(cell: &'a Cell) -> Self {
+        match cell {
+            Cell::Null => Self::Owned(Value::Null),
+            Cell::Integer(number) => Self::Owned(Value::Integer(*number)),
+            Cell::Real(number) => Self::Owned(Value::Real(*number)),
+            Cell::Text(text) => Self::Borrowed(ValueRef::Text(text.as_bytes())),
+            Cell::Bytes(bytes) => Self::Borrowed(ValueRef::Blob(bytes)),
+        }
+    }
+}
+
 impl ToSql for Cell {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(match self {
-            Self::Null => ToSqlOutput::Owned(Value::Null),
-            Self::Integer(number) => ToSqlOutput::Owned(Value::Integer(*number)),
-            Self::Real(number) => ToSqlOutput::Owned(Value::Real(*number)),
-            Self::Text(text) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
-            Self::Bytes(bytes) => ToSqlOutput::Borrowed(ValueRef::Blob(bytes)),
-        })
+        Ok(self.into())
     }
 }

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use rusqlite::{Connection, OptionalExtension, ToSql, Transaction, params, params_from_iter};
 
 use super::write::{self, Columns};
-use super::{Note, RunInfo, Standing, Unconfirmed, history};
+use super::{Note, RunInfo, Standing, Unconfirmed, history, record};
 use crate::candles::Source;
 use crate::decision::{Booking, Confirm, Earlier, Left, Status};
 use crate::fees::{Fee, Taken};
@@ -19,8 +19,8 @@ use crate::strike::Strike;
 use crate::trade::{Cell, Row};
 use crate::units::{Bps, BtcPrice, UnixSeconds, Usd, decimal_from_text};
 
-/// How a record says that a fee was taken in shares.
-const IN_SHARES: &str = "in shares";
+/// The statement that adds a record; made once, as every record has the same columns.
+static INSERT: OnceLock<String> = OnceLock::new();
 
 /// Prices and money are kept as decimal text, with all their digits.
 const SCHEMA: &str = "
@@ -132,90 +132,8 @@ pub(super) fn add(
 ) -> rusqlite::Result<()> {
     let row = &booking.trade.row;
     let previous_id = booking.earlier.as_ref().and_then(|earlier| earlier.record_id);
-    let text = |value: Option<&dyn std::fmt::Display>| value.map(ToString::to_string);
-    let proof = booking.proof.as_ref();
-    let bet = proof.map(|proof| &proof.bet);
-    let settlement = proof.and_then(|proof| proof.settlement.as_ref());
-    let measured = proof.and_then(|proof| proof.measured.as_ref());
-    let quoted = measured.map(|measured| &measured.quoted);
-    let open = quoted.and_then(|quoted| quoted.open.as_ref());
-    let fee = booking.fee();
-    let [new_outcome, new_profit, new_is_win, new_fee_paid] =
-        write::written(transaction, booking, columns)?;
-    let doubts = measured.filter(|measured| !measured.doubts.is_empty()).map(|measured| {
-        let names: Vec<&str> = measured.doubts.iter().map(|doubt| doubt.name()).collect();
-        names.join(" ")
-    });
-    let written_at = run.started_at.to_string();
-    let status = booking.status.as_str();
-    let resolution = proof.and_then(|proof| proof.resolution).map(|outcome| outcome.as_str());
-    let (rules, epoch) = (run.rules.map(RuleSet::as_str), bet.map(|bet| bet.market.epoch));
-    let window_open = text(bet.map(|bet| &bet.market.open as _));
-    let window_close = text(bet.map(|bet| &bet.market.close as _));
-    let strike = text(measured.map(|measured| &measured.strike as _));
-    let strike_source = measured.map(|measured| measured.strike_source);
-    let price_source = quoted.map(|quoted| quoted.source.as_str());
-    let open_price = text(open.map(|open| &open.price as _));
-    let open_method = text(open.map(|open| &open.method as _));
-    let close_price = text(quoted.map(|quoted| &quoted.close.price as _));
-    let close_method = text(quoted.map(|quoted| &quoted.close.method as _));
-    let margin = measured.and_then(|measured| measured.margin.as_ref());
-    let margin_bps = text(margin.map(|margin| margin as _));
-    let moved = measured.and_then(|measured| measured.moved.as_ref());
-    let moved_bps = text(moved.map(|moved| moved as _));
-    let position_size = text(bet.map(|bet| &bet.position as _));
-    let executed_price = text(bet.map(|bet| &bet.price as _));
-    let shares = text(settlement.map(|settlement| &settlement.shares as _));
-    let payout = text(settlement.map(|settlement| &settlement.payout as _));
-    let cost = text(settlement.map(|settlement| &settlement.cost as _));
-    let fee_dollars = text(fee.as_ref().map(|fee| &fee.dollars as _));
-    let fee_taken = fee.map(|fee| match fee.taken {
-        Taken::InShares => IN_SHARES,
-        Taken::Added => "added to the spend",
-    });
-    let profit = booking.profit.to_string();
-    let mut values: [(&str, &dyn ToSql); 40] = [
-        ("run_id", &run.run_id),
-        ("written_at", &written_at),
-        ("version", &env!("CARGO_PKG_VERSION")),
-        ("trade_rowid", &row.rowid),
-        ("trade_id", &row.id),
-        ("market_slug", &row.market_slug),
-        ("action", &row.action),
-        ("old_actual_outcome", &row.actual_outcome),
-        ("old_profit_loss", &row.profit_loss),
-        ("old_is_win", &row.is_win),
-        ("old_fee_paid", &row.fee_paid),
-        ("new_actual_outcome", &new_outcome),
-        ("new_profit_loss", &new_profit),
-        ("new_is_win", &new_is_win),
-        ("new_fee_paid", &new_fee_paid),
-        ("status", &status),
-        ("previous_id", &previous_id),
-        ("resolution", &resolution),
-        ("rules", &rules),
-        ("epoch", &epoch),
-        ("window_open", &window_open),
-        ("window_close", &window_close),
-        ("strike", &strike),
-        ("strike_source", &strike_source),
-        ("strike_doubts", &doubts),
-        ("price_source", &price_source),
-        ("open_price", &open_price),
-        ("open_method", &open_method),
-        ("close_price", &close_price),
-        ("close_method", &close_method),
-        ("margin_bps", &margin_bps),
-        ("moved_bps", &moved_bps),
-        ("position_size", &position_size),
-        ("executed_price", &executed_price),
-        ("shares", &shares),
-        ("payout", &payout),
-        ("cost", &cost),
-        ("fee", &fee_dollars),
-        ("fee_taken", &fee_taken),
-        ("profit", &profit),
-    ];
+    let written = write::written(transaction, booking, columns)?;
+    let mut values = record::values(run, booking, &written);
     let before = match previous_id {
         Some(previous) => measured_before(transaction, previous)?,
         None => vec![],
@@ -223,17 +141,18 @@ pub(super) fn add(
     for (name, value) in &mut values {
         let carried = before.iter().find(|(carried, cell)| carried == name && *cell != Cell::Null);
         if let Some((_, cell)) = carried {
-            *value = cell;
+            *value = cell.to_sql()?;
         }
     }
-    static SQL: OnceLock<String> = OnceLock::new();
-    let sql = SQL.get_or_init(|| {
-        let names = values.map(|(name, _)| name).join(", ");
-        let places: Vec<String> = (1..=values.len()).map(|place| format!("?{place}")).collect();
-        format!("INSERT INTO settlement_records ({names}) VALUES ({})", places.join(", "))
-    });
     // by place, as looking 40 names up takes longer than the insertion
-    transaction.prepare_cached(sql)?.execute(params_from_iter(values.map(|(_, value)| value)))?;
+    let sql = INSERT.get_or_init(|| {
+        let names: Vec<&str> = values.iter().map(|(name, _)| *name).collect();
+        let places: Vec<String> = (1..=values.len()).map(|place| format!("?{place}")).collect();
+        let (names, places) = (names.join(", "), places.join(", "));
+        format!("INSERT INTO settlement_records ({names}) VALUES ({places})")
+    });
+    let values = values.iter().map(|(_, value)| value);
+    transaction.prepare_cached(sql)?.execute(params_from_iter(values))?;
     let record_id = transaction.last_insert_rowid();
     transaction
         .prepare_cached("DELETE FROM settlement_retries WHERE trade_rowid = ?1")?
@@ -250,6 +169,7 @@ pub(super) fn add(
             )?
             .execute(params![row.rowid, row.id, row.market_slug])?,
     };
+    let bet = booking.proof.as_ref().map(|proof| &proof.bet);
     if let (Status::Provisional, Some(bet)) = (booking.status, bet) {
         transaction
             .prepare_cached(
@@ -474,7 +394,7 @@ pub(super) fn read_unconfirmed(
     };
     let record_id = row.get(first)?;
     let taken = match text(8)?.as_deref() {
-        Some(IN_SHARES) => Taken::InShares,
+        Some(record::IN_SHARES) => Taken::InShares,
         _ => Taken::Added,
     };
     let earlier = Earlier {

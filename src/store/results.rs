@@ -136,7 +136,9 @@ impl Store {
         }
         counted.sort_unstable();
         let mut streaks = Streaks::default();
-        counted.iter().for_each(|(_, _, won)| streaks.add(*won));
+        for (_, _, won) in counted {
+            streaks.add(won);
+        }
         Ok((streaks.losses_now(), profit.map(Usd)))
     }
 

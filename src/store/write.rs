@@ -224,6 +224,7 @@ pub(super) fn refused(error: &rusqlite::Error) -> bool {
 
 /// Which of the columns that settling can do without are there.
 #[derive(Debug, Clone, Copy, Default)]
+#[allow(clippy::struct_excessive_bools)] // one a column
 pub(super) struct Columns {
     /// `execution_status`
     pub execution_status: bool,

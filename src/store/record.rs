@@ -1,0 +1,136 @@
+//! What a record says: a booking and the grounds it rests on, as the columns of `settlement_records`.
+//! Which record is added when, and what becomes of it, is for `records` and `history`.
+
+use std::fmt::Display;
+
+use rusqlite::types::{ToSqlOutput, Value, ValueRef};
+
+use super::RunInfo;
+use crate::decision::{Booking, Measured};
+use crate::fees::Taken;
+use crate::market::RuleSet;
+use crate::outcome::Outcome;
+use crate::pnl::Settlement;
+use crate::trade::{Bet, Cell};
+
+/// How a record says that a fee was taken in shares.
+pub(super) const IN_SHARES: &str = "in shares";
+
+/// A column of `settlement_records` and its value.
+type Column<'a> = (&'static str, ToSqlOutput<'a>);
+
+/// The record of a booking that left `written` (outcome, profit, win or loss, fee) in its row.
+pub(super) fn values<'a>(
+    run: &'a RunInfo,
+    booking: &'a Booking,
+    written: &'a [Cell; 4],
+) -> Vec<Column<'a>> {
+    let proof = booking.proof.as_ref();
+    let mut values = Vec::with_capacity(40);
+    values.extend(of_run(run, booking));
+    values.extend(of_row(booking, written));
+    values.extend(of_market(proof.map(|proof| &proof.bet)));
+    values.extend(of_prices(proof.and_then(|proof| proof.measured.as_ref())));
+    values.extend(of_money(booking, proof.and_then(|proof| proof.settlement.as_ref())));
+    values
+}
+
+/// Who wrote it when, and on whose word.
+fn of_run<'a>(run: &'a RunInfo, booking: &'a Booking) -> [Column<'a>; 7] {
+    let resolution = booking.proof.as_ref().and_then(|proof| proof.resolution);
+    let previous_id = booking.earlier.as_ref().and_then(|earlier| earlier.record_id);
+    [
+        ("run_id", word(Some(&run.run_id))),
+        ("written_at", text(Some(&run.started_at))),
+        ("version", word(Some(env!("CARGO_PKG_VERSION")))),
+        ("status", word(Some(booking.status.as_str()))),
+        ("previous_id", ToSqlOutput::Owned(Value::from(previous_id))),
+        ("resolution", word(resolution.map(Outcome::as_str))),
+        ("rules", word(run.rules.map(RuleSet::as_str))),
+    ]
+}
+
+/// Which trade, what stood in its row, and what stands there now.
+fn of_row<'a>(booking: &'a Booking, written: &'a [Cell; 4]) -> [Column<'a>; 12] {
+    let row = &booking.trade.row;
+    let [outcome, profit, is_win, fee] = written;
+    let no_fee = ToSqlOutput::Borrowed(ValueRef::Null);
+    [
+        ("trade_rowid", ToSqlOutput::Owned(Value::from(row.rowid))),
+        ("trade_id", cell(&row.id)),
+        ("market_slug", cell(&row.market_slug)),
+        ("action", cell(&row.action)),
+        ("old_actual_outcome", cell(&row.actual_outcome)),
+        ("old_profit_loss", cell(&row.profit_loss)),
+        ("old_is_win", cell(&row.is_win)),
+        ("old_fee_paid", row.fee_paid.as_ref().map_or(no_fee, cell)),
+        ("new_actual_outcome", cell(outcome)),
+        ("new_profit_loss", cell(profit)),
+        ("new_is_win", cell(is_win)),
+        ("new_fee_paid", cell(fee)),
+    ]
+}
+
+/// The window, and the rule in force.
+fn of_market(bet: Option<&Bet>) -> [Column<'_>; 5] {
+    [
+        ("epoch", word(bet.map(|bet| bet.market.epoch))),
+        ("window_open", text(bet.map(|bet| bet.market.open))),
+        ("window_close", text(bet.map(|bet| bet.market.close))),
+        ("position_size", text(bet.map(|bet| bet.position))),
+        ("executed_price", text(bet.map(|bet| bet.price))),
+    ]
+}
+
+/// What candles say.
+fn of_prices(measured: Option<&Measured>) -> [Column<'_>; 10] {
+    let quoted = measured.map(|measured| &measured.quoted);
+    let open = quoted.and_then(|quoted| quoted.open.as_ref());
+    let doubts = measured.filter(|measured| !measured.doubts.is_empty()).map(|measured| {
+        let names: Vec<&str> = measured.doubts.iter().map(|doubt| doubt.name()).collect();
+        names.join(" ")
+    });
+    [
+        ("strike", text(measured.map(|measured| measured.strike))),
+        ("strike_source", word(measured.map(|measured| measured.strike_source))),
+        ("strike_doubts", text(doubts)),
+        ("price_source", word(quoted.map(|quoted| quoted.source.as_str()))),
+        ("open_price", text(open.map(|open| open.price))),
+        ("open_method", text(open.map(|open| open.method))),
+        ("close_price", text(quoted.map(|quoted| quoted.close.price))),
+        ("close_method", text(quoted.map(|quoted| quoted.close.method))),
+        ("margin_bps", text(measured.and_then(|measured| measured.margin))),
+        ("moved_bps", text(measured.and_then(|measured| measured.moved))),
+    ]
+}
+
+/// The arithmetic.
+fn of_money<'a>(booking: &Booking, settlement: Option<&Settlement>) -> [Column<'a>; 6] {
+    let fee = booking.fee();
+    let taken = fee.map(|fee| match fee.taken {
+        Taken::InShares => IN_SHARES,
+        Taken::Added => "added to the spend",
+    });
+    [
+        ("shares", text(settlement.map(|settlement| settlement.shares))),
+        ("payout", text(settlement.map(|settlement| settlement.payout))),
+        ("cost", text(settlement.map(|settlement| settlement.cost))),
+        ("fee", text(fee.map(|fee| fee.dollars))),
+        ("fee_taken", word(taken)),
+        ("profit", text(Some(booking.profit))),
+    ]
+}
+
+fn word(word: Option<&str>) -> ToSqlOutput<'_> {
+    ToSqlOutput::Borrowed(word.map_or(ValueRef::Null, |word| ValueRef::Text(word.as_bytes())))
+}
+
+/// Prices, money and instants are kept as text, with all their digits.
+fn text<'a>(value: Option<impl Display>) -> ToSqlOutput<'a> {
+    ToSqlOutput::Owned(value.map_or(Value::Null, |value| Value::Text(value.to_string())))
+}
+
+/// A cell as it stands.
+fn cell(cell: &Cell) -> ToSqlOutput<'_> {
+    cell.into()
+}
