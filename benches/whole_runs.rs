@@ -1,6 +1,6 @@
 //! Whole runs of the binary, each beside SQLite's own work on the same rows in the same minute:
 //! `cargo bench`. Ratios are what counts; seconds are this machine's.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
 
 #[path = "../tests/support/mod.rs"]
 mod support;

@@ -8,7 +8,7 @@
 //! resolved it; CANDLES.csv `open_time,open,…` with times in unix seconds. VENUE is one of coinbase,
 //! kraken, bitstamp, binance: whose candles these are. Each market becomes a bet in a performance
 //! database of its own, and the engine settles it as `settle dry-run` would.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
 
 #[path = "../tests/support/exchange.rs"]
 mod exchange;

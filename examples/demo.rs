@@ -1,7 +1,7 @@
 //! Makes the sample performance database and serves the sample's prices and resolutions as a
 //! local exchange, for `scripts/demo.sh`: `demo FOLDER` writes FOLDER/performance.db, then the server's address to
 //! FOLDER/url, and serves until it is killed.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
 
 #[path = "../tests/support/exchange.rs"]
 mod exchange;

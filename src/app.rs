@@ -230,13 +230,13 @@ fn run_audit(common: &Common, auditing: &Auditing, now: DateTime<Utc>) -> Result
     let judging = Judging::from(&auditing.judgement);
     let which = Which { ids: auditing.ids.clone(), since: auditing.since };
     let (mut polymarket, mut prices) = config::sources(&auditing.services);
-    let sources = Sources { prices: &mut prices, resolutions: &mut polymarket };
+    let mut sources = Sources { prices: &mut prices, resolutions: &mut polymarket };
     let fees = Fees::from(&auditing.fees);
     let mut bar = Bar::new(common, "markets asked about");
     let mut progress = |done, all| bar.at(done, all);
     let found = audit::audit(
         &mut store,
-        sources,
+        &mut sources,
         &judging,
         &fees,
         &which,

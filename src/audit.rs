@@ -7,7 +7,7 @@ use std::fmt;
 use log::warn;
 use rust_decimal::Decimal;
 
-use crate::candles::chain::{Need, Quoted};
+use crate::candles::chain::{Found, Need, Quoted};
 use crate::decision::{Booking, Confirm, Earlier, Proof, Status, money};
 use crate::engine::{Judging, Sources, Writing, need};
 use crate::error::{Error, Exit};
@@ -194,7 +194,7 @@ impl Audit {
 #[allow(clippy::too_many_arguments)] // each is one thing an audit depends on
 pub fn audit(
     store: &mut Store,
-    sources: Sources<'_>,
+    sources: &mut Sources<'_>,
     judging: &Judging,
     fees: &Fees,
     which: &Which,
@@ -206,7 +206,7 @@ pub fn audit(
     let trades = settled(store, judging, which, now, &mut audit)?;
     let resolved = resolve(sources.resolutions, &trades, progress);
     audit.nothing_had = resolved.verdicts.is_empty() && !resolved.troubles.is_empty();
-    audit.troubles = resolved.troubles.clone();
+    audit.troubles.clone_from(&resolved.troubles);
 
     let mut wrong = Vec::new();
     for trade in trades {
@@ -220,7 +220,7 @@ pub fn audit(
     let needs: BTreeSet<Need> =
         wrong.iter().filter(|booking| differs(booking)).filter_map(quoted).collect();
     let found = match needs.is_empty() {
-        true => Default::default(),
+        true => Found::default(),
         false => sources.prices.find(&needs, now),
     };
     audit.troubles.extend(found.troubles);
@@ -318,7 +318,7 @@ fn compare(trade: Trade, resolved: &Resolved, fees: &Fees) -> Compared {
         }
         // no time can be read from the slug, and Polymarket knows no such market: a loss was made up
         (Job::BookUnknown, Some(Verdict::NotYet(_)))
-            if written_is_win(row) == Some(Some(false)) || is_booked_unknown(row) =>
+            if holds_is_win(row, Some(false)) || is_booked_unknown(row) =>
         {
             (Outcome::Unknown, None)
         }
@@ -327,10 +327,7 @@ fn compare(trade: Trade, resolved: &Resolved, fees: &Fees) -> Compared {
     let is_win = right.and_then(|(_, settlement)| settlement.is_win);
     let profit_right = right.map_or(Usd(Decimal::ZERO), |(_, settlement)| settlement.profit);
     let outcome_agrees = row.actual_outcome.text() == Some(outcome.as_str());
-    if outcome_agrees
-        && written_is_win(row) == Some(is_win)
-        && same_money(profit(row), profit_right)
-    {
+    if outcome_agrees && holds_is_win(row, is_win) && same_money(profit(row), profit_right) {
         return Compared::Right;
     }
     Compared::Wrong(Box::new(Booking {
@@ -368,13 +365,13 @@ fn profit(row: &Row) -> Option<Usd> {
     row.profit_loss.any_number().map(Usd)
 }
 
-/// Win, loss, or neither, as a row holds it; none where it holds something else.
-fn written_is_win(row: &Row) -> Option<Option<bool>> {
-    if row.is_win == Cell::Null {
-        return Some(None);
+/// Whether a row holds this win, loss, or neither.
+fn holds_is_win(row: &Row, is_win: Option<bool>) -> bool {
+    let number = is_win.map(|is_win| Decimal::from(u8::from(is_win)));
+    match number {
+        Some(_) => row.is_win.any_number() == number,
+        None => row.is_win == Cell::Null,
     }
-    let number = row.is_win.any_number()?;
-    (number == Decimal::ZERO || number == Decimal::ONE).then_some(Some(number == Decimal::ONE))
 }
 
 fn same_money(written: Option<Usd>, right: Usd) -> bool {
@@ -393,7 +390,7 @@ fn cause(right: &Booking, prices: Option<&Quoted>) -> Cause {
         return Cause::UnknownBooked;
     };
     if !differs(right) {
-        return match written_is_win(row) == Some(right.is_win) {
+        return match holds_is_win(row, right.is_win) {
             true => cause_of_profit(right, &bet),
             false => Cause::WinOrLoss,
         };
@@ -402,7 +399,7 @@ fn cause(right: &Booking, prices: Option<&Quoted>) -> Cause {
         Some("YES") => Outcome::Yes,
         Some("NO") => Outcome::No,
         _ if row.is_win == Cell::Null => return Cause::BookedAsUnknown,
-        outcome if outcome != Some("UNKNOWN") && written_is_win(row) == Some(right.is_win) => {
+        outcome if outcome != Some("UNKNOWN") && holds_is_win(row, right.is_win) => {
             return Cause::OutcomeNotWritten;
         }
         _ => return Cause::UnknownBooked,

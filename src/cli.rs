@@ -1,5 +1,6 @@
 //! The command line, as the contract names it: commands, options, their environment variables and
 //! defaults, declared where they are documented.
+#![allow(clippy::doc_markdown)] // these are what --help prints
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -366,16 +367,13 @@ pub struct Services {
 /// # Errors
 /// clap's own, which names the option, the value and what is allowed, and the variable where the
 /// value comes from one.
-pub fn parse(
-    arguments: Vec<OsString>,
-    dotenv: &HashMap<String, String>,
-) -> Result<Cli, clap::Error> {
+pub fn parse(arguments: &[OsString], dotenv: &HashMap<String, String>) -> Result<Cli, clap::Error> {
     let command = over_dotenv(Cli::command(), dotenv);
     let cli = command
         .clone()
-        .try_get_matches_from(&arguments)
+        .try_get_matches_from(arguments)
         .and_then(|matches| Cli::from_arg_matches(&matches))
-        .map_err(|error| name_variable(error, &command, &arguments))?;
+        .map_err(|error| name_variable(error, &command, arguments))?;
     let is_db = |argument: &&OsString| {
         argument.to_str().is_some_and(|text| text == "--db" || text.starts_with("--db="))
     };
@@ -533,7 +531,7 @@ mod tests {
         let arguments = std::iter::once("settle").chain(arguments.iter().copied());
         let dotenv =
             dotenv.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        parse(arguments.map(OsString::from).collect(), &dotenv)
+        parse(&arguments.map(OsString::from).collect::<Vec<_>>(), &dotenv)
     }
 
     fn settling(arguments: &[&str], dotenv: &[(&str, &str)]) -> Settling {

@@ -91,10 +91,10 @@ impl From<&FeeArgs> for Fees {
 pub fn sources(services: &Services) -> (Polymarket, Chain) {
     let client = Arc::new(Client::default());
     let polymarket = Polymarket::new(services.polymarket_url.clone(), Arc::clone(&client));
-    (polymarket, price_chain(services, client))
+    (polymarket, price_chain(services, &client))
 }
 
-fn price_chain(services: &Services, client: Arc<Client>) -> Chain {
+fn price_chain(services: &Services, client: &Arc<Client>) -> Chain {
     if !services.candles.is_empty() {
         return Chain::new(vec![Box::new(DumpFiles::new(services.candles.clone()))]);
     }
@@ -117,7 +117,7 @@ fn price_chain(services: &Services, client: Arc<Client>) -> Chain {
             // not a name the command line knows
             Source::Candles => return None,
         };
-        Some(Box::new(Service::new(service, bases, Arc::clone(&client))) as Box<dyn PriceSource>)
+        Some(Box::new(Service::new(service, bases, Arc::clone(client))) as Box<dyn PriceSource>)
     });
     Chain::new(sources.collect())
 }

@@ -431,6 +431,7 @@ mod tests {
         Deciding { strike: Strike::Recorded, confirm, min_move, hold, fees: Fees::NONE }
     }
 
+    #[allow(clippy::needless_pass_by_value)] // tests make these where they hand them over
     fn decided(
         deciding: &Deciding,
         quoted: Option<Quoted>,
@@ -445,6 +446,7 @@ mod tests {
         }
     }
 
+    #[allow(clippy::unnecessary_wraps)] // as it is handed over
     fn not_yet() -> Option<Verdict> {
         Some(Verdict::NotYet("it is open".to_owned()))
     }

@@ -363,6 +363,7 @@ enum Stop {
 }
 
 /// A run under way: what the trades came to so far.
+#[allow(clippy::struct_excessive_bools)] // each is asked about by itself
 struct Course<'a> {
     /// None in a dry run.
     desk: Option<Desk<'a>>,
@@ -430,7 +431,7 @@ impl Course<'_> {
                 Put::Done => self.end(&TradeResult::of_booking(booking, true)),
                 Put::Changed => self.end(&TradeResult::of_booking(booking, false)),
                 Put::Refused(why) => {
-                    self.refuse(booking, &format!("the database refuses it: {why}"))
+                    self.refuse(booking, &format!("the database refuses it: {why}"));
                 }
             }
         }
@@ -488,7 +489,9 @@ impl Course<'_> {
             }
         };
         let tally = self.left.entry(reason).or_default();
-        rest.iter().for_each(|pick| tally.add(Some(pick.logged_at)));
+        for pick in rest {
+            tally.add(Some(pick.logged_at));
+        }
     }
 }
 

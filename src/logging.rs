@@ -7,7 +7,7 @@ use log::Level;
 
 use crate::cli::Cli;
 
-/// Logs to stderr: as `-q` or `-v` say, else as RUST_LOG says, else warnings.
+/// Logs to stderr: as `-q` or `-v` say, else as `RUST_LOG` says, else warnings.
 pub fn start(cli: &Cli) {
     let level = match (cli.common.quiet, cli.common.verbose) {
         (true, _) => Some("settle=error"),
@@ -41,7 +41,7 @@ pub fn start(cli: &Cli) {
     logger.init();
 }
 
-/// Whether stderr is systemd's journal, by systemd.exec(5): JOURNAL_STREAM names device and inode.
+/// Whether stderr is systemd's journal, by systemd.exec(5): `JOURNAL_STREAM` names device and inode.
 fn is_journal() -> bool {
     let named = std::env::var("JOURNAL_STREAM").ok();
     let stderr = std::fs::metadata("/proc/self/fd/2").ok();

@@ -14,7 +14,7 @@ fn main() -> ExitCode {
             return Exit::Usage.code().into();
         }
     };
-    let cli = match cli::parse(std::env::args_os().collect(), &dotenv) {
+    let cli = match cli::parse(&std::env::args_os().collect::<Vec<_>>(), &dotenv) {
         Ok(cli) => cli,
         Err(error) => error.exit(),
     };

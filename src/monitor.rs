@@ -225,7 +225,7 @@ impl Figures {
 }
 
 /// A count as a gauge holds it.
-fn count<T: ToPrimitive>(count: T) -> f64 {
+fn count(count: impl ToPrimitive + Copy) -> f64 {
     count.to_f64().unwrap_or(f64::NAN)
 }
 

@@ -251,7 +251,7 @@ impl News<'_> {
             notices.push(Notice { body, then: then.clone() });
         }
         if !cleared.is_empty() {
-            then.alerts = now.clone();
+            then.alerts.clone_from(&now);
             let text = format!("settle alert cleared on {}: {}", self.database, join(&cleared));
             let mut body = self.body("alert_cleared", &text);
             body["alerts"] = json!(cleared);

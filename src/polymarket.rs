@@ -179,7 +179,9 @@ impl Resolutions for Polymarket {
         });
         found.sort_by_key(|(place, _)| *place);
         let mut resolved = Resolved::default();
-        found.into_iter().for_each(|(_, some)| resolved.absorb(some));
+        for (_, some) in found {
+            resolved.absorb(some);
+        }
         // those under way when the service went out all say so
         resolved.troubles.dedup();
         for trouble in &mut resolved.troubles {

@@ -23,7 +23,7 @@ use crate::units::UnixSeconds;
 struct Opened {
     store: Store,
     /// Held until the run is over; none in a dry run.
-    _lock: Option<RunLock>,
+    lock: Option<RunLock>,
     chosen: Chosen,
 }
 
@@ -65,7 +65,7 @@ pub fn run(
         let mut watch = Watch { listing: Listing::new(form, name.clone()), bar };
         let (mut status, mut glance) = (None, None);
         let came_to = opened.and_then(|opened| {
-            let Opened { mut store, _lock, chosen } = opened;
+            let Opened { mut store, lock: _lock, chosen } = opened;
             let writing = run_id.map(|run_id| Writing {
                 run_id: run_id.to_owned(),
                 retry_wait: i64::from(settling.interval_minutes) * 60,
@@ -109,12 +109,12 @@ fn distinct(named: &[PathBuf]) -> Vec<PathBuf> {
 fn open(database: &Path, to_write: bool, task: &Task<'_>) -> Result<Opened, Error> {
     let access = if to_write { Access::Write } else { Access::Read };
     let store = Store::open(database, access)?;
-    let _lock = match to_write {
+    let lock = match to_write {
         true => Some(RunLock::take(database, task.now)?),
         false => None,
     };
     let chosen = engine::choose(&store, task)?;
-    Ok(Opened { store, _lock, chosen })
+    Ok(Opened { store, lock, chosen })
 }
 
 fn stands(store: &Store, judging: &Judging, now: UnixSeconds) -> Option<Status> {

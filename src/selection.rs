@@ -270,7 +270,9 @@ mod tests {
             needs_recorded_strike: true,
         };
         let mut selector = Selector::new(terms, retries, batch, &|_| Wants::default());
-        rows.into_iter().for_each(|row| selector.take(row));
+        for row in rows {
+            selector.take(row);
+        }
         selector.finish()
     }
 

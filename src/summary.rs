@@ -536,9 +536,9 @@ pub fn log(summary: &Summary, database: Option<&str>) {
         first_errors.join("; ")
     );
     if summary.errors.is_empty() && summary.pending() == 0 {
-        info!("{line}")
+        info!("{line}");
     } else {
-        warn!("{line}")
+        warn!("{line}");
     }
     if summary.pending() > 0 && summary.settled() == 0 {
         warn!("{of}{} trades are pending and none was settled", summary.pending());

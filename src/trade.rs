@@ -478,6 +478,7 @@ mod tests {
 
     #[test]
     fn unusable_values_are_an_error_of_the_row_that_names_the_column() {
+        type Column = fn(&mut Row) -> &mut Cell;
         let bad = [
             Cell::Null,
             text("0.5"),
@@ -488,7 +489,6 @@ mod tests {
             Cell::Real(0.0),
             Cell::Integer(-1),
         ];
-        type Column = fn(&mut Row) -> &mut Cell;
         let columns: [(&str, Column); 3] = [
             ("position_size", |row| &mut row.position_size),
             ("executed_price", |row| &mut row.executed_price),

@@ -160,6 +160,8 @@ pub fn decimal_from_f64(value: f64) -> Result<Decimal, NotUsable> {
     }
     // most amounts have few digits: a decimal of at most 15 is the only such one of its float
     let millionths = (value * 1e6).round();
+    #[allow(clippy::float_cmp, clippy::cast_possible_truncation)]
+    // equal to the last bit; a whole number
     if millionths.abs() < 1e15 && millionths / 1e6 == value {
         return Ok(Decimal::new(millionths as i64, 6).normalize());
     }
@@ -199,7 +201,7 @@ mod tests {
         for (float, text) in [
             (0.44, "0.44"),
             (0.439_999_999_999_999_95, "0.43999999999999995"),
-            (67051.53066547718, "67051.53066547718"),
+            (67_051.530_665_477_18, "67051.53066547718"),
             (5.0, "5"),
             (1e-7, "0.0000001"),
             (-0.0, "0"),

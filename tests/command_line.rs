@@ -1,5 +1,5 @@
 //! Settings by flag, environment and `.env`; bad values; completions, manual and help.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
 
 mod support;
 

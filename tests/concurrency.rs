@@ -1,5 +1,5 @@
 //! Beside the bot and beside another run: nothing is doubled, nobody is locked out.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
 
 mod support;
 

@@ -1,6 +1,6 @@
 //! Killed at any instant, a run leaves each trade untouched or settled with its record; asked to
 //! stop, it ends with 130.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
 
 mod support;
 

@@ -1,6 +1,6 @@
 //! What is not a performance database is refused and left untouched; every database of the bot's is
 //! worked with; `status` only ever reads.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
 
 mod support;
 

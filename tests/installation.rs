@@ -1,6 +1,6 @@
 //! The installer: what it would do, what it refuses, and in a mount namespace of its own, where this
 //! user may make one, what it does.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
 
 mod support;
 

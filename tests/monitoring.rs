@@ -1,5 +1,5 @@
 //! Whom a run tells of itself: notifications, pings, metrics.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
 
 mod support;
 

@@ -1,6 +1,6 @@
 //! The engine on a real database with prices that are handed to it: the library's own way in, and
 //! the clock as an argument.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
 
 mod support;
 

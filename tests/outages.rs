@@ -1,6 +1,6 @@
 //! Sources that fail, lie or hang up: a trade is then left pending, never guessed, and the next
 //! source is asked.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
 
 mod support;
 

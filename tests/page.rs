@@ -1,6 +1,6 @@
 //! `settle report --html`: one page that asks for nothing, shows data as text, and can be read on a
 //! phone; held by its text, and by a real browser where there is one.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
 
 mod support;
 

@@ -1,5 +1,5 @@
 //! `settle report`: its figures against the bot's own SQL, its triggers, what it reads and leaves be.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
 
 mod support;
 

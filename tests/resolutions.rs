@@ -1,6 +1,6 @@
 //! Polymarket's resolutions decide, candles stand in for them, and later runs confirm or correct:
 //! over HTTP, in a real database.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
 
 mod support;
 
@@ -513,7 +513,7 @@ fn every_real_market_that_is_resolved_is_written_as_polymarket_resolved_it() {
         bets.push(bet(id).on(fields[0]).at("2026-03-01 00:00:00"));
     }
     let tape = Tape::of(candles.lines().skip(1).map(|line| {
-        let mut fields = line.split(',').map(|field| field.parse::<f64>());
+        let mut fields = line.split(',').map(str::parse::<f64>);
         let mut next = || fields.next().unwrap().unwrap();
         (next() as i64, next())
     }));

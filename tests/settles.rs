@@ -1,5 +1,5 @@
 //! A run settles what is due, as the plan says, and nothing else: over HTTP, in a real database.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
 
 mod support;
 

@@ -1,5 +1,5 @@
 //! Several databases in one run: prices are shared, and one bad database stops no other.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
 
 mod support;
 

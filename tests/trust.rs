@@ -1,5 +1,5 @@
 //! Every outcome can be explained, checked against Polymarket and taken back.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
 
 mod support;
 

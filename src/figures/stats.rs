@@ -172,9 +172,9 @@ impl Figures {
             let Some(profit) = trade.profit else { continue };
             profits.push(profit);
             if profit.is_sign_negative() {
-                loss.add(-profit)
+                loss.add(-profit);
             } else {
-                gain.add(profit)
+                gain.add(profit);
             }
             let extreme = Extreme { profit: Usd(profit), rowid: trade.rowid };
             if figures.best.is_none_or(|best| best.profit < extreme.profit) {
@@ -308,6 +308,7 @@ mod tests {
     use super::*;
     use crate::figures::tests::{settled, trade};
 
+    #[allow(clippy::unnecessary_wraps)] // as the figures are
     fn usd(text: &str) -> Option<Usd> {
         Some(Usd(text.parse().unwrap()))
     }

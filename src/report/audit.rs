@@ -114,7 +114,7 @@ impl From<&Disagreement> for DisagreementJson {
 /// The object of `audit`, on one line.
 ///
 /// # Errors
-/// None that an audit can cause; serde_json's type.
+/// None that an audit can cause; `serde_json`'s type.
 pub fn json(audit: &Audit) -> serde_json::Result<String> {
     let by_cause = audit.by_cause();
     serde_json::to_string(&AuditJson {
@@ -167,7 +167,7 @@ struct UndoJson<'a> {
 /// The object of `undo`, on one line.
 ///
 /// # Errors
-/// None that an undo can cause; serde_json's type.
+/// None that an undo can cause; `serde_json`'s type.
 pub fn undone_json(undone: &Undone, run_id: &str, undo_run_id: &str) -> serde_json::Result<String> {
     serde_json::to_string(&UndoJson {
         schema_version: SCHEMA_VERSION,

@@ -326,7 +326,7 @@ impl<'a> From<&'a Story> for StoryJson<'a> {
 /// The stories as one JSON object on one line.
 ///
 /// # Errors
-/// None that a story can cause; serde_json's type.
+/// None that a story can cause; `serde_json`'s type.
 pub fn json(stories: &[Story]) -> serde_json::Result<String> {
     let mut all = stories.iter().map(StoryJson::from);
     let Some(story) = all.next() else { return Ok("null".to_owned()) };

@@ -166,7 +166,7 @@ impl<'a> From<&'a TradeResult> for TradeJson<'a> {
 /// One trade of `run` and `dry-run`, with its database where there are several.
 ///
 /// # Errors
-/// None that a result can cause; serde_json's type.
+/// None that a result can cause; `serde_json`'s type.
 pub(super) fn trade(result: &TradeResult, db: Option<&str>) -> serde_json::Result<String> {
     serde_json::to_string(&TradeJson { db, ..TradeJson::from(result) })
 }
@@ -175,7 +175,7 @@ pub(super) fn trade(result: &TradeResult, db: Option<&str>) -> serde_json::Resul
 /// databases it tells the sums, and each one's own counts in `databases`.
 ///
 /// # Errors
-/// None that a summary can cause; serde_json's type.
+/// None that a summary can cause; `serde_json`'s type.
 pub fn run(ran: &[Ran], dry_run: bool) -> serde_json::Result<String> {
     let several = ran.len() > 1;
     let summaries: Vec<&Summary> = ran.iter().filter_map(|ran| ran.came_to.as_ref().ok()).collect();
@@ -293,7 +293,7 @@ impl<'a> From<&'a Run> for RunOfStatusJson<'a> {
 /// The object of `status`, on one line, with its database where there are several.
 ///
 /// # Errors
-/// None that a status can cause; serde_json's type.
+/// None that a status can cause; `serde_json`'s type.
 pub fn status(status: &Status, db: Option<&str>) -> serde_json::Result<String> {
     let selection = &status.selection;
     let excluded = Excluded::ALL
@@ -339,7 +339,7 @@ struct StatusesJson<'a> {
 /// The object of `status` over several databases: one object each.
 ///
 /// # Errors
-/// None that a status can cause; serde_json's type.
+/// None that a status can cause; `serde_json`'s type.
 pub fn statuses(statuses: &[String], success: bool) -> serde_json::Result<String> {
     let databases = statuses.iter().map(|status| serde_json::from_str(status));
     let databases = databases.collect::<serde_json::Result<_>>()?;
@@ -363,7 +363,7 @@ struct IndexJson {
 /// The object of `index`, on one line.
 ///
 /// # Errors
-/// None that an index can cause; serde_json's type.
+/// None that an index can cause; `serde_json`'s type.
 pub fn index(present: bool, changed: bool) -> serde_json::Result<String> {
     serde_json::to_string(&IndexJson {
         schema_version: SCHEMA_VERSION,
@@ -388,7 +388,7 @@ struct FailureJson<'a> {
 /// The object of a command that failed, on one line.
 ///
 /// # Errors
-/// None that a failure can cause; serde_json's type.
+/// None that a failure can cause; `serde_json`'s type.
 pub fn failure(
     command: &str,
     db: Option<&str>,

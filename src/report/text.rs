@@ -208,7 +208,7 @@ pub(super) fn trade(result: &TradeResult) -> String {
         result.close_price.map_or_else(dash, |price| format!("{:.2}", rounded(price.0, 2))),
         result.price_source.map_or_else(dash, |source| source.to_string()),
         result.margin.map_or_else(dash, |margin| format!("{:+.1}", rounded(margin.0, 1))),
-        result.profit.map_or_else(dash, |profit| profit.cents()),
+        result.profit.map_or_else(dash, super::super::units::Usd::cents),
     ])
 }
 

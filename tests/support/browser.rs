@@ -1,4 +1,4 @@
-//! A real browser, headless, over the WebDriver protocol; none where the machine has none.
+//! A real browser, headless, over the `WebDriver` protocol; none where the machine has none.
 
 use std::net::TcpListener;
 use std::path::Path;

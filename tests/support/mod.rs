@@ -1,5 +1,5 @@
 //! What the whole-command tests stand on: real databases, the real binary, a local exchange.
-#![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
 
 pub mod browser;
 pub mod exchange;
@@ -26,7 +26,7 @@ pub const KEYED: &str = "CREATE TABLE trades (
     is_test_mode INTEGER DEFAULT 0, execution_status TEXT DEFAULT 'pending');
     CREATE INDEX idx_trades_is_win ON trades(is_win);";
 
-/// The table as CREATE TABLE AS leaves it: no key, loose types, no execution_status.
+/// The table as CREATE TABLE AS leaves it: no key, loose types, no `execution_status`.
 pub const KEYLESS: &str = "CREATE TABLE trades (
     id INT, timestamp NUM, market_slug TEXT, \"action\" TEXT, position_size REAL, price_to_beat REAL,
     executed_price REAL, actual_outcome TEXT, profit_loss REAL, is_win NUM);";
@@ -76,7 +76,7 @@ pub struct Bench {
     pub db: PathBuf,
 }
 
-/// What one trade looks like after a run: outcome, profit, is_win.
+/// What one trade looks like after a run: outcome, profit, `is_win`.
 pub type Booked = (Option<String>, Option<f64>, Option<i64>);
 
 impl Bench {

@@ -13,6 +13,8 @@ const RIGHT: f64 = 10.0;
 const TOP: f64 = 10.0;
 /// Points that a curve has at most: two for each column of pixels.
 const COLUMNS: usize = 300;
+/// Round values on an axis at most; those asked for are fewer.
+const TICKS: u8 = 20;
 
 /// A straight mapping of values to pixels.
 #[derive(Clone, Copy)]
@@ -38,9 +40,13 @@ fn ticks(low: f64, high: f64, count: f64) -> Vec<f64> {
     let magnitude = 10f64.powf(raw.log10().floor());
     let step = [1.0, 2.0, 5.0, 10.0].map(|step| step * magnitude);
     let step = step.into_iter().find(|step| *step >= raw).unwrap_or(magnitude * 10.0);
-    let first = (low / step).ceil() as i64;
-    let last = (high / step).floor() as i64;
-    (first..=last).map(|tick| tick as f64 * step).collect()
+    let first = (low / step).ceil();
+    let count = (high / step).floor() - first;
+    (0..=TICKS)
+        .map(f64::from)
+        .take_while(|tick| *tick <= count)
+        .map(|tick| (first + tick) * step)
+        .collect()
 }
 
 /// Dollars, short enough for an axis.

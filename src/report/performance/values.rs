@@ -81,7 +81,7 @@ fn group(group: &Group) -> serde_json::Result<Values> {
 /// The object of `report`, on one line.
 ///
 /// # Errors
-/// None that a report can cause; serde_json's type.
+/// None that a report can cause; `serde_json`'s type.
 pub fn json(review: &Review) -> serde_json::Result<String> {
     let mut values = Values::default();
     values.add("schema_version", SCHEMA_VERSION)?;
@@ -151,5 +151,5 @@ pub fn csv(review: &Review) -> std::io::Result<Vec<u8>> {
             line(by.key(), one.key.as_deref().unwrap_or_default(), &values)?;
         }
     }
-    writer.into_inner().map_err(|error| error.into_error())
+    writer.into_inner().map_err(csv::IntoInnerError::into_error)
 }
