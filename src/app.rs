@@ -15,7 +15,7 @@ use crate::engine::{Judging, Sources, Writing};
 use crate::error::{Error, Exit};
 use crate::fees::Fees;
 use crate::figures::Filter;
-use crate::files::{is_database, replace_file};
+use crate::files::{is_of_database, replace_file};
 use crate::interrupt::Interrupt;
 use crate::monitor::Monitor;
 use crate::progress::Bar;
@@ -175,7 +175,7 @@ fn report(common: &Common, reporting: &Reporting, now: DateTime<Utc>) -> Result<
     };
     let review = Review::read(&mut store, &judging, filter, now.into())?;
     if let Some(path) = &reporting.html {
-        if is_database(path) {
+        if is_of_database(path) {
             return Err(Error::PageOverDatabase(path.clone()));
         }
         let latest = review.latest(&mut store, &judging, performance::TRADES)?;

@@ -227,10 +227,11 @@ Figures (dollars; times and days in UTC; a trade's time is its timestamp, when i
                    is_win
   win rate         wins / rows with an is_win, as the bot has it
   95 % interval    Wilson's, of the win rate
-  average price    mean executed_price: without fees, the win rate at which bets of one share each
-                   break even. By price paid, a verdict says whether it lies outside the interval;
+  average price    mean executed_price of rows with an is_win: without fees, the win rate at which bets
+                   of one share each break even. By price paid, a verdict says whether it lies outside the interval;
                    0.80 is in 0.80-0.90
-  profit           SUM(profit_loss), as the bot has it
+  profit           SUM(profit_loss) of the settled trades, as the bot has it (added up as by SQLite 3.43
+                   and newer; JSON has that of the rows with an is_win alone, too: decided_profit)
   average, median, best, worst
                    of profit_loss; UNKNOWN trades are left out of these and of all below
   profit factor    profits above 0 / losses; none where nothing was lost

@@ -131,7 +131,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// The page of a report would take a database's place.
-    #[error("{} is an SQLite database; name another file with --html", .0.display())]
+    #[error("{} is an SQLite database, or belongs to one; name another file with --html", .0.display())]
     PageOverDatabase(PathBuf),
     /// There is no such trade.
     #[error("no trade has the id {0}; its id is in the column 'id' of the table 'trades'")]

@@ -1,4 +1,5 @@
-//! Files that settle writes beside the database.
+//! Files that settle writes for others to read: a report's page, a run's metrics. What stands in them is
+//! for `report` and `monitor`; the database is `store`'s.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Write};
@@ -8,13 +9,16 @@ use std::path::Path;
 use tempfile::NamedTempFile;
 
 /// Puts the new file in the old one's place at once: a reader never sees half of one. Every user may
-/// read it: a collector or a web server is another one.
+/// read it: a collector or a web server is another one. A database is never replaced.
 ///
 /// # Errors
 /// What cannot be written or moved.
 pub fn replace_file(path: &Path, text: &[u8]) -> io::Result<()> {
     // what a name leads to, not the name; a pipe or a terminal is written to as it is
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    if is_of_database(&path) {
+        return Err(io::Error::other("it is an SQLite database, or belongs to one"));
+    }
     if path.exists() && !path.is_file() {
         return fs::write(path, text);
     }
@@ -28,8 +32,19 @@ pub fn replace_file(path: &Path, text: &[u8]) -> io::Result<()> {
     file.persist(&path).map(drop).map_err(|error| error.error)
 }
 
-/// Whether the file at `path` is an SQLite database, by the first bytes that all of them have.
-pub fn is_database(path: &Path) -> bool {
+/// What the names of the files beside a database end with: SQLite's, and settle's lock.
+const BESIDE_A_DATABASE: [&str; 4] = ["-wal", "-shm", "-journal", "-settle.lock"];
+
+/// Whether the file at `path` is an SQLite database, or would be one of those that stand beside one.
+pub fn is_of_database(path: &Path) -> bool {
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let name = path.as_os_str().to_string_lossy();
+    let stem = BESIDE_A_DATABASE.iter().find_map(|end| name.strip_suffix(end));
+    is_database(&path) || stem.is_some_and(|stem| is_database(Path::new(stem)))
+}
+
+/// Whether it is a database, by the first bytes that all of them have.
+fn is_database(path: &Path) -> bool {
     let mut magic = [0; 16];
     File::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok()
         && &magic == b"SQLite format 3\0"

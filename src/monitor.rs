@@ -17,7 +17,7 @@ use crate::http::{Client, Undelivered};
 use crate::report::{Ran, Status};
 use crate::summary::Summary;
 use crate::trade::Excluded;
-use crate::units::{UnixSeconds, Usd};
+use crate::units::{FloatUsd, UnixSeconds, Usd};
 
 /// When the last successful run began, which a run that fails leaves as it was.
 const LAST_SUCCESS: &str = "settle_last_success_timestamp_seconds";
@@ -217,7 +217,7 @@ impl Figures {
         ] {
             self.add(&format!("settle_{name}_trades"), help, &of, count(value))?;
         }
-        if let Some(profit) = performance.profit.map(Usd).and_then(dollars) {
+        if let Some(profit) = performance.profit.map(FloatUsd::get) {
             self.add("settle_profit_dollars", "Profit of all settled trades.", &of, profit)?;
         }
         Ok(())

@@ -1,11 +1,14 @@
 //! What `settle report` is about, read from the database: the settled trades and their figures, what
 //! still waits, and the trades that are shown one by one.
 
+use std::collections::{BTreeSet, HashMap};
+
 use crate::engine::Judging;
 use crate::error::Error;
 use crate::explain::Story;
+use crate::figures::stats::Extreme;
 use crate::figures::{
-    Breakdown, Figures, Filter, Reflection, Results, Settled, Triggers, breakdowns,
+    Breakdown, Dimension, Figures, Filter, Reflection, Results, Settled, Triggers, breakdowns,
 };
 use crate::selection::RowError;
 use crate::store::Store;
@@ -24,10 +27,8 @@ pub struct Review {
     results: Results,
     /// The figures of those that it is about.
     pub figures: Figures,
-    /// The ids of the best and the worst of them.
-    pub best_id: Option<Cell>,
-    /// See [`Self::best_id`].
-    pub worst_id: Option<Cell>,
+    /// The ids of the best and the worst trades, of all and of paper and live ones, by rowid.
+    ids: HashMap<i64, Cell>,
     /// The same trades by what they have in common.
     pub breakdowns: Vec<Breakdown>,
     /// The trades that still wait for their outcome.
@@ -60,29 +61,27 @@ impl Review {
         filter: Filter,
         now: UnixSeconds,
     ) -> Result<Self, Error> {
-        let (pending, waiting) = pending(store, judging, filter, now)?;
-        let results = store.results(judging.zone, judging.rules)?;
+        let ((pending, waiting), results) = store.steadily(|store| {
+            let pending = pending(store, judging, filter, now)?;
+            Ok((pending, store.results(judging.zone, judging.rules)?))
+        })?;
         let trades = filter.of(&results.trades);
         let figures = Figures::of(trades.iter().copied());
         let breakdowns = breakdowns(&results, &trades);
         let reflection = Reflection::of(&results.trades, &waiting);
-        let extremes = [figures.best, figures.worst].into_iter().flatten();
-        let mut rows = store.rows_at(extremes.map(|extreme| extreme.rowid))?.into_iter();
-        let mut id = || rows.next().flatten().map(|row| row.id);
-        let (best_id, worst_id) = (id(), id());
+        let modes = breakdowns.iter().filter(|breakdown| breakdown.by == Dimension::Mode);
+        let modes = modes.flat_map(|breakdown| &breakdown.groups).map(|group| &group.figures);
+        let extremes = modes.chain([&figures]).flat_map(|figures| [figures.best, figures.worst]);
+        let extremes: BTreeSet<i64> = extremes.flatten().map(|extreme| extreme.rowid).collect();
+        let rows = store.rows_at(extremes)?.into_iter().flatten();
+        let ids = rows.map(|row| (row.rowid, row.id)).collect();
         let triggers = reflection.triggers(now);
-        Ok(Self {
-            now,
-            filter,
-            results,
-            figures,
-            best_id,
-            worst_id,
-            breakdowns,
-            pending,
-            reflection,
-            triggers,
-        })
+        Ok(Self { now, filter, results, figures, ids, breakdowns, pending, reflection, triggers })
+    }
+
+    /// The id of a best or worst trade.
+    pub fn id_of(&self, extreme: Option<Extreme>) -> Option<&Cell> {
+        self.ids.get(&extreme?.rowid)
     }
 
     /// The settled trades that it is about, in the order in which they were logged.

@@ -128,9 +128,9 @@ fn at_a_glance(
     summary: &Summary,
     now: UnixSeconds,
 ) -> Option<Glance> {
-    let latest = store.latest(judging.zone, now);
-    let latest = latest.map_err(|why| warn!("the last line of the summary is left out: {why}"));
-    latest.ok().map(|latest| Glance::after(summary, latest, now))
+    let read = || Ok::<_, Error>((store.latest(judging.zone, now)?, store.doubted()?.len()));
+    let read = read().map_err(|why| warn!("the last line of the summary is left out: {why}"));
+    read.ok().map(|(latest, doubts)| Glance::after(summary, latest, doubts, now))
 }
 
 /// How the trades of a database stand.
@@ -138,10 +138,12 @@ fn at_a_glance(
 /// # Errors
 /// [`Error::Database`].
 pub fn status(store: &Store, judging: &Judging, now: UnixSeconds) -> Result<Status, Error> {
-    // a batch of one: status only counts
-    let selection = engine::select(store, judging, 1, true, now)?;
-    let latest = store.latest(judging.zone, now)?;
-    Ok(Status::new(selection, store.performance()?, latest, store.standing()?, judging, now))
+    store.steadily(|store| {
+        // a batch of one: status only counts
+        let selection = engine::select(store, judging, 1, true, now)?;
+        let latest = store.latest(judging.zone, now)?;
+        Ok(Status::new(selection, store.performance()?, latest, store.standing()?, judging, now))
+    })
 }
 
 /// Keeps what is to be printed of a run, and shows how far it is.

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::sync::LazyLock;
 
 use chrono::format::{Item, Parsed, StrftimeItems, parse};
-use chrono::{FixedOffset, Local, TimeZone};
+use chrono::{DateTime, FixedOffset, Local, TimeZone, Utc};
 
 use crate::units::UnixSeconds;
 
@@ -71,13 +71,18 @@ fn parsed(text: &str, format: &Format) -> Option<Parsed> {
 /// An hour that comes twice when clocks go back is read as the later of the two, so that no trade
 /// is taken for older than it is; an hour that the change skips is none.
 pub fn read_timestamp(text: &str, zone: NaiveZone) -> Option<UnixSeconds> {
+    read_instant(text, zone).map(UnixSeconds::from)
+}
+
+/// The same with the fraction of its second.
+pub fn read_instant(text: &str, zone: NaiveZone) -> Option<DateTime<Utc>> {
     let text = text.trim();
     // most have no zone and are not worth three tries that must fail
     let naive = |byte: u8| byte.is_ascii_digit() || b"T:. ".contains(&byte);
     if !text.get(10..).is_some_and(|time| time.bytes().all(naive)) {
         let zoned = ZONED.iter().find_map(|items| parsed(text, items)?.to_datetime().ok());
         if let Some(instant) = zoned {
-            return Some(UnixSeconds(instant.timestamp()));
+            return Some(instant.to_utc());
         }
     }
     let (naive, zone) = match text.strip_suffix(['Z', 'z']) {
@@ -87,12 +92,11 @@ pub fn read_timestamp(text: &str, zone: NaiveZone) -> Option<UnixSeconds> {
     let formats = if naive.contains('T') { &NAIVE_WITH_T } else { &NAIVE_WITH_SPACE };
     let read = |items: &Format| parsed(naive, items)?.to_naive_datetime_with_offset(0).ok();
     let local = formats.iter().find_map(read)?;
-    let seconds = match zone {
-        NaiveZone::Utc => local.and_utc().timestamp(),
-        NaiveZone::Offset(offset) => offset.from_local_datetime(&local).latest()?.timestamp(),
-        NaiveZone::Local => Local.from_local_datetime(&local).latest()?.timestamp(),
-    };
-    Some(UnixSeconds(seconds))
+    Some(match zone {
+        NaiveZone::Utc => local.and_utc(),
+        NaiveZone::Offset(offset) => offset.from_local_datetime(&local).latest()?.to_utc(),
+        NaiveZone::Local => Local.from_local_datetime(&local).latest()?.to_utc(),
+    })
 }
 
 #[cfg(test)]

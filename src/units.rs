@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use rust_decimal::prelude::FromPrimitive;
 use rust_decimal::{Decimal, RoundingStrategy};
 use serde::{Serialize, Serializer};
 
@@ -147,6 +148,43 @@ impl BtcPrice {
 /// [`NotUsable::NotPositive`].
 pub fn positive(value: Decimal) -> Result<Decimal, NotUsable> {
     if value > Decimal::ZERO { Ok(value) } else { Err(NotUsable::NotPositive(value)) }
+}
+
+/// A sum of dollars as SQLite gives it to the bot: a finite float, kept to its last bit.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+pub struct FloatUsd(f64);
+
+impl FloatUsd {
+    /// None where the sum is infinite or no number.
+    pub fn new(sum: f64) -> Option<Self> {
+        sum.is_finite().then_some(Self(sum))
+    }
+
+    /// As a float.
+    pub fn get(self) -> f64 {
+        self.0
+    }
+
+    /// In dollars, to 28 places; none where it is too large for that.
+    pub fn usd(self) -> Option<Usd> {
+        nearest_decimal(self.0).map(Usd)
+    }
+}
+
+/// With the digits that identify the float.
+impl Serialize for FloatUsd {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match decimal_from_f64(self.0) {
+            Ok(exact) => Usd(exact).serialize(serializer),
+            Err(_) => serializer.serialize_f64(self.0),
+        }
+    }
+}
+
+/// The decimal nearest to a float: itself, or, where it has more than 28 places (what is left of cents
+/// that sum to 0), rounded to them. None where it is no number or too large.
+pub fn nearest_decimal(value: f64) -> Option<Decimal> {
+    decimal_from_f64(value).ok().or_else(|| Decimal::from_f64(value))
 }
 
 /// The decimal that a database's `f64` stands for: its shortest text that reads back as the same

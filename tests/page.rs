@@ -66,6 +66,8 @@ fn page(bench: &Bench) -> (PathBuf, String) {
 fn the_page_shows_figures_trades_with_their_proof_held_and_erroneous_rows() {
     let (_, page) = page(&settled());
     for part in [
+        "<h2>In short, live",
+        "<h2>In short, paper",
         "<h2>Self-reflection",
         "<h2>Equity, live",
         "<h2>Equity, paper",
@@ -111,6 +113,23 @@ fn the_page_replaces_an_older_one_and_never_a_database() {
     let over = bench.settle(&["report", "--html", bench.db.to_str().unwrap()]);
     assert_eq!(over.code(2).stdout, "");
     assert_eq!(bench.bytes(), before);
+
+    // a database that is open has its latest pages in the file beside it
+    let sql = bench.sql();
+    sql.pragma_update(None, "journal_mode", "wal").unwrap();
+    sql.execute("UPDATE trades SET profit_loss = 4 WHERE id = 7", []).unwrap();
+    let dump = bench.dump("prices.csv", &[(OPEN, STRIKE)]);
+    for end in ["-wal", "-shm", "-journal", "-settle.lock"] {
+        let beside = format!("{}{end}", bench.db.display());
+        bench.settle(&["report", "--html", &beside]).code(2);
+        let run =
+            bench.settle(&["run", "--metrics-file", &beside, "--candles", dump.to_str().unwrap()]);
+        assert!(run.stderr.contains("belongs to one"), "{}", run.stderr);
+    }
+    sql.query_row("PRAGMA integrity_check", [], |row| {
+        row.get(0).map(|ok: String| assert_eq!(ok, "ok"))
+    })
+    .unwrap();
 
     let nowhere = path.parent().unwrap().join("no/such/folder.html");
     let ended = bench.settle(&["report", "--html", nowhere.to_str().unwrap()]);

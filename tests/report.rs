@@ -3,10 +3,15 @@
 
 mod support;
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
 use rusqlite::params;
+use rusqlite::types::Value as Sql;
 use serde_json::{Value, json};
 use support::exchange::{Exchange, Tape};
-use support::{Bench, Bet, CLOSE, Ended, KEYLESS, STRIKE, as_logged, bet, now, shared};
+use support::{Bench, Bet, CLOSE, Ended, KEYLESS, OPEN, STRIKE, as_logged, bet, now, shared};
 
 /// A trade that the bot, or settle, has booked: id, time, signal, profit, outcome, `is_win`.
 type Row<'a> = (i64, &'a str, &'a str, f64, &'a str, Option<i64>);
@@ -266,7 +271,7 @@ fn since_until_and_last_choose_trades_but_not_triggers() {
     assert_eq!(counts(&["--last", "5"]), 5);
     assert_eq!(counts(&["--until", "2026-02-12", "--last", "2"]), 2);
     let last = report(&bench, &["--last", "1"]);
-    assert_eq!(last["total_profit"], 95);
+    assert_eq!(last["total_profit"].as_f64(), Some(95.0));
     assert_eq!(last["last"], 1);
 }
 
@@ -340,7 +345,7 @@ fn a_table_without_signals_or_modes_has_a_report() {
         .execute("UPDATE trades SET is_win = 1, profit_loss = 5, actual_outcome = 'YES'", [])
         .unwrap();
     let figures = report(&bench, &[]);
-    assert_eq!((&figures["wins"], &figures["total_profit"]), (&json!(2), &json!(10)));
+    assert_eq!((&figures["wins"], figures["total_profit"].as_f64()), (&json!(2), Some(10.0)));
     bench.settle(&["report"]).code(0);
     bench.settle(&["report", "--csv"]).code(0);
 }
@@ -397,11 +402,117 @@ fn status_and_run_end_with_one_line() {
     for part in ["At a glance", "0 unsettled", "last settled 0 min ago", &today] {
         assert!(line.contains(part), "{part}: {line}");
     }
-    let unpriced = Bet { price: rusqlite::types::Value::Null, ..bet(3) };
+    let unpriced = Bet { price: Sql::Null, ..bet(3) };
     bench.insert(&[bet(2).at("2026-02-12 01:00:00"), unpriced]);
     let line = last_line(&bench.settle(&["status"]));
     assert!(line.contains("2 unsettled"), "{line}");
     assert!(line.contains("wrong: a due trade is overdue, 1 row in error"), "{line}");
+}
+
+#[test]
+fn run_and_status_agree_on_what_is_wrong_and_on_when_settle_last_settled() {
+    // the strike is that of the close
+    let bench = Bench::new(&[Bet { strike: Sql::Real(STRIKE + 99.0), ..bet(1) }]);
+    let exchange = Exchange::of(Tape::of([(OPEN, STRIKE), (CLOSE, STRIKE + 99.5)]));
+    let first = bench.run_at(&exchange.url, &[]).code(0).json();
+    assert_eq!(first["settled_count"], 1);
+    let after = |line: &str| line.rsplit_once(" · ").unwrap().1.to_owned();
+    let status = last_line(&bench.settle(&["status"]));
+    assert_eq!(after(&status), "wrong: 1 warning");
+    assert_eq!(after(&last_line(&bench.settle(&["run"]))), "wrong: 1 warning");
+    bench.settle(&["undo", first["run_id"].as_str().unwrap()]).code(0);
+    let status = last_line(&bench.settle(&["status"]));
+    assert!(status.contains("nothing settled by settle yet"), "{status}");
+}
+
+#[test]
+fn cents_that_cancel_out_are_a_number_as_in_the_bots_sql() {
+    let bench = Bench::new(&[]);
+    add(
+        &bench,
+        &[
+            (1, "2026-02-12 01:00:00", "a", 0.1, "YES", Some(1)),
+            (2, "2026-02-12 02:00:00", "a", 0.2, "YES", Some(1)),
+            (3, "2026-02-12 03:00:00", "a", -0.3, "NO", Some(0)),
+        ],
+    );
+    let figures = report(&bench, &[]);
+    same_as_sql(&figures, as_the_bot_reads(&bench));
+    assert!(figures["total_profit"].as_f64().is_some_and(|sum| sum != 0.0 && sum.abs() < 1e-15));
+    let text = bench.settle(&["report"]).code(0).stdout.clone();
+    assert!(text.lines().any(|line| line.starts_with(" Profit ") && line.contains("+0.00")));
+    let status = bench.settle(&["status", "--json"]).code(0).json();
+    assert_eq!(status["total_profit"], figures["total_profit"]);
+}
+
+#[test]
+fn what_the_bot_counts_is_told_beside_what_splits_add() {
+    let bench = Bench::new(&[]);
+    add(
+        &bench,
+        &[
+            (1, "2026-02-12 01:00:00", "a", 5.0, "YES", Some(1)),
+            (2, "2026-02-12 02:00:00", "a", -2.0, "NO", Some(0)),
+            (3, "2026-02-12 03:00:00", "a", -1.5, "SPLIT", None),
+        ],
+    );
+    // the split one's price is no part of what the bets that won or lost were bought at
+    bench.sql().execute("UPDATE trades SET executed_price = 0.59 WHERE id = 3", []).unwrap();
+    let figures = report(&bench, &[]);
+    let float = |name: &str| figures[name].as_f64().unwrap();
+    assert_eq!((float("total_profit"), float("average_profit")), (1.5, 0.5));
+    assert_eq!((float("decided_count"), float("decided_profit")), (2.0, 3.0));
+    assert_eq!((float("decided_average_profit"), float("average_price")), (1.5, 0.5));
+}
+
+#[test]
+fn trades_of_one_second_are_in_the_order_of_its_fractions() {
+    let bench = Bench::new(&[]);
+    add(
+        &bench,
+        &[
+            (1, "2026-02-12 13:10:42.9", "a", -5.0, "NO", Some(0)),
+            (2, "2026-02-12 13:10:42.8", "a", -5.0, "NO", Some(0)),
+            (3, "2026-02-12 13:10:42.7", "a", -5.0, "NO", Some(0)),
+            (4, "2026-02-12 13:10:42.1", "a", 5.0, "YES", Some(1)),
+        ],
+    );
+    assert_eq!(report(&bench, &[])["self_reflection"]["three_losses"], true);
+    let status = bench.settle(&["status", "--json"]).code(0).json();
+    assert_eq!(status["consecutive_losses"], 3);
+}
+
+#[test]
+fn beside_a_writer_the_counts_are_of_one_instant() {
+    const TRADES: i64 = 12_000;
+    let bets: Vec<_> = (1..=TRADES).map(bet).collect();
+    let bench = Bench::new(&bets);
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let sql = bench.sql();
+            sql.busy_timeout(Duration::from_secs(5)).unwrap();
+            for turn in 0.. {
+                if is_over.load(Ordering::Relaxed) {
+                    break;
+                }
+                let outcome = match turn % 2 {
+                    0 => "is_win = 1, profit_loss = 5, actual_outcome = 'YES'",
+                    _ => "is_win = NULL, profit_loss = NULL, actual_outcome = NULL",
+                };
+                sql.execute(&format!("UPDATE trades SET {outcome}"), []).unwrap();
+                thread::sleep(Duration::from_millis(700));
+            }
+        });
+        for _ in 0..6 {
+            let figures = report(&bench, &[]);
+            assert_eq!(figures["trades_count"], TRADES, "{}", figures["settled_count"]);
+            let status = bench.settle(&["status", "--json"]).code(0).json();
+            let both = status["settled_count"].as_i64().zip(status["unsettled_count"].as_i64());
+            assert_eq!(both.map(|(settled, unsettled)| settled + unsettled), Some(TRADES));
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
 }
 
 #[test]
@@ -416,9 +527,11 @@ fn the_latest_losses_are_the_latest_whatever_form_their_times_have() {
             (3, "2026-02-12 22:00:00", "a", -5.0, "NO", Some(0)),
             (4, "2026-02-12T23:00:00Z", "a", -5.0, "NO", Some(0)),
             (5, "2026-02-12 19:00:00", "a", 5.0, "YES", Some(1)),
+            // sorts in front of all digits
+            (6, " 2026-02-12 23:30:00", "a", -5.0, "NO", Some(0)),
         ],
     );
     let status = bench.settle(&["status", "--json"]).code(0).json();
-    assert_eq!(status["consecutive_losses"], 3);
-    assert_eq!(report(&bench, &[])["self_reflection"]["consecutive_losses"], 3);
+    assert_eq!(status["consecutive_losses"], 4);
+    assert_eq!(report(&bench, &[])["self_reflection"]["consecutive_losses"], 4);
 }

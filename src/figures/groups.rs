@@ -92,14 +92,6 @@ pub struct Breakdown {
     pub groups: Vec<Group>,
 }
 
-impl Breakdown {
-    /// The group of this value.
-    pub fn group(&self, key: &str) -> Option<&Figures> {
-        let group = self.groups.iter().find(|group| group.key.as_deref() == Some(key));
-        group.map(|group| &group.figures)
-    }
-}
-
 /// These trades of `results` by each dimension. They come in the order in which they were logged.
 pub fn breakdowns(results: &Results, trades: &[&Settled]) -> Vec<Breakdown> {
     let has_column = |by: &&Dimension| **by != Dimension::Signal || results.has_signals;

@@ -21,6 +21,8 @@ pub struct Settled {
     pub rowid: i64,
     /// When the bot logged it; none where that cannot be read.
     pub at: Option<UnixSeconds>,
+    /// Of the second that it was logged in, the nanoseconds: they order trades within it.
+    pub nanos: u32,
     /// How it ended.
     pub booked: Booked,
     /// Whether it has an `is_win`.
@@ -101,7 +103,7 @@ pub enum Vouched {
 #[derive(Debug, Default)]
 pub struct Results {
     /// The trades, in the order in which they were logged; those without a readable time come first,
-    /// those of one second by rowid.
+    /// those of one instant by rowid.
     pub trades: Vec<Settled>,
     /// The signal types, each once; `None` is NULL.
     pub signals: Vec<Option<String>>,
@@ -112,7 +114,7 @@ pub struct Results {
 impl Results {
     /// Puts the trades into their order.
     pub fn sort(&mut self) {
-        self.trades.sort_by_key(|trade| (trade.at, trade.rowid));
+        self.trades.sort_by_key(|trade| (trade.at, trade.nanos, trade.rowid));
     }
 }
 
@@ -165,6 +167,7 @@ pub(crate) mod tests {
         Settled {
             rowid,
             at: Some(MIDNIGHT.plus(rowid * 60)),
+            nanos: 0,
             booked,
             decided: !without_result,
             without_result,

@@ -5,7 +5,7 @@ use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
 use super::{Booked, Settled};
-use crate::units::{UnixSeconds, Usd, decimal_from_f64};
+use crate::units::{FloatUsd, UnixSeconds, Usd};
 
 /// What a set of settled trades came to.
 #[derive(Debug, Clone, Default)]
@@ -22,9 +22,12 @@ pub struct Figures {
     pub split: u64,
     /// Booked as UNKNOWN.
     pub unknown: u64,
-    /// Sum of `profit_loss` in dollars, as SQLite's `SUM` gives it to the bot; none where it is no
-    /// number that can be counted.
-    pub total_profit: Option<Usd>,
+    /// Sum of `profit_loss`, as SQLite's `SUM` gives it to the bot; none where it is no number.
+    pub total_profit: Option<FloatUsd>,
+    /// The same of the trades that have an `is_win`.
+    pub decided_profit: Option<FloatUsd>,
+    /// Their `AVG(profit_loss)`.
+    pub decided_average: Option<FloatUsd>,
     /// Mean profit of a trade, in dollars; UNKNOWN trades are left out, here and below.
     pub average_profit: Option<Usd>,
     /// Median profit of a trade, in dollars: half of the trades made less, half more.
@@ -43,8 +46,8 @@ pub struct Figures {
     pub stake: Option<Usd>,
     /// Runs of wins and of losses.
     pub streaks: Streaks,
-    /// Mean of `executed_price`, in dollars a share: the win rate at which these bets, staked alike
-    /// per share and without fees, break even.
+    /// Mean of `executed_price` of the trades that have an `is_win`, in dollars a share: the win rate
+    /// at which these bets, staked alike per share and without fees, break even.
     pub average_price: Option<Decimal>,
 }
 
@@ -104,9 +107,16 @@ impl Streaks {
 struct SqlSum {
     sum: f64,
     lost: f64,
+    count: u64,
 }
 
 impl SqlSum {
+    fn of(values: impl Iterator<Item = f64>) -> Self {
+        let mut sum = Self::default();
+        values.for_each(|value| sum.add(value));
+        sum
+    }
+
     fn add(&mut self, value: f64) {
         let (before, after) = (self.sum, self.sum + value);
         self.lost += match before.abs() > value.abs() {
@@ -114,10 +124,20 @@ impl SqlSum {
             false => (value - after) + before,
         };
         self.sum = after;
+        self.count += 1;
     }
 
-    fn total(self) -> f64 {
+    fn value(self) -> f64 {
         if self.lost.is_nan() { self.sum } else { self.sum + self.lost }
+    }
+
+    fn total(self) -> Option<FloatUsd> {
+        FloatUsd::new(self.value())
+    }
+
+    /// SQLite's `AVG`; none of nothing.
+    fn average(self) -> Option<FloatUsd> {
+        if self.count == 0 { None } else { FloatUsd::new(self.value() / self.count as f64) }
     }
 }
 
@@ -157,7 +177,7 @@ impl Figures {
         for trade in trades {
             figures.count(trade);
             if let Some(profit) = trade.profit_as_stored {
-                by_rowid.push((trade.rowid, profit));
+                by_rowid.push((trade.rowid, profit, trade.decided));
             }
             if trade.booked == Booked::Unknown {
                 continue;
@@ -165,7 +185,7 @@ impl Figures {
             if let Some(dollars) = trade.stake {
                 stake.add(dollars);
             }
-            if let Some(paid) = trade.price {
+            if let Some(paid) = trade.price.filter(|_| trade.decided) {
                 price.add(paid);
                 priced += 1;
             }
@@ -191,7 +211,14 @@ impl Figures {
                 fall = (below, peak.1, trade.at);
             }
         }
-        figures.total_profit = bot_sum(by_rowid);
+        by_rowid.sort_unstable_by_key(|(rowid, ..)| *rowid);
+        let all = by_rowid.iter().map(|(_, profit, _)| *profit);
+        figures.total_profit = SqlSum::of(all).total();
+        let decided =
+            by_rowid.iter().filter(|(.., decided)| *decided).map(|(_, profit, _)| *profit);
+        let decided = SqlSum::of(decided);
+        figures.decided_profit = decided.total();
+        figures.decided_average = decided.average();
         let count = Decimal::from(profits.len());
         figures.median_profit = median(profits).map(Usd);
         figures.gross_profit = gain.total().map(Usd);
@@ -220,6 +247,11 @@ impl Figures {
         }
     }
 
+    /// [`Self::total_profit`] in dollars, to show it.
+    pub fn profit(&self) -> Option<Usd> {
+        self.total_profit?.usd()
+    }
+
     /// Wins among the trades that have an `is_win`, from 0 to 1, as the bot has it; none before the
     /// first.
     pub fn win_rate(&self) -> Option<f64> {
@@ -246,12 +278,6 @@ impl Figures {
         self.net_profit()?.checked_div(self.stake?.0)
     }
 
-    /// Win rate less average price: what these bets won above what was paid for them; none where
-    /// there is neither.
-    pub fn edge(&self) -> Option<f64> {
-        Some(self.win_rate()? - self.average_price?.to_f64()?)
-    }
-
     /// Whether the average price lies outside the interval of the win rate: then the difference is
     /// hardly chance (one time in twenty it is).
     pub fn beats_price(&self) -> Option<std::cmp::Ordering> {
@@ -262,15 +288,6 @@ impl Figures {
             () => std::cmp::Ordering::Equal,
         })
     }
-}
-
-fn bot_sum(mut profits: Vec<(i64, f64)>) -> Option<Usd> {
-    profits.sort_unstable_by_key(|(rowid, _)| *rowid);
-    let mut sum = SqlSum::default();
-    for (_, profit) in profits {
-        sum.add(profit);
-    }
-    decimal_from_f64(sum.total()).ok().map(Usd)
 }
 
 fn median(mut profits: Vec<Decimal>) -> Option<Decimal> {
@@ -320,7 +337,7 @@ mod tests {
         let figures = Figures::of(&trades);
         assert_eq!((figures.settled, figures.wins, figures.losses), (6, 3, 3));
         assert_eq!(figures.win_rate(), Some(0.5));
-        assert_eq!(figures.total_profit, usd("7"));
+        assert_eq!(figures.profit(), usd("7"));
         assert_eq!(figures.average_profit, usd("1.1666666666666666666666666667"));
         assert_eq!(figures.median_profit, usd("-0.5"));
         assert_eq!(figures.best.map(|best| (best.profit, best.rowid)), usd("10").map(|p| (p, 6)));
@@ -343,7 +360,7 @@ mod tests {
     #[test]
     fn nothing_settled_has_no_rates_and_no_profit_of_a_trade() {
         let figures = Figures::of(&[]);
-        assert_eq!(figures.total_profit, usd("0"));
+        assert_eq!(figures.profit(), usd("0"));
         assert_eq!(figures.drawdown.amount, usd("0"));
         assert_eq!((figures.win_rate(), figures.interval()), (None, None));
         assert_eq!(

@@ -16,7 +16,7 @@ use crate::selection::RowError;
 use crate::store::{Run, index};
 use crate::summary::{Summary, TradeResult};
 use crate::trade::{Cell, Excluded};
-use crate::units::{Bps, BtcPrice, UnixSeconds, Usd};
+use crate::units::{Bps, BtcPrice, FloatUsd, UnixSeconds, Usd};
 
 /// Raised when a field changes its meaning.
 pub(super) const SCHEMA_VERSION: u32 = 1;
@@ -267,7 +267,7 @@ struct StatusJson<'a> {
     wins: u64,
     losses: u64,
     win_rate: Option<f64>,
-    total_profit: Option<Usd>,
+    total_profit: Option<FloatUsd>,
     consecutive_losses: u64,
     profit_today: Option<Usd>,
     last_settled_at: Option<UnixSeconds>,
@@ -318,7 +318,7 @@ pub fn status(status: &Status, db: Option<&str>) -> serde_json::Result<String> {
         wins: status.performance.wins,
         losses: status.performance.losses,
         win_rate: status.win_rate(),
-        total_profit: status.performance.profit.map(Usd),
+        total_profit: status.performance.profit,
         consecutive_losses: status.latest.consecutive_losses,
         profit_today: status.latest.profit_today,
         last_settled_at: status.latest.last_settled,

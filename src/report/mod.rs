@@ -47,9 +47,10 @@ pub struct Glance {
 }
 
 impl Glance {
-    /// After a run that came to this.
-    pub fn after(summary: &Summary, latest: Latest, now: UnixSeconds) -> Self {
-        let warnings = summary.strike_warnings().len() + usize::from(summary.doubt.is_some());
+    /// After a run that came to this. `doubts` is how many kinds of doubts there are of the recorded
+    /// strikes of settled trades, whichever run settled them.
+    pub fn after(summary: &Summary, latest: Latest, doubts: usize, now: UnixSeconds) -> Self {
+        let warnings = doubts + usize::from(summary.doubt.is_some());
         let mut wrong = wrong(summary.alert(), summary.errors.len() as u64, warnings);
         if summary.nothing_had {
             wrong.insert(0, "no source answered".to_owned());

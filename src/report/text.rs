@@ -14,7 +14,7 @@ use crate::selection::RowError;
 use crate::store::index;
 use crate::summary::{Summary, TradeResult, age};
 use crate::trade::{Cell, Excluded, printable, printable_line};
-use crate::units::{Usd, rounded};
+use crate::units::{FloatUsd, Usd, rounded};
 
 pub(super) const GOOD: Style = AnsiColor::Green.on_default();
 pub(super) const BAD: Style = AnsiColor::Red.on_default();
@@ -254,7 +254,7 @@ pub fn status(status: &Status, database: &Path) -> String {
     }
     field(&mut text, "Win rate", format_args!("{rate}"));
     let profit =
-        performance.profit.map_or_else(|| "no number of".to_owned(), |sum| money(Usd(sum)));
+        performance.profit.and_then(FloatUsd::usd).map_or_else(|| "no number of".to_owned(), money);
     field(&mut text, "Profit", format_args!("{profit} dollars"));
     let streak = status.latest.consecutive_losses;
     field(&mut text, "Streak", format_args!("{streak} losses in a row"));

@@ -38,6 +38,8 @@ pub use write::{Note, Put, Written};
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Rows looked at at a time; between two pages no lock is held.
 const PAGE: usize = 5000;
+/// How often what is to be of one instant is read, if another program keeps writing.
+const TRIES: usize = 5;
 /// The number of columns that [`Store::row_columns`] names.
 const ROW_COLUMNS: usize = 13;
 
@@ -245,6 +247,28 @@ impl Store {
             _ => "",
         };
         Error::Database { path: self.path.clone(), doing, source, hint }
+    }
+
+    /// What `read` reads in several steps, as it stood at one instant: where another program wrote
+    /// meanwhile, it is read again. No lock keeps that program waiting, so one that never stops
+    /// writing gets what the last of a few tries has read.
+    ///
+    /// # Errors
+    /// [`Error::Database`], and those of `read`.
+    pub fn steadily<T>(&self, mut read: impl FnMut(&Self) -> Result<T, Error>) -> Result<T, Error> {
+        let version = || {
+            let version = "PRAGMA data_version";
+            let version = self.connection.query_row(version, [], |row| row.get::<_, i64>(0));
+            version.map_err(|error| self.failed("read", error))
+        };
+        for _ in 1..TRIES {
+            let before = version()?;
+            let found = read(self)?;
+            if version()? == before {
+                return Ok(found);
+            }
+        }
+        read(self)
     }
 
     /// Hands every row whose `is_win` is NULL to `visit`, by rowid, in pages: no lock is held while

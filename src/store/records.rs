@@ -415,6 +415,23 @@ pub(super) fn standing(connection: &Connection) -> rusqlite::Result<Standing> {
     let unconfirmed =
         connection
             .query_row("SELECT count(*) FROM settlement_unconfirmed", [], |row| row.get(0))?;
+    let doubted = doubted(connection)?;
+    let mut parked = BTreeMap::new();
+    let mut statement = connection.prepare(
+        "SELECT retry.reason FROM settlement_retries AS retry
+         JOIN trades ON trades.rowid = retry.trade_rowid AND trades.id IS retry.trade_id
+         WHERE trades.is_win IS NULL",
+    )?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        *parked.entry(kind_of(row.get_ref(0)?.as_str().unwrap_or_default())).or_insert(0) += 1;
+    }
+    let last_runs = history::last_runs(connection)?;
+    Ok(Standing { unconfirmed, doubted, parked, last_runs })
+}
+
+/// The doubts of recorded strikes of settled trades.
+pub(super) fn doubted(connection: &Connection) -> rusqlite::Result<BTreeMap<String, (u64, Cell)>> {
     let mut statement = connection.prepare(
         "SELECT strike_doubts, count(DISTINCT trade_rowid), trade_id FROM settlement_records
          JOIN trades ON trades.rowid = trade_rowid AND trades.is_win IS NOT NULL
@@ -429,18 +446,7 @@ pub(super) fn standing(connection: &Connection) -> rusqlite::Result<Standing> {
             doubted.entry(name.to_owned()).or_insert_with(|| (0, id.clone())).0 += count;
         }
     }
-    let mut parked = BTreeMap::new();
-    let mut statement = connection.prepare(
-        "SELECT retry.reason FROM settlement_retries AS retry
-         JOIN trades ON trades.rowid = retry.trade_rowid AND trades.id IS retry.trade_id
-         WHERE trades.is_win IS NULL",
-    )?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        *parked.entry(kind_of(row.get_ref(0)?.as_str().unwrap_or_default())).or_insert(0) += 1;
-    }
-    let last_runs = history::last_runs(connection)?;
-    Ok(Standing { unconfirmed, doubted, parked, last_runs })
+    Ok(doubted)
 }
 
 /// A reason without its particulars: "no source has the price at 2026-…" is "no source has the price".

@@ -1,25 +1,26 @@
 //! Reading what the settled trades came to: for the figures of a report, and the few sums that
 //! `status` and a run's last line need.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::resume_unwind;
 use std::thread;
 
-use chrono::{DateTime, Days};
+use chrono::{DateTime, Days, Utc};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension};
 use rust_decimal::Decimal;
 
 use super::history::status_that_stands;
-use super::{Access, Store, cell};
+use super::{Access, Store, cell, records};
 use crate::error::Error;
 use crate::figures::stats::Streaks;
 use crate::figures::{Booked, Mode, Results, Settled, Vouched};
 use crate::market::{self, Family, RuleSet};
 use crate::outcome::Side;
-use crate::timestamp::{NaiveZone, read_timestamp};
-use crate::units::{SharePrice, UnixSeconds, Usd, decimal_from_f64};
+use crate::timestamp::{NaiveZone, read_instant};
+use crate::trade::Cell;
+use crate::units::{FloatUsd, SharePrice, UnixSeconds, Usd, nearest_decimal};
 
 /// What holds of a settled row.
 pub(super) const SETTLED: &str = "(is_win IS NOT NULL OR actual_outcome IN ('SPLIT', 'UNKNOWN'))";
@@ -33,8 +34,8 @@ pub struct Performance {
     pub wins: u64,
     /// Rows whose `is_win` is 0.
     pub losses: u64,
-    /// Sum of `profit_loss`, in dollars; none where it is no number that can be counted.
-    pub profit: Option<Decimal>,
+    /// Sum of `profit_loss`; none where it is no number.
+    pub profit: Option<FloatUsd>,
 }
 
 /// The latest of what was settled.
@@ -60,7 +61,7 @@ impl Store {
                 settled: row.get(0)?,
                 wins: row.get(1)?,
                 losses: row.get(2)?,
-                profit: decimal_from_f64(row.get(3)?).ok(),
+                profit: FloatUsd::new(row.get(3)?),
             })
         };
         self.connection
@@ -73,6 +74,18 @@ impl Store {
                 read,
             )
             .map_err(|error| self.failed("read", error))
+    }
+
+    /// The doubts of recorded strikes of settled trades: see [`super::Standing::doubted`].
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn doubted(&self) -> Result<BTreeMap<String, (u64, Cell)>, Error> {
+        let read = || match self.has_records()? {
+            true => records::doubted(&self.connection),
+            false => Ok(BTreeMap::new()),
+        };
+        read().map_err(|error| self.failed("read", error))
     }
 
     /// The latest of what was settled, as of `now`.
@@ -100,38 +113,44 @@ impl Store {
         now: UnixSeconds,
     ) -> rusqlite::Result<(u64, Option<Usd>)> {
         let day = now.0.div_euclid(86_400);
-        let mut statement = self.connection.prepare(&format!(
-            "SELECT rowid, timestamp, is_win = 1, is_win = 0,
-                    actual_outcome IN ('SPLIT', 'UNKNOWN'), CAST(profit_loss AS REAL)
-             FROM trades WHERE {SETTLED} ORDER BY timestamp DESC"
-        ))?;
-        let mut rows = statement.query([])?;
-        let mut counted: Vec<(Option<UnixSeconds>, i64, bool)> = Vec::new();
+        let mut counted: Vec<(Option<DateTime<Utc>>, i64, bool)> = Vec::new();
         let mut profit = Some(Decimal::ZERO);
         let mut no_later_than: Option<String> = None;
-        while let Some(row) = rows.next()? {
-            let text = row.get_ref(1)?.as_str().ok();
-            let is_far_back = |end: &String| text.is_none_or(|text| text < end.as_str());
-            if no_later_than.as_ref().is_some_and(is_far_back) {
-                break;
-            }
-            let at = text.and_then(|text| read_timestamp(text, zone));
-            if at.is_some_and(|at| at.0.div_euclid(86_400) == day) {
-                let dollars = row.get::<_, Option<f64>>(5)?.unwrap_or_default();
-                let dollars = decimal_from_f64(dollars).ok();
-                profit = profit.zip(dollars).and_then(|(sum, dollars)| sum.checked_add(dollars));
-            }
-            let is = |index| row.get::<_, Option<bool>>(index).map(Option::unwrap_or_default);
-            let (won, lost, without_result) = (is(2)?, is(3)?, is(4)?);
-            if !won && !lost || without_result {
-                continue;
-            }
-            counted.push((at, row.get(0)?, won));
-            if let Some(at) = at.filter(|_| won && no_later_than.is_none()) {
-                let today = DateTime::from_timestamp_secs(day.saturating_mul(86_400));
-                let far = [at.datetime(), today].into_iter().flatten().min();
-                let far = far.and_then(|far| far.date_naive().checked_sub_days(Days::new(2)));
-                no_later_than = far.map(|day| day.to_string());
+        // a text that begins with a digit, and all else, which does not sort among those
+        for (condition, in_order) in [
+            ("(timestamp < '/~' OR timestamp >= ':' OR timestamp IS NULL)", false),
+            ("timestamp >= '/~' AND timestamp < ':'", true),
+        ] {
+            let mut statement = self.connection.prepare(&format!(
+                "SELECT rowid, timestamp, is_win = 1, is_win = 0,
+                        actual_outcome IN ('SPLIT', 'UNKNOWN'), CAST(profit_loss AS REAL)
+                 FROM trades WHERE {SETTLED} AND {condition} ORDER BY timestamp DESC"
+            ))?;
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                let text = text(row, 1)?;
+                let is_far_back = |end: &String| text.is_none_or(|text| text < end.as_str());
+                if in_order && no_later_than.as_ref().is_some_and(is_far_back) {
+                    break;
+                }
+                let at = text.and_then(|text| read_instant(text, zone));
+                if at.is_some_and(|at| at.timestamp().div_euclid(86_400) == day) {
+                    let dollars = row.get::<_, Option<f64>>(5)?.unwrap_or_default();
+                    let dollars = nearest_decimal(dollars);
+                    profit = profit.zip(dollars).and_then(|(sum, more)| sum.checked_add(more));
+                }
+                let is = |index| row.get::<_, Option<bool>>(index).map(Option::unwrap_or_default);
+                let (won, lost, without_result) = (is(2)?, is(3)?, is(4)?);
+                if !won && !lost || without_result {
+                    continue;
+                }
+                counted.push((at, row.get(0)?, won));
+                if let Some(at) = at.filter(|_| in_order && won && no_later_than.is_none()) {
+                    let today = DateTime::from_timestamp_secs(day.saturating_mul(86_400));
+                    let far = [Some(at), today].into_iter().flatten().min();
+                    let far = far.and_then(|far| far.date_naive().checked_sub_days(Days::new(2)));
+                    no_later_than = far.map(|day| day.to_string());
+                }
             }
         }
         counted.sort_unstable();
@@ -162,7 +181,9 @@ impl Store {
              {signal}, {mode}"
         );
         let read = |row: &rusqlite::Row<'_>| {
-            let at = text(row, 7)?.and_then(|text| read_timestamp(text, zone));
+            let at = text(row, 7)?.and_then(|text| read_instant(text, zone));
+            let nanos = at.map_or(0, |at| at.timestamp_subsec_nanos());
+            let at = at.map(UnixSeconds::from);
             let booked = text(row, 4)?;
             let without_result = matches!(booked, Some("SPLIT" | "UNKNOWN"));
             let (won, lost): (Option<bool>, Option<bool>) = (row.get(8)?, row.get(9)?);
@@ -180,6 +201,7 @@ impl Store {
             let settled = Settled {
                 rowid: row.get(0)?,
                 at,
+                nanos,
                 booked: match (won, lost) {
                     (Some(true), _) => Booked::Win,
                     (_, Some(true)) => Booked::Loss,
@@ -190,7 +212,7 @@ impl Store {
                 decided: won.is_some(),
                 without_result,
                 profit_as_stored,
-                profit: profit_as_stored.and_then(|profit| decimal_from_f64(profit).ok()),
+                profit: profit_as_stored.and_then(nearest_decimal),
                 stake: decimal(row, 11)?,
                 price: price.map(|price| price.0),
                 side: match text(row, 3)? {
@@ -201,6 +223,8 @@ impl Store {
                 mode: match row.get_ref(14)? {
                     ValueRef::Null => Mode::NotSaid,
                     ValueRef::Integer(0) => Mode::Live,
+                    ValueRef::Integer(_) => Mode::Paper,
+                    other if cell(other).any_number() == Some(Decimal::ZERO) => Mode::Live,
                     _ => Mode::Paper,
                 },
                 vouched: Vouched::Elsewhere,
@@ -283,11 +307,15 @@ fn vouched_by(status: &str) -> Option<Vouched> {
     }
 }
 
-/// When settle last wrote an outcome.
+/// When settle last wrote an outcome that was not taken back.
 fn last_settled(connection: &Connection) -> rusqlite::Result<Option<UnixSeconds>> {
     connection
         .query_row(
-            "SELECT unixepoch(written_at) FROM settlement_records WHERE status <> 'undone'
+            "SELECT unixepoch(written_at) FROM settlement_records AS record
+             WHERE status <> 'undone' AND NOT EXISTS
+                (SELECT 1 FROM settlement_records AS undone
+                 WHERE undone.trade_id IS record.trade_id AND undone.previous_id = record.id
+                    AND undone.status = 'undone')
              ORDER BY id DESC LIMIT 1",
             [],
             |row| row.get(0),

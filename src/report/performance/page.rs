@@ -18,7 +18,7 @@ use crate::report::text::bare;
 use crate::review::Review;
 use crate::store::Record;
 use crate::trade::{Cell, printable, printable_line};
-use crate::units::{UnixSeconds, Usd, rounded};
+use crate::units::{FloatUsd, UnixSeconds, Usd, rounded};
 
 /// Settled trades that are shown one by one: the latest.
 pub const TRADES: usize = 50;
@@ -49,9 +49,10 @@ pub fn page(review: &Review, database: &Path, latest: &[Story], held: &[Story]) 
                 header {
                     h1 { (title) }
                     p.soft { (what_it_is_of(&review.filter)) "; as of " (time(Some(review.now))) ". Dollars; times in UTC." }
+                    p { (pending(review)) }
                 }
                 main {
-                    (headline(review))
+                    (headlines(review))
                     (self_reflection(review))
                     div.charts {
                         (curves(review)) (days(review)) (calibration(review)) (signals(review))
@@ -66,6 +67,13 @@ pub fn page(review: &Review, database: &Path, latest: &[Story], held: &[Story]) 
         }
     };
     page.into_string()
+}
+
+/// What still waits, in words.
+fn pending(review: &Review) -> String {
+    let pending = &review.pending;
+    let (held, errors) = (pending.held.len(), pending.errors.len());
+    format!("{} pending, {held} of them held, {errors} in error.", pending.count)
 }
 
 /// A figure in large.
@@ -96,8 +104,27 @@ fn figure(name: &str, figures: &Figures) -> String {
     shown.map_or_else(String::new, |(_, shown)| shown(figures))
 }
 
-fn headline(review: &Review) -> Markup {
-    let figures = &review.figures;
+/// The figures in large; where there are live trades and others, of each, as their dollars are not
+/// the same.
+fn headlines(review: &Review) -> Markup {
+    let modes = breakdown(review, Dimension::Mode);
+    html! {
+        @if modes.len() > 1 {
+            @for group in modes {
+                (headline(&format!("In short, {}", mode_name(group)), &group.figures, review))
+            }
+        } @else {
+            (headline("In short", &review.figures, review))
+        }
+    }
+}
+
+/// Live, paper, or neither.
+fn mode_name(group: &Group) -> &str {
+    group.key.as_deref().unwrap_or("neither live nor paper")
+}
+
+fn headline(title: &str, figures: &Figures, review: &Review) -> Markup {
     let streaks = figures.streaks;
     let text = |name: &str| html! { (figure(name, figures)) };
     let neither = [(figures.split, "split"), (figures.unknown, "unknown")];
@@ -105,10 +132,8 @@ fn headline(review: &Review) -> Markup {
     let kinds = [(figures.wins, "won"), (figures.losses, "lost")];
     let kinds: Vec<String> =
         kinds.iter().chain(neither).map(|(count, word)| format!("{count} {word}")).collect();
-    let pending = &review.pending;
-    let waits = format!("{} held, {} in error", pending.held.len(), pending.errors.len());
-    let id = |id: &Option<Cell>| {
-        id.as_ref().map_or_else(String::new, |id| format!("trade {}", bare(id)))
+    let id = |extreme| {
+        review.id_of(extreme).map_or_else(String::new, |id| format!("trade {}", bare(id)))
     };
     let from = figures.drawdown.to.map(|to| {
         let from = figures.drawdown.from;
@@ -121,18 +146,17 @@ fn headline(review: &Review) -> Markup {
     let average = figures.average_profit.map(|average| format!("{} a trade", average.cents()));
     html! {
         section {
-            h2 { "In short" }
+            h2 { (title) }
             dl.cards {
-                (card("Profit", &money(figures.total_profit), &average.unwrap_or_default()))
+                (card("Profit", &money(figures.profit()), &average.unwrap_or_default()))
                 (card("Win rate", &text("Win rate"), &format!("95 %: {}", interval(figures.interval()))))
                 (card("Settled", &text("Settled"), &kinds.join(", ")))
-                (card("Pending", &html! { (pending.count) }, &waits))
                 (card("Return on stake", &text("Return on stake"), &format!("of {} staked", figure("Staked", figures))))
                 (card("Profit factor", &text("Profit factor"), "won / lost dollars"))
                 (card("Largest drawdown", &text("Largest drawdown"), &from.unwrap_or_default()))
                 (card("Streak now", &text("Streak now"), &format!("longest: {}, {}", in_a_row(true, streaks.longest_wins), in_a_row(false, streaks.longest_losses))))
-                (card("Best trade", &money(figures.best.map(|best| best.profit)), &id(&review.best_id)))
-                (card("Worst trade", &money(figures.worst.map(|worst| worst.profit)), &id(&review.worst_id)))
+                (card("Best trade", &money(figures.best.map(|best| best.profit)), &id(figures.best)))
+                (card("Worst trade", &money(figures.worst.map(|worst| worst.profit)), &id(figures.worst)))
             }
         }
     }
@@ -186,8 +210,7 @@ fn data(name: &str, heads: &[&str], body: &Markup) -> Markup {
 /// the same.
 fn curves(review: &Review) -> Markup {
     let trades = review.trades();
-    let modes =
-        [(Mode::Live, "live"), (Mode::Paper, "paper"), (Mode::NotSaid, "neither live nor paper")];
+    let modes = [(Mode::Live, "live"), (Mode::Paper, "paper"), (Mode::NotSaid, "")];
     let of = |mode: Mode| -> Vec<&Settled> {
         trades.iter().copied().filter(|trade| trade.mode == mode).collect()
     };
@@ -208,15 +231,16 @@ fn curve(word: &str, trades: &[&Settled]) -> Markup {
         trades.iter().filter(counted).filter_map(|trade| trade.profit?.to_f64()).collect();
     let at = |trade: Option<&&Settled>| time(trade.and_then(|trade| trade.at));
     let figures = Figures::of(trades.iter().copied());
-    let (end, fall) = (dollars(figures.total_profit), figure("Largest drawdown", &figures));
+    let (end, fall) = (dollars(figures.profit()), figure("Largest drawdown", &figures));
+    let count = trades.len();
+    let heading = if word.is_empty() { "Equity".to_owned() } else { format!("Equity, {word}") };
     let title = format!(
-        "Summed profit of {} {word} trades: {end} at the end, largest drawdown {fall}",
-        trades.len()
+        "{heading}: the summed profit of {count} trades is {end} at the end, its largest drawdown {fall}"
     );
     html! {
         section {
-            h2 { "Equity, " (word) }
-            p.soft { "Summed profit, trade by trade (" (trades.len()) "): " (money(figures.total_profit)) " at the end. Largest drawdown: " (fall) "." }
+            h2 { (heading) }
+            p.soft { "Summed profit, trade by trade (" (count) "): " (money(figures.profit())) " at the end. Largest drawdown: " (fall) "." }
             (chart::equity(&profits, (&at(trades.first()), &at(trades.last())), &title))
         }
     }
@@ -232,7 +256,7 @@ fn days(review: &Review) -> Markup {
     let shown = &groups[groups.len().saturating_sub(DAYS)..];
     let bars: Vec<(&str, f64)> = shown
         .iter()
-        .filter_map(|group| Some((group.key.as_deref()?, group.figures.total_profit?.0.to_f64()?)))
+        .filter_map(|group| Some((group.key.as_deref()?, group.figures.total_profit?.get())))
         .collect();
     html! {
         section {
@@ -278,14 +302,14 @@ fn calibration(review: &Review) -> Markup {
 fn signals(review: &Review) -> Markup {
     let groups = breakdown(review, Dimension::Signal);
     let mut by_profit: Vec<&Group> = groups.iter().collect();
-    by_profit.sort_by_key(|group| std::cmp::Reverse(group.figures.total_profit));
+    by_profit.sort_by_key(|group| std::cmp::Reverse(group.figures.profit()));
     let left_out = by_profit.len().saturating_sub(SIGNALS);
     by_profit.truncate(SIGNALS);
     let row = |group: &&Group| {
         let figures = &group.figures;
         let rate = figures.win_rate().map_or_else(|| "-".to_owned(), percent);
-        let note = format!("{} · {rate} of {}", dollars(figures.total_profit), figures.decided);
-        let profit = figures.total_profit.and_then(|profit| profit.0.to_f64()).unwrap_or_default();
+        let note = format!("{} · {rate} of {}", dollars(figures.profit()), figures.decided);
+        let profit = figures.total_profit.map_or(0.0, FloatUsd::get);
         (short(&name_of(group.key.as_deref())), profit, note)
     };
     let rows: Vec<_> = by_profit.iter().map(row).collect();

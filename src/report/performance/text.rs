@@ -50,7 +50,7 @@ pub fn text(review: &Review, database: &Path) -> String {
 /// The trades it is about, in words.
 pub(super) fn what_it_is_of(filter: &Filter) -> String {
     let mut words = match filter.last {
-        Some(last) => format!("the last {last} settled trades"),
+        Some(last) => format!("the last {last} settled trades, and those pending,"),
         None => "all trades".to_owned(),
     };
     if let Some(since) = filter.since {
@@ -91,7 +91,7 @@ pub(super) const FIGURES: [(&str, Shown); 20] = [
     ("Win rate", |figures| figures.win_rate().map_or_else(dash, percent)),
     ("95 % interval", |figures| interval(figures.interval())),
     ("Average price", |figures| figures.average_price.map_or_else(dash, price)),
-    ("Profit", |figures| dollars(figures.total_profit)),
+    ("Profit", |figures| dollars(figures.profit())),
     ("Average profit", |figures| dollars(figures.average_profit)),
     ("Median profit", |figures| dollars(figures.median_profit)),
     ("Best profit", |figures| dollars(figures.best.map(|best| best.profit))),
@@ -116,8 +116,8 @@ fn headline(review: &Review) -> String {
         rows.push(std::iter::once(name.to_owned()).chain(cells).collect());
     }
     let mut text = table(&rows);
-    let ids = [("Best", &review.best_id), ("worst", &review.worst_id)];
-    let ids = ids.iter().filter_map(|(word, id)| Some((word, id.as_ref()?)));
+    let ids = [("Best", review.figures.best), ("worst", review.figures.worst)];
+    let ids = ids.iter().filter_map(|(word, extreme)| Some((word, review.id_of(*extreme)?)));
     let ids: Vec<String> = ids.map(|(word, id)| format!("{word}: trade {}", bare(id))).collect();
     if !ids.is_empty() {
         line(&mut text, format_args!("{}.", ids.join("; ")));
@@ -135,7 +135,7 @@ fn headline(review: &Review) -> String {
 pub(super) const COLUMNS: [(&str, Shown); 9] = [
     ("settled", |figures| figures.settled.to_string()),
     ("win rate", |figures| figures.win_rate().map_or_else(dash, percent)),
-    ("profit", |figures| dollars(figures.total_profit)),
+    ("profit", |figures| dollars(figures.profit())),
     ("wins", |figures| figures.wins.to_string()),
     ("losses", |figures| figures.losses.to_string()),
     ("95 % interval", |figures| interval(figures.interval())),

@@ -54,7 +54,7 @@ fn figures(values: &mut Values, figures: &Figures) -> serde_json::Result<()> {
     values.add("win_rate_low", interval.map(|(low, _)| low))?;
     values.add("win_rate_high", interval.map(|(_, high)| high))?;
     values.add("average_price", figures.average_price.map(plain))?;
-    values.add("total_profit", dollars(figures.total_profit))?;
+    values.add("total_profit", figures.total_profit)?;
     values.add("average_profit", dollars(figures.average_profit))?;
     values.add("median_profit", dollars(figures.median_profit))?;
     values.add("best_profit", dollars(figures.best.map(|best| best.profit)))?;
@@ -64,6 +64,9 @@ fn figures(values: &mut Values, figures: &Figures) -> serde_json::Result<()> {
     values.add("drawdown_from", figures.drawdown.from)?;
     values.add("drawdown_to", figures.drawdown.to)?;
     values.add("total_stake", dollars(figures.stake))?;
+    values.add("decided_count", figures.decided)?;
+    values.add("decided_profit", figures.decided_profit)?;
+    values.add("decided_average_profit", figures.decided_average)?;
     values.add("return_on_stake", figures.return_on_stake().map(plain))?;
     values.add("current_streak", streaks.current.map_or(0, |(_, length)| length))?;
     values.add("current_streak_is_wins", streaks.current.map(|(won, _)| won))?;
@@ -95,8 +98,8 @@ pub fn json(review: &Review) -> serde_json::Result<String> {
     values.add("held_count", review.pending.held.len())?;
     values.add("error_count", review.pending.errors.len())?;
     figures(&mut values, &review.figures)?;
-    values.add("best_trade_id", review.best_id.as_ref().map(Cell::json))?;
-    values.add("worst_trade_id", review.worst_id.as_ref().map(Cell::json))?;
+    values.add("best_trade_id", review.id_of(review.figures.best).map(Cell::json))?;
+    values.add("worst_trade_id", review.id_of(review.figures.worst).map(Cell::json))?;
     values.add("self_reflection", self_reflection(review)?)?;
     let mut by = Values::default();
     for Breakdown { by: dimension, groups } in &review.breakdowns {
@@ -148,7 +151,7 @@ pub fn csv(review: &Review) -> std::io::Result<Vec<u8>> {
         for one in groups {
             let mut values = Values::default();
             figures(&mut values, &one.figures)?;
-            line(by.key(), one.key.as_deref().unwrap_or_default(), &values)?;
+            line(by.key(), one.key.as_deref().unwrap_or("(none)"), &values)?;
         }
     }
     writer.into_inner().map_err(csv::IntoInnerError::into_error)
