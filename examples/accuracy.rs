@@ -22,9 +22,9 @@ use std::sync::Arc;
 use chrono::DateTime;
 use rust_decimal::Decimal;
 use settle::candles::chain::{Chain, PriceSource, SourceAnswer};
-use settle::candles::{Book, Candle, Quote, Source};
+use settle::candles::{Candle, CandleRows, PriceAt, Source};
 use settle::decision::{Confirm, Deciding};
-use settle::engine::{self, Judging, Sources, Task, Writing};
+use settle::engine::{self, Judging, Outside, Task, Writing};
 use settle::fees::Fees;
 use settle::http::Client;
 use settle::http::Traffic;
@@ -77,12 +77,12 @@ fn read_markets(path: &Path) -> Vec<Market> {
 /// A candle file of one venue, of which only the opens are used.
 struct CandleFile {
     venue: Source,
-    book: Rc<Book>,
+    book: Rc<CandleRows>,
 }
 
 impl CandleFile {
-    fn read(venue: Source, path: &str) -> Rc<Book> {
-        let mut book = Book::default();
+    fn read(venue: Source, path: &str) -> Rc<CandleRows> {
+        let mut book = CandleRows::default();
         let text = fs::read_to_string(path).expect("the candle file can be read");
         for line in text.lines() {
             let mut fields = line.split(',');
@@ -101,8 +101,8 @@ impl PriceSource for CandleFile {
         self.venue
     }
 
-    fn prices(&mut self, wanted: &BTreeSet<Quote>, _now: UnixSeconds) -> SourceAnswer {
-        let priced = |quote: &Quote| Some((*quote, self.book.price(*quote)?));
+    fn prices(&mut self, wanted: &BTreeSet<PriceAt>, _now: UnixSeconds) -> SourceAnswer {
+        let priced = |quote: &PriceAt| Some((*quote, self.book.price(*quote)?));
         let prices: HashMap<_, _> = wanted.iter().filter_map(priced).collect();
         SourceAnswer { answered: true, prices, ..SourceAnswer::default() }
     }
@@ -154,7 +154,7 @@ fn settle(
     };
     let access = if writing.is_some() { Access::Write } else { Access::Read };
     let mut store = Store::open(database, access).expect("the database made here");
-    let sources = Sources { prices, resolutions };
+    let sources = Outside { prices, resolutions };
     let now = UnixSeconds(4_000_000_000);
     let task = Task { judging: &judging, deciding: &deciding, batch: 0, now, name: None };
     let mut results = Vec::new();
@@ -268,7 +268,7 @@ fn total(counts: &Counts, duration: &str) -> Count {
     )
 }
 
-fn measure_venue(venue: Source, book: &Rc<Book>, database: &Path, markets: &[Market]) {
+fn measure_venue(venue: Source, book: &Rc<CandleRows>, database: &Path, markets: &[Market]) {
     let run = |rules, strike, min_move: &str| {
         let file = CandleFile { venue, book: Rc::clone(book) };
         let mut prices = Chain::new(vec![Box::new(file)]);
@@ -340,7 +340,7 @@ fn measure_venue(venue: Source, book: &Rc<Book>, database: &Path, markets: &[Mar
 }
 
 /// With every market resolved: what is written, and how often Polymarket is asked, over a socket.
-fn measure_confirmation(venue: Source, book: &Rc<Book>, database: &Path, markets: &[Market]) {
+fn measure_confirmation(venue: Source, book: &Rc<CandleRows>, database: &Path, markets: &[Market]) {
     let resolved = exchange::Markets::resolved(
         markets.iter().map(|market| (market.slug.as_str(), market.outcome == Outcome::Yes)),
     );
@@ -394,7 +394,7 @@ fn main() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let database = folder.path().join("performance.db");
     make_database(&database, &markets);
-    let files: Vec<(Source, Rc<Book>)> = arguments
+    let files: Vec<(Source, Rc<CandleRows>)> = arguments
         .map(|argument| {
             let (venue, path) = argument.split_once('=').expect(usage);
             let venue = Source::named(venue).expect(usage);

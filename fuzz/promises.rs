@@ -9,7 +9,7 @@ use settle::candles::chain::PriceSource;
 use settle::candles::coinbase::Coinbase;
 use settle::candles::dump::DumpFiles;
 use settle::candles::kraken::Kraken;
-use settle::candles::{CandleService, Quote};
+use settle::candles::{CandleService, PriceAt};
 use settle::market::{Basis, RuleSet, read_slug};
 use settle::outcome::Outcome;
 use settle::polymarket::{Verdict, market_slug, read_markets};
@@ -87,8 +87,8 @@ pub fn dump(data: &[u8]) {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), data).unwrap();
     let wanted = BTreeSet::from([
-        Quote { at: AT, basis: Basis::Point },
-        Quote { at: AT, basis: Basis::Twap(60) },
+        PriceAt { at: AT, basis: Basis::Point },
+        PriceAt { at: AT, basis: Basis::Twap(60) },
     ]);
     let answer = DumpFiles::new(vec![file.path().to_owned()]).prices(&wanted, NOW);
     for (quote, priced) in answer.prices {

@@ -1,27 +1,30 @@
 //! Each command from its parsed arguments to what it prints and how the process ends.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
-use clap::{ColorChoice, CommandFactory};
+use clap::CommandFactory;
 use log::error;
 
 use crate::audit::{self, Which};
 use crate::cli::{Auditing, Cli, Command, Common, Judgement, Reporting, Settling};
 use crate::config;
-use crate::engine::{Judging, Sources, Writing};
+use crate::engine::{Judging, Outside, Writing};
 use crate::error::{Error, Exit};
 use crate::fees::Fees;
 use crate::figures::Filter;
 use crate::files::{is_of_database, replace_file};
 use crate::interrupt::Interrupt;
+use crate::manual;
 use crate::monitor::Monitor;
+use crate::output::print::{after_writing, print, print_with, show};
+use crate::output::{self, json, listing, text};
 use crate::progress::Bar;
-use crate::report::{self, Ran, json, listing, performance, text};
-use crate::review::{self, Review};
-use crate::run;
+use crate::report::{self, Report};
+use crate::run::{self, DatabaseRun};
+use crate::status::DatabaseStatus;
 use crate::store::{Access, RunInfo, RunLock, Store};
 use crate::trade::printable;
 use crate::units::UnixSeconds;
@@ -46,7 +49,7 @@ pub fn run(cli: &Cli, now: DateTime<Utc>) -> Result<Exit, Error> {
             clap_complete::generate(*shell, &mut Cli::command(), "settle", &mut script);
             print(&script).map(|()| Exit::Done)
         }
-        Command::Man => print(manual()?.as_bytes()).map(|()| Exit::Done),
+        Command::Man => print(manual::page()?.as_bytes()).map(|()| Exit::Done),
     }
 }
 
@@ -84,7 +87,7 @@ fn settle(common: &Common, settling: &Settling, now: DateTime<Utc>) -> Result<Ex
     monitor.started();
     let ran = run::run(common, settling, Some(&new_run_id(now)), now.into());
     let exit = match &ran {
-        Ok(ran) => Exit::gravest(ran.iter().map(Ran::exit)),
+        Ok(ran) => Exit::gravest(ran.iter().map(DatabaseRun::exit)),
         Err(error) => error.exit(),
     };
     let ran = ran.inspect(|ran| monitor.measured(ran, exit, now.into(), began.elapsed()));
@@ -100,13 +103,13 @@ fn new_run_id(now: DateTime<Utc>) -> String {
 
 fn dry_run(common: &Common, settling: &Settling, now: DateTime<Utc>) -> Result<Exit, Error> {
     let ran = run::run(common, settling, None, now.into())?;
-    let exit = Exit::gravest(ran.iter().map(Ran::exit));
+    let exit = Exit::gravest(ran.iter().map(DatabaseRun::exit));
     show_run(common, ran, true).map(|()| exit)
 }
 
 /// Prints what a run came to. What stopped it in the only database is its error; what stopped it in
 /// one of several is told on stderr and in the summary.
-fn show_run(common: &Common, mut ran: Vec<Ran>, dry_run: bool) -> Result<(), Error> {
+fn show_run(common: &Common, mut ran: Vec<DatabaseRun>, dry_run: bool) -> Result<(), Error> {
     if ran.len() == 1 && ran[0].came_to.is_err() {
         return ran.swap_remove(0).came_to.map(drop);
     }
@@ -126,7 +129,7 @@ fn status(common: &Common, judgement: &Judgement, now: DateTime<Utc>) -> Result<
     let judging = Judging::from(judgement);
     let of = |database: &PathBuf| {
         let store = Store::open(database, Access::Read)?;
-        run::status(&store, &judging, now.into())
+        DatabaseStatus::read(&store, &judging, now.into())
     };
     if let [database] = &common.db[..] {
         let status = of(database)?;
@@ -173,21 +176,21 @@ fn report(common: &Common, reporting: &Reporting, now: DateTime<Utc>) -> Result<
         before: reporting.before,
         last: reporting.last.map(|last| last as usize),
     };
-    let review = Review::read(&mut store, &judging, filter, now.into())?;
+    let report = Report::read(&mut store, &judging, filter, now.into())?;
     if let Some(path) = &reporting.html {
         if is_of_database(path) {
             return Err(Error::PageOverDatabase(path.clone()));
         }
-        let latest = review.latest(&mut store, &judging, performance::TRADES)?;
-        let held = review.held(&mut store, &judging, performance::WAITING)?;
-        let page = performance::page(&review, database, &latest, &held);
+        let latest = report.latest(&mut store, &judging, output::report::TRADES)?;
+        let held = report.held(&mut store, &judging, output::report::WAITING)?;
+        let page = output::report::page(&report, database, &latest, &held);
         replace_file(path, page.as_bytes())
             .map_err(|source| Error::Page { path: path.clone(), source })?;
     }
     if reporting.csv {
-        print(&performance::csv(&review)?)?;
+        print(&output::report::csv(&report)?)?;
     } else {
-        show(common, || performance::json(&review), || performance::text(&review, database))?;
+        show(common, || output::report::json(&report), || output::report::text(&report, database))?;
     }
     Ok(Exit::Done)
 }
@@ -203,12 +206,12 @@ fn explain(
     let terms = Judging::from(judgement).terms(now.into());
     let mut stories = Vec::new();
     for row in store.rows_with_id(trade_id)? {
-        stories.push(review::story(&store, row, &terms)?);
+        stories.push(report::story(&store, row, &terms)?);
     }
     if stories.is_empty() {
         return Err(Error::NoSuchTrade(printable(trade_id)));
     }
-    show(common, || report::explain::json(&stories), || report::explain::text(&stories))?;
+    show(common, || output::explain::json(&stories), || output::explain::text(&stories))?;
     Ok(Exit::Done)
 }
 
@@ -230,7 +233,7 @@ fn run_audit(common: &Common, auditing: &Auditing, now: DateTime<Utc>) -> Result
     let judging = Judging::from(&auditing.judgement);
     let which = Which { ids: auditing.ids.clone(), since: auditing.since };
     let (mut polymarket, mut prices) = config::sources(&auditing.services);
-    let mut sources = Sources { prices: &mut prices, resolutions: &mut polymarket };
+    let mut sources = Outside { prices: &mut prices, resolutions: &mut polymarket };
     let fees = Fees::from(&auditing.fees);
     let mut bar = Bar::new(common, "markets asked about");
     let mut progress = |done, all| bar.at(done, all);
@@ -246,7 +249,7 @@ fn run_audit(common: &Common, auditing: &Auditing, now: DateTime<Utc>) -> Result
     )?;
     bar.finish();
     let shown =
-        show(common, || report::audit::json(&found), || report::audit::text(&found, database));
+        show(common, || output::audit::json(&found), || output::audit::text(&found, database));
     after_writing(shown, auditing.fix)?;
     Ok(found.exit())
 }
@@ -270,8 +273,8 @@ fn undo(common: &Common, run_id: &str, now: DateTime<Utc>) -> Result<Exit, Error
     let undone = store.undo(run_id, &run, &interrupt)?;
     let shown = show(
         common,
-        || report::audit::undone_json(&undone, run_id, &run.run_id),
-        || report::audit::undone_text(&undone, run_id, database),
+        || output::audit::undone_json(&undone, run_id, &run.run_id),
+        || output::audit::undone_text(&undone, run_id, database),
     );
     after_writing(shown, true)?;
     Ok(undone.exit())
@@ -286,97 +289,6 @@ fn index(common: &Common, wanted: bool, now: DateTime<Utc>) -> Result<Exit, Erro
         show(common, || json::index(wanted, changed), || text::index(wanted, changed, database));
     after_writing(shown, changed)?;
     Ok(Exit::Done)
-}
-
-/// What cannot be printed does not undo what was written: then the exit code tells of that.
-fn after_writing(shown: Result<(), Error>, wrote: bool) -> Result<(), Error> {
-    match shown {
-        Err(error) if wrote => {
-            error!("{error}");
-            Ok(())
-        }
-        other => other,
-    }
-}
-
-/// Prints a result in the form asked for.
-fn show(
-    common: &Common,
-    json: impl Fn() -> serde_json::Result<String>,
-    text: impl Fn() -> String,
-) -> Result<(), Error> {
-    print_with(common, |out| match common.json {
-        true => out.write_all(format!("{}\n", json()?).as_bytes()),
-        false => out.write_all(text().as_bytes()),
-    })
-}
-
-/// Prints to stdout: JSON as it is, text in colour where that is wanted, and no text where quiet is.
-fn print_with(
-    common: &Common,
-    print: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-) -> Result<(), Error> {
-    let stdout = io::stdout();
-    let mut out: Box<dyn Write> = match (common.json, common.quiet) {
-        (true, _) => Box::new(io::BufWriter::new(stdout.lock())),
-        (false, true) => return Ok(()),
-        (false, false) => Box::new(anstream::AutoStream::new(stdout, stream_choice(common.color))),
-    };
-    swallow_broken_pipe(print(&mut *out).and_then(|()| out.flush()))
-}
-
-/// The choice as the streams and the logger know it.
-pub fn stream_choice(color: ColorChoice) -> anstream::ColorChoice {
-    match color {
-        ColorChoice::Auto => anstream::AutoStream::choice(&io::stdout()),
-        ColorChoice::Always => anstream::ColorChoice::Always,
-        ColorChoice::Never => anstream::ColorChoice::Never,
-    }
-}
-
-fn print(bytes: &[u8]) -> Result<(), Error> {
-    let mut stdout = io::stdout().lock();
-    swallow_broken_pipe(stdout.write_all(bytes).and_then(|()| stdout.flush()))
-}
-
-/// A reader that has seen enough is no failure: what was settled is settled.
-fn swallow_broken_pipe(written: io::Result<()>) -> Result<(), Error> {
-    match written {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => other.map_err(Error::from),
-    }
-}
-
-/// The manual page of the program and of each command, in one.
-fn manual() -> Result<String, Error> {
-    let mut command = Cli::command();
-    command.build();
-    let program = clap_mangen::Man::new(command.clone());
-    let mut page = Vec::new();
-    program.render_title(&mut page)?;
-    program.render_name_section(&mut page)?;
-    program.render_synopsis_section(&mut page)?;
-    program.render_description_section(&mut page)?;
-    program.render_options_section(&mut page)?;
-    for subcommand in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
-        let options: Vec<String> = subcommand
-            .get_arguments()
-            .filter(|argument| argument.is_global_set())
-            .map(|argument| argument.get_id().to_string())
-            .collect();
-        // the options of every command are above
-        let own = options.iter().fold(subcommand.clone(), |command, id| {
-            command.mut_arg(id, |argument| argument.hide(true))
-        });
-        let man = clap_mangen::Man::new(own);
-        writeln!(page, ".SH \"settle {}\"", subcommand.get_name().replace('-', "\\-"))?;
-        let about = subcommand.get_about().map(ToString::to_string).unwrap_or_default();
-        writeln!(page, "{}.", about.replace('-', "\\-"))?;
-        man.render_options_section(&mut page)?;
-    }
-    program.render_extra_section(&mut page)?;
-    program.render_version_section(&mut page)?;
-    Ok(String::from_utf8_lossy(&page).into_owned())
 }
 
 /// Where `.env` is looked for.

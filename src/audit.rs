@@ -7,16 +7,16 @@ use std::fmt;
 use log::warn;
 use rust_decimal::Decimal;
 
-use crate::candles::chain::{Found, Need, Quoted};
+use crate::candles::chain::{Found, Need, WindowPrices};
 use crate::decision::{Booking, Confirm, Earlier, Proof, Status, money};
-use crate::engine::{Judging, Sources, Writing, need};
+use crate::engine::{Judging, Outside, Writing, need};
 use crate::error::{Error, Exit};
 use crate::fees::{Fee, FeeMode, Fees};
 use crate::market::Tie;
 use crate::outcome::{Outcome, change, decide};
 use crate::polymarket::{Resolutions, Resolved, Verdict, market_slug};
 use crate::selection::RowError;
-use crate::store::{Put, RunInfo, Store};
+use crate::store::{RowWrite, RunInfo, Store};
 use crate::strike::{Neighbours, Strike, doubts};
 use crate::timestamp::{NaiveZone, read_timestamp};
 use crate::trade::{Bet, Cell, Job, Row, Trade, judge_again, not_made};
@@ -194,7 +194,7 @@ impl Audit {
 #[allow(clippy::too_many_arguments)] // each is one thing an audit depends on
 pub fn audit(
     store: &mut Store,
-    sources: &mut Sources<'_>,
+    sources: &mut Outside<'_>,
     judging: &Judging,
     fees: &Fees,
     which: &Which,
@@ -384,7 +384,7 @@ fn differs(booking: &Booking) -> bool {
 }
 
 /// The likely cause of what is written, from the venue's prices where they were had.
-fn cause(right: &Booking, prices: Option<&Quoted>) -> Cause {
+fn cause(right: &Booking, prices: Option<&WindowPrices>) -> Cause {
     let row = &right.trade.row;
     let Some(bet) = right.proof.as_ref().map(|proof| proof.bet) else {
         return Cause::UnknownBooked;
@@ -493,14 +493,14 @@ fn correct(
     let mut done = written.done.into_iter();
     for disagreement in &mut audit.disagreements {
         let message = match (done.next(), &left) {
-            (Some(Put::Done), _) => {
+            (Some(RowWrite::Done), _) => {
                 disagreement.fixed = true;
                 continue;
             }
-            (Some(Put::Changed), _) => {
+            (Some(RowWrite::Changed), _) => {
                 "changed by another program meanwhile; left alone".to_owned()
             }
-            (Some(Put::Refused(why)), _) => format!("the database refuses it: {why}"),
+            (Some(RowWrite::Refused(why)), _) => format!("the database refuses it: {why}"),
             (None, Some(left)) => left.clone(),
             // a signal came before it
             (None, None) => break,

@@ -4,7 +4,7 @@
 use rust_decimal::Decimal;
 
 use crate::candles::Source;
-use crate::candles::chain::Quoted;
+use crate::candles::chain::WindowPrices;
 use crate::fees::{Fee, Fees};
 use crate::outcome::{CloseCall, Outcome, change, close_call, contradicts, decide};
 use crate::pnl::{self, Settlement};
@@ -86,7 +86,7 @@ impl Status {
 #[derive(Debug, Clone)]
 pub struct Measured {
     /// The prices.
-    pub quoted: Quoted,
+    pub quoted: WindowPrices,
     /// The strike that the close was measured against.
     pub strike: BtcPrice,
     /// `recorded`, or the venue's name.
@@ -179,7 +179,7 @@ impl Booking {
 
 /// Why a trade is left for a later run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Left {
+pub enum DeferredFor {
     /// A close call that waits for Polymarket.
     Held,
     /// Everything that was asked answered, and none had it: the next tries come later and later.
@@ -192,11 +192,11 @@ pub enum Left {
 
 /// A trade that could not be settled in this run.
 #[derive(Debug, Clone)]
-pub struct Failure {
+pub struct Deferral {
     /// The trade.
     pub trade: Trade,
     /// Why.
-    pub left: Left,
+    pub left: DeferredFor,
     /// Why, in words.
     pub reason: String,
     /// What candles say all the same.
@@ -209,14 +209,14 @@ pub enum Decided {
     /// It is settled.
     Booking(Box<Booking>),
     /// It is not.
-    Failure(Box<Failure>),
+    Deferral(Box<Deferral>),
 }
 
 /// What was found out about one trade's market.
 #[derive(Debug, Clone, Copy)]
-pub struct Findings<'a> {
+pub struct Evidence<'a> {
     /// The prices, where they were had.
-    pub quoted: Option<&'a Quoted>,
+    pub quoted: Option<&'a WindowPrices>,
     /// A source failed that may have had them.
     pub price_failed: bool,
     /// What Polymarket says; none where it was not asked or not reached.
@@ -227,7 +227,7 @@ pub struct Findings<'a> {
 /// unless the call is close and Polymarket may still answer.
 pub fn decide_trade(
     trade: Trade,
-    findings: Findings<'_>,
+    findings: Evidence<'_>,
     deciding: &Deciding,
     now: UnixSeconds,
 ) -> Decided {
@@ -247,17 +247,17 @@ pub fn decide_trade(
     };
     let measured = findings.quoted.and_then(|quoted| measure(&bet, quoted, deciding.strike));
     let left = |trade, left, reason, measured| {
-        Decided::Failure(Box::new(Failure { trade, left, reason, measured }))
+        Decided::Deferral(Box::new(Deferral { trade, left, reason, measured }))
     };
     let (outcome, status, resolution) = match (findings.verdict, &measured) {
         (Some(Verdict::Final(outcome)), _) => (*outcome, Status::Confirmed, Some(*outcome)),
         (Some(Verdict::NotYet(why)), _) if deciding.confirm == Confirm::Only => {
             let reason = format!("not resolved yet: {why}");
-            return left(trade, Left::NotThere, reason, measured);
+            return left(trade, DeferredFor::NotThere, reason, measured);
         }
         (None, _) if deciding.confirm == Confirm::Only => {
             let reason = "Polymarket could not be asked".to_owned();
-            return left(trade, Left::OutOfReach, reason, measured);
+            return left(trade, DeferredFor::OutOfReach, reason, measured);
         }
         (_, Some(found)) => {
             if let Some(call) = held(&bet, found, deciding, now) {
@@ -267,7 +267,7 @@ pub fn decide_trade(
                     _ => "waits for Polymarket until",
                 };
                 let reason = format!("close call: {call}; {waits} {until}");
-                return left(trade, Left::Held, reason, measured);
+                return left(trade, DeferredFor::Held, reason, measured);
             }
             (found.outcome, Status::Provisional, None)
         }
@@ -275,7 +275,7 @@ pub fn decide_trade(
             let reason = format!("no source has the price at {}", bet.market.close);
             let asked_all = deciding.confirm == Confirm::Off || verdict.is_some();
             let there = findings.price_failed || !asked_all;
-            let why = if there { Left::OutOfReach } else { Left::NotThere };
+            let why = if there { DeferredFor::OutOfReach } else { DeferredFor::NotThere };
             return left(trade, why, reason, measured);
         }
     };
@@ -300,7 +300,7 @@ pub fn confirm_trade(trade: Trade, earlier: Earlier, resolution: Outcome) -> Opt
         true => (Status::Confirmed, None),
         false => (
             Status::Corrected,
-            Some(pnl::settle(
+            Some(pnl::pay_out(
                 bet.position,
                 bet.shares,
                 bet.price,
@@ -328,11 +328,11 @@ pub fn confirm_trade(trade: Trade, earlier: Earlier, resolution: Outcome) -> Opt
 /// What a bet comes to, with the fees that are counted.
 pub(crate) fn money(trade: &Trade, bet: &Bet, outcome: Outcome, fees: &Fees) -> Settlement {
     let fee = fees.on(&bet.market, trade.logged_at, bet.position, bet.price);
-    pnl::settle(bet.position, bet.shares, bet.price, bet.side, outcome, fee)
+    pnl::pay_out(bet.position, bet.shares, bet.price, bet.side, outcome, fee)
 }
 
 /// What prices say of a bet; none where the strike that is wanted is not known.
-fn measure(bet: &Bet, quoted: &Quoted, strike: Strike) -> Option<Measured> {
+fn measure(bet: &Bet, quoted: &WindowPrices, strike: Strike) -> Option<Measured> {
     let open = quoted.open.map(|open| open.price);
     let close = quoted.close.price;
     let (strike, strike_source) = match strike {
@@ -417,13 +417,13 @@ mod tests {
         Trade { row, logged_at: OPEN, job: Job::Decide(bet) }
     }
 
-    fn quoted(open: i64, close: i64) -> Quoted {
+    fn quoted(open: i64, close: i64) -> WindowPrices {
         let priced = |dollars: i64| Priced {
             price: BtcPrice::new(dollars.into()).unwrap(),
             method: Method::OpenOf(900),
         };
         let (open, close) = (Some(priced(open)), priced(close));
-        Quoted { source: Source::Coinbase, close, open, before: None }
+        WindowPrices { source: Source::Coinbase, close, open, before: None }
     }
 
     fn deciding(confirm: Confirm, min_move: i64) -> Deciding {
@@ -434,15 +434,15 @@ mod tests {
     #[allow(clippy::needless_pass_by_value)] // tests make these where they hand them over
     fn decided(
         deciding: &Deciding,
-        quoted: Option<Quoted>,
+        quoted: Option<WindowPrices>,
         verdict: Option<Verdict>,
         price_failed: bool,
-    ) -> Result<Booking, Box<Failure>> {
+    ) -> Result<Booking, Box<Deferral>> {
         let findings =
-            Findings { quoted: quoted.as_ref(), price_failed, verdict: verdict.as_ref() };
+            Evidence { quoted: quoted.as_ref(), price_failed, verdict: verdict.as_ref() };
         match decide_trade(trade(), findings, deciding, SOON) {
             Decided::Booking(booking) => Ok(*booking),
-            Decided::Failure(failure) => Err(failure),
+            Decided::Deferral(failure) => Err(failure),
         }
     }
 
@@ -474,7 +474,7 @@ mod tests {
             (Confirm::Off, 4, true),
         ] {
             let found = decided(&deciding(confirm, min_move), Some(close), not_yet(), false);
-            let is_held = found.as_ref().is_err_and(|failure| failure.left == Left::Held);
+            let is_held = found.as_ref().is_err_and(|failure| failure.left == DeferredFor::Held);
             assert_eq!(is_held, held, "{confirm:?} {min_move}");
         }
         // strike and venue disagree, whatever the margin
@@ -498,8 +498,8 @@ mod tests {
         let clear = Some(quoted(67_000, 68_000));
         let only = deciding(Confirm::Only, 0);
         let left = |verdict| decided(&only, clear, verdict, false).unwrap_err().left;
-        assert_eq!(left(not_yet()), Left::NotThere);
-        assert_eq!(left(None), Left::OutOfReach);
+        assert_eq!(left(not_yet()), DeferredFor::NotThere);
+        assert_eq!(left(None), DeferredFor::OutOfReach);
         let booking = decided(&only, None, Some(Verdict::Final(Outcome::No)), false).unwrap();
         assert_eq!((booking.status, booking.profit), (Status::Confirmed, Usd((-5).into())));
     }
@@ -507,12 +507,12 @@ mod tests {
     #[test]
     fn a_trade_without_a_price_waits_longer_only_if_everything_answered() {
         for (confirm, verdict, price_failed, left) in [
-            (Confirm::Off, None, false, Left::NotThere),
-            (Confirm::Off, None, true, Left::OutOfReach),
-            (Confirm::Auto, not_yet(), false, Left::NotThere),
-            (Confirm::Auto, not_yet(), true, Left::OutOfReach),
-            (Confirm::Auto, None, false, Left::OutOfReach),
-            (Confirm::Auto, None, true, Left::OutOfReach),
+            (Confirm::Off, None, false, DeferredFor::NotThere),
+            (Confirm::Off, None, true, DeferredFor::OutOfReach),
+            (Confirm::Auto, not_yet(), false, DeferredFor::NotThere),
+            (Confirm::Auto, not_yet(), true, DeferredFor::OutOfReach),
+            (Confirm::Auto, None, false, DeferredFor::OutOfReach),
+            (Confirm::Auto, None, true, DeferredFor::OutOfReach),
         ] {
             let failure = decided(&deciding(confirm, 4), None, verdict, price_failed).unwrap_err();
             assert_eq!(failure.left, left, "{confirm:?} {price_failed}");

@@ -7,9 +7,10 @@ use std::thread;
 use log::{info, warn};
 
 use crate::candles::chain::{Found, Need, Prices};
-use crate::candles::{Quote, Source};
+use crate::candles::{PriceAt, Source};
 use crate::decision::{
-    Booking, Confirm, Decided, Deciding, Failure, Findings, Left, confirm_trade, decide_trade,
+    Booking, Confirm, Decided, Deciding, Deferral, DeferredFor, Evidence, confirm_trade,
+    decide_trade,
 };
 use crate::error::Error;
 use crate::http::Traffic;
@@ -17,11 +18,11 @@ use crate::interrupt::Interrupt;
 use crate::market::{Basis, RuleSet};
 use crate::polymarket::{Resolutions, Resolved, Verdict, market_slug};
 use crate::selection::{Pick, RowError, Selection, Selector, Tally, Wants};
-use crate::store::{Note, Put, RunInfo, Store, Unconfirmed};
+use crate::store::{Note, RowWrite, RunInfo, Store, Unconfirmed};
 use crate::strike::Strike;
-use crate::summary::{self, Ended, IN_ERROR, INTERRUPTED, Observer, Summary, TradeResult};
+use crate::summary::{self, Counts, IN_ERROR, INTERRUPTED, Observer, Summary, TradeResult};
 use crate::timestamp::NaiveZone;
-use crate::trade::{Cell, Job, Row, Standing, Terms, Trade, judge, judge_again};
+use crate::trade::{Cell, Job, Judged, Row, Terms, Trade, judge, judge_again};
 use crate::units::UnixSeconds;
 
 /// Most trades of earlier runs that a run with a batch has confirmed.
@@ -81,7 +82,7 @@ pub fn select(
 }
 
 /// Where what is not in the database comes from.
-pub struct Sources<'a> {
+pub struct Outside<'a> {
     /// Historical prices.
     pub prices: &'a mut dyn Prices,
     /// Polymarket's resolutions.
@@ -121,7 +122,7 @@ pub struct Task<'a> {
 /// [`Error::Database`]: then nothing was written.
 pub fn settle(
     store: &mut Store,
-    mut sources: Sources<'_>,
+    mut sources: Outside<'_>,
     task: &Task<'_>,
     writing: Option<Writing<'_>>,
     observer: &mut dyn Observer,
@@ -142,7 +143,7 @@ pub struct Chosen {
 
 /// What Polymarket and the candle services answered.
 #[derive(Default)]
-pub struct Known {
+pub struct Answers {
     resolved: Resolved,
     found: Found,
     traffic: BTreeMap<&'static str, Traffic>,
@@ -173,7 +174,7 @@ pub fn choose(store: &Store, task: &Task<'_>) -> Result<Chosen, Error> {
 }
 
 /// Asks for what any of these databases needs, each thing once.
-pub fn ask(sources: &mut Sources<'_>, chosen: &[&Chosen], now: UnixSeconds) -> Known {
+pub fn ask(sources: &mut Outside<'_>, chosen: &[&Chosen], now: UnixSeconds) -> Answers {
     let needs = chosen.iter().flat_map(|chosen| chosen.needs.iter().copied()).collect();
     let mut seen = HashSet::new();
     // what is to be settled comes before what is to be confirmed
@@ -187,7 +188,7 @@ pub fn ask(sources: &mut Sources<'_>, chosen: &[&Chosen], now: UnixSeconds) -> K
         .map(|(source, traffic)| (source.as_str(), traffic))
         .chain([("polymarket", sources.resolutions.traffic())])
         .collect();
-    Known { resolved, found, traffic }
+    Answers { resolved, found, traffic }
 }
 
 /// Decides what was chosen by what is known and, with `writing`, writes it.
@@ -197,14 +198,14 @@ pub fn ask(sources: &mut Sources<'_>, chosen: &[&Chosen], now: UnixSeconds) -> K
 pub fn carry_out(
     store: &mut Store,
     chosen: Chosen,
-    known: &Known,
+    known: &Answers,
     task: &Task<'_>,
     writing: Option<Writing<'_>>,
     observer: &mut dyn Observer,
 ) -> Result<Summary, Error> {
     let Task { judging, deciding, now, .. } = *task;
     let Chosen { selection, unconfirmed, .. } = chosen;
-    let Known { resolved, found, traffic } = known;
+    let Answers { resolved, found, traffic } = known;
     let unsettled_before = selection.unsettled();
     let doubt = selection.doubt_of_reading(judging.rules);
     let run_id = writing.as_ref().map(|writing| writing.run_id.clone());
@@ -215,7 +216,7 @@ pub fn carry_out(
             || !resolved.verdicts.is_empty()
             || (found.troubles.is_empty() && resolved.troubles.is_empty()),
         desk: writing.map(|writing| Desk::new(writing, judging, deciding, now)),
-        ended: Ended::default(),
+        ended: Counts::default(),
         errors: selection.errors,
         left: BTreeMap::from([(IN_ERROR, selection.in_error)]),
         failed: false,
@@ -290,7 +291,7 @@ struct Knowledge<'a> {
 #[derive(Default)]
 struct Step {
     bookings: Vec<Booking>,
-    failures: Vec<Failure>,
+    failures: Vec<Deferral>,
     notes: Vec<Note<'static>>,
     /// Rows that are no longer what they were when they were selected; none where there is no such
     /// row any more.
@@ -311,13 +312,13 @@ fn decide_some(
         let wanted = &knowledge.wants[pick.wants];
         let trade = row.filter(|row| row.is_win == Cell::Null).map(|row| judge(row, &terms));
         let trade = match trade {
-            Some(Standing::Due(trade)) if wants(&trade, task.judging.strike) == *wanted => *trade,
+            Some(Judged::Due(trade)) if wants(&trade, task.judging.strike) == *wanted => *trade,
             _ => {
                 step.changed.extend(store.rows_at([pick.rowid])?);
                 continue;
             }
         };
-        let findings = Findings {
+        let findings = Evidence {
             quoted: wanted.need.and_then(|need| knowledge.found.prices.get(&need)),
             price_failed: knowledge.found.failed,
             verdict: match &wanted.slug {
@@ -327,7 +328,7 @@ fn decide_some(
         };
         match decide_trade(trade, findings, task.deciding, task.now) {
             Decided::Booking(booking) => step.bookings.push(*booking),
-            Decided::Failure(failure) => step.failures.push(*failure),
+            Decided::Deferral(failure) => step.failures.push(*failure),
         }
     }
     Ok(step)
@@ -370,7 +371,7 @@ struct Course<'a> {
     name: Option<&'a str>,
     observer: &'a mut dyn Observer,
     notes_failures: bool,
-    ended: Ended,
+    ended: Counts,
     errors: Vec<RowError>,
     /// The due trades that are left, by reason.
     left: BTreeMap<&'static str, Tally>,
@@ -393,11 +394,11 @@ impl Course<'_> {
         let Step { mut bookings, mut failures, notes, changed } = step;
         self.failed |= !failures.is_empty();
         self.proved |= bookings.iter().any(|booking| booking.proof.is_some());
-        let mut done = vec![Put::Done; bookings.len()];
+        let mut done = vec![RowWrite::Done; bookings.len()];
         if let Some(desk) = &self.desk {
             let mut notes: Vec<Note<'_>> = notes;
             if self.notes_failures {
-                notes.extend(failures.iter().map(Note::Failed));
+                notes.extend(failures.iter().map(Note::Deferred));
             }
             let written = store.write(&desk.run, &bookings, &notes, desk.interrupt);
             done = written.done;
@@ -420,26 +421,26 @@ impl Course<'_> {
                 // what was to be confirmed is asked about again
                 _ if booking.earlier.is_some() => {}
                 _ => {
-                    let (trade, left) = (booking.trade, Left::Interrupted);
+                    let (trade, left) = (booking.trade, DeferredFor::Interrupted);
                     let reason = INTERRUPTED.to_owned();
-                    failures.push(Failure { trade, left, reason, measured: None });
+                    failures.push(Deferral { trade, left, reason, measured: None });
                 }
             }
         }
         for (booking, put) in bookings.into_iter().zip(done) {
             match put {
-                Put::Done => self.end(&TradeResult::of_booking(booking, true)),
-                Put::Changed => self.end(&TradeResult::of_booking(booking, false)),
-                Put::Refused(why) => {
+                RowWrite::Done => self.end(&TradeResult::of_booking(booking, true)),
+                RowWrite::Changed => self.end(&TradeResult::of_booking(booking, false)),
+                RowWrite::Refused(why) => {
                     self.refuse(booking, &format!("the database refuses it: {why}"));
                 }
             }
         }
         for failure in failures {
             let reason = match failure.left {
-                Left::NotThere | Left::OutOfReach => "no price or resolution",
-                Left::Held => "close calls held for Polymarket",
-                Left::Interrupted => INTERRUPTED,
+                DeferredFor::NotThere | DeferredFor::OutOfReach => "no price or resolution",
+                DeferredFor::Held => "close calls held for Polymarket",
+                DeferredFor::Interrupted => INTERRUPTED,
             };
             self.left.entry(reason).or_default().add(Some(failure.trade.logged_at));
             self.end(&TradeResult::of_failure(failure));
@@ -503,12 +504,12 @@ fn wanted(selection: &Selection) -> Vec<&Wants> {
 
 /// Asks Polymarket and the candle services side by side, and nobody about nothing.
 fn fetch(
-    sources: &mut Sources<'_>,
+    sources: &mut Outside<'_>,
     slugs: &[String],
     needs: &BTreeSet<Need>,
     now: UnixSeconds,
 ) -> (Resolved, Found) {
-    let Sources { prices, resolutions } = sources;
+    let Outside { prices, resolutions } = sources;
     match (slugs.is_empty(), needs.is_empty()) {
         (true, true) => (Resolved::default(), Found::default()),
         (true, false) => (Resolved::default(), prices.find(needs, now)),
@@ -546,13 +547,13 @@ pub(crate) fn slug(trade: &Trade) -> Option<String> {
 pub(crate) fn need(trade: &Trade, strike: Strike) -> Option<Need> {
     let Job::Decide(bet) = &trade.job else { return None };
     let market = &bet.market;
-    let quote = |at| Quote { at, basis: market.basis };
+    let quote = |at| PriceAt { at, basis: market.basis };
     Some(Need {
         close: quote(market.close),
         open: quote(market.open),
         open_is_strike: strike == Strike::Venue,
         // only to tell which boundary a recorded strike is of: a point will do
-        before: Quote {
+        before: PriceAt {
             at: market.open.plus(-market.close.since(market.open)),
             basis: Basis::Point,
         },

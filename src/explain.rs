@@ -3,7 +3,7 @@
 
 use crate::outcome::Outcome;
 use crate::store::{Record, standing_record};
-use crate::trade::{Cell, Excluded, Row, Standing, Terms, Trade, judge, judge_again};
+use crate::trade::{Cell, Excluded, Judged, Row, Terms, Trade, judge, judge_again};
 
 /// The state of a trade.
 #[derive(Debug, Clone, PartialEq)]
@@ -87,10 +87,10 @@ fn state(row: &Row, records: &[Record], held: bool, terms: &Terms) -> State {
         (Some(_), _) => State::ChangedSince,
         (None, true) => State::SettledElsewhere,
         (None, false) => match judge(row.clone(), terms) {
-            Standing::Excluded(reason) => State::Excluded(reason),
-            Standing::InError { message, .. } => State::InError(message),
-            Standing::Due(_) if held => State::Held,
-            Standing::Due(_) => State::Pending,
+            Judged::Excluded(reason) => State::Excluded(reason),
+            Judged::InError { message, .. } => State::InError(message),
+            Judged::Due(_) if held => State::Held,
+            Judged::Due(_) => State::Pending,
         },
     }
 }

@@ -14,7 +14,8 @@ use crate::cli::Monitoring;
 use crate::error::Exit;
 use crate::files::replace_file;
 use crate::http::{Client, Undelivered};
-use crate::report::{Ran, Status};
+use crate::run::DatabaseRun;
+use crate::status::DatabaseStatus;
 use crate::summary::Summary;
 use crate::trade::Excluded;
 use crate::units::{FloatUsd, UnixSeconds, Usd};
@@ -59,7 +60,7 @@ impl<'a> Monitor<'a> {
     }
 
     /// Writes the run's figures where they are wanted.
-    pub fn measured(&self, ran: &[Ran], exit: Exit, now: UnixSeconds, took: Duration) {
+    pub fn measured(&self, ran: &[DatabaseRun], exit: Exit, now: UnixSeconds, took: Duration) {
         let Some(path) = &self.wanted.metrics_file else { return };
         if exit == Exit::Locked {
             // whoever holds the lock writes the figures
@@ -83,13 +84,13 @@ fn last_success(path: &Path) -> Option<f64> {
 
 /// The figures in Prometheus' text format.
 fn text(
-    ran: &[Ran],
+    ran: &[DatabaseRun],
     exit: Exit,
     now: UnixSeconds,
     took: Duration,
     last_success: Option<f64>,
 ) -> prometheus::Result<Vec<u8>> {
-    let mut figures = Figures::default();
+    let mut figures = Gauges::default();
     let began = count(now.0);
     let last_success = if exit.is_success() { Some(began) } else { last_success };
     figures.of_run("settle_last_run_timestamp_seconds", "When the last run began.", began)?;
@@ -135,12 +136,12 @@ fn text(
 
 /// Gauges by name: a run starts from nothing, so that what it counts does not only grow.
 #[derive(Default)]
-struct Figures {
+struct Gauges {
     registry: Registry,
     gauges: BTreeMap<String, GaugeVec>,
 }
 
-impl Figures {
+impl Gauges {
     fn of_run(&mut self, name: &str, help: &str, value: f64) -> prometheus::Result<()> {
         self.add(name, help, &[], value)
     }
@@ -184,7 +185,7 @@ impl Figures {
         self.add("settle_alert", help, of, f64::from(u8::from(summary.alert())))
     }
 
-    fn of_status(&mut self, status: &Status, database: &str) -> prometheus::Result<()> {
+    fn of_status(&mut self, status: &DatabaseStatus, database: &str) -> prometheus::Result<()> {
         let of = [("database", database)];
         let selection = &status.selection;
         let performance = &status.performance;

@@ -45,7 +45,7 @@ pub fn shares(position: Usd, price: SharePrice) -> Result<Shares, Overflow> {
 /// What `shares` of `side`, bought at `price` for `position` dollars, come to when `outcome` is
 /// known: a winning share pays $1, a losing one nothing, a split one $0.50 (Polymarket's payout).
 /// A fee is paid win or lose: in shares, which then pay nothing, or on top of the stake.
-pub fn settle(
+pub fn pay_out(
     position: Usd,
     shares: Shares,
     price: SharePrice,
@@ -95,7 +95,7 @@ mod tests {
     ) -> Settlement {
         let price = SharePrice::new(dollars(price)).unwrap();
         let position = Usd(dollars(position));
-        settle(position, shares(position, price).unwrap(), price, side, outcome, fee)
+        pay_out(position, shares(position, price).unwrap(), price, side, outcome, fee)
     }
 
     fn cents(settlement: Settlement) -> String {
@@ -186,14 +186,14 @@ mod tests {
             let position = Decimal::new(cents, 2);
             let price = SharePrice::new(Decimal::new(price, 4)).unwrap();
             let bought = shares(Usd(position), price).unwrap();
-            let settlement = settle(Usd(position), bought, price, side, outcome, None);
+            let settlement = pay_out(Usd(position), bought, price, side, outcome, None);
             prop_assert_eq!(settlement.profit.0, settlement.payout.0 - settlement.cost.0);
             prop_assert!(settlement.payout.0 >= Decimal::ZERO);
             prop_assert!(settlement.profit.0 >= -position);
             // one side's payout and the other's make up $1 a share (half of the last of 28
             // digits rounds)
             let other = if yes_side { Side::No } else { Side::Yes };
-            let against = settle(Usd(position), bought, price, other, outcome, None);
+            let against = pay_out(Usd(position), bought, price, other, outcome, None);
             let both = settlement.payout.0 + against.payout.0;
             prop_assert!((both - settlement.shares.0).abs() < Decimal::new(1, 15));
         }

@@ -8,16 +8,37 @@ use log::warn;
 use crate::cli::{Common, Settling};
 use crate::config;
 use crate::decision::Deciding;
-use crate::engine::{self, Chosen, Judging, Sources, Task, Writing};
-use crate::error::Error;
+use crate::engine::{self, Chosen, Judging, Outside, Task, Writing};
+use crate::error::{Error, Exit};
 use crate::interrupt::Interrupt;
 use crate::notify::Notifier;
+use crate::output::listing::{Form, Listing};
 use crate::progress::Bar;
-use crate::report::listing::{Form, Listing};
-use crate::report::{Glance, Ran, Status};
+use crate::status::{DatabaseStatus, Glance};
 use crate::store::{Access, RunLock, Store};
 use crate::summary::{Observer, Summary, TradeResult};
 use crate::units::UnixSeconds;
+
+/// What a run came to in one database.
+pub struct DatabaseRun {
+    /// The database, as it was named.
+    pub database: PathBuf,
+    /// What was done there, or what stopped it.
+    pub came_to: Result<Summary, Error>,
+    /// What is to be printed of its trades.
+    pub listing: Listing,
+    /// How the database stands afterwards, where the metrics need it.
+    pub status: Option<DatabaseStatus>,
+    /// The line that a run ends with; a dry run has none.
+    pub glance: Option<Glance>,
+}
+
+impl DatabaseRun {
+    /// How it ended.
+    pub fn exit(&self) -> Exit {
+        self.came_to.as_ref().map_or_else(Error::exit, Summary::exit)
+    }
+}
 
 /// A database that a run has opened.
 struct Opened {
@@ -37,7 +58,7 @@ pub fn run(
     settling: &Settling,
     run_id: Option<&str>,
     now: UnixSeconds,
-) -> Result<Vec<Ran>, Error> {
+) -> Result<Vec<DatabaseRun>, Error> {
     let judging = Judging::from(&settling.judgement);
     let deciding = Deciding::from(settling);
     let task =
@@ -48,7 +69,7 @@ pub fn run(
     let opened: Vec<_> = databases.iter().map(open).collect();
 
     let (mut polymarket, mut prices) = config::sources(&settling.services);
-    let mut sources = Sources { prices: &mut prices, resolutions: &mut polymarket };
+    let mut sources = Outside { prices: &mut prices, resolutions: &mut polymarket };
     let chosen: Vec<&Chosen> = opened.iter().flatten().map(|opened| &opened.chosen).collect();
     let known = engine::ask(&mut sources, &chosen, now);
 
@@ -88,7 +109,7 @@ pub fn run(
             status = store.and_then(|store| stands(&store, &judging, now));
         }
         watch.bar.finish();
-        Ran { database, came_to, listing: watch.listing, status, glance }
+        DatabaseRun { database, came_to, listing: watch.listing, status, glance }
     });
     Ok(ran.collect())
 }
@@ -117,8 +138,8 @@ fn open(database: &Path, to_write: bool, task: &Task<'_>) -> Result<Opened, Erro
     Ok(Opened { store, lock, chosen })
 }
 
-fn stands(store: &Store, judging: &Judging, now: UnixSeconds) -> Option<Status> {
-    let read = || status(store, judging, now);
+fn stands(store: &Store, judging: &Judging, now: UnixSeconds) -> Option<DatabaseStatus> {
+    let read = || DatabaseStatus::read(store, judging, now);
     read().map_err(|why| warn!("the metrics lack the counts of the database: {why}")).ok()
 }
 
@@ -131,19 +152,6 @@ fn at_a_glance(
     let read = || Ok::<_, Error>((store.latest(judging.zone, now)?, store.doubted()?.len()));
     let read = read().map_err(|why| warn!("the last line of the summary is left out: {why}"));
     read.ok().map(|(latest, doubts)| Glance::after(summary, latest, doubts, now))
-}
-
-/// How the trades of a database stand.
-///
-/// # Errors
-/// [`Error::Database`].
-pub fn status(store: &Store, judging: &Judging, now: UnixSeconds) -> Result<Status, Error> {
-    store.steadily(|store| {
-        // a batch of one: status only counts
-        let selection = engine::select(store, judging, 1, true, now)?;
-        let latest = store.latest(judging.zone, now)?;
-        Ok(Status::new(selection, store.performance()?, latest, store.standing()?, judging, now))
-    })
 }
 
 /// Keeps what is to be printed of a run, and shows how far it is.

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BinaryHeap, HashMap};
 
 use crate::candles::chain::Need;
 use crate::market::RuleSet;
-use crate::trade::{Cell, Excluded, Job, Row, Standing, Terms, Trade, judge};
+use crate::trade::{Cell, Excluded, Job, Judged, Row, Terms, Trade, judge};
 use crate::units::UnixSeconds;
 
 /// The longest wait between two tries of one trade, in seconds.
@@ -185,13 +185,13 @@ impl<'a> Selector<'a> {
         let trade_id = row.id.clone();
         let selection = &mut self.selection;
         match judge(row, &self.terms) {
-            Standing::Excluded(reason) => *selection.excluded.entry(reason).or_default() += 1,
-            Standing::InError { message, logged_at } => {
+            Judged::Excluded(reason) => *selection.excluded.entry(reason).or_default() += 1,
+            Judged::InError { message, logged_at } => {
                 selection.due.add(logged_at);
                 selection.in_error.add(logged_at);
                 selection.errors.push(RowError { trade_id, message });
             }
-            Standing::Due(trade) => {
+            Judged::Due(trade) => {
                 selection.due.add(Some(trade.logged_at));
                 if let Job::Decide(bet) = &trade.job {
                     selection.dated += 1;

@@ -7,7 +7,7 @@ use log::{error, info, warn};
 use rust_decimal::Decimal;
 
 use crate::candles::Source;
-use crate::decision::{Booking, Failure, Left, Status};
+use crate::decision::{Booking, Deferral, DeferredFor, Status};
 use crate::error::Exit;
 use crate::http::Traffic;
 use crate::outcome::Outcome;
@@ -125,14 +125,14 @@ impl TradeResult {
     }
 
     /// Of a trade left for a later run.
-    pub(crate) fn of_failure(failure: Failure) -> Self {
+    pub(crate) fn of_failure(failure: Deferral) -> Self {
         let bet = match &failure.trade.job {
             Job::Decide(bet) => Some(*bet),
             Job::BookUnknown => None,
         };
         let measured = failure.measured.as_ref();
         Self {
-            ending: if failure.left == Left::Held { Ending::Held } else { Ending::Pending },
+            ending: if failure.left == DeferredFor::Held { Ending::Held } else { Ending::Pending },
             reason: Some(failure.reason),
             outcome: None,
             is_win: None,
@@ -230,7 +230,7 @@ pub struct Correction {
 
 /// How the trades of a run ended, counted.
 #[derive(Debug, Default)]
-pub struct Ended {
+pub struct Counts {
     settled: u64,
     wins: u64,
     losses: u64,
@@ -252,7 +252,7 @@ pub struct Ended {
     more_contradictions: u64,
 }
 
-impl Ended {
+impl Counts {
     /// Counts one result.
     pub fn add(&mut self, result: &TradeResult) {
         let status = result.ending.as_str();
@@ -334,7 +334,7 @@ pub struct Summary {
     /// The instant of the run.
     pub now: UnixSeconds,
     /// How the trades ended.
-    pub ended: Ended,
+    pub ended: Counts,
     /// Rows in error.
     pub errors: Vec<RowError>,
     /// Unsettled trades before the run.

@@ -250,7 +250,7 @@ impl Excluded {
 
 /// What a row with no `is_win` is to settling.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Standing {
+pub enum Judged {
     /// Not to be settled, or not yet.
     Excluded(Excluded),
     /// Due.
@@ -278,18 +278,18 @@ pub struct Terms {
 }
 
 /// Judges a row whose `is_win` is NULL by the contract's definition of a due trade.
-pub fn judge(row: Row, terms: &Terms) -> Standing {
+pub fn judge(row: Row, terms: &Terms) -> Judged {
     let side = match row.action.text() {
         Some("YES") => Side::Yes,
         Some("NO") => Side::No,
-        Some("HOLD") => return Standing::Excluded(Excluded::Hold),
-        _ => return Standing::Excluded(Excluded::OtherAction),
+        Some("HOLD") => return Judged::Excluded(Excluded::Hold),
+        _ => return Judged::Excluded(Excluded::OtherAction),
     };
     if let Some(reason) = closed_already(&row) {
-        return Standing::Excluded(reason);
+        return Judged::Excluded(reason);
     }
     let logged_at = row.timestamp.text().and_then(|text| read_timestamp(text, terms.zone));
-    let in_error = |message: String| Standing::InError { message, logged_at };
+    let in_error = |message: String| Judged::InError { message, logged_at };
     let Some(logged_at) = logged_at else {
         return in_error(format!(
             "timestamp {} is no date and time settle can read",
@@ -297,7 +297,7 @@ pub fn judge(row: Row, terms: &Terms) -> Standing {
         ));
     };
     if terms.now.since(logged_at) <= SETTLING_AGE {
-        return Standing::Excluded(Excluded::TooRecent);
+        return Judged::Excluded(Excluded::TooRecent);
     }
     let Some(slug) = row.market_slug.text() else {
         return in_error(format!("market_slug is {}, not text", row.market_slug));
@@ -305,15 +305,15 @@ pub fn judge(row: Row, terms: &Terms) -> Standing {
     let market = match market::read_slug(slug, logged_at, terms.rules) {
         Ok(market) => market,
         Err(SlugError::NoTime) => {
-            return Standing::Due(Box::new(Trade { row, logged_at, job: Job::BookUnknown }));
+            return Judged::Due(Box::new(Trade { row, logged_at, job: Job::BookUnknown }));
         }
         Err(error) => return in_error(format!("market_slug {}: {error}", row.market_slug)),
     };
     if market.close > terms.now {
-        return Standing::Excluded(Excluded::MarketOpen);
+        return Judged::Excluded(Excluded::MarketOpen);
     }
     match read_bet(&row, market, side, terms) {
-        Ok(bet) => Standing::Due(Box::new(Trade { row, logged_at, job: Job::Decide(bet) })),
+        Ok(bet) => Judged::Due(Box::new(Trade { row, logged_at, job: Job::Decide(bet) })),
         Err(message) => in_error(message),
     }
 }
@@ -401,24 +401,24 @@ mod tests {
         Cell::Text(text.to_owned())
     }
 
-    fn judged(change: impl FnOnce(&mut Row)) -> Standing {
+    fn judged(change: impl FnOnce(&mut Row)) -> Judged {
         judged_at(NOW, change)
     }
 
-    fn judged_at(now: UnixSeconds, change: impl FnOnce(&mut Row)) -> Standing {
+    fn judged_at(now: UnixSeconds, change: impl FnOnce(&mut Row)) -> Judged {
         let mut row = row();
         change(&mut row);
         let zone = NaiveZone::Utc;
         judge(row, &Terms { now, zone, rules: RuleSet::Polymarket, needs_recorded_strike: true })
     }
 
-    fn is_due(standing: &Standing) -> bool {
-        matches!(standing, Standing::Due(_))
+    fn is_due(standing: &Judged) -> bool {
+        matches!(standing, Judged::Due(_))
     }
 
     #[test]
     fn an_old_unsettled_bet_on_a_closed_market_is_due() {
-        let Standing::Due(trade) = judged(|_| {}) else { panic!() };
+        let Judged::Due(trade) = judged(|_| {}) else { panic!() };
         let Job::Decide(bet) = trade.job else { panic!() };
         assert_eq!(bet.side, Side::No);
         assert_eq!(bet.price.0.to_string(), "0.44");
@@ -427,10 +427,10 @@ mod tests {
 
     #[test]
     fn hold_and_unknown_actions_are_never_touched() {
-        assert_eq!(judged(|row| row.action = text("HOLD")), Standing::Excluded(Excluded::Hold));
+        assert_eq!(judged(|row| row.action = text("HOLD")), Judged::Excluded(Excluded::Hold));
         for action in [text("BUY"), text("yes"), text(""), Cell::Null, Cell::Integer(1)] {
             let standing = judged(|row| row.action = action);
-            assert_eq!(standing, Standing::Excluded(Excluded::OtherAction));
+            assert_eq!(standing, Judged::Excluded(Excluded::OtherAction));
         }
     }
 
@@ -438,11 +438,11 @@ mod tests {
     fn what_was_not_executed_or_is_booked_already_is_not_due() {
         for (status, reason) in [("skipped", Excluded::Skipped), ("failed", Excluded::Failed)] {
             let standing = judged(|row| row.execution_status = Some(text(status)));
-            assert_eq!(standing, Standing::Excluded(reason));
+            assert_eq!(standing, Judged::Excluded(reason));
         }
         for (outcome, reason) in [("UNKNOWN", Excluded::Unknown), ("SPLIT", Excluded::Split)] {
             let standing = judged(|row| row.actual_outcome = text(outcome));
-            assert_eq!(standing, Standing::Excluded(reason));
+            assert_eq!(standing, Judged::Excluded(reason));
         }
         for status in [None, Some(Cell::Null), Some(text("executed")), Some(text("pending"))] {
             assert!(is_due(&judged(|row| row.execution_status = status)));
@@ -453,7 +453,7 @@ mod tests {
     fn a_trade_is_due_only_when_older_than_fifteen_minutes() {
         let logged = UnixSeconds(1_770_988_242);
         let recent = judged_at(logged.plus(900), |_| {});
-        assert_eq!(recent, Standing::Excluded(Excluded::TooRecent));
+        assert_eq!(recent, Judged::Excluded(Excluded::TooRecent));
         assert!(is_due(&judged_at(logged.plus(901), |_| {})));
     }
 
@@ -462,7 +462,7 @@ mod tests {
         let early = |row: &mut Row| row.timestamp = text("2026-02-12 20:00:00");
         let close = UnixSeconds(1_770_988_500);
         let open = judged_at(close.plus(-1), early);
-        assert_eq!(open, Standing::Excluded(Excluded::MarketOpen));
+        assert_eq!(open, Judged::Excluded(Excluded::MarketOpen));
         assert!(is_due(&judged_at(close, early)));
     }
 
@@ -472,7 +472,7 @@ mod tests {
             row.market_slug = text("no-timestamp-here");
             row.executed_price = Cell::Null;
         });
-        let Standing::Due(trade) = standing else { panic!() };
+        let Judged::Due(trade) = standing else { panic!() };
         assert_eq!(trade.job, Job::BookUnknown);
     }
 
@@ -497,23 +497,23 @@ mod tests {
         for (name, column) in columns {
             for cell in &bad {
                 let standing = judged(|row| *column(row) = cell.clone());
-                let Standing::InError { message, .. } = standing else { panic!("{name} {cell}") };
+                let Judged::InError { message, .. } = standing else { panic!("{name} {cell}") };
                 assert!(message.starts_with(name), "{message}");
             }
         }
         let standing = judged(|row| row.executed_price = Cell::Real(1.01));
-        assert!(matches!(standing, Standing::InError { .. }));
+        assert!(matches!(standing, Judged::InError { .. }));
     }
 
     #[test]
     fn a_timestamp_or_slug_that_cannot_be_read_is_an_error_not_an_outcome() {
         for cell in [text("soon"), Cell::Null, Cell::Integer(1_770_988_242)] {
             let standing = judged(|row| row.timestamp = cell);
-            assert!(matches!(standing, Standing::InError { logged_at: None, .. }));
+            assert!(matches!(standing, Judged::InError { logged_at: None, .. }));
         }
         for cell in [Cell::Null, Cell::Bytes(vec![255]), text("eth-updown-15m-1770987600")] {
             let standing = judged(|row| row.market_slug = cell);
-            assert!(matches!(standing, Standing::InError { logged_at: Some(_), .. }));
+            assert!(matches!(standing, Judged::InError { logged_at: Some(_), .. }));
         }
     }
 

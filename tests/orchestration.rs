@@ -6,10 +6,10 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use settle::candles::chain::{Found, Need, Prices, Quoted};
+use settle::candles::chain::{Found, Need, Prices, WindowPrices};
 use settle::candles::{Method, Priced, Source};
 use settle::decision::{Confirm, Deciding, Status};
-use settle::engine::{self, Judging, Sources, Task, Writing};
+use settle::engine::{self, Judging, Outside, Task, Writing};
 use settle::error::Exit;
 use settle::fees::Fees;
 use settle::http::Traffic;
@@ -39,7 +39,8 @@ impl Prices for Known {
             if let Some(dollars) = self.prices.get(&need.close.at) {
                 let price = BtcPrice::new((*dollars).into()).unwrap();
                 let close = Priced { price, method: Method::OpenOf(900) };
-                let quoted = Quoted { source: Source::Kraken, close, open: None, before: None };
+                let quoted =
+                    WindowPrices { source: Source::Kraken, close, open: None, before: None };
                 found.prices.insert(*need, quoted);
             }
         }
@@ -102,7 +103,7 @@ fn settle_with(
     let writing =
         Writing { run_id: format!("run at {now}"), retry_wait: 600, interrupt: &interrupt };
     let mut store = Store::open(&bench.db, Access::Write).unwrap();
-    let sources = Sources { prices, resolutions };
+    let sources = Outside { prices, resolutions };
     let deciding = deciding(confirm);
     let now = UnixSeconds(now);
     let task = Task { judging: &judging, deciding: &deciding, batch: 50, now, name: None };

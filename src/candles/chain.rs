@@ -6,7 +6,7 @@ use std::sync::Arc;
 use log::{debug, warn};
 
 use super::plan::{Pass, plan, spans};
-use super::{Book, CandleService, Priced, Quote, Source};
+use super::{CandleRows, CandleService, PriceAt, Priced, Source};
 use crate::http::{Client, Traffic, Trouble};
 use crate::units::UnixSeconds;
 
@@ -15,7 +15,7 @@ pub trait PriceSource {
     /// Which one.
     fn source(&self) -> Source;
     /// Those of the prices wanted that it has, as of `now`.
-    fn prices(&mut self, wanted: &BTreeSet<Quote>, now: UnixSeconds) -> SourceAnswer;
+    fn prices(&mut self, wanted: &BTreeSet<PriceAt>, now: UnixSeconds) -> SourceAnswer;
     /// Requests sent so far.
     fn traffic(&self) -> Traffic;
 }
@@ -24,7 +24,7 @@ pub trait PriceSource {
 #[derive(Debug, Default)]
 pub struct SourceAnswer {
     /// The prices it has.
-    pub prices: HashMap<Quote, Priced>,
+    pub prices: HashMap<PriceAt, Priced>,
     /// It gave at least one readable answer.
     pub answered: bool,
     /// A request to it failed that may succeed later: what it lacks may yet be there.
@@ -51,10 +51,10 @@ impl Service {
     /// Sends the requests of one pass and takes the rows into `book`.
     fn fetch(
         &mut self,
-        wanted: &BTreeSet<Quote>,
+        wanted: &BTreeSet<PriceAt>,
         pass: Pass,
         now: UnixSeconds,
-        book: &mut Book,
+        book: &mut CandleRows,
         answer: &mut SourceAnswer,
     ) {
         let limits = self.service.limits();
@@ -95,11 +95,11 @@ impl PriceSource for Service {
         self.service.source()
     }
 
-    fn prices(&mut self, wanted: &BTreeSet<Quote>, now: UnixSeconds) -> SourceAnswer {
+    fn prices(&mut self, wanted: &BTreeSet<PriceAt>, now: UnixSeconds) -> SourceAnswer {
         let mut answer = SourceAnswer::default();
-        let mut book = Book::default();
+        let mut book = CandleRows::default();
         for pass in [Pass::Finest, Pass::Minute] {
-            let missing: BTreeSet<Quote> =
+            let missing: BTreeSet<PriceAt> =
                 wanted.iter().filter(|quote| book.price(**quote).is_none()).copied().collect();
             self.fetch(&missing, pass, now, &mut book, &mut answer);
         }
@@ -117,18 +117,18 @@ impl PriceSource for Service {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Need {
     /// The price at the window's close.
-    pub close: Quote,
+    pub close: PriceAt,
     /// The price at its start.
-    pub open: Quote,
+    pub open: PriceAt,
     /// Whether that is the strike; else the close alone will do where no venue has both.
     pub open_is_strike: bool,
     /// The price at the start of the window before: welcome, too.
-    pub before: Quote,
+    pub before: PriceAt,
 }
 
 /// The prices of one [`Need`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Quoted {
+pub struct WindowPrices {
     /// The venue of all.
     pub source: Source,
     /// At the window's close.
@@ -143,7 +143,7 @@ pub struct Quoted {
 #[derive(Debug, Default)]
 pub struct Found {
     /// The needs that are met.
-    pub prices: HashMap<Need, Quoted>,
+    pub prices: HashMap<Need, WindowPrices>,
     /// At least one source gave a readable answer.
     pub answered: bool,
     /// A source failed that may have the prices that are missing.
@@ -211,13 +211,13 @@ impl Prices for Chain {
 }
 
 /// The prices of `need`, if this one source has all of them.
-fn quoted(source: Source, need: &Need, prices: &HashMap<Quote, Priced>) -> Option<Quoted> {
+fn quoted(source: Source, need: &Need, prices: &HashMap<PriceAt, Priced>) -> Option<WindowPrices> {
     let at = |quote| prices.get(quote).copied();
     let open = at(&need.open);
     if need.open_is_strike && open.is_none() {
         return None;
     }
-    Some(Quoted { source, close: at(&need.close)?, open, before: at(&need.before) })
+    Some(WindowPrices { source, close: at(&need.close)?, open, before: at(&need.before) })
 }
 
 #[cfg(test)]
@@ -234,7 +234,7 @@ mod tests {
             self.0
         }
 
-        fn prices(&mut self, wanted: &BTreeSet<Quote>, _now: UnixSeconds) -> SourceAnswer {
+        fn prices(&mut self, wanted: &BTreeSet<PriceAt>, _now: UnixSeconds) -> SourceAnswer {
             let mut answer =
                 SourceAnswer { answered: !self.2, failed: self.2, ..Default::default() };
             for (at, dollars) in &self.1 {
@@ -252,8 +252,8 @@ mod tests {
         }
     }
 
-    fn quote(at: i64) -> Quote {
-        Quote { at: UnixSeconds(at), basis: Basis::Point }
+    fn quote(at: i64) -> PriceAt {
+        PriceAt { at: UnixSeconds(at), basis: Basis::Point }
     }
 
     fn close(at: i64) -> Need {

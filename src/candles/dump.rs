@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use super::chain::{PriceSource, SourceAnswer};
-use super::{Book, Candle, Method, Priced, Quote, Source};
+use super::{Candle, CandleRows, Method, PriceAt, Priced, Source};
 use crate::http::Traffic;
 use crate::market::Basis;
 use crate::trade::printable;
@@ -36,9 +36,9 @@ impl PriceSource for DumpFiles {
         Source::Candles
     }
 
-    fn prices(&mut self, wanted: &BTreeSet<Quote>, now: UnixSeconds) -> SourceAnswer {
+    fn prices(&mut self, wanted: &BTreeSet<PriceAt>, now: UnixSeconds) -> SourceAnswer {
         let opens = opens_of(wanted);
-        let mut book = Book::default();
+        let mut book = CandleRows::default();
         let mut answer = SourceAnswer::default();
         for path in &self.paths {
             let read = File::open(path)
@@ -66,16 +66,16 @@ impl PriceSource for DumpFiles {
 
 /// The price for `quote`; where a mean is wanted of a file with 5-minute rows, the nearest it can
 /// tell is the open at the mean's end.
-fn price(book: &Book, quote: Quote) -> Option<Priced> {
+fn price(book: &CandleRows, quote: PriceAt) -> Option<Priced> {
     book.price(quote).or_else(|| {
-        let open = book.price(Quote { basis: Basis::Point, ..quote })?;
+        let open = book.price(PriceAt { basis: Basis::Point, ..quote })?;
         let Method::OpenOf(step) = open.method else { return None };
         Some(Priced { price: open.price, method: Method::OpenForMean(step) })
     })
 }
 
 /// The opening instants of every row that could price one of `quotes`.
-fn opens_of(quotes: &BTreeSet<Quote>) -> BTreeSet<UnixSeconds> {
+fn opens_of(quotes: &BTreeSet<PriceAt>) -> BTreeSet<UnixSeconds> {
     let mut opens = BTreeSet::new();
     for quote in quotes {
         opens.insert(quote.at);
@@ -125,7 +125,7 @@ impl DumpRead {
 fn read_dump(
     mut file: impl BufRead,
     opens: &BTreeSet<UnixSeconds>,
-    book: &mut Book,
+    book: &mut CandleRows,
     now: UnixSeconds,
 ) -> DumpRead {
     let mut read = DumpRead::default();
@@ -201,11 +201,11 @@ mod tests {
     const AT: UnixSeconds = UnixSeconds(1_770_987_600);
     const NOW: UnixSeconds = UnixSeconds(2_000_000_000);
 
-    fn read(text: &str) -> (DumpRead, Book) {
-        let mut book = Book::default();
+    fn read(text: &str) -> (DumpRead, CandleRows) {
+        let mut book = CandleRows::default();
         let opens = opens_of(&BTreeSet::from([
-            Quote { at: AT, basis: Basis::Point },
-            Quote { at: AT.plus(60), basis: Basis::Twap(60) },
+            PriceAt { at: AT, basis: Basis::Point },
+            PriceAt { at: AT.plus(60), basis: Basis::Twap(60) },
         ]));
         let read = read_dump(text.as_bytes(), &opens, &mut book, NOW);
         (read, book)
@@ -214,7 +214,7 @@ mod tests {
     fn open_in(text: &str) -> String {
         let (read, book) = read(text);
         assert_eq!(read.bad, 0, "{read:?}");
-        book.price(Quote { at: AT, basis: Basis::Point }).unwrap().price.to_string()
+        book.price(PriceAt { at: AT, basis: Basis::Point }).unwrap().price.to_string()
     }
 
     #[test]
@@ -245,7 +245,7 @@ mod tests {
         for (complaint, line) in complaints.iter().zip([3, 4, 5, 6]) {
             assert!(complaint.contains(&format!("line {line}:")), "{complaint}");
         }
-        assert!(book.price(Quote { at: AT, basis: Basis::Point }).is_some());
+        assert!(book.price(PriceAt { at: AT, basis: Basis::Point }).is_some());
     }
 
     #[test]
@@ -256,10 +256,10 @@ mod tests {
 
     #[test]
     fn a_mean_from_minute_rows_and_from_coarser_ones() {
-        let quote = Quote { at: AT.plus(60), basis: Basis::Twap(60) };
+        let quote = PriceAt { at: AT.plus(60), basis: Basis::Twap(60) };
         let minute = "1770987600000,10,20,8,18,0,1770987659999,0,0,0,0,0\n";
         assert_eq!(price(&read(minute).1, quote).unwrap().method, Method::MeanOfMinute);
-        let coarse = Quote { at: AT, basis: Basis::Twap(60) };
+        let coarse = PriceAt { at: AT, basis: Basis::Twap(60) };
         let quarter = "1770987600000,10,20,8,18,0,1770988499999,0,0,0,0,0\n";
         let priced = price(&read(quarter).1, coarse).unwrap();
         assert_eq!(priced.method, Method::OpenForMean(900));
@@ -268,14 +268,14 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_read_or_refused_without_a_panic(bytes in any::<Vec<u8>>()) {
-            read_dump(&bytes[..], &BTreeSet::new(), &mut Book::default(), NOW);
+            read_dump(&bytes[..], &BTreeSet::new(), &mut CandleRows::default(), NOW);
         }
 
         #[test]
         fn texts_like_dumps_are_read_or_refused_without_a_panic(
             text in "([0-9]{1,19}(,-?[0-9.eE]{0,12}){0,12}\n){0,5}"
         ) {
-            read_dump(text.as_bytes(), &BTreeSet::new(), &mut Book::default(), NOW);
+            read_dump(text.as_bytes(), &BTreeSet::new(), &mut CandleRows::default(), NOW);
         }
     }
 }

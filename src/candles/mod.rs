@@ -120,7 +120,7 @@ impl Candle {
 
 /// A price that is wanted: at an instant, on a basis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Quote {
+pub struct PriceAt {
     /// The boundary.
     pub at: UnixSeconds,
     /// Point price or mean before it.
@@ -230,11 +230,11 @@ fn seconds(value: &Value) -> Option<UnixSeconds> {
 
 /// The rows one source gave, by step in seconds and opening instant.
 #[derive(Debug, Default)]
-pub struct Book {
+pub struct CandleRows {
     rows: BTreeMap<(i64, UnixSeconds), Option<Candle>>,
 }
 
-impl Book {
+impl CandleRows {
     /// Takes in a candle of `step` seconds, unless it is still forming at `now`. Two different
     /// opens for one instant cancel each other out: then there is no price there.
     pub fn insert(&mut self, step: i64, candle: Candle, now: UnixSeconds) {
@@ -257,7 +257,7 @@ impl Book {
 
     /// The price that `quote` asks for, from the finest rows that tell it; none where the row at
     /// exactly that instant is not here.
-    pub fn price(&self, quote: Quote) -> Option<Priced> {
+    pub fn price(&self, quote: PriceAt) -> Option<Priced> {
         match quote.basis {
             Basis::Point => self
                 .open_at(quote.at)
@@ -306,8 +306,8 @@ mod tests {
         Candle::new(open_time, open.into(), high.into(), low.into(), close.into()).unwrap()
     }
 
-    fn quote(basis: Basis) -> Quote {
-        Quote { at: AT, basis }
+    fn quote(basis: Basis) -> PriceAt {
+        PriceAt { at: AT, basis }
     }
 
     #[test]
@@ -327,7 +327,7 @@ mod tests {
 
     #[test]
     fn only_the_row_at_exactly_the_instant_is_its_price() {
-        let mut book = Book::default();
+        let mut book = CandleRows::default();
         book.insert(60, candle(AT.plus(-60), [5, 9, 5, 9]), NOW);
         book.insert(60, candle(AT.plus(60), [7, 9, 7, 9]), NOW);
         assert_eq!(book.price(quote(Basis::Point)), None);
@@ -339,7 +339,7 @@ mod tests {
 
     #[test]
     fn a_candle_still_forming_is_not_taken() {
-        let mut book = Book::default();
+        let mut book = CandleRows::default();
         book.insert(900, candle(AT, [6, 9, 6, 9]), AT.plus(899));
         assert_eq!(book.price(quote(Basis::Point)), None);
         book.insert(900, candle(AT, [6, 9, 6, 9]), AT.plus(900));
@@ -348,7 +348,7 @@ mod tests {
 
     #[test]
     fn two_different_candles_for_one_instant_are_no_price() {
-        let mut book = Book::default();
+        let mut book = CandleRows::default();
         book.insert(60, candle(AT, [6, 9, 6, 9]), NOW);
         book.insert(60, candle(AT, [6, 9, 6, 9]), NOW);
         assert!(book.price(quote(Basis::Point)).is_some());
@@ -358,7 +358,7 @@ mod tests {
 
     #[test]
     fn a_mean_is_of_the_seconds_before_else_of_the_minute_before() {
-        let mut book = Book::default();
+        let mut book = CandleRows::default();
         // the minute that begins at the instant is not before it
         book.insert(60, candle(AT, [500, 500, 500, 500]), NOW);
         assert_eq!(book.price(quote(Basis::Twap(60))), None);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::Quote;
+use super::PriceAt;
 use crate::market::Basis;
 use crate::units::UnixSeconds;
 
@@ -57,7 +57,7 @@ pub enum Pass {
 }
 
 /// The rows that price `quotes` in `pass` with the steps a service has.
-pub fn spans(quotes: &BTreeSet<Quote>, pass: Pass, limits: &Limits) -> BTreeSet<Span> {
+pub fn spans(quotes: &BTreeSet<PriceAt>, pass: Pass, limits: &Limits) -> BTreeSet<Span> {
     let has_seconds = limits.steps.contains(&1);
     quotes
         .iter()
@@ -242,7 +242,7 @@ mod tests {
 
     #[test]
     fn a_mean_is_sixty_one_second_rows_or_the_minute_before() {
-        let quote = Quote { at: MIDNIGHT, basis: Basis::Twap(60) };
+        let quote = PriceAt { at: MIDNIGHT, basis: Basis::Twap(60) };
         let quotes = BTreeSet::from([quote]);
         let finest = spans(&quotes, Pass::Finest, &Binance.limits());
         assert_eq!(

@@ -8,7 +8,7 @@ use rust_decimal::prelude::ToPrimitive;
 
 use super::reflection::day_of;
 use super::stats::Figures;
-use super::{Mode, Results, Settled, Vouched};
+use super::{Mode, Results, Settled, Standing};
 use crate::outcome::Side;
 
 /// What trades are grouped by.
@@ -29,14 +29,14 @@ pub enum Dimension {
     /// Paper or live.
     Mode,
     /// Confirmed or provisional.
-    Vouched,
+    Standing,
 }
 
 impl Dimension {
     /// Every one, in the order they are shown.
     pub const ALL: [Self; 8] = [
         Self::Mode,
-        Self::Vouched,
+        Self::Standing,
         Self::Signal,
         Self::Action,
         Self::Price,
@@ -55,7 +55,7 @@ impl Dimension {
             Self::Price => "price",
             Self::Duration => "duration",
             Self::Mode => "mode",
-            Self::Vouched => "standing",
+            Self::Standing => "standing",
         }
     }
 
@@ -69,7 +69,7 @@ impl Dimension {
             Self::Price => "By price paid",
             Self::Duration => "By market duration",
             Self::Mode => "Paper and live",
-            Self::Vouched => "Confirmed and provisional",
+            Self::Standing => "Confirmed and provisional",
         }
     }
 }
@@ -141,7 +141,7 @@ fn place(trade: &Settled, by: Dimension) -> i64 {
             .map(|tenth| tenth.min(9)),
         Dimension::Duration => trade.duration,
         Dimension::Mode => (trade.mode != Mode::NotSaid).then_some(trade.mode as i64),
-        Dimension::Vouched => Some(trade.vouched as i64),
+        Dimension::Standing => Some(trade.vouched as i64),
     };
     place.unwrap_or(NO_VALUE)
 }
@@ -164,11 +164,11 @@ fn key(results: &Results, by: Dimension, place: i64) -> Option<String> {
         Dimension::Price => Some(format!("0.{place}0-{}.{}0", (place + 1) / 10, (place + 1) % 10)),
         Dimension::Duration => Some(duration(place)),
         Dimension::Mode => Some(if is(Mode::Live) { "live" } else { "paper" }.to_owned()),
-        Dimension::Vouched => [
-            (Vouched::Confirmed, "confirmed"),
-            (Vouched::Provisional, "provisional"),
-            (Vouched::Final, "unknown"),
-            (Vouched::Elsewhere, "elsewhere"),
+        Dimension::Standing => [
+            (Standing::Confirmed, "confirmed"),
+            (Standing::Provisional, "provisional"),
+            (Standing::Final, "unknown"),
+            (Standing::Elsewhere, "elsewhere"),
         ]
         .into_iter()
         .find(|(vouched, _)| place == *vouched as i64)

@@ -24,7 +24,7 @@ pub struct Settled {
     /// Of the second that it was logged in, the nanoseconds: they order trades within it.
     pub nanos: u32,
     /// How it ended.
-    pub booked: Booked,
+    pub booked: BookedAs,
     /// Whether it has an `is_win`.
     pub decided: bool,
     /// Booked as SPLIT or UNKNOWN, whatever its `is_win` is.
@@ -42,7 +42,7 @@ pub struct Settled {
     /// Paper or live.
     pub mode: Mode,
     /// Who vouches for the outcome.
-    pub vouched: Vouched,
+    pub vouched: Standing,
     /// The place of its `signal_type` in [`Results::signals`].
     pub signal: u32,
     /// Length of its market's window in seconds; none where the slug does not say.
@@ -53,8 +53,8 @@ impl Settled {
     /// Whether it counts as a win or a loss for streaks and for self-reflection.
     pub fn counts_as(&self) -> Option<bool> {
         match self.booked {
-            Booked::Win if !self.without_result => Some(true),
-            Booked::Loss if !self.without_result => Some(false),
+            BookedAs::Win if !self.without_result => Some(true),
+            BookedAs::Loss if !self.without_result => Some(false),
             _ => None,
         }
     }
@@ -62,7 +62,7 @@ impl Settled {
 
 /// How a trade ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Booked {
+pub enum BookedAs {
     /// `is_win` is 1.
     Win,
     /// `is_win` is 0.
@@ -88,7 +88,7 @@ pub enum Mode {
 
 /// Who vouches for a written outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Vouched {
+pub enum Standing {
     /// Polymarket's resolution.
     Confirmed,
     /// Candles; Polymarket has not confirmed it yet.
@@ -161,9 +161,9 @@ pub(crate) mod tests {
     pub const MIDNIGHT: UnixSeconds = UnixSeconds(1_770_940_800);
 
     /// A bet of 5 dollars at 0.50, logged at `rowid` minutes past midnight.
-    pub fn trade(rowid: i64, profit: &str, booked: Booked) -> Settled {
+    pub fn trade(rowid: i64, profit: &str, booked: BookedAs) -> Settled {
         let profit: Decimal = profit.parse().unwrap();
-        let without_result = matches!(booked, Booked::Split | Booked::Unknown);
+        let without_result = matches!(booked, BookedAs::Split | BookedAs::Unknown);
         Settled {
             rowid,
             at: Some(MIDNIGHT.plus(rowid * 60)),
@@ -177,7 +177,7 @@ pub(crate) mod tests {
             price: Some(Decimal::new(5, 1)),
             side: Some(Side::Yes),
             mode: Mode::Paper,
-            vouched: Vouched::Provisional,
+            vouched: Standing::Provisional,
             signal: 0,
             duration: Some(900),
         }
@@ -186,8 +186,8 @@ pub(crate) mod tests {
     /// Such bets with these profits: a loss has a minus.
     pub fn settled(profits: &[&str]) -> Vec<Settled> {
         let booked = |profit: &str| match profit.starts_with('-') {
-            true => Booked::Loss,
-            false => Booked::Win,
+            true => BookedAs::Loss,
+            false => BookedAs::Win,
         };
         (1..).zip(profits).map(|(rowid, profit)| trade(rowid, profit, booked(profit))).collect()
     }

@@ -89,7 +89,7 @@ pub fn day_of(instant: UnixSeconds) -> Option<NaiveDate> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::figures::Booked;
+    use crate::figures::BookedAs;
     use crate::figures::tests::{MIDNIGHT, settled, trade};
 
     const EVENING: UnixSeconds = UnixSeconds(MIDNIGHT.0 + 86_399);
@@ -119,10 +119,10 @@ mod tests {
     #[test]
     fn unknown_and_split_trades_count_nowhere() {
         let mut trades = settled(&["-1"; 9]);
-        trades[3] = trade(4, "+0", Booked::Split);
-        trades.push(trade(10, "+0", Booked::Unknown));
+        trades[3] = trade(4, "+0", BookedAs::Split);
+        trades.push(trade(10, "+0", BookedAs::Unknown));
         // booked as UNKNOWN and yet with an is_win, as another program may do
-        trades.push(super::Settled { without_result: true, ..trade(11, "-5", Booked::Loss) });
+        trades.push(super::Settled { without_result: true, ..trade(11, "-5", BookedAs::Loss) });
         let reflection = Reflection::of(&trades, &[]);
         assert_eq!((reflection.counted, reflection.consecutive_losses), (8, 8));
         assert_eq!(reflection.counted_that_day, 8);

@@ -4,7 +4,7 @@
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
-use super::{Booked, Settled};
+use super::{BookedAs, Settled};
 use crate::units::{FloatUsd, UnixSeconds, Usd};
 
 /// What a set of settled trades came to.
@@ -179,7 +179,7 @@ impl Figures {
             if let Some(profit) = trade.profit_as_stored {
                 by_rowid.push((trade.rowid, profit, trade.decided));
             }
-            if trade.booked == Booked::Unknown {
+            if trade.booked == BookedAs::Unknown {
                 continue;
             }
             if let Some(dollars) = trade.stake {
@@ -236,11 +236,11 @@ impl Figures {
         self.settled += 1;
         self.decided += u64::from(trade.decided);
         match trade.booked {
-            Booked::Win => self.wins += 1,
-            Booked::Loss => self.losses += 1,
-            Booked::Split => self.split += 1,
-            Booked::Unknown => self.unknown += 1,
-            Booked::Other => {}
+            BookedAs::Win => self.wins += 1,
+            BookedAs::Loss => self.losses += 1,
+            BookedAs::Split => self.split += 1,
+            BookedAs::Unknown => self.unknown += 1,
+            BookedAs::Other => {}
         }
         if let Some(won) = trade.counts_as() {
             self.streaks.add(won);
@@ -389,8 +389,8 @@ mod tests {
     #[test]
     fn split_and_unknown_trades_neither_count_nor_end_a_streak() {
         let mut trades = settled(&["-5", "-1", "+0", "-2"]);
-        trades[2] = trade(3, "+0", Booked::Split);
-        trades.push(trade(5, "+0", Booked::Unknown));
+        trades[2] = trade(3, "+0", BookedAs::Split);
+        trades.push(trade(5, "+0", BookedAs::Unknown));
         let figures = Figures::of(&trades);
         assert_eq!((figures.split, figures.unknown, figures.decided), (1, 1, 3));
         assert_eq!(figures.streaks.losses_now(), 3);

@@ -67,7 +67,7 @@ pub fn standing_record(records: &[Record]) -> Option<&Record> {
 
 /// A run that wrote something.
 #[derive(Debug, Clone)]
-pub struct Run {
+pub struct PastRun {
     /// Its id.
     pub run_id: String,
     /// The command.
@@ -306,7 +306,7 @@ fn records_where(
 }
 
 /// The latest runs that wrote something, the last one first.
-pub(super) fn last_runs(connection: &Connection) -> rusqlite::Result<Vec<Run>> {
+pub(super) fn last_runs(connection: &Connection) -> rusqlite::Result<Vec<PastRun>> {
     let mut statement = connection
         .prepare("SELECT run_id, command FROM settlement_runs ORDER BY rowid DESC LIMIT ?1")?;
     let runs = statement
@@ -314,7 +314,7 @@ pub(super) fn last_runs(connection: &Connection) -> rusqlite::Result<Vec<Run>> {
         .collect::<rusqlite::Result<Vec<(String, String)>>>()?;
     let run = |(run_id, command): (String, String)| {
         let written = written_by(connection, &run_id)?;
-        Ok(Run { run_id, command, written })
+        Ok(PastRun { run_id, command, written })
     };
     runs.into_iter().map(run).collect()
 }

@@ -28,11 +28,11 @@ use crate::strike::Strike;
 use crate::trade::{Cell, Row};
 use crate::units::UnixSeconds;
 
-pub use history::{Record, Run, Undone, standing_record};
+pub use history::{PastRun, Record, Undone, standing_record};
 pub use lock::RunLock;
-pub use results::{Latest, Performance};
+pub use results::{Latest, Totals};
 use write::{BookSql, Columns};
-pub use write::{Note, Put, Written};
+pub use write::{Note, RowWrite, Writes};
 
 /// How long to wait for the bot's locks.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -112,7 +112,7 @@ pub struct Unconfirmed {
 
 /// What settle's own tables say of the trades it has settled.
 #[derive(Debug, Clone, Default)]
-pub struct Standing {
+pub struct RecordCounts {
     /// How many Polymarket has not confirmed yet.
     pub unconfirmed: u64,
     /// By the name of a doubt of the recorded strike: how many have it, and the id of one of them.
@@ -121,7 +121,7 @@ pub struct Standing {
     /// unsettled.
     pub parked: BTreeMap<String, u64>,
     /// The latest runs that wrote something, the last one first.
-    pub last_runs: Vec<Run>,
+    pub last_runs: Vec<PastRun>,
 }
 
 impl Store {
@@ -479,10 +479,10 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Database`].
-    pub fn standing(&self) -> Result<Standing, Error> {
+    pub fn record_counts(&self) -> Result<RecordCounts, Error> {
         let read = || match self.has_records()? {
-            true => records::standing(&self.connection),
-            false => Ok(Standing::default()),
+            true => records::counts(&self.connection),
+            false => Ok(RecordCounts::default()),
         };
         read().map_err(|error| self.failed("read", error))
     }

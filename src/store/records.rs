@@ -9,9 +9,9 @@ use std::sync::OnceLock;
 use rusqlite::{Connection, OptionalExtension, ToSql, Transaction, params, params_from_iter};
 
 use super::write::{self, Columns};
-use super::{Note, RunInfo, Standing, Unconfirmed, history, record};
+use super::{Note, RecordCounts, RunInfo, Unconfirmed, history, record};
 use crate::candles::Source;
-use crate::decision::{Booking, Confirm, Earlier, Left, Status};
+use crate::decision::{Booking, Confirm, DeferredFor, Earlier, Status};
 use crate::fees::{Fee, Taken};
 use crate::market::RuleSet;
 use crate::selection::{LONGEST_WAIT, Retry};
@@ -132,7 +132,7 @@ pub(super) fn add(
 ) -> rusqlite::Result<()> {
     let row = &booking.trade.row;
     let previous_id = booking.earlier.as_ref().and_then(|earlier| earlier.record_id);
-    let written = write::written(transaction, booking, columns)?;
+    let written = write::values_in_row(transaction, booking, columns)?;
     let mut values = record::values(run, booking, &written);
     let before = match previous_id {
         Some(previous) => measured_before(transaction, previous)?,
@@ -260,10 +260,10 @@ pub(super) fn add_note(
     run: &RunInfo,
 ) -> rusqlite::Result<()> {
     match note {
-        Note::Failed(failure) => {
+        Note::Deferred(failure) => {
             let row = &failure.trade.row;
-            let held = failure.left == Left::Held;
-            let counts = failure.left == Left::NotThere;
+            let held = failure.left == DeferredFor::Held;
+            let counts = failure.left == DeferredFor::NotThere;
             add_failure(transaction, row, &failure.reason, counts, held, run)
         }
         Note::Unresolved(record_id, rowid) => ask_later(transaction, *record_id, *rowid, run),
@@ -411,7 +411,7 @@ pub(super) fn read_unconfirmed(
 }
 
 /// How many trades are not confirmed, and how many have a doubted strike.
-pub(super) fn standing(connection: &Connection) -> rusqlite::Result<Standing> {
+pub(super) fn counts(connection: &Connection) -> rusqlite::Result<RecordCounts> {
     let unconfirmed =
         connection
             .query_row("SELECT count(*) FROM settlement_unconfirmed", [], |row| row.get(0))?;
@@ -427,7 +427,7 @@ pub(super) fn standing(connection: &Connection) -> rusqlite::Result<Standing> {
         *parked.entry(kind_of(row.get_ref(0)?.as_str().unwrap_or_default())).or_insert(0) += 1;
     }
     let last_runs = history::last_runs(connection)?;
-    Ok(Standing { unconfirmed, doubted, parked, last_runs })
+    Ok(RecordCounts { unconfirmed, doubted, parked, last_runs })
 }
 
 /// The doubts of recorded strikes of settled trades.

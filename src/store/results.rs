@@ -15,7 +15,7 @@ use super::history::status_that_stands;
 use super::{Access, Store, cell, records};
 use crate::error::Error;
 use crate::figures::stats::Streaks;
-use crate::figures::{Booked, Mode, Results, Settled, Vouched};
+use crate::figures::{BookedAs, Mode, Results, Settled, Standing};
 use crate::market::{self, Family, RuleSet};
 use crate::outcome::Side;
 use crate::timestamp::{NaiveZone, read_instant};
@@ -27,7 +27,7 @@ pub(super) const SETTLED: &str = "(is_win IS NOT NULL OR actual_outcome IN ('SPL
 
 /// Sums over the trades settled so far, as the bot computes them.
 #[derive(Debug, Clone, Default)]
-pub struct Performance {
+pub struct Totals {
     /// Rows whose `is_win` is not NULL.
     pub settled: u64,
     /// Rows whose `is_win` is 1.
@@ -55,9 +55,9 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Database`].
-    pub fn performance(&self) -> Result<Performance, Error> {
+    pub fn totals(&self) -> Result<Totals, Error> {
         let read = |row: &rusqlite::Row<'_>| {
-            Ok(Performance {
+            Ok(Totals {
                 settled: row.get(0)?,
                 wins: row.get(1)?,
                 losses: row.get(2)?,
@@ -76,7 +76,7 @@ impl Store {
             .map_err(|error| self.failed("read", error))
     }
 
-    /// The doubts of recorded strikes of settled trades: see [`super::Standing::doubted`].
+    /// The doubts of recorded strikes of settled trades: see [`super::RecordCounts::doubted`].
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -203,11 +203,11 @@ impl Store {
                 at,
                 nanos,
                 booked: match (won, lost) {
-                    (Some(true), _) => Booked::Win,
-                    (_, Some(true)) => Booked::Loss,
-                    (Some(_), _) => Booked::Other,
-                    (None, _) if booked == Some("SPLIT") => Booked::Split,
-                    (None, _) => Booked::Unknown,
+                    (Some(true), _) => BookedAs::Win,
+                    (_, Some(true)) => BookedAs::Loss,
+                    (Some(_), _) => BookedAs::Other,
+                    (None, _) if booked == Some("SPLIT") => BookedAs::Split,
+                    (None, _) => BookedAs::Unknown,
                 },
                 decided: won.is_some(),
                 without_result,
@@ -227,7 +227,7 @@ impl Store {
                     other if cell(other).any_number() == Some(Decimal::ZERO) => Mode::Live,
                     _ => Mode::Paper,
                 },
-                vouched: Vouched::Elsewhere,
+                vouched: Standing::Elsewhere,
                 signal: *places.entry(signal).or_insert(next),
                 duration: text(row, 2)?.and_then(|slug| match durations.get(slug) {
                     Some(known) => *known,
@@ -249,7 +249,7 @@ impl Store {
         })?;
         let vouched = vouched.join().unwrap_or_else(|panic| resume_unwind(panic))?;
         for (trade, fingerprint) in trades.iter_mut().zip(fingerprints) {
-            trade.vouched = vouched.get(&fingerprint).copied().unwrap_or(Vouched::Elsewhere);
+            trade.vouched = vouched.get(&fingerprint).copied().unwrap_or(Standing::Elsewhere);
         }
         results.signals = vec![None; places.len()];
         for (signal, place) in places {
@@ -263,7 +263,7 @@ impl Store {
 
     /// Who vouches for the outcomes that settle has written: by the fingerprint of the row as it
     /// stood then, so that one that was changed since, or moved, is told from it.
-    fn vouched(&self) -> Result<HashMap<u64, Vouched>, Error> {
+    fn vouched(&self) -> Result<HashMap<u64, Standing>, Error> {
         let read = || {
             if !self.has_records()? {
                 return Ok(HashMap::new());
@@ -298,11 +298,11 @@ impl Store {
 }
 
 /// Who vouches for what a record of this status wrote; none for one that takes another one back.
-fn vouched_by(status: &str) -> Option<Vouched> {
+fn vouched_by(status: &str) -> Option<Standing> {
     match status {
-        "confirmed" | "corrected" => Some(Vouched::Confirmed),
-        "provisional" => Some(Vouched::Provisional),
-        "unknown" => Some(Vouched::Final),
+        "confirmed" | "corrected" => Some(Standing::Confirmed),
+        "provisional" => Some(Standing::Provisional),
+        "unknown" => Some(Standing::Final),
         _ => None,
     }
 }

@@ -9,7 +9,7 @@ use log::debug;
 use rusqlite::{ErrorCode, ToSql, Transaction, TransactionBehavior, params_from_iter};
 
 use super::{BUSY_TIMEOUT, RunInfo, Store, records};
-use crate::decision::{Booking, Failure};
+use crate::decision::{Booking, Deferral};
 use crate::error::Error;
 use crate::interrupt::Interrupt;
 use crate::trade::{Cell, printable_line};
@@ -30,7 +30,7 @@ const COMMIT_PATIENCE: Duration = Duration::from_millis(20);
 #[derive(Debug, Clone)]
 pub enum Note<'a> {
     /// It could not be settled: when to try again.
-    Failed(&'a Failure),
+    Deferred(&'a Deferral),
     /// The outcome of the record with this id, whose trade is at this rowid now, is not confirmed yet:
     /// when to ask again.
     Unresolved(i64, i64),
@@ -40,7 +40,7 @@ pub enum Note<'a> {
 
 /// What became of a booking.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Put {
+pub enum RowWrite {
     /// Written, with its record.
     Done,
     /// Its row is no longer as it was read: left alone.
@@ -51,17 +51,17 @@ pub enum Put {
 
 /// What became of a write.
 #[derive(Debug, Default)]
-pub struct Written {
+pub struct Writes {
     /// What became of each booking, in order, as far as the write came.
-    pub done: Vec<Put>,
+    pub done: Vec<RowWrite>,
     /// What stopped it, if anything did.
     pub error: Option<Error>,
 }
 
-impl Written {
+impl Writes {
     /// Whether anything was written.
     pub fn any(&self) -> bool {
-        self.done.contains(&Put::Done)
+        self.done.contains(&RowWrite::Done)
     }
 }
 
@@ -75,8 +75,8 @@ impl Store {
         bookings: &[Booking],
         notes: &[Note<'_>],
         interrupt: &Interrupt,
-    ) -> Written {
-        let mut written = Written::default();
+    ) -> Writes {
+        let mut written = Writes::default();
         let mut notes = notes;
         loop {
             let finished = written.done.len() == bookings.len() && notes.is_empty();
@@ -128,13 +128,13 @@ impl Store {
         run: &RunInfo,
         bookings: &[Booking],
         notes: &[Note<'_>],
-    ) -> rusqlite::Result<(Vec<Put>, usize)> {
+    ) -> rusqlite::Result<(Vec<RowWrite>, usize)> {
         let columns = self.columns;
         let sql = Rc::clone(&self.book_sql);
         let transaction = Short::begin(self)?;
         records::make_tables(&transaction.0)?;
         let mut run_added = false;
-        let mut done: Vec<Put> = Vec::new();
+        let mut done: Vec<RowWrite> = Vec::new();
         for booking in bookings {
             if !done.is_empty() && transaction.is_full() {
                 break;
@@ -143,11 +143,11 @@ impl Store {
                 Err(error) if refused(&error) && !transaction.0.is_autocommit() => {
                     let why = printable_line(&error.to_string());
                     records::add_refused(&transaction.0, booking, &why, run)?;
-                    Put::Refused(why)
+                    RowWrite::Refused(why)
                 }
                 other => other?,
             };
-            if put == Put::Done {
+            if put == RowWrite::Done {
                 if !run_added {
                     records::add_run(&transaction.0, run)?;
                     run_added = true;
@@ -273,7 +273,7 @@ fn book(
     booking: &Booking,
     columns: Columns,
     sql: &BookSql,
-) -> rusqlite::Result<Put> {
+) -> rusqlite::Result<RowWrite> {
     let row = &booking.trade.row;
     let as_read: [&dyn ToSql; 13] = [
         &row.rowid,
@@ -290,7 +290,7 @@ fn book(
         &row.execution_status,
         &row.fee_paid,
     ];
-    let put = |as_read: bool| if as_read { Put::Done } else { Put::Changed };
+    let put = |as_read: bool| if as_read { RowWrite::Done } else { RowWrite::Changed };
     if booking.leaves_row() {
         let mut look = transaction.prepare_cached(&sql.look)?;
         return look.query_row(&as_read[..], |found| found.get(0)).map(put);
@@ -310,7 +310,7 @@ fn book(
 
 /// What stands in a trade's row after a write: where triggers may have changed it, what they made of
 /// it. Outcome, profit, win or loss, fee.
-pub(super) fn written(
+pub(super) fn values_in_row(
     transaction: &Transaction<'_>,
     booking: &Booking,
     columns: Columns,

@@ -1,36 +1,116 @@
-//! What a user or a program is told: summaries and counts as text and as JSON. Nothing is computed
-//! here that is written to the database.
-
-pub mod audit;
-pub mod explain;
-pub mod json;
-pub mod listing;
-pub mod performance;
-pub mod text;
+//! How the trades of one database stand: what `settle status` tells, and the line that it and `run` end
+//! with. Reading rows is the store's, judging them the selection's business.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
-use crate::engine::Judging;
-use crate::error::{Error, Exit};
+use crate::engine::{self, Judging};
+use crate::error::Error;
 use crate::selection::Selection;
-use crate::store::{Latest, Performance, Run, Standing};
+use crate::store::{Latest, PastRun, RecordCounts, Store, Totals};
 use crate::summary::Summary;
 use crate::trade::Cell;
 use crate::units::UnixSeconds;
 
-/// What a run came to in one database.
-pub struct Ran {
-    /// The database, as it was named.
-    pub database: PathBuf,
-    /// What was done there, or what stopped it.
-    pub came_to: Result<Summary, Error>,
-    /// What is to be printed of its trades.
-    pub listing: listing::Listing,
-    /// How the database stands afterwards, where the metrics need it.
-    pub status: Option<Status>,
-    /// The line that a run ends with; a dry run has none.
-    pub glance: Option<Glance>,
+/// What `settle status` tells.
+#[derive(Debug)]
+pub struct DatabaseStatus {
+    /// The instant it holds for.
+    pub now: UnixSeconds,
+    /// The unsettled rows, judged.
+    pub selection: Selection,
+    /// The settled ones, summed.
+    pub performance: Totals,
+    /// The latest of them.
+    pub latest: Latest,
+    /// Settled trades that Polymarket has not confirmed yet.
+    pub unconfirmed: u64,
+    /// By the name of a doubt of the recorded strike: how many settled trades have it, and the id of
+    /// one of them.
+    pub doubted: BTreeMap<String, (u64, Cell)>,
+    /// Why unsettled trades could not be settled when they were last tried, and how many.
+    pub parked: BTreeMap<String, u64>,
+    /// The latest runs that wrote something, the last one first.
+    pub last_runs: Vec<PastRun>,
+    /// A warning where the slugs seem to be read wrongly.
+    pub doubt: Option<String>,
+    /// Whether a due trade is older than the alert lag.
+    pub alert: bool,
+}
+
+impl DatabaseStatus {
+    /// Reads it as of `now`.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn read(store: &Store, judging: &Judging, now: UnixSeconds) -> Result<Self, Error> {
+        store.steadily(|store| {
+            // a batch of one: status only counts
+            let selection = engine::select(store, judging, 1, true, now)?;
+            let latest = store.latest(judging.zone, now)?;
+            Ok(Self::new(selection, store.totals()?, latest, store.record_counts()?, judging, now))
+        })
+    }
+
+    /// The status as of `now`.
+    fn new(
+        selection: Selection,
+        performance: Totals,
+        latest: Latest,
+        records: RecordCounts,
+        judging: &Judging,
+        now: UnixSeconds,
+    ) -> Self {
+        let oldest = selection.due.oldest;
+        let alert = oldest.is_some_and(|oldest| now.since(oldest) > judging.alert_lag);
+        let doubt = selection.doubt_of_reading(judging.rules);
+        let RecordCounts { unconfirmed, doubted, parked, last_runs } = records;
+        Self {
+            now,
+            selection,
+            performance,
+            latest,
+            unconfirmed,
+            doubted,
+            parked,
+            last_runs,
+            doubt,
+            alert,
+        }
+    }
+
+    /// What does not look right, in words: the reading of the slugs, and recorded strikes.
+    pub fn warnings(&self) -> Vec<String> {
+        let strikes = self.doubted.iter().map(|(name, (count, id))| {
+            let trades = if *count == 1 { "trade" } else { "trades" };
+            format!("{name}: {count} settled {trades}, one of them is {id}; their price_to_beat looks wrong")
+        });
+        self.doubt.iter().cloned().chain(strikes).collect()
+    }
+
+    /// The same at a glance.
+    pub fn glance(&self) -> Glance {
+        let Self { now, ref latest, .. } = *self;
+        let errors = self.selection.in_error.count;
+        let wrong = wrong(self.alert, errors, self.warnings().len());
+        Glance { now, unsettled: self.selection.unsettled(), latest: latest.clone(), wrong }
+    }
+
+    /// Trades that are booked: those with a win or a loss, and UNKNOWN and SPLIT.
+    pub fn settled(&self) -> u64 {
+        self.performance.settled + self.selection.booked_without_result()
+    }
+
+    /// Age in seconds of the oldest due trade.
+    pub fn oldest_due_age(&self) -> Option<i64> {
+        self.selection.due.oldest.map(|oldest| self.now.since(oldest))
+    }
+
+    /// Wins among the trades that have an `is_win`, from 0 to 1, as the bot has it; none before the
+    /// first.
+    pub fn win_rate(&self) -> Option<f64> {
+        let Totals { settled, wins, .. } = self.performance;
+        (settled > 0).then(|| wins as f64 / settled as f64)
+    }
 }
 
 /// What a person wants to know at a glance.
@@ -78,100 +158,4 @@ fn wrong(alert: bool, errors: u64, warnings: usize) -> Vec<String> {
         }
     }
     wrong
-}
-
-impl Ran {
-    /// How it ended.
-    pub fn exit(&self) -> Exit {
-        self.came_to.as_ref().map_or_else(Error::exit, Summary::exit)
-    }
-}
-
-/// What `settle status` tells.
-#[derive(Debug)]
-pub struct Status {
-    /// The instant it holds for.
-    pub now: UnixSeconds,
-    /// The unsettled rows, judged.
-    pub selection: Selection,
-    /// The settled ones, summed.
-    pub performance: Performance,
-    /// The latest of them.
-    pub latest: Latest,
-    /// Settled trades that Polymarket has not confirmed yet.
-    pub unconfirmed: u64,
-    /// By the name of a doubt of the recorded strike: how many settled trades have it, and the id of
-    /// one of them.
-    pub doubted: BTreeMap<String, (u64, Cell)>,
-    /// Why unsettled trades could not be settled when they were last tried, and how many.
-    pub parked: BTreeMap<String, u64>,
-    /// The latest runs that wrote something, the last one first.
-    pub last_runs: Vec<Run>,
-    /// A warning where the slugs seem to be read wrongly.
-    pub doubt: Option<String>,
-    /// Whether a due trade is older than the alert lag.
-    pub alert: bool,
-}
-
-impl Status {
-    /// The status as of `now`.
-    pub fn new(
-        selection: Selection,
-        performance: Performance,
-        latest: Latest,
-        records: Standing,
-        judging: &Judging,
-        now: UnixSeconds,
-    ) -> Self {
-        let oldest = selection.due.oldest;
-        let alert = oldest.is_some_and(|oldest| now.since(oldest) > judging.alert_lag);
-        let doubt = selection.doubt_of_reading(judging.rules);
-        let Standing { unconfirmed, doubted, parked, last_runs } = records;
-        Self {
-            now,
-            selection,
-            performance,
-            latest,
-            unconfirmed,
-            doubted,
-            parked,
-            last_runs,
-            doubt,
-            alert,
-        }
-    }
-
-    /// What does not look right, in words: the reading of the slugs, and recorded strikes.
-    pub fn warnings(&self) -> Vec<String> {
-        let strikes = self.doubted.iter().map(|(name, (count, id))| {
-            let trades = if *count == 1 { "trade" } else { "trades" };
-            format!("{name}: {count} settled {trades}, one of them is {id}; their price_to_beat looks wrong")
-        });
-        self.doubt.iter().cloned().chain(strikes).collect()
-    }
-
-    /// The same at a glance.
-    pub fn glance(&self) -> Glance {
-        let Self { now, ref latest, .. } = *self;
-        let errors = self.selection.in_error.count;
-        let wrong = wrong(self.alert, errors, self.warnings().len());
-        Glance { now, unsettled: self.selection.unsettled(), latest: latest.clone(), wrong }
-    }
-
-    /// Trades that are booked: those with a win or a loss, and UNKNOWN and SPLIT.
-    pub fn settled(&self) -> u64 {
-        self.performance.settled + self.selection.booked_without_result()
-    }
-
-    /// Age in seconds of the oldest due trade.
-    pub fn oldest_due_age(&self) -> Option<i64> {
-        self.selection.due.oldest.map(|oldest| self.now.since(oldest))
-    }
-
-    /// Wins among the trades that have an `is_win`, from 0 to 1, as the bot has it; none before the
-    /// first.
-    pub fn win_rate(&self) -> Option<f64> {
-        let Performance { settled, wins, .. } = self.performance;
-        (settled > 0).then(|| wins as f64 / settled as f64)
-    }
 }

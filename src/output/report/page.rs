@@ -13,9 +13,9 @@ use super::text::{
     triggers, verdict, what_it_is_of,
 };
 use crate::explain::{State, Story};
-use crate::figures::{Booked, Dimension, Figures, Group, Mode, Settled};
-use crate::report::text::bare;
-use crate::review::Review;
+use crate::figures::{BookedAs, Dimension, Figures, Group, Mode, Settled};
+use crate::output::text::bare;
+use crate::report::Report;
 use crate::store::Record;
 use crate::trade::{Cell, printable, printable_line};
 use crate::units::{FloatUsd, UnixSeconds, Usd, rounded};
@@ -31,7 +31,7 @@ const SIGNALS: usize = 40;
 
 /// The page. `latest` are the stories of the latest settled trades, the last one first, `held` those
 /// of the held ones.
-pub fn page(review: &Review, database: &Path, latest: &[Story], held: &[Story]) -> String {
+pub fn page(report: &Report, database: &Path, latest: &[Story], held: &[Story]) -> String {
     let name = database.file_name().unwrap_or(database.as_os_str()).to_string_lossy();
     let title = format!("settle report · {}", printable(&name));
     let page = html! {
@@ -48,19 +48,19 @@ pub fn page(review: &Review, database: &Path, latest: &[Story], held: &[Story]) 
             body {
                 header {
                     h1 { (title) }
-                    p.soft { (what_it_is_of(&review.filter)) "; as of " (time(Some(review.now))) ". Dollars; times in UTC." }
-                    p { (pending(review)) }
+                    p.soft { (what_it_is_of(&report.filter)) "; as of " (time(Some(report.now))) ". Dollars; times in UTC." }
+                    p { (pending(report)) }
                 }
                 main {
-                    (headlines(review))
-                    (self_reflection(review))
+                    (headlines(report))
+                    (self_reflection(report))
                     div.charts {
-                        (curves(review)) (days(review)) (calibration(review)) (signals(review))
+                        (curves(report)) (days(report)) (calibration(report)) (signals(report))
                     }
-                    (all_figures(review))
-                    (tables(review))
-                    (trades(latest, review))
-                    (waiting(held, review))
+                    (all_figures(report))
+                    (tables(report))
+                    (trades(latest, report))
+                    (waiting(held, report))
                 }
                 footer { p { "settle " (env!("CARGO_PKG_VERSION")) ". settle report --help defines each figure; settle explain TRADE_ID tells a trade's whole story." } }
             }
@@ -70,8 +70,8 @@ pub fn page(review: &Review, database: &Path, latest: &[Story], held: &[Story]) 
 }
 
 /// What still waits, in words.
-fn pending(review: &Review) -> String {
-    let pending = &review.pending;
+fn pending(report: &Report) -> String {
+    let pending = &report.pending;
     let (held, errors) = (pending.held.len(), pending.errors.len());
     format!("{} pending, {held} of them held, {errors} in error.", pending.count)
 }
@@ -106,15 +106,15 @@ fn figure(name: &str, figures: &Figures) -> String {
 
 /// The figures in large; where there are live trades and others, of each, as their dollars are not
 /// the same.
-fn headlines(review: &Review) -> Markup {
-    let modes = breakdown(review, Dimension::Mode);
+fn headlines(report: &Report) -> Markup {
+    let modes = breakdown(report, Dimension::Mode);
     html! {
         @if modes.len() > 1 {
             @for group in modes {
-                (headline(&format!("In short, {}", mode_name(group)), &group.figures, review))
+                (headline(&format!("In short, {}", mode_name(group)), &group.figures, report))
             }
         } @else {
-            (headline("In short", &review.figures, review))
+            (headline("In short", &report.figures, report))
         }
     }
 }
@@ -124,7 +124,7 @@ fn mode_name(group: &Group) -> &str {
     group.key.as_deref().unwrap_or("neither live nor paper")
 }
 
-fn headline(title: &str, figures: &Figures, review: &Review) -> Markup {
+fn headline(title: &str, figures: &Figures, report: &Report) -> Markup {
     let streaks = figures.streaks;
     let text = |name: &str| html! { (figure(name, figures)) };
     let neither = [(figures.split, "split"), (figures.unknown, "unknown")];
@@ -133,7 +133,7 @@ fn headline(title: &str, figures: &Figures, review: &Review) -> Markup {
     let kinds: Vec<String> =
         kinds.iter().chain(neither).map(|(count, word)| format!("{count} {word}")).collect();
     let id = |extreme| {
-        review.id_of(extreme).map_or_else(String::new, |id| format!("trade {}", bare(id)))
+        report.id_of(extreme).map_or_else(String::new, |id| format!("trade {}", bare(id)))
     };
     let from = figures.drawdown.to.map(|to| {
         let from = figures.drawdown.from;
@@ -162,14 +162,14 @@ fn headline(title: &str, figures: &Figures, review: &Review) -> Markup {
     }
 }
 
-fn self_reflection(review: &Review) -> Markup {
+fn self_reflection(report: &Report) -> Markup {
     html! {
         section {
             h2 { "Self-reflection" }
             p.soft { "Over all trades, whatever the report is about." }
             div.wrap {
                 (data("Self-reflection", &["Trigger", "<Now", "<Why"], &html! {
-                    @for (name, is_due, why) in triggers(review) {
+                    @for (name, is_due, why) in triggers(report) {
                         tr {
                             th scope="row" { (name) }
                             td.words { @if is_due { span.due { "due" } } @else { "not due" } }
@@ -208,8 +208,8 @@ fn data(name: &str, heads: &[&str], body: &Markup) -> Markup {
 
 /// The equity curve; where there are live trades and others, one of each, as their dollars are not
 /// the same.
-fn curves(review: &Review) -> Markup {
-    let trades = review.trades();
+fn curves(report: &Report) -> Markup {
+    let trades = report.trades();
     let modes = [(Mode::Live, "live"), (Mode::Paper, "paper"), (Mode::NotSaid, "")];
     let of = |mode: Mode| -> Vec<&Settled> {
         trades.iter().copied().filter(|trade| trade.mode == mode).collect()
@@ -226,7 +226,7 @@ fn curves(review: &Review) -> Markup {
 }
 
 fn curve(word: &str, trades: &[&Settled]) -> Markup {
-    let counted = |trade: &&&Settled| trade.booked != Booked::Unknown;
+    let counted = |trade: &&&Settled| trade.booked != BookedAs::Unknown;
     let profits: Vec<f64> =
         trades.iter().filter(counted).filter_map(|trade| trade.profit?.to_f64()).collect();
     let at = |trade: Option<&&Settled>| time(trade.and_then(|trade| trade.at));
@@ -246,13 +246,13 @@ fn curve(word: &str, trades: &[&Settled]) -> Markup {
     }
 }
 
-fn breakdown(review: &Review, by: Dimension) -> &[Group] {
-    let found = review.breakdowns.iter().find(|breakdown| breakdown.by == by);
+fn breakdown(report: &Report, by: Dimension) -> &[Group] {
+    let found = report.breakdowns.iter().find(|breakdown| breakdown.by == by);
     found.map_or(&[], |breakdown| &breakdown.groups)
 }
 
-fn days(review: &Review) -> Markup {
-    let groups = breakdown(review, Dimension::Day);
+fn days(report: &Report) -> Markup {
+    let groups = breakdown(report, Dimension::Day);
     let shown = &groups[groups.len().saturating_sub(DAYS)..];
     let bars: Vec<(&str, f64)> = shown
         .iter()
@@ -275,8 +275,8 @@ fn nothing_yet() -> Markup {
     html! { p.soft { "No trade is settled yet." } }
 }
 
-fn calibration(review: &Review) -> Markup {
-    let groups = breakdown(review, Dimension::Price);
+fn calibration(report: &Report) -> Markup {
+    let groups = breakdown(report, Dimension::Price);
     let point = |group: &Group| {
         let figures = &group.figures;
         group.key.as_ref()?;
@@ -299,8 +299,8 @@ fn calibration(review: &Review) -> Markup {
     }
 }
 
-fn signals(review: &Review) -> Markup {
-    let groups = breakdown(review, Dimension::Signal);
+fn signals(report: &Report) -> Markup {
+    let groups = breakdown(report, Dimension::Signal);
     let mut by_profit: Vec<&Group> = groups.iter().collect();
     by_profit.sort_by_key(|group| std::cmp::Reverse(group.figures.profit()));
     let left_out = by_profit.len().saturating_sub(SIGNALS);
@@ -334,8 +334,8 @@ fn short(name: &str) -> String {
 }
 
 /// The groups of a dimension, a line each: the latest days, and the first of the others.
-fn table(review: &Review, by: Dimension) -> Markup {
-    let groups = breakdown(review, by);
+fn table(report: &Report, by: Dimension) -> Markup {
+    let groups = breakdown(report, by);
     let shown = match by {
         Dimension::Day => &groups[groups.len().saturating_sub(DAYS)..],
         _ => &groups[..groups.len().min(WAITING)],
@@ -371,8 +371,8 @@ fn cell(shown: Shown, figures: &Figures) -> Markup {
     html! { td class=(class) { (text) } }
 }
 
-fn all_figures(review: &Review) -> Markup {
-    let sets = sets(review);
+fn all_figures(report: &Report) -> Markup {
+    let sets = sets(report);
     let mut heads = vec![""];
     heads.extend(sets.iter().map(|(name, _)| *name));
     let body = html! {
@@ -392,12 +392,12 @@ fn all_figures(review: &Review) -> Markup {
     }
 }
 
-fn tables(review: &Review) -> Markup {
+fn tables(report: &Report) -> Markup {
     let all = Dimension::ALL.into_iter();
     // these two are columns of the table above
-    let shown = all.filter(|by| !matches!(by, Dimension::Mode | Dimension::Vouched));
-    let shown = shown.filter(|by| !breakdown(review, *by).is_empty());
-    html! { @for by in shown { (table(review, by)) } }
+    let shown = all.filter(|by| !matches!(by, Dimension::Mode | Dimension::Standing));
+    let shown = shown.filter(|by| !breakdown(report, *by).is_empty());
+    html! { @for by in shown { (table(report, by)) } }
 }
 
 fn time(at: Option<UnixSeconds>) -> String {
@@ -417,7 +417,7 @@ fn number(record: Option<&Record>, column: &str, places: u32) -> String {
     number.map_or_else(|| "-".to_owned(), |number| rounded(number, places).normalize().to_string())
 }
 
-fn trades(latest: &[Story], review: &Review) -> Markup {
+fn trades(latest: &[Story], report: &Report) -> Markup {
     let heads = [
         "Trade",
         "<Bet",
@@ -436,7 +436,7 @@ fn trades(latest: &[Story], review: &Review) -> Markup {
             h2 { "The latest trades" }
             @if latest.is_empty() { (nothing_yet()) } @else {
                 p.soft {
-                    (latest.len()) " of " (review.figures.settled)
+                    (latest.len()) " of " (report.figures.settled)
                     ", the last one first, each with its proof."
                 }
                 div.dense {
@@ -482,8 +482,8 @@ fn trade(story: &Story) -> Markup {
     }
 }
 
-fn waiting(held: &[Story], review: &Review) -> Markup {
-    let pending = &review.pending;
+fn waiting(held: &[Story], report: &Report) -> Markup {
+    let pending = &report.pending;
     let errors = &pending.errors[..pending.errors.len().min(WAITING)];
     let more = |all: usize, shown: usize| {
         html! { @if all > shown { p.soft { "and " (all - shown) " more" } } }

@@ -13,12 +13,12 @@ use crate::figures::{
 use crate::selection::RowError;
 use crate::store::Store;
 use crate::timestamp::read_timestamp;
-use crate::trade::{Cell, Row, Standing, Terms, judge};
+use crate::trade::{Cell, Judged, Row, Terms, judge};
 use crate::units::UnixSeconds;
 
 /// The trades of a report, and their figures.
 #[derive(Debug)]
-pub struct Review {
+pub struct Report {
     /// The instant it holds for.
     pub now: UnixSeconds,
     /// Which trades it is about.
@@ -50,7 +50,7 @@ pub struct Pending {
     pub errors: Vec<RowError>,
 }
 
-impl Review {
+impl Report {
     /// Reads the database as of `now`.
     ///
     /// # Errors
@@ -140,9 +140,9 @@ fn pending(
         let at = row.timestamp.text().and_then(|text| read_timestamp(text, judging.zone));
         let (rowid, id, held) = (row.rowid, row.id.clone(), is_held(&row));
         let error = match judge(row, &terms) {
-            Standing::Excluded(reason) if !reason.still_waits() => return,
-            Standing::InError { message, .. } => Some(RowError { trade_id: id, message }),
-            Standing::Due(_) | Standing::Excluded(_) => {
+            Judged::Excluded(reason) if !reason.still_waits() => return,
+            Judged::InError { message, .. } => Some(RowError { trade_id: id, message }),
+            Judged::Due(_) | Judged::Excluded(_) => {
                 waiting.push(at);
                 None
             }

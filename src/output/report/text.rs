@@ -5,8 +5,8 @@ use std::path::Path;
 use rust_decimal::Decimal;
 
 use crate::figures::{Breakdown, Dimension, Figures, Filter, Group};
-use crate::report::text::{BAD, CAUTION, GOOD, STRONG, bare, errors, field, line, styled};
-use crate::review::Review;
+use crate::output::text::{BAD, CAUTION, GOOD, STRONG, bare, errors, field, line, styled};
+use crate::report::Report;
 use crate::trade::printable;
 use crate::units::{Usd, rounded};
 
@@ -16,29 +16,29 @@ const DAYS: usize = 14;
 const ROWS: usize = 30;
 
 /// What `report` prints.
-pub fn text(review: &Review, database: &Path) -> String {
+pub fn text(report: &Report, database: &Path) -> String {
     let mut text = String::new();
     line(&mut text, format_args!("{} · {}", styled(STRONG, "settle report"), database.display()));
-    field(&mut text, "Of", format_args!("{}", what_it_is_of(&review.filter)));
-    let pending = &review.pending;
+    field(&mut text, "Of", format_args!("{}", what_it_is_of(&report.filter)));
+    let pending = &report.pending;
     let mut waits = format!("{} pending", pending.count);
     for (count, words) in [(pending.held.len(), "held"), (pending.errors.len(), "in error")] {
         if count > 0 {
             waits.push_str(&format!(", {count} of them {words}"));
         }
     }
-    let settled = review.figures.settled;
-    field(&mut text, "Trades", format_args!("{} ({settled} settled, {waits})", review.count()));
+    let settled = report.figures.settled;
+    field(&mut text, "Trades", format_args!("{} ({settled} settled, {waits})", report.count()));
     text.push('\n');
-    text.push_str(&headline(review));
-    for breakdown in &review.breakdowns {
+    text.push_str(&headline(report));
+    for breakdown in &report.breakdowns {
         // these two are columns of the headline
-        let is_above = matches!(breakdown.by, Dimension::Mode | Dimension::Vouched);
+        let is_above = matches!(breakdown.by, Dimension::Mode | Dimension::Standing);
         if !is_above && !breakdown.groups.is_empty() {
             text.push_str(&by(breakdown));
         }
     }
-    text.push_str(&self_reflection(review));
+    text.push_str(&self_reflection(report));
     let errors_there = &pending.errors;
     text.push_str(&errors(&errors_there[..errors_there.len().min(ROWS)]));
     if errors_there.len() > ROWS {
@@ -67,15 +67,15 @@ pub(super) fn what_it_is_of(filter: &Filter) -> String {
 
 /// The sets of trades that stand side by side: all of them, live and paper ones, confirmed and
 /// provisional ones.
-pub(super) fn sets(review: &Review) -> Vec<(&str, &Figures)> {
+pub(super) fn sets(report: &Report) -> Vec<(&str, &Figures)> {
     let groups = |by: Dimension| {
-        let breakdown = review.breakdowns.iter().find(|breakdown| breakdown.by == by);
+        let breakdown = report.breakdowns.iter().find(|breakdown| breakdown.by == by);
         breakdown.into_iter().flat_map(|breakdown| &breakdown.groups)
     };
     let named = |group: &'_ Group| group.key.is_some();
-    let apart = groups(Dimension::Mode).chain(groups(Dimension::Vouched)).filter(|one| named(one));
+    let apart = groups(Dimension::Mode).chain(groups(Dimension::Standing)).filter(|one| named(one));
     let apart = apart.map(|group| (group.key.as_deref().unwrap_or_default(), &group.figures));
-    std::iter::once(("all", &review.figures)).chain(apart).collect()
+    std::iter::once(("all", &report.figures)).chain(apart).collect()
 }
 
 /// A figure of a set of trades, as it is shown.
@@ -107,8 +107,8 @@ pub(super) const FIGURES: [(&str, Shown); 20] = [
     ("Longest of losses", |figures| figures.streaks.longest_losses.to_string()),
 ];
 
-fn headline(review: &Review) -> String {
-    let sets = sets(review);
+fn headline(report: &Report) -> String {
+    let sets = sets(report);
     let heads = std::iter::once("").chain(sets.iter().map(|(name, _)| *name));
     let mut rows = vec![heads.map(str::to_owned).collect::<Vec<_>>()];
     for (name, shown) in FIGURES {
@@ -116,13 +116,13 @@ fn headline(review: &Review) -> String {
         rows.push(std::iter::once(name.to_owned()).chain(cells).collect());
     }
     let mut text = table(&rows);
-    let ids = [("Best", review.figures.best), ("worst", review.figures.worst)];
-    let ids = ids.iter().filter_map(|(word, extreme)| Some((word, review.id_of(*extreme)?)));
+    let ids = [("Best", report.figures.best), ("worst", report.figures.worst)];
+    let ids = ids.iter().filter_map(|(word, extreme)| Some((word, report.id_of(*extreme)?)));
     let ids: Vec<String> = ids.map(|(word, id)| format!("{word}: trade {}", bare(id))).collect();
     if !ids.is_empty() {
         line(&mut text, format_args!("{}.", ids.join("; ")));
     }
-    let drawdown = review.figures.drawdown;
+    let drawdown = report.figures.drawdown;
     if let Some(to) = drawdown.to {
         let from = drawdown.from.map_or_else(|| "the beginning".to_owned(), |at| at.to_string());
         line(&mut text, format_args!("Drawdown: from {from} to {to}."));
@@ -192,8 +192,8 @@ pub(super) fn name_of(key: Option<&str>) -> String {
 }
 
 /// What each trigger says: its name, whether it is due, and why.
-pub(super) fn triggers(review: &Review) -> [(&'static str, bool, String); 3] {
-    let (reflection, triggers) = (&review.reflection, review.triggers);
+pub(super) fn triggers(report: &Report) -> [(&'static str, bool, String); 3] {
+    let (reflection, triggers) = (&report.reflection, report.triggers);
     let day = match (reflection.day, reflection.counted_that_day) {
         (None, _) => "no trade has a win or a loss yet".to_owned(),
         (Some(day), counted) => {
@@ -217,9 +217,9 @@ pub(super) fn triggers(review: &Review) -> [(&'static str, bool, String); 3] {
     ]
 }
 
-fn self_reflection(review: &Review) -> String {
+fn self_reflection(report: &Report) -> String {
     let mut text = format!("\n{}, over all trades\n", styled(STRONG, "Self-reflection"));
-    for (name, is_due, why) in triggers(review) {
+    for (name, is_due, why) in triggers(report) {
         let due = if is_due { styled(CAUTION, "due    ") } else { "not due".to_owned() };
         line(&mut text, format_args!("  {name:<22} {due}  {why}"));
     }

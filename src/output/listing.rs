@@ -5,7 +5,8 @@ use std::io::{self, Read, Seek, Write};
 
 use tempfile::SpooledTempFile;
 
-use super::{Ran, json, text};
+use super::{json, text};
+use crate::run::DatabaseRun;
 use crate::summary::TradeResult;
 
 /// What is kept in memory, in bytes; more of it goes into a file.
@@ -77,7 +78,7 @@ impl Listing {
 ///
 /// # Errors
 /// What cannot be kept or written.
-pub fn print_json(out: &mut dyn Write, mut ran: Vec<Ran>, dry_run: bool) -> io::Result<()> {
+pub fn print_json(out: &mut dyn Write, mut ran: Vec<DatabaseRun>, dry_run: bool) -> io::Result<()> {
     let object = json::run(&ran, dry_run)?;
     // an object with fields, so it ends in a brace
     out.write_all(object.strip_suffix('}').unwrap_or(&object).as_bytes())?;
@@ -98,8 +99,8 @@ pub fn print_json(out: &mut dyn Write, mut ran: Vec<Ran>, dry_run: bool) -> io::
 ///
 /// # Errors
 /// What cannot be kept or written.
-pub fn print_text(out: &mut dyn Write, mut ran: Vec<Ran>, dry_run: bool) -> io::Result<()> {
-    for Ran { database, came_to, listing, glance, .. } in &mut ran {
+pub fn print_text(out: &mut dyn Write, mut ran: Vec<DatabaseRun>, dry_run: bool) -> io::Result<()> {
+    for DatabaseRun { database, came_to, listing, glance, .. } in &mut ran {
         let Ok(summary) = came_to else { continue };
         out.write_all(text::title(summary, dry_run, database).as_bytes())?;
         if listing.count > 0 {

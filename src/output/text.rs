@@ -6,11 +6,12 @@ use std::path::Path;
 
 use anstyle::{AnsiColor, Style};
 
-use super::{Glance, Ran, Status};
-use crate::decision::Status as Standing;
+use crate::decision::Status;
 use crate::error::Exit;
 use crate::outcome::Outcome;
+use crate::run::DatabaseRun;
 use crate::selection::RowError;
+use crate::status::{DatabaseStatus, Glance};
 use crate::store::index;
 use crate::summary::{Summary, TradeResult, age};
 use crate::trade::{Cell, Excluded, printable, printable_line};
@@ -64,15 +65,15 @@ pub(super) fn summary(summary: &Summary, dry_run: bool) -> String {
     let profit = summary.total_profit().map_or_else(|| "too large to add up".to_owned(), money);
     field(&mut text, "Profit", format_args!("{profit} dollars"));
     let standing = |status| summary.with_status(status);
-    let (confirmed, provisional) = (standing(Standing::Confirmed), standing(Standing::Provisional));
+    let (confirmed, provisional) = (standing(Status::Confirmed), standing(Status::Provisional));
     if confirmed > 0 {
         field(&mut text, "Confirmed", format_args!("{confirmed} by Polymarket"));
     }
     if provisional > 0 {
         field(&mut text, "Provisional", format_args!("{provisional} by candles"));
     }
-    if standing(Standing::Corrected) > 0 {
-        let corrected = standing(Standing::Corrected);
+    if standing(Status::Corrected) > 0 {
+        let corrected = standing(Status::Corrected);
         field(&mut text, "Corrected", format_args!("{corrected} of earlier runs"));
     }
     if summary.held() > 0 {
@@ -100,7 +101,7 @@ pub(super) fn summary(summary: &Summary, dry_run: bool) -> String {
 }
 
 /// How a run ended in each of several databases.
-pub(super) fn databases(ran: &[Ran]) -> String {
+pub(super) fn databases(ran: &[DatabaseRun]) -> String {
     let done = ran.iter().filter(|ran| ran.came_to.is_ok()).count();
     let mut text = String::new();
     field(&mut text, "Databases", format_args!("{done} of {} done", ran.len()));
@@ -237,7 +238,7 @@ pub fn index(present: bool, changed: bool, database: &Path) -> String {
 }
 
 /// What `status` prints.
-pub fn status(status: &Status, database: &Path) -> String {
+pub fn status(status: &DatabaseStatus, database: &Path) -> String {
     let mut text = String::new();
     let (selection, performance) = (&status.selection, &status.performance);
     line(&mut text, format_args!("{} · {}", styled(STRONG, "settle status"), database.display()));

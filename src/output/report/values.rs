@@ -6,8 +6,8 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::figures::{Breakdown, Figures, Group};
-use crate::report::json::{ErrorJson, SCHEMA_VERSION};
-use crate::review::Review;
+use crate::output::json::{ErrorJson, SCHEMA_VERSION};
+use crate::report::Report;
 use crate::trade::Cell;
 use crate::units::Usd;
 
@@ -85,35 +85,35 @@ fn group(group: &Group) -> serde_json::Result<Values> {
 ///
 /// # Errors
 /// None that a report can cause; `serde_json`'s type.
-pub fn json(review: &Review) -> serde_json::Result<String> {
+pub fn json(report: &Report) -> serde_json::Result<String> {
     let mut values = Values::default();
     values.add("schema_version", SCHEMA_VERSION)?;
     values.add("command", "report")?;
-    values.add("now", review.now)?;
-    values.add("since", review.filter.since)?;
-    values.add("before", review.filter.before)?;
-    values.add("last", review.filter.last)?;
-    values.add("trades_count", review.count())?;
-    values.add("pending_count", review.pending.count)?;
-    values.add("held_count", review.pending.held.len())?;
-    values.add("error_count", review.pending.errors.len())?;
-    figures(&mut values, &review.figures)?;
-    values.add("best_trade_id", review.id_of(review.figures.best).map(Cell::json))?;
-    values.add("worst_trade_id", review.id_of(review.figures.worst).map(Cell::json))?;
-    values.add("self_reflection", self_reflection(review)?)?;
+    values.add("now", report.now)?;
+    values.add("since", report.filter.since)?;
+    values.add("before", report.filter.before)?;
+    values.add("last", report.filter.last)?;
+    values.add("trades_count", report.count())?;
+    values.add("pending_count", report.pending.count)?;
+    values.add("held_count", report.pending.held.len())?;
+    values.add("error_count", report.pending.errors.len())?;
+    figures(&mut values, &report.figures)?;
+    values.add("best_trade_id", report.id_of(report.figures.best).map(Cell::json))?;
+    values.add("worst_trade_id", report.id_of(report.figures.worst).map(Cell::json))?;
+    values.add("self_reflection", self_reflection(report)?)?;
     let mut by = Values::default();
-    for Breakdown { by: dimension, groups } in &review.breakdowns {
+    for Breakdown { by: dimension, groups } in &report.breakdowns {
         let groups = groups.iter().map(group).collect::<serde_json::Result<Vec<_>>>()?;
         by.add(dimension.key(), groups)?;
     }
     values.add("by", by)?;
-    let errors: Vec<ErrorJson> = review.pending.errors.iter().map(ErrorJson::from).collect();
+    let errors: Vec<ErrorJson> = report.pending.errors.iter().map(ErrorJson::from).collect();
     values.add("errors", errors)?;
     serde_json::to_string(&values)
 }
 
-fn self_reflection(review: &Review) -> serde_json::Result<Values> {
-    let (reflection, triggers) = (&review.reflection, review.triggers);
+fn self_reflection(report: &Report) -> serde_json::Result<Values> {
+    let (reflection, triggers) = (&report.reflection, report.triggers);
     let mut values = Values::default();
     values.add("three_losses", triggers.three_losses)?;
     values.add("tenth_trade", triggers.tenth_trade)?;
@@ -132,10 +132,10 @@ fn self_reflection(review: &Review) -> serde_json::Result<Values> {
 ///
 /// # Errors
 /// None that a report can cause; the type of what writes it.
-pub fn csv(review: &Review) -> std::io::Result<Vec<u8>> {
+pub fn csv(report: &Report) -> std::io::Result<Vec<u8>> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     let mut all = Values::default();
-    figures(&mut all, &review.figures)?;
+    figures(&mut all, &report.figures)?;
     let names = all.0.iter().map(|(name, _)| *name);
     writer.write_record(["group_by", "key"].into_iter().chain(names))?;
     let mut line = |by: &str, key: &str, values: &Values| {
@@ -147,7 +147,7 @@ pub fn csv(review: &Review) -> std::io::Result<Vec<u8>> {
         writer.write_record([by, key].into_iter().chain(shown))
     };
     line("all", "", &all)?;
-    for Breakdown { by, groups } in &review.breakdowns {
+    for Breakdown { by, groups } in &report.breakdowns {
         for one in groups {
             let mut values = Values::default();
             figures(&mut values, &one.figures)?;

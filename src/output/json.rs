@@ -6,14 +6,15 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::{Ran, Status};
 use crate::candles::Source;
-use crate::decision::Status as Standing;
+use crate::decision::Status;
 use crate::error::Exit;
 use crate::http::Traffic;
 use crate::outcome::Outcome;
+use crate::run::DatabaseRun;
 use crate::selection::RowError;
-use crate::store::{Run, index};
+use crate::status::DatabaseStatus;
+use crate::store::{PastRun, index};
 use crate::summary::{Summary, TradeResult};
 use crate::trade::{Cell, Excluded};
 use crate::units::{Bps, BtcPrice, FloatUsd, UnixSeconds, Usd};
@@ -76,8 +77,8 @@ struct DatabaseJson {
     alert: bool,
 }
 
-impl From<&Ran> for DatabaseJson {
-    fn from(ran: &Ran) -> Self {
+impl From<&DatabaseRun> for DatabaseJson {
+    fn from(ran: &DatabaseRun) -> Self {
         let summary = ran.came_to.as_ref().ok();
         let count = |of: fn(&Summary) -> u64| summary.map_or(0, of);
         Self {
@@ -86,9 +87,9 @@ impl From<&Ran> for DatabaseJson {
             exit_code: ran.exit().code(),
             error: ran.came_to.as_ref().err().map(ToString::to_string),
             settled_count: count(Summary::settled),
-            confirmed_count: count(|summary| summary.with_status(Standing::Confirmed)),
-            provisional_count: count(|summary| summary.with_status(Standing::Provisional)),
-            corrected_count: count(|summary| summary.with_status(Standing::Corrected)),
+            confirmed_count: count(|summary| summary.with_status(Status::Confirmed)),
+            provisional_count: count(|summary| summary.with_status(Status::Provisional)),
+            corrected_count: count(|summary| summary.with_status(Status::Corrected)),
             wins: count(|summary| summary.booked_as(true)),
             losses: count(|summary| summary.booked_as(false)),
             held_count: count(Summary::held),
@@ -176,7 +177,7 @@ pub(super) fn trade(result: &TradeResult, db: Option<&str>) -> serde_json::Resul
 ///
 /// # Errors
 /// None that a summary can cause; `serde_json`'s type.
-pub fn run(ran: &[Ran], dry_run: bool) -> serde_json::Result<String> {
+pub fn run(ran: &[DatabaseRun], dry_run: bool) -> serde_json::Result<String> {
     let several = ran.len() > 1;
     let summaries: Vec<&Summary> = ran.iter().filter_map(|ran| ran.came_to.as_ref().ok()).collect();
     let sum = |of: fn(&Summary) -> u64| summaries.iter().map(|summary| of(summary)).sum();
@@ -209,9 +210,9 @@ pub fn run(ran: &[Ran], dry_run: bool) -> serde_json::Result<String> {
         dry_run,
         success: ran.iter().all(|ran| ran.exit().is_success()),
         settled_count: sum(Summary::settled),
-        confirmed_count: sum(|summary| summary.with_status(Standing::Confirmed)),
-        provisional_count: sum(|summary| summary.with_status(Standing::Provisional)),
-        corrected_count: sum(|summary| summary.with_status(Standing::Corrected)),
+        confirmed_count: sum(|summary| summary.with_status(Status::Confirmed)),
+        provisional_count: sum(|summary| summary.with_status(Status::Provisional)),
+        corrected_count: sum(|summary| summary.with_status(Status::Corrected)),
         wins: sum(|summary| summary.booked_as(true)),
         losses: sum(|summary| summary.booked_as(false)),
         unknown_count: sum(|summary| summary.booked_outcome(Outcome::Unknown)),
@@ -283,8 +284,8 @@ struct RunOfStatusJson<'a> {
     written: BTreeMap<&'a str, u64>,
 }
 
-impl<'a> From<&'a Run> for RunOfStatusJson<'a> {
-    fn from(run: &'a Run) -> Self {
+impl<'a> From<&'a PastRun> for RunOfStatusJson<'a> {
+    fn from(run: &'a PastRun) -> Self {
         let written = run.written.iter().map(|(status, count)| (status.as_str(), *count));
         Self { run_id: &run.run_id, command: &run.command, written: written.collect() }
     }
@@ -294,7 +295,7 @@ impl<'a> From<&'a Run> for RunOfStatusJson<'a> {
 ///
 /// # Errors
 /// None that a status can cause; `serde_json`'s type.
-pub fn status(status: &Status, db: Option<&str>) -> serde_json::Result<String> {
+pub fn status(status: &DatabaseStatus, db: Option<&str>) -> serde_json::Result<String> {
     let selection = &status.selection;
     let excluded = Excluded::ALL
         .iter()

@@ -1,0 +1,40 @@
+//! The manual page, made of what the command line says of itself.
+
+use std::io::Write;
+
+use clap::CommandFactory;
+
+use crate::cli::Cli;
+use crate::error::Error;
+
+/// The manual page of the program and of each command, in one.
+pub(crate) fn page() -> Result<String, Error> {
+    let mut command = Cli::command();
+    command.build();
+    let program = clap_mangen::Man::new(command.clone());
+    let mut page = Vec::new();
+    program.render_title(&mut page)?;
+    program.render_name_section(&mut page)?;
+    program.render_synopsis_section(&mut page)?;
+    program.render_description_section(&mut page)?;
+    program.render_options_section(&mut page)?;
+    for subcommand in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+        let options: Vec<String> = subcommand
+            .get_arguments()
+            .filter(|argument| argument.is_global_set())
+            .map(|argument| argument.get_id().to_string())
+            .collect();
+        // the options of every command are above
+        let own = options.iter().fold(subcommand.clone(), |command, id| {
+            command.mut_arg(id, |argument| argument.hide(true))
+        });
+        let man = clap_mangen::Man::new(own);
+        writeln!(page, ".SH \"settle {}\"", subcommand.get_name().replace('-', "\\-"))?;
+        let about = subcommand.get_about().map(ToString::to_string).unwrap_or_default();
+        writeln!(page, "{}.", about.replace('-', "\\-"))?;
+        man.render_options_section(&mut page)?;
+    }
+    program.render_extra_section(&mut page)?;
+    program.render_version_section(&mut page)?;
+    Ok(String::from_utf8_lossy(&page).into_owned())
+}

@@ -1,0 +1,70 @@
+//! Standard output: a result as text or JSON, in colour or not, or not at all. What it says is made by
+//! the other modules here.
+
+use std::io::{self, Write};
+
+use clap::ColorChoice;
+use log::error;
+
+use crate::cli::Common;
+use crate::error::Error;
+
+/// Prints a result in the form asked for.
+pub(crate) fn show(
+    common: &Common,
+    json: impl Fn() -> serde_json::Result<String>,
+    text: impl Fn() -> String,
+) -> Result<(), Error> {
+    print_with(common, |out| match common.json {
+        true => out.write_all(format!("{}\n", json()?).as_bytes()),
+        false => out.write_all(text().as_bytes()),
+    })
+}
+
+/// Prints to stdout: JSON as it is, text in colour where that is wanted, and no text where quiet is.
+pub(crate) fn print_with(
+    common: &Common,
+    print: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), Error> {
+    let stdout = io::stdout();
+    let mut out: Box<dyn Write> = match (common.json, common.quiet) {
+        (true, _) => Box::new(io::BufWriter::new(stdout.lock())),
+        (false, true) => return Ok(()),
+        (false, false) => Box::new(anstream::AutoStream::new(stdout, stream_choice(common.color))),
+    };
+    swallow_broken_pipe(print(&mut *out).and_then(|()| out.flush()))
+}
+
+/// The choice as the streams and the logger know it.
+pub fn stream_choice(color: ColorChoice) -> anstream::ColorChoice {
+    match color {
+        ColorChoice::Auto => anstream::AutoStream::choice(&io::stdout()),
+        ColorChoice::Always => anstream::ColorChoice::Always,
+        ColorChoice::Never => anstream::ColorChoice::Never,
+    }
+}
+
+/// Prints bytes as they are.
+pub(crate) fn print(bytes: &[u8]) -> Result<(), Error> {
+    let mut stdout = io::stdout().lock();
+    swallow_broken_pipe(stdout.write_all(bytes).and_then(|()| stdout.flush()))
+}
+
+/// A reader that has seen enough is no failure: what was settled is settled.
+fn swallow_broken_pipe(written: io::Result<()>) -> Result<(), Error> {
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.map_err(Error::from),
+    }
+}
+
+/// What cannot be printed does not undo what was written: then the exit code tells of that.
+pub(crate) fn after_writing(shown: Result<(), Error>, wrote: bool) -> Result<(), Error> {
+    match shown {
+        Err(error) if wrote => {
+            error!("{error}");
+            Ok(())
+        }
+        other => other,
+    }
+}
