@@ -24,7 +24,7 @@ use rust_decimal::Decimal;
 use settle::candles::chain::{Chain, PriceSource, SourceAnswer};
 use settle::candles::{Candle, CandleRows, PriceAt, Source};
 use settle::decision::{Confirm, Deciding};
-use settle::engine::{self, Judging, Outside, Task, Writing};
+use settle::engine::{self, Database, Outside, Task, Writing};
 use settle::fees::Fees;
 use settle::http::Client;
 use settle::http::Traffic;
@@ -34,9 +34,11 @@ use settle::outcome::Outcome;
 use settle::polymarket::{Polymarket, Resolutions, Resolved, Verdict};
 use settle::store::{Access, Store};
 use settle::strike::Strike;
-use settle::summary::{Summary, TradeResult};
+use settle::summary::Summary;
 use settle::timestamp::NaiveZone;
 use settle::trade::Cell;
+use settle::trade::Reading;
+use settle::trade_result::TradeResult;
 use settle::units::{Bps, UnixSeconds};
 
 /// Moves on the venue, in bps: the buckets' upper ends.
@@ -142,8 +144,6 @@ fn settle(
     way: Way,
     writing: Option<Writing<'_>>,
 ) -> (Summary, Vec<TradeResult>) {
-    let judging =
-        Judging { zone: NaiveZone::Utc, rules: way.rules, strike: way.strike, alert_lag: i64::MAX };
     let deciding = Deciding {
         strike: way.strike,
         confirm: way.confirm,
@@ -154,12 +154,18 @@ fn settle(
     };
     let access = if writing.is_some() { Access::Write } else { Access::Read };
     let mut store = Store::open(database, access).expect("the database made here");
-    let sources = Outside { prices, resolutions };
-    let now = UnixSeconds(4_000_000_000);
-    let task = Task { judging: &judging, deciding: &deciding, batch: 0, now, name: None };
+    let task = Task {
+        reading: Reading { zone: NaiveZone::Utc, rules: way.rules, strike: way.strike },
+        deciding: &deciding,
+        batch: 0,
+        alert_lag: i64::MAX,
+        now: UnixSeconds(4_000_000_000),
+    };
     let mut results = Vec::new();
-    let summary = engine::settle(&mut store, sources, &task, writing, &mut results)
-        .expect("the database made here");
+    let database = Database { store: &mut store, name: None, observer: &mut results };
+    let mut outside = Outside { prices, resolutions };
+    let mut settled = engine::settle(&mut [database], &mut outside, &task, writing);
+    let summary = settled.pop().expect("one database").expect("the database made here");
     (summary, results)
 }
 
@@ -354,7 +360,7 @@ fn measure_confirmation(venue: Source, book: &Rc<CandleRows>, database: &Path, m
         confirm: Confirm::Auto,
     };
     let interrupt = Interrupt::default();
-    let writing = Writing { run_id: "accuracy".to_owned(), retry_wait: 600, interrupt: &interrupt };
+    let writing = Writing { run_id: "accuracy", retry_wait: 600, interrupt: &interrupt };
     let (summary, _) = settle(database, &mut prices, &mut polymarket, way, Some(writing));
     let read = rusqlite::Connection::open(database).expect("the database made here");
     let mut statement =

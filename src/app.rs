@@ -9,9 +9,11 @@ use clap::CommandFactory;
 use log::error;
 
 use crate::audit::{self, Which};
-use crate::cli::{Auditing, Cli, Command, Common, Judgement, Reporting, Settling};
+use crate::cli::{
+    AuditArgs, Cli, Command, CommonArgs, JudgingArgs, ReportArgs, RunArgs, StatusArgs, seconds_of,
+};
 use crate::config;
-use crate::engine::{Judging, Outside, Writing};
+use crate::engine::{Outside, Writing};
 use crate::error::{Error, Exit};
 use crate::fees::Fees;
 use crate::figures::Filter;
@@ -36,12 +38,12 @@ use crate::units::UnixSeconds;
 pub fn run(cli: &Cli, now: DateTime<Utc>) -> Result<Exit, Error> {
     let common = &cli.common;
     match &cli.command {
-        Command::Run(settling) => settle(common, settling, now),
-        Command::DryRun(settling) => dry_run(common, settling, now),
-        Command::Status(judgement) => status(common, judgement, now),
-        Command::Report(reporting) => report(common, reporting, now),
-        Command::Explain { trade_id, judgement } => explain(common, trade_id, judgement, now),
-        Command::Audit(auditing) => run_audit(common, auditing, now),
+        Command::Run(args) => settle(common, args, now),
+        Command::DryRun(args) => dry_run(common, args, now),
+        Command::Status(args) => status(common, args, now),
+        Command::Report(args) => report(common, args, now),
+        Command::Explain { trade_id, judging } => explain(common, trade_id, judging, now),
+        Command::Audit(args) => run_audit(common, args, now),
         Command::Undo { run_id } => undo(common, run_id, now),
         Command::Index { drop } => index(common, !drop, now),
         Command::Completions { shell } => {
@@ -81,11 +83,11 @@ pub fn report_error(cli: &Cli, error: &Error) {
     }
 }
 
-fn settle(common: &Common, settling: &Settling, now: DateTime<Utc>) -> Result<Exit, Error> {
+fn settle(common: &CommonArgs, args: &RunArgs, now: DateTime<Utc>) -> Result<Exit, Error> {
     let began = Instant::now();
-    let monitor = Monitor::new(&settling.monitoring);
+    let monitor = Monitor::new(&args.monitoring);
     monitor.started();
-    let ran = run::run(common, settling, Some(&new_run_id(now)), now.into());
+    let ran = run::run(common, args, Some(&new_run_id(now)), now.into());
     let exit = match &ran {
         Ok(ran) => Exit::gravest(ran.iter().map(DatabaseRun::exit)),
         Err(error) => error.exit(),
@@ -101,15 +103,15 @@ fn new_run_id(now: DateTime<Utc>) -> String {
     format!("{}-{}", now.format("%Y%m%dT%H%M%S%.6fZ"), std::process::id())
 }
 
-fn dry_run(common: &Common, settling: &Settling, now: DateTime<Utc>) -> Result<Exit, Error> {
-    let ran = run::run(common, settling, None, now.into())?;
+fn dry_run(common: &CommonArgs, args: &RunArgs, now: DateTime<Utc>) -> Result<Exit, Error> {
+    let ran = run::run(common, args, None, now.into())?;
     let exit = Exit::gravest(ran.iter().map(DatabaseRun::exit));
     show_run(common, ran, true).map(|()| exit)
 }
 
 /// Prints what a run came to. What stopped it in the only database is its error; what stopped it in
 /// one of several is told on stderr and in the summary.
-fn show_run(common: &Common, mut ran: Vec<DatabaseRun>, dry_run: bool) -> Result<(), Error> {
+fn show_run(common: &CommonArgs, mut ran: Vec<DatabaseRun>, dry_run: bool) -> Result<(), Error> {
     if ran.len() == 1 && ran[0].came_to.is_err() {
         return ran.swap_remove(0).came_to.map(drop);
     }
@@ -125,11 +127,12 @@ fn show_run(common: &Common, mut ran: Vec<DatabaseRun>, dry_run: bool) -> Result
     after_writing(shown, !dry_run)
 }
 
-fn status(common: &Common, judgement: &Judgement, now: DateTime<Utc>) -> Result<Exit, Error> {
-    let judging = Judging::from(judgement);
+fn status(common: &CommonArgs, args: &StatusArgs, now: DateTime<Utc>) -> Result<Exit, Error> {
+    let reading = config::reading(&args.judging);
+    let alert_lag = seconds_of(args.alert.alert_lag_hours);
     let of = |database: &PathBuf| {
         let store = Store::open(database, Access::Read)?;
-        DatabaseStatus::read(&store, &judging, now.into())
+        DatabaseStatus::read(&store, reading, alert_lag, now.into())
     };
     if let [database] = &common.db[..] {
         let status = of(database)?;
@@ -160,34 +163,34 @@ fn status(common: &Common, judgement: &Judgement, now: DateTime<Utc>) -> Result<
 }
 
 /// The database of a command that takes one.
-fn only<'a>(common: &'a Common, command: &'static str) -> Result<&'a Path, Error> {
+fn only<'a>(common: &'a CommonArgs, command: &'static str) -> Result<&'a Path, Error> {
     match &common.db[..] {
         [database] => Ok(database),
         _ => Err(Error::SeveralDatabases(command)),
     }
 }
 
-fn report(common: &Common, reporting: &Reporting, now: DateTime<Utc>) -> Result<Exit, Error> {
+fn report(common: &CommonArgs, args: &ReportArgs, now: DateTime<Utc>) -> Result<Exit, Error> {
     let database = only(common, "report")?;
     let mut store = Store::open(database, Access::Read)?;
-    let judging = Judging::from(&reporting.judgement);
+    let reading = config::reading(&args.judging);
     let filter = Filter {
-        since: reporting.since,
-        before: reporting.before,
-        last: reporting.last.map(|last| last as usize),
+        since: args.since,
+        before: args.before,
+        last: args.last.map(|last| last as usize),
     };
-    let report = Report::read(&mut store, &judging, filter, now.into())?;
-    if let Some(path) = &reporting.html {
+    let report = Report::read(&mut store, reading, filter, now.into())?;
+    if let Some(path) = &args.html {
         if is_of_database(path) {
             return Err(Error::PageOverDatabase(path.clone()));
         }
-        let latest = report.latest(&mut store, &judging, output::report::TRADES)?;
-        let held = report.held(&mut store, &judging, output::report::WAITING)?;
+        let latest = report.latest(&mut store, reading, output::report::TRADES)?;
+        let held = report.held(&mut store, reading, output::report::WAITING)?;
         let page = output::report::page(&report, database, &latest, &held);
         replace_file(path, page.as_bytes())
             .map_err(|source| Error::Page { path: path.clone(), source })?;
     }
-    if reporting.csv {
+    if args.csv {
         print(&output::report::csv(&report)?)?;
     } else {
         show(common, || output::report::json(&report), || output::report::text(&report, database))?;
@@ -196,17 +199,17 @@ fn report(common: &Common, reporting: &Reporting, now: DateTime<Utc>) -> Result<
 }
 
 fn explain(
-    common: &Common,
+    common: &CommonArgs,
     trade_id: &str,
-    judgement: &Judgement,
+    judging: &JudgingArgs,
     now: DateTime<Utc>,
 ) -> Result<Exit, Error> {
     let database = only(common, "explain")?;
     let store = Store::open(database, Access::Read)?;
-    let terms = Judging::from(judgement).terms(now.into());
+    let reading = config::reading(judging);
     let mut stories = Vec::new();
     for row in store.rows_with_id(trade_id)? {
-        stories.push(report::story(&store, row, &terms)?);
+        stories.push(report::story(&store, row, reading, now.into())?);
     }
     if stories.is_empty() {
         return Err(Error::NoSuchTrade(printable(trade_id)));
@@ -215,32 +218,30 @@ fn explain(
     Ok(Exit::Done)
 }
 
-fn run_audit(common: &Common, auditing: &Auditing, now: DateTime<Utc>) -> Result<Exit, Error> {
+fn run_audit(common: &CommonArgs, args: &AuditArgs, now: DateTime<Utc>) -> Result<Exit, Error> {
     let database = only(common, "audit")?;
-    let access = if auditing.fix { Access::Write } else { Access::Read };
+    let access = if args.fix { Access::Write } else { Access::Read };
     let mut store = Store::open(database, access)?;
     let seconds = UnixSeconds::from(now);
-    let _lock = match auditing.fix {
+    let _lock = match args.fix {
         true => Some(RunLock::take(database, seconds)?),
         false => None,
     };
     let interrupt = Interrupt::listen()?;
-    let writing = auditing.fix.then(|| Writing {
-        run_id: new_run_id(now),
-        retry_wait: 0,
-        interrupt: &interrupt,
-    });
-    let judging = Judging::from(&auditing.judgement);
-    let which = Which { ids: auditing.ids.clone(), since: auditing.since };
-    let (mut polymarket, mut prices) = config::sources(&auditing.services);
+    let run_id = new_run_id(now);
+    let writing =
+        args.fix.then_some(Writing { run_id: &run_id, retry_wait: 0, interrupt: &interrupt });
+    let reading = config::reading_settled(&args.reading);
+    let which = Which { ids: args.ids.clone(), since: args.since };
+    let (mut polymarket, mut prices) = config::sources(&args.services);
     let mut sources = Outside { prices: &mut prices, resolutions: &mut polymarket };
-    let fees = Fees::from(&auditing.fees);
+    let fees = Fees::from(&args.fees);
     let mut bar = Bar::new(common, "markets asked about");
     let mut progress = |done, all| bar.at(done, all);
     let found = audit::audit(
         &mut store,
         &mut sources,
-        &judging,
+        reading,
         &fees,
         &which,
         seconds,
@@ -250,11 +251,11 @@ fn run_audit(common: &Common, auditing: &Auditing, now: DateTime<Utc>) -> Result
     bar.finish();
     let shown =
         show(common, || output::audit::json(&found), || output::audit::text(&found, database));
-    after_writing(shown, auditing.fix)?;
+    after_writing(shown, args.fix)?;
     Ok(found.exit())
 }
 
-fn undo(common: &Common, run_id: &str, now: DateTime<Utc>) -> Result<Exit, Error> {
+fn undo(common: &CommonArgs, run_id: &str, now: DateTime<Utc>) -> Result<Exit, Error> {
     let database = only(common, "undo")?;
     let mut store = Store::open(database, Access::Write)?;
     let seconds = UnixSeconds::from(now);
@@ -280,7 +281,7 @@ fn undo(common: &Common, run_id: &str, now: DateTime<Utc>) -> Result<Exit, Error
     Ok(undone.exit())
 }
 
-fn index(common: &Common, wanted: bool, now: DateTime<Utc>) -> Result<Exit, Error> {
+fn index(common: &CommonArgs, wanted: bool, now: DateTime<Utc>) -> Result<Exit, Error> {
     let database = only(common, "index")?;
     let store = Store::open(database, Access::Write)?;
     let _lock = RunLock::take(database, now.into())?;

@@ -9,17 +9,18 @@ use rust_decimal::Decimal;
 
 use crate::candles::chain::{Found, Need, WindowPrices};
 use crate::decision::{Booking, Confirm, Earlier, Proof, Status, money};
-use crate::engine::{Judging, Outside, Writing, need};
+use crate::engine::{Outside, Writing};
 use crate::error::{Error, Exit};
 use crate::fees::{Fee, FeeMode, Fees};
 use crate::market::Tie;
 use crate::outcome::{Outcome, change, decide};
 use crate::polymarket::{Resolutions, Resolved, Verdict, market_slug};
 use crate::selection::RowError;
+use crate::selection::need;
 use crate::store::{RowWrite, RunInfo, Store};
 use crate::strike::{Neighbours, Strike, doubts};
 use crate::timestamp::{NaiveZone, read_timestamp};
-use crate::trade::{Bet, Cell, Job, Row, Trade, judge_again, not_made};
+use crate::trade::{Bet, Cell, Job, Reading, Row, Trade, judge_again, not_made};
 use crate::units::{BtcPrice, UnixSeconds, Usd};
 
 /// Markets asked about between two reports of progress.
@@ -195,7 +196,7 @@ impl Audit {
 pub fn audit(
     store: &mut Store,
     sources: &mut Outside<'_>,
-    judging: &Judging,
+    reading: Reading,
     fees: &Fees,
     which: &Which,
     now: UnixSeconds,
@@ -203,7 +204,7 @@ pub fn audit(
     writing: Option<Writing<'_>>,
 ) -> Result<Audit, Error> {
     let mut audit = Audit::default();
-    let trades = settled(store, judging, which, now, &mut audit)?;
+    let trades = settled(store, reading, which, &mut audit)?;
     let resolved = resolve(sources.resolutions, &trades, progress);
     audit.nothing_had = resolved.verdicts.is_empty() && !resolved.troubles.is_empty();
     audit.troubles.clone_from(&resolved.troubles);
@@ -216,21 +217,21 @@ pub fn audit(
             Compared::Wrong(booking) => wrong.push(*booking),
         }
     }
-    let quoted = |booking: &Booking| need(&booking.trade, Strike::Recorded);
+    let wanted = |booking: &Booking| need(&booking.trade, Strike::Recorded);
     let needs: BTreeSet<Need> =
-        wrong.iter().filter(|booking| differs(booking)).filter_map(quoted).collect();
+        wrong.iter().filter(|booking| differs(booking)).filter_map(wanted).collect();
     let found = match needs.is_empty() {
         true => Found::default(),
         false => sources.prices.find(&needs, now),
     };
     audit.troubles.extend(found.troubles);
     for right in wrong {
-        let prices = quoted(&right).and_then(|need| found.prices.get(&need));
+        let prices = wanted(&right).and_then(|need| found.prices.get(&need));
         let cause = cause(&right, prices);
         audit.disagreements.push(Disagreement { right, cause, fixed: false });
     }
     if let Some(writing) = writing {
-        correct(store, &mut audit, judging, now, writing)?;
+        correct(store, &mut audit, reading, now, writing)?;
     }
     Ok(audit)
 }
@@ -238,16 +239,14 @@ pub fn audit(
 /// The settled trades that are asked for.
 fn settled(
     store: &Store,
-    judging: &Judging,
+    reading: Reading,
     which: &Which,
-    now: UnixSeconds,
     audit: &mut Audit,
 ) -> Result<Vec<Trade>, Error> {
-    let terms = judging.lenient_terms(now);
     let mut trades = Vec::new();
     let mut missing: BTreeSet<String> = which.ids.iter().cloned().collect();
     store.settled_rows(|row| {
-        if !which.includes(&row, judging.zone) {
+        if !which.includes(&row, reading.zone) {
             return;
         }
         missing.remove(&plain_id(&row));
@@ -257,7 +256,7 @@ fn settled(
             Some(reason) if is_bet => {
                 Err(format!("{}, and yet it has an outcome; left alone", reason.words()))
             }
-            _ => judge_again(row, &terms).map_err(|why| format!("cannot be checked: {why}")),
+            _ => judge_again(row, reading).map_err(|why| format!("cannot be checked: {why}")),
         };
         match trade {
             Ok(trade) => trades.push(trade),
@@ -306,7 +305,7 @@ enum Compared {
 
 /// Holds a settled trade against its market's resolution.
 fn compare(trade: Trade, resolved: &Resolved, fees: &Fees) -> Compared {
-    let no_market = Verdict::NotYet("no market of Polymarket's can have this slug".to_owned());
+    let no_market = Verdict::no_such_market();
     let verdict = match market_slug(trade.row.market_slug.text().unwrap_or_default()) {
         Some(slug) => resolved.verdicts.get(&slug),
         None => Some(&no_market),
@@ -458,7 +457,7 @@ fn cause_of_profit(right: &Booking, bet: &Bet) -> Cause {
 fn correct(
     store: &mut Store,
     audit: &mut Audit,
-    judging: &Judging,
+    reading: Reading,
     now: UnixSeconds,
     writing: Writing<'_>,
 ) -> Result<(), Error> {
@@ -468,10 +467,10 @@ fn correct(
         disagreement.right.earlier = Some(Earlier { record_id, ..Earlier::default() });
     }
     let run = RunInfo {
-        run_id: writing.run_id,
+        run_id: writing.run_id.to_owned(),
         started_at: now,
         command: "audit",
-        rules: Some(judging.rules),
+        rules: Some(reading.rules),
         strike: None,
         confirm: Some(Confirm::Only),
         retry_wait: writing.retry_wait,

@@ -43,31 +43,31 @@ pub struct Cli {
 
     /// Options of every command.
     #[command(flatten)]
-    pub common: Common,
+    pub common: CommonArgs,
 }
 
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Settle a batch of due trades and print a summary
-    Run(Settling),
+    Run(RunArgs),
     /// Show every trade that `run` would settle, and write nothing at all
-    DryRun(Settling),
+    DryRun(RunArgs),
     /// Count settled, unsettled and due trades, without the network
-    Status(Judgement),
+    Status(StatusArgs),
     /// Tell what the settled trades came to: win rate, profit, calibration, self-reflection
     #[command(after_long_help = DEFINITIONS)]
-    Report(Reporting),
+    Report(ReportArgs),
     /// Tell the whole story of one trade in plain sentences
     Explain {
         /// The trade's id, as in the column `id` of the table `trades`
         trade_id: String,
         /// How its row is read.
         #[command(flatten)]
-        judgement: Judgement,
+        judging: JudgingArgs,
     },
     /// Hold settled trades against Polymarket's resolutions and list what disagrees
-    Audit(Auditing),
+    Audit(AuditArgs),
     /// Take back what one run wrote, row by row, unless a row was changed since
     Undo {
         /// The run's id, as `run` and `status` show it
@@ -97,7 +97,7 @@ pub enum Command {
 
 /// Options of every command.
 #[derive(Debug, Args)]
-pub struct Common {
+pub struct CommonArgs {
     /// The bot's performance database; run, dry-run and status take several
     #[arg(
         long,
@@ -125,14 +125,9 @@ pub struct Common {
     pub verbose: u8,
 }
 
-/// How rows are judged.
+/// How rows are read.
 #[derive(Debug, Args)]
-pub struct Judgement {
-    /// Alert where a due trade is older than this many hours
-    #[arg(long, env = "SETTLEMENT_ALERT_LAG_HOURS", value_name = "H", default_value = "1",
-          value_parser = hours)]
-    pub alert_lag_hours: Decimal,
-
+pub struct ReadingArgs {
     /// Zone of timestamps without one: utc, local, or an offset like +07:00
     #[arg(
         long,
@@ -146,15 +141,44 @@ pub struct Judgement {
     /// How a slug's number and a tie are read
     #[arg(long, env = "SETTLE_RULES", value_name = "RULES", default_value = "polymarket")]
     pub rules: RuleSet,
+}
+
+/// Which trades are due.
+#[derive(Debug, Args)]
+pub struct JudgingArgs {
+    /// How rows are read.
+    #[command(flatten)]
+    pub reading: ReadingArgs,
 
     /// What the price at the close is measured against
     #[arg(long, env = "SETTLE_STRIKE", value_name = "STRIKE", default_value = "recorded")]
     pub strike: Strike,
 }
 
+/// Which due trades are an alert.
+#[derive(Debug, Args)]
+pub struct AlertArgs {
+    /// Alert where a due trade is older than this many hours
+    #[arg(long, env = "SETTLEMENT_ALERT_LAG_HOURS", value_name = "H", default_value = "1",
+          value_parser = hours)]
+    pub alert_lag_hours: Decimal,
+}
+
+/// What `status` counts.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Which trades are due.
+    #[command(flatten)]
+    pub judging: JudgingArgs,
+
+    /// Which of them are an alert.
+    #[command(flatten)]
+    pub alert: AlertArgs,
+}
+
 /// What a run settles, and how.
 #[derive(Debug, Args)]
-pub struct Settling {
+pub struct RunArgs {
     /// Most trades to settle in this run; 0 for all
     #[arg(long, env = "SETTLEMENT_BATCH_SIZE", value_name = "N", default_value = "50",
           value_parser = batch)]
@@ -186,21 +210,25 @@ pub struct Settling {
 
     /// Where prices and resolutions come from.
     #[command(flatten)]
-    pub services: Services,
+    pub services: ServiceArgs,
 
     /// Whom a run tells of itself.
     #[command(flatten)]
-    pub monitoring: Monitoring,
+    pub monitoring: MonitorArgs,
 
-    /// How rows are judged.
+    /// Which trades are due.
     #[command(flatten)]
-    pub judgement: Judgement,
+    pub judging: JudgingArgs,
+
+    /// Which of them are an alert.
+    #[command(flatten)]
+    pub alert: AlertArgs,
 }
 
 /// Whom a run tells of itself; a dry run tells nobody.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Monitoring (of run; a dry run tells nobody)")]
-pub struct Monitoring {
+pub struct MonitorArgs {
     /// Where one JSON POST goes for each alert that is raised or cleared, each contradiction and each
     /// correction
     #[arg(long, env = "SETTLE_NOTIFY_URL", value_name = "URL", value_parser = hook_url,
@@ -251,7 +279,7 @@ Self-reflection is judged over all trades, whatever is asked for, and UNKNOWN an
 
 /// What a report is about, and where it goes.
 #[derive(Debug, Args)]
-pub struct Reporting {
+pub struct ReportArgs {
     /// Only trades logged on or after this date (YYYY-MM-DD, or a date and time; UTC)
     #[arg(long, value_name = "DATE", value_parser = date)]
     pub since: Option<UnixSeconds>,
@@ -274,12 +302,12 @@ pub struct Reporting {
 
     /// How rows are read.
     #[command(flatten)]
-    pub judgement: Judgement,
+    pub judging: JudgingArgs,
 }
 
 /// What an audit looks at.
 #[derive(Debug, Args)]
-pub struct Auditing {
+pub struct AuditArgs {
     /// Only the trades with these ids
     #[arg(value_name = "TRADE_ID")]
     pub ids: Vec<String>,
@@ -298,11 +326,11 @@ pub struct Auditing {
 
     /// Where prices and resolutions come from.
     #[command(flatten)]
-    pub services: Services,
+    pub services: ServiceArgs,
 
     /// How rows are read.
     #[command(flatten)]
-    pub judgement: Judgement,
+    pub reading: ReadingArgs,
 }
 
 /// Fees.
@@ -320,7 +348,7 @@ pub struct FeeArgs {
 
 /// Where prices and resolutions come from.
 #[derive(Debug, Args)]
-pub struct Services {
+pub struct ServiceArgs {
     /// Candle services, in the order they are asked
     #[arg(
         long,
@@ -383,7 +411,7 @@ pub fn parse(arguments: &[OsString], dotenv: &HashMap<String, String>) -> Result
         let why = "--db stands before the command and behind it; give each --db behind it";
         return Err(command.clone().error(ErrorKind::ArgumentConflict, why));
     }
-    if let Command::Report(Reporting { since: Some(since), before: Some(before), .. }) =
+    if let Command::Report(ReportArgs { since: Some(since), before: Some(before), .. }) =
         &cli.command
         && since >= before
     {
@@ -535,7 +563,7 @@ mod tests {
         parse(&arguments.map(OsString::from).collect::<Vec<_>>(), &dotenv)
     }
 
-    fn settling(arguments: &[&str], dotenv: &[(&str, &str)]) -> Settling {
+    fn settling(arguments: &[&str], dotenv: &[(&str, &str)]) -> RunArgs {
         match parsed(arguments, dotenv).unwrap().command {
             Command::Run(settling) | Command::DryRun(settling) => settling,
             _ => panic!("not a settling command"),
@@ -555,10 +583,10 @@ mod tests {
         assert_eq!(settling.batch, 50);
         assert_eq!(settling.interval_minutes, 10);
         assert_eq!(settling.services.sources, Source::SERVICES);
-        assert_eq!(settling.judgement.alert_lag_hours, Decimal::ONE);
-        assert_eq!(settling.judgement.timezone, NaiveZone::Utc);
-        assert_eq!(settling.judgement.rules, RuleSet::Polymarket);
-        assert_eq!(settling.judgement.strike, Strike::Recorded);
+        assert_eq!(settling.alert.alert_lag_hours, Decimal::ONE);
+        assert_eq!(settling.judging.reading.timezone, NaiveZone::Utc);
+        assert_eq!(settling.judging.reading.rules, RuleSet::Polymarket);
+        assert_eq!(settling.judging.strike, Strike::Recorded);
         assert_eq!(settling.confirm, Confirm::Auto);
         assert_eq!(settling.hold_hours, Decimal::from(6));
         assert_eq!(settling.fees.fees, FeeMode::None);

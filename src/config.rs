@@ -14,13 +14,13 @@ use crate::candles::coinbase::Coinbase;
 use crate::candles::dump::DumpFiles;
 use crate::candles::kraken::Kraken;
 use crate::candles::{CandleService, Source};
-use crate::cli::{FeeArgs, Judgement, Services, Settling, seconds_of};
+use crate::cli::{FeeArgs, JudgingArgs, ReadingArgs, RunArgs, ServiceArgs, seconds_of};
 use crate::decision::{Confirm, Deciding};
-use crate::engine::Judging;
 use crate::fees::Fees;
 use crate::http::Client;
 use crate::polymarket::Polymarket;
-use crate::trade::printable;
+use crate::strike::Strike;
+use crate::trade::{Reading, printable};
 use crate::units::Bps;
 
 /// Binance's hosts for market data, in the order they are tried.
@@ -53,26 +53,26 @@ pub fn read_dotenv(path: &Path) -> Result<HashMap<String, String>, String> {
     Ok(settings)
 }
 
-impl From<&Judgement> for Judging {
-    fn from(judgement: &Judgement) -> Self {
-        Self {
-            zone: judgement.timezone,
-            rules: judgement.rules,
-            strike: judgement.strike,
-            alert_lag: seconds_of(judgement.alert_lag_hours),
-        }
-    }
+/// How the rows of a command that judges them are read.
+pub fn reading(judging: &JudgingArgs) -> Reading {
+    let ReadingArgs { timezone: zone, rules } = judging.reading;
+    Reading { zone, rules, strike: judging.strike }
+}
+
+/// The same of a command that only reads settled rows, whose strike does not matter any more.
+pub fn reading_settled(args: &ReadingArgs) -> Reading {
+    Reading { zone: args.timezone, rules: args.rules, strike: Strike::Recorded }
 }
 
 /// A venue's move that is not too close to call, in bps, where Polymarket can still answer. The
 /// README shows what it was chosen by.
 const MIN_MOVE_BPS: Decimal = Decimal::from_parts(4, 0, 0, false, 0);
 
-impl From<&Settling> for Deciding {
-    fn from(settling: &Settling) -> Self {
+impl From<&RunArgs> for Deciding {
+    fn from(settling: &RunArgs) -> Self {
         let default = if settling.confirm == Confirm::Auto { MIN_MOVE_BPS } else { Decimal::ZERO };
         Self {
-            strike: settling.judgement.strike,
+            strike: settling.judging.strike,
             confirm: settling.confirm,
             min_move: Bps(settling.min_move_bps.unwrap_or(default)),
             hold: seconds_of(settling.hold_hours),
@@ -88,13 +88,13 @@ impl From<&FeeArgs> for Fees {
 }
 
 /// Polymarket, and the sources of prices in the order asked for: dump files alone, or the services.
-pub fn sources(services: &Services) -> (Polymarket, Chain) {
+pub fn sources(services: &ServiceArgs) -> (Polymarket, Chain) {
     let client = Arc::new(Client::default());
     let polymarket = Polymarket::new(services.polymarket_url.clone(), Arc::clone(&client));
     (polymarket, price_chain(services, &client))
 }
 
-fn price_chain(services: &Services, client: &Arc<Client>) -> Chain {
+fn price_chain(services: &ServiceArgs, client: &Arc<Client>) -> Chain {
     if !services.candles.is_empty() {
         return Chain::new(vec![Box::new(DumpFiles::new(services.candles.clone()))]);
     }

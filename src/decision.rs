@@ -86,7 +86,7 @@ impl Status {
 #[derive(Debug, Clone)]
 pub struct Measured {
     /// The prices.
-    pub quoted: WindowPrices,
+    pub prices: WindowPrices,
     /// The strike that the close was measured against.
     pub strike: BtcPrice,
     /// `recorded`, or the venue's name.
@@ -216,7 +216,7 @@ pub enum Decided {
 #[derive(Debug, Clone, Copy)]
 pub struct Evidence<'a> {
     /// The prices, where they were had.
-    pub quoted: Option<&'a WindowPrices>,
+    pub prices: Option<&'a WindowPrices>,
     /// A source failed that may have had them.
     pub price_failed: bool,
     /// What Polymarket says; none where it was not asked or not reached.
@@ -227,7 +227,7 @@ pub struct Evidence<'a> {
 /// unless the call is close and Polymarket may still answer.
 pub fn decide_trade(
     trade: Trade,
-    findings: Evidence<'_>,
+    evidence: Evidence<'_>,
     deciding: &Deciding,
     now: UnixSeconds,
 ) -> Decided {
@@ -245,11 +245,11 @@ pub fn decide_trade(
             }));
         }
     };
-    let measured = findings.quoted.and_then(|quoted| measure(&bet, quoted, deciding.strike));
+    let measured = evidence.prices.and_then(|prices| measure(&bet, prices, deciding.strike));
     let left = |trade, left, reason, measured| {
         Decided::Deferral(Box::new(Deferral { trade, left, reason, measured }))
     };
-    let (outcome, status, resolution) = match (findings.verdict, &measured) {
+    let (outcome, status, resolution) = match (evidence.verdict, &measured) {
         (Some(Verdict::Final(outcome)), _) => (*outcome, Status::Confirmed, Some(*outcome)),
         (Some(Verdict::NotYet(why)), _) if deciding.confirm == Confirm::Only => {
             let reason = format!("not resolved yet: {why}");
@@ -274,7 +274,7 @@ pub fn decide_trade(
         (verdict, None) => {
             let reason = format!("no source has the price at {}", bet.market.close);
             let asked_all = deciding.confirm == Confirm::Off || verdict.is_some();
-            let there = findings.price_failed || !asked_all;
+            let there = evidence.price_failed || !asked_all;
             let why = if there { DeferredFor::OutOfReach } else { DeferredFor::NotThere };
             return left(trade, why, reason, measured);
         }
@@ -332,24 +332,24 @@ pub(crate) fn money(trade: &Trade, bet: &Bet, outcome: Outcome, fees: &Fees) -> 
 }
 
 /// What prices say of a bet; none where the strike that is wanted is not known.
-fn measure(bet: &Bet, quoted: &WindowPrices, strike: Strike) -> Option<Measured> {
-    let open = quoted.open.map(|open| open.price);
-    let close = quoted.close.price;
+fn measure(bet: &Bet, prices: &WindowPrices, strike: Strike) -> Option<Measured> {
+    let open = prices.open.map(|open| open.price);
+    let close = prices.close.price;
     let (strike, strike_source) = match strike {
-        Strike::Venue => (open?, quoted.source.as_str()),
+        Strike::Venue => (open?, prices.source.as_str()),
         Strike::Recorded => (bet.recorded_strike?, "recorded"),
     };
     let decision = decide(strike, close, bet.market.tie);
     let doubts = match (bet.recorded_strike, open) {
         (Some(recorded), Some(open)) => {
-            let before = quoted.before.map(|before| before.price);
-            let in_dollars = quoted.source.in_dollars();
+            let before = prices.before.map(|before| before.price);
+            let in_dollars = prices.source.in_dollars();
             strike::doubts(recorded, Neighbours { open, close, before, in_dollars })
         }
         _ => vec![],
     };
     Some(Measured {
-        quoted: *quoted,
+        prices: *prices,
         strike,
         strike_source,
         outcome: decision.outcome,
@@ -369,9 +369,9 @@ fn held(
     if !deciding.holds() || now.since(bet.market.close) >= deciding.hold {
         return None;
     }
-    let quoted = &measured.quoted;
-    let open = quoted.open.map(|open| open.price);
-    close_call(measured.outcome, open, quoted.close.price, bet.market.tie, deciding.min_move)
+    let prices = &measured.prices;
+    let open = prices.open.map(|open| open.price);
+    close_call(measured.outcome, open, prices.close.price, bet.market.tie, deciding.min_move)
 }
 
 #[cfg(test)]
@@ -438,9 +438,9 @@ mod tests {
         verdict: Option<Verdict>,
         price_failed: bool,
     ) -> Result<Booking, Box<Deferral>> {
-        let findings =
-            Evidence { quoted: quoted.as_ref(), price_failed, verdict: verdict.as_ref() };
-        match decide_trade(trade(), findings, deciding, SOON) {
+        let evidence =
+            Evidence { prices: quoted.as_ref(), price_failed, verdict: verdict.as_ref() };
+        match decide_trade(trade(), evidence, deciding, SOON) {
             Decided::Booking(booking) => Ok(*booking),
             Decided::Deferral(failure) => Err(failure),
         }

@@ -3,7 +3,8 @@
 
 use crate::outcome::Outcome;
 use crate::store::{Record, standing_record};
-use crate::trade::{Cell, Excluded, Judged, Row, Terms, Trade, judge, judge_again};
+use crate::trade::{Cell, Excluded, Judged, Reading, Row, Trade, judge, judge_again};
+use crate::units::UnixSeconds;
 
 /// The state of a trade.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,17 +56,17 @@ pub struct Story {
 }
 
 impl Story {
-    /// The story of `row`.
+    /// The story of `row` as of `now`.
     pub fn new(
         row: Row,
         records: Vec<Record>,
         failure: Option<(String, bool, i64)>,
-        terms: &Terms,
+        reading: Reading,
+        now: UnixSeconds,
     ) -> Self {
-        let lenient = Terms { needs_recorded_strike: false, ..*terms };
-        let trade = judge_again(row.clone(), &lenient).ok();
+        let trade = judge_again(row.clone(), reading).ok();
         let held = failure.as_ref().is_some_and(|(_, held, _)| *held);
-        let state = state(&row, &records, held, terms);
+        let state = state(&row, &records, held, reading, now);
         let failure = failure.map(|(reason, _, next_try)| (reason, next_try));
         Self { row, state, trade, records, failure }
     }
@@ -76,7 +77,7 @@ impl Story {
     }
 }
 
-fn state(row: &Row, records: &[Record], held: bool, terms: &Terms) -> State {
+fn state(row: &Row, records: &[Record], held: bool, reading: Reading, now: UnixSeconds) -> State {
     let booked = |outcome: Outcome| row.actual_outcome.text() == Some(outcome.as_str());
     let has_outcome =
         row.is_win != Cell::Null || booked(Outcome::Unknown) || booked(Outcome::Split);
@@ -86,7 +87,7 @@ fn state(row: &Row, records: &[Record], held: bool, terms: &Terms) -> State {
         }
         (Some(_), _) => State::ChangedSince,
         (None, true) => State::SettledElsewhere,
-        (None, false) => match judge(row.clone(), terms) {
+        (None, false) => match judge(row.clone(), reading, now) {
             Judged::Excluded(reason) => State::Excluded(reason),
             Judged::InError { message, .. } => State::InError(message),
             Judged::Due(_) if held => State::Held,

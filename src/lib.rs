@@ -65,4 +65,5 @@ pub mod strike;
 pub mod summary;
 pub mod timestamp;
 pub mod trade;
+pub mod trade_result;
 pub mod units;

@@ -10,7 +10,7 @@ use log::warn;
 use prometheus::{Encoder, GaugeVec, Opts, Registry, TextEncoder};
 use rust_decimal::prelude::ToPrimitive;
 
-use crate::cli::Monitoring;
+use crate::cli::MonitorArgs;
 use crate::error::Exit;
 use crate::files::replace_file;
 use crate::http::{Client, Undelivered};
@@ -25,13 +25,13 @@ const LAST_SUCCESS: &str = "settle_last_success_timestamp_seconds";
 
 /// Who is told of a run.
 pub struct Monitor<'a> {
-    wanted: &'a Monitoring,
+    wanted: &'a MonitorArgs,
     client: Client,
 }
 
 impl<'a> Monitor<'a> {
     /// Those that are wanted.
-    pub fn new(wanted: &'a Monitoring) -> Self {
+    pub fn new(wanted: &'a MonitorArgs) -> Self {
         Self { wanted, client: Client::default() }
     }
 
@@ -172,7 +172,11 @@ impl Gauges {
             ("settled", "Trades the last run settled.", summary.settled()),
             ("won", "Trades the last run settled as won.", summary.booked_as(true)),
             ("lost", "Trades the last run settled as lost.", summary.booked_as(false)),
-            ("corrected", "Trades the last run corrected.", summary.ended.corrections.len() as u64),
+            (
+                "corrected",
+                "Trades the last run corrected.",
+                summary.counts.corrections.len() as u64,
+            ),
         ] {
             self.add(&format!("settle_last_run_{name}_trades"), help, of, count(value))?;
         }

@@ -35,6 +35,13 @@ pub enum Verdict {
     NotYet(String),
 }
 
+impl Verdict {
+    /// That on a slug that no market can have.
+    pub fn no_such_market() -> Self {
+        Self::NotYet("no market of Polymarket's can have this slug".to_owned())
+    }
+}
+
 /// What Polymarket came back with.
 #[derive(Debug, Default)]
 pub struct Resolved {

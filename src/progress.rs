@@ -5,21 +5,21 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-use crate::cli::Common;
+use crate::cli::CommonArgs;
 
 /// Work that takes less is not worth a bar.
 const SHOWN_AFTER: Duration = Duration::from_secs(1);
 
-/// A bar that appears late, if at all.
+/// A bar that appears late, if at all: a second after the first of what it counts.
 pub struct Bar {
     bar: ProgressBar,
-    began: Instant,
+    began: Option<Instant>,
     wanted: bool,
 }
 
 impl Bar {
     /// A bar that counts `what`.
-    pub fn new(common: &Common, what: &'static str) -> Self {
+    pub fn new(common: &CommonArgs, what: &'static str) -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
         let template = "{bar:30} {pos}/{len} {msg}, {rate}/s, {eta} left";
         if let Ok(style) = ProgressStyle::with_template(template) {
@@ -29,14 +29,18 @@ impl Bar {
             bar.set_style(style.with_key("rate", rate));
         }
         bar.set_message(what);
-        Self { bar, began: Instant::now(), wanted: !common.quiet }
+        Self { bar, began: None, wanted: !common.quiet }
     }
 
     /// So much is done, of so much.
     pub fn at(&mut self, done: usize, all: usize) {
+        let began = *self.began.get_or_insert_with(|| {
+            self.bar.reset();
+            Instant::now()
+        });
         self.bar.set_length(all as u64);
         self.bar.set_position(done as u64);
-        if self.wanted && self.began.elapsed() > SHOWN_AFTER {
+        if self.wanted && began.elapsed() > SHOWN_AFTER {
             // draws on a terminal only
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
             self.wanted = false;

@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::engine::Judging;
 use crate::error::Error;
 use crate::explain::Story;
 use crate::figures::stats::Extreme;
@@ -13,7 +12,7 @@ use crate::figures::{
 use crate::selection::RowError;
 use crate::store::Store;
 use crate::timestamp::read_timestamp;
-use crate::trade::{Cell, Judged, Row, Terms, judge};
+use crate::trade::{Cell, Judged, Reading, Row, judge};
 use crate::units::UnixSeconds;
 
 /// The trades of a report, and their figures.
@@ -57,13 +56,13 @@ impl Report {
     /// [`Error::Database`].
     pub fn read(
         store: &mut Store,
-        judging: &Judging,
+        reading: Reading,
         filter: Filter,
         now: UnixSeconds,
     ) -> Result<Self, Error> {
         let ((pending, waiting), results) = store.steadily(|store| {
-            let pending = pending(store, judging, filter, now)?;
-            Ok((pending, store.results(judging.zone, judging.rules)?))
+            let pending = pending(store, reading, filter, now)?;
+            Ok((pending, store.results(reading.zone, reading.rules)?))
         })?;
         let trades = filter.of(&results.trades);
         let figures = Figures::of(trades.iter().copied());
@@ -101,12 +100,12 @@ impl Report {
     pub fn latest(
         &self,
         store: &mut Store,
-        judging: &Judging,
+        reading: Reading,
         count: usize,
     ) -> Result<Vec<Story>, Error> {
         let trades = self.trades();
         let latest = trades.iter().rev().take(count).map(|trade| trade.rowid);
-        stories(store, judging, latest, self.now)
+        stories(store, reading, latest, self.now)
     }
 
     /// The stories of at most `count` held trades.
@@ -116,10 +115,10 @@ impl Report {
     pub fn held(
         &self,
         store: &mut Store,
-        judging: &Judging,
+        reading: Reading,
         count: usize,
     ) -> Result<Vec<Story>, Error> {
-        stories(store, judging, self.pending.held.iter().copied().take(count), self.now)
+        stories(store, reading, self.pending.held.iter().copied().take(count), self.now)
     }
 }
 
@@ -127,19 +126,18 @@ impl Report {
 /// left out, was logged.
 fn pending(
     store: &Store,
-    judging: &Judging,
+    reading: Reading,
     filter: Filter,
     now: UnixSeconds,
 ) -> Result<(Pending, Vec<Option<UnixSeconds>>), Error> {
     let retries = store.retries()?;
-    let terms = judging.terms(now);
     let is_held =
         |row: &Row| retries.get(&row.rowid).is_some_and(|retry| retry.held && retry.is_of(row));
     let (mut pending, mut waiting) = (Pending::default(), Vec::new());
     store.unsettled_rows(false, |row| {
-        let at = row.timestamp.text().and_then(|text| read_timestamp(text, judging.zone));
+        let at = row.timestamp.text().and_then(|text| read_timestamp(text, reading.zone));
         let (rowid, id, held) = (row.rowid, row.id.clone(), is_held(&row));
-        let error = match judge(row, &terms) {
+        let error = match judge(row, reading, now) {
             Judged::Excluded(reason) if !reason.still_waits() => return,
             Judged::InError { message, .. } => Some(RowError { trade_id: id, message }),
             Judged::Due(_) | Judged::Excluded(_) => {
@@ -162,20 +160,19 @@ fn pending(
 
 fn stories(
     store: &mut Store,
-    judging: &Judging,
+    reading: Reading,
     rowids: impl Iterator<Item = i64>,
     now: UnixSeconds,
 ) -> Result<Vec<Story>, Error> {
     let rows = store.rows_at(rowids)?;
-    let terms = judging.terms(now);
-    rows.into_iter().flatten().map(|row| story(store, row, &terms)).collect()
+    rows.into_iter().flatten().map(|row| story(store, row, reading, now)).collect()
 }
 
-/// The story of a row.
+/// The story of a row as of `now`.
 ///
 /// # Errors
 /// [`Error::Database`].
-pub fn story(store: &Store, row: Row, terms: &Terms) -> Result<Story, Error> {
+pub fn story(store: &Store, row: Row, reading: Reading, now: UnixSeconds) -> Result<Story, Error> {
     let (records, failure) = (store.records_of(&row)?, store.last_failure(&row)?);
-    Ok(Story::new(row, records, failure, terms))
+    Ok(Story::new(row, records, failure, reading, now))
 }

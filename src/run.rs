@@ -1,22 +1,24 @@
-//! `run` and `dry-run` over one or several databases: each is opened, chosen from and written on its
-//! own, and all of them share one asking for prices and resolutions.
+//! `run` and `dry-run` over one or several databases: they are opened and locked, settled by `engine`,
+//! and whoever is to be told is told. What is decided and written is not decided here.
 
 use std::path::{Path, PathBuf};
 
 use log::warn;
 
-use crate::cli::{Common, Settling};
+use crate::cli::{CommonArgs, RunArgs, seconds_of};
 use crate::config;
 use crate::decision::Deciding;
-use crate::engine::{self, Chosen, Judging, Outside, Task, Writing};
+use crate::engine::{self, Database, Outside, Task, Writing};
 use crate::error::{Error, Exit};
 use crate::interrupt::Interrupt;
 use crate::notify::Notifier;
+use crate::output;
 use crate::output::listing::{Form, Listing};
 use crate::progress::Bar;
 use crate::status::{DatabaseStatus, Glance};
 use crate::store::{Access, RunLock, Store};
-use crate::summary::{Observer, Summary, TradeResult};
+use crate::summary::Summary;
+use crate::trade_result::{Observer, TradeResult};
 use crate::units::UnixSeconds;
 
 /// What a run came to in one database.
@@ -44,8 +46,7 @@ impl DatabaseRun {
 struct Opened {
     store: Store,
     /// Held until the run is over; none in a dry run.
-    lock: Option<RunLock>,
-    chosen: Chosen,
+    _lock: Option<RunLock>,
 }
 
 /// Settles a batch in each database; with no `run_id` only says what it would do. What stops one
@@ -54,64 +55,57 @@ struct Opened {
 /// # Errors
 /// Where the signals cannot be listened to: then nothing was done.
 pub fn run(
-    common: &Common,
-    settling: &Settling,
+    common: &CommonArgs,
+    args: &RunArgs,
     run_id: Option<&str>,
     now: UnixSeconds,
 ) -> Result<Vec<DatabaseRun>, Error> {
-    let judging = Judging::from(&settling.judgement);
-    let deciding = Deciding::from(settling);
-    let task =
-        Task { judging: &judging, deciding: &deciding, batch: settling.batch, now, name: None };
     let interrupt = Interrupt::listen()?;
-    let open = |database: &PathBuf| open(database, run_id.is_some(), &task);
-    let databases = distinct(&common.db);
-    let opened: Vec<_> = databases.iter().map(open).collect();
-
-    let (mut polymarket, mut prices) = config::sources(&settling.services);
-    let mut sources = Outside { prices: &mut prices, resolutions: &mut polymarket };
-    let chosen: Vec<&Chosen> = opened.iter().flatten().map(|opened| &opened.chosen).collect();
-    let known = engine::ask(&mut sources, &chosen, now);
-
-    let form = match (common.json, run_id.is_none() && !common.quiet) {
-        (true, _) => Form::Json,
-        (false, true) => Form::Text,
-        (false, false) => Form::Nothing,
+    let deciding = Deciding::from(args);
+    let task = Task {
+        reading: config::reading(&args.judging),
+        deciding: &deciding,
+        batch: args.batch,
+        alert_lag: seconds_of(args.alert.alert_lag_hours),
+        now,
     };
-    let notifier = Notifier::new(settling.monitoring.notify_url.as_ref());
-    let several = databases.len() > 1;
-    let ran = databases.into_iter().zip(opened).map(|(database, opened)| {
-        let name = several.then(|| database.display().to_string());
-        let bar = Bar::new(common, "trades settled");
-        let mut watch = Watch { listing: Listing::new(form, name.clone()), bar };
-        let (mut status, mut glance) = (None, None);
-        let came_to = opened.and_then(|opened| {
-            let Opened { mut store, lock: _lock, chosen } = opened;
-            let writing = run_id.map(|run_id| Writing {
-                run_id: run_id.to_owned(),
-                retry_wait: i64::from(settling.interval_minutes) * 60,
-                interrupt: &interrupt,
-            });
-            let task = Task { name: name.as_deref(), ..task };
-            let summary =
-                engine::carry_out(&mut store, chosen, &known, &task, writing, &mut watch)?;
-            if run_id.is_some() {
-                notifier.tell(&mut store, &database, &summary, &interrupt);
-                let wanted = settling.monitoring.metrics_file.is_some();
-                status = wanted.then(|| stands(&store, &judging, now)).flatten();
-                let printed = !common.json && !common.quiet;
-                glance = printed.then(|| at_a_glance(&store, &judging, &summary, now)).flatten();
-            }
-            Ok(summary)
-        });
-        if came_to.is_err() && run_id.is_some() && settling.monitoring.metrics_file.is_some() {
-            let store = Store::open(&database, Access::Read).ok();
-            status = store.and_then(|store| stands(&store, &judging, now));
-        }
-        watch.bar.finish();
-        DatabaseRun { database, came_to, listing: watch.listing, status, glance }
+    let writing = run_id.map(|run_id| Writing {
+        run_id,
+        retry_wait: i64::from(args.interval_minutes) * 60,
+        interrupt: &interrupt,
     });
-    Ok(ran.collect())
+    let databases = distinct(&common.db);
+    let several = databases.len() > 1;
+    let name = |database: &PathBuf| several.then(|| database.display().to_string());
+    let names: Vec<Option<String>> = databases.iter().map(name).collect();
+    let watch = |name: &Option<String>| Watch::new(common, writing.is_none(), name.clone());
+    let mut watches: Vec<Watch> = names.iter().map(watch).collect();
+    let mut opened: Vec<Result<Opened, Error>> =
+        databases.iter().map(|database| open(database, writing.is_some(), now)).collect();
+
+    let (mut polymarket, mut prices) = config::sources(&args.services);
+    let mut outside = Outside { prices: &mut prices, resolutions: &mut polymarket };
+    let mut to_settle = Vec::new();
+    for ((opened, watch), name) in opened.iter_mut().zip(&mut watches).zip(&names) {
+        if let Ok(Opened { store, .. }) = opened {
+            to_settle.push(Database { store, name: name.as_deref(), observer: watch });
+        }
+    }
+    let mut summaries = engine::settle(&mut to_settle, &mut outside, &task, writing).into_iter();
+
+    let after = After { common, args, task: &task, writing };
+    let mut runs = Vec::new();
+    for ((database, opened), watch) in databases.into_iter().zip(opened).zip(watches) {
+        watch.bar.finish();
+        let settled = opened.and_then(|opened| {
+            // there is one for each database that was opened
+            #[allow(clippy::expect_used)]
+            let summary = summaries.next().expect("a summary of each database");
+            summary.map(|summary| (opened, summary))
+        });
+        runs.push(after.run(database, settled, watch.listing));
+    }
+    Ok(runs)
 }
 
 /// The databases, each once: two names of one file are one database.
@@ -127,45 +121,102 @@ fn distinct(named: &[PathBuf]) -> Vec<PathBuf> {
     databases
 }
 
-fn open(database: &Path, to_write: bool, task: &Task<'_>) -> Result<Opened, Error> {
+fn open(database: &Path, to_write: bool, now: UnixSeconds) -> Result<Opened, Error> {
     let access = if to_write { Access::Write } else { Access::Read };
     let store = Store::open(database, access)?;
     let lock = match to_write {
-        true => Some(RunLock::take(database, task.now)?),
+        true => Some(RunLock::take(database, now)?),
         false => None,
     };
-    let chosen = engine::choose(&store, task)?;
-    Ok(Opened { store, lock, chosen })
+    Ok(Opened { store, _lock: lock })
 }
 
-fn stands(store: &Store, judging: &Judging, now: UnixSeconds) -> Option<DatabaseStatus> {
-    let read = || DatabaseStatus::read(store, judging, now);
-    read().map_err(|why| warn!("the metrics lack the counts of the database: {why}")).ok()
+/// What is done in each database after a run: whoever is to be told is told, and what is to be shown
+/// is read.
+struct After<'a> {
+    common: &'a CommonArgs,
+    args: &'a RunArgs,
+    task: &'a Task<'a>,
+    writing: Option<Writing<'a>>,
 }
 
-fn at_a_glance(
-    store: &Store,
-    judging: &Judging,
-    summary: &Summary,
-    now: UnixSeconds,
-) -> Option<Glance> {
-    let read = || Ok::<_, Error>((store.latest(judging.zone, now)?, store.doubted()?.len()));
-    let read = read().map_err(|why| warn!("the last line of the summary is left out: {why}"));
-    read.ok().map(|(latest, doubts)| Glance::after(summary, latest, doubts, now))
+impl After<'_> {
+    fn run(
+        &self,
+        database: PathBuf,
+        settled: Result<(Opened, Summary), Error>,
+        listing: Listing,
+    ) -> DatabaseRun {
+        let (mut status, mut glance) = (None, None);
+        let came_to = match (settled, self.writing) {
+            (Ok((_, summary)), None) => Ok(summary),
+            (Ok((Opened { mut store, .. }, summary)), Some(writing)) => {
+                let notifier = Notifier::new(self.args.monitoring.notify_url.as_ref());
+                notifier.tell(&mut store, &database, &summary, writing.interrupt);
+                status = self.status(&store, &database);
+                let is_printed = !self.common.json && !self.common.quiet;
+                glance = is_printed.then(|| self.glance(&store, &database, &summary)).flatten();
+                Ok(summary)
+            }
+            (Err(error), writing) => {
+                let store = writing.and_then(|_| Store::open(&database, Access::Read).ok());
+                status = store.and_then(|store| self.status(&store, &database));
+                Err(error)
+            }
+        };
+        DatabaseRun { database, came_to, listing, status, glance }
+    }
+
+    /// The counts that the metrics hold, where they are wanted.
+    fn status(&self, store: &Store, database: &Path) -> Option<DatabaseStatus> {
+        self.args.monitoring.metrics_file.as_ref()?;
+        let Task { reading, alert_lag, now, .. } = *self.task;
+        let status = DatabaseStatus::read(store, reading, alert_lag, now);
+        let complain = |why| warn!("the metrics lack the counts of {}: {why}", database.display());
+        status.map_err(complain).ok()
+    }
+
+    fn glance(&self, store: &Store, database: &Path, summary: &Summary) -> Option<Glance> {
+        let Task { reading, now, .. } = *self.task;
+        let read = || Ok::<_, Error>((store.latest(reading.zone, now)?, store.doubted()?.len()));
+        let complain =
+            |why| warn!("the summary of {} lacks its last line: {why}", database.display());
+        let (latest, doubts) = read().map_err(complain).ok()?;
+        Some(Glance::after(summary, latest, doubts, now))
+    }
 }
 
-/// Keeps what is to be printed of a run, and shows how far it is.
+/// Keeps what is to be printed of a run, logs it, and shows how far it is.
 struct Watch {
+    name: Option<String>,
     listing: Listing,
     bar: Bar,
 }
 
+impl Watch {
+    fn new(common: &CommonArgs, is_dry: bool, name: Option<String>) -> Self {
+        let form = match (common.json, is_dry && !common.quiet) {
+            (true, _) => Form::Json,
+            (false, true) => Form::Text,
+            (false, false) => Form::Nothing,
+        };
+        let listing = Listing::new(form, name.clone());
+        Self { name, listing, bar: Bar::new(common, "trades settled") }
+    }
+}
+
 impl Observer for Watch {
     fn ended(&mut self, result: &TradeResult) {
+        output::log::trade(result, self.name.as_deref());
         self.listing.add(result);
     }
 
     fn progress(&mut self, done: usize, all: usize) {
         self.bar.at(done, all);
+    }
+
+    fn summed_up(&mut self, summary: &Summary) {
+        self.bar.finish();
+        output::log::run(summary, self.name.as_deref());
     }
 }

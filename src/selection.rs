@@ -4,9 +4,12 @@
 
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
 
+use crate::candles::PriceAt;
 use crate::candles::chain::Need;
-use crate::market::RuleSet;
-use crate::trade::{Cell, Excluded, Job, Judged, Row, Terms, Trade, judge};
+use crate::market::{Basis, RuleSet};
+use crate::polymarket::market_slug;
+use crate::strike::Strike;
+use crate::trade::{Cell, Excluded, Job, Judged, Reading, Row, Trade, judge};
 use crate::units::UnixSeconds;
 
 /// The longest wait between two tries of one trade, in seconds.
@@ -71,6 +74,36 @@ pub struct Wants {
     pub need: Option<Need>,
     /// The slug; none where no market of Polymarket's can have it.
     pub slug: Option<String>,
+}
+
+/// What others are asked for a trade.
+pub fn wants(trade: &Trade, strike: Strike) -> Wants {
+    Wants { need: need(trade, strike), slug: slug(trade) }
+}
+
+/// Polymarket's slug of a trade's market; none for a trade that has no market.
+pub fn slug(trade: &Trade) -> Option<String> {
+    match trade.job {
+        Job::Decide(_) => market_slug(trade.row.market_slug.text()?),
+        Job::BookUnknown => None,
+    }
+}
+
+/// The prices a trade's market needs.
+pub fn need(trade: &Trade, strike: Strike) -> Option<Need> {
+    let Job::Decide(bet) = &trade.job else { return None };
+    let market = &bet.market;
+    let quote = |at| PriceAt { at, basis: market.basis };
+    Some(Need {
+        close: quote(market.close),
+        open: quote(market.open),
+        open_is_strike: strike == Strike::Venue,
+        // only to tell which boundary a recorded strike is of: a point will do
+        before: PriceAt {
+            at: market.open.plus(-market.close.since(market.open)),
+            basis: Basis::Point,
+        },
+    })
 }
 
 /// A trade of the batch: where it stands, not what is in it, so that a backlog of any length fits
@@ -149,11 +182,11 @@ impl Selection {
 
 /// Takes rows one by one and keeps no more of them than where those of the batch stand.
 pub struct Selector<'a> {
-    terms: Terms,
+    reading: Reading,
+    now: UnixSeconds,
     retries: &'a HashMap<i64, Retry>,
     /// None: no limit.
     batch: Option<usize>,
-    wants: &'a dyn Fn(&Trade) -> Wants,
     /// The place of everything wanted so far.
     places: BTreeMap<Wants, usize>,
     /// The last of the batch on top.
@@ -162,18 +195,18 @@ pub struct Selector<'a> {
 }
 
 impl<'a> Selector<'a> {
-    /// A selector of at most `batch` trades (0: all), each of which `wants` something.
+    /// A selector of at most `batch` trades (0: all) as of `now`.
     pub fn new(
-        terms: Terms,
+        reading: Reading,
         retries: &'a HashMap<i64, Retry>,
         batch: usize,
-        wants: &'a dyn Fn(&Trade) -> Wants,
+        now: UnixSeconds,
     ) -> Self {
         Self {
-            terms,
+            reading,
+            now,
             retries,
             batch: (batch > 0).then_some(batch),
-            wants,
             places: BTreeMap::new(),
             picks: BinaryHeap::new(),
             selection: Selection::default(),
@@ -184,7 +217,7 @@ impl<'a> Selector<'a> {
     pub fn take(&mut self, row: Row) {
         let trade_id = row.id.clone();
         let selection = &mut self.selection;
-        match judge(row, &self.terms) {
+        match judge(row, self.reading, self.now) {
             Judged::Excluded(reason) => *selection.excluded.entry(reason).or_default() += 1,
             Judged::InError { message, logged_at } => {
                 selection.due.add(logged_at);
@@ -205,7 +238,7 @@ impl<'a> Selector<'a> {
     fn consider(&mut self, trade: &Trade) {
         let retry = self.retries.get(&trade.row.rowid).filter(|retry| retry.is_of(&trade.row));
         // a wait longer than any that is given was noted under a clock that was wrong
-        let wait = retry.map_or(0, |retry| retry.next_try.since(self.terms.now));
+        let wait = retry.map_or(0, |retry| retry.next_try.since(self.now));
         if (1..=LONGEST_WAIT).contains(&wait) {
             self.selection.waiting.add(Some(trade.logged_at));
             return;
@@ -218,7 +251,7 @@ impl<'a> Selector<'a> {
             retry_at: retry.map(|retry| retry.next_try),
             logged_at: trade.logged_at,
             rowid: trade.row.rowid,
-            wants: *self.places.entry((self.wants)(trade)).or_insert(next),
+            wants: *self.places.entry(wants(trade, self.reading.strike)).or_insert(next),
         });
         if self.batch.is_some_and(|batch| self.picks.len() > batch)
             && let Some(last) = self.picks.pop()
@@ -263,13 +296,9 @@ mod tests {
     }
 
     fn select(rows: Vec<Row>, retries: &HashMap<i64, Retry>, batch: usize) -> Selection {
-        let terms = Terms {
-            now: NOW,
-            zone: NaiveZone::Utc,
-            rules: RuleSet::Polymarket,
-            needs_recorded_strike: true,
-        };
-        let mut selector = Selector::new(terms, retries, batch, &|_| Wants::default());
+        let reading =
+            Reading { zone: NaiveZone::Utc, rules: RuleSet::Polymarket, strike: Strike::Recorded };
+        let mut selector = Selector::new(reading, retries, batch, NOW);
         for row in rows {
             selector.take(row);
         }

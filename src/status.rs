@@ -1,14 +1,14 @@
 //! How the trades of one database stand: what `settle status` tells, and the line that it and `run` end
-//! with. Reading rows is the store's, judging them the selection's business.
+//! with. Reading rows is the store's, judging rows the selection's business.
 
 use std::collections::BTreeMap;
 
-use crate::engine::{self, Judging};
+use crate::engine;
 use crate::error::Error;
 use crate::selection::Selection;
 use crate::store::{Latest, PastRun, RecordCounts, Store, Totals};
 use crate::summary::Summary;
-use crate::trade::Cell;
+use crate::trade::{Cell, Reading};
 use crate::units::UnixSeconds;
 
 /// What `settle status` tells.
@@ -32,22 +32,35 @@ pub struct DatabaseStatus {
     /// The latest runs that wrote something, the last one first.
     pub last_runs: Vec<PastRun>,
     /// A warning where the slugs seem to be read wrongly.
-    pub doubt: Option<String>,
+    pub slug_warning: Option<String>,
     /// Whether a due trade is older than the alert lag.
     pub alert: bool,
 }
 
 impl DatabaseStatus {
-    /// Reads it as of `now`.
+    /// Reads it as of `now`; a due trade older than `alert_lag` seconds is an alert.
     ///
     /// # Errors
     /// [`Error::Database`].
-    pub fn read(store: &Store, judging: &Judging, now: UnixSeconds) -> Result<Self, Error> {
+    pub fn read(
+        store: &Store,
+        reading: Reading,
+        alert_lag: i64,
+        now: UnixSeconds,
+    ) -> Result<Self, Error> {
         store.steadily(|store| {
             // a batch of one: status only counts
-            let selection = engine::select(store, judging, 1, true, now)?;
-            let latest = store.latest(judging.zone, now)?;
-            Ok(Self::new(selection, store.totals()?, latest, store.record_counts()?, judging, now))
+            let selection = engine::select(store, reading, 1, true, now)?;
+            let latest = store.latest(reading.zone, now)?;
+            Ok(Self::new(
+                selection,
+                store.totals()?,
+                latest,
+                store.record_counts()?,
+                reading,
+                alert_lag,
+                now,
+            ))
         })
     }
 
@@ -57,12 +70,13 @@ impl DatabaseStatus {
         performance: Totals,
         latest: Latest,
         records: RecordCounts,
-        judging: &Judging,
+        reading: Reading,
+        alert_lag: i64,
         now: UnixSeconds,
     ) -> Self {
         let oldest = selection.due.oldest;
-        let alert = oldest.is_some_and(|oldest| now.since(oldest) > judging.alert_lag);
-        let doubt = selection.doubt_of_reading(judging.rules);
+        let alert = oldest.is_some_and(|oldest| now.since(oldest) > alert_lag);
+        let slug_warning = selection.doubt_of_reading(reading.rules);
         let RecordCounts { unconfirmed, doubted, parked, last_runs } = records;
         Self {
             now,
@@ -73,7 +87,7 @@ impl DatabaseStatus {
             doubted,
             parked,
             last_runs,
-            doubt,
+            slug_warning,
             alert,
         }
     }
@@ -84,7 +98,7 @@ impl DatabaseStatus {
             let trades = if *count == 1 { "trade" } else { "trades" };
             format!("{name}: {count} settled {trades}, one of them is {id}; their price_to_beat looks wrong")
         });
-        self.doubt.iter().cloned().chain(strikes).collect()
+        self.slug_warning.iter().cloned().chain(strikes).collect()
     }
 
     /// The same at a glance.
@@ -130,7 +144,8 @@ impl Glance {
     /// After a run that came to this. `doubts` is how many kinds of doubts there are of the recorded
     /// strikes of settled trades, whichever run settled them.
     pub fn after(summary: &Summary, latest: Latest, doubts: usize, now: UnixSeconds) -> Self {
-        let warnings = doubts + usize::from(summary.doubt.is_some());
+        let warnings =
+            doubts + usize::from(summary.slug_warning.is_some()) + summary.warnings.len();
         let mut wrong = wrong(summary.alert(), summary.errors.len() as u64, warnings);
         if summary.nothing_had {
             wrong.insert(0, "no source answered".to_owned());

@@ -1,196 +1,19 @@
-//! What a run did: the counts, the trades one by one, what is left and why, and the exit code that
-//! tells it. Pure; printing is the reports' business.
+//! What a run did: the counts, what is left and why, and the exit code that tells it. Pure; what became
+//! of one trade stands in `trade_result`, how it is printed and logged in `output`.
 
 use std::collections::BTreeMap;
 
-use log::{error, info, warn};
 use rust_decimal::Decimal;
 
 use crate::candles::Source;
-use crate::decision::{Booking, Deferral, DeferredFor, Status};
+use crate::decision::Status;
 use crate::error::Exit;
 use crate::http::Traffic;
 use crate::outcome::Outcome;
 use crate::selection::{RowError, Tally};
-use crate::strike::Doubt;
-use crate::trade::{Cell, Job, Row};
-use crate::units::{Bps, BtcPrice, UnixSeconds, Usd, rounded};
-
-const CHANGED: &str = "settled or changed by another program meanwhile; left alone";
-
-/// What became of a trade in this run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
-    /// Booked, or would be.
-    Booked(Status),
-    /// Settled by an earlier run; Polymarket's resolution is the same, or was put in its place.
-    LookedAtAgain(Status),
-    /// No price or resolution yet: left for a later run.
-    Pending,
-    /// A close call that waits for Polymarket.
-    Held,
-    /// The row was settled or changed by another program meanwhile: left alone.
-    Changed,
-}
-
-impl Ending {
-    /// The word in JSON and text.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Booked(status) | Self::LookedAtAgain(status) => status.as_str(),
-            Self::Pending => "pending",
-            Self::Held => "held",
-            Self::Changed => "changed",
-        }
-    }
-}
-
-/// One trade of the batch, as it is listed.
-#[derive(Debug, Clone)]
-pub struct TradeResult {
-    /// The trade's row as it was read.
-    pub row: Row,
-    /// What became of it.
-    pub ending: Ending,
-    /// Why it is pending, in words.
-    pub reason: Option<String>,
-    /// Who won; none while pending.
-    pub outcome: Option<Outcome>,
-    /// Win, loss, or neither.
-    pub is_win: Option<bool>,
-    /// Dollars won or lost.
-    pub profit: Option<Usd>,
-    /// When its market closed.
-    pub close_time: Option<UnixSeconds>,
-    /// The strike used, or recorded.
-    pub strike: Option<BtcPrice>,
-    /// The price at the close.
-    pub close_price: Option<BtcPrice>,
-    /// Where it is from.
-    pub price_source: Option<Source>,
-    /// How far the close lies from the strike.
-    pub margin: Option<Bps>,
-    /// How far the venue moved in the window.
-    pub moved: Option<Bps>,
-    /// The venue's move, where Polymarket's resolution contradicts it.
-    pub contradicted_move: Option<Bps>,
-    /// What speaks against the recorded strike.
-    pub doubts: Vec<Doubt>,
-    /// The outcome that was corrected.
-    pub corrected_from: Option<Cell>,
-    /// Whether an earlier run had settled it.
-    pub settled_before: bool,
-}
-
-impl TradeResult {
-    /// Of a booking that was written, or found its row changed.
-    pub(crate) fn of_booking(booking: Booking, done: bool) -> Self {
-        let proof = booking.proof.as_ref();
-        let bet = proof.map(|proof| proof.bet);
-        let measured = proof.and_then(|proof| proof.measured.as_ref());
-        let earlier = booking.earlier.as_ref();
-        let ending = match (done, earlier) {
-            (false, _) => Ending::Changed,
-            (true, None) => Ending::Booked(booking.status),
-            (true, Some(_)) => Ending::LookedAtAgain(booking.status),
-        };
-        let corrected = done && booking.status == Status::Corrected;
-        Self {
-            ending,
-            reason: (!done).then(|| CHANGED.to_owned()),
-            outcome: done.then_some(booking.outcome),
-            is_win: booking.is_win.filter(|_| done),
-            profit: done.then_some(booking.profit),
-            close_time: bet.map(|bet| bet.market.close),
-            strike: measured
-                .map(|measured| measured.strike)
-                .or_else(|| earlier.and_then(|earlier| earlier.strike))
-                .or_else(|| bet.and_then(|bet| bet.recorded_strike)),
-            close_price: measured
-                .map(|measured| measured.quoted.close.price)
-                .or_else(|| earlier.and_then(|earlier| earlier.close_price)),
-            price_source: measured
-                .map(|measured| measured.quoted.source)
-                .or_else(|| earlier.and_then(|earlier| earlier.source)),
-            margin: measured
-                .and_then(|measured| measured.margin)
-                .or_else(|| earlier.and_then(|earlier| earlier.margin)),
-            moved: booking.moved(),
-            contradicted_move: booking.contradicted_move(),
-            doubts: measured.map(|measured| measured.doubts.clone()).unwrap_or_default(),
-            corrected_from: corrected.then(|| booking.trade.row.actual_outcome.clone()),
-            settled_before: earlier.is_some(),
-            row: booking.trade.row,
-        }
-    }
-
-    /// Of a trade left for a later run.
-    pub(crate) fn of_failure(failure: Deferral) -> Self {
-        let bet = match &failure.trade.job {
-            Job::Decide(bet) => Some(*bet),
-            Job::BookUnknown => None,
-        };
-        let measured = failure.measured.as_ref();
-        Self {
-            ending: if failure.left == DeferredFor::Held { Ending::Held } else { Ending::Pending },
-            reason: Some(failure.reason),
-            outcome: None,
-            is_win: None,
-            profit: None,
-            close_time: bet.map(|bet| bet.market.close),
-            strike: measured
-                .map(|measured| measured.strike)
-                .or_else(|| bet.and_then(|bet| bet.recorded_strike)),
-            close_price: measured.map(|measured| measured.quoted.close.price),
-            price_source: measured.map(|measured| measured.quoted.source),
-            margin: measured.and_then(|measured| measured.margin),
-            moved: measured.and_then(|measured| measured.moved),
-            contradicted_move: None,
-            doubts: measured.map(|measured| measured.doubts.clone()).unwrap_or_default(),
-            corrected_from: None,
-            settled_before: false,
-            row: failure.trade.row,
-        }
-    }
-
-    /// Of a row that another program settled or changed between its selection and its turn.
-    pub(crate) fn of_changed(row: Row) -> Self {
-        Self {
-            row,
-            ending: Ending::Changed,
-            reason: Some(CHANGED.to_owned()),
-            outcome: None,
-            is_win: None,
-            profit: None,
-            close_time: None,
-            strike: None,
-            close_price: None,
-            price_source: None,
-            margin: None,
-            moved: None,
-            contradicted_move: None,
-            doubts: vec![],
-            corrected_from: None,
-            settled_before: false,
-        }
-    }
-}
-
-/// Is told what becomes of the trades of a run, one by one: a backlog's results are not held.
-pub trait Observer {
-    /// One more trade has ended so.
-    fn ended(&mut self, result: &TradeResult);
-
-    /// So many trades have ended, of so many.
-    fn progress(&mut self, _done: usize, _all: usize) {}
-}
-
-/// Keeps every result.
-impl Observer for Vec<TradeResult> {
-    fn ended(&mut self, result: &TradeResult) {
-        self.push(result.clone());
-    }
-}
+use crate::trade::Cell;
+use crate::trade_result::{Ending, TradeResult};
+use crate::units::{Bps, UnixSeconds, Usd, rounded};
 
 /// Some trades: how many, and the ids of the first ones.
 #[derive(Debug, Default)]
@@ -334,7 +157,7 @@ pub struct Summary {
     /// The instant of the run.
     pub now: UnixSeconds,
     /// How the trades ended.
-    pub ended: Counts,
+    pub counts: Counts,
     /// Rows in error.
     pub errors: Vec<RowError>,
     /// Unsettled trades before the run.
@@ -350,7 +173,9 @@ pub struct Summary {
     /// The run was stopped by a signal before it had written all.
     pub interrupted: bool,
     /// A warning where the slugs seem to be read wrongly.
-    pub doubt: Option<String>,
+    pub slug_warning: Option<String>,
+    /// Other warnings on the data: trades that are not as settle wrote them.
+    pub warnings: Vec<String>,
     /// What went wrong with the sources.
     pub troubles: Vec<String>,
     /// Requests sent, by service; in a run over several databases, for all of them.
@@ -365,37 +190,37 @@ pub(crate) const INTERRUPTED: &str = "the run was interrupted";
 impl Summary {
     /// Trades settled by this run: won, lost, split and unknown.
     pub fn settled(&self) -> u64 {
-        self.ended.settled
+        self.counts.settled
     }
 
     /// Trades with this standing now, whether this run settled them or an earlier one.
     pub fn with_status(&self, status: Status) -> u64 {
-        self.ended.by_status.get(status.as_str()).copied().unwrap_or(0)
+        self.counts.by_status.get(status.as_str()).copied().unwrap_or(0)
     }
 
     /// Trades left for a later run for want of a price or a resolution.
     pub fn pending(&self) -> u64 {
-        self.ended.pending
+        self.counts.pending
     }
 
     /// Close calls that wait for Polymarket.
     pub fn held(&self) -> u64 {
-        self.ended.held
+        self.counts.held
     }
 
     /// Trades another program changed while this run was under way.
     pub fn changed(&self) -> u64 {
-        self.ended.changed
+        self.counts.changed
     }
 
     /// Trades settled by this run with this `is_win`.
     pub fn booked_as(&self, is_win: bool) -> u64 {
-        if is_win { self.ended.wins } else { self.ended.losses }
+        if is_win { self.counts.wins } else { self.counts.losses }
     }
 
     /// Trades settled by this run with this outcome.
     pub fn booked_outcome(&self, outcome: Outcome) -> u64 {
-        self.ended.by_outcome.get(outcome.as_str()).copied().unwrap_or(0)
+        self.counts.by_outcome.get(outcome.as_str()).copied().unwrap_or(0)
     }
 
     /// Warnings on the data, each with the trades it is about: strikes that look wrong.
@@ -408,15 +233,21 @@ impl Summary {
             };
             format!("{name}: {which}: {first}")
         };
-        self.ended.doubted.iter().map(warning).collect()
+        self.counts.doubted.iter().map(warning).collect()
+    }
+
+    /// Everything in the data that does not look right.
+    pub fn data_warnings(&self) -> Vec<String> {
+        let strikes = self.strike_warnings();
+        self.slug_warning.iter().chain(&self.warnings).cloned().chain(strikes).collect()
     }
 
     /// What somebody should look at: resolutions that contradict a clear move on the venue, and due
     /// trades older than the alert lag, by reason.
     pub fn alerts(&self) -> Vec<String> {
-        let mut alerts = self.ended.contradictions.clone();
-        if self.ended.more_contradictions > 0 {
-            let more = self.ended.more_contradictions;
+        let mut alerts = self.counts.contradictions.clone();
+        if self.counts.more_contradictions > 0 {
+            let more = self.counts.more_contradictions;
             alerts.push(format!("{more} more trades contradict the venue's move in their window"));
         }
         alerts.extend(self.overdue_in_words());
@@ -434,12 +265,12 @@ impl Summary {
 
     /// The sum of what was booked, in dollars; none if it does not fit a `Decimal`.
     pub fn total_profit(&self) -> Option<Usd> {
-        (!self.ended.profit_overflows).then_some(Usd(self.ended.profit))
+        (!self.counts.profit_overflows).then_some(Usd(self.counts.profit))
     }
 
     /// Unsettled trades after the run.
     pub fn unsettled_after(&self) -> u64 {
-        self.unsettled_before.saturating_sub(self.settled() + self.ended.changed_unsettled)
+        self.unsettled_before.saturating_sub(self.settled() + self.counts.changed_unsettled)
     }
 
     /// Age in seconds of the oldest due trade left.
@@ -477,77 +308,6 @@ pub fn age(seconds: i64) -> String {
         (0, 0) => format!("{minutes} min"),
         (0, _) => format!("{hours} h {minutes} min"),
         _ => format!("{days} d {hours} h"),
-    }
-}
-
-/// How a line begins that is about one of several databases.
-fn of(database: Option<&str>) -> String {
-    database.map_or_else(String::new, |database| format!("{database}: "))
-}
-
-/// Logs what became of one trade: at info, or at warn where somebody should know.
-pub fn log_result(result: &TradeResult, database: Option<&str>) {
-    let of = of(database);
-    let row = &result.row;
-    let status = result.ending.as_str();
-    match (result.outcome, result.profit) {
-        (Some(outcome), Some(profit)) => info!(
-            "{of}trade {} {} {}: {outcome}, profit {}, {status}",
-            row.id,
-            row.market_slug,
-            row.action,
-            profit.cents()
-        ),
-        _ if result.ending == Ending::Changed => warn!("{of}trade {} was {CHANGED}", row.id),
-        _ => info!(
-            "{of}trade {} {}: {}",
-            row.id,
-            row.market_slug,
-            result.reason.as_deref().unwrap_or("left unsettled")
-        ),
-    }
-    if let (Some(old), Some(new)) = (&result.corrected_from, result.outcome) {
-        warn!("{of}trade {} corrected from {old} to {new}", row.id);
-    }
-}
-
-/// Logs the run in one line, at warn where something is left undone; alerts as errors.
-pub fn log(summary: &Summary, database: Option<&str>) {
-    let of = of(database);
-    let first_errors: Vec<String> = summary
-        .errors
-        .iter()
-        .take(3)
-        .map(|error| format!("trade {}: {}", error.trade_id, error.message))
-        .collect();
-    let line = format!(
-        "{of}settled {}, won {}, lost {}, profit {}, pending {}, held {}, confirmed {}, corrected {}, \
-         errors {}{}{}",
-        summary.settled(),
-        summary.booked_as(true),
-        summary.booked_as(false),
-        summary.total_profit().map_or("too large".to_owned(), Usd::cents),
-        summary.pending(),
-        summary.held(),
-        summary.with_status(Status::Confirmed),
-        summary.with_status(Status::Corrected),
-        summary.errors.len(),
-        if first_errors.is_empty() { "" } else { ": " },
-        first_errors.join("; ")
-    );
-    if summary.errors.is_empty() && summary.pending() == 0 {
-        info!("{line}");
-    } else {
-        warn!("{line}");
-    }
-    if summary.pending() > 0 && summary.settled() == 0 {
-        warn!("{of}{} trades are pending and none was settled", summary.pending());
-    }
-    for warning in summary.doubt.iter().chain(&summary.strike_warnings()) {
-        warn!("{of}{warning}");
-    }
-    for alert in summary.alerts() {
-        error!("{of}alert: {alert}");
     }
 }
 

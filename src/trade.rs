@@ -8,6 +8,7 @@ use serde_json::{Number, Value};
 use crate::market::{self, Market, RuleSet, SlugError};
 use crate::outcome::Side;
 use crate::pnl;
+use crate::strike::Strike;
 use crate::timestamp::{NaiveZone, read_timestamp};
 use crate::units::{
     BtcPrice, NotUsable, SharePrice, Shares, UnixSeconds, Usd, decimal_from_f64, decimal_from_text,
@@ -264,21 +265,19 @@ pub enum Judged {
     },
 }
 
-/// What the judgement of a row depends on beside the row.
+/// How rows are read; the same for every command.
 #[derive(Debug, Clone, Copy)]
-pub struct Terms {
-    /// The instant of the run.
-    pub now: UnixSeconds,
+pub struct Reading {
     /// The zone of naive timestamps.
     pub zone: NaiveZone,
     /// How slugs are read.
     pub rules: RuleSet,
-    /// Whether a usable `price_to_beat` is needed.
-    pub needs_recorded_strike: bool,
+    /// What the strike is; where it is the recorded one, a row without it is in error.
+    pub strike: Strike,
 }
 
-/// Judges a row whose `is_win` is NULL by the contract's definition of a due trade.
-pub fn judge(row: Row, terms: &Terms) -> Judged {
+/// Judges a row whose `is_win` is NULL as of `now`.
+pub fn judge(row: Row, reading: Reading, now: UnixSeconds) -> Judged {
     let side = match row.action.text() {
         Some("YES") => Side::Yes,
         Some("NO") => Side::No,
@@ -288,7 +287,7 @@ pub fn judge(row: Row, terms: &Terms) -> Judged {
     if let Some(reason) = closed_already(&row) {
         return Judged::Excluded(reason);
     }
-    let logged_at = row.timestamp.text().and_then(|text| read_timestamp(text, terms.zone));
+    let logged_at = row.timestamp.text().and_then(|text| read_timestamp(text, reading.zone));
     let in_error = |message: String| Judged::InError { message, logged_at };
     let Some(logged_at) = logged_at else {
         return in_error(format!(
@@ -296,44 +295,44 @@ pub fn judge(row: Row, terms: &Terms) -> Judged {
             row.timestamp
         ));
     };
-    if terms.now.since(logged_at) <= SETTLING_AGE {
+    if now.since(logged_at) <= SETTLING_AGE {
         return Judged::Excluded(Excluded::TooRecent);
     }
     let Some(slug) = row.market_slug.text() else {
         return in_error(format!("market_slug is {}, not text", row.market_slug));
     };
-    let market = match market::read_slug(slug, logged_at, terms.rules) {
+    let market = match market::read_slug(slug, logged_at, reading.rules) {
         Ok(market) => market,
         Err(SlugError::NoTime) => {
             return Judged::Due(Box::new(Trade { row, logged_at, job: Job::BookUnknown }));
         }
         Err(error) => return in_error(format!("market_slug {}: {error}", row.market_slug)),
     };
-    if market.close > terms.now {
+    if market.close > now {
         return Judged::Excluded(Excluded::MarketOpen);
     }
-    match read_bet(&row, market, side, terms) {
+    match read_bet(&row, market, side, reading.strike == Strike::Recorded) {
         Ok(bet) => Judged::Due(Box::new(Trade { row, logged_at, job: Job::Decide(bet) })),
         Err(message) => in_error(message),
     }
 }
 
-/// Reads a settled row again, to confirm or correct it.
+/// Reads a settled row again, to confirm or correct it: its strike is not needed any more.
 ///
 /// # Errors
 /// In words: which of its values cannot be used any more.
-pub fn judge_again(row: Row, terms: &Terms) -> Result<Trade, String> {
+pub fn judge_again(row: Row, reading: Reading) -> Result<Trade, String> {
     let side = match row.action.text() {
         Some("YES") => Side::Yes,
         Some("NO") => Side::No,
         _ => return Err(format!("action is {}", row.action)),
     };
-    let logged_at = row.timestamp.text().and_then(|text| read_timestamp(text, terms.zone));
+    let logged_at = row.timestamp.text().and_then(|text| read_timestamp(text, reading.zone));
     let logged_at = logged_at.ok_or_else(|| format!("timestamp is {}", row.timestamp))?;
     let slug = row.market_slug.text();
     let slug = slug.ok_or_else(|| format!("market_slug is {}, not text", row.market_slug))?;
-    let job = match market::read_slug(slug, logged_at, terms.rules) {
-        Ok(market) => Job::Decide(read_bet(&row, market, side, terms)?),
+    let job = match market::read_slug(slug, logged_at, reading.rules) {
+        Ok(market) => Job::Decide(read_bet(&row, market, side, false)?),
         Err(SlugError::NoTime) => Job::BookUnknown,
         Err(error) => return Err(format!("market_slug {}: {error}", row.market_slug)),
     };
@@ -361,13 +360,13 @@ fn closed_already(row: &Row) -> Option<Excluded> {
 }
 
 /// The bet's numbers, or which of them cannot be used.
-fn read_bet(row: &Row, market: Market, side: Side, terms: &Terms) -> Result<Bet, String> {
+fn read_bet(row: &Row, market: Market, side: Side, needs_strike: bool) -> Result<Bet, String> {
     let name = |column: &'static str| move |error: NotUsable| format!("{column}: {error}");
     let position = row.position_size.number().and_then(positive).map_err(name("position_size"))?;
     let price =
         row.executed_price.number().and_then(SharePrice::new).map_err(name("executed_price"))?;
     let strike = row.price_to_beat.number().and_then(BtcPrice::new).map_err(name("price_to_beat"));
-    let recorded_strike = if terms.needs_recorded_strike { Some(strike?) } else { strike.ok() };
+    let recorded_strike = if needs_strike { Some(strike?) } else { strike.ok() };
     let position = Usd(position);
     let shares = pnl::shares(position, price).map_err(|error| error.to_string())?;
     Ok(Bet { market, side, position, price, shares, recorded_strike })
@@ -409,7 +408,7 @@ mod tests {
         let mut row = row();
         change(&mut row);
         let zone = NaiveZone::Utc;
-        judge(row, &Terms { now, zone, rules: RuleSet::Polymarket, needs_recorded_strike: true })
+        judge(row, Reading { zone, rules: RuleSet::Polymarket, strike: Strike::Recorded }, now)
     }
 
     fn is_due(standing: &Judged) -> bool {

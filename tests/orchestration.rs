@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use settle::candles::chain::{Found, Need, Prices, WindowPrices};
 use settle::candles::{Method, Priced, Source};
 use settle::decision::{Confirm, Deciding, Status};
-use settle::engine::{self, Judging, Outside, Task, Writing};
+use settle::engine::{self, Database, Outside, Task, Writing};
 use settle::error::Exit;
 use settle::fees::Fees;
 use settle::http::Traffic;
@@ -21,6 +21,7 @@ use settle::store::{Access, Store};
 use settle::strike::Strike;
 use settle::summary::Summary;
 use settle::timestamp::NaiveZone;
+use settle::trade::Reading;
 use settle::units::{Bps, BtcPrice, UnixSeconds};
 use support::{Bench, CLOSE, bet};
 
@@ -93,21 +94,22 @@ fn settle_with(
     confirm: Confirm,
     now: i64,
 ) -> Summary {
-    let judging = Judging {
-        zone: NaiveZone::Utc,
-        rules: RuleSet::Polymarket,
-        strike: Strike::Recorded,
-        alert_lag: 3600,
-    };
-    let interrupt = Interrupt::default();
-    let writing =
-        Writing { run_id: format!("run at {now}"), retry_wait: 600, interrupt: &interrupt };
+    let (zone, rules) = (NaiveZone::Utc, RuleSet::Polymarket);
+    let (interrupt, run_id) = (Interrupt::default(), format!("run at {now}"));
+    let writing = Writing { run_id: &run_id, retry_wait: 600, interrupt: &interrupt };
     let mut store = Store::open(&bench.db, Access::Write).unwrap();
-    let sources = Outside { prices, resolutions };
-    let deciding = deciding(confirm);
-    let now = UnixSeconds(now);
-    let task = Task { judging: &judging, deciding: &deciding, batch: 50, now, name: None };
-    engine::settle(&mut store, sources, &task, Some(writing), &mut Vec::new()).unwrap()
+    let mut results = Vec::new();
+    let database = Database { store: &mut store, name: None, observer: &mut results };
+    let task = Task {
+        reading: Reading { zone, rules, strike: Strike::Recorded },
+        deciding: &deciding(confirm),
+        batch: 50,
+        alert_lag: 3600,
+        now: UnixSeconds(now),
+    };
+    let mut outside = Outside { prices, resolutions };
+    let mut settled = engine::settle(&mut [database], &mut outside, &task, Some(writing));
+    settled.pop().unwrap().unwrap()
 }
 
 fn known(dollars: i64) -> Known {

@@ -15,8 +15,9 @@ use crate::run::DatabaseRun;
 use crate::selection::RowError;
 use crate::status::DatabaseStatus;
 use crate::store::{PastRun, index};
-use crate::summary::{Summary, TradeResult};
+use crate::summary::Summary;
 use crate::trade::{Cell, Excluded};
+use crate::trade_result::TradeResult;
 use crate::units::{Bps, BtcPrice, FloatUsd, UnixSeconds, Usd};
 
 /// Raised when a field changes its meaning.
@@ -192,9 +193,8 @@ pub fn run(ran: &[DatabaseRun], dry_run: bool) -> serde_json::Result<String> {
         let Ok(summary) = &ran.came_to else { continue };
         let of = if several { format!("{}: ", ran.database.display()) } else { String::new() };
         alerts.extend(summary.alerts().iter().map(|alert| format!("{of}{alert}")));
-        let strikes = summary.strike_warnings();
-        let own = summary.doubt.iter().chain(&strikes).map(|warning| format!("{of}{warning}"));
-        warnings.extend(own);
+        let own = summary.data_warnings();
+        warnings.extend(own.iter().map(|warning| format!("{of}{warning}")));
         // what is wrong with a source is wrong for every database
         for trouble in &summary.troubles {
             if !warnings.contains(trouble) {

@@ -7,7 +7,7 @@ use tempfile::SpooledTempFile;
 
 use super::{json, text};
 use crate::run::DatabaseRun;
-use crate::summary::TradeResult;
+use crate::trade_result::TradeResult;
 
 /// What is kept in memory, in bytes; more of it goes into a file.
 const IN_MEMORY: usize = 4 << 20;

@@ -5,6 +5,7 @@ pub mod audit;
 pub mod explain;
 pub mod json;
 pub mod listing;
+pub mod log;
 pub mod print;
 pub mod report;
 pub mod text;

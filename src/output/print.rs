@@ -6,12 +6,12 @@ use std::io::{self, Write};
 use clap::ColorChoice;
 use log::error;
 
-use crate::cli::Common;
+use crate::cli::CommonArgs;
 use crate::error::Error;
 
 /// Prints a result in the form asked for.
 pub(crate) fn show(
-    common: &Common,
+    common: &CommonArgs,
     json: impl Fn() -> serde_json::Result<String>,
     text: impl Fn() -> String,
 ) -> Result<(), Error> {
@@ -23,7 +23,7 @@ pub(crate) fn show(
 
 /// Prints to stdout: JSON as it is, text in colour where that is wanted, and no text where quiet is.
 pub(crate) fn print_with(
-    common: &Common,
+    common: &CommonArgs,
     print: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), Error> {
     let stdout = io::stdout();

@@ -13,8 +13,9 @@ use crate::run::DatabaseRun;
 use crate::selection::RowError;
 use crate::status::{DatabaseStatus, Glance};
 use crate::store::index;
-use crate::summary::{Summary, TradeResult, age};
+use crate::summary::{Summary, age};
 use crate::trade::{Cell, Excluded, printable, printable_line};
+use crate::trade_result::TradeResult;
 use crate::units::{FloatUsd, Usd, rounded};
 
 pub(super) const GOOD: Style = AnsiColor::Green.on_default();
@@ -124,7 +125,7 @@ const REASONS: usize = 20;
 /// What is not as it should be, a line each.
 fn warnings(summary: &Summary) -> String {
     let mut text = String::new();
-    let reasons = &summary.ended.left;
+    let reasons = &summary.counts.left;
     for ((state, reason), left) in reasons.iter().take(REASONS) {
         let trades = if left.count == 1 { "trade" } else { "trades" };
         let mut ids = left.first.iter().map(bare).collect::<Vec<_>>().join(", ");
@@ -148,12 +149,12 @@ fn warnings(summary: &Summary) -> String {
         let what = "trades are pending and none was settled";
         line(&mut text, format_args!("{} {what}", styled(CAUTION, "Warning:")));
     }
-    for correction in &summary.ended.corrections {
+    for correction in &summary.counts.corrections {
         let (id, from, to) = (bare(&correction.trade_id), bare(&correction.from), correction.to);
         let profit = correction.profit.map_or_else(String::new, money);
         line(&mut text, format_args!("  corrected trade {id}: {from} → {to}, {profit} dollars"));
     }
-    for warning in summary.doubt.iter().chain(&summary.strike_warnings()) {
+    for warning in summary.data_warnings() {
         line(&mut text, format_args!("{} {warning}", styled(CAUTION, "Warning:")));
     }
     if summary.exit() == Exit::Interrupted {

@@ -84,7 +84,7 @@ fn of_market(bet: Option<&Bet>) -> [Column<'_>; 5] {
 
 /// What candles say.
 fn of_prices(measured: Option<&Measured>) -> [Column<'_>; 10] {
-    let quoted = measured.map(|measured| &measured.quoted);
+    let quoted = measured.map(|measured| &measured.prices);
     let open = quoted.and_then(|quoted| quoted.open.as_ref());
     let doubts = measured.filter(|measured| !measured.doubts.is_empty()).map(|measured| {
         let names: Vec<&str> = measured.doubts.iter().map(|doubt| doubt.name()).collect();

@@ -1,0 +1,80 @@
+//! What the log says of a run: a line for each trade, one for all, and warnings and alerts. Where log
+//! lines go is for `logging`.
+
+use log::{error, info, warn};
+
+use crate::decision::Status;
+use crate::summary::Summary;
+use crate::trade_result::{CHANGED, Ending, TradeResult};
+use crate::units::Usd;
+
+/// How a line begins that is about one of several databases.
+fn of(database: Option<&str>) -> String {
+    database.map_or_else(String::new, |database| format!("{database}: "))
+}
+
+/// Logs what became of one trade: at info, or at warn where somebody should know.
+pub fn trade(result: &TradeResult, database: Option<&str>) {
+    let of = of(database);
+    let row = &result.row;
+    let status = result.ending.as_str();
+    match (result.outcome, result.profit) {
+        (Some(outcome), Some(profit)) => info!(
+            "{of}trade {} {} {}: {outcome}, profit {}, {status}",
+            row.id,
+            row.market_slug,
+            row.action,
+            profit.cents()
+        ),
+        _ if result.ending == Ending::Changed => warn!("{of}trade {} was {CHANGED}", row.id),
+        _ => info!(
+            "{of}trade {} {}: {}",
+            row.id,
+            row.market_slug,
+            result.reason.as_deref().unwrap_or("left unsettled")
+        ),
+    }
+    if let (Some(old), Some(new)) = (&result.corrected_from, result.outcome) {
+        warn!("{of}trade {} corrected from {old} to {new}", row.id);
+    }
+}
+
+/// Logs the run in one line, at warn where something is left undone; alerts as errors.
+pub fn run(summary: &Summary, database: Option<&str>) {
+    let of = of(database);
+    let first_errors: Vec<String> = summary
+        .errors
+        .iter()
+        .take(3)
+        .map(|error| format!("trade {}: {}", error.trade_id, error.message))
+        .collect();
+    let line = format!(
+        "{of}settled {}, won {}, lost {}, profit {}, pending {}, held {}, confirmed {}, corrected {}, \
+         errors {}{}{}",
+        summary.settled(),
+        summary.booked_as(true),
+        summary.booked_as(false),
+        summary.total_profit().map_or("too large".to_owned(), Usd::cents),
+        summary.pending(),
+        summary.held(),
+        summary.with_status(Status::Confirmed),
+        summary.with_status(Status::Corrected),
+        summary.errors.len(),
+        if first_errors.is_empty() { "" } else { ": " },
+        first_errors.join("; ")
+    );
+    if summary.errors.is_empty() && summary.pending() == 0 {
+        info!("{line}");
+    } else {
+        warn!("{line}");
+    }
+    if summary.pending() > 0 && summary.settled() == 0 {
+        warn!("{of}{} trades are pending and none was settled", summary.pending());
+    }
+    for warning in summary.slug_warning.iter().chain(&summary.strike_warnings()) {
+        warn!("{of}{warning}");
+    }
+    for alert in summary.alerts() {
+        error!("{of}alert: {alert}");
+    }
+}

@@ -1,0 +1,190 @@
+//! What became of one trade in a run, as it is listed, logged and counted. Pure; the counts are
+//! `summary`'s.
+
+use crate::candles::Source;
+use crate::decision::{Booking, Deferral, DeferredFor, Status};
+use crate::outcome::Outcome;
+use crate::strike::Doubt;
+use crate::summary::Summary;
+use crate::trade::{Cell, Job, Row};
+use crate::units::{Bps, BtcPrice, UnixSeconds, Usd};
+
+/// Why a row that another program changed was left.
+pub(crate) const CHANGED: &str = "settled or changed by another program meanwhile; left alone";
+
+/// What became of a trade in this run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Booked, or would be.
+    Booked(Status),
+    /// Settled by an earlier run; Polymarket's resolution is the same, or was put in its place.
+    LookedAtAgain(Status),
+    /// No price or resolution yet: left for a later run.
+    Pending,
+    /// A close call that waits for Polymarket.
+    Held,
+    /// The row was settled or changed by another program meanwhile: left alone.
+    Changed,
+}
+
+impl Ending {
+    /// The word in JSON and text.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Booked(status) | Self::LookedAtAgain(status) => status.as_str(),
+            Self::Pending => "pending",
+            Self::Held => "held",
+            Self::Changed => "changed",
+        }
+    }
+}
+
+/// One trade of the batch, as it is listed.
+#[derive(Debug, Clone)]
+pub struct TradeResult {
+    /// The trade's row as it was read.
+    pub row: Row,
+    /// What became of it.
+    pub ending: Ending,
+    /// Why it is pending, in words.
+    pub reason: Option<String>,
+    /// Who won; none while pending.
+    pub outcome: Option<Outcome>,
+    /// Win, loss, or neither.
+    pub is_win: Option<bool>,
+    /// Dollars won or lost.
+    pub profit: Option<Usd>,
+    /// When its market closed.
+    pub close_time: Option<UnixSeconds>,
+    /// The strike used, or recorded.
+    pub strike: Option<BtcPrice>,
+    /// The price at the close.
+    pub close_price: Option<BtcPrice>,
+    /// Where it is from.
+    pub price_source: Option<Source>,
+    /// How far the close lies from the strike.
+    pub margin: Option<Bps>,
+    /// How far the venue moved in the window.
+    pub moved: Option<Bps>,
+    /// The venue's move, where Polymarket's resolution contradicts it.
+    pub contradicted_move: Option<Bps>,
+    /// What speaks against the recorded strike.
+    pub doubts: Vec<Doubt>,
+    /// The outcome that was corrected.
+    pub corrected_from: Option<Cell>,
+    /// Whether an earlier run had settled it.
+    pub settled_before: bool,
+}
+
+impl TradeResult {
+    /// Of a booking that was written, or found its row changed.
+    pub(crate) fn of_booking(booking: Booking, done: bool) -> Self {
+        let proof = booking.proof.as_ref();
+        let bet = proof.map(|proof| proof.bet);
+        let measured = proof.and_then(|proof| proof.measured.as_ref());
+        let earlier = booking.earlier.as_ref();
+        let ending = match (done, earlier) {
+            (false, _) => Ending::Changed,
+            (true, None) => Ending::Booked(booking.status),
+            (true, Some(_)) => Ending::LookedAtAgain(booking.status),
+        };
+        let corrected = done && booking.status == Status::Corrected;
+        Self {
+            ending,
+            reason: (!done).then(|| CHANGED.to_owned()),
+            outcome: done.then_some(booking.outcome),
+            is_win: booking.is_win.filter(|_| done),
+            profit: done.then_some(booking.profit),
+            close_time: bet.map(|bet| bet.market.close),
+            strike: measured
+                .map(|measured| measured.strike)
+                .or_else(|| earlier.and_then(|earlier| earlier.strike))
+                .or_else(|| bet.and_then(|bet| bet.recorded_strike)),
+            close_price: measured
+                .map(|measured| measured.prices.close.price)
+                .or_else(|| earlier.and_then(|earlier| earlier.close_price)),
+            price_source: measured
+                .map(|measured| measured.prices.source)
+                .or_else(|| earlier.and_then(|earlier| earlier.source)),
+            margin: measured
+                .and_then(|measured| measured.margin)
+                .or_else(|| earlier.and_then(|earlier| earlier.margin)),
+            moved: booking.moved(),
+            contradicted_move: booking.contradicted_move(),
+            doubts: measured.map(|measured| measured.doubts.clone()).unwrap_or_default(),
+            corrected_from: corrected.then(|| booking.trade.row.actual_outcome.clone()),
+            settled_before: earlier.is_some(),
+            row: booking.trade.row,
+        }
+    }
+
+    /// Of a trade left for a later run.
+    pub(crate) fn of_deferral(deferral: Deferral) -> Self {
+        let bet = match &deferral.trade.job {
+            Job::Decide(bet) => Some(*bet),
+            Job::BookUnknown => None,
+        };
+        let measured = deferral.measured.as_ref();
+        Self {
+            ending: if deferral.left == DeferredFor::Held { Ending::Held } else { Ending::Pending },
+            reason: Some(deferral.reason),
+            outcome: None,
+            is_win: None,
+            profit: None,
+            close_time: bet.map(|bet| bet.market.close),
+            strike: measured
+                .map(|measured| measured.strike)
+                .or_else(|| bet.and_then(|bet| bet.recorded_strike)),
+            close_price: measured.map(|measured| measured.prices.close.price),
+            price_source: measured.map(|measured| measured.prices.source),
+            margin: measured.and_then(|measured| measured.margin),
+            moved: measured.and_then(|measured| measured.moved),
+            contradicted_move: None,
+            doubts: measured.map(|measured| measured.doubts.clone()).unwrap_or_default(),
+            corrected_from: None,
+            settled_before: false,
+            row: deferral.trade.row,
+        }
+    }
+
+    /// Of a row that another program settled or changed between its selection and its turn.
+    pub(crate) fn of_changed(row: Row) -> Self {
+        Self {
+            row,
+            ending: Ending::Changed,
+            reason: Some(CHANGED.to_owned()),
+            outcome: None,
+            is_win: None,
+            profit: None,
+            close_time: None,
+            strike: None,
+            close_price: None,
+            price_source: None,
+            margin: None,
+            moved: None,
+            contradicted_move: None,
+            doubts: vec![],
+            corrected_from: None,
+            settled_before: false,
+        }
+    }
+}
+
+/// Is told what becomes of the trades of a run, one by one: a backlog's results are not held.
+pub trait Observer {
+    /// One more trade has ended so.
+    fn ended(&mut self, result: &TradeResult);
+
+    /// So many trades have ended, of so many.
+    fn progress(&mut self, _done: usize, _all: usize) {}
+
+    /// All have.
+    fn summed_up(&mut self, _summary: &Summary) {}
+}
+
+/// Keeps every result.
+impl Observer for Vec<TradeResult> {
+    fn ended(&mut self, result: &TradeResult) {
+        self.push(result.clone());
+    }
+}
