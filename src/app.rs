@@ -26,9 +26,9 @@ use crate::output::{self, json, listing, text};
 use crate::progress::Bar;
 use crate::report::{self, Report};
 use crate::run::{self, DatabaseRun};
+use crate::sanitize::printable;
 use crate::status::DatabaseStatus;
 use crate::store::{Access, RunInfo, RunLock, Store};
-use crate::trade::printable;
 use crate::units::UnixSeconds;
 
 /// Runs the command as of `now`.

@@ -18,9 +18,11 @@ use crate::cli::{FeeArgs, JudgingArgs, ReadingArgs, RunArgs, ServiceArgs, second
 use crate::decision::{Confirm, Deciding};
 use crate::fees::Fees;
 use crate::http::Client;
+use crate::outcome::MIN_MOVE_BPS;
 use crate::polymarket::Polymarket;
+use crate::sanitize::printable;
 use crate::strike::Strike;
-use crate::trade::{Reading, printable};
+use crate::trade::Reading;
 use crate::units::Bps;
 
 /// Binance's hosts for market data, in the order they are tried.
@@ -63,10 +65,6 @@ pub fn reading(judging: &JudgingArgs) -> Reading {
 pub fn reading_settled(args: &ReadingArgs) -> Reading {
     Reading { zone: args.timezone, rules: args.rules, strike: Strike::Recorded }
 }
-
-/// A venue's move that is not too close to call, in bps, where Polymarket can still answer. The
-/// README shows what it was chosen by.
-const MIN_MOVE_BPS: Decimal = Decimal::from_parts(4, 0, 0, false, 0);
 
 impl From<&RunArgs> for Deciding {
     fn from(settling: &RunArgs) -> Self {

@@ -378,9 +378,10 @@ fn held(
 mod tests {
     use super::*;
     use crate::candles::{Method, Priced};
+    use crate::cell::Cell;
     use crate::market::{RuleSet, read_slug};
     use crate::outcome::Side;
-    use crate::trade::{Cell, Row};
+    use crate::trade::Row;
     use crate::units::SharePrice;
 
     const OPEN: UnixSeconds = UnixSeconds(1_770_987_600);

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::trade::printable_line;
+use crate::sanitize::printable_line;
 
 /// How the process ends: the contract with whoever started it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

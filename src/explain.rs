@@ -1,9 +1,10 @@
 //! What is the matter with one trade: its state, from its row, its records and its last failure.
 //! Pure; `report::explain` puts it into sentences.
 
+use crate::cell::Cell;
 use crate::outcome::Outcome;
 use crate::store::{Record, standing_record};
-use crate::trade::{Cell, Excluded, Judged, Reading, Row, Trade, judge, judge_again};
+use crate::trade::{Excluded, Judged, Reading, Row, Trade, judge, judge_again};
 use crate::units::UnixSeconds;
 
 /// The state of a trade.

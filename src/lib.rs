@@ -35,6 +35,7 @@
 pub mod app;
 pub mod audit;
 pub mod candles;
+pub mod cell;
 pub mod cli;
 pub mod config;
 pub mod decision;
@@ -58,6 +59,7 @@ pub mod polymarket;
 mod progress;
 mod report;
 mod run;
+pub mod sanitize;
 pub mod selection;
 mod status;
 pub mod store;

@@ -11,8 +11,8 @@ use chrono::{Datelike, Days, LocalResult, NaiveDate, NaiveDateTime, TimeZone};
 use chrono_tz::America::New_York;
 use regex::Regex;
 
-use crate::outcome::Outcome;
-use crate::trade::printable;
+use crate::outcome::Tie;
+use crate::sanitize::printable;
 use crate::units::UnixSeconds;
 
 /// Which reading of slugs and ties is in force for a run.
@@ -83,28 +83,6 @@ impl fmt::Display for Basis {
         match self {
             Self::Point => f.write_str("point price"),
             Self::Twap(seconds) => write!(f, "mean over {seconds} s"),
-        }
-    }
-}
-
-/// The outcome where the close equals the strike.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tie {
-    /// Up: Polymarket's `end >= start` rule.
-    Yes,
-    /// Down: the original plan's reading.
-    No,
-    /// Fifty-fifty: the daily markets.
-    Split,
-}
-
-impl Tie {
-    /// The outcome of a tie.
-    pub fn outcome(self) -> Outcome {
-        match self {
-            Self::Yes => Outcome::Yes,
-            Self::No => Outcome::No,
-            Self::Split => Outcome::Split,
         }
     }
 }

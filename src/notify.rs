@@ -10,13 +10,14 @@ use log::{info, warn};
 use reqwest::Url;
 use serde_json::{Value, json};
 
+use crate::cell::Cell;
 use crate::error::Error;
 use crate::http::{Client, Undelivered};
 use crate::interrupt::Interrupt;
 use crate::outcome::{Outcome, contradicts};
+use crate::sanitize::printable_line;
 use crate::store::Store;
 use crate::summary::{IN_ERROR, Summary};
-use crate::trade::{Cell, printable_line};
 use crate::units::{Bps, UnixSeconds, rounded};
 
 /// The most corrections, and contradictions, that are told one by one; the rest is told as a number.

@@ -5,7 +5,6 @@ use std::fmt;
 use rust_decimal::Decimal;
 use serde::Serialize;
 
-use crate::market::Tie;
 use crate::units::{Bps, BtcPrice, rounded};
 
 /// The side a trade bought: the `action` of its row.
@@ -80,6 +79,32 @@ pub struct Decision {
     /// How far the close lies from the strike, signed, rounded to 4 places; none where the
     /// quotient does not fit a `Decimal` (a strike like 1e-20).
     pub margin: Option<Bps>,
+}
+
+/// A venue's move that is not too close to call, in bps, where Polymarket can still answer. The
+/// README shows what it was chosen by.
+pub const MIN_MOVE_BPS: Decimal = Decimal::from_parts(4, 0, 0, false, 0);
+
+/// The outcome where the close equals the strike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tie {
+    /// Up: Polymarket's `end >= start` rule.
+    Yes,
+    /// Down: the original plan's reading.
+    No,
+    /// Fifty-fifty: the daily markets.
+    Split,
+}
+
+impl Tie {
+    /// The outcome of a tie.
+    pub fn outcome(self) -> Outcome {
+        match self {
+            Self::Yes => Outcome::Yes,
+            Self::No => Outcome::No,
+            Self::Split => Outcome::Split,
+        }
+    }
 }
 
 /// YES if `close` is above `strike`, NO if below, and what `tie` says if they are equal.

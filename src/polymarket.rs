@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::http::{self, Client, Pace, Traffic, Trouble};
 use crate::outcome::Outcome;
-use crate::trade::printable;
+use crate::sanitize::printable;
 
 /// Most markets named in one request: as many as were seen working in one call.
 const SLUGS_A_REQUEST: usize = 40;

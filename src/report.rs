@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use crate::cell::Cell;
 use crate::error::Error;
 use crate::explain::Story;
 use crate::figures::stats::Extreme;
@@ -12,7 +13,7 @@ use crate::figures::{
 use crate::selection::RowError;
 use crate::store::Store;
 use crate::timestamp::read_timestamp;
-use crate::trade::{Cell, Judged, Reading, Row, judge};
+use crate::trade::{Judged, Reading, Row, judge};
 use crate::units::UnixSeconds;
 
 /// The trades of a report, and their figures.

@@ -6,10 +6,11 @@ use std::collections::{BTreeMap, BinaryHeap, HashMap};
 
 use crate::candles::PriceAt;
 use crate::candles::chain::Need;
+use crate::cell::Cell;
 use crate::market::{Basis, RuleSet};
 use crate::polymarket::market_slug;
 use crate::strike::Strike;
-use crate::trade::{Cell, Excluded, Job, Judged, Reading, Row, Trade, judge};
+use crate::trade::{Excluded, Job, Judged, Reading, Row, Trade, judge};
 use crate::units::UnixSeconds;
 
 /// The longest wait between two tries of one trade, in seconds.

@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 
+use crate::cell::Cell;
 use crate::engine;
 use crate::error::Error;
 use crate::selection::Selection;
 use crate::store::{Latest, PastRun, RecordCounts, Store, Totals};
 use crate::summary::Summary;
-use crate::trade::{Cell, Reading};
+use crate::trade::Reading;
 use crate::units::UnixSeconds;
 
 /// What `settle status` tells.

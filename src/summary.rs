@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 use rust_decimal::Decimal;
 
 use crate::candles::Source;
+use crate::cell::Cell;
 use crate::decision::Status;
 use crate::error::Exit;
 use crate::http::Traffic;
 use crate::outcome::Outcome;
 use crate::selection::{RowError, Tally};
-use crate::trade::Cell;
 use crate::trade_result::{Ending, TradeResult};
 use crate::units::{Bps, UnixSeconds, Usd, rounded};
 

@@ -1,117 +1,16 @@
 //! A row of the bot's `trades` table, and what it is to settling: due, not yet due, excluded, or
 //! in error. Pure; the store reads and writes rows, this module judges them.
 
-use std::fmt;
-
-use serde_json::{Number, Value};
-
+use crate::cell::Cell;
 use crate::market::{self, Market, RuleSet, SlugError};
 use crate::outcome::Side;
 use crate::pnl;
 use crate::strike::Strike;
 use crate::timestamp::{NaiveZone, read_timestamp};
-use crate::units::{
-    BtcPrice, NotUsable, SharePrice, Shares, UnixSeconds, Usd, decimal_from_f64, decimal_from_text,
-    positive,
-};
+use crate::units::{BtcPrice, NotUsable, SharePrice, Shares, UnixSeconds, Usd, positive};
 
 /// A trade is left alone until it is this old, in seconds (the plan's 15 minutes).
 pub const SETTLING_AGE: i64 = 15 * 60;
-
-/// One SQLite value, whatever its column was declared as.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Cell {
-    /// NULL.
-    Null,
-    /// INTEGER.
-    Integer(i64),
-    /// REAL.
-    Real(f64),
-    /// TEXT.
-    Text(String),
-    /// BLOB, or TEXT that is not UTF-8.
-    Bytes(Vec<u8>),
-}
-
-impl Cell {
-    /// The text, if it is one.
-    pub fn text(&self) -> Option<&str> {
-        match self {
-            Self::Text(text) => Some(text),
-            _ => None,
-        }
-    }
-
-    /// The value for JSON output: bytes are shown in words.
-    pub fn json(&self) -> Value {
-        match self {
-            Self::Null => Value::Null,
-            Self::Integer(number) => Value::from(*number),
-            Self::Real(number) => Number::from_f64(*number).map_or(Value::Null, Value::Number),
-            Self::Text(text) => Value::from(text.as_str()),
-            Self::Bytes(_) => Value::from(self.to_string()),
-        }
-    }
-
-    /// The number, whatever type the column keeps it in.
-    pub fn any_number(&self) -> Option<rust_decimal::Decimal> {
-        match self {
-            Self::Text(text) => decimal_from_text(text.trim()).ok(),
-            _ => self.number().ok(),
-        }
-    }
-
-    /// The cell as a decimal number.
-    fn number(&self) -> Result<rust_decimal::Decimal, NotUsable> {
-        match self {
-            Self::Integer(number) => Ok((*number).into()),
-            Self::Real(number) => decimal_from_f64(*number),
-            Self::Null => Err(NotUsable::Missing),
-            other => Err(NotUsable::NotANumber(other.to_string())),
-        }
-    }
-}
-
-/// For messages: short, and with nothing in it that a terminal would obey.
-impl fmt::Display for Cell {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Null => f.write_str("NULL"),
-            Self::Integer(number) => number.fmt(f),
-            Self::Real(number) => number.fmt(f),
-            Self::Text(text) => write!(f, "'{}'", printable(text)),
-            Self::Bytes(bytes) => write!(f, "a blob of {} bytes", bytes.len()),
-        }
-    }
-}
-
-/// `text` from data made fit for a terminal: control and bidirectional characters escaped, and cut
-/// after 80 characters.
-pub fn printable(text: &str) -> String {
-    fit(text, 80)
-}
-
-/// A sentence of settle's own with such text in it, cut after 400 characters.
-pub fn printable_line(text: &str) -> String {
-    fit(text, 400)
-}
-
-fn fit(text: &str, longest: usize) -> String {
-    let mut shown = String::new();
-    for (count, character) in text.chars().enumerate() {
-        if count == longest {
-            shown.push('…');
-            break;
-        }
-        let steers = matches!(character, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
-        if character.is_control() || steers {
-            shown.extend(character.escape_unicode());
-        } else {
-            shown.push(character);
-        }
-    }
-    shown
-}
 
 /// The columns of a row that settling reads, as they stand in the database.
 #[derive(Debug, Clone, PartialEq)]
@@ -514,13 +413,5 @@ mod tests {
             let standing = judged(|row| row.market_slug = cell);
             assert!(matches!(standing, Judged::InError { logged_at: Some(_), .. }));
         }
-    }
-
-    #[test]
-    fn nothing_in_data_steers_a_terminal() {
-        assert_eq!(printable("a\u{1b}[31mb\n"), "a\\u{1b}[31mb\\u{a}");
-        assert_eq!(printable("\u{202e}"), "\\u{202e}");
-        assert_eq!(printable(&"x".repeat(200)).chars().count(), 81);
-        assert_eq!(printable("btc-🚀"), "btc-🚀");
     }
 }

@@ -2,11 +2,12 @@
 //! `summary`'s.
 
 use crate::candles::Source;
+use crate::cell::Cell;
 use crate::decision::{Booking, Deferral, DeferredFor, Status};
 use crate::outcome::Outcome;
 use crate::strike::Doubt;
 use crate::summary::Summary;
-use crate::trade::{Cell, Job, Row};
+use crate::trade::{Job, Row};
 use crate::units::{Bps, BtcPrice, UnixSeconds, Usd};
 
 /// Why a row that another program changed was left.

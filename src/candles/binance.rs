@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::plan::{Limits, Range};
 use super::{Candle, CandleService, Source, candle_of, listed};
 use crate::http::Trouble;
-use crate::trade::printable;
+use crate::sanitize::printable;
 use crate::units::UnixSeconds;
 
 /// Binance's BTCUSDT candles.

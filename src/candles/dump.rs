@@ -10,7 +10,7 @@ use super::chain::{PriceSource, SourceAnswer};
 use super::{Candle, CandleRows, Method, PriceAt, Priced, Source};
 use crate::http::Traffic;
 use crate::market::Basis;
-use crate::trade::printable;
+use crate::sanitize::printable;
 use crate::units::{UnixSeconds, decimal_from_text};
 
 /// Bad lines named in full for one file; the others are only counted.

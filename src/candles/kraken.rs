@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::plan::{Limits, Range};
 use super::{Candle, CandleService, Source, candle_of, listed, seconds};
 use crate::http::Trouble;
-use crate::trade::printable;
+use crate::sanitize::printable;
 
 /// Kraken's XBT/USD candles.
 pub struct Kraken;

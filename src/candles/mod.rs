@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use crate::http::{self, Trouble};
 use crate::market::Basis;
-use crate::trade::printable;
+use crate::sanitize::printable;
 use crate::units::{BtcPrice, UnixSeconds, decimal_from_text};
 
 use plan::{Limits, Range};

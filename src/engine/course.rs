@@ -6,13 +6,14 @@ use std::collections::BTreeMap;
 use log::warn;
 
 use super::{Task, Writing};
+use crate::cell::Cell;
 use crate::decision::{Booking, Deferral, DeferredFor};
 use crate::error::Error;
 use crate::interrupt::Interrupt;
 use crate::selection::{Pick, RowError, Tally};
 use crate::store::{Note, RowWrite, RunInfo, Store};
 use crate::summary::{Counts, IN_ERROR, INTERRUPTED};
-use crate::trade::{Cell, Row};
+use crate::trade::Row;
 use crate::trade_result::{Observer, TradeResult};
 
 /// What is to become of some of the trades.

@@ -10,6 +10,7 @@ use std::thread;
 
 use crate::candles::Source;
 use crate::candles::chain::{Found, Need, Prices};
+use crate::cell::Cell;
 use crate::decision::{Confirm, Decided, Deciding, Evidence, decide_trade};
 use crate::error::Error;
 use crate::http::Traffic;
@@ -18,7 +19,7 @@ use crate::polymarket::{Resolutions, Resolved, Verdict, market_slug};
 use crate::selection::{Pick, Selection, Selector, Tally, Wants, wants};
 use crate::store::{Store, Unconfirmed};
 use crate::summary::{IN_ERROR, Summary};
-use crate::trade::{Cell, Judged, Reading, judge};
+use crate::trade::{Judged, Reading, judge};
 use crate::trade_result::Observer;
 use crate::units::UnixSeconds;
 

@@ -7,10 +7,12 @@ use serde_json::{Map, Value};
 
 use super::json::SCHEMA_VERSION;
 use super::text::{STRONG, bare, field, line, styled};
+use crate::cell::Cell;
 use crate::explain::{State, Story};
-use crate::market::Tie;
+use crate::outcome::Tie;
+use crate::sanitize::{printable, printable_line};
 use crate::store::Record;
-use crate::trade::{Cell, Job, Row, printable, printable_line};
+use crate::trade::{Job, Row};
 use crate::units::{UnixSeconds, Usd, rounded};
 
 /// The stories of all trades with one id, as text.

@@ -7,6 +7,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::candles::Source;
+use crate::cell::Cell;
 use crate::decision::Status;
 use crate::error::Exit;
 use crate::http::Traffic;
@@ -16,7 +17,7 @@ use crate::selection::RowError;
 use crate::status::DatabaseStatus;
 use crate::store::{PastRun, index};
 use crate::summary::Summary;
-use crate::trade::{Cell, Excluded};
+use crate::trade::Excluded;
 use crate::trade_result::TradeResult;
 use crate::units::{Bps, BtcPrice, FloatUsd, UnixSeconds, Usd};
 

@@ -6,15 +6,17 @@ use std::path::Path;
 
 use anstyle::{AnsiColor, Style};
 
+use crate::cell::Cell;
 use crate::decision::Status;
 use crate::error::Exit;
 use crate::outcome::Outcome;
 use crate::run::DatabaseRun;
+use crate::sanitize::{printable, printable_line};
 use crate::selection::RowError;
 use crate::status::{DatabaseStatus, Glance};
 use crate::store::index;
 use crate::summary::{Summary, age};
-use crate::trade::{Cell, Excluded, printable, printable_line};
+use crate::trade::Excluded;
 use crate::trade_result::TradeResult;
 use crate::units::{FloatUsd, Usd, rounded};
 

@@ -5,10 +5,12 @@ use rusqlite::{Connection, OptionalExtension, Params, Transaction, params};
 
 use super::write::{Columns, Short, pause, refused};
 use super::{RunInfo, Store, cell, records};
+use crate::cell::Cell;
 use crate::error::{Error, Exit};
 use crate::interrupt::Interrupt;
+use crate::sanitize::printable_line;
 use crate::selection::RowError;
-use crate::trade::{Cell, Row, printable_line};
+use crate::trade::Row;
 
 /// Runs that are remembered to people.
 const SHOWN_RUNS: i64 = 5;

@@ -43,7 +43,7 @@ impl RunLock {
                     // who it is only serves the message
                     let _ = file.take(200).read_to_string(&mut holder);
                 }
-                let holder = crate::trade::printable(holder.trim());
+                let holder = crate::sanitize::printable(holder.trim());
                 return Err(Error::Locked { path: database, holder });
             }
             Err(TryLockError::Error(source)) => return Err(lock_error(source)),

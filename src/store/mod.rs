@@ -4,6 +4,7 @@
 mod history;
 pub mod index;
 mod lock;
+mod open;
 mod record;
 mod records;
 mod results;
@@ -11,21 +12,20 @@ mod told;
 mod write;
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, ToSql, params};
+use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
+use crate::cell::Cell;
 use crate::decision::{Confirm, Earlier};
 use crate::error::Error;
 use crate::market::RuleSet;
 use crate::selection::Retry;
 use crate::strike::Strike;
-use crate::trade::{Cell, Row};
+use crate::trade::Row;
 use crate::units::UnixSeconds;
 
 pub use history::{PastRun, Record, Undone, standing_record};
@@ -34,28 +34,12 @@ pub use results::{Latest, Totals};
 use write::{BookSql, Columns};
 pub use write::{Note, RowWrite, Writes};
 
-/// How long to wait for the bot's locks.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Rows looked at at a time; between two pages no lock is held.
 const PAGE: usize = 5000;
 /// How often what is to be of one instant is read, if another program keeps writing.
 const TRIES: usize = 5;
 /// The number of columns that [`Store::row_columns`] names.
 const ROW_COLUMNS: usize = 13;
-
-/// The columns of `trades` that settling cannot do without.
-const NEEDED_COLUMNS: [&str; 10] = [
-    "id",
-    "timestamp",
-    "market_slug",
-    "action",
-    "position_size",
-    "executed_price",
-    "price_to_beat",
-    "actual_outcome",
-    "profit_loss",
-    "is_win",
-];
 
 /// What a database is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,130 +109,6 @@ pub struct RecordCounts {
 }
 
 impl Store {
-    /// Opens the database at `path` and checks that it is a performance database.
-    ///
-    /// # Errors
-    /// [`Error::NoDatabase`], [`Error::NotPerformanceDatabase`], [`Error::ReadOnly`] (for writing),
-    /// or [`Error::Database`].
-    pub fn open(path: &Path, access: Access) -> Result<Self, Error> {
-        let not_one = |why: &str| Error::NotPerformanceDatabase {
-            path: path.to_owned(),
-            why: why.to_owned(),
-        };
-        let metadata = match fs::metadata(path) {
-            Ok(metadata) => metadata,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(Error::NoDatabase(path.to_owned()));
-            }
-            Err(error) => return Err(not_one(&format!("it cannot be looked at ({error})"))),
-        };
-        if !metadata.is_file() {
-            return Err(not_one("it is not a file"));
-        }
-        if metadata.len() == 0 {
-            return Err(not_one("the file is empty"));
-        }
-        let connection = match access {
-            Access::Write => Connection::open_with_flags(
-                path,
-                OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-            ),
-            Access::Read => open_to_read(path),
-        };
-        let connection = connection.map_err(|source| Error::Database {
-            path: path.to_owned(),
-            doing: "opened",
-            source,
-            hint: "; check that this user may read it and its folder",
-        })?;
-        let mut store = Self {
-            connection,
-            path: path.to_owned(),
-            columns: Columns::default(),
-            book_sql: Rc::default(),
-            touched: None,
-        };
-        store
-            .connection
-            .busy_timeout(BUSY_TIMEOUT)
-            // as in the bot's own connections: what refers to what in its tables is its business
-            .and_then(|()| store.connection.pragma_update(None, "foreign_keys", false))
-            .map_err(|error| store.failed("opened", error))?;
-        store.check_schema()?;
-        if access == Access::Write
-            && store
-                .connection
-                .is_readonly("main")
-                .map_err(|error| store.failed("opened", error))?
-        {
-            return Err(Error::ReadOnly(path.to_owned()));
-        }
-        Ok(store)
-    }
-
-    fn check_schema(&mut self) -> Result<(), Error> {
-        let not_one = |why: String| Error::NotPerformanceDatabase { path: self.path.clone(), why };
-        let columns: rusqlite::Result<Vec<String>> = self
-            .connection
-            // generated columns too
-            .prepare("SELECT name FROM pragma_table_xinfo('trades')")
-            .and_then(|mut statement| statement.query_map([], |row| row.get(0))?.collect());
-        let columns = columns.map_err(|error| match error.sqlite_error_code() {
-            Some(ErrorCode::NotADatabase) => not_one("the file is no SQLite database".to_owned()),
-            _ => self.failed("read", error),
-        })?;
-        if columns.is_empty() {
-            return Err(not_one("it has no table 'trades'".to_owned()));
-        }
-        let has = |name: &str| columns.iter().any(|column| column.eq_ignore_ascii_case(name));
-        let missing: Vec<&str> = NEEDED_COLUMNS.iter().copied().filter(|name| !has(name)).collect();
-        if !missing.is_empty() {
-            return Err(not_one(format!("its table 'trades' lacks {}", missing.join(", "))));
-        }
-        if has("rowid") {
-            let why = "its table 'trades' has a column 'rowid', which hides SQLite's own address of \
-                       a row: settle could not tell two rows apart";
-            return Err(not_one(why.to_owned()));
-        }
-        let triggers = "SELECT EXISTS (SELECT 1 FROM sqlite_master
-                        WHERE type = 'trigger' AND tbl_name = 'trades' COLLATE NOCASE)";
-        let triggers = self.connection.query_row(triggers, [], |row| row.get(0));
-        self.columns = Columns {
-            execution_status: has("execution_status"),
-            fee_paid: has("fee_paid"),
-            signal_type: has("signal_type"),
-            is_test_mode: has("is_test_mode"),
-            triggers: triggers.map_err(|error| self.failed("read", error))?,
-        };
-        self.book_sql = Rc::new(BookSql::new(self.columns));
-        // a view, or a table without rowids, cannot be written row by row
-        match self.connection.prepare("SELECT rowid FROM trades") {
-            Err(rusqlite::Error::SqlInputError { .. }) => {
-                Err(not_one("its 'trades' is no table with rowids".to_owned()))
-            }
-            other => other.map(drop).map_err(|error| self.failed("read", error)),
-        }
-    }
-
-    fn failed(&self, doing: &'static str, source: rusqlite::Error) -> Error {
-        let hint = match source.sqlite_error_code() {
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-                "; another program has held its lock for 30 s"
-            }
-            Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
-                "; run settle as the user the bot runs as"
-            }
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-                "; check it with: PRAGMA integrity_check"
-            }
-            Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure) => {
-                "; see whether the disk has room and is sound"
-            }
-            _ => "",
-        };
-        Error::Database { path: self.path.clone(), doing, source, hint }
-    }
-
     /// What `read` reads in several steps, as it stood at one instant: where another program wrote
     /// meanwhile, it is read again. No lock keeps that program waiting, so one that never stops
     /// writing gets what the last of a few tries has read.
@@ -486,30 +346,6 @@ impl Store {
         };
         read().map_err(|error| self.failed("read", error))
     }
-}
-
-/// Opens for reading without leaving anything behind. A database in WAL mode that nobody has open
-/// has no `-wal` file, and a plain read-only open would make one; as nobody writes to it then, it
-/// is opened as unchanging instead.
-fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut wal = path.as_os_str().to_owned();
-    wal.push("-wal");
-    if is_wal(path) && !Path::new(&wal).exists() {
-        let absolute = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        if let Ok(mut url) = reqwest::Url::from_file_path(absolute) {
-            url.set_query(Some("immutable=1"));
-            return Connection::open_with_flags(url.as_str(), flags | OpenFlags::SQLITE_OPEN_URI);
-        }
-    }
-    Connection::open_with_flags(path, flags)
-}
-
-/// Whether the file's header says WAL (SQLite file format, bytes 18 and 19).
-fn is_wal(path: &Path) -> bool {
-    let mut header = [0; 20];
-    fs::File::open(path).and_then(|mut file| file.read_exact(&mut header)).is_ok()
-        && header[18..] == [2, 2]
 }
 
 /// One value as SQLite holds it.

@@ -6,12 +6,13 @@ use std::fmt::Display;
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 
 use super::RunInfo;
+use crate::cell::Cell;
 use crate::decision::{Booking, Measured};
 use crate::fees::Taken;
 use crate::market::RuleSet;
 use crate::outcome::Outcome;
 use crate::pnl::Settlement;
-use crate::trade::{Bet, Cell};
+use crate::trade::Bet;
 
 /// How a record says that a fee was taken in shares.
 pub(super) const IN_SHARES: &str = "in shares";

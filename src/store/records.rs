@@ -11,12 +11,13 @@ use rusqlite::{Connection, OptionalExtension, ToSql, Transaction, params, params
 use super::write::{self, Columns};
 use super::{Note, RecordCounts, RunInfo, Unconfirmed, history, record};
 use crate::candles::Source;
+use crate::cell::Cell;
 use crate::decision::{Booking, Confirm, DeferredFor, Earlier, Status};
 use crate::fees::{Fee, Taken};
 use crate::market::RuleSet;
 use crate::selection::{LONGEST_WAIT, Retry};
 use crate::strike::Strike;
-use crate::trade::{Cell, Row};
+use crate::trade::Row;
 use crate::units::{Bps, BtcPrice, UnixSeconds, Usd, decimal_from_text};
 
 /// The statement that adds a record; made once, as every record has the same columns.

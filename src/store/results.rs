@@ -13,13 +13,13 @@ use rust_decimal::Decimal;
 
 use super::history::status_that_stands;
 use super::{Access, Store, cell, records};
+use crate::cell::Cell;
 use crate::error::Error;
 use crate::figures::stats::Streaks;
 use crate::figures::{BookedAs, Mode, Results, Settled, Standing};
 use crate::market::{self, Family, RuleSet};
 use crate::outcome::Side;
 use crate::timestamp::{NaiveZone, read_instant};
-use crate::trade::Cell;
 use crate::units::{FloatUsd, SharePrice, UnixSeconds, Usd, nearest_decimal};
 
 /// What holds of a settled row.

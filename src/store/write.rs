@@ -8,11 +8,13 @@ use std::time::{Duration, Instant};
 use log::debug;
 use rusqlite::{ErrorCode, ToSql, Transaction, TransactionBehavior, params_from_iter};
 
-use super::{BUSY_TIMEOUT, RunInfo, Store, records};
+use super::open::BUSY_TIMEOUT;
+use super::{RunInfo, Store, records};
+use crate::cell::Cell;
 use crate::decision::{Booking, Deferral};
 use crate::error::Error;
 use crate::interrupt::Interrupt;
-use crate::trade::{Cell, printable_line};
+use crate::sanitize::printable_line;
 use crate::units::f64_from_decimal;
 
 /// A write transaction takes in no further trade after this long: the bot waits for at most this

@@ -1,7 +1,9 @@
 //! What `settle report` prints, in each of its forms.
 
 mod chart;
+mod format;
 mod page;
+mod tables;
 mod text;
 mod values;
 

@@ -5,10 +5,10 @@ use rust_decimal::Decimal;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 
+use crate::cell::Cell;
 use crate::figures::{Breakdown, Figures, Group};
 use crate::output::json::{ErrorJson, SCHEMA_VERSION};
 use crate::report::Report;
-use crate::trade::Cell;
 use crate::units::Usd;
 
 /// Named values, in this order.

@@ -2,6 +2,8 @@
 //! defaults, declared where they are documented.
 #![allow(clippy::doc_markdown)] // these are what --help prints
 
+mod values;
+
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -10,14 +12,18 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
 use reqwest::Url;
 use rust_decimal::Decimal;
-use rust_decimal::prelude::ToPrimitive;
+
+pub use values::seconds_of;
+use values::{
+    base_url, batch, bps, date, end_of_date, existing_file, hook_url, hours, interval, rate,
+};
 
 use crate::candles::Source;
 use crate::decision::Confirm;
 use crate::fees::FeeMode;
 use crate::market::RuleSet;
 use crate::strike::Strike;
-use crate::timestamp::{NaiveZone, read_timestamp};
+use crate::timestamp::NaiveZone;
 use crate::units::UnixSeconds;
 
 /// Tells a Polymarket trading bot which of its Bitcoin up-or-down trades won and which lost.
@@ -56,7 +62,7 @@ pub enum Command {
     /// Count settled, unsettled and due trades, without the network
     Status(StatusArgs),
     /// Tell what the settled trades came to: win rate, profit, calibration, self-reflection
-    #[command(after_long_help = DEFINITIONS)]
+    #[command(after_long_help = include_str!("report.txt"))]
     Report(ReportArgs),
     /// Tell the whole story of one trade in plain sentences
     Explain {
@@ -245,37 +251,6 @@ pub struct MonitorArgs {
     #[arg(long, env = "SETTLE_METRICS_FILE", value_name = "FILE")]
     pub metrics_file: Option<PathBuf>,
 }
-
-/// The figures of a report, as `settle report --help` defines them.
-const DEFINITIONS: &str = "\
-Figures (dollars; times and days in UTC; a trade's time is its timestamp, when it was logged):
-  trades           settled ones, and those that wait for their outcome (pending); no HOLD, skipped or
-                   failed ones
-  wins, losses     rows whose is_win is 1, or 0; split and unknown: booked as SPLIT or UNKNOWN, with no
-                   is_win
-  win rate         wins / rows with an is_win, as the bot has it
-  95 % interval    Wilson's, of the win rate
-  average price    mean executed_price of rows with an is_win: without fees, the win rate at which bets
-                   of one share each break even. By price paid, a verdict says whether it lies outside the interval;
-                   0.80 is in 0.80-0.90
-  profit           SUM(profit_loss) of the settled trades, as the bot has it (added up as by SQLite 3.43
-                   and newer; JSON has that of the rows with an is_win alone, too: decided_profit)
-  average, median, best, worst
-                   of profit_loss; UNKNOWN trades are left out of these and of all below
-  profit factor    profits above 0 / losses; none where nothing was lost
-  drawdown         the largest fall of the summed profit from its highest point before, or from 0 at
-                   the beginning
-  return on stake  profit / sum of position_size
-  streaks          wins or losses in a row by time; SPLIT and UNKNOWN neither count nor end one
-  paper, live      is_test_mode other than 0, or 0; none where it is NULL or there is no such column
-  confirmed        Polymarket's resolution stands behind the outcome; provisional: candles do, so far;
-                   unknown: no time in the slug; elsewhere: another program wrote it
-
-Self-reflection is judged over all trades, whatever is asked for, and UNKNOWN and SPLIT never count:
-  three losses     the latest three trades, or more, were lost
-  tenth trade      the count of wins and losses is 10, 20, 30, …
-  end of day       the latest day with a win or a loss is over, and none of its trades is pending
-                   (those in error apart)";
 
 /// What a report is about, and where it goes.
 #[derive(Debug, Args)]
@@ -470,86 +445,6 @@ fn name_variable(
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
     }
     error
-}
-
-fn batch(text: &str) -> Result<usize, String> {
-    text.trim()
-        .parse::<u32>()
-        .map(|count| count as usize)
-        .map_err(|_| "a whole number is needed, 0 for all".to_owned())
-}
-
-fn interval(text: &str) -> Result<u32, String> {
-    match text.trim().parse() {
-        Ok(minutes @ 1..=1440) => Ok(minutes),
-        _ => Err("a whole number of minutes from 1 to 1440 is needed".to_owned()),
-    }
-}
-
-fn hours(text: &str) -> Result<Decimal, String> {
-    match text.trim().parse::<Decimal>() {
-        Ok(hours) if hours >= Decimal::ZERO && hours <= Decimal::from(87_600) => Ok(hours),
-        _ => Err("a number of hours from 0 to 87600 is needed".to_owned()),
-    }
-}
-
-fn bps(text: &str) -> Result<Decimal, String> {
-    match text.trim().parse::<Decimal>() {
-        Ok(bps) if bps >= Decimal::ZERO && bps <= Decimal::from(10_000) => Ok(bps),
-        _ => Err("a number of bps from 0 to 10000 is needed".to_owned()),
-    }
-}
-
-fn rate(text: &str) -> Result<Decimal, String> {
-    match text.trim().parse::<Decimal>() {
-        Ok(rate) if rate >= Decimal::ZERO && rate <= Decimal::ONE => Ok(rate),
-        _ => Err("a rate from 0 to 1 is needed".to_owned()),
-    }
-}
-
-/// `hours` in whole seconds.
-pub fn seconds_of(hours: Decimal) -> i64 {
-    // `hours` allows at most ten years, so neither the product nor the conversion can overflow
-    hours.checked_mul(Decimal::from(3600)).and_then(|seconds| seconds.to_i64()).unwrap_or(i64::MAX)
-}
-
-/// A date, from its midnight in UTC on, or a date and time.
-fn date(text: &str) -> Result<UnixSeconds, String> {
-    let midnight = format!("{} 00:00:00", text.trim());
-    read_timestamp(text, NaiveZone::Utc)
-        .or_else(|| read_timestamp(&midnight, NaiveZone::Utc))
-        .ok_or_else(|| "a date like 2026-02-13 is needed".to_owned())
-}
-
-/// The end of a date, or a second after a date and time: what lies before it is asked for.
-fn end_of_date(text: &str) -> Result<UnixSeconds, String> {
-    let instant = date(text)?;
-    let is_date = read_timestamp(text, NaiveZone::Utc).is_none();
-    Ok(instant.plus(if is_date { 86_400 } else { 1 }))
-}
-
-fn existing_file(text: &str) -> Result<PathBuf, String> {
-    let path = PathBuf::from(text);
-    match std::fs::metadata(&path) {
-        Ok(metadata) if metadata.is_dir() => Err("it is a folder; name each file".to_owned()),
-        Ok(_) => Ok(path),
-        Err(error) => Err(format!("{error}; a Binance dump file is needed")),
-    }
-}
-
-fn hook_url(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-    url.filter(Url::has_host).ok_or_else(|| "an http or https URL is needed".to_owned())
-}
-
-fn base_url(text: &str) -> Result<String, String> {
-    let needed = || "a base URL like http://127.0.0.1:8080 is needed".to_owned();
-    let url = Url::parse(text).map_err(|_| needed())?;
-    let plain = matches!(url.scheme(), "http" | "https")
-        && url.has_host()
-        && url.query().is_none()
-        && url.fragment().is_none();
-    if plain { Ok(text.trim_end_matches('/').to_owned()) } else { Err(needed()) }
 }
 
 #[cfg(test)]

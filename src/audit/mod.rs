@@ -1,35 +1,34 @@
 //! Settled trades held against Polymarket's resolutions: what disagrees, the likely cause, and what
 //! is right. Top to bottom: read, ask, compare, explain, and, if asked for, correct.
 
+mod cause;
+
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::fmt;
 
 use log::warn;
 use rust_decimal::Decimal;
 
-use crate::candles::chain::{Found, Need, WindowPrices};
+use crate::candles::chain::{Found, Need};
+use crate::cell::Cell;
 use crate::decision::{Booking, Confirm, Earlier, Proof, Status, money};
 use crate::engine::{Outside, Writing};
 use crate::error::{Error, Exit};
 use crate::fees::{Fee, FeeMode, Fees};
-use crate::market::Tie;
-use crate::outcome::{Outcome, change, decide};
+use crate::outcome::Outcome;
 use crate::polymarket::{Resolutions, Resolved, Verdict, market_slug};
 use crate::selection::RowError;
 use crate::selection::need;
 use crate::store::{RowWrite, RunInfo, Store};
-use crate::strike::{Neighbours, Strike, doubts};
+use crate::strike::Strike;
 use crate::timestamp::{NaiveZone, read_timestamp};
-use crate::trade::{Bet, Cell, Job, Reading, Row, Trade, judge_again, not_made};
-use crate::units::{BtcPrice, UnixSeconds, Usd};
+use crate::trade::{Bet, Job, Reading, Row, Trade, judge_again, not_made};
+use crate::units::{UnixSeconds, Usd};
+
+pub use cause::Cause;
+use cause::{cause, differs, holds_is_win, profit, same_money};
 
 /// Markets asked about between two reports of progress.
 const SLUGS_A_STEP: usize = 400;
-/// Profits that differ by no more than this are the same, in dollars: others round to the cent.
-const SAME_MONEY: Decimal = Decimal::from_parts(5, 0, 0, false, 3);
-/// A venue's move of less than this, in bps, is a close call: see the README's measurement.
-const CLOSE_CALL: Decimal = Decimal::from_parts(4, 0, 0, false, 0);
-
 /// Which settled trades to look at.
 #[derive(Debug, Clone, Default)]
 pub struct Which {
@@ -51,61 +50,6 @@ impl Which {
 /// A row's id as it is given on the command line.
 fn plain_id(row: &Row) -> String {
     row.id.text().map_or_else(|| row.id.to_string(), str::to_owned)
-}
-
-/// Why what was written is not right.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Cause {
-    /// The outcome is that of the window before, or of the slug's number read as the close.
-    WrongWindow,
-    /// The outcome follows from a recorded strike that is not the price at the window's start.
-    WrongStrike,
-    /// The venue hardly moved.
-    CloseCall,
-    /// Close and strike are equal, and the tie went the wrong way.
-    Tie,
-    /// Booked as a loss although no outcome was known.
-    UnknownBooked,
-    /// Win or loss are right, and the outcome itself was not written, or not in settle's words.
-    OutcomeNotWritten,
-    /// Booked as UNKNOWN although there is a market, and it is resolved.
-    BookedAsUnknown,
-    /// The outcome is right, and win or loss does not follow from it.
-    WinOrLoss,
-    /// The profit differs by a fee.
-    Fee,
-    /// `position_size` was taken for a number of shares.
-    SharesForDollars,
-    /// The profit does not follow from the outcome.
-    Profit,
-    /// None of these.
-    Unexplained,
-}
-
-impl Cause {
-    /// Its name in JSON and text.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::WrongWindow => "wrong-window",
-            Self::WrongStrike => "wrong-strike",
-            Self::CloseCall => "close-call",
-            Self::Tie => "tie",
-            Self::UnknownBooked => "unknown-booked-as-loss",
-            Self::OutcomeNotWritten => "outcome-not-written",
-            Self::BookedAsUnknown => "booked-as-unknown",
-            Self::WinOrLoss => "win-or-loss",
-            Self::Fee => "fee",
-            Self::SharesForDollars => "shares-for-dollars",
-            Self::Profit => "profit",
-            Self::Unexplained => "unexplained",
-        }
-    }
-}
-
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
 }
 
 /// A settled trade that is not as it should be.
@@ -227,7 +171,7 @@ pub fn audit(
     audit.troubles.extend(found.troubles);
     for right in wrong {
         let prices = wanted(&right).and_then(|need| found.prices.get(&need));
-        let cause = cause(&right, prices);
+        let cause = cause(&right, prices, fees);
         audit.disagreements.push(Disagreement { right, cause, fixed: false });
     }
     if let Some(writing) = writing {
@@ -357,100 +301,6 @@ fn counted(trade: &Trade, bet: &Bet, fees: &Fees) -> Fees {
 
 fn is_booked_unknown(row: &Row) -> bool {
     row.actual_outcome.text() == Some(Outcome::Unknown.as_str())
-}
-
-/// The profit a row holds, if it is a number.
-fn profit(row: &Row) -> Option<Usd> {
-    row.profit_loss.any_number().map(Usd)
-}
-
-/// Whether a row holds this win, loss, or neither.
-fn holds_is_win(row: &Row, is_win: Option<bool>) -> bool {
-    let number = is_win.map(|is_win| Decimal::from(u8::from(is_win)));
-    match number {
-        Some(_) => row.is_win.any_number() == number,
-        None => row.is_win == Cell::Null,
-    }
-}
-
-fn same_money(written: Option<Usd>, right: Usd) -> bool {
-    written.is_some_and(|written| written.0.saturating_sub(right.0).abs() <= SAME_MONEY)
-}
-
-/// Whether it is the outcome that is not right.
-fn differs(booking: &Booking) -> bool {
-    booking.trade.row.actual_outcome.text() != Some(booking.outcome.as_str())
-}
-
-/// The likely cause of what is written, from the venue's prices where they were had.
-fn cause(right: &Booking, prices: Option<&WindowPrices>) -> Cause {
-    let row = &right.trade.row;
-    let Some(bet) = right.proof.as_ref().map(|proof| proof.bet) else {
-        return Cause::UnknownBooked;
-    };
-    if !differs(right) {
-        return match holds_is_win(row, right.is_win) {
-            true => cause_of_profit(right, &bet),
-            false => Cause::WinOrLoss,
-        };
-    }
-    let written = match row.actual_outcome.text() {
-        Some("YES") => Outcome::Yes,
-        Some("NO") => Outcome::No,
-        _ if row.is_win == Cell::Null => return Cause::BookedAsUnknown,
-        outcome if outcome != Some("UNKNOWN") && holds_is_win(row, right.is_win) => {
-            return Cause::OutcomeNotWritten;
-        }
-        _ => return Cause::UnknownBooked,
-    };
-    let Some(quoted) = prices else { return Cause::Unexplained };
-    let (close, open) = (quoted.close.price, quoted.open.map(|open| open.price));
-    let before = quoted.before.map(|before| before.price);
-    if [open, bet.recorded_strike].contains(&Some(close)) {
-        return Cause::Tie;
-    }
-    let moved = open.and_then(|open| change(open, close));
-    if moved.is_none_or(|moved| moved.0.abs() < CLOSE_CALL) {
-        return Cause::CloseCall;
-    }
-    let by = |strike: Option<BtcPrice>, price: Option<BtcPrice>, tie: Tie| {
-        strike
-            .zip(price)
-            .is_some_and(|(strike, price)| decide(strike, price, tie).outcome == written)
-    };
-    let strike_is_wrong = match (bet.recorded_strike, open) {
-        (Some(recorded), Some(open)) => {
-            let in_dollars = quoted.source.in_dollars();
-            !doubts(recorded, Neighbours { open, close, before, in_dollars }).is_empty()
-        }
-        _ => false,
-    };
-    if strike_is_wrong && by(bet.recorded_strike, Some(close), bet.market.tie) {
-        Cause::WrongStrike
-    } else if by(before, open, bet.market.tie) || by(bet.recorded_strike, open, Tie::No) {
-        Cause::WrongWindow
-    } else {
-        Cause::Unexplained
-    }
-}
-
-/// The likely cause of a profit that is not right although the outcome is.
-fn cause_of_profit(right: &Booking, bet: &Bet) -> Cause {
-    let written = profit(&right.trade.row);
-    let wins = right.is_win == Some(true);
-    let fee = |fees| money(&right.trade, bet, right.outcome, fees).profit;
-    let winnings = bet.shares.0.saturating_sub(bet.position.0);
-    // not a fee of Polymarket's, but one that bots are often told of
-    let two_percent = Usd(winnings.saturating_mul(Decimal::new(98, 2)));
-    if same_money(written, fee(&Fees::TAKER))
-        || same_money(written, fee(&Fees::NONE))
-        || (wins && same_money(written, two_percent))
-    {
-        return Cause::Fee;
-    }
-    let paid = if wins { Decimal::ONE } else { Decimal::ZERO };
-    let as_shares = bet.position.0.saturating_mul(paid.saturating_sub(bet.price.0));
-    if same_money(written, Usd(as_shares)) { Cause::SharesForDollars } else { Cause::Profit }
 }
 
 /// Writes what is right, guarded by what was found.

@@ -1,0 +1,48 @@
+//! Text from data, made fit to be shown: nothing in it steers a terminal or reorders a line. Escaping for
+//! HTML is maud's business, quoting for CSV and JSON their crates'.
+
+/// `text` from data made fit for a terminal: control and bidirectional characters escaped, and cut
+/// after 80 characters.
+pub fn printable(text: &str) -> String {
+    fit(text, 80)
+}
+
+/// A sentence of settle's own with such text in it, cut after 400 characters.
+pub fn printable_line(text: &str) -> String {
+    fit(text, 400)
+}
+
+fn fit(text: &str, longest: usize) -> String {
+    let mut shown = String::new();
+    for (count, character) in text.chars().enumerate() {
+        if count == longest {
+            shown.push('…');
+            break;
+        }
+        let steers = matches!(
+            character,
+            '\u{ad}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e007f}'
+        );
+        if character.is_control() || steers {
+            shown.extend(character.escape_unicode());
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_in_data_steers_a_terminal() {
+        assert_eq!(printable("a\u{1b}[31mb\n"), "a\\u{1b}[31mb\\u{a}");
+        assert_eq!(printable("\u{202e}"), "\\u{202e}");
+        assert_eq!(printable(&"x".repeat(200)).chars().count(), 81);
+        assert_eq!(printable("btc-🚀"), "btc-🚀");
+    }
+}
