@@ -1,10 +1,10 @@
 //! What was written before: the records of a trade, the last runs, and taking a run back. Reading
 //! and undoing; new records are written by `records`.
 
-use rusqlite::{Connection, OptionalExtension, Params, Transaction, params};
+use rusqlite::{Connection, Params, Transaction, params};
 
 use super::write::{Columns, Short, pause, refused};
-use super::{RunInfo, Store, cell, records};
+use super::{RunInfo, Store, cell, records, unconfirmed};
 use crate::cell::Cell;
 use crate::error::{Error, Exit};
 use crate::interrupt::Interrupt;
@@ -148,28 +148,6 @@ impl Store {
                 }
             }
             Ok(of_row.map(|index| chains.swap_remove(index)).unwrap_or_default())
-        };
-        read().map_err(|error| self.failed("read", error))
-    }
-
-    /// Why a trade could not be settled so far, whether it is a close call that is held, and the
-    /// unix second of its next try.
-    ///
-    /// # Errors
-    /// [`Error::Database`].
-    pub fn last_failure(&self, row: &Row) -> Result<Option<(String, bool, i64)>, Error> {
-        let read = || {
-            if !self.has_table("settlement_retries")? {
-                return Ok(None);
-            }
-            self.connection
-                .query_row(
-                    "SELECT reason, held, next_try FROM settlement_retries
-                     WHERE trade_rowid = ?1 AND trade_id IS ?2 AND market_slug IS ?3",
-                    params![row.rowid, row.id, row.market_slug],
-                    |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
-                )
-                .optional()
         };
         read().map_err(|error| self.failed("read", error))
     }
@@ -362,12 +340,12 @@ fn undo_record(
     let recorded = format!(
         "FROM settlement_records AS record JOIN trades ON trades.id IS record.trade_id
          WHERE record.id = ?1 AND {} AND {fee} IS record.new_fee_paid",
-        records::AS_RECORDED
+        unconfirmed::AS_RECORDED
     );
     // where the rows were numbered anew, the one row that is as the record left it
     let rows = [
         format!("SELECT trades.rowid {recorded} AND trades.rowid = record.trade_rowid"),
-        format!("SELECT trades.rowid {recorded} AND {} LIMIT 2", records::MOVED),
+        format!("SELECT trades.rowid {recorded} AND {} LIMIT 2", unconfirmed::MOVED),
     ];
     let mut rowid = None;
     for sql in rows {

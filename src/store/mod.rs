@@ -8,22 +8,24 @@ mod open;
 mod record;
 mod records;
 mod results;
+mod retries;
+mod schema;
 mod told;
+mod unconfirmed;
 mod write;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Instant;
 
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
-use rusqlite::{Connection, OptionalExtension, ToSql, params};
+use rusqlite::{Connection, OptionalExtension, ToSql};
 
 use crate::cell::Cell;
 use crate::decision::{Confirm, Earlier};
 use crate::error::Error;
 use crate::market::RuleSet;
-use crate::selection::Retry;
 use crate::strike::Strike;
 use crate::trade::Row;
 use crate::units::UnixSeconds;
@@ -264,57 +266,6 @@ impl Store {
             fee_paid: if self.columns.fee_paid { Some(at(11)?) } else { None },
             execution_status: if self.columns.execution_status { Some(at(12)?) } else { None },
         })
-    }
-
-    /// At most `limit` of the trades that Polymarket has not confirmed and may be asked for
-    /// as of `now`, those of the market that closed first in front.
-    ///
-    /// # Errors
-    /// [`Error::Database`].
-    pub fn unconfirmed(&self, now: UnixSeconds, limit: u32) -> Result<Vec<Unconfirmed>, Error> {
-        let read = || {
-            if !self.has_records()? {
-                return Ok(vec![]);
-            }
-            let sql = records::unconfirmed(&self.row_columns());
-            let mut statement = self.connection.prepare(&sql)?;
-            let rows = statement.query_map(params![now.0, limit], |row| {
-                let (mut unconfirmed, as_written) = records::read_unconfirmed(row, ROW_COLUMNS)?;
-                if as_written {
-                    unconfirmed.row = Some(self.read_row(row)?);
-                }
-                Ok(unconfirmed)
-            })?;
-            let mut unconfirmed = rows.collect::<rusqlite::Result<Vec<_>>>()?;
-            for lost in unconfirmed.iter_mut().filter(|unconfirmed| unconfirmed.row.is_none()) {
-                lost.row = self.find_again(lost.record_id)?;
-            }
-            Ok(unconfirmed)
-        };
-        read().map_err(|error| self.failed("read", error))
-    }
-
-    /// The one row that holds what a record wrote, wherever it stands now: SQLite numbers the rows
-    /// of a table without a key anew when it is vacuumed or rebuilt.
-    fn find_again(&self, record_id: i64) -> rusqlite::Result<Option<Row>> {
-        let sql = records::find_again(&self.row_columns());
-        let mut statement = self.connection.prepare_cached(&sql)?;
-        let rows = statement.query_map([record_id], |row| self.read_row(row))?;
-        let mut rows = rows.collect::<rusqlite::Result<Vec<_>>>()?;
-        Ok(if rows.len() == 1 { rows.pop() } else { None })
-    }
-
-    /// The trades that failed before, by rowid.
-    ///
-    /// # Errors
-    /// [`Error::Database`].
-    pub fn retries(&self) -> Result<HashMap<i64, Retry>, Error> {
-        let made =
-            self.has_table("settlement_retries").map_err(|error| self.failed("read", error))?;
-        if !made {
-            return Ok(HashMap::new());
-        }
-        records::retries(&self.connection).map_err(|error| self.failed("read", error))
     }
 
     /// Whether settle has written to this database before.

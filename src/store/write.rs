@@ -9,7 +9,7 @@ use log::debug;
 use rusqlite::{ErrorCode, ToSql, Transaction, TransactionBehavior, params_from_iter};
 
 use super::open::BUSY_TIMEOUT;
-use super::{RunInfo, Store, records};
+use super::{RunInfo, Store, records, schema};
 use crate::cell::Cell;
 use crate::decision::{Booking, Deferral};
 use crate::error::Error;
@@ -134,7 +134,7 @@ impl Store {
         let columns = self.columns;
         let sql = Rc::clone(&self.book_sql);
         let transaction = Short::begin(self)?;
-        records::make_tables(&transaction.0)?;
+        schema::make_tables(&transaction.0)?;
         let mut run_added = false;
         let mut done: Vec<RowWrite> = Vec::new();
         for booking in bookings {

@@ -1,0 +1,150 @@
+//! Trades that could not be settled: when each is to be tried again, and why it failed
+//! (`settlement_retries`). Which of them a run takes on is for `selection`.
+
+use std::collections::{BTreeMap, HashMap};
+
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+
+use super::{RunInfo, Store};
+use crate::error::Error;
+use crate::selection::{LONGEST_WAIT, Retry};
+use crate::trade::Row;
+use crate::units::UnixSeconds;
+
+impl Store {
+    /// The trades that failed before, by rowid.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn retries(&self) -> Result<HashMap<i64, Retry>, Error> {
+        let made =
+            self.has_table("settlement_retries").map_err(|error| self.failed("read", error))?;
+        if !made {
+            return Ok(HashMap::new());
+        }
+        read(&self.connection).map_err(|error| self.failed("read", error))
+    }
+
+    /// Why a trade could not be settled so far, whether it is a close call that is held, and the
+    /// unix second of its next try.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn last_failure(&self, row: &Row) -> Result<Option<(String, bool, i64)>, Error> {
+        let read = || {
+            if !self.has_table("settlement_retries")? {
+                return Ok(None);
+            }
+            self.connection
+                .query_row(
+                    "SELECT reason, held, next_try FROM settlement_retries
+                     WHERE trade_rowid = ?1 AND trade_id IS ?2 AND market_slug IS ?3",
+                    params![row.rowid, row.id, row.market_slug],
+                    |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+                )
+                .optional()
+        };
+        read().map_err(|error| self.failed("read", error))
+    }
+}
+
+/// Notes that a trade could not be settled. Where that `counts`, each further try waits longer; else
+/// the trade only stands behind those that never failed.
+pub(super) fn add(
+    transaction: &Transaction<'_>,
+    row: &Row,
+    reason: &str,
+    counts: bool,
+    held: bool,
+    run: &RunInfo,
+) -> rusqlite::Result<()> {
+    let failures: i64 = transaction
+        .prepare_cached(
+            "SELECT failures FROM settlement_retries
+             WHERE trade_rowid = ?1 AND trade_id IS ?2 AND market_slug IS ?3",
+        )?
+        .query_row(params![row.rowid, row.id, row.market_slug], |found| found.get(0))
+        .optional()?
+        .unwrap_or(0);
+    let failures = if counts { failures + 1 } else { failures };
+    let wait = if counts { wait_after(failures, run.retry_wait) } else { 0 };
+    let next_try = run.started_at.plus(wait);
+    transaction
+        .prepare_cached(
+            "INSERT OR REPLACE INTO settlement_retries
+                (trade_rowid, trade_id, market_slug, failures, next_try, held, reason)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?
+        .execute(params![row.rowid, row.id, row.market_slug, failures, next_try.0, held, reason])?;
+    Ok(())
+}
+
+/// Why trades that are still unsettled could not be settled when they were last tried, and how many.
+pub(super) fn parked(connection: &Connection) -> rusqlite::Result<BTreeMap<String, u64>> {
+    let mut parked = BTreeMap::new();
+    let mut statement = connection.prepare(
+        "SELECT retry.reason FROM settlement_retries AS retry
+         JOIN trades ON trades.rowid = retry.trade_rowid AND trades.id IS retry.trade_id
+         WHERE trades.is_win IS NULL",
+    )?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        *parked.entry(kind_of(row.get_ref(0)?.as_str().unwrap_or_default())).or_insert(0) += 1;
+    }
+    Ok(parked)
+}
+
+/// A reason without its particulars: "no source has the price at 2026-…" is "no source has the price".
+fn kind_of(reason: &str) -> String {
+    let particulars = [": ", "; ", " at 2"].iter().filter_map(|mark| reason.find(mark)).min();
+    reason[..particulars.unwrap_or(reason.len())].to_owned()
+}
+
+/// How long a trade waits after its `failures`-th failure, in seconds: not at all after the first,
+/// `first_wait` after the second, and twice as long after each further one, up to a day.
+pub(super) fn wait_after(failures: i64, first_wait: i64) -> i64 {
+    let doublings = u32::try_from(failures - 2).unwrap_or(0);
+    match failures {
+        ..=1 => 0,
+        _ => first_wait.saturating_mul(2i64.saturating_pow(doublings)).min(LONGEST_WAIT),
+    }
+}
+
+/// The trades that failed before, by rowid.
+fn read(connection: &Connection) -> rusqlite::Result<HashMap<i64, Retry>> {
+    let mut statement = connection.prepare(
+        "SELECT trade_rowid, trade_id, market_slug, next_try, held FROM settlement_retries",
+    )?;
+    let rows = statement.query_map([], |row| {
+        let retry = Retry {
+            trade_id: super::cell(row.get_ref(1)?),
+            market_slug: super::cell(row.get_ref(2)?),
+            next_try: UnixSeconds(row.get(3)?),
+            held: row.get(4)?,
+        };
+        Ok((row.get(0)?, retry))
+    })?;
+    rows.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_told_by_kind() {
+        for (reason, kind) in [
+            ("no source has the price at 2026-02-13T13:15:00Z", "no source has the price"),
+            ("close call: the venue moved +1.5 bps; waits until 2026", "close call"),
+            ("Polymarket could not be asked", "Polymarket could not be asked"),
+        ] {
+            assert_eq!(kind_of(reason), kind);
+        }
+    }
+
+    #[test]
+    fn each_failure_waits_longer_up_to_a_day() {
+        let waits: Vec<i64> = (1..=11).map(|failures| wait_after(failures, 600)).collect();
+        assert_eq!(waits, [0, 600, 1200, 2400, 4800, 9600, 19_200, 38_400, 76_800, 86_400, 86_400]);
+    }
+}

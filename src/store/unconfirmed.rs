@@ -1,0 +1,145 @@
+//! Trades that candles decided and Polymarket has not confirmed (`settlement_unconfirmed`): which to ask
+//! about, and the row of each as it stands now. What becomes of them is decided by `engine`.
+
+use rusqlite::{OptionalExtension, Transaction, params};
+
+use super::retries::wait_after;
+use super::{ROW_COLUMNS, RunInfo, Store, Unconfirmed, record};
+use crate::candles::Source;
+use crate::decision::Earlier;
+use crate::error::Error;
+use crate::fees::{Fee, Taken};
+use crate::selection::LONGEST_WAIT;
+use crate::trade::Row;
+use crate::units::{Bps, BtcPrice, UnixSeconds, Usd, decimal_from_text};
+
+impl Store {
+    /// At most `limit` of the trades that Polymarket has not confirmed and may be asked for
+    /// as of `now`, those of the market that closed first in front.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn unconfirmed(&self, now: UnixSeconds, limit: u32) -> Result<Vec<Unconfirmed>, Error> {
+        let read = || {
+            if !self.has_records()? {
+                return Ok(vec![]);
+            }
+            let sql = query(&self.row_columns());
+            let mut statement = self.connection.prepare(&sql)?;
+            let rows = statement.query_map(params![now.0, limit], |row| {
+                let (mut unconfirmed, as_written) = read(row, ROW_COLUMNS)?;
+                if as_written {
+                    unconfirmed.row = Some(self.read_row(row)?);
+                }
+                Ok(unconfirmed)
+            })?;
+            let mut unconfirmed = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+            for lost in unconfirmed.iter_mut().filter(|unconfirmed| unconfirmed.row.is_none()) {
+                lost.row = self.find_again(lost.record_id)?;
+            }
+            Ok(unconfirmed)
+        };
+        read().map_err(|error| self.failed("read", error))
+    }
+
+    /// The one row that holds what a record wrote, wherever it stands now: SQLite numbers the rows
+    /// of a table without a key anew when it is vacuumed or rebuilt.
+    pub(super) fn find_again(&self, record_id: i64) -> rusqlite::Result<Option<Row>> {
+        let sql = query_again(&self.row_columns());
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let rows = statement.query_map([record_id], |row| self.read_row(row))?;
+        let mut rows = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+        Ok(if rows.len() == 1 { rows.pop() } else { None })
+    }
+}
+
+/// Has Polymarket asked again, each time later.
+pub(super) fn ask_later(
+    transaction: &Transaction<'_>,
+    record_id: i64,
+    rowid: i64,
+    run: &RunInfo,
+) -> rusqlite::Result<()> {
+    let asked = transaction
+        .prepare_cached("SELECT asked FROM settlement_unconfirmed WHERE record_id = ?1")?
+        .query_row([record_id], |found| found.get::<_, i64>(0))
+        .optional()?;
+    let Some(asked) = asked.map(|asked| asked.saturating_add(1)) else { return Ok(()) };
+    let next_ask = run.started_at.plus(wait_after(asked, run.retry_wait));
+    transaction
+        .prepare_cached(
+            "UPDATE settlement_unconfirmed SET asked = ?2, next_ask = ?3, trade_rowid = ?4
+             WHERE record_id = ?1",
+        )?
+        .execute(params![record_id, asked, next_ask.0, rowid])?;
+    Ok(())
+}
+
+/// Takes a record off the list of those to confirm.
+pub(super) fn forget(transaction: &Transaction<'_>, record_id: i64) -> rusqlite::Result<usize> {
+    transaction
+        .prepare_cached("DELETE FROM settlement_unconfirmed WHERE record_id = ?1")?
+        .execute([record_id])
+}
+
+/// What holds of a row of `trades` that still is as a `record` left it, wherever it stands.
+pub(super) const AS_RECORDED: &str = "trades.id IS record.trade_id
+    AND trades.market_slug IS record.market_slug AND trades.action IS record.action
+    AND trades.actual_outcome IS record.new_actual_outcome
+    AND trades.profit_loss IS record.new_profit_loss AND trades.is_win IS record.new_is_win";
+
+/// What holds of a `record` whose trade is no longer at its address.
+pub(super) const MOVED: &str = "NOT EXISTS (SELECT 1 FROM trades AS there
+    WHERE there.rowid = record.trade_rowid AND there.id IS record.trade_id
+        AND there.market_slug IS record.market_slug)";
+
+/// The query for the rows, of which there should be one, that are as the record `?1` left them.
+fn query_again(row_columns: &str) -> String {
+    format!(
+        "SELECT {row_columns} FROM settlement_records AS record
+         JOIN trades ON trades.id = record.trade_id AND {AS_RECORDED}
+         WHERE record.id = ?1 AND {MOVED} LIMIT 2"
+    )
+}
+
+/// The query for the trades to confirm as of `?1`, at most `?2`, with these columns of theirs first.
+/// A wait longer than any that is given was noted under a clock that was wrong.
+fn query(row_columns: &str) -> String {
+    format!(
+        "SELECT {row_columns},
+                waiting.record_id, record.trade_id, record.strike, record.moved_bps,
+                record.close_price, record.price_source, record.margin_bps,
+                record.fee, record.fee_taken,
+                trades.rowid IS NOT NULL AND {AS_RECORDED}
+         FROM settlement_unconfirmed AS waiting
+         JOIN settlement_records AS record ON record.id = waiting.record_id
+         LEFT JOIN trades ON trades.rowid = waiting.trade_rowid
+         WHERE waiting.next_ask <= ?1 OR waiting.next_ask > ?1 + {LONGEST_WAIT}
+         ORDER BY waiting.closed_at, waiting.trade_rowid LIMIT ?2"
+    )
+}
+
+/// What [`unconfirmed`] gives from column `first` on: what was written, and whether the row at its
+/// address still is as it was written.
+fn read(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<(Unconfirmed, bool)> {
+    let text = |index: usize| row.get::<_, Option<String>>(first + index);
+    let decimal = |index: usize| -> rusqlite::Result<_> {
+        Ok(text(index)?.and_then(|text| decimal_from_text(&text).ok()))
+    };
+    let record_id = row.get(first)?;
+    let taken = match text(8)?.as_deref() {
+        Some(record::IN_SHARES) => Taken::InShares,
+        _ => Taken::Added,
+    };
+    let earlier = Earlier {
+        record_id: Some(record_id),
+        strike: decimal(2)?.map(BtcPrice),
+        moved: decimal(3)?.map(Bps),
+        close_price: decimal(4)?.map(BtcPrice),
+        source: text(5)?.as_deref().and_then(Source::named),
+        margin: decimal(6)?.map(Bps),
+        fee: decimal(7)?.map(|dollars| Fee { dollars: Usd(dollars), taken }),
+    };
+    let trade_id = super::cell(row.get_ref(first + 1)?);
+    Ok((Unconfirmed { record_id, trade_id, row: None, earlier }, row.get(first + 9)?))
+}
