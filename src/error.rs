@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::sanitize::printable_line;
 
-/// How the process ends: the contract with whoever started it.
+/// How the process ends: what whoever started it goes by, see the README's table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
     /// Done, or nothing was due.
@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn exit_codes_are_those_of_the_contract() {
+    fn exit_codes_are_those_of_the_readmes_table() {
         let codes = [
             (Exit::Done, 0),
             (Exit::Failed, 1),

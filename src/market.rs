@@ -20,7 +20,7 @@ use crate::units::UnixSeconds;
 pub enum RuleSet {
     /// The slug's number opens the window, a tie is YES, prices follow the dated epochs
     Polymarket,
-    /// The slug's number closes the window, a tie is NO, no TWAP: the original plan's reading
+    /// The slug's number closes the window, a tie is NO, no TWAP: as settle's forerunner had it
     SlugClose,
 }
 
@@ -45,7 +45,7 @@ impl fmt::Display for RuleSet {
 pub enum Family {
     /// `btc-updown-15m-1770828300` and its kin: the duration, in seconds, is in the slug.
     UpDown(i64),
-    /// A number but no duration: taken as 15 minutes, as the original plan did.
+    /// A number but no duration: taken as 15 minutes, the bot's own markets.
     Assumed15m,
     /// `bitcoin-up-or-down-february-13-2026-3pm-et`: one hour from the hour named, US Eastern.
     Hourly,
@@ -128,9 +128,9 @@ pub const EPOCHS: &[Epoch] = &[
     },
 ];
 
-/// The one epoch of `--rules slug-close`: the plan knew no TWAP.
+/// The one epoch of `--rules slug-close`: it knows no TWAP.
 const SLUG_CLOSE_EPOCH: Epoch =
-    Epoch { from: UnixSeconds(0), durations: &[], basis: Basis::Point, name: "plan" };
+    Epoch { from: UnixSeconds(0), durations: &[], basis: Basis::Point, name: "slug-close" };
 
 /// A market, as far as its slug tells it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -90,7 +90,7 @@ pub const MIN_MOVE_BPS: Decimal = Decimal::from_parts(4, 0, 0, false, 0);
 pub enum Tie {
     /// Up: Polymarket's `end >= start` rule.
     Yes,
-    /// Down: the original plan's reading.
+    /// Down: the reading of `--rules slug-close`.
     No,
     /// Fifty-fifty: the daily markets.
     Split,

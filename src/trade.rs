@@ -9,7 +9,7 @@ use crate::strike::Strike;
 use crate::timestamp::{NaiveZone, read_timestamp};
 use crate::units::{BtcPrice, NotUsable, SharePrice, Shares, UnixSeconds, Usd, positive};
 
-/// A trade is left alone until it is this old, in seconds (the plan's 15 minutes).
+/// A trade is left alone until it is this old, in seconds: 15 minutes, as long as its market's window.
 pub const SETTLING_AGE: i64 = 15 * 60;
 
 /// The columns of a row that settling reads, as they stand in the database.

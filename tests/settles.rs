@@ -1,4 +1,4 @@
-//! A run settles what is due, as the plan says, and nothing else: over HTTP, in a real database.
+//! A run settles what is due, as the README says, and nothing else: over HTTP, in a real database.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
 
 mod support;

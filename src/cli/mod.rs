@@ -1,5 +1,5 @@
-//! The command line, as the contract names it: commands, options, their environment variables and
-//! defaults, declared where they are documented.
+//! The command line: commands, options, their environment variables and defaults, declared where they
+//! are documented. What a value may be is in `values`, what becomes of it in `config`.
 #![allow(clippy::doc_markdown)] // these are what --help prints
 
 mod values;
@@ -471,7 +471,7 @@ mod tests {
     }
 
     #[test]
-    fn defaults_are_those_of_the_contract() {
+    fn defaults_are_those_that_the_readme_names() {
         let cli = parsed(&["run"], &[]).unwrap();
         assert_eq!(cli.common.db, [PathBuf::from("data/performance.db")]);
         let settling = settling(&["run"], &[]);

@@ -1,4 +1,5 @@
-//! The JSON objects of `--json`: field names are the contract's, and only ever added to.
+//! The JSON objects of `--json`: what `guide/json.md` promises. Fields are only ever added, and nothing is
+//! computed here.
 
 use std::collections::BTreeMap;
 

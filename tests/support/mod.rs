@@ -188,6 +188,10 @@ impl Bench {
 pub fn settle(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_settle"));
     command.args(arguments).env_clear();
+    // where coverage is measured, it is measured here, too
+    if let Some(profile) = std::env::var_os("LLVM_PROFILE_FILE") {
+        command.env("LLVM_PROFILE_FILE", profile);
+    }
     command
 }
 
