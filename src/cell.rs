@@ -78,3 +78,16 @@ impl fmt::Display for Cell {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_shown_in_words_and_numbers_as_they_are() {
+        assert_eq!(Cell::Bytes(vec![0, 255]).json(), "a blob of 2 bytes");
+        assert_eq!(Cell::Real(f64::INFINITY).json(), Value::Null);
+        assert_eq!(Cell::Text("0.44".to_owned()).any_number(), Some(Decimal::new(44, 2)));
+        assert_eq!(Cell::Null.number(), Err(NotUsable::Missing));
+    }
+}

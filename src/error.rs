@@ -77,7 +77,7 @@ pub enum Error {
     )]
     NoDatabase(PathBuf),
     /// The file is something else.
-    #[error("{} is not a performance database: {why}", path.display())]
+    #[error("{} is not a performance database: {why}; check --db", path.display())]
     NotPerformanceDatabase {
         /// The file.
         path: PathBuf,
@@ -104,7 +104,10 @@ pub enum Error {
     )]
     ReadOnly(PathBuf),
     /// The lock file cannot be used.
-    #[error("the lock {} cannot be taken: {source}", path.display())]
+    #[error(
+        "the lock {} cannot be taken: {source}; check that this user may write it and its folder",
+        path.display()
+    )]
     Lock {
         /// The lock file.
         path: PathBuf,
@@ -120,10 +123,13 @@ pub enum Error {
         holder: String,
     },
     /// More than one database, where one is needed.
-    #[error("settle {0} takes one database; give --db once")]
+    #[error("{0} takes one database; give --db once")]
     SeveralDatabases(&'static str),
     /// The page of a report cannot be written.
-    #[error("the report cannot be written to {}: {source}", path.display())]
+    #[error(
+        "the report cannot be written to {}: {source}; name a file in a folder that this user may write",
+        path.display()
+    )]
     Page {
         /// The file asked for.
         path: PathBuf,
@@ -140,7 +146,7 @@ pub enum Error {
     #[error("no run {0} wrote to this database; settle status lists the last ones")]
     NoSuchRun(String),
     /// Standard output cannot be written.
-    #[error("the result cannot be printed: {0}")]
+    #[error("the result cannot be printed: {0}; see where standard output leads")]
     Output(#[from] std::io::Error),
 }
 
@@ -182,6 +188,26 @@ mod tests {
         for (exit, code) in codes {
             assert_eq!(exit.code(), code);
         }
+    }
+
+    #[test]
+    fn of_several_ends_the_gravest_is_told() {
+        let order = [
+            Exit::Done,
+            Exit::Locked,
+            Exit::RowsInError,
+            Exit::Alert,
+            Exit::NothingHad,
+            Exit::Failed,
+            Exit::NoDatabase,
+            Exit::Usage,
+            Exit::Interrupted,
+        ];
+        for pair in order.windows(2) {
+            assert_eq!(Exit::gravest(pair.iter().copied()), pair[1]);
+            assert_eq!(Exit::gravest(pair.iter().rev().copied()), pair[1]);
+        }
+        assert_eq!(Exit::gravest([]), Exit::Done);
     }
 
     #[test]

@@ -26,7 +26,8 @@ pub fn replace_file(path: &Path, text: &[u8]) -> io::Result<()> {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    let mut file = NamedTempFile::new_in(folder)?;
+    // without the name of the file that was to be put in its place
+    let mut file = NamedTempFile::new_in(folder).map_err(|error| io::Error::from(error.kind()))?;
     file.write_all(text)?;
     file.as_file().set_permissions(Permissions::from_mode(0o644))?;
     file.persist(&path).map(drop).map_err(|error| error.error)

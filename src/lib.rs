@@ -45,6 +45,7 @@ pub mod explain;
 pub mod fees;
 pub mod figures;
 mod files;
+pub mod guide;
 pub mod http;
 pub mod interrupt;
 pub mod logging;

@@ -534,4 +534,11 @@ mod tests {
             prop_assert_eq!(slug_number(&format!("{name}-{number}")), Some(UnixSeconds(number)));
         }
     }
+
+    #[test]
+    fn a_family_says_how_long_its_windows_are_but_for_days_that_clocks_change() {
+        let families = [Family::UpDown(300), Family::Assumed15m, Family::Hourly, Family::Daily];
+        let durations = families.map(Family::duration);
+        assert_eq!(durations, [Some(300), Some(900), Some(3600), None]);
+    }
 }

@@ -41,7 +41,9 @@ mod tests {
     #[test]
     fn nothing_in_data_steers_a_terminal() {
         assert_eq!(printable("a\u{1b}[31mb\n"), "a\\u{1b}[31mb\\u{a}");
-        assert_eq!(printable("\u{202e}"), "\\u{202e}");
+        for steers in ["\u{202e}", "\u{ad}", "\u{feff}", "\u{fffa}", "\u{e0041}"] {
+            assert_eq!(printable(steers), steers.escape_unicode().to_string());
+        }
         assert_eq!(printable(&"x".repeat(200)).chars().count(), 81);
         assert_eq!(printable("btc-🚀"), "btc-🚀");
     }

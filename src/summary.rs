@@ -87,10 +87,10 @@ impl Counts {
                 if let Some(outcome) = result.outcome {
                     *self.by_outcome.entry(outcome.as_str()).or_default() += 1;
                 }
-                match result.profit.map(|profit| self.profit.checked_add(profit.0)) {
-                    Some(Some(sum)) => self.profit = sum,
-                    Some(None) => self.profit_overflows = true,
-                    None => {}
+                let profit = result.profit.map_or(Decimal::ZERO, |profit| profit.0);
+                match self.profit.checked_add(profit) {
+                    Some(sum) => self.profit = sum,
+                    None => self.profit_overflows = true,
                 }
                 *self.by_status.entry(status).or_default() += 1;
             }
@@ -320,5 +320,51 @@ mod tests {
         assert_eq!(age(59), "0 min");
         assert_eq!(age(3_700), "1 h 1 min");
         assert_eq!(age(200_000), "2 d 7 h");
+    }
+
+    fn booked(profit: Decimal) -> TradeResult {
+        TradeResult {
+            ending: Ending::Booked(Status::Provisional),
+            profit: Some(Usd(profit)),
+            ..TradeResult::of_changed(crate::trade::tests::row())
+        }
+    }
+
+    fn summary(results: &[TradeResult]) -> Summary {
+        let mut counts = Counts::default();
+        for result in results {
+            counts.add(result);
+        }
+        Summary {
+            run_id: None,
+            now: UnixSeconds(0),
+            counts,
+            errors: vec![],
+            unsettled_before: 0,
+            due_before: 0,
+            due_after: Tally::default(),
+            overdue: BTreeMap::new(),
+            nothing_had: false,
+            interrupted: false,
+            slug_warning: None,
+            warnings: vec![],
+            troubles: vec![],
+            traffic: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn a_profit_too_large_to_add_up_is_none_not_wrong() {
+        assert_eq!(summary(&[booked(Decimal::ONE)]).total_profit(), Some(Usd(Decimal::ONE)));
+        assert_eq!(summary(&[booked(Decimal::MAX), booked(Decimal::MAX)]).total_profit(), None);
+    }
+
+    #[test]
+    fn so_many_contradictions_are_told_one_by_one_and_the_rest_counted() {
+        let contradicted =
+            TradeResult { contradicted_move: Some(Bps(20.into())), ..booked(Decimal::ONE) };
+        let alerts = summary(&vec![contradicted; ALERTS + 7]).alerts();
+        assert_eq!(alerts.len(), ALERTS + 1);
+        assert!(alerts[ALERTS].starts_with("7 more trades contradict"), "{}", alerts[ALERTS]);
     }
 }

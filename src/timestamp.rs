@@ -1,6 +1,5 @@
 //! The bot's timestamps to instants. Pure; the zone of naive ones is an argument.
 
-use std::fmt;
 use std::str::FromStr;
 use std::sync::LazyLock;
 
@@ -30,16 +29,6 @@ impl FromStr for NaiveZone {
             _ => FixedOffset::from_str(text)
                 .map(Self::Offset)
                 .map_err(|_| "use utc, local, or an offset like +07:00".to_owned()),
-        }
-    }
-}
-
-impl fmt::Display for NaiveZone {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Utc => f.write_str("utc"),
-            Self::Local => f.write_str("local"),
-            Self::Offset(offset) => offset.fmt(f),
         }
     }
 }
@@ -161,5 +150,17 @@ mod tests {
         fn any_text_is_read_or_refused_without_a_panic(text in any::<String>()) {
             let _ = read_timestamp(&text, NaiveZone::Utc);
         }
+    }
+
+    #[test]
+    fn the_hosts_own_zone_is_read_as_chrono_reads_it() {
+        let naive = "2026-02-13T13:10:42".parse::<chrono::NaiveDateTime>().unwrap();
+        let local = Local.from_local_datetime(&naive).latest().map(|at| at.to_utc().into());
+        assert_eq!(read("2026-02-13 13:10:42", "local"), local);
+    }
+
+    #[test]
+    fn a_z_without_seconds_is_utc_too() {
+        assert_eq!(read("2026-02-13T13:10Z", "+07:00"), Some(INSTANT.plus(-42)));
     }
 }

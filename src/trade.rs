@@ -272,12 +272,13 @@ fn read_bet(row: &Row, market: Market, side: Side, needs_strike: bool) -> Result
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     const NOW: UnixSeconds = UnixSeconds(1_770_989_400); // 2026-02-13 13:30 UTC
 
-    fn row() -> Row {
+    /// A bet of a dollar on NO at 0.44, made ten minutes into its window.
+    pub fn row() -> Row {
         Row {
             rowid: 1,
             id: Cell::Integer(1),
@@ -413,5 +414,20 @@ mod tests {
             let standing = judged(|row| row.market_slug = cell);
             assert!(matches!(standing, Judged::InError { logged_at: Some(_), .. }));
         }
+    }
+
+    #[test]
+    fn each_exclusion_has_a_key_and_words_of_its_own() {
+        let told: std::collections::BTreeSet<_> =
+            Excluded::ALL.iter().map(|reason| (reason.key(), reason.words())).collect();
+        assert_eq!(told.len(), Excluded::ALL.len());
+    }
+
+    #[test]
+    fn a_settled_row_on_another_asset_cannot_be_read_again() {
+        let reading =
+            Reading { zone: NaiveZone::Utc, rules: RuleSet::Polymarket, strike: Strike::Venue };
+        let row = Row { market_slug: text("eth-updown-15m-1770987600"), ..row() };
+        assert!(judge_again(row, reading).unwrap_err().contains("ETH"));
     }
 }

@@ -189,3 +189,21 @@ impl Observer for Vec<TradeResult> {
         self.push(result.clone());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trade_without_a_market_that_is_left_has_no_close() {
+        let trade = crate::trade::Trade {
+            row: crate::trade::tests::row(),
+            logged_at: UnixSeconds(0),
+            job: Job::BookUnknown,
+        };
+        let (why, reason) = (DeferredFor::Interrupted, "the run was interrupted".to_owned());
+        let deferral = Deferral { trade, left: why, reason, measured: None };
+        let result = TradeResult::of_deferral(deferral);
+        assert_eq!((result.ending, result.close_time), (Ending::Pending, None));
+    }
+}

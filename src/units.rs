@@ -289,4 +289,17 @@ mod tests {
         assert_eq!(UnixSeconds(1_770_987_600).to_string(), "2026-02-13T13:00:00Z");
         assert_eq!(UnixSeconds(i64::MAX).to_string(), format!("unix {}", i64::MAX));
     }
+
+    #[test]
+    fn what_has_no_decimal_is_an_error_and_its_nearest_one_is_rounded() {
+        for float in [f64::NAN, f64::INFINITY, 1e30, 1e-40, 1e-29] {
+            assert!(decimal_from_f64(float).is_err(), "{float}");
+        }
+        assert_eq!(nearest_decimal(1e-40), Some(Decimal::ZERO));
+        assert_eq!((nearest_decimal(1e30), FloatUsd::new(f64::NAN)), (None, None));
+        // what is left of 0.1 + 0.2 - 0.3 keeps its last bit in JSON
+        let left = FloatUsd::new(0.1 + 0.2 - 0.3).unwrap();
+        assert_eq!(serde_json::to_string(&left).unwrap(), "5.551115123125783e-17");
+        assert_eq!(left.usd().map(Usd::cents), Some("+0.00".to_owned()));
+    }
 }

@@ -132,13 +132,10 @@ pub(super) fn cause(right: &Booking, prices: Option<&WindowPrices>, fees: &Fees)
             .zip(price)
             .is_some_and(|(strike, price)| decide(strike, price, tie).outcome == written)
     };
-    let strike_is_wrong = match (bet.recorded_strike, open) {
-        (Some(recorded), Some(open)) => {
-            let in_dollars = prices.source.in_dollars();
-            !doubts(recorded, Neighbours { open, close, before, in_dollars }).is_empty()
-        }
-        _ => false,
-    };
+    let strike_is_wrong = bet.recorded_strike.zip(open).is_some_and(|(recorded, open)| {
+        let in_dollars = prices.source.in_dollars();
+        !doubts(recorded, Neighbours { open, close, before, in_dollars }).is_empty()
+    });
     if strike_is_wrong && by(bet.recorded_strike, Some(close), bet.market.tie) {
         Cause::WrongStrike
     } else if by(before, open, bet.market.tie) || by(bet.recorded_strike, open, Tie::No) {
@@ -166,4 +163,73 @@ fn cause_of_profit(right: &Booking, bet: &Bet, fees: &Fees) -> Cause {
     let paid = if wins { Decimal::ONE } else { Decimal::ZERO };
     let as_shares = bet.position.0.saturating_mul(paid.saturating_sub(bet.price.0));
     if same_money(written, Usd(as_shares)) { Cause::SharesForDollars } else { Cause::Profit }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::candles::{Method, Priced, Source};
+    use crate::decision::{Proof, Status};
+    use crate::market::{RuleSet, read_slug};
+    use crate::outcome::Side;
+    use crate::pnl;
+    use crate::trade::{Job, Trade, tests::row};
+    use crate::units::{SharePrice, UnixSeconds};
+
+    fn btc(dollars: i64) -> BtcPrice {
+        BtcPrice::new(dollars.into()).unwrap()
+    }
+
+    /// Why NO is written where Polymarket resolved YES, with these prices before, at the window's open
+    /// and at its close.
+    fn cause_of(recorded: i64, [before, open, close]: [i64; 3]) -> &'static str {
+        let (position, price) = (Usd(5.into()), SharePrice::new(Decimal::new(5, 1)).unwrap());
+        let logged_at = UnixSeconds(1_770_988_242);
+        let bet = Bet {
+            market: read_slug("btc-updown-15m-1770987600", logged_at, RuleSet::Polymarket).unwrap(),
+            side: Side::No,
+            position,
+            price,
+            shares: pnl::shares(position, price).unwrap(),
+            recorded_strike: Some(btc(recorded)),
+        };
+        let row =
+            Row { actual_outcome: Cell::Text("NO".to_owned()), is_win: Cell::Integer(1), ..row() };
+        let resolution = Some(Outcome::Yes);
+        let right = Booking {
+            trade: Trade { row, logged_at, job: Job::Decide(bet) },
+            outcome: Outcome::Yes,
+            profit: Usd(Decimal::from(-5)),
+            is_win: Some(false),
+            status: Status::Corrected,
+            proof: Some(Proof { bet, measured: None, resolution, settlement: None }),
+            earlier: None,
+        };
+        let priced = |dollars| Priced { price: btc(dollars), method: Method::OpenOf(900) };
+        let prices = WindowPrices {
+            source: Source::Coinbase,
+            close: priced(close),
+            open: Some(priced(open)),
+            before: Some(priced(before)),
+        };
+        cause(&right, Some(&prices), &Fees::NONE).name()
+    }
+
+    #[test]
+    fn the_cause_is_told_from_the_prices_around_the_window() {
+        for (recorded, prices, wanted) in [
+            // the venue hardly moved
+            (67_000, [66_900, 67_000, 67_010], "close-call"),
+            // it ended where it began
+            (67_000, [66_900, 67_000, 67_000], "tie"),
+            // the window before fell, this one rose
+            (67_000, [67_100, 67_000, 67_500], "wrong-window"),
+            // the close lies below a strike that is far off
+            (68_000, [66_900, 67_000, 67_500], "wrong-strike"),
+            // nothing of the kind
+            (66_990, [66_900, 67_000, 67_500], "unexplained"),
+        ] {
+            assert_eq!(cause_of(recorded, prices), wanted, "{recorded} {prices:?}");
+        }
+    }
 }

@@ -373,4 +373,18 @@ mod tests {
         assert_eq!(mean(30).price.0, Decimal::new(155, 1));
         assert_eq!(mean(30).method, Method::MeanOfSeconds(30));
     }
+
+    #[test]
+    fn a_price_says_how_it_was_had() {
+        let told = [Method::OpenOf(900), Method::OpenForMean(300)].map(|method| method.to_string());
+        assert_eq!(told[0], "open of the 900 s candle");
+        assert!(told[1].starts_with("open of the 300 s candle (the file has no finer rows"));
+    }
+
+    #[test]
+    fn a_price_is_a_number_or_a_text_of_one() {
+        let value = |json: &str| decimal(&serde_json::from_str(json).unwrap());
+        assert_eq!(value("67000.5"), value("\"67000.5\""));
+        assert_eq!((value("true"), value("\"soon\"")), (None, None));
+    }
 }

@@ -1,4 +1,5 @@
-//! The settled trades by what they have in common.
+//! The settled trades by what they have in common: by signal, side, day, hour, price, duration, mode and
+//! standing. The figures of a group are `stats`'.
 
 use std::collections::BTreeMap;
 use std::panic::resume_unwind;
@@ -182,5 +183,17 @@ fn duration(seconds: i64) -> String {
         days if days % 86_400 == 0 => format!("{}d", days / 86_400),
         hours if hours % 3600 == 0 => format!("{}h", hours / 3600),
         other => format!("{}m", other / 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_dimension_has_a_key_and_a_title_of_its_own() {
+        let told: std::collections::BTreeSet<_> =
+            Dimension::ALL.iter().map(|by| (by.key(), by.title())).collect();
+        assert_eq!(told.len(), Dimension::ALL.len());
     }
 }

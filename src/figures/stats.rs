@@ -424,4 +424,12 @@ mod tests {
         assert_eq!(figures.drawdown.amount, None);
         assert_eq!(figures.wins, 2);
     }
+
+    #[test]
+    fn an_is_win_that_is_neither_counts_in_the_rate_as_in_the_bots() {
+        let mut trades = settled(&["+5", "-2"]);
+        trades[1].booked = BookedAs::Other;
+        let figures = Figures::of(&trades);
+        assert_eq!((figures.wins, figures.losses, figures.win_rate()), (1, 0, Some(0.5)));
+    }
 }

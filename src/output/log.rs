@@ -69,7 +69,9 @@ pub fn run(summary: &Summary, database: Option<&str>) {
         warn!("{line}");
     }
     if summary.pending() > 0 && summary.settled() == 0 {
-        warn!("{of}{} trades are pending and none was settled", summary.pending());
+        let pending = summary.pending();
+        let trades = if pending == 1 { "trade is" } else { "trades are" };
+        warn!("{of}{pending} {trades} pending and none was settled");
     }
     for warning in summary.slug_warning.iter().chain(&summary.strike_warnings()) {
         warn!("{of}{warning}");

@@ -8,7 +8,7 @@ use super::{RunInfo, Store, cell, records, unconfirmed};
 use crate::cell::Cell;
 use crate::error::{Error, Exit};
 use crate::interrupt::Interrupt;
-use crate::sanitize::printable_line;
+use crate::sanitize::{printable, printable_line};
 use crate::selection::RowError;
 use crate::trade::Row;
 
@@ -166,7 +166,7 @@ impl Store {
     ) -> Result<Undone, Error> {
         let ids = self.records_of_run(undo).map_err(|error| self.failed("read", error))?;
         let Some(ids) = ids.filter(|ids| !ids.is_empty()) else {
-            return Err(Error::NoSuchRun(undo.to_owned()));
+            return Err(Error::NoSuchRun(printable(undo)));
         };
         let mut undone = Undone::default();
         let mut rest = ids.as_slice();

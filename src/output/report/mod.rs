@@ -1,4 +1,5 @@
-//! What `settle report` prints, in each of its forms.
+//! What `settle report` prints, in each of its forms: text, JSON and CSV, and one HTML page. The figures are
+//! worked out in `figures`.
 
 mod chart;
 mod format;

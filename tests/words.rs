@@ -1,0 +1,143 @@
+//! Every word of a session that a user might have, held against `tests/words/session.txt`: texts change only
+//! on purpose. `SETTLE_WORDS=write` writes what is said now.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
+
+mod support;
+
+use std::fmt::Write;
+use std::path::Path;
+
+use regex::Regex;
+use rusqlite::types::Value as Sql;
+use support::exchange::{Exchange, Markets, Tape};
+use support::{Bench, Bet, CLOSE, OPEN, STRIKE, bet, services_at};
+
+/// What changes from run to run, by the word that stands for it.
+const CHANGING: [(&str, &str); 6] = [
+    (r"\d{8}T\d{6}\.\d{6}Z-\d+", "RUN_ID"),
+    (r"127\.0\.0\.1:\d+", "HOST"),
+    (r"\d+ d \d+ h", "SOME_DAYS"),
+    (r"settle 0\.\d+\.\d+", "settle VERSION"),
+    (r"pid \d+", "pid PID"),
+    (r"\(record (\d+), run", "(record $1, run"),
+];
+
+struct Session<'a> {
+    bench: &'a Bench,
+    said: String,
+}
+
+impl Session<'_> {
+    fn run(&mut self, arguments: &[&str]) -> String {
+        let ended = self.bench.settle(arguments);
+        let shown = arguments.iter().filter(|argument| !argument.contains("-url="));
+        let shown: Vec<&str> = shown.copied().collect();
+        writeln!(self.said, "$ settle {}", shown.join(" ")).unwrap();
+        self.said.push_str(&ended.stdout);
+        for line in ended.stderr.lines() {
+            writeln!(self.said, "stderr: {line}").unwrap();
+        }
+        if ended.code != 0 {
+            writeln!(self.said, "exit {}", ended.code).unwrap();
+        }
+        self.said.push('\n');
+        ended.stdout
+    }
+}
+
+/// What was said, with a word in the place of each thing that changes.
+fn steady(said: &str, bench: &Bench) -> String {
+    let mut said = said.replace(bench.folder.path().to_str().unwrap(), "FOLDER");
+    for (pattern, word) in CHANGING {
+        said = Regex::new(pattern).unwrap().replace_all(&said, word).into_owned();
+    }
+    // the test's own days; the markets' are in February
+    let today = Regex::new(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ").unwrap();
+    let now = support::now();
+    let when = |found: &regex::Captures<'_>| {
+        let at = chrono::DateTime::parse_from_rfc3339(&found[0]).unwrap().timestamp();
+        if (now - at).abs() < 86_400 { "NOW".to_owned() } else { found[0].to_owned() }
+    };
+    today.replace_all(&said, when).into_owned()
+}
+
+#[test]
+fn what_each_command_says() {
+    let late = format!("btc-updown-15m-{CLOSE}");
+    let bench = Bench::new(&[
+        bet(1),
+        bet(2).action("NO").at("2026-02-13 13:08:00.5"),
+        bet(3).on("no-time-here"),
+        // too close to call
+        bet(4).on(&late).at("2026-02-13 13:20:00"),
+        // no price
+        bet(5).on("btc-updown-15m-1771000200").at("2026-02-13 16:31:00"),
+        Bet { price: Sql::Real(1.5), ..bet(6) },
+        Bet { size: Sql::Null, ..bet(7) },
+        bet(8).on(&format!("eth-updown-15m-{OPEN}")),
+        bet(9).action("HOLD"),
+    ]);
+    let prices = [
+        (OPEN - 900, STRIKE - 50.0),
+        (OPEN, STRIKE),
+        (CLOSE, STRIKE + 99.0),
+        (CLOSE + 900, STRIKE + 99.5),
+    ];
+    let slug = format!("btc-updown-15m-{OPEN}");
+    let down = Exchange::resolving(Tape::of(prices), Markets::resolved([(slug.as_str(), false)]));
+    let open = Exchange::of(Tape::of(prices));
+    let at = |exchange: &Exchange, arguments: &[&str]| -> Vec<String> {
+        let arguments = arguments.iter().map(|argument| (*argument).to_owned());
+        arguments.chain(services_at(&exchange.url)).collect()
+    };
+    let mut session = Session { bench: &bench, said: String::new() };
+    let mut run = |arguments: &[String]| {
+        session.run(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    let plain = |arguments: &[&str]| -> Vec<String> {
+        arguments.iter().map(|argument| (*argument).to_owned()).collect()
+    };
+    let auto = ["--confirm", "auto", "--hold-hours", "87600"];
+    run(&plain(&["status"]));
+    run(&at(&open, &[&["dry-run"], &auto[..]].concat()));
+    run(&at(&open, &[&["run"], &auto[..]].concat()));
+    run(&at(&down, &[&["run", "-v"], &auto[..]].concat()));
+    let second = run(&plain(&["status"]));
+    for id in ["1", "3", "4", "5", "6", "9"] {
+        run(&plain(&["explain", id]));
+    }
+    run(&plain(&["report"]));
+    run(&at(&open, &["audit"]));
+    bench.sql().execute("UPDATE trades SET is_win = 1, profit_loss = 5 WHERE id = 1", []).unwrap();
+    run(&at(&down, &["audit", "--fix"]));
+    let first_run = Regex::new(CHANGING[0].0).unwrap();
+    let runs: Vec<&str> = first_run.find_iter(&second).map(|found| found.as_str()).collect();
+    run(&plain(&["undo", runs.last().unwrap()]));
+    run(&plain(&["undo", "no-such-run"]));
+    run(&plain(&["index"]));
+    run(&plain(&["index", "--drop"]));
+    // what goes wrong
+    run(&plain(&["explain", "99"]));
+    run(&plain(&["status", "--db", "nowhere.db"]));
+    std::fs::write(bench.folder.path().join("text.db"), "not a database at all, but a text")
+        .unwrap();
+    run(&plain(&["run", "--db", "text.db"]));
+    run(&plain(&["explain", "1", "--db", "a.db", "--db", "b.db"]));
+    run(&plain(&["report", "--html", "performance.db"]));
+    run(&plain(&["report", "--html", "no/such/folder.html"]));
+    run(&plain(&["run", "--batch", "many"]));
+    run(&plain(&["run", "--sources", "mtgox"]));
+    run(&plain(&["settle-everything"]));
+
+    let said = steady(&session.said, &bench);
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/words/session.txt");
+    if std::env::var_os("SETTLE_WORDS").is_some() {
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(&file, &said).unwrap();
+    }
+    let wanted = std::fs::read_to_string(&file).unwrap();
+    for (line, (is, was)) in said.lines().zip(wanted.lines()).enumerate() {
+        assert_eq!(is, was, "line {} of tests/words/session.txt", line + 1);
+    }
+    assert_eq!(said.lines().count(), wanted.lines().count());
+}
