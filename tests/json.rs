@@ -86,7 +86,7 @@ fn a_failure_is_one_object_and_bad_usage_is_not_on_stdout() {
 #[test]
 fn what_nobody_answers_is_null_or_zero_never_made_up() {
     let bench = Bench::new(&[bet(1)]);
-    let run = bench.run_at(&nowhere(), &[]).code(5).json();
+    let run = bench.run_at(&nowhere(), &["--sources", "coinbase"]).code(5).json();
     assert_eq!((&run["settled_count"], &run["pending_count"]), (&Value::from(0), &Value::from(1)));
     let trade = &run["trades"][0];
     for field in ["outcome", "is_win", "profit_loss", "close_price", "price_source", "margin_bps"] {
