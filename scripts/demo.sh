@@ -36,7 +36,9 @@ show() {
 show status
 show dry-run
 show run
+show explain 2
 show status
+show report
 
 cat <<'EOF'
 
@@ -45,6 +47,7 @@ That was a sample. With your bot's own database:
   settle status  --db PATH     what is unsettled
   settle dry-run --db PATH     what a run would write (it writes nothing)
   settle run     --db PATH     settle a batch
+  settle report  --db PATH --html report.html     the same as a page with charts
 
 The README says how to have a timer do it every 10 minutes.
 EOF

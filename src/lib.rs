@@ -1,11 +1,80 @@
 //! Settles a trading bot's bets on Polymarket's "Bitcoin up or down" markets.
 //!
-//! The way of one trade: [`store`] reads its row, [`trade`] judges whether it is due (its slug read
-//! by [`market`], its date by [`timestamp`]), [`selection`] gives it a place in the batch,
-//! [`candles`] finds the price at its market's close, [`outcome`] says who won, [`pnl`] what that
-//! pays, and [`store`] books it. [`engine`] is that sequence, and [`summary`] what it came to.
+//! The pages of [`guide`] say [how a trade is decided](guide::outcomes), [what is written](guide::database),
+//! [how this is built](guide::design) and [what the JSON says](guide::json).
 //!
-//! The decisions are functions of values:
+//! # A run
+//!
+//! [`engine::settle`] is all of it, over databases, sources and an instant that come in as arguments. Here
+//! prices come from a dump file and Polymarket is not asked; nothing is written, as there is no
+//! [`Writing`](engine::Writing):
+//!
+//! ```
+//! use settle::candles::chain::Chain;
+//! use settle::candles::dump::DumpFiles;
+//! use settle::decision::{Confirm, Deciding};
+//! use settle::engine::{self, Database, Outside, Task};
+//! use settle::fees::Fees;
+//! use settle::http::Client;
+//! use settle::market::RuleSet;
+//! use settle::polymarket::Polymarket;
+//! use settle::store::{Access, Store};
+//! use settle::strike::Strike;
+//! use settle::timestamp::NaiveZone;
+//! use settle::trade::Reading;
+//! use settle::units::{Bps, UnixSeconds};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let folder = tempfile::tempdir()?;
+//! let path = folder.path().join("performance.db");
+//! rusqlite::Connection::open(&path)?.execute_batch(
+//!     "CREATE TABLE trades (id INTEGER PRIMARY KEY, timestamp TEXT, market_slug TEXT, action TEXT,
+//!          position_size REAL, executed_price REAL, price_to_beat REAL,
+//!          actual_outcome TEXT, profit_loss REAL, is_win BOOLEAN);
+//!      INSERT INTO trades VALUES (2, '2026-02-11 16:54:44', 'btc-updown-15m-1770828300', 'YES',
+//!          11.92, 0.44, 67046.76, NULL, NULL, NULL);",
+//! )?;
+//! // a candle that opens as the market closes, in the form of a Binance dump
+//! let dump = folder.path().join("BTCUSDT-1m.csv");
+//! let candle = "1770829200000000,67088.52,67090,67080,67085,1,1770829259999999,1,1,1,1,0\n";
+//! std::fs::write(&dump, candle)?;
+//!
+//! let mut store = Store::open(&path, Access::Read)?;
+//! let mut results = Vec::new();
+//! let database = Database { store: &mut store, name: None, observer: &mut results };
+//! let mut prices = Chain::new(vec![Box::new(DumpFiles::new(vec![dump]))]);
+//! let mut polymarket = Polymarket::new("http://127.0.0.1".to_owned(), Client::default().into());
+//! let mut outside = Outside { prices: &mut prices, resolutions: &mut polymarket };
+//! let strike = Strike::Recorded;
+//! let task = Task {
+//!     reading: Reading { zone: NaiveZone::Utc, rules: RuleSet::Polymarket, strike },
+//!     deciding: &Deciding {
+//!         strike,
+//!         confirm: Confirm::Off,
+//!         min_move: Bps(0.into()),
+//!         hold: 0,
+//!         fees: Fees::NONE,
+//!     },
+//!     batch: 50,
+//!     alert_lag: 3600,
+//!     now: UnixSeconds(1_770_832_800),
+//! };
+//! let mut settled = engine::settle(&mut [database], &mut outside, &task, None);
+//! let summary = settled.pop().ok_or("one database")??;
+//! assert_eq!(summary.settled(), 1);
+//! assert_eq!(results[0].is_win, Some(true));
+//! assert_eq!(results[0].profit.map(|profit| profit.cents()), Some("+15.17".to_owned()));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # A decision
+//!
+//! What is decided is decided by functions of values. The way of one trade: [`store`] reads its row,
+//! [`trade`] judges whether it is due (its slug read by [`market`], its date by [`timestamp`]),
+//! [`selection`] gives it a place in the batch, [`candles`] and [`polymarket`] find what there is to know,
+//! [`decision`] weighs it by [`strike`], [`outcome`], [`fees`] and [`pnl`], [`store`] books it, and [`summary`]
+//! counts it.
 //!
 //! ```
 //! use settle::market::{RuleSet, read_slug};
