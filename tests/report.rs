@@ -3,13 +3,10 @@
 
 mod support;
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-use std::time::Duration;
-
 use rusqlite::params;
 use rusqlite::types::Value as Sql;
 use serde_json::{Value, json};
+use settle::store::{Access, Store};
 use support::exchange::{Exchange, Tape};
 use support::{Bench, Bet, CLOSE, Ended, KEYLESS, OPEN, STRIKE, as_logged, bet, now, shared};
 
@@ -483,36 +480,32 @@ fn trades_of_one_second_are_in_the_order_of_its_fractions() {
 }
 
 #[test]
-fn beside_a_writer_the_counts_are_of_one_instant() {
-    const TRADES: i64 = 12_000;
-    let bets: Vec<_> = (1..=TRADES).map(bet).collect();
-    let bench = Bench::new(&bets);
-    let is_over = AtomicBool::new(false);
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            let sql = bench.sql();
-            sql.busy_timeout(Duration::from_secs(5)).unwrap();
-            for turn in 0.. {
-                if is_over.load(Ordering::Relaxed) {
-                    break;
-                }
-                let outcome = match turn % 2 {
-                    0 => "is_win = 1, profit_loss = 5, actual_outcome = 'YES'",
-                    _ => "is_win = NULL, profit_loss = NULL, actual_outcome = NULL",
-                };
-                sql.execute(&format!("UPDATE trades SET {outcome}"), []).unwrap();
-                thread::sleep(Duration::from_millis(700));
+fn beside_a_writer_what_is_read_is_of_one_instant() {
+    let bench = Bench::new(&[bet(1)]);
+    let store = Store::open(&bench.db, Access::Read).unwrap();
+    let bot = bench.sql();
+    // reads twice, and the bot writes in between the first `written` times
+    let read = |written: u32| {
+        let mut tries = 0;
+        let count = |store: &Store| {
+            let mut sum = 0.0;
+            store.settled_rows(|row| sum += row.profit_loss.json().as_f64().unwrap()).unwrap();
+            sum
+        };
+        let of_both = store.steadily(|store| {
+            let first = count(store);
+            tries += 1;
+            if tries <= written {
+                bot.execute("UPDATE trades SET is_win = 1, profit_loss = ?1", [tries]).unwrap();
             }
+            Ok((first, count(store)))
         });
-        for _ in 0..6 {
-            let figures = report(&bench, &[]);
-            assert_eq!(figures["trades_count"], TRADES, "{}", figures["settled_count"]);
-            let status = bench.settle(&["status", "--json"]).code(0).json();
-            let both = status["settled_count"].as_i64().zip(status["unsettled_count"].as_i64());
-            assert_eq!(both.map(|(settled, unsettled)| settled + unsettled), Some(TRADES));
-        }
-        is_over.store(true, Ordering::Relaxed);
-    });
+        (of_both.unwrap(), tries)
+    };
+    assert_eq!(read(0), ((0.0, 0.0), 1));
+    assert_eq!(read(2), ((2.0, 2.0), 3));
+    // one that never stops writing is not waited for
+    assert_eq!(read(9), ((4.0, 5.0), 5));
 }
 
 #[test]
