@@ -1,4 +1,5 @@
-//! Each command from its parsed arguments to what it prints and how the process ends.
+//! Each command from its parsed arguments to what it prints and how the process ends. What a command does
+//! is in the module of its name, what it says in `output`.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
-//! From the parsed command line and `.env` to the values a command works with.
+//! From the parsed command line and `.env` to the values a command works with: sources, rules, fees. What
+//! may be given is declared in `cli`.
 
 use std::collections::HashMap;
 use std::io;

@@ -1,4 +1,5 @@
-//! What can stop a command, in words a user can act on, and the exit code of each end.
+//! What can stop a command, in words a user can act on, and the exit code of each end. What is wrong with
+//! a row or a source stops nothing: that is `selection::RowError` and `troubles`.
 
 use std::path::PathBuf;
 

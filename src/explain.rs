@@ -1,5 +1,5 @@
 //! What is the matter with one trade: its state, from its row, its records and its last failure.
-//! Pure; `report::explain` puts it into sentences.
+//! Pure; `output::explain` puts it into sentences.
 
 use crate::cell::Cell;
 use crate::outcome::Outcome;

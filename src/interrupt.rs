@@ -1,5 +1,5 @@
 //! SIGINT and SIGTERM: the process ends at once with 130, except while it writes; then it finishes
-//! the transaction under way first.
+//! the transaction under way first. Where it is asked is for `store` and `engine`.
 
 use std::io;
 use std::sync::Arc;

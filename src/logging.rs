@@ -1,4 +1,5 @@
 //! Where log lines go, which of them, and how they look: on a terminal, in a pipe, in the journal.
+//! What they say of a run is in `output::log`.
 
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;

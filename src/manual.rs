@@ -1,4 +1,4 @@
-//! The manual page, made of what the command line says of itself.
+//! The manual page, made of what the command line says of itself; the pages for reading are in `guide`.
 
 use std::io::Write;
 

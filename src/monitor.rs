@@ -1,5 +1,6 @@
 //! What a run tells machines that watch it: figures for Prometheus' textfile collector, and pings in
 //! the convention of healthchecks.io. Whatever goes wrong here only warns.
+//! What people are told is in `notify`.
 
 use std::collections::BTreeMap;
 use std::io;

@@ -1,6 +1,6 @@
 //! Telling somebody: one JSON POST for each alert that is raised or cleared, each contradiction and
 //! each correction, and none of them twice. What was told is kept in the database, where the next run
-//! finds it.
+//! finds it (`store::told`).
 
 use std::cell;
 use std::collections::BTreeSet;

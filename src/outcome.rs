@@ -1,4 +1,5 @@
-//! Prices and the tie rule to an outcome, with the margin it was decided by. Pure.
+//! Prices and the tie rule to an outcome, with the margin it was decided by, and what is too close to call.
+//! Pure; which price is taken is for `candles`, which strike for `strike`.
 
 use std::fmt;
 

@@ -1,4 +1,5 @@
 //! A progress bar on a terminal, once something has taken a second; nothing anywhere else.
+//! What is counted is for whoever holds the bar.
 
 use std::fmt;
 use std::time::{Duration, Instant};

@@ -1,5 +1,6 @@
 //! What `settle report` is about, read from the database: the settled trades and their figures, what
-//! still waits, and the trades that are shown one by one.
+//! still waits, and the trades that are shown one by one. Figures are worked out in `figures`, shown by
+//! `output::report`.
 
 use std::collections::{BTreeSet, HashMap};
 

@@ -1,5 +1,5 @@
 //! The strike: which price a close is measured against, and whether the one that the bot recorded
-//! can be believed. Pure.
+//! can be believed. Pure; who wins against it is for `outcome`.
 
 use std::fmt;
 

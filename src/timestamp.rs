@@ -1,4 +1,5 @@
-//! The bot's timestamps to instants. Pure; the zone of naive ones is an argument.
+//! The bot's timestamps to instants. Pure; the zone of naive ones is an argument. Times in slugs are read
+//! in `market`.
 
 use std::str::FromStr;
 use std::sync::LazyLock;

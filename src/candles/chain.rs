@@ -1,4 +1,5 @@
-//! The sources in the user's order: what one cannot price, the next is asked for.
+//! The sources in the user's order: what one cannot price, the next is asked for. A service behind HTTP is
+//! a source here; what it is asked and what it answers stands in its own file.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;

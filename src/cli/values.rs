@@ -1,4 +1,5 @@
-//! What the values of options may be: each parser names what is allowed.
+//! What the values of options may be: each parser names what is allowed. Values with names of their own
+//! (sources, rules) are read where they belong.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,5 @@
 //! When the bot is to reflect on its trading: its three triggers, over all of its settled trades.
+//! Streaks are counted in `stats`.
 
 use chrono::{Days, NaiveDate};
 

@@ -1,5 +1,5 @@
 //! The figures of one set of settled trades. Each has its definition here, and the same one in
-//! `settle report --help`.
+//! `settle report --help`. Which sets there are is for `groups`.
 
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;

@@ -1,4 +1,5 @@
-//! What an audit found and what an undo did, as text and as JSON.
+//! What an audit found and what an undo did, as text and as JSON. Causes are told
+//! apart in `audit::cause`.
 
 use std::collections::BTreeMap;
 use std::path::Path;

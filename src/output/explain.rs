@@ -1,4 +1,5 @@
-//! The whole story of one trade, in sentences that can be checked by hand, and as JSON.
+//! The whole story of one trade, in sentences that can be checked by hand, and as JSON. What state
+//! the trade is in is `explain`'s.
 
 use anstyle::Style;
 use rust_decimal::Decimal;

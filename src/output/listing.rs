@@ -1,5 +1,5 @@
 //! The trades of a run, one by one, between the moment they end and the moment they are printed: a
-//! backlog's are kept in a temporary file, not in memory.
+//! backlog's are kept in a temporary file, not in memory. How one looks is for `text` and `json`.
 
 use std::io::{self, Read, Seek, Write};
 

@@ -1,5 +1,6 @@
-//! The same for people: aligned text, money with a sign and two decimals, times in UTC. Colours are
-//! always written here; the stream drops them where they are not wanted.
+//! What `run`, `dry-run`, `status` and `index` tell people: aligned text, money with a sign and two decimals, times in UTC. Colours are
+//! always written here; the stream drops them where they are not wanted. The same for
+//! programs is in `json`.
 
 use std::fmt::Write;
 use std::path::Path;

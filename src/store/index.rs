@@ -1,4 +1,5 @@
-//! The one index that settle can add to the bot's own table, if it is asked to.
+//! The one index that settle can add to the bot's own table, if it is asked to. settle's own tables
+//! and their indexes are in `schema`.
 
 use super::Store;
 use crate::error::Error;

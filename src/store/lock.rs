@@ -1,5 +1,6 @@
 //! One run at a time: an advisory lock on a file beside the database, or on the database itself where
-//! no file can be made beside it. The system drops it with its holder, so a dead run blocks nobody.
+//! no file can be made beside it. The system drops it with its holder, so a dead run blocks nobody. SQLite's own
+//! locks are another matter: see `write`.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read, Write};

@@ -1,5 +1,5 @@
-//! The performance database: reading the bot's trades, booking them, and settle's own tables. SQL
-//! stays in this folder, and nothing here decides an outcome.
+//! The performance database: reading the bot's trades in pages here, and a file each for opening it, writing,
+//! settle's own tables and what they tell. SQL stays in this folder, and nothing here decides an outcome.
 
 mod history;
 pub mod index;

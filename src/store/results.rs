@@ -1,5 +1,5 @@
 //! Reading what the settled trades came to: for the figures of a report, and the few sums that
-//! `status` and a run's last line need.
+//! `status` and a run's last line need. What is made of them is for `figures` and `status`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};

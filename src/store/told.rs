@@ -1,4 +1,5 @@
 //! What somebody was told of this database, and what the records hold that may be worth telling.
+//! Whether and how it is told is for `notify`.
 
 use rusqlite::{OptionalExtension, params};
 

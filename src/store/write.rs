@@ -1,5 +1,5 @@
 //! Writing outcomes and notes, each trade with its record, in transactions so short that the bot
-//! hardly waits. What a record says is `records`' business.
+//! hardly waits. What a record says is `record`'s business.
 
 use std::rc::Rc;
 use std::thread;

@@ -1,6 +1,6 @@
 //! The charts of the page, as inline SVG: they take their colours from the page's style sheet, so that
 //! they follow light, dark and print. Floats are pixels here, never money. What a chart shows also
-//! stands in a table.
+//! stands in a table, see `tables`.
 
 use std::fmt::Write;
 

@@ -1,4 +1,5 @@
-//! The report as one HTML page that asks for nothing outside of itself. Whatever comes from the
+//! The report as one HTML page that asks for nothing outside of itself: its head, the figures in large and
+//! the charts; its tables are in `tables`. Whatever comes from the
 //! database is escaped by maud, and cut like everything that is shown.
 
 use std::path::Path;

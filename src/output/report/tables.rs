@@ -1,5 +1,5 @@
 //! The tables of the page: figures and groups, the latest trades with their proof, held and erroneous
-//! rows.
+//! rows. The rest of the page is in `page`.
 
 use maud::{Markup, html};
 use rust_decimal::Decimal;

@@ -1,5 +1,5 @@
 //! The report for programs: one JSON object, or CSV with a line for each group. Both name the figures
-//! alike.
+//! alike, and `guide/json.md` says how.
 
 use rust_decimal::Decimal;
 use serde::ser::{Serialize, SerializeMap, Serializer};
