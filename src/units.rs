@@ -203,11 +203,11 @@ pub fn decimal_from_f64(value: f64) -> Result<Decimal, NotUsable> {
     if millionths.abs() < 1e15 && millionths / 1e6 == value {
         return Ok(Decimal::new(millionths as i64, 6).normalize());
     }
-    let decimal = decimal_from_text(&format!("{value:e}"))?;
-    if decimal.is_zero() && value != 0.0 {
-        return Err(NotUsable::NotANumber(format!("{value:e}")));
-    }
-    Ok(decimal)
+    let text = format!("{value:e}");
+    let decimal = decimal_from_text(&text).ok();
+    // what is not 0 is never read as 0
+    let decimal = decimal.filter(|decimal| !decimal.is_zero() || value == 0.0);
+    decimal.ok_or(NotUsable::NotANumber(text))
 }
 
 /// The float nearest to a decimal, for a REAL column: the one place where money leaves `Decimal`.
