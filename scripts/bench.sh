@@ -8,7 +8,7 @@ for needed in hyperfine sqlite3; do
     command -v "$needed" >/dev/null || { echo "bench.sh: the program $needed is needed" >&2; exit 1; }
 done
 cargo build --release --locked --quiet
-settle=$PWD/target/release/settle
+settle=$(realpath "${CARGO_TARGET_DIR:-target}")/release/settle
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"

@@ -157,6 +157,8 @@ settle runs as $user every $interval minutes. To look at next:
   systemctl list-timers settle.timer     when it runs next
   systemctl start settle                 run it now
   journalctl -u settle                   what the runs did
+  $binary run --db $(quoted "$database") --batch 0
+                                         once, as $user, where more than a batch of trades waits
   $binary status --db $(quoted "$database")
   /etc/default/settle                    settings, and where to be told of alerts
 TEXT

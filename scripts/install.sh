@@ -39,7 +39,7 @@ while [ "$left" -gt 0 ]; do
 done
 [ -n "$dry_run" ] || [ "$(id -u)" -eq 0 ] || fail "this needs root: run it with sudo, or see --dry-run"
 
-for found in "$here/../settle" "$here/../target/release/settle" "$(command -v settle || true)"; do
+for found in "$here/../settle" "${CARGO_TARGET_DIR:-$here/../target}/release/settle" "$(command -v settle || true)"; do
     [ -n "$binary" ] || [ ! -f "$found" ] || binary=$(realpath "$found")
 done
 [ -n "$binary" ] || fail "there is no settle to install: build it with cargo build --release, or name it with --binary"

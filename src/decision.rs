@@ -6,7 +6,7 @@ use rust_decimal::Decimal;
 use crate::candles::Source;
 use crate::candles::chain::WindowPrices;
 use crate::fees::{Fee, Fees};
-use crate::outcome::{CloseCall, Outcome, change, close_call, contradicts, decide};
+use crate::outcome::{CloseCall, MIN_MOVE_BPS, Outcome, change, close_call, contradicts, decide};
 use crate::pnl::{self, Settlement};
 use crate::polymarket::Verdict;
 use crate::strike::{self, Doubt, Neighbours, Strike};
@@ -97,6 +97,8 @@ pub struct Measured {
     pub margin: Option<Bps>,
     /// How far the venue moved from the window's start to its close.
     pub moved: Option<Bps>,
+    /// Why candles are often wrong in this case, whether it is held or not.
+    pub close_call: Option<CloseCall>,
     /// What speaks against the recorded strike.
     pub doubts: Vec<Doubt>,
 }
@@ -355,6 +357,7 @@ fn measure(bet: &Bet, prices: &WindowPrices, strike: Strike) -> Option<Measured>
         outcome: decision.outcome,
         margin: decision.margin,
         moved: open.and_then(|open| change(open, close)),
+        close_call: close_call(decision.outcome, open, close, bet.market.tie, Bps(MIN_MOVE_BPS)),
         doubts,
     })
 }

@@ -1,10 +1,14 @@
 //! What is the matter with one trade: its state, from its row, its records and its last failure.
 //! Pure; `output::explain` puts it into sentences.
 
+use rust_decimal::Decimal;
+
 use crate::cell::Cell;
-use crate::outcome::Outcome;
+use crate::decision::Status;
+use crate::market::RuleSet;
+use crate::outcome::{MIN_MOVE_BPS, Outcome};
 use crate::store::{Record, standing_record};
-use crate::trade::{Excluded, Judged, Reading, Row, Trade, judge, judge_again};
+use crate::trade::{Excluded, Job, Judged, Reading, Row, Trade, judge, judge_again};
 use crate::units::UnixSeconds;
 
 /// The state of a trade.
@@ -41,6 +45,23 @@ impl State {
     }
 }
 
+/// Why candles are often wrong in the case of a record in which they decided; none where they are not.
+pub fn close_call(record: &Record) -> Option<&'static str> {
+    if record.text("status") != Some(Status::Provisional.as_str()) {
+        return None;
+    }
+    let moved: Option<Decimal> = record.text("moved_bps").and_then(|text| text.parse().ok());
+    let outcome = record.text("new_actual_outcome");
+    match moved {
+        None => Some("the venue's move is not known"),
+        Some(moved) if moved.abs() < MIN_MOVE_BPS => Some("the venue hardly moved"),
+        Some(moved) if moved.is_sign_positive() != (outcome == Some(Outcome::Yes.as_str())) => {
+            Some("the strike and the venue's own move disagree")
+        }
+        Some(_) => None,
+    }
+}
+
 /// A trade and everything that is known of it.
 #[derive(Debug)]
 pub struct Story {
@@ -50,6 +71,8 @@ pub struct Story {
     pub state: State,
     /// The bet and the market, where the row can be read.
     pub trade: Option<Trade>,
+    /// How its slug is read today.
+    pub rules: RuleSet,
     /// What settle wrote, the first record first.
     pub records: Vec<Record>,
     /// Why it could not be settled the last time, and the unix second of the next try.
@@ -69,7 +92,14 @@ impl Story {
         let held = failure.as_ref().is_some_and(|(_, held, _)| *held);
         let state = state(&row, &records, held, reading, now);
         let failure = failure.map(|(reason, _, next_try)| (reason, next_try));
-        Self { row, state, trade, records, failure }
+        Self { row, state, trade, rules: reading.rules, records, failure }
+    }
+
+    /// How long after its market's close the trade was logged, in seconds; none where it was before.
+    pub fn logged_after_close(&self) -> Option<i64> {
+        let trade = self.trade.as_ref()?;
+        let Job::Decide(bet) = &trade.job else { return None };
+        Some(trade.logged_at.since(bet.market.close)).filter(|late| *late > 0)
     }
 
     /// The record of what stands, or last stood, in the row.

@@ -11,7 +11,7 @@ use crate::units::{SharePrice, UnixSeconds, Usd};
 /// Which fees a run counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum FeeMode {
-    /// None: a win pays its shares less what was staked
+    /// No fee: a win pays its shares less what was staked
     None,
     /// Every fill took liquidity and paid the taker's fee of its day
     Taker,

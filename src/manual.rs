@@ -33,6 +33,10 @@ pub(crate) fn page() -> Result<String, Error> {
         let about = subcommand.get_about().map(ToString::to_string).unwrap_or_default();
         writeln!(page, "{}.", about.replace('-', "\\-"))?;
         man.render_options_section(&mut page)?;
+        if let Some(more) = subcommand.get_after_long_help() {
+            let more = more.to_string().replace('\\', "\\\\").replace('-', "\\-");
+            writeln!(page, ".PP\n.nf\n{more}\n.fi")?;
+        }
     }
     program.render_extra_section(&mut page)?;
     program.render_version_section(&mut page)?;

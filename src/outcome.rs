@@ -82,8 +82,8 @@ pub struct Decision {
     pub margin: Option<Bps>,
 }
 
-/// A venue's move that is not too close to call, in bps, where Polymarket can still answer. The
-/// README shows what it was chosen by.
+/// A venue's move that is not too close to call, in bps, where Polymarket can still answer. `guide/outcomes.md`
+/// shows what it was chosen by.
 pub const MIN_MOVE_BPS: Decimal = Decimal::from_parts(4, 0, 0, false, 0);
 
 /// The outcome where the close equals the strike.
@@ -162,7 +162,7 @@ impl fmt::Display for CloseCall {
 }
 
 /// Whether `outcome`, read off a venue that stood at `open` and then at `close`, is too close to
-/// call. Measured (21,150 5-minute markets on Binance): 4 bps and more are right in 99.96 %.
+/// call. Measured on 14,121 markets with Binance's candles: 4 bps and more are right in 99.96 %.
 pub fn close_call(
     outcome: Outcome,
     open: Option<BtcPrice>,

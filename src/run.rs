@@ -103,7 +103,7 @@ pub fn run(
             let summary = summaries.next().expect("a summary of each database");
             summary.map(|summary| (opened, summary))
         });
-        runs.push(after.run(database, settled, watch.listing));
+        runs.push(after.finish(database, settled, watch.listing));
     }
     Ok(runs)
 }
@@ -141,7 +141,7 @@ struct After<'a> {
 }
 
 impl After<'_> {
-    fn run(
+    fn finish(
         &self,
         database: PathBuf,
         settled: Result<(Opened, Summary), Error>,

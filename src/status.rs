@@ -148,8 +148,11 @@ impl Glance {
         let warnings =
             doubts + usize::from(summary.slug_warning.is_some()) + summary.warnings.len();
         let mut wrong = wrong(summary.alert(), summary.errors.len() as u64, warnings);
-        if summary.nothing_had {
-            wrong.insert(0, "no source answered".to_owned());
+        match summary.troubles.len() {
+            _ if summary.nothing_had => wrong.insert(0, "no source answered".to_owned()),
+            0 => {}
+            1 => wrong.push("1 trouble with a source".to_owned()),
+            troubles => wrong.push(format!("{troubles} troubles with sources")),
         }
         if summary.interrupted {
             wrong.insert(0, "the run was interrupted".to_owned());

@@ -72,6 +72,20 @@ impl Doubt {
     }
 }
 
+impl Doubt {
+    /// What a name in a record means, in words; the name itself where it means nothing.
+    pub fn words(name: &str) -> &str {
+        match name {
+            "strike-far-off" => "it lies more than 25 bps off the venue's price at the start",
+            "strike-of-the-close" => "it is nearer to the price at the close than at the start",
+            "strike-of-the-window-before" => {
+                "it is nearer to the price at the start of the window before"
+            }
+            other => other,
+        }
+    }
+}
+
 impl fmt::Display for Doubt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

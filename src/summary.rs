@@ -59,6 +59,7 @@ pub struct Counts {
     losses: u64,
     by_outcome: BTreeMap<&'static str, u64>,
     by_status: BTreeMap<&'static str, u64>,
+    close_calls: u64,
     pending: u64,
     held: u64,
     changed: u64,
@@ -92,6 +93,7 @@ impl Counts {
                     Some(sum) => self.profit = sum,
                     None => self.profit_overflows = true,
                 }
+                self.close_calls += u64::from(result.close_call);
                 *self.by_status.entry(status).or_default() += 1;
             }
             Ending::LookedAtAgain(_) => *self.by_status.entry(status).or_default() += 1,
@@ -201,6 +203,12 @@ impl Summary {
     /// Trades left for a later run for want of a price or a resolution.
     pub fn pending(&self) -> u64 {
         self.counts.pending
+    }
+
+    /// Trades settled by this run by candles although they are often wrong in such a case: no hold was
+    /// asked for, or it was over.
+    pub fn close_calls(&self) -> u64 {
+        self.counts.close_calls
     }
 
     /// Close calls that wait for Polymarket.

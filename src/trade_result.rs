@@ -69,6 +69,8 @@ pub struct TradeResult {
     pub moved: Option<Bps>,
     /// The venue's move, where Polymarket's resolution contradicts it.
     pub contradicted_move: Option<Bps>,
+    /// Whether candles decided it although they are often wrong in such a case.
+    pub close_call: bool,
     /// What speaks against the recorded strike.
     pub doubts: Vec<Doubt>,
     /// The outcome that was corrected.
@@ -112,6 +114,7 @@ impl TradeResult {
                 .or_else(|| earlier.and_then(|earlier| earlier.margin)),
             moved: booking.moved(),
             contradicted_move: booking.contradicted_move(),
+            close_call: done && is_close(&booking),
             doubts: measured.map(|measured| measured.doubts.clone()).unwrap_or_default(),
             corrected_from: corrected.then(|| booking.trade.row.actual_outcome.clone()),
             settled_before: earlier.is_some(),
@@ -141,6 +144,7 @@ impl TradeResult {
             margin: measured.and_then(|measured| measured.margin),
             moved: measured.and_then(|measured| measured.moved),
             contradicted_move: None,
+            close_call: false,
             doubts: measured.map(|measured| measured.doubts.clone()).unwrap_or_default(),
             corrected_from: None,
             settled_before: false,
@@ -164,11 +168,19 @@ impl TradeResult {
             margin: None,
             moved: None,
             contradicted_move: None,
+            close_call: false,
             doubts: vec![],
             corrected_from: None,
             settled_before: false,
         }
     }
+}
+
+/// Whether candles decided a booking in a case in which they are often wrong.
+fn is_close(booking: &Booking) -> bool {
+    let measured = booking.proof.as_ref().and_then(|proof| proof.measured.as_ref());
+    booking.status == Status::Provisional
+        && measured.is_some_and(|measured| measured.close_call.is_some())
 }
 
 /// Is told what becomes of the trades of a run, one by one: a backlog's results are not held.

@@ -140,3 +140,19 @@ fn under_systemd_each_line_has_its_priority_and_no_time() {
     let elsewhere = run(format!("{device}:{}", inode + 1), &log);
     assert!(elsewhere.contains("[INFO "), "another program's journal is not ours: {elsewhere}");
 }
+
+#[test]
+fn options_stand_under_their_own_headings() {
+    let help = Ended::from(settle(&["run", "--help"]).output().unwrap()).code(0).stdout.clone();
+    let (before, monitoring) = help.split_once("Monitoring (of run").expect("a heading");
+    for option in ["--timezone", "--rules", "--strike", "--alert-lag-hours", "--confirm", "--fees"]
+    {
+        assert!(
+            before.contains(&format!("      {option} <")),
+            "{option} stands elsewhere:\n{help}"
+        );
+    }
+    for option in ["--notify-url", "--ping-url", "--metrics-file"] {
+        assert!(monitoring.contains(option), "{option} stands elsewhere");
+    }
+}

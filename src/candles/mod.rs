@@ -266,7 +266,9 @@ impl CandleRows {
                 .mean_of_seconds(quote.at, length)
                 .map(|mean| (mean, Method::MeanOfSeconds(length)))
                 .or_else(|| {
-                    let mean = self.candle(60, quote.at.plus(-60))?.mean()?;
+                    // the minute holds what a shorter mean is of, and not what a longer one is
+                    let minute = self.candle(60, quote.at.plus(-60)).filter(|_| length <= 60);
+                    let mean = minute?.mean()?;
                     Some((mean, Method::MeanOfMinute))
                 })
                 .and_then(|(mean, method)| {

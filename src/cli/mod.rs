@@ -122,7 +122,7 @@ pub struct CommonArgs {
     #[arg(long, value_name = "WHEN", default_value = "auto", global = true)]
     pub color: ColorChoice,
 
-    /// Print no summary; log errors only
+    /// Print no text; log errors only
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
 
@@ -218,10 +218,6 @@ pub struct RunArgs {
     #[command(flatten)]
     pub services: ServiceArgs,
 
-    /// Whom a run tells of itself.
-    #[command(flatten)]
-    pub monitoring: MonitorArgs,
-
     /// Which trades are due.
     #[command(flatten)]
     pub judging: JudgingArgs,
@@ -229,6 +225,10 @@ pub struct RunArgs {
     /// Which of them are an alert.
     #[command(flatten)]
     pub alert: AlertArgs,
+
+    /// Whom a run tells of itself.
+    #[command(flatten)]
+    pub monitoring: MonitorArgs,
 }
 
 /// Whom a run tells of itself; a dry run tells nobody.
@@ -287,7 +287,7 @@ pub struct AuditArgs {
     #[arg(value_name = "TRADE_ID")]
     pub ids: Vec<String>,
 
-    /// Only trades logged on or after this date (YYYY-MM-DD, or a date and time)
+    /// Only trades logged on or after this date (YYYY-MM-DD, or a date and time; UTC)
     #[arg(long, value_name = "DATE", value_parser = date)]
     pub since: Option<UnixSeconds>,
 

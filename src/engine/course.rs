@@ -38,7 +38,7 @@ pub(super) enum Stop {
 #[allow(clippy::struct_excessive_bools)] // each is asked about by itself
 pub(super) struct Course<'a> {
     /// How the records name the run, and who may stop it; none in a dry run.
-    desk: Option<(RunInfo, &'a Interrupt)>,
+    writer: Option<(RunInfo, &'a Interrupt)>,
     name: Option<&'a str>,
     observer: &'a mut dyn Observer,
     pub notes_deferrals: bool,
@@ -64,7 +64,7 @@ impl<'a> Course<'a> {
         name: Option<&'a str>,
         observer: &'a mut dyn Observer,
     ) -> Self {
-        let desk = writing.map(|writing| {
+        let writer = writing.map(|writing| {
             writing.interrupt.hold();
             let run = RunInfo {
                 run_id: writing.run_id.to_owned(),
@@ -78,7 +78,7 @@ impl<'a> Course<'a> {
             (run, writing.interrupt)
         });
         Self {
-            desk,
+            writer,
             name,
             observer,
             notes_deferrals: false,
@@ -93,6 +93,7 @@ impl<'a> Course<'a> {
             all: 0,
         }
     }
+
     /// Writes what was decided, unless this is a dry run, and counts it.
     ///
     /// # Errors
@@ -102,7 +103,7 @@ impl<'a> Course<'a> {
         self.deferred |= !deferrals.is_empty();
         self.proved |= bookings.iter().any(|booking| booking.proof.is_some());
         let mut done = vec![RowWrite::Done; bookings.len()];
-        if let Some((run, interrupt)) = &self.desk {
+        if let Some((run, interrupt)) = &self.writer {
             let mut notes: Vec<Note<'_>> = notes;
             if self.notes_deferrals {
                 notes.extend(deferrals.iter().map(Note::Deferred));

@@ -228,7 +228,7 @@ fn carry_out(
     let mut rest = selection.batch.as_slice();
     while !rest.is_empty() && course.stopped.is_none() {
         let (picks, behind) = rest.split_at(CHUNK.min(rest.len()));
-        match decide(database.store, picks, &selection.wants, answers, task) {
+        match judge_and_decide(database.store, picks, &selection.wants, answers, task) {
             Ok(decided) => {
                 rest = behind;
                 course.go_on(database.store, decided)?;
@@ -272,8 +272,8 @@ fn carry_out(
     Ok(summary)
 }
 
-/// Reads the rows of these trades and decides them.
-fn decide(
+/// Reads the rows of these trades, judges them again as they stand now, and decides them.
+fn judge_and_decide(
     store: &mut Store,
     picks: &[Pick],
     wanted: &[Wants],

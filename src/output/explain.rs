@@ -8,11 +8,14 @@ use serde_json::{Map, Value};
 
 use super::json::SCHEMA_VERSION;
 use super::text::{STRONG, bare, field, line, styled};
+use crate::candles::Source;
 use crate::cell::Cell;
-use crate::explain::{State, Story};
+use crate::explain::{State, Story, close_call};
 use crate::outcome::Tie;
 use crate::sanitize::{printable, printable_line};
 use crate::store::Record;
+use crate::strike::Doubt;
+use crate::summary::age;
 use crate::trade::{Job, Row};
 use crate::units::{UnixSeconds, Usd, rounded};
 
@@ -67,7 +70,14 @@ fn tell(text: &mut String, story: &Story) {
             let (open, close) = (market.open, market.close);
             field(text, "Window", format_args!("{open} to {close}"));
             let (epoch, basis) = (market.epoch, market.basis);
-            field(text, "Rule", format_args!("{epoch}: the {basis} at the window's ends; {tie}"));
+            let rules = story.rules.as_str();
+            field(
+                text,
+                "Rule",
+                format_args!(
+                    "--rules {rules}, epoch {epoch}: the {basis} at the window's ends; {tie}"
+                ),
+            );
             field(
                 text,
                 "Bet",
@@ -89,6 +99,11 @@ fn tell(text: &mut String, story: &Story) {
             let (action, timestamp) = (bare(&row.action), bare(&row.timestamp));
             field(text, "Bet", format_args!("action {action}, logged {timestamp}"));
         }
+    }
+    if let Some(late) = story.logged_after_close() {
+        let how_late = if late < 60 { format!("{late} s") } else { age(late) };
+        let what = "after the market's close: check --timezone, and the bot's clock";
+        field(text, "Late", format_args!("logged {how_late} {what}"));
     }
     field(text, "State", format_args!("{}", state(story)));
     if let Some((reason, next_try)) = &story.failure {
@@ -198,13 +213,17 @@ fn record_sentences(text: &mut String, record: &Record) {
         };
         say(format!("{what} record {previous}."));
     }
+    let venue = match column("price_source") {
+        source if source == Source::Candles.as_str() => "candles (the dump file)".to_owned(),
+        source => source,
+    };
     // a record of Polymarket's word repeats the prices of the one before it
     let measured = !has("previous_id");
     if measured && has("open_price") {
         say(format!(
             "At {} {} stood at {} ({}).",
             column("window_open"),
-            column("price_source"),
+            venue,
             number("open_price"),
             column("open_method")
         ));
@@ -217,7 +236,7 @@ fn record_sentences(text: &mut String, record: &Record) {
         say(format!(
             "At {} {} stood at {} ({}){moved}.",
             column("window_close"),
-            column("price_source"),
+            venue,
             number("close_price"),
             column("close_method")
         ));
@@ -234,7 +253,15 @@ fn record_sentences(text: &mut String, record: &Record) {
         ));
     }
     if measured && has("strike_doubts") {
-        say(format!("The recorded strike looks wrong: {}.", column("strike_doubts")));
+        let names = column("strike_doubts");
+        let words: Vec<&str> = names.split(' ').map(Doubt::words).collect();
+        say(format!("The recorded strike looks wrong ({names}): {}.", words.join("; ")));
+    }
+    if let Some(why) = close_call(record) {
+        say(format!(
+            "It was a close call ({why}), in which candles are often wrong: no hold was asked for, or \
+             it was over."
+        ));
     }
     if has("resolution") {
         say(format!("Polymarket resolved the market {}.", column("resolution")));

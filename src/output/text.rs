@@ -74,7 +74,11 @@ pub(super) fn summary(summary: &Summary, dry_run: bool) -> String {
         field(&mut text, "Confirmed", format_args!("{confirmed} by Polymarket"));
     }
     if provisional > 0 {
-        field(&mut text, "Provisional", format_args!("{provisional} by candles"));
+        let close = match summary.close_calls() {
+            0 => String::new(),
+            calls => format!(", {calls} of them too close to call: candles are often wrong there"),
+        };
+        field(&mut text, "Provisional", format_args!("{provisional} by candles{close}"));
     }
     if standing(Status::Corrected) > 0 {
         let corrected = standing(Status::Corrected);
@@ -163,6 +167,9 @@ fn warnings(summary: &Summary) -> String {
     if summary.exit() == Exit::Interrupted {
         let what = "what was written before the signal is complete; the next run does the rest";
         line(&mut text, format_args!("{} {what}", styled(CAUTION, "Interrupted:")));
+    }
+    for trouble in &summary.troubles {
+        line(&mut text, format_args!("{} {trouble}", styled(CAUTION, "Source:")));
     }
     for alert in summary.alerts() {
         line(&mut text, format_args!("{} {alert}", styled(CAUTION, "Alert:")));
@@ -312,7 +319,7 @@ pub fn status(status: &DatabaseStatus, database: &Path) -> String {
 pub(super) fn glance(glance: &Glance) -> String {
     let Glance { now, unsettled, latest, wrong } = glance;
     let settled = latest.last_settled.map_or_else(
-        || "nothing settled by settle yet".to_owned(),
+        || "nothing settled by settle".to_owned(),
         |at| format!("last settled {} ago ({at})", age(now.since(at).max(0))),
     );
     let today = latest.profit_today.map_or_else(|| "no number of".to_owned(), money);
