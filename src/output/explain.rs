@@ -184,13 +184,27 @@ fn state(story: &Story) -> String {
     }
 }
 
-fn record_sentences(text: &mut String, record: &Record) {
-    let column = |name: &str| record.text(name).map(printable).unwrap_or_default();
-    let number = |name: &str| {
-        let value = record.text(name).and_then(|text| text.parse().ok());
+/// One record of a story: its columns as they are shown.
+struct Shown<'a>(&'a Record);
+
+impl Shown<'_> {
+    fn has(&self, column: &str) -> bool {
+        *self.0.cell(column) != Cell::Null
+    }
+
+    fn column(&self, column: &str) -> String {
+        self.0.text(column).map(printable).unwrap_or_default()
+    }
+
+    fn number(&self, column: &str) -> String {
+        let value = self.0.text(column).and_then(|text| text.parse().ok());
         value.map_or_else(String::new, shown)
-    };
-    let has = |name: &str| *record.cell(name) != Cell::Null;
+    }
+}
+
+fn record_sentences(text: &mut String, record: &Record) {
+    let shown = Shown(record);
+    let column = |name: &str| shown.column(name);
     let status = column("status");
     let head = format!("{} {status}", column("written_at"));
     line(text, format_args!(""));
@@ -213,49 +227,9 @@ fn record_sentences(text: &mut String, record: &Record) {
         };
         say(format!("{what} record {previous}."));
     }
-    let venue = match column("price_source") {
-        source if source == Source::Candles.as_str() => "candles (the dump file)".to_owned(),
-        source => source,
-    };
     // a record of Polymarket's word repeats the prices of the one before it
-    let measured = !has("previous_id");
-    if measured && has("open_price") {
-        say(format!(
-            "At {} {} stood at {} ({}).",
-            column("window_open"),
-            venue,
-            number("open_price"),
-            column("open_method")
-        ));
-    }
-    if measured && has("close_price") {
-        let moved = match has("moved_bps") {
-            true => format!("; it had moved {} bps", number("moved_bps")),
-            false => String::new(),
-        };
-        say(format!(
-            "At {} {} stood at {} ({}){moved}.",
-            column("window_close"),
-            venue,
-            number("close_price"),
-            column("close_method")
-        ));
-    }
-    if measured && has("strike") {
-        let source = match column("strike_source").as_str() {
-            "recorded" => "the recorded price_to_beat".to_owned(),
-            venue => format!("{venue}'s price at the start"),
-        };
-        say(format!(
-            "The strike is {} ({source}); the close lies {} bps from it.",
-            number("strike"),
-            number("margin_bps")
-        ));
-    }
-    if measured && has("strike_doubts") {
-        let names = column("strike_doubts");
-        let words: Vec<&str> = names.split(' ').map(Doubt::words).collect();
-        say(format!("The recorded strike looks wrong ({names}): {}.", words.join("; ")));
+    if !shown.has("previous_id") {
+        prices(&shown).into_iter().for_each(&mut say);
     }
     if let Some(why) = close_call(record) {
         say(format!(
@@ -263,23 +237,23 @@ fn record_sentences(text: &mut String, record: &Record) {
              it was over."
         ));
     }
-    if has("resolution") {
+    if shown.has("resolution") {
         say(format!("Polymarket resolved the market {}.", column("resolution")));
     }
-    if has("shares") {
-        let fee = match (has("fee"), column("fee_taken").as_str()) {
+    if shown.has("shares") {
+        let fee = match (shown.has("fee"), column("fee_taken").as_str()) {
             (false, _) => String::new(),
             (true, "in shares") => {
-                format!(", of which a fee worth ${} was taken in shares", number("fee"))
+                format!(", of which a fee worth ${} was taken in shares", shown.number("fee"))
             }
-            (true, _) => format!(", and a fee of ${} on top", number("fee")),
+            (true, _) => format!(", and a fee of ${} on top", shown.number("fee")),
         };
         say(format!(
             "{} shares{fee}: paid out ${}, spent ${}, profit {}.",
-            number("shares"),
-            number("payout"),
-            number("cost"),
-            number("profit")
+            shown.number("shares"),
+            shown.number("payout"),
+            shown.number("cost"),
+            shown.number("profit")
         ));
     }
     let change = |name: &str| {
@@ -287,10 +261,58 @@ fn record_sentences(text: &mut String, record: &Record) {
         format!("{name} {old} → {new}")
     };
     let mut changes = vec![change("actual_outcome"), change("profit_loss"), change("is_win")];
-    if has("old_fee_paid") || has("new_fee_paid") {
+    if shown.has("old_fee_paid") || shown.has("new_fee_paid") {
         changes.push(change("fee_paid"));
     }
     say(format!("{}{}.{:#}", Style::new().dimmed(), changes.join(", "), Style::new().dimmed()));
+}
+
+/// What the venue said, and the strike.
+fn prices(record: &Shown<'_>) -> Vec<String> {
+    let mut sentences = Vec::new();
+    let venue = match record.column("price_source") {
+        source if source == Source::Candles.as_str() => "candles (the dump file)".to_owned(),
+        source => source,
+    };
+    if record.has("open_price") {
+        sentences.push(format!(
+            "At {} {} stood at {} ({}).",
+            record.column("window_open"),
+            venue,
+            record.number("open_price"),
+            record.column("open_method")
+        ));
+    }
+    if record.has("close_price") {
+        let moved = match record.has("moved_bps") {
+            true => format!("; it had moved {} bps", record.number("moved_bps")),
+            false => String::new(),
+        };
+        sentences.push(format!(
+            "At {} {} stood at {} ({}){moved}.",
+            record.column("window_close"),
+            venue,
+            record.number("close_price"),
+            record.column("close_method")
+        ));
+    }
+    if record.has("strike") {
+        let source = match record.column("strike_source").as_str() {
+            "recorded" => "the recorded price_to_beat".to_owned(),
+            venue => format!("{venue}'s price at the start"),
+        };
+        sentences.push(format!(
+            "The strike is {} ({source}); the close lies {} bps from it.",
+            record.number("strike"),
+            record.number("margin_bps")
+        ));
+    }
+    if record.has("strike_doubts") {
+        let names = record.column("strike_doubts");
+        let words: Vec<&str> = names.split(' ').map(Doubt::words).collect();
+        sentences.push(format!("The recorded strike looks wrong ({names}): {}.", words.join("; ")));
+    }
+    sentences
 }
 
 /// At most 6 places, without zeros at the end.
