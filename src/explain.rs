@@ -126,3 +126,37 @@ fn state(row: &Row, records: &[Record], held: bool, reading: Reading, now: UnixS
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decided(status: &str, moved: Option<&str>, outcome: &str) -> Record {
+        let text = |text: &str| Cell::Text(text.to_owned());
+        Record(vec![
+            ("status".to_owned(), text(status)),
+            ("moved_bps".to_owned(), moved.map_or(Cell::Null, text)),
+            ("new_actual_outcome".to_owned(), text(outcome)),
+        ])
+    }
+
+    #[test]
+    fn a_close_call_that_candles_decided_is_known_by_its_record() {
+        for (status, moved, outcome, wanted) in [
+            ("provisional", Some("12.5"), "YES", None),
+            ("provisional", Some("-12.5"), "NO", None),
+            ("provisional", Some("-3.9"), "NO", Some("the venue hardly moved")),
+            ("provisional", None, "YES", Some("the venue's move is not known")),
+            (
+                "provisional",
+                Some("12.5"),
+                "NO",
+                Some("the strike and the venue's own move disagree"),
+            ),
+            // Polymarket's word
+            ("confirmed", Some("0.1"), "YES", None),
+        ] {
+            assert_eq!(close_call(&decided(status, moved, outcome)), wanted, "{moved:?} {outcome}");
+        }
+    }
+}

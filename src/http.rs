@@ -230,6 +230,8 @@ impl Client {
     /// [`Undelivered`]; the URL, which may hold a password, is not named.
     pub fn post(&self, url: &reqwest::Url, body: &Value) -> Result<(), Undelivered> {
         let request = self.client().map_err(Undelivered::Surely)?.post(url.clone());
+        // on a connection of its own: one that the other side has closed meanwhile would lose it
+        let request = request.header(reqwest::header::CONNECTION, "close");
         let request = request.header(reqwest::header::CONTENT_TYPE, "application/json");
         let answer = request.timeout(HOOK_TIMEOUT).body(body.to_string()).send();
         delivered(answer)

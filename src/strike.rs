@@ -195,4 +195,13 @@ mod tests {
         );
         assert!(found(70_100, 70_000, 69_900, None).is_empty());
     }
+
+    #[test]
+    fn each_name_in_a_record_has_words() {
+        let far = Doubt::FarOff(Bps(Decimal::from(30)));
+        for doubt in [far, Doubt::NearerToClose, Doubt::NearerToWindowBefore] {
+            assert_ne!(Doubt::words(doubt.name()), doubt.name());
+        }
+        assert_eq!(Doubt::words("of-a-later-version"), "of-a-later-version");
+    }
 }
