@@ -145,7 +145,6 @@ fn settle(
     writing: Option<Writing<'_>>,
 ) -> (Summary, Vec<TradeResult>) {
     let deciding = Deciding {
-        strike: way.strike,
         confirm: way.confirm,
         min_move: Bps(way.min_move),
         // for ever: what is held counts as not decided

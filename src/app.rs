@@ -180,11 +180,11 @@ fn report(common: &CommonArgs, args: &ReportArgs, now: DateTime<Utc>) -> Result<
         before: args.before,
         last: args.last.map(|last| last as usize),
     };
+    if let Some(path) = args.html.as_ref().filter(|path| is_of_database(path)) {
+        return Err(Error::PageOverDatabase(path.clone()));
+    }
     let report = Report::read(&mut store, reading, filter, now.into())?;
     if let Some(path) = &args.html {
-        if is_of_database(path) {
-            return Err(Error::PageOverDatabase(path.clone()));
-        }
         let latest = report.latest(&mut store, reading, output::report::TRADES)?;
         let held = report.held(&mut store, reading, output::report::WAITING)?;
         let page = output::report::page(&report, database, &latest, &held);

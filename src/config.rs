@@ -71,7 +71,6 @@ impl From<&RunArgs> for Deciding {
     fn from(settling: &RunArgs) -> Self {
         let default = if settling.confirm == Confirm::Auto { MIN_MOVE_BPS } else { Decimal::ZERO };
         Self {
-            strike: settling.judging.strike,
             confirm: settling.confirm,
             min_move: Bps(settling.min_move_bps.unwrap_or(default)),
             hold: seconds_of(settling.hold_hours),

@@ -38,8 +38,6 @@ impl Confirm {
 /// How trades are decided.
 #[derive(Debug, Clone, Copy)]
 pub struct Deciding {
-    /// What a close is measured against.
-    pub strike: Strike,
     /// Polymarket's part.
     pub confirm: Confirm,
     /// A venue's move of less than this is too close to call.
@@ -225,11 +223,12 @@ pub struct Evidence<'a> {
     pub verdict: Option<&'a Verdict>,
 }
 
-/// Decides an unsettled trade as of `now`: by Polymarket where it has resolved, else by candles,
+/// Decides an unsettled trade against `strike` as of `now`: by Polymarket where it has resolved, else by candles,
 /// unless the call is close and Polymarket may still answer.
 pub fn decide_trade(
     trade: Trade,
     evidence: Evidence<'_>,
+    strike: Strike,
     deciding: &Deciding,
     now: UnixSeconds,
 ) -> Decided {
@@ -247,7 +246,7 @@ pub fn decide_trade(
             }));
         }
     };
-    let measured = evidence.prices.and_then(|prices| measure(&bet, prices, deciding.strike));
+    let measured = evidence.prices.and_then(|prices| measure(&bet, prices, strike));
     let left = |trade, left, reason, measured| {
         Decided::Deferral(Box::new(Deferral { trade, left, reason, measured }))
     };
@@ -385,6 +384,7 @@ mod tests {
     use crate::market::{RuleSet, read_slug};
     use crate::outcome::Side;
     use crate::trade::Row;
+    use crate::trade::tests::row;
     use crate::units::SharePrice;
 
     const OPEN: UnixSeconds = UnixSeconds(1_770_987_600);
@@ -404,19 +404,12 @@ mod tests {
             recorded_strike: BtcPrice::new(67_000.into()).ok(),
         };
         let row = Row {
-            rowid: 1,
-            id: Cell::Integer(1),
             timestamp: Cell::Null,
             market_slug: Cell::Text(slug),
             action: Cell::Text("YES".to_owned()),
-            position_size: Cell::Real(5.0),
-            executed_price: Cell::Real(0.5),
-            price_to_beat: Cell::Real(67_000.0),
             actual_outcome: Cell::Text("YES".to_owned()),
             profit_loss: Cell::Text("5".to_owned()),
-            is_win: Cell::Null,
-            fee_paid: None,
-            execution_status: None,
+            ..row()
         };
         Trade { row, logged_at: OPEN, job: Job::Decide(bet) }
     }
@@ -432,7 +425,7 @@ mod tests {
 
     fn deciding(confirm: Confirm, min_move: i64) -> Deciding {
         let (min_move, hold) = (Bps(min_move.into()), 6 * 3600);
-        Deciding { strike: Strike::Recorded, confirm, min_move, hold, fees: Fees::NONE }
+        Deciding { confirm, min_move, hold, fees: Fees::NONE }
     }
 
     #[allow(clippy::needless_pass_by_value)] // tests make these where they hand them over
@@ -444,7 +437,7 @@ mod tests {
     ) -> Result<Booking, Box<Deferral>> {
         let evidence =
             Evidence { prices: quoted.as_ref(), price_failed, verdict: verdict.as_ref() };
-        match decide_trade(trade(), evidence, deciding, SOON) {
+        match decide_trade(trade(), evidence, Strike::Recorded, deciding, SOON) {
             Decided::Booking(booking) => Ok(*booking),
             Decided::Deferral(failure) => Err(failure),
         }

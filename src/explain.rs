@@ -1,15 +1,13 @@
 //! What is the matter with one trade: its state, from its row, its records and its last failure.
 //! Pure; `output::explain` puts it into sentences.
 
-use rust_decimal::Decimal;
-
 use crate::cell::Cell;
 use crate::decision::Status;
 use crate::market::RuleSet;
-use crate::outcome::{MIN_MOVE_BPS, Outcome};
+use crate::outcome::{self, CloseCall, MIN_MOVE_BPS, Outcome, Tie};
 use crate::store::{Record, standing_record};
 use crate::trade::{Excluded, Job, Judged, Reading, Row, Trade, judge, judge_again};
-use crate::units::UnixSeconds;
+use crate::units::{Bps, BtcPrice, UnixSeconds};
 
 /// The state of a trade.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,16 +48,16 @@ pub fn close_call(record: &Record) -> Option<&'static str> {
     if record.text("status") != Some(Status::Provisional.as_str()) {
         return None;
     }
-    let moved: Option<Decimal> = record.text("moved_bps").and_then(|text| text.parse().ok());
-    let outcome = record.text("new_actual_outcome");
-    match moved {
-        None => Some("the venue's move is not known"),
-        Some(moved) if moved.abs() < MIN_MOVE_BPS => Some("the venue hardly moved"),
-        Some(moved) if moved.is_sign_positive() != (outcome == Some(Outcome::Yes.as_str())) => {
-            Some("the strike and the venue's own move disagree")
-        }
-        Some(_) => None,
-    }
+    let price = |column| BtcPrice::new(record.text(column)?.parse().ok()?).ok();
+    let outcome = Outcome::named(record.text("new_actual_outcome")?)?;
+    let (open, close) = (price("open_price"), price("close_price")?);
+    // a move that is not small is no tie, whoever wins one
+    let call = outcome::close_call(outcome, open, close, Tie::Yes, Bps(MIN_MOVE_BPS))?;
+    Some(match call {
+        CloseCall::SmallMove { .. } => "the venue hardly moved",
+        CloseCall::Disagreement => "the strike and the venue's own move disagree",
+        CloseCall::UnknownMove => "the venue's move is not known",
+    })
 }
 
 /// A trade and everything that is known of it.
@@ -130,12 +128,16 @@ fn state(row: &Row, records: &[Record], held: bool, reading: Reading, now: UnixS
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rust_decimal::Decimal;
 
+    /// A record of a venue that stood at 10,000 and then moved so many bps.
     fn decided(status: &str, moved: Option<&str>, outcome: &str) -> Record {
         let text = |text: &str| Cell::Text(text.to_owned());
+        let close = Decimal::from(10_000) + moved.map_or(Decimal::ZERO, |bps| bps.parse().unwrap());
         Record(vec![
             ("status".to_owned(), text(status)),
-            ("moved_bps".to_owned(), moved.map_or(Cell::Null, text)),
+            ("open_price".to_owned(), moved.map_or(Cell::Null, |_| text("10000"))),
+            ("close_price".to_owned(), text(&close.to_string())),
             ("new_actual_outcome".to_owned(), text(outcome)),
         ])
     }

@@ -49,7 +49,6 @@
 //! let task = Task {
 //!     reading: Reading { zone: NaiveZone::Utc, rules: RuleSet::Polymarket, strike },
 //!     deciding: &Deciding {
-//!         strike,
 //!         confirm: Confirm::Off,
 //!         min_move: Bps(0.into()),
 //!         hold: 0,

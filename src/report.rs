@@ -9,7 +9,8 @@ use crate::error::Error;
 use crate::explain::Story;
 use crate::figures::stats::Extreme;
 use crate::figures::{
-    Breakdown, Dimension, Figures, Filter, Reflection, Results, Settled, Triggers, breakdowns,
+    Breakdown, Dimension, Figures, Filter, Group, Reflection, Results, Settled, Triggers,
+    breakdowns, groups_by,
 };
 use crate::selection::RowError;
 use crate::store::Store;
@@ -70,14 +71,18 @@ impl Report {
         let figures = Figures::of(trades.iter().copied());
         let breakdowns = breakdowns(&results, &trades);
         let reflection = Reflection::of(&results.trades, &waiting);
-        let modes = breakdowns.iter().filter(|breakdown| breakdown.by == Dimension::Mode);
-        let modes = modes.flat_map(|breakdown| &breakdown.groups).map(|group| &group.figures);
+        let modes = groups_by(&breakdowns, Dimension::Mode).iter().map(|group| &group.figures);
         let extremes = modes.chain([&figures]).flat_map(|figures| [figures.best, figures.worst]);
         let extremes: BTreeSet<i64> = extremes.flatten().map(|extreme| extreme.rowid).collect();
         let rows = store.rows_at(extremes)?.into_iter().flatten();
         let ids = rows.map(|row| (row.rowid, row.id)).collect();
         let triggers = reflection.triggers(now);
         Ok(Self { now, filter, results, figures, ids, breakdowns, pending, reflection, triggers })
+    }
+
+    /// The groups of one dimension.
+    pub fn groups(&self, by: Dimension) -> &[Group] {
+        groups_by(&self.breakdowns, by)
     }
 
     /// The id of a best or worst trade.

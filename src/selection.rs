@@ -279,21 +279,8 @@ mod tests {
     const NOW: UnixSeconds = UnixSeconds(1_771_100_000); // 2026-02-14 20:13:20 UTC
 
     fn row(rowid: i64, timestamp: &str) -> Row {
-        Row {
-            rowid,
-            id: Cell::Integer(rowid),
-            timestamp: Cell::Text(timestamp.to_owned()),
-            market_slug: Cell::Text("btc-updown-15m-1770987600".to_owned()),
-            action: Cell::Text("YES".to_owned()),
-            position_size: Cell::Real(5.0),
-            executed_price: Cell::Real(0.5),
-            price_to_beat: Cell::Real(67_000.0),
-            actual_outcome: Cell::Null,
-            profit_loss: Cell::Null,
-            is_win: Cell::Null,
-            fee_paid: None,
-            execution_status: None,
-        }
+        let (id, timestamp) = (Cell::Integer(rowid), Cell::Text(timestamp.to_owned()));
+        Row { rowid, id, timestamp, ..crate::trade::tests::row() }
     }
 
     fn select(rows: Vec<Row>, retries: &HashMap<i64, Retry>, batch: usize) -> Selection {

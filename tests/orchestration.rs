@@ -75,7 +75,6 @@ impl Resolutions for Resolves {
 
 fn deciding(confirm: Confirm) -> Deciding {
     Deciding {
-        strike: Strike::Recorded,
         confirm,
         min_move: Bps(if confirm == Confirm::Auto { 4.into() } else { 0.into() }),
         hold: 6 * 3600,

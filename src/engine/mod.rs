@@ -302,7 +302,7 @@ fn judge_and_decide(
                 None => Some(&no_such_market),
             },
         };
-        match decide_trade(trade, evidence, deciding, now) {
+        match decide_trade(trade, evidence, reading.strike, deciding, now) {
             Decided::Booking(booking) => step.bookings.push(*booking),
             Decided::Deferral(deferral) => step.deferrals.push(*deferral),
         }

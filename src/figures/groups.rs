@@ -93,6 +93,12 @@ pub struct Breakdown {
     pub groups: Vec<Group>,
 }
 
+/// The groups of one dimension; none where the trades are not grouped by it.
+pub fn groups_by(breakdowns: &[Breakdown], by: Dimension) -> &[Group] {
+    let found = breakdowns.iter().find(|breakdown| breakdown.by == by);
+    found.map_or(&[], |breakdown| &breakdown.groups)
+}
+
 /// These trades of `results` by each dimension. They come in the order in which they were logged.
 pub fn breakdowns(results: &Results, trades: &[&Settled]) -> Vec<Breakdown> {
     let has_column = |by: &&Dimension| **by != Dimension::Signal || results.has_signals;
@@ -152,7 +158,6 @@ fn key(results: &Results, by: Dimension, place: i64) -> Option<String> {
     if place == NO_VALUE {
         return None;
     }
-    let is = |mode: Mode| place == mode as i64;
     match by {
         Dimension::Signal => {
             usize::try_from(place).ok().and_then(|place| results.signals.get(place)?.clone())
@@ -164,7 +169,10 @@ fn key(results: &Results, by: Dimension, place: i64) -> Option<String> {
         Dimension::Hour => Some(format!("{place:02}")),
         Dimension::Price => Some(format!("0.{place}0-{}.{}0", (place + 1) / 10, (place + 1) % 10)),
         Dimension::Duration => Some(duration(place)),
-        Dimension::Mode => Some(if is(Mode::Live) { "live" } else { "paper" }.to_owned()),
+        Dimension::Mode => {
+            let mode = if place == Mode::Live as i64 { Mode::Live } else { Mode::Paper };
+            mode.key().map(str::to_owned)
+        }
         Dimension::Standing => [
             (Standing::Confirmed, "confirmed"),
             (Standing::Provisional, "provisional"),

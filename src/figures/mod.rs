@@ -7,7 +7,7 @@ pub mod stats;
 
 use rust_decimal::Decimal;
 
-pub use groups::{Breakdown, Dimension, Group, breakdowns};
+pub use groups::{Breakdown, Dimension, Group, breakdowns, groups_by};
 pub use reflection::{Reflection, Triggers};
 pub use stats::Figures;
 
@@ -84,6 +84,17 @@ pub enum Mode {
     Paper,
     /// The column is missing, or NULL.
     NotSaid,
+}
+
+impl Mode {
+    /// The word in a report; none where the row does not say.
+    pub fn key(self) -> Option<&'static str> {
+        match self {
+            Self::Live => Some("live"),
+            Self::Paper => Some("paper"),
+            Self::NotSaid => None,
+        }
+    }
 }
 
 /// Who vouches for a written outcome.

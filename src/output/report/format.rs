@@ -29,13 +29,9 @@ pub(super) fn what_it_is_of(filter: &Filter) -> String {
 /// The sets of trades that stand side by side: all of them, live and paper ones, confirmed and
 /// provisional ones.
 pub(super) fn sets(report: &Report) -> Vec<(&str, &Figures)> {
-    let groups = |by: Dimension| {
-        let breakdown = report.breakdowns.iter().find(|breakdown| breakdown.by == by);
-        breakdown.into_iter().flat_map(|breakdown| &breakdown.groups)
-    };
-    let named = |group: &'_ Group| group.key.is_some();
-    let apart = groups(Dimension::Mode).chain(groups(Dimension::Standing)).filter(|one| named(one));
-    let apart = apart.map(|group| (group.key.as_deref().unwrap_or_default(), &group.figures));
+    let apart = [Dimension::Mode, Dimension::Standing].map(|by| report.groups(by));
+    let apart = apart.into_iter().flatten();
+    let apart = apart.filter_map(|group: &Group| Some((group.key.as_deref()?, &group.figures)));
     std::iter::once(("all", &report.figures)).chain(apart).collect()
 }
 

@@ -13,7 +13,7 @@ use super::format::{
 };
 use super::tables::{all_figures, data, tables, time, trades, waiting};
 use crate::explain::Story;
-use crate::figures::{BookedAs, Dimension, Figures, Group, Mode, Settled};
+use crate::figures::{BookedAs, Dimension, Figures, Group, Settled};
 use crate::output::text::bare;
 use crate::report::Report;
 use crate::sanitize::printable;
@@ -106,7 +106,7 @@ fn figure(name: &str, figures: &Figures) -> String {
 /// The figures in large; where there are live trades and others, of each, as their dollars are not
 /// the same.
 fn headlines(report: &Report) -> Markup {
-    let modes = breakdown(report, Dimension::Mode);
+    let modes = report.groups(Dimension::Mode);
     html! {
         @if modes.len() > 1 {
             @for group in modes {
@@ -185,30 +185,25 @@ fn self_reflection(report: &Report) -> Markup {
 /// the same.
 fn curves(report: &Report) -> Markup {
     let trades = report.trades();
-    let modes = [(Mode::Live, "live"), (Mode::Paper, "paper"), (Mode::NotSaid, "")];
-    let of = |mode: Mode| -> Vec<&Settled> {
-        trades.iter().copied().filter(|trade| trade.mode == mode).collect()
-    };
-    let apart: Vec<(&str, Vec<&Settled>)> = modes
-        .into_iter()
-        .map(|(mode, word)| (word, of(mode)))
-        .filter(|(_, of)| !of.is_empty())
-        .collect();
+    let modes = report.groups(Dimension::Mode);
     html! {
-        @for (word, trades) in &apart { (curve(word, trades)) }
-        @if apart.is_empty() { section { h2 { "Equity" } (nothing_yet()) } }
+        @for group in modes { (curve(group, &trades)) }
+        @if modes.is_empty() { section { h2 { "Equity" } (nothing_yet()) } }
     }
 }
 
-fn curve(word: &str, trades: &[&Settled]) -> Markup {
-    let counted = |trade: &&&Settled| trade.booked != BookedAs::Unknown;
-    let profits: Vec<f64> =
-        trades.iter().filter(counted).filter_map(|trade| trade.profit?.to_f64()).collect();
+/// The curve of the trades of one mode.
+fn curve(group: &Group, trades: &[&Settled]) -> Markup {
+    let key = group.key.as_deref();
+    let of_mode = || trades.iter().filter(|trade| trade.mode.key() == key);
+    let counted = of_mode().filter(|trade| trade.booked != BookedAs::Unknown);
+    let profits: Vec<f64> = counted.filter_map(|trade| trade.profit?.to_f64()).collect();
     let at = |trade: Option<&&Settled>| time(trade.and_then(|trade| trade.at));
-    let figures = Figures::of(trades.iter().copied());
-    let (end, fall) = (dollars(figures.profit()), figure("Largest drawdown", &figures));
-    let count = trades.len();
-    let heading = if word.is_empty() { "Equity".to_owned() } else { format!("Equity, {word}") };
+    let ends = (&*at(of_mode().next()), &*at(of_mode().next_back()));
+    let figures = &group.figures;
+    let (end, fall) = (dollars(figures.profit()), figure("Largest drawdown", figures));
+    let count = figures.settled;
+    let heading = key.map_or_else(|| "Equity".to_owned(), |word| format!("Equity, {word}"));
     let title = format!(
         "{heading}: the summed profit of {count} trades is {end} at the end, its largest drawdown {fall}"
     );
@@ -216,18 +211,13 @@ fn curve(word: &str, trades: &[&Settled]) -> Markup {
         section {
             h2 { (heading) }
             p.soft { "Summed profit, trade by trade (" (count) "): " (money(figures.profit())) " at the end. Largest drawdown: " (fall) "." }
-            (chart::equity(&profits, (&at(trades.first()), &at(trades.last())), &title))
+            (chart::equity(&profits, ends, &title))
         }
     }
 }
 
-pub(super) fn breakdown(report: &Report, by: Dimension) -> &[Group] {
-    let found = report.breakdowns.iter().find(|breakdown| breakdown.by == by);
-    found.map_or(&[], |breakdown| &breakdown.groups)
-}
-
 fn days(report: &Report) -> Markup {
-    let groups = breakdown(report, Dimension::Day);
+    let groups = report.groups(Dimension::Day);
     let shown = &groups[groups.len().saturating_sub(DAYS)..];
     let bars: Vec<(&str, f64)> = shown
         .iter()
@@ -251,7 +241,7 @@ pub(super) fn nothing_yet() -> Markup {
 }
 
 fn calibration(report: &Report) -> Markup {
-    let groups = breakdown(report, Dimension::Price);
+    let groups = report.groups(Dimension::Price);
     let point = |group: &Group| {
         let figures = &group.figures;
         group.key.as_ref()?;
@@ -275,7 +265,7 @@ fn calibration(report: &Report) -> Markup {
 }
 
 fn signals(report: &Report) -> Markup {
-    let groups = breakdown(report, Dimension::Signal);
+    let groups = report.groups(Dimension::Signal);
     let mut by_profit: Vec<&Group> = groups.iter().collect();
     by_profit.sort_by_key(|group| std::cmp::Reverse(group.figures.profit()));
     let left_out = by_profit.len().saturating_sub(SIGNALS);

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use rust_decimal::Decimal;
 
 use super::format::{COLUMNS, FIGURES, Shown, name_of, sets, verdict};
-use super::page::{DAYS, WAITING, breakdown, class_of, money, nothing_yet};
+use super::page::{DAYS, WAITING, class_of, money, nothing_yet};
 use crate::cell::Cell;
 use crate::explain::{State, Story};
 use crate::figures::{Dimension, Figures};
@@ -41,7 +41,7 @@ pub(super) fn data(name: &str, heads: &[&str], body: &Markup) -> Markup {
 
 /// The groups of a dimension, a line each: the latest days, and the first of the others.
 fn table(report: &Report, by: Dimension) -> Markup {
-    let groups = breakdown(report, by);
+    let groups = report.groups(by);
     let shown = match by {
         Dimension::Day => &groups[groups.len().saturating_sub(DAYS)..],
         _ => &groups[..groups.len().min(WAITING)],
@@ -102,7 +102,7 @@ pub(super) fn tables(report: &Report) -> Markup {
     let all = Dimension::ALL.into_iter();
     // these two are columns of the table above
     let shown = all.filter(|by| !matches!(by, Dimension::Mode | Dimension::Standing));
-    let shown = shown.filter(|by| !breakdown(report, *by).is_empty());
+    let shown = shown.filter(|by| !report.groups(*by).is_empty());
     html! { @for by in shown { (table(report, by)) } }
 }
 
