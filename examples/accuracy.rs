@@ -33,6 +33,7 @@ use settle::interrupt::Interrupt;
 use settle::market::{RuleSet, read_slug};
 use settle::outcome::Outcome;
 use settle::polymarket::{Polymarket, Resolutions, Resolved, Verdict};
+use settle::selection::Lags;
 use settle::store::{Access, Store};
 use settle::strike::Strike;
 use settle::summary::Summary;
@@ -119,8 +120,8 @@ struct Silent;
 
 impl Resolutions for Silent {
     fn find(&mut self, slugs: &[String]) -> Resolved {
-        let verdict = |slug: &String| (slug.clone(), Verdict::NotYet("not asked".to_owned()));
-        Resolved { verdicts: slugs.iter().map(verdict).collect(), troubles: vec![] }
+        let answer = |slug: &String| (slug.clone(), Verdict::NotYet("not asked".to_owned()).into());
+        Resolved { answers: slugs.iter().map(answer).collect(), troubles: vec![] }
     }
 
     fn traffic(&self) -> Traffic {
@@ -154,10 +155,15 @@ fn settle(
     let access = if writing.is_some() { Access::Write } else { Access::Read };
     let mut store = Store::open(database, access).expect("the database made here");
     let task = Task {
-        reading: Reading { zone: NaiveZone::Utc, rules: way.rules, strike: way.strike },
+        reading: Reading {
+            zone: NaiveZone::Utc,
+            rules: way.rules,
+            strike: way.strike,
+            include_skipped: false,
+        },
         deciding: &deciding,
         batch: 0,
-        alert_lag: i64::MAX,
+        lags: Lags { due: i64::MAX, confirm: i64::MAX },
         now: UnixSeconds(4_000_000_000),
     };
     let mut results = Vec::new();

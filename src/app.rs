@@ -11,7 +11,7 @@ use log::error;
 
 use crate::audit::{self, Which};
 use crate::cli::{
-    AuditArgs, Cli, Command, CommonArgs, JudgingArgs, ReportArgs, RunArgs, StatusArgs, seconds_of,
+    AuditArgs, Cli, Command, CommonArgs, JudgingArgs, ReportArgs, RunArgs, StatusArgs,
 };
 use crate::config;
 use crate::engine::{Outside, Writing};
@@ -130,10 +130,10 @@ fn show_run(common: &CommonArgs, mut ran: Vec<DatabaseRun>, dry_run: bool) -> Re
 
 fn status(common: &CommonArgs, args: &StatusArgs, now: DateTime<Utc>) -> Result<Exit, Error> {
     let reading = config::reading(&args.judging);
-    let alert_lag = seconds_of(args.alert.alert_lag_hours);
+    let lags = config::lags(&args.alert);
     let of = |database: &PathBuf| {
         let store = Store::open(database, Access::Read)?;
-        DatabaseStatus::read(&store, reading, alert_lag, now.into())
+        DatabaseStatus::read(&store, reading, lags, now.into())
     };
     if let [database] = &common.db[..] {
         let status = of(database)?;

@@ -33,6 +33,16 @@ impl Cell {
         }
     }
 
+    /// Whether it holds no value: NULL, an empty text, or a text that says NaN, as some programs
+    /// write a missing number.
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Self::Null => true,
+            Self::Text(text) => text.trim().is_empty() || text.trim().eq_ignore_ascii_case("nan"),
+            _ => false,
+        }
+    }
+
     /// The value for JSON output: bytes are shown in words.
     pub fn json(&self) -> Value {
         match self {

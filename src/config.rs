@@ -15,13 +15,14 @@ use crate::candles::coinbase::Coinbase;
 use crate::candles::dump::DumpFiles;
 use crate::candles::kraken::Kraken;
 use crate::candles::{CandleService, Source};
-use crate::cli::{FeeArgs, JudgingArgs, ReadingArgs, RunArgs, ServiceArgs, seconds_of};
+use crate::cli::{AlertArgs, FeeArgs, JudgingArgs, ReadingArgs, RunArgs, ServiceArgs, seconds_of};
 use crate::decision::{Confirm, Deciding};
 use crate::fees::Fees;
 use crate::http::Client;
 use crate::outcome::MIN_MOVE_BPS;
 use crate::polymarket::Polymarket;
 use crate::sanitize::printable;
+use crate::selection::Lags;
 use crate::strike::Strike;
 use crate::trade::Reading;
 use crate::units::Bps;
@@ -59,12 +60,18 @@ pub fn read_dotenv(path: &Path) -> Result<HashMap<String, String>, String> {
 /// How the rows of a command that judges them are read.
 pub fn reading(judging: &JudgingArgs) -> Reading {
     let ReadingArgs { timezone: zone, rules } = judging.reading;
-    Reading { zone, rules, strike: judging.strike }
+    Reading { zone, rules, strike: judging.strike, include_skipped: judging.include_skipped }
+}
+
+/// Which trades that wait are an alert.
+pub fn lags(args: &AlertArgs) -> Lags {
+    Lags { due: seconds_of(args.alert_lag_hours), confirm: seconds_of(args.confirm_lag_hours) }
 }
 
 /// The same of a command that only reads settled rows, whose strike does not matter any more.
 pub fn reading_settled(args: &ReadingArgs) -> Reading {
-    Reading { zone: args.timezone, rules: args.rules, strike: Strike::Recorded }
+    let ReadingArgs { timezone: zone, rules } = *args;
+    Reading { zone, rules, strike: Strike::Recorded, include_skipped: true }
 }
 
 impl From<&RunArgs> for Deciding {

@@ -182,12 +182,35 @@ impl Booking {
 pub enum DeferredFor {
     /// A close call that waits for Polymarket.
     Held,
-    /// Everything that was asked answered, and none had it: the next tries come later and later.
-    NotThere,
+    /// Polymarket alone decides, and has not resolved the market: the next tries come later and later.
+    NotResolved,
+    /// Every source that was asked answered, and none had a price: the next tries come later and later.
+    NoPrice,
+    /// Polymarket's answer is about another market: an error of the row, tried again ever later.
+    OtherMarket,
     /// Something that may have it could not be reached.
     OutOfReach,
     /// The run was stopped before it was written.
     Interrupted,
+}
+
+impl DeferredFor {
+    /// The name among the reasons of `pending` in JSON.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Held => "held",
+            Self::NotResolved => "not_resolved",
+            Self::NoPrice => "no_price",
+            Self::OtherMarket => "other_market",
+            Self::OutOfReach => "out_of_reach",
+            Self::Interrupted => "interrupted",
+        }
+    }
+
+    /// Whether each further try of the trade waits longer: everything that was asked has answered.
+    pub fn waits_longer(self) -> bool {
+        matches!(self, Self::NotResolved | Self::NoPrice | Self::OtherMarket)
+    }
 }
 
 /// A trade that could not be settled in this run.
@@ -215,8 +238,8 @@ pub enum Decided {
 /// What was found out about one trade's market.
 #[derive(Debug, Clone, Copy)]
 pub struct Evidence<'a> {
-    /// The prices, where they were had.
-    pub prices: Option<&'a WindowPrices>,
+    /// The prices that were had, a venue each, in the order in which they were asked.
+    pub prices: &'a [WindowPrices],
     /// A source failed that may have had them.
     pub price_failed: bool,
     /// What Polymarket says; none where it was not asked or not reached.
@@ -246,15 +269,22 @@ pub fn decide_trade(
             }));
         }
     };
-    let measured = evidence.prices.and_then(|prices| measure(&bet, prices, strike));
+    let prices = believed(evidence.prices, bet.recorded_strike);
+    let measured = prices.and_then(|prices| measure(&bet, prices, strike));
     let left = |trade, left, reason, measured| {
         Decided::Deferral(Box::new(Deferral { trade, left, reason, measured }))
     };
     let (outcome, status, resolution) = match (evidence.verdict, &measured) {
         (Some(Verdict::Final(outcome)), _) => (*outcome, Status::Confirmed, Some(*outcome)),
-        (Some(Verdict::NotYet(why)), _) if deciding.confirm == Confirm::Only => {
+        (Some(Verdict::OtherMarket(why)), _) => {
+            let reason = format!("{why}; the answer is not used, and candles do not decide");
+            return left(trade, DeferredFor::OtherMarket, reason, measured);
+        }
+        (Some(Verdict::NotYet(why) | Verdict::OtherYear(why)), _)
+            if deciding.confirm == Confirm::Only =>
+        {
             let reason = format!("not resolved yet: {why}");
-            return left(trade, DeferredFor::NotThere, reason, measured);
+            return left(trade, DeferredFor::NotResolved, reason, measured);
         }
         (None, _) if deciding.confirm == Confirm::Only => {
             let reason = "Polymarket could not be asked".to_owned();
@@ -273,10 +303,10 @@ pub fn decide_trade(
             (found.outcome, Status::Provisional, None)
         }
         (verdict, None) => {
-            let reason = format!("no source has the price at {}", bet.market.close);
+            let reason = no_price(&bet, evidence.prices);
             let asked_all = deciding.confirm == Confirm::Off || verdict.is_some();
             let there = evidence.price_failed || !asked_all;
-            let why = if there { DeferredFor::OutOfReach } else { DeferredFor::NotThere };
+            let why = if there { DeferredFor::OutOfReach } else { DeferredFor::NoPrice };
             return left(trade, why, reason, measured);
         }
     };
@@ -332,6 +362,30 @@ pub(crate) fn money(trade: &Trade, bet: &Bet, outcome: Outcome, fees: &Fees) -> 
     pnl::pay_out(bet.position, bet.shares, bet.price, bet.side, outcome, fee)
 }
 
+/// The prices to decide by: the first whole ones that are believed beside the recorded strike, else the
+/// first that are believed.
+fn believed(all: &[WindowPrices], recorded: Option<BtcPrice>) -> Option<&WindowPrices> {
+    let is_believed =
+        |prices: &&WindowPrices| recorded.is_none_or(|strike| prices.is_believed(strike, all));
+    let mut believed = all.iter().filter(is_believed);
+    let first = believed.next()?;
+    let whole = [first].into_iter().chain(believed).find(|prices| prices.open.is_some());
+    Some(whole.unwrap_or(first))
+}
+
+/// Why a bet has no price.
+fn no_price(bet: &Bet, all: &[WindowPrices]) -> String {
+    let close = bet.market.close;
+    match (all, bet.recorded_strike) {
+        ([first, ..], Some(strike)) if believed(all, bet.recorded_strike).is_none() => format!(
+            "no source has a price at {close} that can be believed: {}'s {} or its price at the start is \
+             more than 5 % from the recorded strike {strike}, and no second venue is within 1 % of it",
+            first.source, first.close.price
+        ),
+        _ => format!("no source has the price at {close}"),
+    }
+}
+
 /// What prices say of a bet; none where the strike that is wanted is not known.
 fn measure(bet: &Bet, prices: &WindowPrices, strike: Strike) -> Option<Measured> {
     let open = prices.open.map(|open| open.price);
@@ -383,8 +437,8 @@ mod tests {
     use crate::cell::Cell;
     use crate::market::{RuleSet, read_slug};
     use crate::outcome::Side;
-    use crate::trade::Row;
     use crate::trade::tests::row;
+    use crate::trade::{MoneySource, Row};
     use crate::units::SharePrice;
 
     const OPEN: UnixSeconds = UnixSeconds(1_770_987_600);
@@ -401,6 +455,7 @@ mod tests {
             position,
             price,
             shares: pnl::shares(position, price).unwrap(),
+            money: MoneySource::Log,
             recorded_strike: BtcPrice::new(67_000.into()).ok(),
         };
         let row = Row {
@@ -436,7 +491,7 @@ mod tests {
         price_failed: bool,
     ) -> Result<Booking, Box<Deferral>> {
         let evidence =
-            Evidence { prices: quoted.as_ref(), price_failed, verdict: verdict.as_ref() };
+            Evidence { prices: quoted.as_slice(), price_failed, verdict: verdict.as_ref() };
         match decide_trade(trade(), evidence, Strike::Recorded, deciding, SOON) {
             Decided::Booking(booking) => Ok(*booking),
             Decided::Deferral(failure) => Err(failure),
@@ -495,7 +550,7 @@ mod tests {
         let clear = Some(quoted(67_000, 68_000));
         let only = deciding(Confirm::Only, 0);
         let left = |verdict| decided(&only, clear, verdict, false).unwrap_err().left;
-        assert_eq!(left(not_yet()), DeferredFor::NotThere);
+        assert_eq!(left(not_yet()), DeferredFor::NotResolved);
         assert_eq!(left(None), DeferredFor::OutOfReach);
         let booking = decided(&only, None, Some(Verdict::Final(Outcome::No)), false).unwrap();
         assert_eq!((booking.status, booking.profit), (Status::Confirmed, Usd((-5).into())));
@@ -504,9 +559,9 @@ mod tests {
     #[test]
     fn a_trade_without_a_price_waits_longer_only_if_everything_answered() {
         for (confirm, verdict, price_failed, left) in [
-            (Confirm::Off, None, false, DeferredFor::NotThere),
+            (Confirm::Off, None, false, DeferredFor::NoPrice),
             (Confirm::Off, None, true, DeferredFor::OutOfReach),
-            (Confirm::Auto, not_yet(), false, DeferredFor::NotThere),
+            (Confirm::Auto, not_yet(), false, DeferredFor::NoPrice),
             (Confirm::Auto, not_yet(), true, DeferredFor::OutOfReach),
             (Confirm::Auto, None, false, DeferredFor::OutOfReach),
             (Confirm::Auto, None, true, DeferredFor::OutOfReach),
@@ -514,6 +569,46 @@ mod tests {
             let failure = decided(&deciding(confirm, 4), None, verdict, price_failed).unwrap_err();
             assert_eq!(failure.left, left, "{confirm:?} {price_failed}");
         }
+    }
+
+    #[test]
+    fn a_price_that_is_not_believed_is_no_price() {
+        let venue = |source, open: i64, close: i64| WindowPrices { source, ..quoted(open, close) };
+        let decide = |prices: &[WindowPrices]| {
+            let evidence = Evidence { prices, price_failed: false, verdict: None };
+            match decide_trade(trade(), evidence, Strike::Venue, &deciding(Confirm::Off, 0), SOON) {
+                Decided::Booking(booking) => Ok((booking.outcome, booking.proof.unwrap().measured)),
+                Decided::Deferral(deferral) => Err((deferral.left, deferral.reason)),
+            }
+        };
+        let a_thousandth = venue(Source::Coinbase, 67_000, 67);
+        let (left, reason) = decide(&[a_thousandth]).unwrap_err();
+        assert_eq!(left, DeferredFor::NoPrice);
+        assert!(reason.contains("more than 5 % from the recorded strike 67000"), "{reason}");
+        // another venue's price is near the strike
+        let (outcome, measured) =
+            decide(&[a_thousandth, venue(Source::Kraken, 67_000, 67_100)]).unwrap();
+        assert_eq!((outcome, measured.unwrap().prices.source), (Outcome::Yes, Source::Kraken));
+        // the market really moved: two venues say so
+        let fell = [venue(Source::Coinbase, 67_000, 60_000), venue(Source::Kraken, 67_010, 60_020)];
+        let (outcome, measured) = decide(&fell).unwrap();
+        assert_eq!((outcome, measured.unwrap().prices.source), (Outcome::No, Source::Coinbase));
+    }
+
+    #[test]
+    fn an_answer_about_another_market_decides_nothing_and_neither_do_candles() {
+        let other = Some(Verdict::OtherMarket("it is on eth".to_owned()));
+        for confirm in [Confirm::Auto, Confirm::Only] {
+            let clear = Some(quoted(67_000, 68_000));
+            let left = decided(&deciding(confirm, 4), clear, other.clone(), false).unwrap_err();
+            assert_eq!(left.left, DeferredFor::OtherMarket);
+            assert!(left.reason.contains("it is on eth"));
+        }
+        let other_year = Some(Verdict::OtherYear("it is of 2025".to_owned()));
+        let clear = Some(quoted(67_000, 68_000));
+        assert!(decided(&deciding(Confirm::Auto, 4), clear, other_year.clone(), false).is_ok());
+        let left = decided(&deciding(Confirm::Only, 4), clear, other_year, false).unwrap_err();
+        assert_eq!(left.left, DeferredFor::NotResolved);
     }
 
     #[test]

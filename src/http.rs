@@ -25,7 +25,7 @@ const HOOK_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_BODY: u64 = 4 * 1024 * 1024;
 /// How often one request is sent before the service is given up for the run; one that runs into the
 /// time-out is sent once.
-const TRIES: u32 = 3;
+pub const TRIES: u32 = 3;
 /// The wait before the second try; it doubles with each further one, and up to half is added.
 const FIRST_BACKOFF: Duration = Duration::from_millis(250);
 /// The longest Retry-After that is waited for; a longer one gives the service up for the run.
@@ -34,12 +34,34 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(5);
 /// Why a service's answer is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trouble {
-    /// It cannot answer now: worth another try.
+    /// It cannot be reached, or asks to be left alone: worth another try.
     NotNow(String),
+    /// It failed on this request, or its answer cannot be used: worth another try.
+    Failed(String),
     /// It will not answer this request: no use in trying again.
     Refused(String),
+    /// What was asked for is not served there (any more).
+    Gone(String),
     /// It will never answer this host: not to be asked again in this run.
     Never(String),
+}
+
+impl Trouble {
+    /// Whether the same request may be answered a moment later.
+    fn may_pass(&self) -> bool {
+        matches!(self, Self::NotNow(_) | Self::Failed(_))
+    }
+
+    /// What happened, in words.
+    pub fn why(&self) -> &str {
+        match self {
+            Self::NotNow(why)
+            | Self::Failed(why)
+            | Self::Refused(why)
+            | Self::Gone(why)
+            | Self::Never(why) => why,
+        }
+    }
 }
 
 /// What an HTTP status other than 200 means: the same for all services. None for 200.
@@ -48,7 +70,9 @@ pub fn refusal(status: u16) -> Option<Trouble> {
     match status {
         200 => None,
         403 | 451 => Some(Trouble::Never(format!("{said} (not available from here)"))),
-        408 | 418 | 425 | 429 | 500..=599 => Some(Trouble::NotNow(said)),
+        408 | 418 | 425 | 429 => Some(Trouble::NotNow(said)),
+        301..=308 | 404 | 405 | 410 | 501 => Some(Trouble::Gone(said)),
+        500..=599 => Some(Trouble::Failed(said)),
         _ => Some(Trouble::Refused(said)),
     }
 }
@@ -71,11 +95,11 @@ pub struct Client {
 /// The JSON in a body.
 ///
 /// # Errors
-/// [`Trouble::NotNow`] where it is not whole JSON, nests deeper than 128 levels, or names a key twice
+/// [`Trouble::Failed`] where it is not whole JSON, nests deeper than 128 levels, or names a key twice
 /// in one object, so that it says two things at once.
 pub fn json(body: &[u8]) -> Result<Value, Trouble> {
     let unlike = |error: serde_json::Error| {
-        Trouble::NotNow(format!("sent a body that is not whole JSON ({error})"))
+        Trouble::Failed(format!("sent a body that is not whole JSON ({error})"))
     };
     let value = serde_json::from_slice(body).map_err(unlike)?;
     serde_json::from_slice::<NoKeyTwice>(body).map_err(unlike)?;
@@ -188,14 +212,15 @@ struct Response {
 }
 
 impl Client {
-    /// Gets `url` until it is answered, at most three times, and has `read` say what a body with
+    /// Gets `url` until it is answered, at most `most_tries` times, and has `read` say what a body with
     /// status 200 means. Adds every request sent to `traffic`.
     ///
     /// # Errors
-    /// [`Trouble`]; [`Trouble::NotNow`] once the tries are used up.
+    /// [`Trouble`], of the last try.
     pub fn get<T>(
         &self,
         url: &str,
+        most_tries: u32,
         traffic: &mut Traffic,
         read: impl Fn(&[u8]) -> Result<T, Trouble>,
     ) -> Result<T, Trouble> {
@@ -211,12 +236,14 @@ impl Client {
                 Err(why) => (Err(Trouble::NotNow(why)), None),
             };
             traffic.failures += u64::from(answer.is_err());
-            let Err(Trouble::NotNow(why)) = &answer else { return answer };
+            let Some(trouble) = answer.as_ref().err().filter(|trouble| trouble.may_pass()) else {
+                return answer;
+            };
             // a service that hangs is not waited for again: other trades wait, too
             let hung = began.elapsed() >= REQUEST_TIMEOUT;
             let wait = retry_after.unwrap_or_else(|| backoff(tries));
-            debug!("GET {url}: {why} (try {tries} of {TRIES})");
-            if tries == TRIES || hung || wait > MAX_RETRY_AFTER {
+            debug!("GET {url}: {} (try {tries} of {most_tries})", trouble.why());
+            if tries == most_tries || hung || wait > MAX_RETRY_AFTER {
                 return answer;
             }
             thread::sleep(wait);
@@ -400,7 +427,7 @@ mod tests {
             &deep,
             &closed,
         ] {
-            assert!(matches!(json(body.as_bytes()), Err(Trouble::NotNow(_))), "{body:.40}");
+            assert!(matches!(json(body.as_bytes()), Err(Trouble::Failed(_))), "{body:.40}");
         }
     }
 
@@ -412,17 +439,21 @@ mod tests {
             (403, "never"),
             (429, "not now"),
             (418, "not now"),
-            (500, "not now"),
-            (520, "not now"),
+            (500, "failed"),
+            (520, "failed"),
             (400, "refused"),
-            (404, "refused"),
-            (302, "refused"),
+            (422, "refused"),
+            (404, "gone"),
+            (410, "gone"),
+            (308, "gone"),
         ] {
             let got = match refusal(status) {
                 Some(Trouble::Never(_)) => "never",
                 Some(Trouble::NotNow(_)) => "not now",
+                Some(Trouble::Failed(_)) => "failed",
+                Some(Trouble::Gone(_)) => "gone",
                 Some(Trouble::Refused(_)) => "refused",
-                _ => "an answer",
+                None => "an answer",
             };
             assert_eq!(got, wanted, "{status}");
         }

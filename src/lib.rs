@@ -18,6 +18,7 @@
 //! use settle::http::Client;
 //! use settle::market::RuleSet;
 //! use settle::polymarket::Polymarket;
+//! use settle::selection::Lags;
 //! use settle::store::{Access, Store};
 //! use settle::strike::Strike;
 //! use settle::timestamp::NaiveZone;
@@ -47,7 +48,12 @@
 //! let mut outside = Outside { prices: &mut prices, resolutions: &mut polymarket };
 //! let strike = Strike::Recorded;
 //! let task = Task {
-//!     reading: Reading { zone: NaiveZone::Utc, rules: RuleSet::Polymarket, strike },
+//!     reading: Reading {
+//!         zone: NaiveZone::Utc,
+//!         rules: RuleSet::Polymarket,
+//!         strike,
+//!         include_skipped: false,
+//!     },
 //!     deciding: &Deciding {
 //!         confirm: Confirm::Off,
 //!         min_move: Bps(0.into()),
@@ -55,7 +61,7 @@
 //!         fees: Fees::NONE,
 //!     },
 //!     batch: 50,
-//!     alert_lag: 3600,
+//!     lags: Lags { due: 3600, confirm: 24 * 3600 },
 //!     now: UnixSeconds(1_770_832_800),
 //! };
 //! let mut settled = engine::settle(&mut [database], &mut outside, &task, None);

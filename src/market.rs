@@ -43,9 +43,11 @@ impl fmt::Display for RuleSet {
 /// What kind of market a slug names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Family {
-    /// `btc-updown-15m-1770828300` and its kin: the duration, in seconds, is in the slug.
+    /// `btc-updown-15m-1770828300`, `btc-up-or-down-5m-1770828300`: the slug names the duration, in
+    /// seconds.
     UpDown(i64),
-    /// A number but no duration: taken as 15 minutes, the bot's own markets.
+    /// `btc-updown-1770828300`: Bitcoin, and neither a duration nor any other word. 15 minutes, as the
+    /// bot's own markets.
     Assumed15m,
     /// `bitcoin-up-or-down-february-13-2026-3pm-et`: one hour from the hour named, US Eastern.
     Hourly,
@@ -54,6 +56,15 @@ pub enum Family {
 }
 
 impl Family {
+    /// Whether candles can decide such a market: Polymarket has markets of these durations, and their
+    /// rules are known.
+    pub fn is_known(self) -> bool {
+        match self {
+            Self::UpDown(seconds) => KNOWN_DURATIONS.contains(&seconds),
+            Self::Assumed15m | Self::Hourly | Self::Daily => true,
+        }
+    }
+
     /// Length of the window in seconds; a daily window is 23 or 25 hours long where US Eastern
     /// changes its clocks, so it has none.
     pub fn duration(self) -> Option<i64> {
@@ -68,6 +79,8 @@ impl Family {
 
 /// The window's length, in seconds, where a slug has a number and no duration.
 const ASSUMED_DURATION: i64 = 15 * 60;
+/// Durations of numbered windows whose rules are known, in seconds.
+const KNOWN_DURATIONS: [i64; 4] = [300, 900, 3600, 14_400];
 
 /// What "the price at a boundary" is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -158,6 +171,9 @@ pub enum SlugError {
     /// The market is on another coin: never settled by bitcoin's price.
     #[error("the market is on {0}, and settle has only Bitcoin's prices")]
     NotBitcoin(String),
+    /// The slug ends in a number, and its other words name no window that settle knows.
+    #[error("its words name no Bitcoin up-or-down window that settle knows")]
+    UnknownWords,
     /// The hour named comes twice, or never, on that day in US Eastern.
     #[error("{0} US Eastern is an hour that comes twice or never (the clocks change)")]
     NoSuchHour(NaiveDateTime),
@@ -192,8 +208,9 @@ fn pattern(text: &str) -> Option<Regex> {
 
 static NUMBER_AT_END: LazyLock<Option<Regex>> =
     LazyLock::new(|| pattern(r"^(?:(?<name>.*)[^0-9])?(?<number>[0-9]{10})$"));
-static DURATION_AT_END: LazyLock<Option<Regex>> =
-    LazyLock::new(|| pattern(r"^[a-z]+-updown-(?<count>[1-9][0-9]{0,2})(?<unit>[mhd])$"));
+static UP_DOWN: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    pattern(r"^[a-z]+-(?:updown|up-or-down)(?:-(?<count>[1-9][0-9]{0,2})(?<unit>[smhdw]))?$")
+});
 static HOURLY: LazyLock<Option<Regex>> = LazyLock::new(|| {
     pattern(
         r"^[a-z]+-up-or-down-(?<month>[a-z]+)-(?<day>[0-9]{1,2})(?:-(?<year>[0-9]{4}))?-(?<hour>[0-9]{1,2})(?<half>am|pm)-et$",
@@ -217,10 +234,11 @@ pub fn slug_number(slug: &str) -> Option<UnixSeconds> {
 /// [`SlugError`]; [`SlugError::NoTime`] is the only one that is final.
 pub fn read_slug(slug: &str, traded_at: UnixSeconds, rules: RuleSet) -> Result<Market, SlugError> {
     let slug = slug.trim().to_ascii_lowercase();
-    let (family, open, close) = read_window(&slug, traded_at, rules)?;
-    if let Some(asset) = other_asset(&slug) {
+    let window = read_window(&slug, traded_at, rules);
+    if let (false, Some(asset)) = (window == Err(SlugError::NoTime), other_asset(&slug)) {
         return Err(SlugError::NotBitcoin(asset));
     }
+    let (family, open, close) = window?;
     let (epoch, tie) = match rules {
         RuleSet::SlugClose => (&SLUG_CLOSE_EPOCH, Tie::No),
         RuleSet::Polymarket if family == Family::Daily => (epoch_of(family, open), Tie::Split),
@@ -237,6 +255,27 @@ fn other_asset(slug: &str) -> Option<String> {
     let named = named.filter(|asset| !BITCOIN.contains(asset));
     let other = || slug.split('-').find(|word| OTHER_ASSETS.contains(word));
     named.or_else(other).map(|asset| printable(&asset.to_ascii_uppercase()))
+}
+
+/// Whether a lower-case word is one of Polymarket's names for Bitcoin.
+pub fn is_bitcoin(word: &str) -> bool {
+    BITCOIN.contains(&word)
+}
+
+/// The slug with the year in it of a market whose `slug` names a day and leaves the year out; none for
+/// any other slug. Polymarket gives the form without a year to another year's market, too.
+pub fn with_year(slug: &str, market: &Market) -> Option<String> {
+    let slug = slug.trim().to_ascii_lowercase();
+    let named = match market.family {
+        Family::Hourly => market.open,
+        Family::Daily => market.close,
+        Family::UpDown(_) | Family::Assumed15m => return None,
+    };
+    let year = named.datetime()?.with_timezone(&New_York).year();
+    let captures = [&HOURLY, &DAILY].into_iter().find_map(|form| form.as_ref()?.captures(&slug))?;
+    let (day, is_without) = (captures.name("day")?, captures.name("year").is_none());
+    let (before, after) = slug.split_at(day.end());
+    is_without.then(|| format!("{before}-{year}{after}"))
 }
 
 /// The last line of [`EPOCHS`] that holds for a window of this family that opens at `open`.
@@ -261,7 +300,7 @@ fn read_window(
     rules: RuleSet,
 ) -> Result<(Family, UnixSeconds, UnixSeconds), SlugError> {
     if let Some(number) = slug_number(slug) {
-        let (family, duration) = numbered_family(slug);
+        let (family, duration) = numbered_family(slug).ok_or(SlugError::UnknownWords)?;
         return Ok(match rules {
             RuleSet::Polymarket => (family, number, number.plus(duration)),
             RuleSet::SlugClose => (family, number.plus(-duration), number),
@@ -286,23 +325,22 @@ fn read_window(
 }
 
 /// The family of a slug that ends in a number, from what stands before it, and its windows' length
-/// in seconds.
-fn numbered_family(slug: &str) -> (Family, i64) {
-    let duration = || {
-        let name = NUMBER_AT_END.as_ref()?.captures(slug)?.name("name")?.as_str();
-        let captures = DURATION_AT_END.as_ref()?.captures(name)?;
-        let count: i64 = captures["count"].parse().ok()?;
-        let unit = match &captures["unit"] {
-            "m" => 60,
-            "h" => 3600,
-            _ => 86_400,
-        };
-        Some(count * unit)
+/// in seconds; none where its words name none.
+fn numbered_family(slug: &str) -> Option<(Family, i64)> {
+    let name = NUMBER_AT_END.as_ref()?.captures(slug)?.name("name")?.as_str();
+    let captures = UP_DOWN.as_ref()?.captures(name)?;
+    let (Some(count), Some(unit)) = (captures.name("count"), captures.name("unit")) else {
+        return Some((Family::Assumed15m, ASSUMED_DURATION));
     };
-    match duration() {
-        Some(seconds) => (Family::UpDown(seconds), seconds),
-        None => (Family::Assumed15m, ASSUMED_DURATION),
-    }
+    let unit = match unit.as_str() {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        _ => 604_800,
+    };
+    let seconds = count.as_str().parse::<i64>().ok()? * unit;
+    Some((Family::UpDown(seconds), seconds))
 }
 
 /// The date in an hourly or daily slug; without a year, the one nearest to `near`.
@@ -359,7 +397,7 @@ mod tests {
 
     #[test]
     fn patterns_compile() {
-        for pattern in [&NUMBER_AT_END, &DURATION_AT_END, &HOURLY, &DAILY] {
+        for pattern in [&NUMBER_AT_END, &UP_DOWN, &HOURLY, &DAILY] {
             assert!(pattern.is_some());
         }
     }
@@ -392,14 +430,76 @@ mod tests {
             ("btc-updown-5m-1770828300", 300),
             ("btc-updown-15m-1770828300", 900),
             ("btc-updown-4h-1770828300", 14_400),
-            ("bitcoin-up-down-1770828300", 900),
-            ("1770828300", 900),
+            ("btc-updown-1770828300", 900),
+            ("bitcoin-up-or-down-1770828300", 900),
+            ("btc-up-or-down-5m-1770828300", 300),
+            ("bitcoin-up-or-down-15m-1770828300", 900),
+            ("btc-up-or-down-4h-1770828300", 14_400),
+            ("btc-updown-60s-1770828300", 60),
+            ("btc-updown-1w-1770828300", 604_800),
         ] {
             let market = read(slug);
             assert_eq!(market.open, UnixSeconds(1_770_828_300), "{slug}");
             assert_eq!(market.close, UnixSeconds(1_770_828_300 + seconds), "{slug}");
             assert_eq!(market.tie, Tie::Yes, "{slug}");
         }
+    }
+
+    #[test]
+    fn only_bitcoin_without_a_further_word_is_taken_for_fifteen_minutes() {
+        for slug in [
+            "1770828300",
+            "bitcoin-up-down-1770828300",
+            "btc-updown-soon-1770828300",
+            "btc-updown-15min-1770828300",
+            "btc-updown-0m-1770828300",
+            "btc-updown-1000m-1770828300",
+            "will-bitcoin-reach-150k-by-december-31-1770828300",
+        ] {
+            for rules in [RuleSet::Polymarket, RuleSet::SlugClose] {
+                assert_eq!(read_slug(slug, NOW, rules), Err(SlugError::UnknownWords), "{slug}");
+            }
+        }
+    }
+
+    #[test]
+    fn candles_decide_no_duration_that_is_not_known() {
+        for (slug, is_known) in [
+            ("btc-updown-5m-1770828300", true),
+            ("btc-updown-1770828300", true),
+            ("btc-updown-1h-1770828300", true),
+            ("btc-updown-60s-1770828300", false),
+            ("btc-updown-1d-1770828300", false),
+            ("bitcoin-up-or-down-february-13-2026-3pm-et", true),
+            ("bitcoin-up-or-down-on-february-13-2026", true),
+        ] {
+            assert_eq!(read(slug).family.is_known(), is_known, "{slug}");
+        }
+    }
+
+    #[test]
+    fn a_slug_that_leaves_the_year_out_has_a_form_with_it() {
+        let dated = |slug: &str| with_year(slug, &read(slug));
+        assert_eq!(
+            dated("bitcoin-up-or-down-february-13-3pm-et").as_deref(),
+            Some("bitcoin-up-or-down-february-13-2026-3pm-et")
+        );
+        assert_eq!(
+            dated("Bitcoin-up-or-down-on-february-13").as_deref(),
+            Some("bitcoin-up-or-down-on-february-13-2026")
+        );
+        for slug in [
+            "bitcoin-up-or-down-february-13-2026-3pm-et",
+            "bitcoin-up-or-down-on-february-13-2026",
+            "btc-updown-15m-1770828300",
+        ] {
+            assert_eq!(dated(slug), None);
+        }
+        // eight in the evening on the last of December in US Eastern is January in UTC
+        let slug = "bitcoin-up-or-down-december-31-8pm-et";
+        let market = read_slug(slug, at("2025-12-31T20:00:00Z"), RuleSet::Polymarket).unwrap();
+        let wanted = Some("bitcoin-up-or-down-december-31-2025-8pm-et".to_owned());
+        assert_eq!(with_year(slug, &market), wanted);
     }
 
     #[test]

@@ -195,7 +195,7 @@ impl Gauges {
         let selection = &status.selection;
         let performance = &status.performance;
         self.add("settle_due_trades", "Trades that are due.", &of, count(selection.due.count))?;
-        let help = "Trades without an outcome, by what they wait for; HOLD is not among them.";
+        let help = "Rows without a win or a loss, by why; HOLD is not among them.";
         let due = selection.due.count;
         let special = selection.in_error.count + selection.waiting.count + selection.held.count;
         let of_due = [
@@ -204,8 +204,7 @@ impl Gauges {
             ("waiting_for_retry", selection.waiting.count),
             ("held", selection.held.count),
         ];
-        let excluded =
-            [Excluded::TooRecent, Excluded::MarketOpen, Excluded::Skipped, Excluded::Failed];
+        let excluded = Excluded::ALL.into_iter().filter(|reason| *reason != Excluded::Hold);
         let excluded = excluded
             .map(|reason| (reason.key(), selection.excluded.get(&reason).copied().unwrap_or(0)));
         for (reason, value) in of_due.into_iter().chain(excluded) {

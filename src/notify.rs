@@ -230,7 +230,10 @@ impl News<'_> {
 
     fn of_alerts(&self, summary: &Summary) -> Vec<Notice> {
         let key = |reason: &&str| if *reason == IN_ERROR { "rows_in_error" } else { "overdue" };
-        let now: BTreeSet<String> = summary.overdue.keys().map(key).map(str::to_owned).collect();
+        let unconfirmed = summary.unconfirmed_in_words();
+        let late = unconfirmed.is_some().then_some("unconfirmed");
+        let now = summary.overdue.keys().map(key).chain(late);
+        let now: BTreeSet<String> = now.map(str::to_owned).collect();
         let raised: Vec<&String> = now.difference(&self.told.alerts).collect();
         let cleared: Vec<&String> = self.told.alerts.difference(&now).collect();
         let mut notices = Vec::new();
@@ -244,7 +247,7 @@ impl News<'_> {
             let text = format!(
                 "settle alert on {}: {}",
                 self.database,
-                summary.overdue_in_words().join("; ")
+                [summary.overdue_in_words(), unconfirmed.into_iter().collect()].concat().join("; ")
             );
             let mut body = self.body("alert_raised", &text);
             body["alerts"] = json!(raised);

@@ -19,6 +19,16 @@ pub enum Side {
 }
 
 impl Side {
+    /// The side that a row's `action` names: YES, NO, UP or DOWN, in any case, with or without blanks
+    /// around it.
+    pub fn named(word: &str) -> Option<Self> {
+        match word.trim().to_ascii_uppercase().as_str() {
+            "YES" | "UP" => Some(Self::Yes),
+            "NO" | "DOWN" => Some(Self::No),
+            _ => None,
+        }
+    }
+
     /// The outcome on which this side's shares pay $1.
     pub fn wins_on(self) -> Outcome {
         match self {

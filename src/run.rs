@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use log::warn;
 
-use crate::cli::{CommonArgs, RunArgs, seconds_of};
+use crate::cli::{CommonArgs, RunArgs};
 use crate::config;
 use crate::decision::Deciding;
 use crate::engine::{self, Database, Outside, Task, Writing};
@@ -66,7 +66,7 @@ pub fn run(
         reading: config::reading(&args.judging),
         deciding: &deciding,
         batch: args.batch,
-        alert_lag: seconds_of(args.alert.alert_lag_hours),
+        lags: config::lags(&args.alert),
         now,
     };
     let writing = run_id.map(|run_id| Writing {
@@ -170,8 +170,8 @@ impl After<'_> {
     /// The counts that the metrics hold, where they are wanted.
     fn status(&self, store: &Store, database: &Path) -> Option<DatabaseStatus> {
         self.args.monitoring.metrics_file.as_ref()?;
-        let Task { reading, alert_lag, now, .. } = *self.task;
-        let status = DatabaseStatus::read(store, reading, alert_lag, now);
+        let Task { reading, lags, now, .. } = *self.task;
+        let status = DatabaseStatus::read(store, reading, lags, now);
         let complain = |why| warn!("the metrics lack the counts of {}: {why}", database.display());
         status.map_err(complain).ok()
     }

@@ -2,15 +2,17 @@
 //! that never did. Pure over the rows and retries it is handed, of which it keeps no more than where
 //! they stand.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
 
 use crate::candles::PriceAt;
-use crate::candles::chain::Need;
+use crate::candles::chain::{Need, Strikes};
 use crate::cell::Cell;
-use crate::market::{Basis, RuleSet};
+use crate::market::{Basis, RuleSet, with_year};
 use crate::polymarket::market_slug;
+use crate::sanitize::printable;
 use crate::strike::Strike;
-use crate::trade::{Excluded, Job, Judged, Reading, Row, Trade, judge};
+use crate::trade::{Bet, Excluded, Job, Judged, Reading, Row, Trade, judge, unknown_statuses};
 use crate::units::UnixSeconds;
 
 /// The longest wait between two tries of one trade, in seconds.
@@ -75,11 +77,21 @@ pub struct Wants {
     pub need: Option<Need>,
     /// The slug; none where no market of Polymarket's can have it.
     pub slug: Option<String>,
+    /// The slug with the year in it, where the row's leaves it out.
+    pub dated_slug: Option<String>,
 }
 
 /// What others are asked for a trade.
 pub fn wants(trade: &Trade, strike: Strike) -> Wants {
-    Wants { need: need(trade, strike), slug: slug(trade) }
+    Wants { need: need(trade, strike), slug: slug(trade), dated_slug: dated_slug(trade) }
+}
+
+/// Polymarket's slug of a trade's market with the year in it, where the row's leaves it out.
+pub fn dated_slug(trade: &Trade) -> Option<String> {
+    match &trade.job {
+        Job::Decide(bet) => with_year(&slug(trade)?, &bet.market),
+        Job::BookUnknown => None,
+    }
 }
 
 /// Polymarket's slug of a trade's market; none for a trade that has no market.
@@ -127,8 +139,9 @@ pub struct Pick {
 pub struct Selection {
     /// The trades to settle, in order.
     pub batch: Vec<Pick>,
-    /// What the trades want, each once; those beyond the batch are among them.
-    pub wants: Vec<Wants>,
+    /// What the trades want, each once, with the strikes that they recorded; those beyond the batch are
+    /// among them.
+    pub wants: Vec<(Wants, Option<Strikes>)>,
     /// Rows in error.
     pub errors: Vec<RowError>,
     /// Due trades in all, those in error, waiting and beyond the batch included.
@@ -143,6 +156,8 @@ pub struct Selection {
     pub beyond_batch: Tally,
     /// Rows that are not due, by reason.
     pub excluded: BTreeMap<Excluded, u64>,
+    /// Statuses that settle does not know, with the columns that hold them: due trades that have them.
+    pub unknown_statuses: BTreeMap<(&'static str, String), u64>,
     /// Due trades whose market's close was read, and how many of them are dated after it.
     dated: u64,
     dated_after_close: u64,
@@ -150,12 +165,32 @@ pub struct Selection {
 
 /// With fewer trades than this, nothing is concluded from when they were made.
 const ENOUGH_TO_DOUBT: u64 = 5;
+/// Unknown statuses that are named; a bot may write one of its own for each order.
+const STATUSES_NAMED: usize = 20;
+
+/// How long a trade may wait before it is an alert, in seconds.
+#[derive(Debug, Clone, Copy)]
+pub struct Lags {
+    /// A due trade, from when it was logged.
+    pub due: i64,
+    /// A provisional one, from its market's close.
+    pub confirm: i64,
+}
+
+/// Something in the data that does not look right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    /// Its kind, for programs.
+    pub code: &'static str,
+    /// What it is, and what to do, in words.
+    pub message: String,
+}
 
 impl Selection {
-    /// Trades that have no outcome: bets, made or not, that are not booked.
+    /// Trades that wait for their outcome, due or not; an order that was not filled is none.
     pub fn unsettled(&self) -> u64 {
-        let bets = [Excluded::Skipped, Excluded::Failed, Excluded::TooRecent, Excluded::MarketOpen];
-        self.due.count + bets.iter().map(|reason| self.excluded(*reason)).sum::<u64>()
+        let waits = Excluded::ALL.into_iter().filter(|reason| reason.still_waits());
+        self.due.count + waits.map(|reason| self.excluded(reason)).sum::<u64>()
     }
 
     /// Trades booked without a win or a loss.
@@ -163,17 +198,29 @@ impl Selection {
         self.excluded(Excluded::Unknown) + self.excluded(Excluded::Split)
     }
 
-    /// A warning where most due trades were made after the close that `rules` read from their slugs:
-    /// nobody bets on a market that has closed, so then the slugs are read wrongly.
-    pub fn doubt_of_reading(&self, rules: RuleSet) -> Option<String> {
+    /// What does not look right in the rows: slugs that seem to be read wrongly by `rules`, as nobody bets
+    /// on a market that has closed, and statuses that settle does not know.
+    pub fn warnings(&self, rules: RuleSet) -> Vec<Warning> {
         let (after, dated) = (self.dated_after_close, self.dated);
-        let doubtful = dated >= ENOUGH_TO_DOUBT && after > dated / 2;
-        doubtful.then(|| {
-            format!(
+        let is_doubtful = dated >= ENOUGH_TO_DOUBT && after > dated / 2;
+        let reading = is_doubtful.then(|| Warning {
+            code: "slug_reading",
+            message: format!(
                 "{after} of {dated} due trades are dated after their market's close as --rules \
                  {rules} reads it; check --rules and --timezone before you believe the outcomes"
-            )
-        })
+            ),
+        });
+        let unknown = self.unknown_statuses.iter().map(|((column, status), count)| {
+            let trades = if *count == 1 { "trade has" } else { "trades have" };
+            Warning {
+                code: "unknown_status",
+                message: format!(
+                    "{count} due {trades} the {column} '{status}', which settle does not know; settle \
+                     takes such orders for filled, so check that they were"
+                ),
+            }
+        });
+        reading.into_iter().chain(unknown).collect()
     }
 
     fn excluded(&self, reason: Excluded) -> u64 {
@@ -188,8 +235,8 @@ pub struct Selector<'a> {
     retries: &'a HashMap<i64, Retry>,
     /// None: no limit.
     batch: Option<usize>,
-    /// The place of everything wanted so far.
-    places: BTreeMap<Wants, usize>,
+    /// The place of everything wanted so far, and the strikes recorded beside it.
+    places: BTreeMap<Wants, (usize, Option<Strikes>)>,
     /// The last of the batch on top.
     picks: BinaryHeap<Pick>,
     selection: Selection,
@@ -227,6 +274,14 @@ impl<'a> Selector<'a> {
             }
             Judged::Due(trade) => {
                 selection.due.add(Some(trade.logged_at));
+                for (column, status) in unknown_statuses(&trade.row) {
+                    let known = selection.unknown_statuses.len();
+                    match selection.unknown_statuses.entry((column, printable(status.trim()))) {
+                        Entry::Occupied(mut count) => *count.get_mut() += 1,
+                        Entry::Vacant(new) if known < STATUSES_NAMED => drop(new.insert(1)),
+                        Entry::Vacant(_) => {}
+                    }
+                }
                 if let Job::Decide(bet) = &trade.job {
                     selection.dated += 1;
                     selection.dated_after_close += u64::from(trade.logged_at > bet.market.close);
@@ -247,12 +302,16 @@ impl<'a> Selector<'a> {
         if retry.is_some_and(|retry| retry.held) {
             self.selection.held.add(Some(trade.logged_at));
         }
-        let next = self.places.len();
+        let next = (self.places.len(), None);
+        let (place, strikes) = self.places.entry(wants(trade, self.reading.strike)).or_insert(next);
+        if let Job::Decide(Bet { recorded_strike: Some(strike), .. }) = trade.job {
+            *strikes = Some(Strikes::with(*strikes, strike));
+        }
         self.picks.push(Pick {
             retry_at: retry.map(|retry| retry.next_try),
             logged_at: trade.logged_at,
             rowid: trade.row.rowid,
-            wants: *self.places.entry(wants(trade, self.reading.strike)).or_insert(next),
+            wants: *place,
         });
         if self.batch.is_some_and(|batch| self.picks.len() > batch)
             && let Some(last) = self.picks.pop()
@@ -261,12 +320,16 @@ impl<'a> Selector<'a> {
         }
     }
 
-    /// The selection, once all rows were taken.
-    pub fn finish(mut self) -> Selection {
+    /// The selection, once all rows were taken but `passed_over` HOLD rows.
+    pub fn finish(mut self, passed_over: u64) -> Selection {
+        if passed_over > 0 {
+            *self.selection.excluded.entry(Excluded::Hold).or_default() += passed_over;
+        }
         self.selection.batch = self.picks.into_sorted_vec();
-        let mut wants: Vec<(Wants, usize)> = self.places.into_iter().collect();
-        wants.sort_by_key(|(_, place)| *place);
-        self.selection.wants = wants.into_iter().map(|(wants, _)| wants).collect();
+        let mut wants: Vec<_> = self.places.into_iter().collect();
+        wants.sort_by_key(|(_, (place, _))| *place);
+        let wants = wants.into_iter().map(|(wants, (_, strikes))| (wants, strikes));
+        self.selection.wants = wants.collect();
         self.selection
     }
 }
@@ -274,7 +337,7 @@ impl<'a> Selector<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::timestamp::NaiveZone;
+    use crate::trade::tests::READING;
 
     const NOW: UnixSeconds = UnixSeconds(1_771_100_000); // 2026-02-14 20:13:20 UTC
 
@@ -284,13 +347,11 @@ mod tests {
     }
 
     fn select(rows: Vec<Row>, retries: &HashMap<i64, Retry>, batch: usize) -> Selection {
-        let reading =
-            Reading { zone: NaiveZone::Utc, rules: RuleSet::Polymarket, strike: Strike::Recorded };
-        let mut selector = Selector::new(reading, retries, batch, NOW);
+        let mut selector = Selector::new(READING, retries, batch, NOW);
         for row in rows {
             selector.take(row);
         }
-        selector.finish()
+        selector.finish(0)
     }
 
     fn ids(selection: &Selection) -> Vec<i64> {
@@ -362,6 +423,36 @@ mod tests {
         assert_eq!(ids(&selection), [2]);
         assert_eq!(selection.errors[0].trade_id, Cell::Integer(1));
         assert_eq!(selection.in_error.count, 1);
+    }
+
+    #[test]
+    fn a_status_that_nobody_knows_is_named_once_with_its_count() {
+        let with = |rowid, status: &str| Row {
+            execution_status: Some(Cell::Text(status.to_owned())),
+            ..row(rowid, "2026-02-13 13:00:00")
+        };
+        let rows =
+            vec![with(1, "RETRYING"), with(2, "RETRYING"), with(3, "executed"), with(4, "live")];
+        let selection = select(rows, &HashMap::new(), 0);
+        let warnings = selection.warnings(RuleSet::Polymarket);
+        assert_eq!((warnings.len(), warnings[0].code), (1, "unknown_status"));
+        assert!(
+            warnings[0].message.starts_with("2 due trades have the execution_status 'RETRYING'")
+        );
+        let many = (0..100).map(|rowid| with(rowid, &format!("order {rowid}"))).collect();
+        let selection = select(many, &HashMap::new(), 0);
+        assert_eq!(selection.unknown_statuses.len(), STATUSES_NAMED);
+    }
+
+    #[test]
+    fn the_strikes_of_a_markets_trades_are_noted_from_least_to_greatest() {
+        let with = |rowid, strike: i64| Row {
+            price_to_beat: Cell::Integer(strike),
+            ..row(rowid, "2026-02-13 13:00:00")
+        };
+        let selection = select(vec![with(1, 7), with(2, 5), with(3, 6)], &HashMap::new(), 1);
+        let [(_, Some(strikes))] = &selection.wants[..] else { panic!() };
+        assert_eq!((strikes.least.0, strikes.greatest.0), (5.into(), 7.into()));
     }
 
     #[test]

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use crate::cell::Cell;
 use crate::engine;
 use crate::error::Error;
-use crate::selection::Selection;
+use crate::selection::{Lags, Selection, Warning};
 use crate::store::{Latest, PastRun, RecordCounts, Store, Totals};
-use crate::summary::Summary;
+use crate::summary::{Summary, unconfirmed_in_words};
 use crate::trade::Reading;
 use crate::units::UnixSeconds;
 
@@ -32,81 +32,71 @@ pub struct DatabaseStatus {
     pub parked: BTreeMap<String, u64>,
     /// The latest runs that wrote something, the last one first.
     pub last_runs: Vec<PastRun>,
-    /// A warning where the slugs seem to be read wrongly.
-    pub slug_warning: Option<String>,
-    /// Whether a due trade is older than the alert lag.
-    pub alert: bool,
+    /// What does not look right in the unsettled rows.
+    row_warnings: Vec<Warning>,
+    /// What somebody should look at, in words: due trades older than the alert lag, and provisional ones
+    /// that are not confirmed in time.
+    pub alerts: Vec<String>,
 }
 
 impl DatabaseStatus {
-    /// Reads it as of `now`; a due trade older than `alert_lag` seconds is an alert.
+    /// Reads it as of `now`. A due trade older than `lags.due` is an alert, and a provisional one whose
+    /// market closed longer ago than `lags.confirm`; both in seconds.
     ///
     /// # Errors
     /// [`Error::Database`].
     pub fn read(
         store: &Store,
         reading: Reading,
-        alert_lag: i64,
+        lags: Lags,
         now: UnixSeconds,
     ) -> Result<Self, Error> {
         store.steadily(|store| {
             // a batch of one: status only counts
-            let selection = engine::select(store, reading, 1, true, now)?;
-            let latest = store.latest(reading.zone, now)?;
-            Ok(Self::new(
-                selection,
-                store.totals()?,
-                latest,
-                store.record_counts()?,
-                reading,
-                alert_lag,
+            let selection = engine::select(store, reading, 1, now)?;
+            let oldest = selection.due.oldest;
+            let overdue = oldest.is_some_and(|oldest| now.since(oldest) > lags.due).then(|| {
+                "a due trade is older than the alert lag; settle run settles it or says why not"
+                    .to_owned()
+            });
+            let late = store.unconfirmed_since(now.plus(-lags.confirm))?;
+            let late = unconfirmed_in_words(late, now);
+            let RecordCounts { unconfirmed, doubted, parked, last_runs } = store.record_counts()?;
+            Ok(Self {
                 now,
-            ))
+                performance: store.totals()?,
+                latest: store.latest(reading.zone, now)?,
+                unconfirmed,
+                doubted,
+                parked,
+                last_runs,
+                row_warnings: selection.warnings(reading.rules),
+                alerts: overdue.into_iter().chain(late).collect(),
+                selection,
+            })
         })
     }
 
-    /// The status as of `now`.
-    fn new(
-        selection: Selection,
-        performance: Totals,
-        latest: Latest,
-        records: RecordCounts,
-        reading: Reading,
-        alert_lag: i64,
-        now: UnixSeconds,
-    ) -> Self {
-        let oldest = selection.due.oldest;
-        let alert = oldest.is_some_and(|oldest| now.since(oldest) > alert_lag);
-        let slug_warning = selection.doubt_of_reading(reading.rules);
-        let RecordCounts { unconfirmed, doubted, parked, last_runs } = records;
-        Self {
-            now,
-            selection,
-            performance,
-            latest,
-            unconfirmed,
-            doubted,
-            parked,
-            last_runs,
-            slug_warning,
-            alert,
-        }
-    }
-
-    /// What does not look right, in words: the reading of the slugs, and recorded strikes.
-    pub fn warnings(&self) -> Vec<String> {
+    /// What does not look right: the unsettled rows, and recorded strikes.
+    pub fn warnings(&self) -> Vec<Warning> {
         let strikes = self.doubted.iter().map(|(name, (count, id))| {
             let trades = if *count == 1 { "trade" } else { "trades" };
-            format!("{name}: {count} settled {trades}, one of them is {id}; their price_to_beat looks wrong")
+            Warning {
+                code: "strike",
+                message: format!(
+                    "{name}: {count} settled {trades}, one of them is {id}; their price_to_beat looks \
+                     wrong"
+                ),
+            }
         });
-        self.slug_warning.iter().cloned().chain(strikes).collect()
+        self.row_warnings.iter().cloned().chain(strikes).collect()
     }
 
     /// The same at a glance.
     pub fn glance(&self) -> Glance {
         let Self { now, ref latest, .. } = *self;
         let errors = self.selection.in_error.count;
-        let wrong = wrong(self.alert, errors, self.warnings().len());
+        let wrong = wrong(!self.alerts.is_empty(), errors, self.warnings().len());
         Glance { now, unsettled: self.selection.unsettled(), latest: latest.clone(), wrong }
     }
 
@@ -145,8 +135,7 @@ impl Glance {
     /// After a run that came to this. `doubts` is how many kinds of doubts there are of the recorded
     /// strikes of settled trades, whichever run settled them.
     pub fn after(summary: &Summary, latest: Latest, doubts: usize, now: UnixSeconds) -> Self {
-        let warnings =
-            doubts + usize::from(summary.slug_warning.is_some()) + summary.warnings.len();
+        let warnings = doubts + summary.warnings.len();
         let mut wrong = wrong(summary.alert(), summary.errors.len() as u64, warnings);
         match summary.troubles.len() {
             _ if summary.nothing_had => wrong.insert(0, "no source answered".to_owned()),
@@ -165,7 +154,7 @@ impl Glance {
 fn wrong(alert: bool, errors: u64, warnings: usize) -> Vec<String> {
     let mut wrong = Vec::new();
     if alert {
-        wrong.push("a due trade is overdue".to_owned());
+        wrong.push("trades are overdue".to_owned());
     }
     for (count, one, many) in
         [(errors, "row in error", "rows in error"), (warnings as u64, "warning", "warnings")]

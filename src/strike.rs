@@ -37,6 +37,27 @@ const NOISE: Decimal = Decimal::ONE;
 /// are some bps away from the ones the bot sees: its dollar is another one (Binance's USDT).
 const CLEARLY: Decimal = Decimal::TWO;
 
+/// A price further than this from the recorded strike, as a part of it, is not believed on one venue's
+/// word: a decimal point is wrong, or it is another coin's.
+const BELIEVED: Decimal = Decimal::from_parts(5, 0, 0, false, 2);
+/// A second venue bears such a price out if it is no further from it than this, as a part of it.
+const BORNE_OUT: Decimal = Decimal::from_parts(1, 0, 0, false, 2);
+
+/// Whether a price is near enough to the recorded strike to be believed by itself.
+pub fn is_near_strike(price: BtcPrice, strike: BtcPrice) -> bool {
+    is_within(BELIEVED, price, strike)
+}
+
+/// Whether a second venue's price bears another one out.
+pub fn bears_out(second: BtcPrice, price: BtcPrice) -> bool {
+    is_within(BORNE_OUT, second, price)
+}
+
+fn is_within(part: Decimal, price: BtcPrice, of: BtcPrice) -> bool {
+    let away = price.0.checked_sub(of.0).map(|away| away.abs());
+    away.zip(of.0.checked_mul(part)).is_some_and(|(away, most)| away <= most)
+}
+
 /// The venue's prices a recorded strike is held against.
 #[derive(Debug, Clone, Copy)]
 pub struct Neighbours {
@@ -176,6 +197,25 @@ mod tests {
         assert_eq!(found(70_020), 0);
         assert_eq!(found(70_021), 1);
         assert_eq!(found(70_040), 1);
+    }
+
+    #[test]
+    fn a_price_is_believed_within_five_percent_and_borne_out_within_one() {
+        let price = |dollars: i64| BtcPrice::new(dollars.into()).unwrap();
+        for (near, borne_out, other) in [
+            (true, true, 100_000),
+            (true, true, 101_000),
+            (true, false, 101_001),
+            (true, false, 105_000),
+            (true, false, 95_000),
+            (false, false, 105_001),
+            (false, false, 94_999),
+            (false, false, 100),
+        ] {
+            assert_eq!(is_near_strike(price(other), price(100_000)), near, "{other}");
+            assert_eq!(bears_out(price(other), price(100_000)), borne_out, "{other}");
+        }
+        assert!(!is_near_strike(BtcPrice::new(Decimal::MAX).unwrap(), price(1)));
     }
 
     #[test]

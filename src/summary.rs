@@ -7,11 +7,12 @@ use rust_decimal::Decimal;
 
 use crate::candles::Source;
 use crate::cell::Cell;
-use crate::decision::Status;
+use crate::decision::{DeferredFor, Status};
 use crate::error::Exit;
 use crate::http::Traffic;
 use crate::outcome::Outcome;
-use crate::selection::{RowError, Tally};
+use crate::selection::{RowError, Tally, Warning};
+use crate::trade::Excluded;
 use crate::trade_result::{Ending, TradeResult};
 use crate::units::{Bps, UnixSeconds, Usd, rounded};
 
@@ -60,7 +61,8 @@ pub struct Counts {
     by_outcome: BTreeMap<&'static str, u64>,
     by_status: BTreeMap<&'static str, u64>,
     close_calls: u64,
-    pending: u64,
+    /// Trades left for want of a price or a resolution, by the reason's name in JSON.
+    pending: BTreeMap<&'static str, u64>,
     held: u64,
     changed: u64,
     changed_unsettled: u64,
@@ -97,7 +99,7 @@ impl Counts {
                 *self.by_status.entry(status).or_default() += 1;
             }
             Ending::LookedAtAgain(_) => *self.by_status.entry(status).or_default() += 1,
-            Ending::Pending => self.pending += 1,
+            Ending::Pending(left) => *self.pending.entry(left.key()).or_default() += 1,
             Ending::Held => self.held += 1,
             Ending::Changed => {
                 self.changed += 1;
@@ -132,8 +134,9 @@ impl Counts {
 
     /// Counts so many trades that a signal kept from having their turn.
     pub(crate) fn add_interrupted(&mut self, count: u64) {
-        self.pending += count;
-        let left = (Ending::Pending.as_str(), INTERRUPTED.to_owned());
+        let interrupted = DeferredFor::Interrupted;
+        *self.pending.entry(interrupted.key()).or_default() += count;
+        let left = (Ending::Pending(interrupted).as_str(), INTERRUPTED.to_owned());
         self.left.entry(left).or_default().count += count;
     }
 }
@@ -174,10 +177,13 @@ pub struct Summary {
     pub nothing_had: bool,
     /// The run was stopped by a signal before it had written all.
     pub interrupted: bool,
-    /// A warning where the slugs seem to be read wrongly.
-    pub slug_warning: Option<String>,
-    /// Other warnings on the data: trades that are not as settle wrote them.
-    pub warnings: Vec<String>,
+    /// Rows that are not due, by reason.
+    pub excluded: BTreeMap<Excluded, u64>,
+    /// Trades of earlier runs that Polymarket has not confirmed within the confirm lag, the oldest by its
+    /// market's close.
+    pub unconfirmed_late: Tally,
+    /// What does not look right in the rows; strikes that look wrong are in the counts.
+    pub warnings: Vec<Warning>,
     /// What went wrong with the sources.
     pub troubles: Vec<String>,
     /// Requests sent, by service; in a run over several databases, for all of them.
@@ -202,7 +208,12 @@ impl Summary {
 
     /// Trades left for a later run for want of a price or a resolution.
     pub fn pending(&self) -> u64 {
-        self.counts.pending
+        self.counts.pending.values().sum()
+    }
+
+    /// The same by reason, as the names of `pending` in JSON.
+    pub fn pending_by_reason(&self) -> &BTreeMap<&'static str, u64> {
+        &self.counts.pending
     }
 
     /// Trades settled by this run by candles although they are often wrong in such a case: no hold was
@@ -231,23 +242,19 @@ impl Summary {
         self.counts.by_outcome.get(outcome.as_str()).copied().unwrap_or(0)
     }
 
-    /// Warnings on the data, each with the trades it is about: strikes that look wrong.
-    pub fn strike_warnings(&self) -> Vec<String> {
-        let warning = |(name, (first, trades)): (&&str, &(String, Named))| {
+    /// Everything in the data that does not look right: what `warnings` holds, and strikes that look
+    /// wrong, each with the trades that have them.
+    pub fn data_warnings(&self) -> Vec<Warning> {
+        let strike = |(name, (first, trades)): (&&'static str, &(String, Named))| {
             let first_id = trades.first.first().unwrap_or(&Cell::Null);
             let which = match trades.count {
                 1 => format!("trade {first_id}"),
                 count => format!("{count} trades, the first of them {first_id}"),
             };
-            format!("{name}: {which}: {first}")
+            Warning { code: name, message: format!("{name}: {which}: {first}") }
         };
-        self.counts.doubted.iter().map(warning).collect()
-    }
-
-    /// Everything in the data that does not look right.
-    pub fn data_warnings(&self) -> Vec<String> {
-        let strikes = self.strike_warnings();
-        self.slug_warning.iter().chain(&self.warnings).cloned().chain(strikes).collect()
+        let strikes = self.counts.doubted.iter().map(strike);
+        self.warnings.iter().cloned().chain(strikes).collect()
     }
 
     /// What somebody should look at: resolutions that contradict a clear move on the venue, and due
@@ -259,7 +266,13 @@ impl Summary {
             alerts.push(format!("{more} more trades contradict the venue's move in their window"));
         }
         alerts.extend(self.overdue_in_words());
+        alerts.extend(self.unconfirmed_in_words());
         alerts
+    }
+
+    /// The trades that are not confirmed in time, in words.
+    pub fn unconfirmed_in_words(&self) -> Option<String> {
+        unconfirmed_in_words(self.unconfirmed_late, self.now)
     }
 
     /// The due trades older than the alert lag, in words, by reason.
@@ -299,7 +312,9 @@ impl Summary {
             Exit::Interrupted
         } else if self.nothing_had {
             Exit::NothingHad
-        } else if self.overdue.keys().any(|reason| *reason != IN_ERROR) {
+        } else if self.overdue.keys().any(|reason| *reason != IN_ERROR)
+            || self.unconfirmed_late.count > 0
+        {
             Exit::Alert
         } else if !self.errors.is_empty() {
             Exit::RowsInError
@@ -307,6 +322,18 @@ impl Summary {
             Exit::Done
         }
     }
+}
+
+/// Provisional trades that Polymarket has not confirmed in time as of `now`, in words.
+pub fn unconfirmed_in_words(late: Tally, now: UnixSeconds) -> Option<String> {
+    let oldest = now.since(late.oldest?);
+    let trades = if late.count == 1 { "trade is" } else { "trades are" };
+    Some(format!(
+        "{} {trades} provisional, decided by candles alone: Polymarket has not confirmed them; the oldest \
+         market closed {} ago; see that --polymarket-url can be reached",
+        late.count,
+        age(oldest)
+    ))
 }
 
 /// An age in words, two units at most: `3 d 4 h`, `12 min`.
@@ -354,7 +381,8 @@ mod tests {
             overdue: BTreeMap::new(),
             nothing_had: false,
             interrupted: false,
-            slug_warning: None,
+            excluded: BTreeMap::new(),
+            unconfirmed_late: Tally::default(),
             warnings: vec![],
             troubles: vec![],
             traffic: BTreeMap::new(),

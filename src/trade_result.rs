@@ -7,7 +7,7 @@ use crate::decision::{Booking, Deferral, DeferredFor, Status};
 use crate::outcome::Outcome;
 use crate::strike::Doubt;
 use crate::summary::Summary;
-use crate::trade::{Job, Row};
+use crate::trade::{Bet, Job, Row};
 use crate::units::{Bps, BtcPrice, UnixSeconds, Usd};
 
 /// Why a row that another program changed was left.
@@ -20,8 +20,8 @@ pub enum Ending {
     Booked(Status),
     /// Settled by an earlier run; Polymarket's resolution is the same, or was put in its place.
     LookedAtAgain(Status),
-    /// No price or resolution yet: left for a later run.
-    Pending,
+    /// Left for a later run, and why.
+    Pending(DeferredFor),
     /// A close call that waits for Polymarket.
     Held,
     /// The row was settled or changed by another program meanwhile: left alone.
@@ -33,7 +33,7 @@ impl Ending {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Booked(status) | Self::LookedAtAgain(status) => status.as_str(),
-            Self::Pending => "pending",
+            Self::Pending(_) => "pending",
             Self::Held => "held",
             Self::Changed => "changed",
         }
@@ -55,8 +55,8 @@ pub struct TradeResult {
     pub is_win: Option<bool>,
     /// Dollars won or lost.
     pub profit: Option<Usd>,
-    /// When its market closed.
-    pub close_time: Option<UnixSeconds>,
+    /// What was bet, on what; none where no market could be read.
+    pub bet: Option<Bet>,
     /// The strike used, or recorded.
     pub strike: Option<BtcPrice>,
     /// The price at the close.
@@ -80,6 +80,11 @@ pub struct TradeResult {
 }
 
 impl TradeResult {
+    /// When its market closed.
+    pub fn close_time(&self) -> Option<UnixSeconds> {
+        self.bet.map(|bet| bet.market.close)
+    }
+
     /// Of a booking that was written, or found its row changed.
     pub(crate) fn of_booking(booking: Booking, done: bool) -> Self {
         let proof = booking.proof.as_ref();
@@ -98,7 +103,7 @@ impl TradeResult {
             outcome: done.then_some(booking.outcome),
             is_win: booking.is_win.filter(|_| done),
             profit: done.then_some(booking.profit),
-            close_time: bet.map(|bet| bet.market.close),
+            bet,
             strike: measured
                 .map(|measured| measured.strike)
                 .or_else(|| earlier.and_then(|earlier| earlier.strike))
@@ -130,12 +135,15 @@ impl TradeResult {
         };
         let measured = deferral.measured.as_ref();
         Self {
-            ending: if deferral.left == DeferredFor::Held { Ending::Held } else { Ending::Pending },
+            ending: match deferral.left {
+                DeferredFor::Held => Ending::Held,
+                left => Ending::Pending(left),
+            },
+            bet,
             reason: Some(deferral.reason),
             outcome: None,
             is_win: None,
             profit: None,
-            close_time: bet.map(|bet| bet.market.close),
             strike: measured
                 .map(|measured| measured.strike)
                 .or_else(|| bet.and_then(|bet| bet.recorded_strike)),
@@ -161,7 +169,7 @@ impl TradeResult {
             outcome: None,
             is_win: None,
             profit: None,
-            close_time: None,
+            bet: None,
             strike: None,
             close_price: None,
             price_source: None,
@@ -216,6 +224,6 @@ mod tests {
         let (why, reason) = (DeferredFor::Interrupted, "the run was interrupted".to_owned());
         let deferral = Deferral { trade, left: why, reason, measured: None };
         let result = TradeResult::of_deferral(deferral);
-        assert_eq!((result.ending, result.close_time), (Ending::Pending, None));
+        assert_eq!((result.ending, result.close_time()), (Ending::Pending(why), None));
     }
 }

@@ -88,7 +88,7 @@ const BOT_AT_WORK: &str = "
     DELETE FROM trades WHERE id = 1;
     UPDATE trades SET is_win = 0, actual_outcome = 'NO', profit_loss = -5 WHERE id = 2;
     UPDATE trades SET executed_price = 0.25 WHERE id = 3;
-    UPDATE trades SET price_to_beat = 1 WHERE id = 4;
+    UPDATE trades SET price_to_beat = 66000 WHERE id = 4;
     UPDATE trades SET actual_outcome = 'UNKNOWN', profit_loss = 0 WHERE id = 5;
     UPDATE trades SET execution_status = 'failed' WHERE id = 7;
     UPDATE trades SET timestamp = '2026-02-13 13:08:00' WHERE id = 8;

@@ -4,9 +4,9 @@
 
 mod support;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
-use settle::candles::chain::{Found, Need, Prices, WindowPrices};
+use settle::candles::chain::{Found, Need, Needs, Prices, WindowPrices};
 use settle::candles::{Method, Priced, Source};
 use settle::decision::{Confirm, Deciding, Status};
 use settle::engine::{self, Database, Outside, Task, Writing};
@@ -17,6 +17,7 @@ use settle::interrupt::Interrupt;
 use settle::market::{Basis, RuleSet};
 use settle::outcome::Outcome;
 use settle::polymarket::{Resolutions, Resolved, Verdict};
+use settle::selection::Lags;
 use settle::store::{Access, Store};
 use settle::strike::Strike;
 use settle::summary::Summary;
@@ -33,16 +34,16 @@ struct Known {
 }
 
 impl Prices for Known {
-    fn find(&mut self, needs: &BTreeSet<Need>, _now: UnixSeconds) -> Found {
-        self.wanted.extend(needs);
+    fn find(&mut self, needs: &Needs, _now: UnixSeconds) -> Found {
+        self.wanted.extend(needs.keys());
         let mut found = Found { answered: true, ..Found::default() };
-        for need in needs {
+        for need in needs.keys() {
             if let Some(dollars) = self.prices.get(&need.close.at) {
                 let price = BtcPrice::new((*dollars).into()).unwrap();
                 let close = Priced { price, method: Method::OpenOf(900) };
                 let quoted =
                     WindowPrices { source: Source::Kraken, close, open: None, before: None };
-                found.prices.insert(*need, quoted);
+                found.prices.insert(*need, vec![quoted]);
             }
         }
         found
@@ -64,8 +65,8 @@ impl Resolutions for Resolves {
             Some(outcome) => Verdict::Final(*outcome),
             None => Verdict::NotYet("not resolved".to_owned()),
         };
-        let verdicts = slugs.iter().map(|slug| (slug.clone(), verdict(slug))).collect();
-        Resolved { verdicts, troubles: vec![] }
+        let answers = slugs.iter().map(|slug| (slug.clone(), verdict(slug).into())).collect();
+        Resolved { answers, troubles: vec![] }
     }
 
     fn traffic(&self) -> Traffic {
@@ -100,10 +101,10 @@ fn settle_with(
     let mut results = Vec::new();
     let database = Database { store: &mut store, name: None, observer: &mut results };
     let task = Task {
-        reading: Reading { zone, rules, strike: Strike::Recorded },
+        reading: Reading { zone, rules, strike: Strike::Recorded, include_skipped: false },
         deciding: &deciding(confirm),
         batch: 50,
-        alert_lag: 3600,
+        lags: Lags { due: 3600, confirm: 24 * 3600 },
         now: UnixSeconds(now),
     };
     let mut outside = Outside { prices, resolutions };

@@ -199,7 +199,7 @@ fn a_hostile_source_is_dropped_with_a_warning() {
         let ended = bench.run_at(&exchange.url, &["--sources", "coinbase,binance"]);
         let summary = ended.code(0).json();
         assert_eq!(summary["trades"][0]["price_source"], "binance", "{fault}");
-        let warning = summary["warnings"][0].as_str().unwrap();
+        let warning = summary["warnings"][0]["message"].as_str().unwrap();
         assert!(
             warning.starts_with("coinbase: ") && warning.contains("not asked again"),
             "{fault}"
@@ -387,7 +387,7 @@ fn krakens_newest_rows_are_not_taken_for_an_old_instant() {
     // 800 quarter hours, all later than the one wanted
     let close = recent_close();
     let tape = Tape::of((1..=800).map(|index| (close - 86_400 + index * 60, STRIKE - 500.0)));
-    let bench = Bench::new(&[bet(1).on(&format!("bitcoin-{}", close - 86_400))]);
+    let bench = Bench::new(&[bet(1).on(&format!("btc-updown-{}", close - 86_400))]);
     let arguments = ["--sources", "kraken", "--rules", "slug-close"];
     bench.run_at(&Exchange::of(tape).url, &arguments).code(5);
     assert_eq!(bench.booked(1), (None, None, None));
@@ -396,7 +396,7 @@ fn krakens_newest_rows_are_not_taken_for_an_old_instant() {
 #[test]
 fn krakens_error_inside_http_200_is_no_price() {
     let busy = || Reply::ok("{\"error\":[\"EGeneral:Too many requests\"]}");
-    let bench = Bench::new(&[bet(1).on(&format!("bitcoin-{}", recent_close()))]);
+    let bench = Bench::new(&[bet(1).on(&format!("btc-updown-{}", recent_close()))]);
     let arguments = ["--sources", "kraken", "--rules", "slug-close"];
     let ended = bench.run_at(&broken("kraken", busy).url, &arguments);
     ended.code(5);
@@ -506,7 +506,7 @@ fn hopeless_trades_at_the_head_of_the_queue_starve_nobody() {
 fn trades_too_old_for_the_only_source_do_not_starve_the_others() {
     let close = recent_close();
     let old = (1..=3).map(|id| bet(id).at("2026-02-12 10:00:00"));
-    let slug = format!("bitcoin-{close}");
+    let slug = format!("btc-updown-{close}");
     let bench = Bench::new(&old.chain([bet(9).on(&slug)]).collect::<Vec<_>>());
     let tape = Tape::of([(close, STRIKE + 1.0)]);
     let exchange = Exchange::of(tape);
@@ -548,4 +548,80 @@ fn an_unreachable_source_is_named_on_stderr() {
         "{}",
         ended.stdout
     );
+}
+
+/// Rows at the opening and the close, of which the last has `amount` traded in it.
+fn quiet_close(service: &'static str, amount: &'static str) -> Exchange {
+    broken(service, move || {
+        let rows = [(OPEN, STRIKE, "1"), (CLOSE, STRIKE + 100.0, amount)];
+        let row = |(at, price, amount): (i64, f64, &str)| match service {
+            "bitstamp" => format!(
+                "{{\"timestamp\":\"{at}\",\"open\":\"{price}\",\"high\":\"{price}\",\
+                 \"low\":\"{price}\",\"close\":\"{price}\",\"volume\":\"{amount}\"}}"
+            ),
+            _ => format!(
+                "[{at}000,\"{price}\",\"{price}\",\"{price}\",\"{price}\",\"1\",{at}999,\"1\",\
+                 {amount},\"0\",\"0\",\"0\"]"
+            ),
+        };
+        let rows = rows.map(row).join(",");
+        Reply::ok(match service {
+            "bitstamp" => format!("{{\"data\":{{\"pair\":\"BTC/USD\",\"ohlc\":[{rows}]}}}}"),
+            _ => format!("[{rows}]"),
+        })
+    })
+}
+
+#[test]
+fn a_candle_without_a_trade_is_no_price() {
+    for (service, quiet, traded) in [("bitstamp", "0.00000000", "0.01"), ("binance", "0", "1")] {
+        let bench = Bench::new(&[bet(1)]);
+        let sources = ["--sources", service];
+        let summary = bench.run_at(&quiet_close(service, quiet).url, &sources).code(5).json();
+        assert_eq!(summary["pending"], serde_json::json!({"no_price": 1}), "{service}");
+        assert_eq!(bench.booked(1), (None, None, None));
+        bench.run_at(&quiet_close(service, traded).url, &sources).code(0);
+        assert_eq!(bench.booked(1).0.as_deref(), Some("YES"), "{service}");
+        // another venue had a trade there
+        let bench = Bench::new(&[bet(1)]);
+        let both = format!("{service},coinbase");
+        let exchange = quiet_close(service, quiet);
+        let summary = bench.run_at(&exchange.url, &["--sources", &both]).code(0).json();
+        assert_eq!(summary["trades"][0]["price_source"], "coinbase");
+    }
+}
+
+#[test]
+fn a_price_far_from_the_recorded_strike_needs_a_second_venue() {
+    // Coinbase's decimal point is wrong at the close
+    let wrong = || Tape::of([(OPEN, STRIKE), (CLOSE, 67.1)]);
+    let exchange = Exchange::start(move |asked, _| match asked.service() {
+        "coinbase" => wrong().answer(asked),
+        _ => tape().answer(asked),
+    });
+    for confirm in ["off", "auto"] {
+        let bench = Bench::new(&[bet(1)]);
+        let alone = ["--sources", "coinbase", "--confirm", confirm];
+        let summary = bench.run_at(&exchange.url, &alone).json();
+        assert_eq!(summary["settled_count"], 0, "{summary}");
+        let reason = summary["trades"][0]["reason"].as_str().unwrap();
+        assert!(reason.contains("more than 5 % from the recorded strike"), "{reason}");
+        let summary = bench.run_at(&exchange.url, &["--confirm", confirm]).code(0).json();
+        assert_eq!(summary["trades"][0]["price_source"], "bitstamp", "{summary}");
+        assert_eq!(bench.booked(1).0.as_deref(), Some("YES"));
+    }
+    // a market that really fell by a tenth: two venues say so
+    let fell = Exchange::of(Tape::of([(OPEN, STRIKE), (CLOSE, STRIKE * 0.9)]));
+    let bench = Bench::new(&[bet(1)]);
+    let summary = bench.run_at(&fell.url, &[]).code(0).json();
+    assert_eq!(bench.booked(1).0.as_deref(), Some("NO"));
+    assert_eq!(
+        (&summary["requests"]["coinbase"], &summary["requests"]["bitstamp"]),
+        (&1.into(), &1.into())
+    );
+    // a dump of another coin is no price
+    let bench = Bench::new(&[bet(1)]);
+    let dump = bench.dump("ETHUSDT-1m.csv", &[(OPEN, 2000.0), (CLOSE, 2010.0)]);
+    let summary = bench.settle(&["run", "--json", "--candles", dump.to_str().unwrap()]).json();
+    assert_eq!(summary["pending"], serde_json::json!({"no_price": 1}));
 }

@@ -120,7 +120,8 @@ fn so_they_do_on_the_real_sample_once_settled() {
     };
     let bench = Bench::new(&[]);
     std::fs::copy(database, &bench.db).unwrap();
-    bench.settle(&["run", "--batch", "0", "--candles", dump.to_str().unwrap()]).code(0);
+    let dump = dump.to_str().unwrap();
+    bench.settle(&["run", "--batch", "0", "--include-skipped", "--candles", dump]).code(0);
     let figures = report(&bench, &[]);
     assert_eq!(figures["settled_count"], 60);
     assert_eq!(group(&figures, "standing", &json!("provisional"))["settled_count"], 60);
@@ -403,7 +404,7 @@ fn status_and_run_end_with_one_line() {
     bench.insert(&[bet(2).at("2026-02-12 01:00:00"), unpriced]);
     let line = last_line(&bench.settle(&["status"]));
     assert!(line.contains("2 unsettled"), "{line}");
-    assert!(line.contains("wrong: a due trade is overdue, 1 row in error"), "{line}");
+    assert!(line.contains("wrong: trades are overdue, 1 row in error"), "{line}");
 }
 
 #[test]

@@ -206,7 +206,7 @@ fn an_answer_that_is_none_or_has_changed_its_shape_is_a_warning_and_no_outcome()
         ("500", Box::new(|| Reply::status(500))),
         ("HTML", Box::new(|| Reply::ok("<html>busy</html>"))),
         ("torn", Box::new(|| Reply::ok("[{\"slug\":\"btc"))),
-        ("an object", Box::new(|| Reply::ok("{\"markets\":[]}"))),
+        ("an object", Box::new(|| Reply::ok("{\"data\":[]}"))),
         ("a redirect", {
             let elsewhere = resolved(false).url;
             Box::new(move || {
@@ -248,23 +248,23 @@ fn an_answer_that_is_none_or_has_changed_its_shape_is_a_warning_and_no_outcome()
 }
 
 #[test]
-fn markets_are_asked_forty_a_request_once_each_and_half_of_them_may_be_absent() {
+fn markets_are_asked_a_hundred_a_request_once_each_and_half_of_them_may_be_absent() {
     let slugs: Vec<String> =
-        (0..100).map(|index| format!("btc-updown-15m-{}", OPEN + index * 900)).collect();
+        (0..150).map(|index| format!("btc-updown-15m-{}", OPEN + index * 900)).collect();
     let up = |index: usize| index.is_multiple_of(3);
     // two bets on each market, and the candles say Up throughout
-    let bets: Vec<Bet> = (0..200)
-        .map(|id| bet(id).on(&slugs[id as usize % 100]).at("2026-02-13 13:00:01"))
+    let bets: Vec<Bet> = (0..300)
+        .map(|id| bet(id).on(&slugs[id as usize % 150]).at("2026-02-13 13:00:01"))
         .collect();
     let markets = slugs.iter().enumerate().step_by(2).map(|(i, slug)| (slug.as_str(), up(i)));
-    let tape = Tape::of((-1..=101).map(|i| (OPEN + i * 900, STRIKE + 100.0 * i as f64)));
+    let tape = Tape::of((-1..=151).map(|i| (OPEN + i * 900, STRIKE + 100.0 * i as f64)));
     let exchange = Exchange::resolving(tape, Markets::resolved(markets));
     let bench = Bench::new(&bets);
     let summary = bench.run_at(&exchange.url, &["--confirm", "auto", "--batch", "0"]).json();
-    assert_eq!(summary["requests"]["polymarket"], 3);
+    assert_eq!(summary["requests"]["polymarket"], 2);
     assert_eq!(
         (&summary["confirmed_count"], &summary["provisional_count"]),
-        (&100.into(), &100.into())
+        (&150.into(), &150.into())
     );
     for (index, slug) in slugs.iter().enumerate() {
         let wanted = if index % 2 == 1 || up(index) { "YES" } else { "NO" };
@@ -284,7 +284,10 @@ fn with_polymarket_down_candles_decide_provisionally() {
     let ended = bench.settle(&arguments);
     let summary = ended.code(0).json();
     assert_eq!(summary["provisional_count"], 1);
-    assert!(summary["warnings"][0].as_str().unwrap().starts_with("polymarket: "), "{summary}");
+    assert!(
+        summary["warnings"][0]["message"].as_str().unwrap().starts_with("polymarket: "),
+        "{summary}"
+    );
 }
 
 #[test]
@@ -442,7 +445,7 @@ fn a_strike_of_another_boundary_is_named_in_the_summary_and_in_status() {
         bet.strike = Value::Real(strike);
         let bench = Bench::new(&[bet]);
         let summary = bench.run_at(&exchange.url, &AUTO).json();
-        let warning = summary["warnings"][0].as_str().unwrap().to_owned();
+        let warning = summary["warnings"][0]["message"].as_str().unwrap().to_owned();
         assert!(warning.starts_with(&format!("{name}: trade 1: price_to_beat")), "{warning}");
         assert_eq!(summary["trades"][0]["strike_warnings"][0], name);
         let status = bench.settle(&["status"]).code(0).stdout.clone();
@@ -528,7 +531,7 @@ fn every_real_market_that_is_resolved_is_written_as_polymarket_resolved_it() {
         calls += summary["requests"]["polymarket"].as_u64().unwrap() as usize;
     }
     assert_eq!(confirmed, outcomes.len());
-    assert_eq!(calls, 8000 / 40 + (outcomes.len() - 8000).div_ceil(40));
+    assert_eq!(calls, 8000 / 100 + (outcomes.len() - 8000).div_ceil(100));
     let sql = bench.sql();
     let mut statement = sql.prepare("SELECT market_slug, actual_outcome FROM trades").unwrap();
     let written: BTreeMap<String, String> = statement
@@ -601,7 +604,7 @@ fn what_is_not_confirmed_any_more_is_said() {
     bench.run_at(&unresolved().url, &AUTO).code(0);
     bench.sql().execute("UPDATE trades SET profit_loss = 4.5", []).unwrap();
     let ended = bench.run_at(&resolved(false).url, &AUTO);
-    let warning = ended.code(0).json()["warnings"][0].as_str().unwrap().to_owned();
+    let warning = ended.code(0).json()["warnings"][0]["message"].as_str().unwrap().to_owned();
     assert!(warning.contains("trade 1 is not as settle wrote it"), "{warning}");
     assert!(ended.stderr.contains(&warning), "{}", ended.stderr);
 }
@@ -663,27 +666,12 @@ fn one_slug_that_is_refused_does_not_stand_in_the_others_way() {
     let requests = summary["requests"]["polymarket"].as_i64().unwrap();
     assert!(requests <= 11, "{requests}");
     // where everything is refused, it does not ask for each one by itself
-    let refusing = Exchange::start(|_, _| Reply::status(404));
-    let other = Bench::new(&bets);
-    let summary = other.run_at(&refusing.url, &only).code(5).json();
-    assert_eq!(summary["requests"]["polymarket"], 3);
-}
-
-#[test]
-fn what_is_refused_is_not_asked_in_halves_for_nothing() {
-    let only = ["--confirm", "only"];
-    let asked = |bets: &[Bet], then: u16| {
-        let statuses = [422, then];
-        let exchange =
-            Exchange::start(move |_, before| Reply::status(statuses[usize::from(before > 0)]));
-        let summary = Bench::new(bets).run_at(&exchange.url, &only).code(5).json();
-        summary["requests"]["polymarket"].as_i64().unwrap()
-    };
-    // one slug has no halves
-    assert_eq!(asked(&[bet(1)], 422), 1);
-    // a service that shuts us out meanwhile is not asked about the other half
-    let other = bet(2).on(&format!("btc-updown-15m-{}", OPEN + 900));
-    assert_eq!(asked(&[bet(1), other], 451), 2);
+    for (status, most) in [(404, 2), (422, 8), (451, 8)] {
+        let refusing = Exchange::start(move |_, _| Reply::status(status));
+        let other = Bench::new(&bets);
+        let summary = other.run_at(&refusing.url, &only).code(5).json();
+        assert_eq!(summary["requests"]["polymarket"], most, "{status}");
+    }
 }
 
 #[test]
@@ -707,4 +695,226 @@ fn a_venue_with_both_ends_of_the_window_is_preferred() {
     let arguments = ["--sources", "coinbase,bitstamp"];
     let summary = bench.run_at(&exchange.url, &arguments).code(0).json();
     assert_eq!(summary["trades"][0]["price_source"], "bitstamp");
+}
+
+/// The object of a market with these fields beside the usual ones.
+fn with_fields(object: &str, fields: &str) -> String {
+    object.replacen('{', &format!("{{{fields},"), 1)
+}
+
+#[test]
+fn an_answer_about_another_market_is_an_error_that_names_both_and_nothing_decides() {
+    let good = market(&slug(), true, ["Up", "Down"], ["1", "0"]);
+    for (fields, named) in [
+        ("\"eventStartTime\":\"2025-02-13T13:00:00Z\"", "2025-02-13T13:00:00Z"),
+        ("\"endDate\":\"2026-02-13T13:05:00Z\"", "2026-02-13T13:05:00Z"),
+        ("\"cryptoMarketConfig\":{\"id\":\"eth-15m\",\"asset\":\"eth\"}", "eth"),
+        ("\"resolutionSource\":\"https://data.chain.link/streams/sol-usd\"", "sol"),
+    ] {
+        let bench = Bench::new(&[bet(1)]);
+        let exchange = answering(with_fields(&good, fields));
+        let summary = bench.run_at(&exchange.url, &AUTO).code(3).json();
+        let message = summary["errors"][0]["message"].as_str().unwrap();
+        assert!(message.contains(named) && message.contains("the trade's"), "{message}");
+        assert_eq!(bench.booked(1), (None, None, None), "{fields}");
+        let summary = bench.run_at(&exchange.url, &["--confirm", "only"]).code(3).json();
+        assert_eq!((&summary["settled_count"], &summary["pending_count"]), (&0.into(), &0.into()));
+    }
+    // what candles decided is not confirmed by such an answer either
+    let bench = Bench::new(&[bet(1)]);
+    bench.run_at(&unresolved().url, &AUTO).code(0);
+    let other = with_fields(
+        &good.replace("[\\\"1\\\", \\\"0\\\"]", "[\\\"0\\\", \\\"1\\\"]"),
+        "\"endDate\":\"2026-02-13T13:05:00Z\"",
+    );
+    let summary = bench.run_at(&answering(other.clone()).url, &AUTO).code(0).json();
+    assert_eq!(summary["warnings"][0]["code"], "other_market");
+    assert_eq!(bench.booked(1).0.as_deref(), Some("YES"));
+    // nor does an audit take it for a disagreement
+    let exchange = answering(other);
+    let services = services_at(&exchange.url);
+    let audit: Vec<&str> =
+        ["audit", "--json"].into_iter().chain(services.iter().map(String::as_str)).collect();
+    let audit = bench.settle(&audit).code(3).json();
+    assert_eq!(audit["disagreements"], serde_json::json!([]));
+    assert!(audit["errors"][0]["message"].as_str().unwrap().contains("2026-02-13T13:05:00Z"));
+}
+
+#[test]
+fn the_window_may_be_stated_to_the_minute() {
+    let good = market(&slug(), true, ["Up", "Down"], ["0", "1"]);
+    let fields = "\"eventStartTime\":\"2026-02-13T13:00:00Z\",\"endDate\":\"2026-02-13T13:15:30Z\",\
+                  \"resolutionSource\":\"https://data.chain.link/streams/btc-usd\"";
+    let bench = Bench::new(&[bet(1)]);
+    let summary = bench.run_at(&answering(with_fields(&good, fields)).url, &AUTO).code(0).json();
+    assert_eq!(summary["confirmed_count"], 1);
+}
+
+#[test]
+fn last_years_market_of_a_slug_without_a_year_is_not_ours() {
+    let plain = "bitcoin-up-or-down-february-13-8am-et";
+    let dated = "bitcoin-up-or-down-february-13-2026-8am-et";
+    let of = |slug: &str, year: i32, prices| {
+        let object = market(slug, true, ["Up", "Down"], prices);
+        let window = format!(
+            "\"eventStartTime\":\"{year}-02-13T13:00:00Z\",\"endDate\":\"{year}-02-13T14:00:00Z\""
+        );
+        (slug.to_owned(), with_fields(&object, &window))
+    };
+    let rises = Tape::of([(OPEN, STRIKE), (OPEN + 3600, STRIKE + 100.0)]);
+    let run = |bench: &Bench, markets: Vec<(String, String)>| {
+        let exchange = Exchange::resolving(rises.clone(), Markets(markets.into_iter().collect()));
+        bench.run_at(&exchange.url, &AUTO).code(0).json()
+    };
+    let (up, down) = (["1", "0"], ["0", "1"]);
+    // Polymarket knows last year's alone: candles decide, with a warning
+    let bench = Bench::new(&[bet(1).on(plain)]);
+    let summary = run(&bench, vec![of(plain, 2025, down)]);
+    assert_eq!(summary["provisional_count"], 1);
+    assert_eq!(summary["warnings"][0]["code"], "other_year");
+    assert_eq!(bench.booked(1).0.as_deref(), Some("YES"));
+    // this year's is known under the form with the year: it corrects what candles decided
+    let summary = run(&bench, vec![of(plain, 2025, up), of(dated, 2026, down)]);
+    assert_eq!(summary["corrected_count"], 1);
+    assert_eq!(bench.booked(1).0.as_deref(), Some("NO"));
+    // the plain form is this year's
+    let bench = Bench::new(&[bet(1).on(plain)]);
+    let summary = run(&bench, vec![of(plain, 2026, down)]);
+    assert_eq!(summary["confirmed_count"], 1);
+    assert_eq!(bench.booked(1).0.as_deref(), Some("NO"));
+}
+
+#[test]
+fn each_form_of_a_final_answer_is_confirmed() {
+    let good = market(&slug(), true, ["Up", "Down"], ["0", "1"]);
+    for object in [
+        good.replace("\"resolved\"", "\"settled\""),
+        market(&slug(), true, ["Up", "Down"], ["0.0", "1.0"]),
+        market(&slug(), true, ["DOWN", "UP"], ["1", "0"]),
+        market(&slug(), true, ["down", "up"], ["1.00", "0.000"]),
+    ] {
+        let bench = Bench::new(&[bet(1)]);
+        let summary = bench.run_at(&answering(object.clone()).url, &AUTO).code(0).json();
+        assert_eq!(summary["confirmed_count"], 1, "{object}");
+        assert_eq!(bench.booked(1).0.as_deref(), Some("NO"), "{object}");
+    }
+}
+
+/// Forty trades on forty markets, which resolved Down although the price rose.
+fn forty() -> (Bench, Vec<String>, Markets, Tape) {
+    let opens: Vec<i64> = (0..40).map(|index| OPEN + index * 900).collect();
+    let slugs: Vec<String> = opens.iter().map(|open| format!("btc-updown-15m-{open}")).collect();
+    let bets: Vec<Bet> = slugs.iter().zip(1..).map(|(slug, id)| bet(id).on(slug)).collect();
+    let markets = Markets::resolved(slugs.iter().map(|slug| (slug.as_str(), false)));
+    let tape = Tape::of((-1..=41).map(|i| (OPEN + i * 900, STRIKE + 100.0 * i as f64)));
+    (Bench::new(&bets), slugs, markets, tape)
+}
+
+#[test]
+fn slugs_on_which_polymarket_fails_are_isolated_whatever_the_status() {
+    for (status, bad) in [(500, vec![17]), (403, vec![39]), (422, vec![0]), (503, vec![3, 4, 30])] {
+        let (bench, slugs, markets, tape) = forty();
+        let poison: Vec<String> = bad.iter().map(|index| slugs[*index].clone()).collect();
+        let exchange = Exchange::start(move |asked, _| match asked.service() {
+            "polymarket" if poison.iter().any(|slug| asked.slugs.contains(slug)) => {
+                Reply::status(status)
+            }
+            "polymarket" => markets.answer(asked).unwrap(),
+            _ => tape.answer(asked),
+        });
+        let summary = bench.run_at(&exchange.url, &[&AUTO[..], &["--strike", "venue"]].concat());
+        let summary = summary.code(0).json();
+        let wanted = 40 - bad.len();
+        assert_eq!(summary["confirmed_count"], wanted, "{status}: {}", summary["warnings"]);
+        assert_eq!(summary["provisional_count"], bad.len());
+        assert!(summary["requests"]["polymarket"].as_u64().unwrap() <= 40, "{summary}");
+        for index in bad {
+            let warnings = summary["warnings"].to_string();
+            assert!(warnings.contains(&slugs[index]), "{warnings}");
+        }
+    }
+}
+
+#[test]
+fn whichever_list_is_served_confirms() {
+    for (gone, status) in [("/markets/keyset", 404), ("/markets/keyset", 410), ("/markets", 410)] {
+        let (bench, _, markets, tape) = forty();
+        let exchange = Exchange::start(move |asked, _| match asked.service() {
+            "polymarket" if asked.path == gone => Reply::status(status),
+            "polymarket" => markets.answer(asked).unwrap(),
+            _ => tape.answer(asked),
+        });
+        let summary = bench.run_at(&exchange.url, &AUTO).code(0).json();
+        assert_eq!(summary["confirmed_count"], 40, "{gone} {status}");
+        assert!(summary["requests"]["polymarket"].as_u64().unwrap() <= 2, "{gone} {status}");
+    }
+}
+
+#[test]
+fn a_list_in_pages_is_read_to_its_end_and_one_that_repeats_itself_ends() {
+    for repeats in [false, true] {
+        let (bench, slugs, markets, _) = forty();
+        let exchange = Exchange::start(move |asked, _| {
+            if asked.path != "/markets/keyset" {
+                return Reply::status(410);
+            }
+            let at: usize = asked.query.get("after_cursor").map_or(0, |at| at.parse().unwrap());
+            let at = if repeats { 0 } else { at };
+            let page: Vec<&str> =
+                asked.slugs[at..].iter().take(15).map(|slug| markets.0[slug].as_str()).collect();
+            let next = at + page.len();
+            let cursor = match next < asked.slugs.len() {
+                true => format!(",\"next_cursor\":\"{next}\""),
+                false => String::new(),
+            };
+            Reply::ok(format!("{{\"markets\":[{}]{cursor}}}", page.join(",")))
+        });
+        let summary = bench.run_at(&exchange.url, &["--confirm", "only", "--batch", "0"]).json();
+        let wanted = if repeats { 15 } else { slugs.len() };
+        assert_eq!(summary["confirmed_count"], wanted);
+        assert!(summary["requests"]["polymarket"].as_u64().unwrap() <= 3);
+    }
+}
+
+#[test]
+fn a_list_that_does_not_take_slugs_says_nothing_of_any() {
+    let bench = Bench::new(&[bet(1)]);
+    let foreign = market("btc-updown-15m-1", true, ["Up", "Down"], ["1", "0"]);
+    let tape = moved(100.0);
+    let exchange = Exchange::start(move |asked, _| match asked.service() {
+        "polymarket" => asked.list(&[&foreign]),
+        _ => tape.answer(asked),
+    });
+    let summary = bench.run_at(&exchange.url, &["--confirm", "only"]).code(5).json();
+    assert_eq!(summary["pending"], serde_json::json!({"out_of_reach": 1}), "not: not_resolved");
+    assert!(summary["warnings"].to_string().contains("not asked for"), "{summary}");
+}
+
+#[test]
+fn a_trade_that_polymarket_does_not_confirm_within_the_lag_is_an_alert() {
+    let bench = Bench::new(&[bet(1)]);
+    let lag = |hours: &'static str| ["--confirm", "auto", "--confirm-lag-hours", hours];
+    // not in the run that writes it, however old its market is
+    let first = bench.run_at(&unresolved().url, &lag("24")).code(0).json();
+    assert_eq!((&first["provisional_count"], &first["alert"]), (&1.into(), &false.into()));
+    let gone = Exchange::start(|asked, _| match asked.service() {
+        "polymarket" => Reply::status(410),
+        _ => moved(100.0).answer(asked),
+    });
+    let second = bench.run_at(&gone.url, &lag("24")).code(4).json();
+    assert_eq!(second["alert"], true);
+    let alert = second["alerts"][0].as_str().unwrap();
+    assert!(alert.starts_with("1 trade is provisional, decided by candles alone"), "{alert}");
+    let status = bench.settle(&["status", "--json", "--confirm-lag-hours", "24"]).code(0).json();
+    assert_eq!((&status["alert"], &status["unconfirmed_count"]), (&true.into(), &1.into()));
+    bench.run_at(&gone.url, &lag("87600")).code(0);
+    // candles alone are what was asked for
+    bench.run_at(&gone.url, &["--confirm", "off", "--confirm-lag-hours", "24"]).code(0);
+    // it is not asked about again yet, and is late all the same
+    bench.run_at(&unresolved().url, &lag("24")).code(4);
+    bench.run_at(&unresolved().url, &lag("24")).code(4);
+    bench.run_at(&unresolved().url, &lag("24")).code(4);
+    bench.sql().execute("UPDATE settlement_unconfirmed SET next_ask = 0", []).unwrap();
+    let last = bench.run_at(&resolved(true).url, &lag("24")).code(0).json();
+    assert_eq!((&last["confirmed_count"], &last["alert"]), (&1.into(), &false.into()));
 }

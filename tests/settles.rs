@@ -92,11 +92,11 @@ fn a_reading_that_closes_markets_before_the_bets_is_doubted() {
         ended.code(0).json()["warnings"].clone()
     };
     assert_eq!(warnings(&[]).as_array().unwrap().len(), 0);
-    let doubt = warnings(&["--rules", "slug-close"])[0].as_str().unwrap().to_owned();
+    let doubt = warnings(&["--rules", "slug-close"])[0]["message"].as_str().unwrap().to_owned();
     assert!(doubt.starts_with("6 of 6 due trades are dated after"), "{doubt}");
     assert!(doubt.contains("--rules"), "{doubt}");
     let ended = bench.run_at(&up().url, &["--rules", "slug-close"]);
-    assert_eq!(ended.json()["warnings"][0].as_str(), Some(doubt.as_str()));
+    assert_eq!(ended.json()["warnings"][0]["message"].as_str(), Some(doubt.as_str()));
     assert!(ended.stderr.contains(&doubt), "{}", ended.stderr);
 }
 
@@ -159,9 +159,13 @@ fn hold_recent_open_and_unexecuted_rows_are_left_as_they_are() {
     assert_eq!(exchange.asked(), [""; 0]);
     let status = bench.settle(&["status", "--json"]).code(0).json();
     assert_eq!(status["due_count"], 0);
-    for reason in ["hold", "too_recent", "market_open", "skipped", "failed", "unknown"] {
-        assert_eq!(status["excluded"][reason], 1, "{reason}");
+    for (reason, count) in
+        [("hold", 1), ("too_recent", 1), ("market_open", 1), ("not_made", 2), ("unknown", 1)]
+    {
+        assert_eq!(status["excluded"][reason], count, "{reason}");
     }
+    let run = bench.run_at(&exchange.url, &[]).json();
+    assert_eq!(run["excluded"], status["excluded"], "run says what status says");
 }
 
 #[test]
@@ -424,20 +428,30 @@ fn the_demos_sample_needs_one_candle_request_and_one_to_polymarket() {
 }
 
 #[test]
-fn the_real_sample_settles_whole() {
+fn of_the_real_sample_only_what_was_not_skipped_is_settled_unless_it_is_asked_for() {
     let (Some(database), Some(dump)) =
         (shared("performance-sample.db"), shared("BTCUSDT-5m-2026-02-13.csv"))
     else {
         return;
     };
-    let bench = Bench::new(&[]);
-    std::fs::write(&bench.db, std::fs::read(database).unwrap()).unwrap();
-    let dump = dump.to_str().unwrap().to_owned();
-    let ended = bench.settle(&["run", "--json", "--batch", "0", "--candles", &dump]);
-    let summary = ended.code(0).json();
-    assert_eq!(summary["settled_count"], 60);
-    assert_eq!(summary["wins"].as_i64().unwrap() + summary["losses"].as_i64().unwrap(), 60);
-    let written: f64 =
-        bench.sql().query_row("SELECT sum(profit_loss) FROM trades", [], |row| row.get(0)).unwrap();
-    assert!((written - summary["total_profit"].as_f64().unwrap()).abs() < 1e-9);
+    let dump = dump.to_str().unwrap();
+    for (option, settled, skipped, profit) in
+        [("", 7, 53, 1.434_197), ("--include-skipped", 60, 0, 102.126_191)]
+    {
+        let bench = Bench::new(&[]);
+        std::fs::write(&bench.db, std::fs::read(&database).unwrap()).unwrap();
+        let mut arguments =
+            vec!["run", "--json", "--batch", "0", "--strike", "recorded", "--candles", dump];
+        arguments.extend(Some(option).filter(|option| !option.is_empty()));
+        let summary = bench.settle(&arguments).code(0).json();
+        assert_eq!(summary["settled_count"], settled);
+        assert_eq!(summary["excluded"]["skipped_by_bot"], skipped);
+        let written: f64 = bench
+            .sql()
+            .query_row("SELECT sum(profit_loss) FROM trades", [], |row| row.get(0))
+            .unwrap();
+        let total = summary["total_profit"].as_f64().unwrap();
+        assert!((written - total).abs() < 1e-9);
+        assert!((total - profit).abs() < 1e-6, "{total}");
+    }
 }

@@ -165,7 +165,7 @@ fn values(bench: &Bench) -> Vec<[Value; 5]> {
 fn undo_restores_exactly_what_a_run_replaced() {
     let bench = Bench::new(&[bet(1), bet(2).action("NO"), bet(3).on("no-time"), bet(4)]);
     // a value that another program left behind comes back with its type
-    bench.sql().execute("UPDATE trades SET profit_loss = '0' WHERE id = 1", []).unwrap();
+    bench.sql().execute("UPDATE trades SET profit_loss = '' WHERE id = 1", []).unwrap();
     let before = values(&bench);
     let first = run(&bench, &exchange(None));
     let provisional = values(&bench);
@@ -451,6 +451,39 @@ fn an_audit_keeps_profit_and_fee_in_step() {
     with_services(&bench, &exchange(Some(true)).url, &["audit", "--fix"]).code(0);
     assert_eq!(bench.booked(1), (Some("YES".into()), Some(4.825), Some(1)));
     assert_eq!(bench.count("fee_paid = 0.175"), 1);
+}
+
+#[test]
+fn an_audit_never_corrects_a_fee_that_settle_counted_or_the_bot_noted() {
+    let schema = format!("{KEYED} ALTER TABLE trades ADD COLUMN fee_paid REAL;");
+    let later = || bet(1).at("2026-10-01 10:00:00");
+    for (counted, asked) in [("taker", "none"), ("none", "taker")] {
+        for confirmed_later in [false, true] {
+            let bench = Bench::with_schema(&schema, &[later()]);
+            let fees = ["--confirm", "auto", "--fees", counted];
+            if confirmed_later {
+                bench.run_at(&exchange(None).url, &fees).code(0);
+            }
+            bench.run_at(&exchange(Some(true)).url, &fees).code(0);
+            let before = bench.booked(1);
+            let audit = ["audit", "--fix", "--json", "--fees", asked];
+            let audit = with_services(&bench, &exchange(Some(true)).url, &audit).code(0).json();
+            assert_eq!(audit["disagreements"], serde_json::json!([]), "{counted} {asked}");
+            assert_eq!(bench.booked(1), before);
+        }
+    }
+    // the bot booked 4.90 and a fee of 0.10: they add up to the 5.00 that were won
+    let bench = Bench::with_schema(&schema, &[later()]);
+    book(&bench, 1, "YES", 4.9, Some(1));
+    bench.sql().execute("UPDATE trades SET fee_paid = 0.1", []).unwrap();
+    let fix = ["audit", "--fix", "--json"];
+    let audit = with_services(&bench, &exchange(Some(true)).url, &fix).code(0).json();
+    assert_eq!(audit["fixed_count"], 0);
+    // where the outcome itself is wrong, they still add up after the correction
+    let audit = with_services(&bench, &exchange(Some(false)).url, &fix).code(0).json();
+    assert_eq!(audit["fixed_count"], 1);
+    assert_eq!(bench.booked(1), (Some("NO".into()), Some(-5.1), Some(0)));
+    assert_eq!(bench.count("fee_paid = 0.1"), 1);
 }
 
 #[test]

@@ -173,6 +173,7 @@ mod tests {
     use crate::market::{RuleSet, read_slug};
     use crate::outcome::Side;
     use crate::pnl;
+    use crate::trade::MoneySource;
     use crate::trade::{Job, Trade, tests::row};
     use crate::units::{SharePrice, UnixSeconds};
 
@@ -191,6 +192,7 @@ mod tests {
             position,
             price,
             shares: pnl::shares(position, price).unwrap(),
+            money: MoneySource::Log,
             recorded_strike: Some(btc(recorded)),
         };
         let row =

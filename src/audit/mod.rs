@@ -8,20 +8,20 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use log::warn;
 use rust_decimal::Decimal;
 
-use crate::candles::chain::{Found, Need};
+use crate::candles::chain::{Found, Needs};
 use crate::cell::Cell;
-use crate::decision::{Booking, Confirm, Earlier, Proof, Status, money};
+use crate::decision::{Booking, Confirm, Earlier, Proof, Status};
 use crate::engine::{Outside, Writing};
 use crate::error::{Error, Exit};
-use crate::fees::{Fee, FeeMode, Fees};
-use crate::outcome::Outcome;
+use crate::fees::{Fee, FeeMode, Fees, Taken};
+use crate::outcome::{Outcome, Side};
+use crate::pnl::pay_out;
 use crate::polymarket::{Resolutions, Resolved, Verdict, market_slug};
-use crate::selection::RowError;
-use crate::selection::need;
-use crate::store::{RowWrite, RunInfo, Store};
+use crate::selection::{RowError, dated_slug, need};
+use crate::store::{Record, RowWrite, RunInfo, Store, standing_record};
 use crate::strike::Strike;
 use crate::timestamp::{NaiveZone, read_timestamp};
-use crate::trade::{Bet, Job, Reading, Row, Trade, judge_again, not_made};
+use crate::trade::{Bet, Excluded, Job, Reading, Row, Trade, judge_again, not_made};
 use crate::units::{UnixSeconds, Usd};
 
 pub use cause::Cause;
@@ -150,27 +150,49 @@ pub fn audit(
     let mut audit = Audit::default();
     let trades = settled(store, reading, which, &mut audit)?;
     let resolved = resolve(sources.resolutions, &trades, progress);
-    audit.nothing_had = resolved.verdicts.is_empty() && !resolved.troubles.is_empty();
+    audit.nothing_had = resolved.answers.is_empty() && !resolved.troubles.is_empty();
     audit.troubles.clone_from(&resolved.troubles);
 
     let mut wrong = Vec::new();
     for trade in trades {
-        match compare(trade, &resolved, fees) {
+        let on = |fees: &Fees, trade: &Trade, bet: &Bet| {
+            fees.on(&bet.market, trade.logged_at, bet.position, bet.price)
+        };
+        let mut compared = compare(trade, &resolved, |trade, bet| on(fees, trade, bet));
+        if let Compared::Wrong(booking) = compared {
+            // a fee that settle counted, or the bot noted, is no matter of this command's options
+            let records = store.records_of(&booking.trade.row)?;
+            let taker = Fees { mode: FeeMode::Taker, ..*fees };
+            compared = match (money_of(&records, &booking.trade.row), paid(&booking.trade.row)) {
+                (Some(record), _) => compare(booking.trade, &resolved, |_, _| record.fee()),
+                (None, Some(paid)) => compare(booking.trade, &resolved, |trade, bet| {
+                    let due = on(&taker, trade, bet);
+                    let due = due.filter(|due| same_money(Some(paid), due.dollars));
+                    Some(due.unwrap_or(Fee { dollars: paid, taken: Taken::Added }))
+                }),
+                (None, None) => Compared::Wrong(booking),
+            };
+        }
+        match compared {
             Compared::Right => {}
             Compared::Unresolved => audit.unresolved += 1,
+            Compared::OtherMarket { trade_id, why } => {
+                let message = format!("cannot be checked: {why}");
+                audit.errors.push(RowError { trade_id, message });
+            }
             Compared::Wrong(booking) => wrong.push(*booking),
         }
     }
     let wanted = |booking: &Booking| need(&booking.trade, Strike::Recorded);
-    let needs: BTreeSet<Need> =
-        wrong.iter().filter(|booking| differs(booking)).filter_map(wanted).collect();
+    let unlike = wrong.iter().filter(|booking| differs(booking));
+    let needs: Needs = unlike.filter_map(wanted).map(|need| (need, None)).collect();
     let found = match needs.is_empty() {
         true => Found::default(),
         false => sources.prices.find(&needs, now),
     };
     audit.troubles.extend(found.troubles);
     for right in wrong {
-        let prices = wanted(&right).and_then(|need| found.prices.get(&need));
+        let prices = wanted(&right).and_then(|need| found.prices.get(&need)?.last());
         let cause = cause(&right, prices, fees);
         audit.disagreements.push(Disagreement { right, cause, fixed: false });
     }
@@ -194,13 +216,14 @@ fn settled(
             return;
         }
         missing.remove(&plain_id(&row));
-        let is_bet = matches!(row.action.text(), Some("YES" | "NO"));
+        let is_bet = row.action.text().and_then(Side::named).is_some();
         let id = row.id.clone();
-        let trade = match not_made(&row) {
-            Some(reason) if is_bet => {
-                Err(format!("{}, and yet it has an outcome; left alone", reason.words()))
+        let trade = match not_made(&row) && is_bet {
+            true => {
+                let why = Excluded::NotMade.words();
+                Err(format!("{why}, and yet it has an outcome; left alone"))
             }
-            _ => judge_again(row, reading).map_err(|why| format!("cannot be checked: {why}")),
+            false => judge_again(row, reading).map_err(|why| format!("cannot be checked: {why}")),
         };
         match trade {
             Ok(trade) => trades.push(trade),
@@ -223,14 +246,15 @@ fn resolve(
     progress: &mut dyn FnMut(usize, usize),
 ) -> Resolved {
     let mut seen = HashSet::new();
-    let slugs = trades.iter().filter_map(|trade| market_slug(trade.row.market_slug.text()?));
+    let slug = |trade: &Trade| market_slug(trade.row.market_slug.text()?);
+    let slugs = trades.iter().flat_map(|trade| [slug(trade), dated_slug(trade)]).flatten();
     let slugs: Vec<String> = slugs.filter(|slug| seen.insert(slug.clone())).collect();
     let mut resolved = Resolved::default();
     for (step, some) in slugs.chunks(SLUGS_A_STEP).enumerate() {
         progress(step * SLUGS_A_STEP, slugs.len());
         let answer = resolutions.find(some);
-        let out_of_reach = answer.verdicts.is_empty();
-        resolved.verdicts.extend(answer.verdicts);
+        let out_of_reach = answer.answers.is_empty();
+        resolved.answers.extend(answer.answers);
         resolved.troubles.extend(answer.troubles);
         if out_of_reach {
             break;
@@ -243,21 +267,48 @@ fn resolve(
 enum Compared {
     Right,
     Unresolved,
+    /// Polymarket's answer is about another market than this trade's; in words.
+    OtherMarket {
+        trade_id: Cell,
+        why: String,
+    },
     /// With what should be written.
     Wrong(Box<Booking>),
 }
 
-/// Holds a settled trade against its market's resolution.
-fn compare(trade: Trade, resolved: &Resolved, fees: &Fees) -> Compared {
-    let no_market = Verdict::no_such_market();
-    let verdict = match market_slug(trade.row.market_slug.text().unwrap_or_default()) {
-        Some(slug) => resolved.verdicts.get(&slug),
-        None => Some(&no_market),
+/// The record of settle's that holds the arithmetic of what stands in `row`: a confirmation adds none to
+/// that of the record that it confirms. None where settle did not write what stands there.
+fn money_of<'a>(records: &'a [Record], row: &Row) -> Option<&'a Record> {
+    let standing = standing_record(records).filter(|record| record.is_what_stands_in(row))?;
+    let until = records.iter().position(|record| std::ptr::eq(record, standing))?;
+    records[..=until].iter().rev().find(|record| record.text("shares").is_some())
+}
+
+/// Compares a settled trade with its market's resolution, with the fee that is `counted`.
+fn compare(
+    trade: Trade,
+    resolved: &Resolved,
+    counted: impl Fn(&Trade, &Bet) -> Option<Fee>,
+) -> Compared {
+    let slug = market_slug(trade.row.market_slug.text().unwrap_or_default());
+    let verdict = match (slug, &trade.job) {
+        (Some(slug), Job::Decide(bet)) => resolved.verdict(&slug, &bet.market),
+        (Some(slug), Job::BookUnknown) => {
+            resolved.answers.get(&slug).map(|answer| answer.verdict.clone())
+        }
+        (None, _) => Some(Verdict::no_such_market()),
     };
     let row = &trade.row;
     let (outcome, right) = match (&trade.job, verdict) {
+        (Job::Decide(_), Some(Verdict::OtherMarket(why))) => {
+            return Compared::OtherMarket { trade_id: row.id.clone(), why };
+        }
         (Job::Decide(bet), Some(Verdict::Final(outcome))) => {
-            (*outcome, Some((*bet, money(&trade, bet, *outcome, &counted(&trade, bet, fees)))))
+            let fee = counted(&trade, bet);
+            (
+                outcome,
+                Some((*bet, pay_out(bet.position, bet.shares, bet.price, bet.side, outcome, fee))),
+            )
         }
         // no time can be read from the slug, and Polymarket knows no such market: a loss was made up
         (Job::BookUnknown, Some(Verdict::NotYet(_)))
@@ -289,14 +340,10 @@ fn compare(trade: Trade, resolved: &Resolved, fees: &Fees) -> Compared {
     }))
 }
 
-/// The fees that a row's profit is held against: the ones asked for, and the taker's where the row
-/// itself says that it was paid.
-fn counted(trade: &Trade, bet: &Bet, fees: &Fees) -> Fees {
-    let paid = trade.row.fee_paid.as_ref().and_then(Cell::any_number);
-    let taker = Fees { mode: FeeMode::Taker, ..*fees };
-    let due = taker.on(&bet.market, trade.logged_at, bet.position, bet.price);
-    let is_paid = |fee: Fee| paid.is_some_and(|paid| same_money(Some(Usd(paid)), fee.dollars));
-    if due.is_some_and(is_paid) { taker } else { *fees }
+/// The fee that stands in a row, in dollars.
+fn paid(row: &Row) -> Option<Usd> {
+    let paid = row.fee_paid.as_ref().and_then(Cell::any_number);
+    paid.filter(|paid| *paid > Decimal::ZERO).map(Usd)
 }
 
 fn is_booked_unknown(row: &Row) -> bool {

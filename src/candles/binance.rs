@@ -1,10 +1,11 @@
 //! Binance: `GET /api/v3/klines`. Rows `[open time, open, high, low, close, …]` of strings, oldest
-//! first, times in milliseconds; the quote is USDT, which is not quite a dollar.
+//! first, times in milliseconds; the quote is USDT, which is not quite a dollar. A step without a trade
+//! has no row, or one that repeats the last price with a count of 0.
 
 use serde_json::Value;
 
 use super::plan::{Limits, Range};
-use super::{Candle, CandleService, Source, candle_of, listed};
+use super::{Candle, CandleService, Source, candle_of, decimal, listed};
 use crate::http::Trouble;
 use crate::sanitize::printable;
 use crate::units::UnixSeconds;
@@ -59,18 +60,19 @@ impl CandleService for Binance {
 
     fn rows<'a>(&self, body: &'a Value) -> Result<Vec<&'a Value>, Trouble> {
         match body["msg"].as_str() {
-            Some(said) => Err(Trouble::NotNow(format!("sent {}", printable(said)))),
+            Some(said) => Err(Trouble::Failed(format!("sent {}", printable(said)))),
             None => listed(body),
         }
     }
 
     fn candle(&self, row: &Value) -> Option<Candle> {
         match row.as_array()?.as_slice() {
-            [open_time, open, high, low, close, _volume, _close_time, ..] => {
-                let milliseconds = open_time.as_i64()?;
+            [open_time, open, high, low, close, volume, _close_time, rest @ ..] => {
+                let milliseconds = open_time.as_i64().filter(|at| at % 1000 == 0)?;
                 let open_time = UnixSeconds(milliseconds / 1000);
-                (milliseconds % 1000 == 0)
-                    .then(|| candle_of(open_time, [open, high, low, close]))?
+                let candle = candle_of(open_time, [open, high, low, close])?;
+                // behind the close time: quote volume, count of trades
+                Some(candle.traded(decimal(volume)).traded(rest.get(1).and_then(decimal)))
             }
             _ => None,
         }
@@ -118,7 +120,7 @@ mod tests {
             br#"[["x"]]"#,
             br#"[[1770987600000,"67051.53","671"#,
         ] {
-            assert!(matches!(Binance.read(body), Err(Trouble::NotNow(_))), "{body:?}");
+            assert!(matches!(Binance.read(body), Err(Trouble::Failed(_))), "{body:?}");
         }
     }
 }

@@ -1,10 +1,10 @@
 //! Bitstamp: `GET /api/v2/ohlc/btcusd/`. Rows are objects of strings, oldest first, times in
-//! seconds.
+//! seconds; a step without a trade repeats the last price with a volume of 0.
 
 use serde_json::Value;
 
 use super::plan::{Limits, Range};
-use super::{Candle, CandleService, Source, candle_of, listed};
+use super::{Candle, CandleService, Source, candle_of, decimal, listed};
 use crate::http::Trouble;
 use crate::units::UnixSeconds;
 
@@ -35,7 +35,8 @@ impl CandleService for Bitstamp {
 
     fn candle(&self, row: &Value) -> Option<Candle> {
         let open_time = UnixSeconds(row["timestamp"].as_str()?.parse().ok()?);
-        candle_of(open_time, ["open", "high", "low", "close"].map(|name| &row[name]))
+        let candle = candle_of(open_time, ["open", "high", "low", "close"].map(|name| &row[name]))?;
+        Some(candle.traded(decimal(&row["volume"])))
     }
 }
 
@@ -71,7 +72,7 @@ mod tests {
             br#"{"data":{"ohlc":[{"open":"1"}]}}"#,
             br#"{"data":{"ohlc":[{"clo"#,
         ] {
-            assert!(matches!(Bitstamp.read(body), Err(Trouble::NotNow(_))), "{body:?}");
+            assert!(matches!(Bitstamp.read(body), Err(Trouble::Failed(_))), "{body:?}");
         }
     }
 }

@@ -8,8 +8,9 @@ use log::{debug, warn};
 
 use super::plan::{Pass, plan, spans};
 use super::{CandleRows, CandleService, PriceAt, Priced, Source};
-use crate::http::{Client, Traffic, Trouble};
-use crate::units::UnixSeconds;
+use crate::http::{self, Client, Traffic, Trouble};
+use crate::strike::{bears_out, is_near_strike};
+use crate::units::{BtcPrice, UnixSeconds};
 
 /// Something that has prices.
 pub trait PriceSource {
@@ -62,7 +63,8 @@ impl Service {
         for range in plan(&spans(wanted, pass, &limits), &limits, now) {
             while let Some(base) = self.bases.first() {
                 let url = format!("{base}{}", self.service.ask(range));
-                let got = self.client.get(&url, &mut self.traffic, |body| self.service.read(body));
+                let read = |body: &[u8]| self.service.read(body);
+                let got = self.client.get(&url, http::TRIES, &mut self.traffic, read);
                 match got {
                     Ok(candles) => {
                         debug!("GET {url}: {} candles", candles.len());
@@ -72,11 +74,11 @@ impl Service {
                         }
                         break;
                     }
-                    Err(Trouble::Refused(why)) => {
+                    Err(Trouble::Refused(why) | Trouble::Gone(why)) => {
                         answer.troubles.push(format!("{base} {why}"));
                         break;
                     }
-                    Err(Trouble::NotNow(why)) => {
+                    Err(Trouble::NotNow(why) | Trouble::Failed(why)) => {
                         answer.failed = true;
                         answer.troubles.push(format!("{base} {why}; not asked again in this run"));
                         self.bases.remove(0);
@@ -140,11 +142,47 @@ pub struct WindowPrices {
     pub before: Option<Priced>,
 }
 
+impl WindowPrices {
+    /// Whether each price is near the recorded strike, or another venue of `all` bears it out.
+    pub fn is_believed(&self, strike: BtcPrice, all: &[Self]) -> bool {
+        let is_believed = |price: BtcPrice, of: fn(&Self) -> Option<Priced>| {
+            is_near_strike(price, strike)
+                || all
+                    .iter()
+                    .filter(|other| other.source != self.source)
+                    .any(|other| of(other).is_some_and(|second| bears_out(second.price, price)))
+        };
+        is_believed(self.close.price, |prices| Some(prices.close))
+            && self.open.is_none_or(|open| is_believed(open.price, |prices| prices.open))
+    }
+}
+
+/// The least and the greatest of the strikes that trades of one market recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Strikes {
+    /// The least.
+    pub least: BtcPrice,
+    /// The greatest.
+    pub greatest: BtcPrice,
+}
+
+impl Strikes {
+    /// With one more.
+    pub fn with(strikes: Option<Self>, strike: BtcPrice) -> Self {
+        let Self { least, greatest } = strikes.unwrap_or(Self { least: strike, greatest: strike });
+        Self { least: least.min(strike), greatest: greatest.max(strike) }
+    }
+}
+
+/// What is needed, each with the strikes that its prices have to be believed beside.
+pub type Needs = BTreeMap<Need, Option<Strikes>>;
+
 /// What all sources together came back with.
 #[derive(Debug, Default)]
 pub struct Found {
-    /// The needs that are met.
-    pub prices: HashMap<Need, WindowPrices>,
+    /// The prices of each need, a venue each, in the order in which the venues were asked. More than one
+    /// where the first was not whole, or not to be believed by itself.
+    pub prices: HashMap<Need, Vec<WindowPrices>>,
     /// At least one source gave a readable answer.
     pub answered: bool,
     /// A source failed that may have the prices that are missing.
@@ -156,7 +194,7 @@ pub struct Found {
 /// What settling needs of price sources; tests stand in for it with a map.
 pub trait Prices {
     /// The prices for `needs`, as of `now`, as far as they can be had.
-    fn find(&mut self, needs: &BTreeSet<Need>, now: UnixSeconds) -> Found;
+    fn find(&mut self, needs: &Needs, now: UnixSeconds) -> Found;
     /// Requests sent so far, by service.
     fn traffic(&self) -> BTreeMap<Source, Traffic>;
 }
@@ -174,7 +212,7 @@ impl Chain {
 }
 
 impl Prices for Chain {
-    fn find(&mut self, needs: &BTreeSet<Need>, now: UnixSeconds) -> Found {
+    fn find(&mut self, needs: &Needs, now: UnixSeconds) -> Found {
         let mut found = Found::default();
         let mut missing = needs.clone();
         for source in &mut self.sources {
@@ -182,7 +220,7 @@ impl Prices for Chain {
                 break;
             }
             let wanted =
-                missing.iter().flat_map(|need| [need.close, need.open, need.before]).collect();
+                missing.keys().flat_map(|need| [need.close, need.open, need.before]).collect();
             let answer = source.prices(&wanted, now);
             for trouble in &answer.troubles {
                 warn!("{}: {trouble}", source.source());
@@ -190,17 +228,13 @@ impl Prices for Chain {
             }
             found.answered |= answer.answered;
             found.failed |= answer.failed;
-            missing.retain(|need| {
+            missing.retain(|need, strikes| {
                 let Some(quoted) = quoted(source.source(), need, &answer.prices) else {
                     return true;
                 };
-                // without the start, only if no other venue has both
-                let is_whole = quoted.open.is_some();
-                let held = found.prices.entry(*need).or_insert(quoted);
-                if is_whole {
-                    *held = quoted;
-                }
-                !is_whole
+                let held = found.prices.entry(*need).or_default();
+                held.push(quoted);
+                !held.iter().any(|prices| is_enough(prices, *strikes, held))
             });
         }
         found
@@ -209,6 +243,15 @@ impl Prices for Chain {
     fn traffic(&self) -> BTreeMap<Source, Traffic> {
         self.sources.iter().map(|source| (source.source(), source.traffic())).collect()
     }
+}
+
+/// Whether one venue's prices can be decided by whichever of the recorded strikes is the trade's: no
+/// further venue has to be asked.
+fn is_enough(prices: &WindowPrices, strikes: Option<Strikes>, all: &[WindowPrices]) -> bool {
+    let is_believed = |Strikes { least, greatest }| {
+        prices.is_believed(least, all) && prices.is_believed(greatest, all)
+    };
+    prices.open.is_some() && strikes.is_none_or(is_believed)
 }
 
 /// The prices of `need`, if this one source has all of them.
@@ -226,7 +269,6 @@ mod tests {
     use super::*;
     use crate::candles::Method;
     use crate::market::Basis;
-    use crate::units::BtcPrice;
 
     struct Fixed(Source, Vec<(i64, i64)>, bool);
 
@@ -263,14 +305,19 @@ mod tests {
     }
 
     fn find(sources: Vec<Fixed>, needs: &[Need]) -> Found {
+        find_beside(sources, needs, None)
+    }
+
+    fn find_beside(sources: Vec<Fixed>, needs: &[Need], strikes: Option<Strikes>) -> Found {
         let sources = sources.into_iter().map(|fixed| Box::new(fixed) as Box<dyn PriceSource>);
-        Chain::new(sources.collect()).find(&needs.iter().copied().collect(), UnixSeconds(10_000))
+        let needs = needs.iter().map(|need| (*need, strikes)).collect();
+        Chain::new(sources.collect()).find(&needs, UnixSeconds(10_000))
     }
 
     #[test]
     fn price_wrapper_with_a_price() {
         let found = find(vec![Fixed(Source::Kraken, vec![(900, 7)], false)], &[close(900)]);
-        let quoted = found.prices[&close(900)];
+        let quoted = found.prices[&close(900)][0];
         assert_eq!((quoted.source, quoted.close.price.to_string()), (Source::Kraken, "7".into()));
         assert!(found.answered && !found.failed);
     }
@@ -288,8 +335,8 @@ mod tests {
             Fixed(Source::Binance, vec![(900, 2), (1800, 2)], false),
         ];
         let found = find(sources, &[close(900), close(1800)]);
-        assert_eq!(found.prices[&close(900)].source, Source::Coinbase);
-        assert_eq!(found.prices[&close(1800)].source, Source::Binance);
+        assert_eq!(found.prices[&close(900)][0].source, Source::Coinbase);
+        assert_eq!(found.prices[&close(1800)][0].source, Source::Binance);
     }
 
     #[test]
@@ -301,14 +348,42 @@ mod tests {
             ]
         };
         let need = Need { open_is_strike: true, ..close(1800) };
-        let quoted = find(sources(), &[need]).prices[&need];
-        assert_eq!((quoted.source, quoted.before.is_some()), (Source::Binance, true));
-        // where the start is no strike, a venue that has both is still better
-        let quoted = find(sources(), &[close(1800)]).prices[&close(1800)];
-        assert_eq!((quoted.source, quoted.open.is_some()), (Source::Binance, true));
-        let only_close = vec![Fixed(Source::Coinbase, vec![(1800, 1)], false)];
-        let quoted = find(only_close, &[close(1800)]).prices[&close(1800)];
-        assert_eq!((quoted.source, quoted.open), (Source::Coinbase, None));
+        let quoted = &find(sources(), &[need]).prices[&need];
+        assert_eq!((quoted.len(), quoted[0].source), (1, Source::Binance));
+        assert!(quoted[0].before.is_some());
+        // where the start is no strike, a venue that has both is asked for, too
+        let quoted = &find(sources(), &[close(1800)]).prices[&close(1800)];
+        let found: Vec<_> =
+            quoted.iter().map(|found| (found.source, found.open.is_some())).collect();
+        assert_eq!(found, [(Source::Coinbase, false), (Source::Binance, true)]);
+    }
+
+    #[test]
+    fn a_price_far_from_the_strike_has_a_second_venue_asked() {
+        let sources = |second: i64| {
+            vec![
+                Fixed(Source::Coinbase, vec![(0, 60_000), (900, 60)], false),
+                Fixed(Source::Kraken, vec![(0, 60_000), (900, second)], false),
+                Fixed(Source::Bitstamp, vec![(0, 60_000), (900, 60_010)], false),
+            ]
+        };
+        let strike = |dollars: i64| BtcPrice::new(dollars.into()).unwrap();
+        let recorded = Some(Strikes::with(None, strike(60_000)));
+        let found = find_beside(sources(60_020), &[close(900)], recorded);
+        let prices = &found.prices[&close(900)];
+        assert_eq!(prices.len(), 2, "Kraken's is near the strike, so that nobody else is asked");
+        let believed: Vec<bool> =
+            prices.iter().map(|one| one.is_believed(strike(60_000), prices)).collect();
+        assert_eq!(believed, [false, true]);
+        // two venues that agree are believed, however far the strike is
+        let all =
+            find_beside(sources(60_000), &[close(900)], Some(Strikes::with(recorded, strike(1))));
+        let prices = &all.prices[&close(900)];
+        let believed: Vec<bool> =
+            prices.iter().map(|one| one.is_believed(strike(1), prices)).collect();
+        assert_eq!(believed, [false, true, true]);
+        // without a recorded strike the first venue will do
+        assert_eq!(find(sources(60_000), &[close(900)]).prices[&close(900)].len(), 1);
     }
 
     #[test]

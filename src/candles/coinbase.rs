@@ -91,7 +91,7 @@ mod tests {
         ] {
             let body = format!("[[7,1.5,2.5,2,2,1],{row}]");
             let read = Coinbase.read(body.as_bytes());
-            assert!(matches!(read, Err(Trouble::NotNow(_))), "{row}: {read:?}");
+            assert!(matches!(read, Err(Trouble::Failed(_))), "{row}: {read:?}");
         }
     }
 
@@ -105,7 +105,7 @@ mod tests {
             b"[[1,2]]",
             b"null",
         ] {
-            assert!(matches!(Coinbase.read(body), Err(Trouble::NotNow(_))), "{body:?}");
+            assert!(matches!(Coinbase.read(body), Err(Trouble::Failed(_))), "{body:?}");
         }
     }
 }

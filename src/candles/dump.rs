@@ -164,7 +164,7 @@ fn read_dump(
 /// One row: its step in seconds and its candle.
 fn read_row(line: &str) -> Result<(i64, Candle), String> {
     let fields: Vec<&str> = line.split(',').map(str::trim).collect();
-    let [open_time, open, high, low, close, _volume, close_time, ..] = fields[..] else {
+    let [open_time, open, high, low, close, volume, close_time, ref rest @ ..] = fields[..] else {
         return Err(format!("{} columns where a dump has 12", fields.len()));
     };
     let time =
@@ -190,7 +190,11 @@ fn read_row(line: &str) -> Result<(i64, Candle), String> {
     };
     let open_time = UnixSeconds(open_time / per_second);
     let candle = Candle::new(open_time, price(open)?, price(high)?, price(low)?, price(close)?);
-    Ok((step, candle.ok_or("prices are not above 0 with low ≤ open ≤ high")?))
+    let candle = candle.ok_or("prices are not above 0 with low ≤ open ≤ high")?;
+    let amount = |text: &str| decimal_from_text(text).ok();
+    // behind the close time: quote volume, count of trades
+    let trades = rest.get(1).and_then(|text| amount(text));
+    Ok((step, candle.traded(amount(volume)).traded(trades)))
 }
 
 #[cfg(test)]
@@ -220,9 +224,9 @@ mod tests {
     #[test]
     fn both_time_units_with_and_without_headings() {
         let microseconds =
-            "1770987600000000,67051.53,67100,67000,66894.99,0,1770987659999999,0,0,0,0,0\n";
+            "1770987600000000,67051.53,67100,67000,66894.99,1,1770987659999999,1,1,0,0,0\n";
         let milliseconds =
-            "1770987600000,67051.53,67100,67000,66894.99,0,1770987659999,0,0,0,0,0\r\n";
+            "1770987600000,67051.53,67100,67000,66894.99,1,1770987659999,1,1,0,0,0\r\n";
         let headings =
             "open_time,open,high,low,close,volume,close_time,quote_volume,count,a,b,ignore\n";
         assert_eq!(open_in(microseconds), "67051.53");
@@ -232,12 +236,12 @@ mod tests {
 
     #[test]
     fn a_bad_line_is_named_with_its_number_and_the_others_are_read() {
-        let text = "1770987600000,67051.53,67100,67000,66894.99,0,1770987659999,0,0,0,0,0\n\
+        let text = "1770987600000,67051.53,67100,67000,66894.99,1,1770987659999,1,1,0,0,0\n\
                     \n\
-                    1770987660000,abc,67100,67000,66894.99,0,1770987719999,0,0,0,0,0\n\
-                    1770987720000,0,0,0,0,0,1770987779999,0,0,0,0,0\n\
+                    1770987660000,abc,67100,67000,66894.99,1,1770987719999,1,1,0,0,0\n\
+                    1770987720000,0,0,0,0,1,1770987779999,1,1,0,0,0\n\
                     12,13\n\
-                    1770987600,67051.53,67100,67000,66894.99,0,1770987659,0,0,0,0,0\n";
+                    1770987600,67051.53,67100,67000,66894.99,1,1770987659,1,1,0,0,0\n";
         let (read, book) = read(text);
         assert_eq!((read.candles, read.bad), (1, 4));
         let complaints = read.complaints(Path::new("dump.csv"));
@@ -257,12 +261,24 @@ mod tests {
     #[test]
     fn a_mean_from_minute_rows_and_from_coarser_ones() {
         let quote = PriceAt { at: AT.plus(60), basis: Basis::Twap(60) };
-        let minute = "1770987600000,10,20,8,18,0,1770987659999,0,0,0,0,0\n";
+        let minute = "1770987600000,10,20,8,18,1,1770987659999,1,1,0,0,0\n";
         assert_eq!(price(&read(minute).1, quote).unwrap().method, Method::MeanOfMinute);
         let coarse = PriceAt { at: AT, basis: Basis::Twap(60) };
-        let quarter = "1770987600000,10,20,8,18,0,1770988499999,0,0,0,0,0\n";
+        let quarter = "1770987600000,10,20,8,18,1,1770988499999,1,1,0,0,0\n";
         let priced = price(&read(quarter).1, coarse).unwrap();
         assert_eq!(priced.method, Method::OpenForMean(900));
+    }
+
+    #[test]
+    fn a_line_without_a_trade_is_no_price() {
+        for (volume, count) in [("0", "0"), ("0.000", "1"), ("1", "0")] {
+            let line = format!(
+                "1770987600000,67051.53,67100,67000,66894.99,{volume},1770987659999,1,{count},0,0,0\n"
+            );
+            let (read, book) = read(&line);
+            assert_eq!((read.candles, read.bad), (1, 0));
+            assert_eq!(book.price(PriceAt { at: AT, basis: Basis::Point }), None, "{line}");
+        }
     }
 
     proptest! {

@@ -101,7 +101,7 @@ mod tests {
             br#"{"error":[],"result":{"last":1}}"#,
             br#"{"error":[],"result":{"XXBTZUSD":[[1770987600,"67051.5""#,
         ] {
-            assert!(matches!(Kraken.read(body), Err(Trouble::NotNow(_))), "{body:?}");
+            assert!(matches!(Kraken.read(body), Err(Trouble::Failed(_))), "{body:?}");
         }
     }
 }

@@ -84,6 +84,8 @@ pub struct Candle {
     high: Decimal,
     low: Decimal,
     close: Decimal,
+    /// Without a trade in it a candle repeats the last price, and is none.
+    traded: bool,
 }
 
 impl Candle {
@@ -97,7 +99,12 @@ impl Candle {
     ) -> Option<Self> {
         let sound = low > Decimal::ZERO && close > Decimal::ZERO && low <= open && open <= high;
         let open = BtcPrice::new(open).ok().filter(|_| sound)?;
-        Some(Self { open_time, open, high, low, close })
+        Some(Self { open_time, open, high, low, close, traded: true })
+    }
+
+    /// The same candle, in which nobody traded where `amount` (a volume or a count of trades) is 0.
+    pub fn traded(self, amount: Option<Decimal>) -> Self {
+        Self { traded: self.traded && amount != Some(Decimal::ZERO), ..self }
     }
 
     /// The closing price, if it lies between low and high.
@@ -191,7 +198,7 @@ pub trait CandleService {
         let read = |(index, row): (usize, &&Value)| {
             self.candle(row).ok_or_else(|| {
                 let row = printable(&row.to_string());
-                Trouble::NotNow(format!("sent a row that is no candle (row {index}: {row})"))
+                Trouble::Failed(format!("sent a row that is no candle (row {index}: {row})"))
             })
         };
         rows.iter().enumerate().map(read).collect()
@@ -201,10 +208,10 @@ pub trait CandleService {
 /// The rows of a JSON array.
 ///
 /// # Errors
-/// [`Trouble::NotNow`] where it is none.
+/// [`Trouble::Failed`] where it is none.
 fn listed(rows: &Value) -> Result<Vec<&Value>, Trouble> {
     let rows =
-        rows.as_array().ok_or_else(|| Trouble::NotNow("sent no list of candles".to_owned()))?;
+        rows.as_array().ok_or_else(|| Trouble::Failed("sent no list of candles".to_owned()))?;
     Ok(rows.iter().collect())
 }
 
@@ -268,7 +275,7 @@ impl CandleRows {
                 .or_else(|| {
                     // the minute holds what a shorter mean is of, and not what a longer one is
                     let minute = self.candle(60, quote.at.plus(-60)).filter(|_| length <= 60);
-                    let mean = minute?.mean()?;
+                    let mean = minute.filter(|minute| minute.traded)?.mean()?;
                     Some((mean, Method::MeanOfMinute))
                 })
                 .and_then(|(mean, method)| {
@@ -277,17 +284,24 @@ impl CandleRows {
         }
     }
 
-    /// The open at an instant, and the step in seconds of the finest candle that has it.
+    /// The open at an instant, and the step in seconds of the finest candle that is here; none where
+    /// that one says that nobody traded.
     fn open_at(&self, at: UnixSeconds) -> Option<(i64, BtcPrice)> {
-        STEPS.iter().find_map(|step| Some((*step, self.candle(*step, at)?.open)))
+        let finest = STEPS.iter().find_map(|step| Some((*step, self.candle(*step, at)?)));
+        finest.filter(|(_, candle)| candle.traded).map(|(step, candle)| (step, candle.open))
     }
 
-    /// The mean of the closes of the one-second candles of `[at - length, at)`, if all are here.
+    /// The mean of the closes of the one-second candles of `[at - length, at)`, if all are here and at
+    /// least half of them had a trade. A second without a trade keeps the last close.
     fn mean_of_seconds(&self, at: UnixSeconds, length: i64) -> Option<Decimal> {
-        let mut sum = Decimal::ZERO;
+        let (mut sum, mut traded) = (Decimal::ZERO, 0);
         for second in 1..=length {
-            let close = self.candle(1, at.plus(-second))?.close()?;
-            sum = sum.checked_add(close)?;
+            let candle = self.candle(1, at.plus(-second))?;
+            sum = sum.checked_add(candle.close()?)?;
+            traded += i64::from(candle.traded);
+        }
+        if traded * 2 < length {
+            return None;
         }
         sum.checked_div(Decimal::from(length))
     }
@@ -374,6 +388,31 @@ mod tests {
         assert_eq!(mean(60).price.0, Decimal::new(305, 1));
         assert_eq!(mean(30).price.0, Decimal::new(155, 1));
         assert_eq!(mean(30).method, Method::MeanOfSeconds(30));
+    }
+
+    #[test]
+    fn a_candle_without_a_trade_is_no_price() {
+        let quiet =
+            |open_time, price: i64| candle(open_time, [price; 4]).traded(Some(Decimal::ZERO));
+        let mut book = CandleRows::default();
+        book.insert(60, quiet(AT, 6), NOW);
+        book.insert(60, quiet(AT.plus(-60), 6), NOW);
+        // the candle of 15 minutes opens with a trade that came later
+        book.insert(900, candle(AT, [7, 9, 7, 9]), NOW);
+        assert_eq!(book.price(quote(Basis::Point)), None);
+        assert_eq!(book.price(quote(Basis::Twap(60))), None);
+        for (quiet_seconds, mean) in [(30, true), (31, false)] {
+            let mut book = CandleRows::default();
+            for second in 1..=60 {
+                let candle = match second <= quiet_seconds {
+                    true => quiet(AT.plus(-second), 10),
+                    false => candle(AT.plus(-second), [20; 4]),
+                };
+                book.insert(1, candle, NOW);
+            }
+            let found = book.price(quote(Basis::Twap(60))).map(|priced| priced.price.0);
+            assert_eq!(found, mean.then(|| Decimal::from(15)), "{quiet_seconds} quiet seconds");
+        }
     }
 
     #[test]

@@ -39,7 +39,7 @@ use crate::units::UnixSeconds;
                   the working directory, else the default.\n\n\
                   Exit codes: 0 done, or nothing due; 1 failed, nothing written; \
                   2 bad usage; 3 done, but rows are in error; 4 done, but a due trade is older than \
-                  the alert lag; 5 no price or resolution from any source; 10 no performance database there; \
+                  the alert lag, or a provisional one is not confirmed in time; 5 no price or resolution from any source; 10 no performance database there; \
                   11 another run is under way; 130 interrupted. With several databases: the gravest of theirs."
 )]
 pub struct Cli {
@@ -159,15 +159,24 @@ pub struct JudgingArgs {
     /// What the price at the close is measured against
     #[arg(long, env = "SETTLE_STRIKE", value_name = "STRIKE", default_value = "recorded")]
     pub strike: Strike,
+
+    /// Settle rows whose skipped_unfavorable_move is 1, too: the bot says that it placed no order
+    #[arg(long, env = "SETTLE_INCLUDE_SKIPPED")]
+    pub include_skipped: bool,
 }
 
-/// Which due trades are an alert.
+/// Which trades that wait are an alert.
 #[derive(Debug, Args)]
 pub struct AlertArgs {
     /// Alert where a due trade is older than this many hours
     #[arg(long, env = "SETTLEMENT_ALERT_LAG_HOURS", value_name = "H", default_value = "1",
           value_parser = hours)]
     pub alert_lag_hours: Decimal,
+
+    /// Alert where a provisional trade is not confirmed this many hours after its market's close
+    #[arg(long, env = "SETTLEMENT_CONFIRM_LAG_HOURS", value_name = "H", default_value = "24",
+          value_parser = hours)]
+    pub confirm_lag_hours: Decimal,
 }
 
 /// What `status` counts.

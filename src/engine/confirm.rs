@@ -1,55 +1,69 @@
 //! What earlier runs settled by candles, held against Polymarket's resolutions: confirmed, corrected, or
 //! to be asked about again. How one trade is confirmed is decided in `decision`.
 
-use log::{info, warn};
+use log::info;
 
+use super::Task;
 use super::course::{Step, of};
 use crate::decision::confirm_trade;
-use crate::polymarket::Resolved;
-use crate::selection::slug;
+use crate::polymarket::{Resolved, Verdict};
+use crate::selection::{Tally, Warning, slug};
 use crate::store::{Note, Unconfirmed};
-use crate::trade::{Reading, judge_again};
+use crate::trade::{Job, judge_again};
 
 /// Confirms or corrects what earlier runs settled, and notes what is to be asked again or no longer
-/// stands; with what is to be said of that.
+/// stands. Those that stay provisional although their market closed before the confirm lag go to `late`.
 pub(super) fn confirm(
     unconfirmed: Vec<Unconfirmed>,
     resolved: &Resolved,
-    reading: Reading,
+    task: &Task<'_>,
+    late: &mut Tally,
     name: Option<&str>,
-) -> (Step, Vec<String>) {
-    let (mut step, mut warnings) = (Step::default(), Vec::new());
-    for Unconfirmed { record_id, trade_id, row, earlier } in unconfirmed {
+) -> Step {
+    let mut step = Step::default();
+    for Unconfirmed { record_id, trade_id, row, closed_at, earlier } in unconfirmed {
         let Some(row) = row else {
-            let warning = format!(
-                "trade {trade_id} is not as settle wrote it: Polymarket's word on it is not waited \
-                 for any more; settle explain and settle audit tell how it stands"
-            );
-            warn!("{}{warning}", of(name));
-            warnings.push(warning);
+            step.warnings.push(Warning {
+                code: "row_changed",
+                message: format!(
+                    "trade {trade_id} is not as settle wrote it; settle will not confirm it; settle \
+                     explain and settle audit show how it stands"
+                ),
+            });
             step.notes.push(Note::Forget(record_id));
             continue;
         };
         let rowid = row.rowid;
-        let trade = match judge_again(row, reading) {
-            Ok(trade) => trade,
+        let trade = judge_again(row, task.reading);
+        let verdict = match trade.as_ref().map(|trade| (slug(trade), &trade.job)) {
+            Ok((Some(slug), Job::Decide(bet))) => resolved.verdict(&slug, &bet.market),
+            // no market has such a slug
+            Ok(_) => Some(Verdict::no_such_market()),
             Err(why) => {
                 info!("{}trade {trade_id} cannot be confirmed yet: {why}", of(name));
-                step.notes.push(Note::Unresolved(record_id, rowid));
-                continue;
+                Some(Verdict::NotYet(why.clone()))
             }
         };
-        let slug = slug(&trade);
-        let outcome = slug.as_ref().and_then(|slug| resolved.outcome(slug));
-        match outcome.and_then(|outcome| confirm_trade(trade, earlier, outcome)) {
-            Some(booking) => step.bookings.push(booking),
-            // no market has such a slug, it was answered that it is not resolved, or the row holds
-            // nothing that could be confirmed
-            None if slug.is_none_or(|slug| resolved.verdicts.contains_key(&slug)) => {
-                step.notes.push(Note::Unresolved(record_id, rowid));
+        let booking = match (trade, &verdict) {
+            (Ok(trade), Some(Verdict::Final(outcome))) => confirm_trade(trade, earlier, *outcome),
+            _ => None,
+        };
+        if let Some(Verdict::OtherMarket(why) | Verdict::OtherYear(why)) = &verdict {
+            let message = format!("trade {trade_id} is not confirmed: {why}");
+            step.warnings.push(Warning { code: "other_market", message });
+        }
+        match (booking, verdict) {
+            (Some(booking), _) => {
+                step.bookings.push(booking);
+                continue;
             }
-            None => {}
+            // it was answered that it is not resolved, or the row holds nothing that could be confirmed
+            (None, Some(_)) => step.notes.push(Note::Unresolved(record_id, rowid)),
+            (None, None) => {}
+        }
+        if closed_at < task.now.plus(-task.lags.confirm) {
+            late.add(Some(closed_at));
         }
     }
-    (step, warnings)
+    step
 }

@@ -10,7 +10,7 @@ use crate::cell::Cell;
 use crate::decision::{Booking, Deferral, DeferredFor};
 use crate::error::Error;
 use crate::interrupt::Interrupt;
-use crate::selection::{Pick, RowError, Tally};
+use crate::selection::{Pick, RowError, Tally, Warning};
 use crate::store::{Note, RowWrite, RunInfo, Store};
 use crate::summary::{Counts, IN_ERROR, INTERRUPTED};
 use crate::trade::Row;
@@ -25,6 +25,7 @@ pub(super) struct Step {
     /// Rows that are no longer what they were when they were selected; none where there is no such
     /// row any more.
     pub changed: Vec<Option<Row>>,
+    pub warnings: Vec<Warning>,
 }
 
 /// Why a run does not go on.
@@ -44,6 +45,7 @@ pub(super) struct Course<'a> {
     pub notes_deferrals: bool,
     pub counts: Counts,
     pub errors: Vec<RowError>,
+    pub warnings: Vec<Warning>,
     /// The due trades that are left, by reason.
     pub left: BTreeMap<&'static str, Tally>,
     /// Some trade could not be decided.
@@ -84,6 +86,7 @@ impl<'a> Course<'a> {
             notes_deferrals: false,
             counts: Counts::default(),
             errors: vec![],
+            warnings: vec![],
             left: BTreeMap::new(),
             deferred: false,
             proved: false,
@@ -99,7 +102,8 @@ impl<'a> Course<'a> {
     /// # Errors
     /// [`Error::Database`], if nothing was written in this run.
     pub fn go_on(&mut self, store: &mut Store, step: Step) -> Result<(), Error> {
-        let Step { mut bookings, mut deferrals, notes, changed } = step;
+        let Step { mut bookings, mut deferrals, notes, changed, mut warnings } = step;
+        self.warnings.append(&mut warnings);
         self.deferred |= !deferrals.is_empty();
         self.proved |= bookings.iter().any(|booking| booking.proof.is_some());
         let mut done = vec![RowWrite::Done; bookings.len()];
@@ -146,11 +150,19 @@ impl<'a> Course<'a> {
         }
         for deferral in deferrals {
             let reason = match deferral.left {
-                DeferredFor::NotThere | DeferredFor::OutOfReach => "no price or resolution",
+                DeferredFor::NotResolved | DeferredFor::NoPrice | DeferredFor::OutOfReach => {
+                    "no price or resolution"
+                }
                 DeferredFor::Held => "close calls held for Polymarket",
                 DeferredFor::Interrupted => INTERRUPTED,
+                DeferredFor::OtherMarket => IN_ERROR,
             };
             self.left.entry(reason).or_default().add(Some(deferral.trade.logged_at));
+            if deferral.left == DeferredFor::OtherMarket {
+                let trade_id = deferral.trade.row.id.clone();
+                self.errors.push(RowError { trade_id, message: deferral.reason });
+                continue;
+            }
             self.end(&TradeResult::of_deferral(deferral));
         }
         for row in changed {

@@ -9,17 +9,19 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::thread;
 
 use crate::candles::Source;
-use crate::candles::chain::{Found, Need, Prices};
+use crate::candles::chain::{Found, Needs, Prices, Strikes};
 use crate::cell::Cell;
 use crate::decision::{Confirm, Decided, Deciding, Evidence, decide_trade};
 use crate::error::Error;
 use crate::http::Traffic;
 use crate::interrupt::Interrupt;
-use crate::polymarket::{Resolutions, Resolved, Verdict, market_slug};
-use crate::selection::{Pick, Selection, Selector, Tally, Wants, wants};
+use crate::polymarket::{Resolutions, Resolved, Verdict};
+use crate::selection::{
+    Lags, Pick, Selection, Selector, Tally, Wants, Warning, dated_slug, slug, wants,
+};
 use crate::store::{Store, Unconfirmed};
 use crate::summary::{IN_ERROR, Summary};
-use crate::trade::{Judged, Reading, judge};
+use crate::trade::{Job, Judged, Reading, judge, judge_again};
 use crate::trade_result::Observer;
 use crate::units::UnixSeconds;
 
@@ -72,8 +74,8 @@ pub struct Task<'a> {
     pub deciding: &'a Deciding,
     /// At most so many trades of each database (0: all).
     pub batch: usize,
-    /// A due trade older than this, in seconds, is an alert.
-    pub alert_lag: i64,
+    /// Which trades that wait are an alert.
+    pub lags: Lags,
     /// The instant of the run.
     pub now: UnixSeconds,
 }
@@ -98,8 +100,7 @@ pub fn settle(
     databases.iter_mut().zip(chosen).map(settle).collect()
 }
 
-/// Reads every unsettled row, and those whose action is HOLD only to count them if `hold`, and
-/// selects at most `batch` of the due ones (0: all).
+/// Reads every unsettled row, and selects at most `batch` of the due ones (0: all).
 ///
 /// # Errors
 /// [`Error::Database`].
@@ -107,13 +108,12 @@ pub fn select(
     store: &Store,
     reading: Reading,
     batch: usize,
-    hold: bool,
     now: UnixSeconds,
 ) -> Result<Selection, Error> {
     let retries = store.retries()?;
     let mut selector = Selector::new(reading, &retries, batch, now);
-    store.unsettled_rows(hold, |row| selector.take(row))?;
-    Ok(selector.finish())
+    let passed_over = store.unsettled_rows(|row| selector.take(row))?;
+    Ok(selector.finish(passed_over))
 }
 
 /// What a run takes on in one database, and what it has to ask others for that.
@@ -122,41 +122,54 @@ struct Chosen {
     unconfirmed: Vec<Unconfirmed>,
     /// The slugs of the batch, and those of what is to be confirmed.
     slugs: [Vec<String>; 2],
-    needs: BTreeSet<Need>,
+    needs: Needs,
+    /// Provisional trades that are not confirmed in time, and that this run does not ask about.
+    late: Tally,
 }
 
 /// Selects a batch of one database and what is to be confirmed there.
 fn choose(store: &Store, task: &Task<'_>) -> Result<Chosen, Error> {
-    let Task { reading, deciding, batch, now, .. } = *task;
-    let selection = select(store, reading, batch, false, now)?;
+    let Task { reading, deciding, batch, lags, now } = *task;
+    let selection = select(store, reading, batch, now)?;
     let confirmed = if batch == 0 { CONFIRMED_AT_ALL } else { CONFIRMED_A_RUN };
     let unconfirmed = match deciding.confirm {
         Confirm::Off => vec![],
         _ => store.unconfirmed(now, confirmed)?,
     };
+    let late = match deciding.confirm {
+        Confirm::Off => Tally::default(),
+        _ => store.not_asked_yet(now, now.plus(-lags.confirm))?,
+    };
     let wanted = wanted(&selection);
     let slugs = match deciding.confirm {
         Confirm::Off => Default::default(),
-        _ => slugs(&wanted, &unconfirmed),
+        _ => slugs(&wanted, &unconfirmed, reading),
     };
     let needs = match deciding.confirm {
-        Confirm::Only => BTreeSet::new(),
-        _ => wanted.iter().filter_map(|wants| wants.need).collect(),
+        Confirm::Only => Needs::new(),
+        _ => wanted.iter().filter_map(|(wants, strikes)| Some((wants.need?, *strikes))).collect(),
     };
-    Ok(Chosen { selection, unconfirmed, slugs, needs })
+    Ok(Chosen { selection, unconfirmed, slugs, needs, late })
 }
 
 /// What the trades of the batch want, each once.
-fn wanted(selection: &Selection) -> Vec<&Wants> {
+fn wanted(selection: &Selection) -> Vec<&(Wants, Option<Strikes>)> {
     let places: BTreeSet<usize> = selection.batch.iter().map(|pick| pick.wants).collect();
     places.into_iter().map(|place| &selection.wants[place]).collect()
 }
 
-/// The slugs to ask Polymarket about: those of the batch, and those to confirm.
-fn slugs(wanted: &[&Wants], unconfirmed: &[Unconfirmed]) -> [Vec<String>; 2] {
-    let rows = unconfirmed.iter().filter_map(|unconfirmed| unconfirmed.row.as_ref());
-    let earlier = rows.filter_map(|row| market_slug(row.market_slug.text()?));
-    [wanted.iter().filter_map(|wants| wants.slug.clone()).collect(), earlier.collect()]
+/// The slugs to ask Polymarket about: those of the batch, and those to confirm. Of a slug that leaves the
+/// year out, the form with the year is among them.
+fn slugs(
+    wanted: &[&(Wants, Option<Strikes>)],
+    unconfirmed: &[Unconfirmed],
+    reading: Reading,
+) -> [Vec<String>; 2] {
+    let batch = wanted.iter().flat_map(|(wants, _)| [&wants.slug, &wants.dated_slug]);
+    let rows = unconfirmed.iter().filter_map(|unconfirmed| unconfirmed.row.clone());
+    let trades = rows.filter_map(|row| judge_again(row, reading).ok());
+    let earlier = trades.flat_map(|trade| [slug(&trade), dated_slug(&trade)]);
+    [batch.flatten().cloned().collect(), earlier.flatten().collect()]
 }
 
 /// What Polymarket and the candle services answered.
@@ -168,7 +181,13 @@ struct Answers {
 
 /// Asks for what any of these databases needs, each thing once.
 fn ask(outside: &mut Outside<'_>, chosen: &[&Chosen], now: UnixSeconds) -> Answers {
-    let needs = chosen.iter().flat_map(|chosen| chosen.needs.iter().copied()).collect();
+    let mut needs = Needs::new();
+    for (need, strikes) in chosen.iter().flat_map(|chosen| &chosen.needs) {
+        let all = needs.entry(*need).or_default();
+        for strike in strikes.iter().flat_map(|strikes| [strikes.least, strikes.greatest]) {
+            *all = Some(Strikes::with(*all, strike));
+        }
+    }
     let mut seen = HashSet::new();
     // what is to be settled comes before what is to be confirmed
     let slugs = [0, 1].into_iter().flat_map(|turn| chosen.iter().map(move |c| &c.slugs[turn]));
@@ -188,7 +207,7 @@ fn ask(outside: &mut Outside<'_>, chosen: &[&Chosen], now: UnixSeconds) -> Answe
 fn fetch(
     outside: &mut Outside<'_>,
     slugs: &[String],
-    needs: &BTreeSet<Need>,
+    needs: &Needs,
     now: UnixSeconds,
 ) -> (Resolved, Found) {
     let Outside { prices, resolutions } = outside;
@@ -213,15 +232,15 @@ fn carry_out(
     task: &Task<'_>,
     writing: Option<Writing<'_>>,
 ) -> Result<Summary, Error> {
-    let Chosen { selection, unconfirmed, .. } = chosen;
+    let Chosen { selection, unconfirmed, mut late, .. } = chosen;
     let (unsettled_before, due_before) = (selection.unsettled(), selection.due.count);
-    let slug_warning = selection.doubt_of_reading(task.reading.rules);
+    let mut warnings = selection.warnings(task.reading.rules);
     let Answers { resolved, found, traffic } = answers;
     let mut course = Course::new(task, writing, database.name, database.observer);
     course.all = selection.batch.len() + unconfirmed.len();
     // in a total outage nothing is known of any trade, so nothing is noted of any
     course.notes_deferrals = found.answered
-        || !resolved.verdicts.is_empty()
+        || !resolved.answers.is_empty()
         || (found.troubles.is_empty() && resolved.troubles.is_empty());
     course.left.insert(IN_ERROR, selection.in_error);
     course.errors = selection.errors;
@@ -238,19 +257,20 @@ fn carry_out(
         }
     }
     course.leave(rest);
-    let (again, warnings) = confirm(unconfirmed, resolved, task.reading, database.name);
+    let again = confirm(unconfirmed, resolved, task, &mut late, database.name);
     if course.stopped.is_none() {
         course.go_on(database.store, again)?;
     }
+    warnings.append(&mut course.warnings);
 
-    let answered = task.deciding.confirm == Confirm::Only && !resolved.verdicts.is_empty();
+    let answered = task.deciding.confirm == Confirm::Only && !resolved.answers.is_empty();
     let nothing_had = course.deferred && !course.proved && !answered && found.prices.is_empty();
     course.left.insert("waiting for a retry", selection.waiting);
     course.left.insert("beyond this batch", selection.beyond_batch);
     let mut due_after = Tally::default();
     course.left.values().for_each(|tally| due_after.add_all(*tally));
     let overdue = |(_, tally): &(&str, Tally)| {
-        tally.oldest.is_some_and(|oldest| task.now.since(oldest) > task.alert_lag)
+        tally.oldest.is_some_and(|oldest| task.now.since(oldest) > task.lags.due)
     };
     let summary = Summary {
         run_id: writing.map(|writing| writing.run_id.to_owned()),
@@ -263,7 +283,8 @@ fn carry_out(
         overdue: course.left.into_iter().filter(overdue).collect(),
         nothing_had,
         interrupted: writing.is_some_and(|writing| writing.interrupt.asked()),
-        slug_warning,
+        excluded: selection.excluded,
+        unconfirmed_late: late,
         warnings,
         troubles: [&resolved.troubles[..], &found.troubles].concat(),
         traffic: traffic.clone(),
@@ -276,16 +297,15 @@ fn carry_out(
 fn judge_and_decide(
     store: &mut Store,
     picks: &[Pick],
-    wanted: &[Wants],
+    wanted: &[(Wants, Option<Strikes>)],
     answers: &Answers,
     task: &Task<'_>,
 ) -> Result<Step, Error> {
     let Task { reading, deciding, now, .. } = *task;
     let Answers { resolved, found, .. } = answers;
     let mut step = Step::default();
-    let no_such_market = Verdict::no_such_market();
     for (pick, row) in picks.iter().zip(store.rows_at(picks.iter().map(|pick| pick.rowid))?) {
-        let wanted = &wanted[pick.wants];
+        let (wanted, _) = &wanted[pick.wants];
         let judged = row.filter(|row| row.is_win == Cell::Null).map(|row| judge(row, reading, now));
         let trade = match judged {
             Some(Judged::Due(trade)) if wants(&trade, reading.strike) == *wanted => *trade,
@@ -294,13 +314,21 @@ fn judge_and_decide(
                 continue;
             }
         };
+        let verdict = match (&wanted.slug, &trade.job) {
+            (Some(slug), Job::Decide(bet)) => resolved.verdict(slug, &bet.market),
+            _ => Some(Verdict::no_such_market()),
+        };
+        if let Some(Verdict::OtherYear(why)) = &verdict {
+            step.warnings.push(Warning {
+                code: "other_year",
+                message: format!("trade {}: {why}", trade.row.id),
+            });
+        }
+        let prices = wanted.need.and_then(|need| found.prices.get(&need));
         let evidence = Evidence {
-            prices: wanted.need.and_then(|need| found.prices.get(&need)),
+            prices: prices.map_or(&[], Vec::as_slice),
             price_failed: found.failed,
-            verdict: match &wanted.slug {
-                Some(slug) => resolved.verdicts.get(slug),
-                None => Some(&no_such_market),
-            },
+            verdict: verdict.as_ref(),
         };
         match decide_trade(trade, evidence, reading.strike, deciding, now) {
             Decided::Booking(booking) => step.bookings.push(*booking),

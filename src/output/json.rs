@@ -14,16 +14,16 @@ use crate::error::Exit;
 use crate::http::Traffic;
 use crate::outcome::Outcome;
 use crate::run::DatabaseRun;
-use crate::selection::RowError;
+use crate::selection::{RowError, Warning};
 use crate::status::DatabaseStatus;
 use crate::store::{PastRun, index};
 use crate::summary::Summary;
 use crate::trade::Excluded;
 use crate::trade_result::TradeResult;
-use crate::units::{Bps, BtcPrice, FloatUsd, UnixSeconds, Usd};
+use crate::units::{Bps, BtcPrice, FloatUsd, Shares, UnixSeconds, Usd};
 
 /// Raised when a field changes its meaning.
-pub(super) const SCHEMA_VERSION: u32 = 1;
+pub(super) const SCHEMA_VERSION: u32 = 2;
 
 #[derive(Serialize)]
 struct RunJson<'a> {
@@ -45,6 +45,8 @@ struct RunJson<'a> {
     close_call_count: u64,
     held_count: u64,
     pending_count: u64,
+    pending: BTreeMap<&'static str, u64>,
+    excluded: BTreeMap<&'static str, u64>,
     changed_count: u64,
     unsettled_before: u64,
     unsettled_after: u64,
@@ -54,7 +56,7 @@ struct RunJson<'a> {
     oldest_due_age_seconds: Option<i64>,
     alert: bool,
     errors: Vec<ErrorJson>,
-    warnings: Vec<String>,
+    warnings: Vec<WarningJson>,
     alerts: Vec<String>,
     requests: BTreeMap<&'static str, u64>,
 }
@@ -107,6 +109,18 @@ impl From<&DatabaseRun> for DatabaseJson {
     }
 }
 
+#[derive(Serialize, PartialEq)]
+struct WarningJson {
+    code: &'static str,
+    message: String,
+}
+
+impl From<Warning> for WarningJson {
+    fn from(warning: Warning) -> Self {
+        Self { code: warning.code, message: warning.message }
+    }
+}
+
 #[derive(Serialize)]
 pub(super) struct ErrorJson {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -139,6 +153,9 @@ struct TradeJson<'a> {
     price_source: Option<Source>,
     margin_bps: Option<Bps>,
     moved_bps: Option<Bps>,
+    shares: Option<Shares>,
+    cost: Option<Usd>,
+    money_source: Option<&'static str>,
     corrected_from: Option<Value>,
     strike_warnings: Vec<&'static str>,
 }
@@ -156,12 +173,15 @@ impl<'a> From<&'a TradeResult> for TradeJson<'a> {
             profit_loss: result.profit,
             status: result.ending.as_str(),
             reason: result.reason.as_deref(),
-            close_time: result.close_time,
+            close_time: result.close_time(),
             strike: result.strike,
             close_price: result.close_price,
             price_source: result.price_source,
             margin_bps: result.margin,
             moved_bps: result.moved,
+            shares: result.bet.map(|bet| bet.shares),
+            cost: result.bet.map(|bet| bet.position),
+            money_source: result.bet.map(|bet| bet.money.as_str()),
             corrected_from: result.corrected_from.as_ref().map(Cell::json),
             strike_warnings: result.doubts.iter().map(|doubt| doubt.name()).collect(),
         }
@@ -190,18 +210,20 @@ pub fn run(ran: &[DatabaseRun], dry_run: bool) -> serde_json::Result<String> {
         let errors = ran.came_to.iter().flat_map(|summary| &summary.errors);
         errors.map(move |error| ErrorJson { db: db.clone(), ..ErrorJson::from(error) })
     });
-    let mut warnings: Vec<String> = Vec::new();
+    let mut warnings: Vec<WarningJson> = Vec::new();
     let mut alerts: Vec<String> = Vec::new();
     for ran in ran {
         let Ok(summary) = &ran.came_to else { continue };
         let of = if several { format!("{}: ", ran.database.display()) } else { String::new() };
         alerts.extend(summary.alerts().iter().map(|alert| format!("{of}{alert}")));
-        let own = summary.data_warnings();
-        warnings.extend(own.iter().map(|warning| format!("{of}{warning}")));
+        warnings.extend(summary.data_warnings().into_iter().map(|Warning { code, message }| {
+            WarningJson { code, message: format!("{of}{message}") }
+        }));
         // what is wrong with a source is wrong for every database
         for trouble in &summary.troubles {
-            if !warnings.contains(trouble) {
-                warnings.push(trouble.clone());
+            let trouble = WarningJson { code: "source", message: trouble.clone() };
+            if !warnings.contains(&trouble) {
+                warnings.push(trouble);
             }
         }
     }
@@ -223,6 +245,8 @@ pub fn run(ran: &[DatabaseRun], dry_run: bool) -> serde_json::Result<String> {
         close_call_count: sum(Summary::close_calls),
         held_count: sum(Summary::held),
         pending_count: sum(Summary::pending),
+        pending: sums(summaries.iter().map(|summary| summary.pending_by_reason().clone())),
+        excluded: sums(summaries.iter().map(|summary| excluded(&summary.excluded))),
         changed_count: sum(Summary::changed),
         unsettled_before: sum(|summary| summary.unsettled_before),
         unsettled_after: sum(Summary::unsettled_after),
@@ -237,6 +261,21 @@ pub fn run(ran: &[DatabaseRun], dry_run: bool) -> serde_json::Result<String> {
         // one asking for all of them
         requests: requests(summaries.first().map_or(&BTreeMap::new(), |first| &first.traffic)),
     })
+}
+
+/// Counts by name, those of several databases added up.
+fn sums(counts: impl Iterator<Item = BTreeMap<&'static str, u64>>) -> BTreeMap<&'static str, u64> {
+    let mut sums = BTreeMap::new();
+    for (name, count) in counts.flatten() {
+        *sums.entry(name).or_default() += count;
+    }
+    sums
+}
+
+/// Every reason for which a row is not due, and how many rows there are of it.
+fn excluded(counts: &BTreeMap<Excluded, u64>) -> BTreeMap<&'static str, u64> {
+    let count = |reason: Excluded| (reason.key(), counts.get(&reason).copied().unwrap_or(0));
+    Excluded::ALL.into_iter().map(count).collect()
 }
 
 /// The sum of what was booked; none where nothing could be done, or it is too large.
@@ -277,7 +316,7 @@ struct StatusJson<'a> {
     profit_today: Option<Usd>,
     last_settled_at: Option<UnixSeconds>,
     last_runs: Vec<RunOfStatusJson<'a>>,
-    warnings: Vec<String>,
+    warnings: Vec<WarningJson>,
     errors: Vec<ErrorJson>,
 }
 
@@ -301,10 +340,6 @@ impl<'a> From<&'a PastRun> for RunOfStatusJson<'a> {
 /// None that a status can cause; `serde_json`'s type.
 pub fn status(status: &DatabaseStatus, db: Option<&str>) -> serde_json::Result<String> {
     let selection = &status.selection;
-    let excluded = Excluded::ALL
-        .iter()
-        .map(|reason| (reason.key(), selection.excluded.get(reason).copied().unwrap_or(0)))
-        .collect();
     serde_json::to_string(&StatusJson {
         schema_version: SCHEMA_VERSION,
         command: "status",
@@ -317,9 +352,9 @@ pub fn status(status: &DatabaseStatus, db: Option<&str>) -> serde_json::Result<S
         waiting_count: selection.waiting.count,
         error_count: selection.in_error.count,
         parked: &status.parked,
-        excluded,
+        excluded: excluded(&selection.excluded),
         oldest_due_age_seconds: status.oldest_due_age(),
-        alert: status.alert,
+        alert: !status.alerts.is_empty(),
         wins: status.performance.wins,
         losses: status.performance.losses,
         win_rate: status.win_rate(),
@@ -328,7 +363,7 @@ pub fn status(status: &DatabaseStatus, db: Option<&str>) -> serde_json::Result<S
         profit_today: status.latest.profit_today,
         last_settled_at: status.latest.last_settled,
         last_runs: status.last_runs.iter().map(RunOfStatusJson::from).collect(),
-        warnings: status.warnings(),
+        warnings: status.warnings().into_iter().map(WarningJson::from).collect(),
         errors: selection.errors.iter().map(ErrorJson::from).collect(),
     })
 }

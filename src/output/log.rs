@@ -73,8 +73,8 @@ pub fn run(summary: &Summary, database: Option<&str>) {
         let trades = if pending == 1 { "trade is" } else { "trades are" };
         warn!("{of}{pending} {trades} pending and none was settled");
     }
-    for warning in summary.slug_warning.iter().chain(&summary.strike_warnings()) {
-        warn!("{of}{warning}");
+    for warning in summary.data_warnings() {
+        warn!("{of}{}", warning.message);
     }
     for alert in summary.alerts() {
         error!("{of}alert: {alert}");

@@ -2,6 +2,7 @@
 //! always written here; the stream drops them where they are not wanted. The same for
 //! programs is in `json`.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -13,7 +14,7 @@ use crate::error::Exit;
 use crate::outcome::Outcome;
 use crate::run::DatabaseRun;
 use crate::sanitize::{printable, printable_line};
-use crate::selection::RowError;
+use crate::selection::{RowError, Warning};
 use crate::status::{DatabaseStatus, Glance};
 use crate::store::index;
 use crate::summary::{Summary, age};
@@ -98,6 +99,7 @@ pub(super) fn summary(summary: &Summary, dry_run: bool) -> String {
     field(&mut text, "Unsettled", format_args!("{before} before, {after} after"));
     let (before, after) = (summary.due_before, summary.due_after.count);
     field(&mut text, "Due", format_args!("{before} before, {after} after"));
+    text.push_str(&not_due(&summary.excluded));
     let asked = summary.traffic.iter().filter(|(_, traffic)| traffic.requests > 0);
     let asked: Vec<String> =
         asked.map(|(service, traffic)| format!("{service} {}", traffic.requests)).collect();
@@ -105,6 +107,16 @@ pub(super) fn summary(summary: &Summary, dry_run: bool) -> String {
     field(&mut text, "Requests", format_args!("{asked}"));
     text.push_str(&errors(&summary.errors));
     text.push_str(&warnings(summary));
+    text
+}
+
+/// The rows that are not due, by reason.
+fn not_due(excluded: &BTreeMap<Excluded, u64>) -> String {
+    let mut text = String::new();
+    field(&mut text, "Not due", format_args!("{}", excluded.values().sum::<u64>()));
+    for (reason, count) in excluded {
+        line(&mut text, format_args!("  {count:>6}  {}", reason.words()));
+    }
     text
 }
 
@@ -161,8 +173,8 @@ fn warnings(summary: &Summary) -> String {
         let profit = correction.profit.map_or_else(String::new, money);
         line(&mut text, format_args!("  corrected trade {id}: {from} → {to}, {profit} dollars"));
     }
-    for warning in summary.data_warnings() {
-        line(&mut text, format_args!("{} {warning}", styled(CAUTION, "Warning:")));
+    for Warning { message, .. } in summary.data_warnings() {
+        line(&mut text, format_args!("{} {message}", styled(CAUTION, "Warning:")));
     }
     if summary.exit() == Exit::Interrupted {
         let what = "what was written before the signal is complete; the next run does the rest";
@@ -287,13 +299,7 @@ pub fn status(status: &DatabaseStatus, database: &Path) -> String {
     for (reason, count) in &status.parked {
         line(&mut text, format_args!("  {count:>6}  {}", printable(reason)));
     }
-    let excluded: u64 = selection.excluded.values().sum();
-    field(&mut text, "Not due", format_args!("{excluded}"));
-    for reason in Excluded::ALL {
-        if let Some(count) = selection.excluded.get(&reason) {
-            line(&mut text, format_args!("  {count:>6}  {}", reason.words()));
-        }
-    }
+    text.push_str(&not_due(&selection.excluded));
     if let Some(seconds) = status.oldest_due_age() {
         field(&mut text, "Oldest due", format_args!("{}", age(seconds)));
     }
@@ -304,12 +310,11 @@ pub fn status(status: &DatabaseStatus, database: &Path) -> String {
         field(&mut text, "Wrote", format_args!("{}", printable_line(&run)));
     }
     text.push_str(&errors(&selection.errors));
-    for warning in status.warnings() {
-        line(&mut text, format_args!("{} {warning}", styled(CAUTION, "Warning:")));
+    for Warning { message, .. } in status.warnings() {
+        line(&mut text, format_args!("{} {message}", styled(CAUTION, "Warning:")));
     }
-    if status.alert {
-        let what = "a due trade is older than the alert lag; settle run settles it or says why not";
-        line(&mut text, format_args!("{} {what}", styled(CAUTION, "Alert:")));
+    for alert in &status.alerts {
+        line(&mut text, format_args!("{} {alert}", styled(CAUTION, "Alert:")));
     }
     text.push_str(&glance(&status.glance()));
     text

@@ -4,9 +4,10 @@
 use rusqlite::{Connection, Params, Transaction, params};
 
 use super::write::{Columns, Short, pause, refused};
-use super::{RunInfo, Store, cell, records, unconfirmed};
+use super::{RunInfo, Store, cell, record, records, unconfirmed};
 use crate::cell::Cell;
 use crate::error::{Error, Exit};
+use crate::fees::Fee;
 use crate::interrupt::Interrupt;
 use crate::sanitize::{printable, printable_line};
 use crate::selection::RowError;
@@ -36,6 +37,11 @@ impl Record {
             Cell::Integer(number) => Some(*number),
             _ => None,
         }
+    }
+
+    /// The fee that was counted; none where no fee was, or the record holds no arithmetic.
+    pub fn fee(&self) -> Option<Fee> {
+        record::fee(self.text("fee"), self.text("fee_taken"))
     }
 
     /// Whether `row` holds what this record wrote.
@@ -336,7 +342,7 @@ fn undo_record(
             false => "a later run wrote to it; undo that one first",
         });
     }
-    let fee = if columns.fee_paid { "trades.fee_paid" } else { "NULL" };
+    let fee = if columns.fee_paid() { "trades.fee_paid" } else { "NULL" };
     let recorded = format!(
         "FROM settlement_records AS record JOIN trades ON trades.id IS record.trade_id
          WHERE record.id = ?1 AND {} AND {fee} IS record.new_fee_paid",
@@ -360,7 +366,7 @@ fn undo_record(
     let Some(rowid) = rowid else {
         return refuse("it was changed by another program since, or is gone");
     };
-    let set_fee = if columns.fee_paid { ", fee_paid = record.old_fee_paid" } else { "" };
+    let set_fee = if columns.fee_paid() { ", fee_paid = record.old_fee_paid" } else { "" };
     let restored = transaction
         .prepare_cached(&format!(
             "UPDATE trades SET actual_outcome = record.old_actual_outcome,

@@ -33,7 +33,7 @@ use crate::units::UnixSeconds;
 pub use history::{PastRun, Record, Undone, standing_record};
 pub use lock::RunLock;
 pub use results::{Latest, Totals};
-use write::{BookSql, Columns};
+use write::{BookSql, Columns, OPTIONAL};
 pub use write::{Note, RowWrite, Writes};
 
 /// Rows looked at at a time; between two pages no lock is held.
@@ -41,7 +41,7 @@ const PAGE: usize = 5000;
 /// How often what is to be of one instant is read, if another program keeps writing.
 const TRIES: usize = 5;
 /// The number of columns that [`Store::row_columns`] names.
-const ROW_COLUMNS: usize = 13;
+const ROW_COLUMNS: usize = 11 + OPTIONAL.len();
 
 /// What a database is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +92,8 @@ pub struct Unconfirmed {
     pub trade_id: Cell,
     /// The row, if it still is as settle wrote it.
     pub row: Option<Row>,
+    /// When its market closed.
+    pub closed_at: UnixSeconds,
     /// What was written.
     pub earlier: Earlier,
 }
@@ -134,17 +136,23 @@ impl Store {
     }
 
     /// Hands every row whose `is_win` is NULL to `visit`, by rowid, in pages: no lock is held while
-    /// `visit` runs, or for long. Without `hold` those whose action is HOLD are passed over: of a
-    /// bot's unsettled rows they are the most, and only counting them needs a look at them.
+    /// `visit` runs, or for long. Rows whose action is HOLD are passed over, as they are the most of a
+    /// bot's unsettled rows; returns how many they are.
     ///
     /// # Errors
     /// [`Error::Database`].
-    pub fn unsettled_rows(&self, hold: bool, visit: impl FnMut(Row)) -> Result<(), Error> {
-        match (hold, self.has_index()?) {
-            (true, _) => self.rows("is_win IS NULL", None, visit),
-            (false, false) => self.rows("is_win IS NULL", Some("action IS NOT 'HOLD'"), visit),
-            (false, true) => self.rows(index::ROWS, None, visit),
-        }
+    pub fn unsettled_rows(&self, mut visit: impl FnMut(Row)) -> Result<u64, Error> {
+        let (mut visited, condition, filter) = match self.has_index()? {
+            false => (0, "is_win IS NULL", Some("action IS NOT 'HOLD'")),
+            true => (0, index::ROWS, None),
+        };
+        self.rows(condition, filter, |row| {
+            visited += 1;
+            visit(row);
+        })?;
+        let all = "SELECT count(*) FROM trades WHERE is_win IS NULL";
+        let all = self.connection.query_row(all, [], |row| row.get::<_, u64>(0));
+        all.map(|all| all.saturating_sub(visited)).map_err(|error| self.failed("read", error))
     }
 
     /// Hands every row that has an outcome to `visit`, in the same way.
@@ -240,17 +248,21 @@ impl Store {
 
     /// What [`Self::read_row`] reads.
     fn row_columns(&self) -> String {
-        let status = if self.columns.execution_status { "trades.execution_status" } else { "NULL" };
-        let fee = if self.columns.fee_paid { "trades.fee_paid" } else { "NULL" };
+        let optional: Vec<&str> = self.columns.optional_or_null().collect();
         format!(
             "trades.rowid, trades.id, trades.timestamp, trades.market_slug, trades.action,
              trades.position_size, trades.executed_price, trades.price_to_beat,
-             trades.actual_outcome, trades.profit_loss, trades.is_win, {fee}, {status}"
+             trades.actual_outcome, trades.profit_loss, trades.is_win, {}",
+            optional.join(", ")
         )
     }
 
     fn read_row(&self, row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
         let at = |index: usize| row.get_ref(index).map(cell);
+        let optional = |place: usize| match self.columns.optional[place] {
+            true => at(ROW_COLUMNS - OPTIONAL.len() + place).map(Some),
+            false => Ok(None),
+        };
         Ok(Row {
             rowid: row.get(0)?,
             id: at(1)?,
@@ -263,8 +275,12 @@ impl Store {
             actual_outcome: at(8)?,
             profit_loss: at(9)?,
             is_win: at(10)?,
-            fee_paid: if self.columns.fee_paid { Some(at(11)?) } else { None },
-            execution_status: if self.columns.execution_status { Some(at(12)?) } else { None },
+            fee_paid: optional(0)?,
+            execution_status: optional(1)?,
+            verification_status: optional(2)?,
+            skipped_unfavorable_move: optional(3)?,
+            verified_fill_price: optional(4)?,
+            verified_fill_amount: optional(5)?,
         })
     }
 

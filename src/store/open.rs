@@ -9,12 +9,14 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::write::{BookSql, Columns};
+use super::write::{BookSql, Columns, OPTIONAL};
 use super::{Access, Store};
 use crate::error::Error;
 
 /// How long to wait for the bot's locks.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+/// Why a file that SQLite cannot read is no performance database.
+const NO_DATABASE: &str = "the file is no SQLite database";
 /// The columns of `trades` that settling cannot do without.
 const NEEDED_COLUMNS: [&str; 10] = [
     "id",
@@ -60,11 +62,14 @@ impl Store {
             ),
             Access::Read => open_to_read(path),
         };
-        let connection = connection.map_err(|source| Error::Database {
-            path: path.to_owned(),
-            doing: "opened",
-            source,
-            hint: "; check that this user may read it and its folder",
+        let connection = connection.map_err(|source| match source.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => not_one(NO_DATABASE),
+            _ => Error::Database {
+                path: path.to_owned(),
+                doing: "opened",
+                source,
+                hint: "; check that this user may read it and its folder",
+            },
         })?;
         let mut store = Self {
             connection,
@@ -99,7 +104,7 @@ impl Store {
             .prepare("SELECT name FROM pragma_table_xinfo('trades')")
             .and_then(|mut statement| statement.query_map([], |row| row.get(0))?.collect());
         let columns = columns.map_err(|error| match error.sqlite_error_code() {
-            Some(ErrorCode::NotADatabase) => not_one("the file is no SQLite database".to_owned()),
+            Some(ErrorCode::NotADatabase) => not_one(NO_DATABASE.to_owned()),
             _ => self.failed("read", error),
         })?;
         if columns.is_empty() {
@@ -119,8 +124,7 @@ impl Store {
                         WHERE type = 'trigger' AND tbl_name = 'trades' COLLATE NOCASE)";
         let triggers = self.connection.query_row(triggers, [], |row| row.get(0));
         self.columns = Columns {
-            execution_status: has("execution_status"),
-            fee_paid: has("fee_paid"),
+            optional: OPTIONAL.map(has),
             signal_type: has("signal_type"),
             is_test_mode: has("is_test_mode"),
             triggers: triggers.map_err(|error| self.failed("read", error))?,
@@ -155,10 +159,34 @@ impl Store {
     }
 }
 
-/// Opens for reading without leaving anything behind. A database in WAL mode that nobody has open
-/// has no `-wal` file, and a plain read-only open would make one; as nobody writes to it then, it
-/// is opened as unchanging instead.
+/// Opens for reading. Where this user may write the file and its folder, SQLite itself keeps the reading
+/// of one instant, whatever the bot does meanwhile, and leaves nothing behind; `query_only` keeps settle
+/// from writing. Else the file is opened read-only.
 fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let opened = Connection::open_with_flags(path, flags).and_then(|connection| {
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        connection.pragma_update(None, "query_only", true)?;
+        // SQLite opens its files when they are first needed
+        connection.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(()))?;
+        Ok(connection)
+    });
+    match opened {
+        Ok(connection) if !connection.is_readonly("main")? => Ok(connection),
+        Err(error) if !cannot_be_written(&error) => Err(error),
+        _ => open_read_only(path),
+    }
+}
+
+/// Whether an error means that the file or its folder cannot be written.
+fn cannot_be_written(error: &rusqlite::Error) -> bool {
+    let codes = [ErrorCode::ReadOnly, ErrorCode::CannotOpen, ErrorCode::PermissionDenied];
+    error.sqlite_error_code().is_some_and(|code| codes.contains(&code))
+}
+
+/// Opens without write permission. A database in WAL mode that nobody has open has no `-wal` file, and
+/// a plain read-only open would have to make one; it is opened as unchanging instead.
+fn open_read_only(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut wal = path.as_os_str().to_owned();
     wal.push("-wal");

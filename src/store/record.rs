@@ -8,14 +8,25 @@ use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use super::RunInfo;
 use crate::cell::Cell;
 use crate::decision::{Booking, Measured};
-use crate::fees::Taken;
+use crate::fees::{Fee, Taken};
 use crate::market::RuleSet;
 use crate::outcome::Outcome;
 use crate::pnl::Settlement;
 use crate::trade::Bet;
+use crate::units::{Usd, decimal_from_text};
 
 /// How a record says that a fee was taken in shares.
-pub(super) const IN_SHARES: &str = "in shares";
+const IN_SHARES: &str = "in shares";
+
+/// The fee that a record holds in its columns `fee` and `fee_taken`.
+pub(super) fn fee(dollars: Option<&str>, taken: Option<&str>) -> Option<Fee> {
+    let taken = match taken {
+        Some(IN_SHARES) => Taken::InShares,
+        _ => Taken::Added,
+    };
+    let dollars = decimal_from_text(dollars?).ok()?;
+    Some(Fee { dollars: Usd(dollars), taken })
+}
 
 /// A column of `settlement_records` and its value.
 type Column<'a> = (&'static str, ToSqlOutput<'a>);

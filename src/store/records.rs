@@ -175,7 +175,7 @@ pub(super) fn add_note(
         Note::Deferred(failure) => {
             let row = &failure.trade.row;
             let held = failure.left == DeferredFor::Held;
-            let counts = failure.left == DeferredFor::NotThere;
+            let counts = failure.left.waits_longer();
             retries::add(transaction, row, &failure.reason, counts, held, run)
         }
         Note::Unresolved(record_id, rowid) => {

@@ -215,11 +215,7 @@ impl Store {
                 profit: profit_as_stored.and_then(nearest_decimal),
                 stake: decimal(row, 11)?,
                 price: price.map(|price| price.0),
-                side: match text(row, 3)? {
-                    Some("YES") => Some(Side::Yes),
-                    Some("NO") => Some(Side::No),
-                    _ => None,
-                },
+                side: text(row, 3)?.and_then(Side::named),
                 mode: match row.get_ref(14)? {
                     ValueRef::Null => Mode::NotSaid,
                     ValueRef::Integer(0) => Mode::Live,

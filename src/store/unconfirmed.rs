@@ -8,10 +8,9 @@ use super::{ROW_COLUMNS, RunInfo, Store, Unconfirmed, record};
 use crate::candles::Source;
 use crate::decision::Earlier;
 use crate::error::Error;
-use crate::fees::{Fee, Taken};
-use crate::selection::LONGEST_WAIT;
+use crate::selection::{LONGEST_WAIT, Tally};
 use crate::trade::Row;
-use crate::units::{Bps, BtcPrice, UnixSeconds, Usd, decimal_from_text};
+use crate::units::{Bps, BtcPrice, UnixSeconds, decimal_from_text};
 
 impl Store {
     /// At most `limit` of the trades that Polymarket has not confirmed and may be asked for
@@ -38,6 +37,48 @@ impl Store {
                 lost.row = self.find_again(lost.record_id)?;
             }
             Ok(unconfirmed)
+        };
+        read().map_err(|error| self.failed("read", error))
+    }
+
+    /// The trades that Polymarket has not confirmed although their market closed before `closed_before`,
+    /// and that are not to be asked about yet as of `now`; the oldest by its market's close.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn not_asked_yet(
+        &self,
+        now: UnixSeconds,
+        closed_before: UnixSeconds,
+    ) -> Result<Tally, Error> {
+        let waits = format!("next_ask > {} AND next_ask <= {}", now.0, now.plus(LONGEST_WAIT).0);
+        self.late(&waits, closed_before)
+    }
+
+    /// All trades that Polymarket has not confirmed although their market closed before `closed_before`;
+    /// the oldest by its market's close. None where the latest run did not ask Polymarket.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn unconfirmed_since(&self, closed_before: UnixSeconds) -> Result<Tally, Error> {
+        let asks = "'off' IS NOT (SELECT confirm FROM settlement_runs WHERE command = 'run'
+                    ORDER BY started_at DESC, rowid DESC LIMIT 1)";
+        self.late(asks, closed_before)
+    }
+
+    fn late(&self, condition: &str, closed_before: UnixSeconds) -> Result<Tally, Error> {
+        let read = || {
+            if !self.has_records()? {
+                return Ok(Tally::default());
+            }
+            let sql = format!(
+                "SELECT count(*), min(closed_at) FROM settlement_unconfirmed
+                 WHERE closed_at < ?1 AND {condition}"
+            );
+            self.connection.query_row(&sql, [closed_before.0], |row| {
+                let oldest: Option<i64> = row.get(1)?;
+                Ok(Tally { count: row.get(0)?, oldest: oldest.map(UnixSeconds) })
+            })
         };
         read().map_err(|error| self.failed("read", error))
     }
@@ -110,7 +151,7 @@ fn query(row_columns: &str) -> String {
                 waiting.record_id, record.trade_id, record.strike, record.moved_bps,
                 record.close_price, record.price_source, record.margin_bps,
                 record.fee, record.fee_taken,
-                trades.rowid IS NOT NULL AND {AS_RECORDED}
+                trades.rowid IS NOT NULL AND {AS_RECORDED}, waiting.closed_at
          FROM settlement_unconfirmed AS waiting
          JOIN settlement_records AS record ON record.id = waiting.record_id
          LEFT JOIN trades ON trades.rowid = waiting.trade_rowid
@@ -127,10 +168,6 @@ fn read(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<(Unconfirmed,
         Ok(text(index)?.and_then(|text| decimal_from_text(&text).ok()))
     };
     let record_id = row.get(first)?;
-    let taken = match text(8)?.as_deref() {
-        Some(record::IN_SHARES) => Taken::InShares,
-        _ => Taken::Added,
-    };
     let earlier = Earlier {
         record_id: Some(record_id),
         strike: decimal(2)?.map(BtcPrice),
@@ -138,8 +175,9 @@ fn read(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<(Unconfirmed,
         close_price: decimal(4)?.map(BtcPrice),
         source: text(5)?.as_deref().and_then(Source::named),
         margin: decimal(6)?.map(Bps),
-        fee: decimal(7)?.map(|dollars| Fee { dollars: Usd(dollars), taken }),
+        fee: record::fee(text(7)?.as_deref(), text(8)?.as_deref()),
     };
     let trade_id = super::cell(row.get_ref(first + 1)?);
-    Ok((Unconfirmed { record_id, trade_id, row: None, earlier }, row.get(first + 9)?))
+    let closed_at = UnixSeconds(row.get(first + 10)?);
+    Ok((Unconfirmed { record_id, trade_id, row: None, closed_at, earlier }, row.get(first + 9)?))
 }

@@ -224,20 +224,41 @@ pub(super) fn refused(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation)
 }
 
+/// Columns of `trades` that settling reads where they are there, in the order in which a row is read and
+/// its update guarded.
+pub(super) const OPTIONAL: [&str; 6] = [
+    "fee_paid",
+    "execution_status",
+    "verification_status",
+    "skipped_unfavorable_move",
+    "verified_fill_price",
+    "verified_fill_amount",
+];
+
 /// Which of the columns that settling can do without are there.
 #[derive(Debug, Clone, Copy, Default)]
-#[allow(clippy::struct_excessive_bools)] // one a column
 pub(super) struct Columns {
-    /// `execution_status`
-    pub execution_status: bool,
-    /// `fee_paid`
-    pub fee_paid: bool,
+    /// Those of [`OPTIONAL`].
+    pub optional: [bool; OPTIONAL.len()],
     /// `signal_type`
     pub signal_type: bool,
     /// `is_test_mode`
     pub is_test_mode: bool,
     /// Triggers may change what is written.
     pub triggers: bool,
+}
+
+impl Columns {
+    /// Whether `fee_paid` is there.
+    pub fn fee_paid(self) -> bool {
+        self.optional[0]
+    }
+
+    /// The columns of [`OPTIONAL`], NULL for each that is not there.
+    pub fn optional_or_null(self) -> impl Iterator<Item = &'static str> {
+        let present = self.optional.into_iter().zip(OPTIONAL);
+        present.map(|(is_there, column)| if is_there { column } else { "NULL" })
+    }
 }
 
 /// The statements of [`book`], for a table with these columns.
@@ -255,15 +276,14 @@ impl BookSql {
             AND executed_price IS ?8 AND price_to_beat IS ?9 AND actual_outcome IS ?10
             AND profit_loss IS ?11"
             .to_owned();
-        // where a column is not there, its value is read as NULL
-        let status = if columns.execution_status { "execution_status" } else { "NULL" };
-        let fee = if columns.fee_paid { "fee_paid" } else { "NULL" };
-        as_read.push_str(&format!(" AND {status} IS ?12 AND {fee} IS ?13"));
-        let set = "actual_outcome = ?14, profit_loss = ?15, is_win = ?16";
+        for (column, place) in columns.optional_or_null().zip(12..) {
+            as_read.push_str(&format!(" AND {column} IS ?{place}"));
+        }
+        let set = "actual_outcome = ?18, profit_loss = ?19, is_win = ?20";
         Self {
             look: format!("SELECT EXISTS (SELECT 1 FROM trades WHERE {as_read})"),
             update: format!("UPDATE trades SET {set} WHERE {as_read}"),
-            update_with_fee: format!("UPDATE trades SET {set}, fee_paid = ?17 WHERE {as_read}"),
+            update_with_fee: format!("UPDATE trades SET {set}, fee_paid = ?21 WHERE {as_read}"),
         }
     }
 }
@@ -277,7 +297,7 @@ fn book(
     sql: &BookSql,
 ) -> rusqlite::Result<RowWrite> {
     let row = &booking.trade.row;
-    let as_read: [&dyn ToSql; 13] = [
+    let as_read: [&dyn ToSql; 17] = [
         &row.rowid,
         &row.is_win,
         &row.id,
@@ -289,8 +309,12 @@ fn book(
         &row.price_to_beat,
         &row.actual_outcome,
         &row.profit_loss,
-        &row.execution_status,
         &row.fee_paid,
+        &row.execution_status,
+        &row.verification_status,
+        &row.skipped_unfavorable_move,
+        &row.verified_fill_price,
+        &row.verified_fill_amount,
     ];
     let put = |as_read: bool| if as_read { RowWrite::Done } else { RowWrite::Changed };
     if booking.leaves_row() {
@@ -300,7 +324,7 @@ fn book(
     let outcome = booking.outcome.as_str();
     let profit = f64_from_decimal(booking.profit.0);
     let new: [&dyn ToSql; 3] = [&outcome, &profit, &booking.is_win];
-    let fee = booking.fee().filter(|_| columns.fee_paid);
+    let fee = booking.fee().filter(|_| columns.fee_paid());
     let fee = fee.map(|fee| f64_from_decimal(fee.dollars.0));
     let update = if fee.is_some() { &sql.update_with_fee } else { &sql.update };
     let fee = fee.as_ref().map(|fee| fee as &dyn ToSql);
@@ -319,7 +343,7 @@ pub(super) fn values_in_row(
 ) -> rusqlite::Result<[Cell; 4]> {
     let row = &booking.trade.row;
     if columns.triggers || booking.leaves_row() {
-        let fee = if columns.fee_paid { "fee_paid" } else { "NULL" };
+        let fee = if columns.fee_paid() { "fee_paid" } else { "NULL" };
         let sql = format!(
             "SELECT actual_outcome, profit_loss, is_win, {fee} FROM trades WHERE rowid = ?1"
         );

@@ -31,6 +31,15 @@ impl Asked {
         text.parse().ok().or_else(iso)
     }
 
+    /// A list of markets in the shape of the path that was asked.
+    pub fn list(&self, markets: &[&str]) -> Reply {
+        let list = format!("[{}]", markets.join(","));
+        match self.path.as_str() {
+            "/markets/keyset" => Reply::ok(format!("{{\"markets\":{list}}}")),
+            _ => Reply::ok(list),
+        }
+    }
+
     /// The service whose path this is.
     pub fn service(&self) -> &'static str {
         match self.path.as_str() {
@@ -38,7 +47,7 @@ impl Asked {
             path if path.starts_with("/0/public/") => "kraken",
             path if path.starts_with("/api/v2/") => "bitstamp",
             path if path.starts_with("/api/v3/") => "binance",
-            "/markets" => "polymarket",
+            "/markets" | "/markets/keyset" => "polymarket",
             _ => "unknown",
         }
     }
@@ -207,12 +216,10 @@ impl Markets {
     pub fn answer(&self, asked: &Asked) -> Option<Reply> {
         let limit = usize::try_from(asked.number("limit").unwrap_or(20)).ok()?;
         let closed_only = asked.query.get("closed").is_some_and(|closed| closed == "true");
-        if !closed_only {
-            return Some(Reply::ok("[]"));
-        }
         let known = self.0.iter().rev().filter(|(slug, _)| asked.slugs.contains(slug));
-        let markets: Vec<&str> = known.map(|(_, market)| market.as_str()).take(limit).collect();
-        Some(Reply::ok(format!("[{}]", markets.join(","))))
+        let known = known.filter(|_| closed_only).map(|(_, market)| market.as_str());
+        let markets: Vec<&str> = known.take(limit).collect();
+        Some(asked.list(&markets))
     }
 }
 
