@@ -49,7 +49,8 @@ fn database(due: i64, settled: i64, hold: i64) -> Bench {
                     continue;
                 }
                 let slug = format!("btc-updown-15m-{}", open(index));
-                insert.execute((slug, action, STRIKE, outcome, profit, is_win)).unwrap();
+                let strike = STRIKE + 100.0 * (index % WINDOWS) as f64;
+                insert.execute((slug, action, strike, outcome, profit, is_win)).unwrap();
             }
         }
     }
