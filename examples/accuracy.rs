@@ -21,26 +21,30 @@ use std::sync::Arc;
 
 use chrono::DateTime;
 use rust_decimal::Decimal;
-use settle::candles::chain::{Chain, PriceSource, SourceAnswer};
-use settle::candles::{Candle, CandleRows, PriceAt, Source};
-use settle::cell::Cell;
-use settle::decision::{Confirm, Deciding};
-use settle::engine::{self, Database, Outside, Task, Writing};
-use settle::fees::Fees;
-use settle::http::Client;
-use settle::http::Traffic;
+use settle::engine::context::{Database, Outside, Task, Writing};
+use settle::engine::run as engine;
+use settle::engine::summary::Event;
+use settle::engine::summary::Summary;
+use settle::engine::trade_result::TradeResult;
 use settle::interrupt::Interrupt;
-use settle::market::{RuleSet, read_slug};
-use settle::outcome::Outcome;
-use settle::polymarket::{Polymarket, Resolutions, Resolved, Verdict};
-use settle::selection::Lags;
+use settle::rules::decision::{Confirm, Deciding};
+use settle::rules::eligibility::Reading;
+use settle::rules::fees::Fees;
+use settle::rules::market::{RuleSet, read_slug};
+use settle::rules::outcome::Outcome;
+use settle::rules::price::{PriceAt, Source};
+use settle::rules::resolution::{Resolved, Verdict};
+use settle::rules::selection::Lags;
+use settle::rules::strike::Strike;
+use settle::rules::timestamp::NaiveZone;
+use settle::rules::units::{Bps, UnixSeconds};
+use settle::rules::value::Cell;
+use settle::sources::candles::fallback::{Chain, PriceSource, SourceAnswer};
+use settle::sources::candles::{Candle, CandleRows};
+use settle::sources::http::Client;
+use settle::sources::http::Traffic;
+use settle::sources::polymarket::{Polymarket, Resolutions};
 use settle::store::{Access, Store};
-use settle::strike::Strike;
-use settle::summary::Summary;
-use settle::timestamp::NaiveZone;
-use settle::trade::Reading;
-use settle::trade_result::TradeResult;
-use settle::units::{Bps, UnixSeconds};
 
 /// Moves on the venue, in bps: the buckets' upper ends.
 const BUCKETS: [&str; 6] = ["0.5", "1", "2", "4", "8", "inf"];
@@ -167,7 +171,12 @@ fn settle(
         now: UnixSeconds(4_000_000_000),
     };
     let mut results = Vec::new();
-    let database = Database { store: &mut store, name: None, observer: &mut results };
+    let mut report = |event: Event<'_>| {
+        if let Event::Ended(result) = event {
+            results.push(result.clone());
+        }
+    };
+    let database = Database { store: &mut store, name: None, report: &mut report };
     let mut outside = Outside { prices, resolutions };
     let mut settled = engine::settle(&mut [database], &mut outside, &task, writing);
     let summary = settled.pop().expect("one database").expect("the database made here");

@@ -3,18 +3,21 @@
 
 use std::collections::BTreeSet;
 
-use settle::candles::binance::Binance;
-use settle::candles::bitstamp::Bitstamp;
-use settle::candles::chain::PriceSource;
-use settle::candles::coinbase::Coinbase;
-use settle::candles::dump::DumpFiles;
-use settle::candles::kraken::Kraken;
-use settle::candles::{CandleService, PriceAt};
-use settle::market::{Basis, RuleSet, read_slug};
-use settle::outcome::Outcome;
-use settle::polymarket::{Verdict, market_slug, read_markets};
-use settle::timestamp::{NaiveZone, read_timestamp};
-use settle::units::UnixSeconds;
+use settle::rules::market::market_slug;
+use settle::rules::market::{Basis, RuleSet, read_slug};
+use settle::rules::outcome::Outcome;
+use settle::rules::price::PriceAt;
+use settle::rules::resolution::Verdict;
+use settle::rules::timestamp::{NaiveZone, read_timestamp};
+use settle::rules::units::UnixSeconds;
+use settle::sources::candles::CandleService;
+use settle::sources::candles::binance::Binance;
+use settle::sources::candles::bitstamp::Bitstamp;
+use settle::sources::candles::coinbase::Coinbase;
+use settle::sources::candles::dump::DumpFiles;
+use settle::sources::candles::fallback::PriceSource;
+use settle::sources::candles::kraken::Kraken;
+use settle::sources::polymarket::read_markets;
 
 const AT: UnixSeconds = UnixSeconds(1_770_987_600);
 const NOW: UnixSeconds = UnixSeconds(2_000_000_000);

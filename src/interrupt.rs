@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM: the process ends at once with 130, except while it writes; then it finishes
+//! SIGINT and SIGTERM: the process ends at once, except while it writes; then it finishes
 //! the transaction under way first. Where it is asked is for `store` and `engine`.
 
 use std::io;
@@ -8,8 +8,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
-use crate::error::Exit;
-
 /// Whether the process was asked to stop, and whether it may do so at any instant.
 #[derive(Debug, Default)]
 pub struct Interrupt {
@@ -18,16 +16,16 @@ pub struct Interrupt {
 }
 
 impl Interrupt {
-    /// Starts listening for the signals.
+    /// Starts listening for the signals; one that may end the process ends it with `exit_code`.
     ///
     /// # Errors
     /// Where the system refuses the handlers.
-    pub fn listen() -> io::Result<Self> {
+    pub fn listen(exit_code: u8) -> io::Result<Self> {
         let interrupt = Self::default();
         interrupt.may_exit.store(true, Ordering::SeqCst);
         for signal in [SIGINT, SIGTERM] {
             flag::register(signal, Arc::clone(&interrupt.asked))?;
-            let status = i32::from(Exit::Interrupted.code());
+            let status = i32::from(exit_code);
             flag::register_conditional_shutdown(signal, status, Arc::clone(&interrupt.may_exit))?;
         }
         Ok(interrupt)

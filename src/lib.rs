@@ -5,25 +5,27 @@
 //!
 //! # A run
 //!
-//! [`engine::settle`] is all of it, over databases, sources and an instant that come in as arguments. Here
-//! prices come from a dump file and Polymarket is not asked; nothing is written, as there is no
-//! [`Writing`](engine::Writing):
+//! [`engine::run::settle`] is one whole run. The databases, the sources and the instant are arguments. In this one
+//! prices come from a dump file, Polymarket is not asked, and nothing is written, as there is no
+//! [`Writing`](engine::context::Writing):
 //!
 //! ```
-//! use settle::candles::chain::Chain;
-//! use settle::candles::dump::DumpFiles;
-//! use settle::decision::{Confirm, Deciding};
-//! use settle::engine::{self, Database, Outside, Task};
-//! use settle::fees::Fees;
-//! use settle::http::Client;
-//! use settle::market::RuleSet;
-//! use settle::polymarket::Polymarket;
-//! use settle::selection::Lags;
+//! use settle::sources::candles::fallback::Chain;
+//! use settle::sources::candles::dump::DumpFiles;
+//! use settle::rules::decision::{Confirm, Deciding};
+//! use settle::engine::context::{Database, Outside, Task};
+//! use settle::engine::run::{self};
+//! use settle::engine::summary::Event;
+//! use settle::rules::fees::Fees;
+//! use settle::sources::http::Client;
+//! use settle::rules::market::RuleSet;
+//! use settle::sources::polymarket::Polymarket;
+//! use settle::rules::selection::Lags;
 //! use settle::store::{Access, Store};
-//! use settle::strike::Strike;
-//! use settle::timestamp::NaiveZone;
-//! use settle::trade::Reading;
-//! use settle::units::{Bps, UnixSeconds};
+//! use settle::rules::strike::Strike;
+//! use settle::rules::timestamp::NaiveZone;
+//! use settle::rules::eligibility::Reading;
+//! use settle::rules::units::{Bps, UnixSeconds};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let folder = tempfile::tempdir()?;
@@ -42,7 +44,12 @@
 //!
 //! let mut store = Store::open(&path, Access::Read)?;
 //! let mut results = Vec::new();
-//! let database = Database { store: &mut store, name: None, observer: &mut results };
+//! let mut report = |event: Event<'_>| {
+//!     if let Event::Ended(result) = event {
+//!         results.push(result.clone());
+//!     }
+//! };
+//! let database = Database { store: &mut store, name: None, report: &mut report };
 //! let mut prices = Chain::new(vec![Box::new(DumpFiles::new(vec![dump]))]);
 //! let mut polymarket = Polymarket::new("http://127.0.0.1".to_owned(), Client::default().into());
 //! let mut outside = Outside { prices: &mut prices, resolutions: &mut polymarket };
@@ -64,7 +71,7 @@
 //!     lags: Lags { due: 3600, confirm: 24 * 3600 },
 //!     now: UnixSeconds(1_770_832_800),
 //! };
-//! let mut settled = engine::settle(&mut [database], &mut outside, &task, None);
+//! let mut settled = run::settle(&mut [database], &mut outside, &task, None);
 //! let summary = settled.pop().ok_or("one database")??;
 //! assert_eq!(summary.settled(), 1);
 //! assert_eq!(results[0].is_win, Some(true));
@@ -75,17 +82,15 @@
 //!
 //! # A decision
 //!
-//! What is decided is decided by functions of values. The way of one trade: [`store`] reads its row,
-//! [`trade`] judges whether it is due (its slug read by [`market`], its date by [`timestamp`]),
-//! [`selection`] gives it a place in the batch, [`candles`] and [`polymarket`] find what there is to know,
-//! [`decision`] weighs it by [`strike`], [`outcome`], [`fees`] and [`pnl`], [`store`] books it, and [`summary`]
-//! counts it.
+//! Everything that decides is in [`rules`], as functions of values. [`store`] reads a trade's row,
+//! [`rules::eligibility`] says whether it is due, [`rules::selection`] puts it into the batch, [`sources`] find the
+//! prices and the resolution, [`rules::decision`] decides, [`store`] writes, [`engine::summary`] counts.
 //!
 //! ```
-//! use settle::market::{RuleSet, read_slug};
-//! use settle::outcome::{Outcome, Side, decide};
-//! use settle::pnl;
-//! use settle::units::{BtcPrice, SharePrice, UnixSeconds, Usd};
+//! use settle::rules::market::{RuleSet, read_slug};
+//! use settle::rules::outcome::{Outcome, Side, decide};
+//! use settle::rules::pnl;
+//! use settle::rules::units::{BtcPrice, SharePrice, UnixSeconds, Usd};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let traded_at = UnixSeconds(1_770_828_700);
@@ -106,41 +111,15 @@
 //! # }
 //! ```
 
-pub mod app;
-pub mod audit;
-pub mod candles;
-pub mod cell;
 pub mod cli;
-pub mod config;
-pub mod decision;
+pub mod commands;
 pub mod engine;
 pub mod error;
-pub mod explain;
-pub mod fees;
-pub mod figures;
-mod files;
 pub mod guide;
-pub mod http;
 pub mod interrupt;
-pub mod logging;
-mod manual;
-pub mod market;
-mod monitor;
-mod notify;
-pub mod outcome;
-mod output;
-pub mod pnl;
-pub mod polymarket;
-mod progress;
-mod report;
-mod run;
-pub mod sanitize;
-pub mod selection;
-mod status;
+mod monitoring;
+pub mod output;
+pub mod rules;
+pub mod settings;
+pub mod sources;
 pub mod store;
-pub mod strike;
-pub mod summary;
-pub mod timestamp;
-pub mod trade;
-pub mod trade_result;
-pub mod units;

@@ -1,16 +1,21 @@
-//! The `settle` command: parse, call, map the result to an exit code; nothing else.
+//! The `settle` command: parse, call the command, map its end to an exit code; nothing else.
 
+use std::path::Path;
 use std::process::ExitCode;
 
-use settle::cli;
-use settle::error::Exit;
-use settle::{app, config, logging};
+use chrono::{DateTime, Utc};
+use clap::CommandFactory;
+use settle::cli::{self, Cli, Command};
+use settle::commands::{self, Exit};
+use settle::error::Error;
+use settle::output::{logging, print};
+use settle::settings;
 
 fn main() -> ExitCode {
-    let dotenv = match config::read_dotenv(app::dotenv_path()) {
+    let dotenv = match settings::read_dotenv(Path::new(".env")) {
         Ok(dotenv) => dotenv,
         Err(why) => {
-            eprintln!("settle: {why}; mend or remove the line");
+            eprintln!("settle: {why}; fix or remove this line");
             return Exit::Usage.code().into();
         }
     };
@@ -18,15 +23,34 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => error.exit(),
     };
-    logging::start(&cli);
-    // the one look at the clock; from here on, now is an argument
+    let common = &cli.common;
+    logging::start(common.quiet, common.verbose, common.color);
+    // the clock is read once; from here on, now is an argument
     #[allow(clippy::disallowed_methods)]
-    let now = chrono::Utc::now();
-    match app::run(&cli, now) {
-        Ok(exit) => exit.code().into(),
-        Err(error) => {
-            app::report_error(&cli, &error);
-            error.exit().code().into()
+    let now = Utc::now();
+    let exit = run(&cli, now).unwrap_or_else(|error| {
+        let exit = Exit::of(&error);
+        print::failed(cli.command.name(), common.json, exit.code(), &error);
+        exit
+    });
+    exit.code().into()
+}
+
+fn run(cli: &Cli, now: DateTime<Utc>) -> Result<Exit, Error> {
+    let common = &cli.common;
+    let done = |()| Exit::Done;
+    match &cli.command {
+        Command::Run(args) => commands::run::run(common, args, now),
+        Command::DryRun(args) => commands::run::dry_run(common, args, now),
+        Command::Status(args) => commands::status::run(common, args, now),
+        Command::Report(args) => commands::report::run(common, args, now),
+        Command::Explain(args) => commands::explain::run(common, args, now),
+        Command::Audit(args) => commands::audit::run(common, args, now),
+        Command::Undo(args) => commands::undo::run(common, args, now),
+        Command::Index(args) => commands::index::run(common, args, now),
+        Command::Completions { shell } => {
+            commands::completions::run(Cli::command(), *shell).map(done)
         }
+        Command::Man => commands::man::run(Cli::command()).map(done),
     }
 }

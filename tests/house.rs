@@ -8,29 +8,33 @@ use std::path::{Path, PathBuf};
 /// Lines of a file without its tests; more want a reason, or a seam to part it at.
 const LONGEST: usize = 500;
 
-/// What is a function of values: no clock, no file, no socket.
-const PURE: [&str; 21] = [
-    "audit/cause.rs",
-    "candles/plan.rs",
-    "cell.rs",
-    "decision.rs",
-    "explain.rs",
-    "fees.rs",
-    "figures/groups.rs",
-    "figures/mod.rs",
-    "figures/reflection.rs",
-    "figures/stats.rs",
-    "market.rs",
-    "outcome.rs",
-    "pnl.rs",
-    "sanitize.rs",
-    "selection.rs",
-    "strike.rs",
-    "summary.rs",
-    "timestamp.rs",
-    "trade.rs",
-    "trade_result.rs",
-    "units.rs",
+/// The layers from the top to the bottom: a file imports from its own layer and from those below it. Those of
+/// one line do not import each other.
+const LAYERS: [&[&str]; 10] = [
+    &["main", "lib", "guide"],
+    &["cli"],
+    &["commands"],
+    &["settings"],
+    &["monitoring"],
+    &["output"],
+    &["engine"],
+    &["store", "sources"],
+    &["rules"],
+    &["error", "interrupt"],
+];
+
+/// What no decision may touch.
+const OUTSIDE: [&str; 10] = [
+    "std::fs",
+    "std::net",
+    "std::process",
+    "std::env",
+    "std::time",
+    "std::thread",
+    "rusqlite",
+    "reqwest",
+    "Utc::now",
+    "Local::",
 ];
 
 fn root() -> &'static Path {
@@ -82,33 +86,126 @@ fn no_file_outgrows_its_readers() {
     }
 }
 
+/// The layer of a file or a module: its folder, or its own name at the root.
+fn layer_of(path: &str) -> usize {
+    let name = path.split(['/', ':', '.']).next().unwrap();
+    let found = LAYERS.iter().position(|layer| layer.contains(&name));
+    found.unwrap_or_else(|| panic!("{path} is in no layer: add its folder to LAYERS"))
+}
+
+/// Every module of ours that a text names, by its path behind `crate::`, those in braces one by one.
+fn named_modules(text: &str) -> Vec<String> {
+    let is_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
+    let mut found = Vec::new();
+    for (at, _) in text.match_indices("crate::") {
+        let path = &text[at + "crate::".len()..];
+        let (path, rest) = path.split_at(path.find(|c| !is_path(c)).unwrap_or(path.len()));
+        let in_braces = rest.strip_prefix('{').and_then(|rest| Some(rest.split_once('}')?.0));
+        match in_braces {
+            Some(items) => {
+                found.extend(items.split(',').map(|item| format!("{path}{}", item.trim())))
+            }
+            None => found.push(path.trim_end_matches(':').to_owned()),
+        }
+    }
+    found
+}
+
+/// What is wrong with the imports of one file.
+fn upward_imports(name: &str, text: &str) -> Vec<String> {
+    let own = layer_of(name);
+    let folder = name.split(['/', '.']).next().unwrap();
+    let is_upward = |module: &String| {
+        let other = layer_of(module);
+        other < own || (other == own && module.split(':').next().unwrap() != folder)
+    };
+    let modules = named_modules(without_tests(text)).into_iter();
+    modules.filter(is_upward).map(|module| format!("{name} imports {module}")).collect()
+}
+
 #[test]
-fn the_pure_core_touches_nothing_outside() {
-    let outside = [
-        "std::fs",
-        "std::net",
-        "std::process",
-        "std::env",
-        "std::time",
-        "rusqlite",
-        "reqwest::",
-        "Utc::now",
-        "crate::app",
-        "crate::cli",
-        "crate::config",
-        "crate::engine",
-        "crate::http::C",
-        "crate::output",
-        "crate::run",
-        "store::Store",
-        "crate::interrupt",
-    ];
+fn every_import_points_downwards() {
+    let found: Vec<String> =
+        sources().iter().flat_map(|(name, text)| upward_imports(name, text)).collect();
+    assert!(found.is_empty(), "{found:#?}");
+    // and the check finds one that does not
+    let planted = upward_imports("rules/planted.rs", "use crate::engine::run::Task;\n");
+    assert_eq!(planted, ["rules/planted.rs imports engine::run::Task"]);
+    let planted = upward_imports("store/planted.rs", "fn f() { crate::sources::http::json(&[]); }");
+    assert_eq!(planted, ["store/planted.rs imports sources::http::json"]);
+    let planted = upward_imports("error.rs", "use crate::commands::Exit;");
+    assert_eq!(planted, ["error.rs imports commands::Exit"]);
+}
+
+/// The file of a module path, of those in `names`: that of the longest beginning that has one.
+fn file_of<'a>(module: &str, names: &'a [String]) -> Option<&'a String> {
+    let mut parts: Vec<&str> = module.split("::").collect();
+    while !parts.is_empty() {
+        let path = parts.join("/");
+        let own = [format!("{path}.rs"), format!("{path}/mod.rs")];
+        if let Some(found) = names.iter().find(|name| own.contains(name)) {
+            return Some(found);
+        }
+        parts.pop();
+    }
+    None
+}
+
+/// Files that import each other in a circle, if there are any. A folder's `mod.rs` and the files beside it
+/// are one: it is their table of contents.
+fn cycle(imports: &[(String, Vec<String>)]) -> Option<Vec<String>> {
+    fn visit(
+        name: &str,
+        imports: &[(String, Vec<String>)],
+        path: &mut Vec<String>,
+        done: &mut Vec<String>,
+    ) -> Option<Vec<String>> {
+        if let Some(at) = path.iter().position(|earlier| earlier == name) {
+            return Some(path[at..].to_vec());
+        }
+        if done.iter().any(|other| other == name) {
+            return None;
+        }
+        path.push(name.to_owned());
+        let own = imports.iter().find(|(other, _)| other == name);
+        for import in own.into_iter().flat_map(|(_, imports)| imports) {
+            if let Some(found) = visit(import, imports, path, done) {
+                return Some(found);
+            }
+        }
+        path.pop();
+        done.push(name.to_owned());
+        None
+    }
+    let mut done = Vec::new();
+    imports.iter().find_map(|(name, _)| visit(name, imports, &mut Vec::new(), &mut done))
+}
+
+#[test]
+fn no_files_import_each_other_in_a_circle() {
     let sources = sources();
-    for pure in PURE {
-        let found = sources.iter().find(|(name, _)| name == pure);
-        let text = without_tests(&found.unwrap_or_else(|| panic!("no {pure}")).1);
-        for name in outside {
-            assert!(!text.contains(name), "{pure} uses {name}");
+    let names: Vec<String> = sources.iter().map(|(name, _)| name.clone()).collect();
+    let imports: Vec<(String, Vec<String>)> = sources
+        .iter()
+        .filter(|(name, _)| !name.ends_with("mod.rs"))
+        .map(|(name, text)| {
+            let modules = named_modules(without_tests(text));
+            let files = modules.iter().filter_map(|module| file_of(module, &names));
+            let files = files.filter(|file| !file.ends_with("mod.rs") && *file != name);
+            (name.clone(), files.cloned().collect())
+        })
+        .collect();
+    assert_eq!(cycle(&imports), None);
+    let planted = [("a.rs", "b.rs"), ("b.rs", "c.rs"), ("c.rs", "a.rs")]
+        .map(|(name, import)| (name.to_owned(), vec![import.to_owned()]));
+    assert_eq!(cycle(&planted).map(|circle| circle.len()), Some(3));
+}
+
+#[test]
+fn what_decides_touches_nothing_outside() {
+    for (name, text) in sources().iter().filter(|(name, _)| name.starts_with("rules/")) {
+        for outside in OUTSIDE {
+            assert!(!without_tests(text).contains(outside), "{name} uses {outside}");
         }
     }
 }
@@ -122,7 +219,7 @@ fn only_the_store_speaks_sql_and_only_one_client_http() {
             .any(|sql| without_tests(&text).contains(&format!("\"{sql}")));
         assert!(is_store || !has_sql, "{name} speaks SQL");
         let asks = text.contains("reqwest::blocking");
-        assert!(name == "http.rs" || !asks, "{name} asks over HTTP by itself");
+        assert!(name == "sources/http.rs" || !asks, "{name} asks over HTTP by itself");
     }
 }
 

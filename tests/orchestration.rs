@@ -6,24 +6,29 @@ mod support;
 
 use std::collections::{BTreeMap, HashMap};
 
-use settle::candles::chain::{Found, Need, Needs, Prices, WindowPrices};
-use settle::candles::{Method, Priced, Source};
-use settle::decision::{Confirm, Deciding, Status};
-use settle::engine::{self, Database, Outside, Task, Writing};
-use settle::error::Exit;
-use settle::fees::Fees;
-use settle::http::Traffic;
+use settle::commands::Exit;
+use settle::commands::run::exit_of;
+use settle::engine::context::{Database, Outside, Task, Writing};
+use settle::engine::run as engine;
+use settle::engine::summary::Event;
+use settle::engine::summary::Summary;
 use settle::interrupt::Interrupt;
-use settle::market::{Basis, RuleSet};
-use settle::outcome::Outcome;
-use settle::polymarket::{Resolutions, Resolved, Verdict};
-use settle::selection::Lags;
+use settle::rules::decision::{Confirm, Deciding, Status};
+use settle::rules::eligibility::Reading;
+use settle::rules::fees::Fees;
+use settle::rules::market::{Basis, RuleSet};
+use settle::rules::outcome::Outcome;
+use settle::rules::price::{Method, Priced, Source};
+use settle::rules::price::{Need, Needs, WindowPrices};
+use settle::rules::resolution::{Resolved, Verdict};
+use settle::rules::selection::Lags;
+use settle::rules::strike::Strike;
+use settle::rules::timestamp::NaiveZone;
+use settle::rules::units::{Bps, BtcPrice, UnixSeconds};
+use settle::sources::candles::fallback::{Found, Prices};
+use settle::sources::http::Traffic;
+use settle::sources::polymarket::Resolutions;
 use settle::store::{Access, Store};
-use settle::strike::Strike;
-use settle::summary::Summary;
-use settle::timestamp::NaiveZone;
-use settle::trade::Reading;
-use settle::units::{Bps, BtcPrice, UnixSeconds};
 use support::{Bench, CLOSE, bet};
 
 /// Prices from a map, and a note of what was wanted.
@@ -99,7 +104,12 @@ fn settle_with(
     let writing = Writing { run_id: &run_id, retry_wait: 600, interrupt: &interrupt };
     let mut store = Store::open(&bench.db, Access::Write).unwrap();
     let mut results = Vec::new();
-    let database = Database { store: &mut store, name: None, observer: &mut results };
+    let mut report = |event: Event<'_>| {
+        if let Event::Ended(result) = event {
+            results.push(result.clone());
+        }
+    };
+    let database = Database { store: &mut store, name: None, report: &mut report };
     let task = Task {
         reading: Reading { zone, rules, strike: Strike::Recorded, include_skipped: false },
         deciding: &deciding(confirm),
@@ -121,7 +131,7 @@ fn orchestration_with_a_price() {
     let bench = Bench::new(&[bet(1), bet(2).action("NO")]);
     let mut prices = known(67_001);
     let summary = settle(&bench, &mut prices, CLOSE + 600);
-    assert_eq!((summary.settled(), summary.booked_as(true), summary.exit()), (2, 1, Exit::Done));
+    assert_eq!((summary.settled(), summary.booked_as(true), exit_of(&summary)), (2, 1, Exit::Done));
     assert_eq!(bench.booked(1), (Some("YES".into()), Some(5.0), Some(1)));
     // two trades of one market want one price, once
     assert_eq!(prices.wanted.len(), 1);
@@ -132,7 +142,7 @@ fn orchestration_with_a_price() {
 fn orchestration_without_a_price() {
     let bench = Bench::new(&[bet(1)]);
     let summary = settle(&bench, &mut Known::default(), CLOSE + 600);
-    assert_eq!((summary.settled(), summary.pending(), summary.exit()), (0, 1, Exit::NothingHad));
+    assert_eq!((summary.settled(), summary.pending(), exit_of(&summary)), (0, 1, Exit::NothingHad));
     assert_eq!(bench.booked(1), (None, None, None));
 }
 
@@ -141,7 +151,7 @@ fn before_the_market_has_closed_nothing_is_wanted() {
     let bench = Bench::new(&[bet(1).at("2026-02-13 12:00:00")]);
     let mut prices = known(67_001);
     let summary = settle(&bench, &mut prices, CLOSE - 1);
-    assert_eq!((summary.settled(), prices.wanted.len(), summary.exit()), (0, 0, Exit::Done));
+    assert_eq!((summary.settled(), prices.wanted.len(), exit_of(&summary)), (0, 0, Exit::Done));
     assert_eq!(settle(&bench, &mut prices, CLOSE).settled(), 1);
 }
 
@@ -152,7 +162,7 @@ fn a_trade_is_an_alert_only_once_it_is_older_than_the_lag() {
     let logged = CLOSE - 438;
     let mut prices = known(67_001);
     let young = settle(&bench, &mut prices, logged + 3600);
-    assert_eq!((young.settled(), young.pending(), young.exit()), (1, 1, Exit::Done));
+    assert_eq!((young.settled(), young.pending(), exit_of(&young)), (1, 1, Exit::Done));
     let old = settle(&bench, &mut prices, logged + 3601);
     assert!(old.alert());
 }

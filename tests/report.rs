@@ -493,7 +493,7 @@ fn beside_a_writer_what_is_read_is_of_one_instant() {
             store.settled_rows(|row| sum += row.profit_loss.json().as_f64().unwrap()).unwrap();
             sum
         };
-        let of_both = store.steadily(|store| {
+        let of_both = store.consistent_read(|store| {
             let first = count(store);
             tries += 1;
             if tries <= written {

@@ -3,13 +3,13 @@
 
 use log::info;
 
-use super::Task;
-use super::course::{Step, of};
-use crate::decision::confirm_trade;
-use crate::polymarket::{Resolved, Verdict};
-use crate::selection::{Tally, Warning, slug};
+use crate::engine::apply::{Step, of};
+use crate::engine::context::Task;
+use crate::rules::decision::confirm_trade;
+use crate::rules::eligibility::{Job, judge_again};
+use crate::rules::resolution::{Resolved, Verdict};
+use crate::rules::selection::{Tally, Warning, slug};
 use crate::store::{Note, Unconfirmed};
-use crate::trade::{Job, judge_again};
 
 /// Confirms or corrects what earlier runs settled, and notes what is to be asked again or no longer
 /// stands. Those that stay provisional although their market closed before the confirm lag go to `late`.

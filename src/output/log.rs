@@ -3,10 +3,10 @@
 
 use log::{error, info, warn};
 
-use crate::decision::Status;
-use crate::summary::Summary;
-use crate::trade_result::{CHANGED, Ending, TradeResult};
-use crate::units::Usd;
+use crate::engine::summary::Summary;
+use crate::engine::trade_result::{CHANGED, Ending, TradeResult};
+use crate::rules::decision::Status;
+use crate::rules::units::Usd;
 
 /// How a line begins that is about one of several databases.
 fn of(database: Option<&str>) -> String {

@@ -1,11 +1,10 @@
-//! What a user or a program is told, as text, JSON, CSV or HTML, and how it is printed. What is told
-//! is worked out elsewhere; here it is only put into words and numbers.
+//! Pieces that every command prints with: styles, log lines, the progress bar, files for others. What a command
+//! says is in the command's own file.
 
-pub mod audit;
-pub mod explain;
-pub mod json;
-pub mod listing;
-pub mod log;
+pub(crate) mod files;
+pub(crate) mod json;
+pub(crate) mod log;
+pub mod logging;
 pub mod print;
-pub mod report;
-pub mod text;
+pub(crate) mod progress;
+pub(crate) mod style;

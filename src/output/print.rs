@@ -6,16 +6,37 @@ use std::io::{self, Write};
 use clap::ColorChoice;
 use log::error;
 
-use crate::cli::CommonArgs;
 use crate::error::Error;
+use crate::output::json;
+
+/// In which form a result is printed.
+#[derive(Debug, Clone, Copy)]
+pub struct Printing {
+    /// One JSON object instead of text.
+    pub json: bool,
+    /// No text.
+    pub quiet: bool,
+    /// When text is coloured.
+    pub color: ColorChoice,
+}
+
+/// Prints what stopped a command: on stderr, and as an object on stdout with `--json`.
+pub fn failed(command: &str, as_json: bool, exit_code: u8, error: &Error) {
+    let said = error.to_string();
+    // where even this cannot be written, the exit code still tells
+    let _ = writeln!(anstream::stderr(), "settle: {said}");
+    if as_json && let Ok(object) = json::failure(command, None, exit_code, &said) {
+        let _ = print(format!("{object}\n").as_bytes());
+    }
+}
 
 /// Prints a result in the form asked for.
 pub(crate) fn show(
-    common: &CommonArgs,
+    printing: Printing,
     json: impl Fn() -> serde_json::Result<String>,
     text: impl Fn() -> String,
 ) -> Result<(), Error> {
-    print_with(common, |out| match common.json {
+    print_with(printing, |out| match printing.json {
         true => out.write_all(format!("{}\n", json()?).as_bytes()),
         false => out.write_all(text().as_bytes()),
     })
@@ -23,14 +44,16 @@ pub(crate) fn show(
 
 /// Prints to stdout: JSON as it is, text in colour where that is wanted, and no text where quiet is.
 pub(crate) fn print_with(
-    common: &CommonArgs,
+    printing: Printing,
     print: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), Error> {
     let stdout = io::stdout();
-    let mut out: Box<dyn Write> = match (common.json, common.quiet) {
+    let mut out: Box<dyn Write> = match (printing.json, printing.quiet) {
         (true, _) => Box::new(io::BufWriter::new(stdout.lock())),
         (false, true) => return Ok(()),
-        (false, false) => Box::new(anstream::AutoStream::new(stdout, stream_choice(common.color))),
+        (false, false) => {
+            Box::new(anstream::AutoStream::new(stdout, stream_choice(printing.color)))
+        }
     };
     swallow_broken_pipe(print(&mut *out).and_then(|()| out.flush()))
 }

@@ -1,17 +1,12 @@
-//! What was written before: the records of a trade, the last runs, and taking a run back. Reading
-//! and undoing; new records are written by `records`.
+//! What was written before: the records of a trade, and the last runs. New records are written by `records`.
 
-use rusqlite::{Connection, Params, Transaction, params};
+use rusqlite::{Connection, Params, params};
 
-use super::write::{Columns, Short, pause, refused};
-use super::{RunInfo, Store, cell, record, records, unconfirmed};
-use crate::cell::Cell;
-use crate::error::{Error, Exit};
-use crate::fees::Fee;
-use crate::interrupt::Interrupt;
-use crate::sanitize::{printable, printable_line};
-use crate::selection::RowError;
-use crate::trade::Row;
+use crate::error::Error;
+use crate::rules::eligibility::Row;
+use crate::rules::fees::Fee;
+use crate::rules::value::Cell;
+use crate::store::{RecordCounts, Store, cell, record, records, retries};
 
 /// Runs that are remembered to people.
 const SHOWN_RUNS: i64 = 5;
@@ -84,30 +79,6 @@ pub struct PastRun {
     pub written: Vec<(String, u64)>,
 }
 
-/// What taking a run back came to.
-#[derive(Debug, Default)]
-pub struct Undone {
-    /// The trades that are again as they were before the run.
-    pub restored: u64,
-    /// Those that were left as they are, and why.
-    pub refused: Vec<RowError>,
-    /// A signal asked to stop before all were looked at.
-    pub interrupted: bool,
-    /// What stopped it before all were looked at, if anything did.
-    pub error: Option<Error>,
-}
-
-impl Undone {
-    /// How the process ends.
-    pub fn exit(&self) -> Exit {
-        match self.interrupted {
-            true => Exit::Interrupted,
-            false if self.refused.is_empty() && self.error.is_none() => Exit::Done,
-            false => Exit::RowsInError,
-        }
-    }
-}
-
 impl Store {
     /// Every row with this id, settled or not: a table without a key may hold several. The id may be
     /// a number or a text.
@@ -157,80 +128,6 @@ impl Store {
         };
         read().map_err(|error| self.failed("read", error))
     }
-
-    /// Takes back what the run `undo` wrote, row by row, the latest first: the values that it
-    /// replaced are put back, if the row still is as the run left it. Stops between two transactions
-    /// when `interrupt` asks for it.
-    ///
-    /// # Errors
-    /// [`Error::NoSuchRun`], [`Error::Database`].
-    pub fn undo(
-        &mut self,
-        undo: &str,
-        run: &RunInfo,
-        interrupt: &Interrupt,
-    ) -> Result<Undone, Error> {
-        let ids = self.records_of_run(undo).map_err(|error| self.failed("read", error))?;
-        let Some(ids) = ids.filter(|ids| !ids.is_empty()) else {
-            return Err(Error::NoSuchRun(printable(undo)));
-        };
-        let mut undone = Undone::default();
-        let mut rest = ids.as_slice();
-        while !rest.is_empty() {
-            if interrupt.asked() {
-                undone.interrupted = true;
-                break;
-            }
-            let done = self.patiently(interrupt, |store| store.undo_some(rest, run, &mut undone));
-            match done.map_err(|error| self.failed("written", error)) {
-                Ok(done) => rest = &rest[done..],
-                Err(error) if undone.restored == 0 => return Err(error),
-                Err(error) => {
-                    undone.error = Some(error);
-                    break;
-                }
-            }
-            pause();
-        }
-        Ok(undone)
-    }
-
-    /// The ids of a run's records, the latest first; none where settle has written nothing yet.
-    fn records_of_run(&self, run_id: &str) -> rusqlite::Result<Option<Vec<i64>>> {
-        if !self.has_records()? {
-            return Ok(None);
-        }
-        let mut statement = self
-            .connection
-            .prepare("SELECT id FROM settlement_records WHERE run_id = ?1 ORDER BY id DESC")?;
-        statement.query_map([run_id], |row| row.get(0))?.collect::<rusqlite::Result<_>>().map(Some)
-    }
-
-    /// One transaction: at least one record, then as many as the time budget allows.
-    fn undo_some(
-        &mut self,
-        ids: &[i64],
-        run: &RunInfo,
-        undone: &mut Undone,
-    ) -> rusqlite::Result<usize> {
-        let columns = self.columns;
-        let transaction = Short::begin(self)?;
-        let (mut restored, mut refused, mut done) = (0, vec![], 0);
-        for id in ids {
-            if done > 0 && transaction.is_full() {
-                break;
-            }
-            match undo_record(&transaction.0, *id, run, columns)? {
-                None => restored += 1,
-                Some(refusal) => refused.push(refusal),
-            }
-            done += 1;
-        }
-        transaction.commit()?;
-        undone.restored += restored;
-        undone.refused.extend(refused);
-        Ok(done)
-    }
 }
 
 /// Records of one id, by trade: in a table without a key, several may have it. Those of one trade
@@ -252,7 +149,7 @@ fn chains(records: Vec<Record>) -> Vec<Vec<Record>> {
 }
 
 /// The records of the trade of the record `id`.
-fn chain_of(connection: &Connection, id: i64) -> rusqlite::Result<Vec<Record>> {
+pub(super) fn chain_of(connection: &Connection, id: i64) -> rusqlite::Result<Vec<Record>> {
     let of_id = records_where(
         connection,
         "trade_id IS (SELECT trade_id FROM settlement_records WHERE id = ?1)
@@ -314,79 +211,15 @@ fn written_by(connection: &Connection, run_id: &str) -> rusqlite::Result<Vec<(St
         .collect()
 }
 
-/// Puts back what one record replaced, with a record of that, or says why not.
-fn undo_record(
-    transaction: &Transaction<'_>,
-    id: i64,
-    run: &RunInfo,
-    columns: Columns,
-) -> rusqlite::Result<Option<RowError>> {
-    let has_id = |record: &&Record| record.integer("id") == Some(id);
-    let records = chain_of(transaction, id)?;
-    let this = records.iter().find(has_id).ok_or(rusqlite::Error::QueryReturnedNoRows)?;
-    let refuse = |message: &str| {
-        let trade_id = this.cell("trade_id").clone();
-        Ok(Some(RowError { trade_id, message: message.to_owned() }))
-    };
-    // what took another record back can itself be taken back while it is the last word
-    let stands = match this.text("status") {
-        Some("undone") => records.last().as_ref().is_some_and(has_id),
-        _ => standing_record(&records).as_ref().is_some_and(has_id),
-    };
-    if !stands {
-        let taken_back = |record: &Record| {
-            record.text("status") == Some("undone") && record.integer("previous_id") == Some(id)
-        };
-        return refuse(match records.iter().any(taken_back) {
-            true => "it is undone already",
-            false => "a later run wrote to it; undo that one first",
-        });
-    }
-    let fee = if columns.fee_paid() { "trades.fee_paid" } else { "NULL" };
-    let recorded = format!(
-        "FROM settlement_records AS record JOIN trades ON trades.id IS record.trade_id
-         WHERE record.id = ?1 AND {} AND {fee} IS record.new_fee_paid",
-        unconfirmed::AS_RECORDED
-    );
-    // where the rows were numbered anew, the one row that is as the record left it
-    let rows = [
-        format!("SELECT trades.rowid {recorded} AND trades.rowid = record.trade_rowid"),
-        format!("SELECT trades.rowid {recorded} AND {} LIMIT 2", unconfirmed::MOVED),
-    ];
-    let mut rowid = None;
-    for sql in rows {
-        let mut statement = transaction.prepare_cached(&sql)?;
-        let found = statement.query_map([id], |row| row.get::<_, i64>(0))?;
-        let found = found.collect::<rusqlite::Result<Vec<_>>>()?;
-        if let [only] = found[..] {
-            rowid = Some(only);
-            break;
-        }
-    }
-    let Some(rowid) = rowid else {
-        return refuse("it was changed by another program since, or is gone");
-    };
-    let set_fee = if columns.fee_paid() { ", fee_paid = record.old_fee_paid" } else { "" };
-    let restored = transaction
-        .prepare_cached(&format!(
-            "UPDATE trades SET actual_outcome = record.old_actual_outcome,
-                 profit_loss = record.old_profit_loss, is_win = record.old_is_win{set_fee}
-             FROM (SELECT * FROM settlement_records WHERE id = ?1) AS record
-             WHERE trades.rowid = ?2"
-        ))?
-        .execute([id, rowid]);
-    match restored {
-        Err(error) if refused(&error) && !transaction.is_autocommit() => {
-            return refuse(&format!(
-                "the database refuses it: {}",
-                printable_line(&error.to_string())
-            ));
-        }
-        other => other?,
-    };
-    records::add_run(transaction, run)?;
-    records::add_undone(transaction, id, rowid, run)?;
-    Ok(None)
+/// How many trades are not confirmed, and how many have a doubted strike.
+pub(super) fn counts(connection: &Connection) -> rusqlite::Result<RecordCounts> {
+    let unconfirmed =
+        connection
+            .query_row("SELECT count(*) FROM settlement_unconfirmed", [], |row| row.get(0))?;
+    let doubted = records::doubted(connection)?;
+    let parked = retries::parked(connection)?;
+    let last_runs = last_runs(connection)?;
+    Ok(RecordCounts { unconfirmed, doubted, parked, last_runs })
 }
 
 #[cfg(test)]

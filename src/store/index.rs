@@ -1,8 +1,8 @@
 //! The one index that settle can add to the bot's own table, if it is asked to. settle's own tables
 //! and their indexes are in `schema`.
 
-use super::Store;
 use crate::error::Error;
+use crate::store::Store;
 
 /// Its name, in which everything of settle's begins alike.
 pub const NAME: &str = "settlement_due";

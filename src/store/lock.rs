@@ -7,7 +7,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
-use crate::units::UnixSeconds;
+use crate::rules::units::UnixSeconds;
 
 /// The right to write; given back when dropped. The file stays, as removing it would let a third
 /// run lock a file that nobody else sees.
@@ -44,7 +44,7 @@ impl RunLock {
                     // who it is only serves the message
                     let _ = file.take(200).read_to_string(&mut holder);
                 }
-                let holder = crate::sanitize::printable(holder.trim());
+                let holder = crate::rules::text::printable(holder.trim());
                 return Err(Error::Locked { path: database, holder });
             }
             Err(TryLockError::Error(source)) => return Err(lock_error(source)),

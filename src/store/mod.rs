@@ -1,17 +1,20 @@
 //! The performance database: reading the bot's trades in pages here, and a file each for opening it, writing,
 //! settle's own tables and what they tell. SQL stays in this folder, and nothing here decides an outcome.
 
+mod columns;
+mod database;
 mod history;
 pub mod index;
 mod lock;
-mod open;
+mod notified;
 mod record;
 mod records;
 mod results;
 mod retries;
 mod schema;
-mod told;
+mod transaction;
 mod unconfirmed;
+mod undo;
 mod write;
 
 use std::collections::BTreeMap;
@@ -22,18 +25,20 @@ use std::time::Instant;
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, OptionalExtension, ToSql};
 
-use crate::cell::Cell;
-use crate::decision::{Confirm, Earlier};
 use crate::error::Error;
-use crate::market::RuleSet;
-use crate::strike::Strike;
-use crate::trade::Row;
-use crate::units::UnixSeconds;
+use crate::rules::decision::{Confirm, Earlier};
+use crate::rules::eligibility::Row;
+use crate::rules::market::RuleSet;
+use crate::rules::strike::Strike;
+use crate::rules::units::UnixSeconds;
+use crate::rules::value::Cell;
 
-pub use history::{PastRun, Record, Undone, standing_record};
+use columns::{BookSql, Columns, OPTIONAL};
+pub use history::{PastRun, Record, standing_record};
 pub use lock::RunLock;
+pub use notified::{Noteworthy, NotificationState};
 pub use results::{Latest, Totals};
-use write::{BookSql, Columns, OPTIONAL};
+pub use undo::Undone;
 pub use write::{Note, RowWrite, Writes};
 
 /// Rows looked at at a time; between two pages no lock is held.
@@ -119,7 +124,10 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Database`], and those of `read`.
-    pub fn steadily<T>(&self, mut read: impl FnMut(&Self) -> Result<T, Error>) -> Result<T, Error> {
+    pub fn consistent_read<T>(
+        &self,
+        mut read: impl FnMut(&Self) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let version = || {
             let version = "PRAGMA data_version";
             let version = self.connection.query_row(version, [], |row| row.get::<_, i64>(0));
@@ -308,7 +316,7 @@ impl Store {
     /// [`Error::Database`].
     pub fn record_counts(&self) -> Result<RecordCounts, Error> {
         let read = || match self.has_records()? {
-            true => records::counts(&self.connection),
+            true => history::counts(&self.connection),
             false => Ok(RecordCounts::default()),
         };
         read().map_err(|error| self.failed("read", error))

@@ -5,15 +5,15 @@ use std::fmt::Display;
 
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 
-use super::RunInfo;
-use crate::cell::Cell;
-use crate::decision::{Booking, Measured};
-use crate::fees::{Fee, Taken};
-use crate::market::RuleSet;
-use crate::outcome::Outcome;
-use crate::pnl::Settlement;
-use crate::trade::Bet;
-use crate::units::{Usd, decimal_from_text};
+use crate::rules::decision::{Booking, Measured};
+use crate::rules::eligibility::Bet;
+use crate::rules::fees::{Fee, Taken};
+use crate::rules::market::RuleSet;
+use crate::rules::outcome::Outcome;
+use crate::rules::pnl::Settlement;
+use crate::rules::units::{Usd, decimal_from_text};
+use crate::rules::value::Cell;
+use crate::store::RunInfo;
 
 /// How a record says that a fee was taken in shares.
 const IN_SHARES: &str = "in shares";

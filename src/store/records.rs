@@ -6,12 +6,13 @@ use std::sync::OnceLock;
 
 use rusqlite::{Connection, ToSql, Transaction, params, params_from_iter};
 
-use super::write::{self, Columns};
-use super::{Note, RecordCounts, RunInfo, history, record, retries, unconfirmed};
-use crate::cell::Cell;
-use crate::decision::{Booking, Confirm, DeferredFor, Status};
-use crate::market::RuleSet;
-use crate::strike::Strike;
+use crate::rules::decision::{Booking, Confirm, DeferredFor, Status};
+use crate::rules::market::RuleSet;
+use crate::rules::strike::Strike;
+use crate::rules::units::f64_from_decimal;
+use crate::rules::value::Cell;
+use crate::store::columns::Columns;
+use crate::store::{Note, RunInfo, record, retries, unconfirmed};
 
 /// The statement that adds a record; made once, as every record has the same columns.
 static INSERT: OnceLock<String> = OnceLock::new();
@@ -44,7 +45,7 @@ pub(super) fn add(
 ) -> rusqlite::Result<()> {
     let row = &booking.trade.row;
     let previous_id = booking.earlier.as_ref().and_then(|earlier| earlier.record_id);
-    let written = write::values_in_row(transaction, booking, columns)?;
+    let written = values_in_row(transaction, booking, columns)?;
     let mut values = record::values(run, booking, &written);
     let before = match previous_id {
         Some(previous) => measured_before(transaction, previous)?,
@@ -201,17 +202,6 @@ pub(super) fn add_refused(
     }
 }
 
-/// How many trades are not confirmed, and how many have a doubted strike.
-pub(super) fn counts(connection: &Connection) -> rusqlite::Result<RecordCounts> {
-    let unconfirmed =
-        connection
-            .query_row("SELECT count(*) FROM settlement_unconfirmed", [], |row| row.get(0))?;
-    let doubted = doubted(connection)?;
-    let parked = retries::parked(connection)?;
-    let last_runs = history::last_runs(connection)?;
-    Ok(RecordCounts { unconfirmed, doubted, parked, last_runs })
-}
-
 /// The doubts of recorded strikes of settled trades.
 pub(super) fn doubted(connection: &Connection) -> rusqlite::Result<BTreeMap<String, (u64, Cell)>> {
     let mut statement = connection.prepare(
@@ -229,4 +219,34 @@ pub(super) fn doubted(connection: &Connection) -> rusqlite::Result<BTreeMap<Stri
         }
     }
     Ok(doubted)
+}
+
+/// What stands in a trade's row after a write: where triggers may have changed it, what they made of
+/// it. Outcome, profit, win or loss, fee.
+pub(super) fn values_in_row(
+    transaction: &Transaction<'_>,
+    booking: &Booking,
+    columns: Columns,
+) -> rusqlite::Result<[Cell; 4]> {
+    let row = &booking.trade.row;
+    if columns.triggers || booking.leaves_row() {
+        let fee = if columns.fee_paid() { "fee_paid" } else { "NULL" };
+        let sql = format!(
+            "SELECT actual_outcome, profit_loss, is_win, {fee} FROM trades WHERE rowid = ?1"
+        );
+        return transaction.prepare_cached(&sql)?.query_row([row.rowid], |row| {
+            let at = |index: usize| row.get_ref(index).map(super::cell);
+            Ok([at(0)?, at(1)?, at(2)?, at(3)?])
+        });
+    }
+    let fee = match (&row.fee_paid, booking.fee()) {
+        (Some(_), Some(fee)) => Cell::Real(f64_from_decimal(fee.dollars.0)),
+        (old, _) => old.clone().unwrap_or(Cell::Null),
+    };
+    Ok([
+        Cell::Text(booking.outcome.as_str().to_owned()),
+        Cell::Real(f64_from_decimal(booking.profit.0)),
+        booking.is_win.map_or(Cell::Null, |is_win| Cell::Integer(is_win.into())),
+        fee,
+    ])
 }

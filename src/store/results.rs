@@ -3,24 +3,23 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::panic::resume_unwind;
-use std::thread;
 
 use chrono::{DateTime, Days, Utc};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension};
 use rust_decimal::Decimal;
 
-use super::history::status_that_stands;
-use super::{Access, Store, cell, records};
-use crate::cell::Cell;
 use crate::error::Error;
-use crate::figures::stats::Streaks;
-use crate::figures::{BookedAs, Mode, Results, Settled, Standing};
-use crate::market::{self, Family, RuleSet};
-use crate::outcome::Side;
-use crate::timestamp::{NaiveZone, read_instant};
-use crate::units::{FloatUsd, SharePrice, UnixSeconds, Usd, nearest_decimal};
+use crate::rules::market;
+use crate::rules::market::{Family, RuleSet};
+use crate::rules::outcome::Side;
+use crate::rules::statistics::stats::Streaks;
+use crate::rules::statistics::{BookedAs, Mode, Results, Settled, Standing};
+use crate::rules::timestamp::{NaiveZone, read_instant};
+use crate::rules::units::{FloatUsd, SharePrice, UnixSeconds, Usd, nearest_decimal};
+use crate::rules::value::Cell;
+use crate::store::history::status_that_stands;
+use crate::store::{Store, cell, records};
 
 /// What holds of a settled row.
 pub(super) const SETTLED: &str = "(is_win IS NOT NULL OR actual_outcome IN ('SPLIT', 'UNKNOWN'))";
@@ -166,9 +165,7 @@ impl Store {
     /// # Errors
     /// [`Error::Database`].
     pub fn results(&self, zone: NaiveZone, rules: RuleSet) -> Result<Results, Error> {
-        let path = self.path.clone();
-        // over another connection, while this one reads the trades
-        let vouched = thread::spawn(move || Self::open(&path, Access::Read)?.vouched());
+        let vouched = self.vouched()?;
         let mut fingerprints = Vec::new();
         let mut results = Results { has_signals: self.columns.signal_type, ..Results::default() };
         let mut places: HashMap<Option<String>, u32> = HashMap::new();
@@ -243,7 +240,6 @@ impl Store {
                 fingerprints.push(fingerprint);
             }
         })?;
-        let vouched = vouched.join().unwrap_or_else(|panic| resume_unwind(panic))?;
         for (trade, fingerprint) in trades.iter_mut().zip(fingerprints) {
             trade.vouched = vouched.get(&fingerprint).copied().unwrap_or(Standing::Elsewhere);
         }

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use super::{RunInfo, Store};
 use crate::error::Error;
-use crate::selection::{LONGEST_WAIT, Retry};
-use crate::trade::Row;
-use crate::units::UnixSeconds;
+use crate::rules::eligibility::Row;
+use crate::rules::selection::{LONGEST_WAIT, Retry};
+use crate::rules::units::UnixSeconds;
+use crate::store::{RunInfo, Store};
 
 impl Store {
     /// The trades that failed before, by rowid.

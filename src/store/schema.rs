@@ -1,4 +1,4 @@
-//! The tables that are settle's own, but for `settlement_told`, which `told` makes where somebody is to
+//! The tables that are settle's own, but for `settlement_told`, which `notified` makes where somebody is to
 //! be told. They are made by the first run that has something to write, and only ever added to.
 
 use rusqlite::Transaction;

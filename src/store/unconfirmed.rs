@@ -3,14 +3,14 @@
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::retries::wait_after;
-use super::{ROW_COLUMNS, RunInfo, Store, Unconfirmed, record};
-use crate::candles::Source;
-use crate::decision::Earlier;
 use crate::error::Error;
-use crate::selection::{LONGEST_WAIT, Tally};
-use crate::trade::Row;
-use crate::units::{Bps, BtcPrice, UnixSeconds, decimal_from_text};
+use crate::rules::decision::Earlier;
+use crate::rules::eligibility::Row;
+use crate::rules::price::Source;
+use crate::rules::selection::{LONGEST_WAIT, Tally};
+use crate::rules::units::{Bps, BtcPrice, UnixSeconds, decimal_from_text};
+use crate::store::retries::wait_after;
+use crate::store::{ROW_COLUMNS, RunInfo, Store, Unconfirmed, record};
 
 impl Store {
     /// At most `limit` of the trades that Polymarket has not confirmed and may be asked for

@@ -3,30 +3,18 @@
 
 use std::rc::Rc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use log::debug;
-use rusqlite::{ErrorCode, ToSql, Transaction, TransactionBehavior, params_from_iter};
+use rusqlite::{ToSql, Transaction, params_from_iter};
 
-use super::open::BUSY_TIMEOUT;
-use super::{RunInfo, Store, records, schema};
-use crate::cell::Cell;
-use crate::decision::{Booking, Deferral};
 use crate::error::Error;
 use crate::interrupt::Interrupt;
-use crate::sanitize::printable_line;
-use crate::units::f64_from_decimal;
-
-/// A write transaction takes in no further trade after this long: the bot waits for at most this
-/// and one commit.
-const TRANSACTION_BUDGET: Duration = Duration::from_millis(12);
-/// The bot's turn between two of our transactions. SQLite's busy handler looks again 1, 3, 8, 18, 33
-/// … ms after it found the lock held: the looks are 15 ms apart at most up to 33 ms, so that one of them
-/// falls into each pause, wherever in our transaction the first one came.
-const PAUSE: Duration = Duration::from_millis(17);
-/// How long a commit waits for a reader to finish, holding the bot's writes up meanwhile. Then the
-/// transaction is taken back, and tried again after a pause.
-const COMMIT_PATIENCE: Duration = Duration::from_millis(20);
+use crate::rules::decision::{Booking, Deferral};
+use crate::rules::text::printable_line;
+use crate::rules::units::f64_from_decimal;
+use crate::store::columns::{BookSql, Columns};
+use crate::store::transaction::{PAUSE, Short, is_busy, refused};
+use crate::store::{RunInfo, Store, records, schema};
 
 /// Something to remember of a trade that is not written.
 #[derive(Debug, Clone)]
@@ -89,7 +77,7 @@ impl Store {
                 thread::sleep(PAUSE.saturating_sub(touched.elapsed()));
             }
             let rest = &bookings[written.done.len()..];
-            let some = self.patiently(interrupt, |store| store.write_some(run, rest, notes));
+            let some = self.retry_while_busy(interrupt, |store| store.write_some(run, rest, notes));
             self.touched = Some(Instant::now());
             match some {
                 Ok((done, notes_done)) => {
@@ -104,24 +92,6 @@ impl Store {
             }
         }
         written
-    }
-
-    /// Tries a transaction again while another program's reading keeps it from being committed, at
-    /// most as long as its locks are waited for.
-    pub(super) fn patiently<T>(
-        &mut self,
-        interrupt: &Interrupt,
-        mut transaction: impl FnMut(&mut Self) -> rusqlite::Result<T>,
-    ) -> rusqlite::Result<T> {
-        let began = Instant::now();
-        loop {
-            let done = transaction(self);
-            let busy = done.as_ref().is_err_and(is_busy);
-            if !busy || began.elapsed() > BUSY_TIMEOUT || interrupt.asked() {
-                return done;
-            }
-            thread::sleep(PAUSE);
-        }
     }
 
     /// One transaction: at least one row, then as many as the time budget allows.
@@ -173,121 +143,6 @@ impl Store {
     }
 }
 
-/// A write transaction that knows when it has held the lock for long enough.
-pub(super) struct Short<'a>(pub Transaction<'a>, Instant);
-
-impl<'a> Short<'a> {
-    /// Waits for the lock and takes it.
-    pub fn begin(store: &'a mut Store) -> rusqlite::Result<Self> {
-        let transaction =
-            store.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        Ok(Self(transaction, Instant::now()))
-    }
-
-    /// Whether it is to take in no more.
-    pub fn is_full(&self) -> bool {
-        self.1.elapsed() > TRANSACTION_BUDGET
-    }
-
-    /// Commits, unless a reader is in the way for too long: that is [`ErrorCode::DatabaseBusy`],
-    /// and nothing is written.
-    pub fn commit(self) -> rusqlite::Result<()> {
-        let patience = |time| self.0.busy_timeout(time);
-        patience(COMMIT_PATIENCE)?;
-        // not Transaction::commit, which would take the connection with it
-        let committing = Instant::now();
-        let committed = self.0.execute_batch("COMMIT");
-        debug!(
-            "a transaction of {:?}, of which {:?} to commit",
-            self.1.elapsed(),
-            committing.elapsed()
-        );
-        if committed.is_err() && !self.0.is_autocommit() {
-            self.0.execute_batch("ROLLBACK")?;
-        }
-        patience(BUSY_TIMEOUT)?;
-        committed
-    }
-}
-
-/// The rest a write takes between two transactions.
-pub(super) fn pause() {
-    thread::sleep(PAUSE);
-}
-
-fn is_busy(error: &rusqlite::Error) -> bool {
-    error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
-}
-
-/// Whether an error is about the row: the table's own rules do not allow what was to be written.
-pub(super) fn refused(error: &rusqlite::Error) -> bool {
-    error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation)
-}
-
-/// Columns of `trades` that settling reads where they are there, in the order in which a row is read and
-/// its update guarded.
-pub(super) const OPTIONAL: [&str; 6] = [
-    "fee_paid",
-    "execution_status",
-    "verification_status",
-    "skipped_unfavorable_move",
-    "verified_fill_price",
-    "verified_fill_amount",
-];
-
-/// Which of the columns that settling can do without are there.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Columns {
-    /// Those of [`OPTIONAL`].
-    pub optional: [bool; OPTIONAL.len()],
-    /// `signal_type`
-    pub signal_type: bool,
-    /// `is_test_mode`
-    pub is_test_mode: bool,
-    /// Triggers may change what is written.
-    pub triggers: bool,
-}
-
-impl Columns {
-    /// Whether `fee_paid` is there.
-    pub fn fee_paid(self) -> bool {
-        self.optional[0]
-    }
-
-    /// The columns of [`OPTIONAL`], NULL for each that is not there.
-    pub fn optional_or_null(self) -> impl Iterator<Item = &'static str> {
-        let present = self.optional.into_iter().zip(OPTIONAL);
-        present.map(|(is_there, column)| if is_there { column } else { "NULL" })
-    }
-}
-
-/// The statements of [`book`], for a table with these columns.
-#[derive(Debug, Default)]
-pub(super) struct BookSql {
-    look: String,
-    update: String,
-    update_with_fee: String,
-}
-
-impl BookSql {
-    pub fn new(columns: Columns) -> Self {
-        let mut as_read = "rowid = ?1 AND is_win IS ?2 AND id IS ?3 AND timestamp IS ?4
-            AND market_slug IS ?5 AND action IS ?6 AND position_size IS ?7
-            AND executed_price IS ?8 AND price_to_beat IS ?9 AND actual_outcome IS ?10
-            AND profit_loss IS ?11"
-            .to_owned();
-        for (column, place) in columns.optional_or_null().zip(12..) {
-            as_read.push_str(&format!(" AND {column} IS ?{place}"));
-        }
-        let set = "actual_outcome = ?18, profit_loss = ?19, is_win = ?20";
-        Self {
-            look: format!("SELECT EXISTS (SELECT 1 FROM trades WHERE {as_read})"),
-            update: format!("UPDATE trades SET {set} WHERE {as_read}"),
-            update_with_fee: format!("UPDATE trades SET {set}, fee_paid = ?21 WHERE {as_read}"),
-        }
-    }
-}
-
 /// Books an outcome, if the row still is what the outcome was decided from; where it stays as it
 /// is, only looks whether it is.
 fn book(
@@ -332,34 +187,4 @@ fn book(
         .prepare_cached(update)?
         .execute(params_from_iter(as_read.into_iter().chain(new).chain(fee)))
         .map(|updated| put(updated == 1))
-}
-
-/// What stands in a trade's row after a write: where triggers may have changed it, what they made of
-/// it. Outcome, profit, win or loss, fee.
-pub(super) fn values_in_row(
-    transaction: &Transaction<'_>,
-    booking: &Booking,
-    columns: Columns,
-) -> rusqlite::Result<[Cell; 4]> {
-    let row = &booking.trade.row;
-    if columns.triggers || booking.leaves_row() {
-        let fee = if columns.fee_paid() { "fee_paid" } else { "NULL" };
-        let sql = format!(
-            "SELECT actual_outcome, profit_loss, is_win, {fee} FROM trades WHERE rowid = ?1"
-        );
-        return transaction.prepare_cached(&sql)?.query_row([row.rowid], |row| {
-            let at = |index: usize| row.get_ref(index).map(super::cell);
-            Ok([at(0)?, at(1)?, at(2)?, at(3)?])
-        });
-    }
-    let fee = match (&row.fee_paid, booking.fee()) {
-        (Some(_), Some(fee)) => Cell::Real(f64_from_decimal(fee.dollars.0)),
-        (old, _) => old.clone().unwrap_or(Cell::Null),
-    };
-    Ok([
-        Cell::Text(booking.outcome.as_str().to_owned()),
-        Cell::Real(f64_from_decimal(booking.profit.0)),
-        booking.is_win.map_or(Cell::Null, |is_win| Cell::Integer(is_win.into())),
-        fee,
-    ])
 }

@@ -1,0 +1,479 @@
+//! Settled trades held against Polymarket's resolutions: what disagrees, the likely cause, and what
+//! is right. Top to bottom: read, ask, compare, explain, and, if asked for, correct.
+
+mod output;
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use log::warn;
+use rust_decimal::Decimal;
+
+use crate::commands::{Exit, new_run_id, only};
+use crate::engine::context::{Outside, Writing};
+use crate::error::Error;
+use crate::interrupt::Interrupt;
+use crate::output::print::{after_writing, show};
+use crate::output::progress::Bar;
+use crate::rules::decision::{Booking, Confirm, Earlier, Proof, Status};
+use crate::rules::eligibility::{Bet, Excluded, Job, Reading, Row, Trade, judge_again, not_made};
+use crate::rules::fees::{Fee, FeeMode, Fees, Taken};
+use crate::rules::market::market_slug;
+use crate::rules::outcome::{Outcome, Side};
+use crate::rules::pnl::pay_out;
+use crate::rules::price::Needs;
+use crate::rules::resolution::{Resolved, Verdict};
+use crate::rules::selection::{RowError, dated_slug, need};
+use crate::rules::strike::Strike;
+use crate::rules::timestamp::{NaiveZone, read_timestamp};
+use crate::rules::units::{UnixSeconds, Usd};
+use crate::rules::value::Cell;
+use crate::settings::values::date;
+use crate::settings::{self, CommonArgs, FeeArgs, ReadingArgs, ServiceArgs};
+use crate::sources::candles::fallback::Found;
+use crate::sources::polymarket::Resolutions;
+use crate::store::{Access, RunLock};
+use crate::store::{Record, RowWrite, RunInfo, Store, standing_record};
+use chrono::{DateTime, Utc};
+use clap::Args;
+
+use crate::rules::audit_cause::{Cause, cause, differs, holds_is_win, profit, same_money};
+
+/// What an audit looks at.
+#[derive(Debug, Args)]
+pub struct AuditArgs {
+    /// Only the trades with these ids
+    #[arg(value_name = "TRADE_ID")]
+    pub ids: Vec<String>,
+
+    /// Only trades logged on or after this date (YYYY-MM-DD, or a date and time; UTC)
+    #[arg(long, value_name = "DATE", value_parser = date)]
+    pub since: Option<UnixSeconds>,
+
+    /// Correct what disagrees; the old values are kept in the records
+    #[arg(long)]
+    pub fix: bool,
+
+    /// Fees.
+    #[command(flatten)]
+    pub fees: FeeArgs,
+
+    /// Where prices and resolutions come from.
+    #[command(flatten)]
+    pub services: ServiceArgs,
+
+    /// How rows are read.
+    #[command(flatten)]
+    pub reading: ReadingArgs,
+}
+
+/// Audits the settled trades and prints what disagrees.
+///
+/// # Errors
+/// [`Error`]: nothing was corrected.
+pub fn run(common: &CommonArgs, args: &AuditArgs, now: DateTime<Utc>) -> Result<Exit, Error> {
+    let database = only(common, "audit")?;
+    let access = if args.fix { Access::Write } else { Access::Read };
+    let mut store = Store::open(database, access)?;
+    let seconds = UnixSeconds::from(now);
+    let _lock = match args.fix {
+        true => Some(RunLock::take(database, seconds)?),
+        false => None,
+    };
+    let interrupt = Interrupt::listen(Exit::Interrupted.code())?;
+    let run_id = new_run_id(now);
+    let writing =
+        args.fix.then_some(Writing { run_id: &run_id, retry_wait: 0, interrupt: &interrupt });
+    let reading = settings::reading_settled(&args.reading);
+    let which = Which { ids: args.ids.clone(), since: args.since };
+    let (mut polymarket, mut prices) = settings::sources(&args.services);
+    let mut sources = Outside { prices: &mut prices, resolutions: &mut polymarket };
+    let fees = Fees::from(&args.fees);
+    let mut bar = Bar::new(common.quiet, "markets asked about");
+    let mut progress = |done, all| bar.at(done, all);
+    let found =
+        audit(&mut store, &mut sources, reading, &fees, &which, seconds, &mut progress, writing)?;
+    bar.finish();
+    let shown = show(common.printing(), || output::json(&found), || output::text(&found, database));
+    after_writing(shown, args.fix)?;
+    Ok(found.exit())
+}
+
+/// Markets asked about between two reports of progress.
+const SLUGS_A_STEP: usize = 400;
+/// Which settled trades to look at.
+#[derive(Debug, Clone, Default)]
+pub struct Which {
+    /// Those with these ids; empty: all.
+    pub ids: Vec<String>,
+    /// Those logged at or after this instant.
+    pub since: Option<UnixSeconds>,
+}
+
+impl Which {
+    /// A row whose time cannot be read may be of any time.
+    fn includes(&self, row: &Row, zone: NaiveZone) -> bool {
+        let logged_at = || read_timestamp(row.timestamp.text()?, zone);
+        (self.ids.is_empty() || self.ids.contains(&plain_id(row)))
+            && self.since.is_none_or(|since| logged_at().is_none_or(|at| at >= since))
+    }
+}
+
+/// A row's id as it is given on the command line.
+fn plain_id(row: &Row) -> String {
+    row.id.text().map_or_else(|| row.id.to_string(), str::to_owned)
+}
+
+/// A settled trade that is not as it should be.
+#[derive(Debug)]
+pub struct Disagreement {
+    /// What should be written.
+    pub right: Booking,
+    /// The likely cause.
+    pub cause: Cause,
+    /// Whether it was corrected.
+    pub fixed: bool,
+}
+
+impl Disagreement {
+    /// The profit that is written, if it is a number.
+    pub fn profit_written(&self) -> Option<Usd> {
+        profit(&self.right.trade.row)
+    }
+
+    /// The money at stake: how far the written profit is from the right one.
+    pub fn at_stake(&self) -> Usd {
+        let written = self.profit_written().map_or(Decimal::ZERO, |profit| profit.0);
+        Usd(self.right.profit.0.saturating_sub(written).abs())
+    }
+}
+
+/// What an audit found.
+#[derive(Debug, Default)]
+pub struct Audit {
+    /// The id under which corrections are recorded; none where nothing was to be corrected.
+    pub run_id: Option<String>,
+    /// Settled trades looked at.
+    pub checked: u64,
+    /// Those of them whose market Polymarket has not resolved, or could not be asked about.
+    pub unresolved: u64,
+    /// Those that are not right.
+    pub disagreements: Vec<Disagreement>,
+    /// Those that cannot be checked or corrected.
+    pub errors: Vec<RowError>,
+    /// Polymarket was asked and never answered.
+    pub nothing_had: bool,
+    /// What went wrong with the sources.
+    pub troubles: Vec<String>,
+    /// Whether a signal stopped the corrections.
+    pub interrupted: bool,
+    /// Whether the database did.
+    pub incomplete: bool,
+}
+
+impl Audit {
+    /// The disagreements by cause: how many, and the money at stake.
+    pub fn by_cause(&self) -> BTreeMap<Cause, (u64, Usd)> {
+        let mut causes: BTreeMap<Cause, (u64, Usd)> = BTreeMap::new();
+        for disagreement in &self.disagreements {
+            let (count, stake) =
+                causes.entry(disagreement.cause).or_insert((0, Usd(Decimal::ZERO)));
+            *count += 1;
+            stake.0 = stake.0.saturating_add(disagreement.at_stake().0);
+        }
+        causes
+    }
+
+    /// How the process ends. What was found is the result, not a failure.
+    pub fn exit(&self) -> Exit {
+        if self.interrupted {
+            Exit::Interrupted
+        } else if self.nothing_had {
+            Exit::NothingHad
+        } else if !self.errors.is_empty() {
+            Exit::RowsInError
+        } else {
+            Exit::Done
+        }
+    }
+
+    /// Disagreements that were corrected.
+    pub fn fixed(&self) -> u64 {
+        self.disagreements.iter().filter(|disagreement| disagreement.fixed).count() as u64
+    }
+}
+
+/// Audits the settled trades, and with `writing` corrects what is not right. `progress` is told how
+/// many markets have been asked about, of how many.
+///
+/// # Errors
+/// [`Error::Database`].
+#[allow(clippy::too_many_arguments)] // each is one thing an audit depends on
+pub fn audit(
+    store: &mut Store,
+    sources: &mut Outside<'_>,
+    reading: Reading,
+    fees: &Fees,
+    which: &Which,
+    now: UnixSeconds,
+    progress: &mut dyn FnMut(usize, usize),
+    writing: Option<Writing<'_>>,
+) -> Result<Audit, Error> {
+    let mut audit = Audit::default();
+    let trades = settled(store, reading, which, &mut audit)?;
+    let resolved = resolve(sources.resolutions, &trades, progress);
+    audit.nothing_had = resolved.answers.is_empty() && !resolved.troubles.is_empty();
+    audit.troubles.clone_from(&resolved.troubles);
+
+    let mut wrong = Vec::new();
+    for trade in trades {
+        let on = |fees: &Fees, trade: &Trade, bet: &Bet| {
+            fees.on(&bet.market, trade.logged_at, bet.position, bet.price)
+        };
+        let mut compared = compare(trade, &resolved, |trade, bet| on(fees, trade, bet));
+        if let Compared::Wrong(booking) = compared {
+            // a fee that settle counted, or the bot noted, is no matter of this command's options
+            let records = store.records_of(&booking.trade.row)?;
+            let taker = Fees { mode: FeeMode::Taker, ..*fees };
+            compared = match (money_of(&records, &booking.trade.row), paid(&booking.trade.row)) {
+                (Some(record), _) => compare(booking.trade, &resolved, |_, _| record.fee()),
+                (None, Some(paid)) => compare(booking.trade, &resolved, |trade, bet| {
+                    let due = on(&taker, trade, bet);
+                    let due = due.filter(|due| same_money(Some(paid), due.dollars));
+                    Some(due.unwrap_or(Fee { dollars: paid, taken: Taken::Added }))
+                }),
+                (None, None) => Compared::Wrong(booking),
+            };
+        }
+        match compared {
+            Compared::Right => {}
+            Compared::Unresolved => audit.unresolved += 1,
+            Compared::OtherMarket { trade_id, why } => {
+                let message = format!("cannot be checked: {why}");
+                audit.errors.push(RowError { trade_id, message });
+            }
+            Compared::Wrong(booking) => wrong.push(*booking),
+        }
+    }
+    let wanted = |booking: &Booking| need(&booking.trade, Strike::Recorded);
+    let unlike = wrong.iter().filter(|booking| differs(booking));
+    let needs: Needs = unlike.filter_map(wanted).map(|need| (need, None)).collect();
+    let found = match needs.is_empty() {
+        true => Found::default(),
+        false => sources.prices.find(&needs, now),
+    };
+    audit.troubles.extend(found.troubles);
+    for right in wrong {
+        let prices = wanted(&right).and_then(|need| found.prices.get(&need)?.last());
+        let cause = cause(&right, prices, fees);
+        audit.disagreements.push(Disagreement { right, cause, fixed: false });
+    }
+    if let Some(writing) = writing {
+        correct(store, &mut audit, reading, now, writing)?;
+    }
+    Ok(audit)
+}
+
+/// The settled trades that are asked for.
+fn settled(
+    store: &Store,
+    reading: Reading,
+    which: &Which,
+    audit: &mut Audit,
+) -> Result<Vec<Trade>, Error> {
+    let mut trades = Vec::new();
+    let mut missing: BTreeSet<String> = which.ids.iter().cloned().collect();
+    store.settled_rows(|row| {
+        if !which.includes(&row, reading.zone) {
+            return;
+        }
+        missing.remove(&plain_id(&row));
+        let is_bet = row.action.text().and_then(Side::named).is_some();
+        let id = row.id.clone();
+        let trade = match not_made(&row) && is_bet {
+            true => {
+                let why = Excluded::NotMade.words();
+                Err(format!("{why}, and yet it has an outcome; left alone"))
+            }
+            false => judge_again(row, reading).map_err(|why| format!("cannot be checked: {why}")),
+        };
+        match trade {
+            Ok(trade) => trades.push(trade),
+            Err(message) if is_bet => audit.errors.push(RowError { trade_id: id, message }),
+            Err(_) => return,
+        }
+        audit.checked += 1;
+    })?;
+    for id in missing {
+        let message = "no settled trade has this id".to_owned();
+        audit.errors.push(RowError { trade_id: Cell::Text(id), message });
+    }
+    Ok(trades)
+}
+
+/// Asks Polymarket about each market once, some at a time.
+fn resolve(
+    resolutions: &mut dyn Resolutions,
+    trades: &[Trade],
+    progress: &mut dyn FnMut(usize, usize),
+) -> Resolved {
+    let mut seen = HashSet::new();
+    let slug = |trade: &Trade| market_slug(trade.row.market_slug.text()?);
+    let slugs = trades.iter().flat_map(|trade| [slug(trade), dated_slug(trade)]).flatten();
+    let slugs: Vec<String> = slugs.filter(|slug| seen.insert(slug.clone())).collect();
+    let mut resolved = Resolved::default();
+    for (step, some) in slugs.chunks(SLUGS_A_STEP).enumerate() {
+        progress(step * SLUGS_A_STEP, slugs.len());
+        let answer = resolutions.find(some);
+        let out_of_reach = answer.answers.is_empty();
+        resolved.answers.extend(answer.answers);
+        resolved.troubles.extend(answer.troubles);
+        if out_of_reach {
+            break;
+        }
+    }
+    progress(slugs.len(), slugs.len());
+    resolved
+}
+
+enum Compared {
+    Right,
+    Unresolved,
+    /// Polymarket's answer is about another market than this trade's; in words.
+    OtherMarket {
+        trade_id: Cell,
+        why: String,
+    },
+    /// With what should be written.
+    Wrong(Box<Booking>),
+}
+
+/// The record of settle's that holds the arithmetic of what stands in `row`: a confirmation adds none to
+/// that of the record that it confirms. None where settle did not write what stands there.
+fn money_of<'a>(records: &'a [Record], row: &Row) -> Option<&'a Record> {
+    let standing = standing_record(records).filter(|record| record.is_what_stands_in(row))?;
+    let until = records.iter().position(|record| std::ptr::eq(record, standing))?;
+    records[..=until].iter().rev().find(|record| record.text("shares").is_some())
+}
+
+/// Compares a settled trade with its market's resolution, with the fee that is `counted`.
+fn compare(
+    trade: Trade,
+    resolved: &Resolved,
+    counted: impl Fn(&Trade, &Bet) -> Option<Fee>,
+) -> Compared {
+    let slug = market_slug(trade.row.market_slug.text().unwrap_or_default());
+    let verdict = match (slug, &trade.job) {
+        (Some(slug), Job::Decide(bet)) => resolved.verdict(&slug, &bet.market),
+        (Some(slug), Job::BookUnknown) => {
+            resolved.answers.get(&slug).map(|answer| answer.verdict.clone())
+        }
+        (None, _) => Some(Verdict::no_such_market()),
+    };
+    let row = &trade.row;
+    let (outcome, right) = match (&trade.job, verdict) {
+        (Job::Decide(_), Some(Verdict::OtherMarket(why))) => {
+            return Compared::OtherMarket { trade_id: row.id.clone(), why };
+        }
+        (Job::Decide(bet), Some(Verdict::Final(outcome))) => {
+            let fee = counted(&trade, bet);
+            (
+                outcome,
+                Some((*bet, pay_out(bet.position, bet.shares, bet.price, bet.side, outcome, fee))),
+            )
+        }
+        // no time can be read from the slug, and Polymarket knows no such market: a loss was made up
+        (Job::BookUnknown, Some(Verdict::NotYet(_)))
+            if holds_is_win(row, Some(false)) || is_booked_unknown(row) =>
+        {
+            (Outcome::Unknown, None)
+        }
+        _ => return Compared::Unresolved,
+    };
+    let is_win = right.and_then(|(_, settlement)| settlement.is_win);
+    let profit_right = right.map_or(Usd(Decimal::ZERO), |(_, settlement)| settlement.profit);
+    let outcome_agrees = row.actual_outcome.text() == Some(outcome.as_str());
+    if outcome_agrees && holds_is_win(row, is_win) && same_money(profit(row), profit_right) {
+        return Compared::Right;
+    }
+    Compared::Wrong(Box::new(Booking {
+        outcome,
+        profit: profit_right,
+        is_win,
+        status: if right.is_some() { Status::Corrected } else { Status::Unknown },
+        proof: right.map(|(bet, settlement)| Proof {
+            bet,
+            measured: None,
+            resolution: Some(outcome),
+            settlement: Some(settlement),
+        }),
+        earlier: Some(Earlier::default()),
+        trade,
+    }))
+}
+
+/// The fee that stands in a row, in dollars.
+fn paid(row: &Row) -> Option<Usd> {
+    let paid = row.fee_paid.as_ref().and_then(Cell::any_number);
+    paid.filter(|paid| *paid > Decimal::ZERO).map(Usd)
+}
+
+fn is_booked_unknown(row: &Row) -> bool {
+    row.actual_outcome.text() == Some(Outcome::Unknown.as_str())
+}
+
+/// Writes what is right, guarded by what was found.
+fn correct(
+    store: &mut Store,
+    audit: &mut Audit,
+    reading: Reading,
+    now: UnixSeconds,
+    writing: Writing<'_>,
+) -> Result<(), Error> {
+    for disagreement in &mut audit.disagreements {
+        let records = store.records_of(&disagreement.right.trade.row)?;
+        let record_id = records.last().and_then(|record| record.integer("id"));
+        disagreement.right.earlier = Some(Earlier { record_id, ..Earlier::default() });
+    }
+    let run = RunInfo {
+        run_id: writing.run_id.to_owned(),
+        started_at: now,
+        command: "audit",
+        rules: Some(reading.rules),
+        strike: None,
+        confirm: Some(Confirm::Only),
+        retry_wait: writing.retry_wait,
+    };
+    let right: Vec<Booking> =
+        audit.disagreements.iter().map(|disagreement| disagreement.right.clone()).collect();
+    writing.interrupt.hold();
+    let written = store.write(&run, &right, &[], writing.interrupt);
+    audit.interrupted = writing.interrupt.asked();
+    if let Some(error) = &written.error {
+        warn!("the audit could not correct all: {error}");
+        audit.troubles.push(format!("not all could be corrected: {error}"));
+        audit.incomplete = true;
+    }
+    if written.any() {
+        audit.run_id = Some(run.run_id);
+    }
+    let left = written.error.map(|error| format!("not corrected: {error}"));
+    let mut done = written.done.into_iter();
+    for disagreement in &mut audit.disagreements {
+        let message = match (done.next(), &left) {
+            (Some(RowWrite::Done), _) => {
+                disagreement.fixed = true;
+                continue;
+            }
+            (Some(RowWrite::Changed), _) => {
+                "changed by another program meanwhile; left alone".to_owned()
+            }
+            (Some(RowWrite::Refused(why)), _) => format!("the database refuses it: {why}"),
+            (None, Some(left)) => left.clone(),
+            // a signal came before it
+            (None, None) => break,
+        };
+        let trade_id = disagreement.right.trade.row.id.clone();
+        audit.errors.push(RowError { trade_id, message });
+    }
+    Ok(())
+}

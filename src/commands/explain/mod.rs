@@ -1,0 +1,213 @@
+//! What is the matter with one trade: its state, from its row, its records and its last failure.
+//! Pure; `output::explain` puts it into sentences.
+
+mod output;
+
+use crate::commands::{Exit, only};
+use crate::error::Error;
+use crate::output::print::show;
+use crate::rules::decision::Status;
+use crate::rules::eligibility::{Excluded, Job, Judged, Reading, Row, Trade, judge, judge_again};
+use crate::rules::market::RuleSet;
+use crate::rules::outcome;
+use crate::rules::outcome::{CloseCall, MIN_MOVE_BPS, Outcome, Tie};
+use crate::rules::text::printable;
+use crate::rules::units::{Bps, BtcPrice, UnixSeconds};
+use crate::rules::value::Cell;
+use crate::settings::{self, CommonArgs, JudgingArgs};
+use crate::store::{Access, Store};
+use crate::store::{Record, standing_record};
+use chrono::{DateTime, Utc};
+use clap::Args;
+
+/// Which trade, and how its row is read.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// The trade's id, as in the column `id` of the table `trades`
+    trade_id: String,
+    /// How its row is read.
+    #[command(flatten)]
+    judging: JudgingArgs,
+}
+
+/// Prints the story of each row with this id.
+///
+/// # Errors
+/// [`Error::NoSuchTrade`], and those of the database.
+pub fn run(common: &CommonArgs, args: &ExplainArgs, now: DateTime<Utc>) -> Result<Exit, Error> {
+    let database = only(common, "explain")?;
+    let store = Store::open(database, Access::Read)?;
+    let reading = settings::reading(&args.judging);
+    let mut stories = Vec::new();
+    for row in store.rows_with_id(&args.trade_id)? {
+        stories.push(story(&store, row, reading, now.into())?);
+    }
+    if stories.is_empty() {
+        return Err(Error::NoSuchTrade(printable(&args.trade_id)));
+    }
+    show(common.printing(), || output::json(&stories), || output::text(&stories))?;
+    Ok(Exit::Done)
+}
+
+/// The story of a row as of `now`.
+///
+/// # Errors
+/// [`Error::Database`].
+pub fn story(store: &Store, row: Row, reading: Reading, now: UnixSeconds) -> Result<Story, Error> {
+    let (records, failure) = (store.records_of(&row)?, store.last_failure(&row)?);
+    Ok(Story::new(row, records, failure, reading, now))
+}
+
+/// The state of a trade.
+#[derive(Debug, Clone, PartialEq)]
+pub enum State {
+    /// Settled by settle, and so it stands: the status of the record that wrote it.
+    Settled(String),
+    /// It has an outcome, and settle has no record of it.
+    SettledElsewhere,
+    /// It is not as settle's last record left it.
+    ChangedSince,
+    /// Not due.
+    Excluded(Excluded),
+    /// Due, but its values cannot be used; which, in words.
+    InError(String),
+    /// A close call that waits for Polymarket.
+    Held,
+    /// Due.
+    Pending,
+}
+
+impl State {
+    /// The word in JSON and text.
+    pub fn word(&self) -> &str {
+        match self {
+            Self::Settled(status) => status,
+            Self::SettledElsewhere => "settled-elsewhere",
+            Self::ChangedSince => "changed",
+            Self::Excluded(_) => "excluded",
+            Self::InError(_) => "error",
+            Self::Held => "held",
+            Self::Pending => "pending",
+        }
+    }
+}
+
+/// Why candles are often wrong in the case of a record in which they decided; none where they are not.
+pub fn close_call(record: &Record) -> Option<&'static str> {
+    if record.text("status") != Some(Status::Provisional.as_str()) {
+        return None;
+    }
+    let price = |column| BtcPrice::new(record.text(column)?.parse().ok()?).ok();
+    let outcome = Outcome::named(record.text("new_actual_outcome")?)?;
+    let (open, close) = (price("open_price"), price("close_price")?);
+    // a move that is not small is no tie, whoever wins one
+    let call = outcome::close_call(outcome, open, close, Tie::Yes, Bps(MIN_MOVE_BPS))?;
+    Some(match call {
+        CloseCall::SmallMove { .. } => "the venue hardly moved",
+        CloseCall::Disagreement => "the strike and the venue's own move disagree",
+        CloseCall::UnknownMove => "the venue's move is not known",
+    })
+}
+
+/// A trade and everything that is known of it.
+#[derive(Debug)]
+pub struct Story {
+    /// Its row.
+    pub row: Row,
+    /// Its state.
+    pub state: State,
+    /// The bet and the market, where the row can be read.
+    pub trade: Option<Trade>,
+    /// How its slug is read today.
+    pub rules: RuleSet,
+    /// What settle wrote, the first record first.
+    pub records: Vec<Record>,
+    /// Why it could not be settled the last time, and the unix second of the next try.
+    pub failure: Option<(String, i64)>,
+}
+
+impl Story {
+    /// The story of `row` as of `now`.
+    pub fn new(
+        row: Row,
+        records: Vec<Record>,
+        failure: Option<(String, bool, i64)>,
+        reading: Reading,
+        now: UnixSeconds,
+    ) -> Self {
+        let trade = judge_again(row.clone(), reading).ok();
+        let held = failure.as_ref().is_some_and(|(_, held, _)| *held);
+        let state = state(&row, &records, held, reading, now);
+        let failure = failure.map(|(reason, _, next_try)| (reason, next_try));
+        Self { row, state, trade, rules: reading.rules, records, failure }
+    }
+
+    /// How long after its market's close the trade was logged, in seconds; none where it was before.
+    pub fn logged_after_close(&self) -> Option<i64> {
+        let trade = self.trade.as_ref()?;
+        let Job::Decide(bet) = &trade.job else { return None };
+        Some(trade.logged_at.since(bet.market.close)).filter(|late| *late > 0)
+    }
+
+    /// The record of what stands, or last stood, in the row.
+    pub fn standing(&self) -> Option<&Record> {
+        standing_record(&self.records)
+    }
+}
+
+fn state(row: &Row, records: &[Record], held: bool, reading: Reading, now: UnixSeconds) -> State {
+    let booked = |outcome: Outcome| row.actual_outcome.text() == Some(outcome.as_str());
+    let has_outcome =
+        row.is_win != Cell::Null || booked(Outcome::Unknown) || booked(Outcome::Split);
+    match (standing_record(records), has_outcome) {
+        (Some(record), true) if record.is_what_stands_in(row) => {
+            State::Settled(record.text("status").unwrap_or("settled").to_owned())
+        }
+        (Some(_), _) => State::ChangedSince,
+        (None, true) => State::SettledElsewhere,
+        (None, false) => match judge(row.clone(), reading, now) {
+            Judged::Excluded(reason) => State::Excluded(reason),
+            Judged::InError { message, .. } => State::InError(message),
+            Judged::Due(_) if held => State::Held,
+            Judged::Due(_) => State::Pending,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rust_decimal::Decimal;
+
+    /// A record of a venue that stood at 10,000 and then moved so many bps.
+    fn decided(status: &str, moved: Option<&str>, outcome: &str) -> Record {
+        let text = |text: &str| Cell::Text(text.to_owned());
+        let close = Decimal::from(10_000) + moved.map_or(Decimal::ZERO, |bps| bps.parse().unwrap());
+        Record(vec![
+            ("status".to_owned(), text(status)),
+            ("open_price".to_owned(), moved.map_or(Cell::Null, |_| text("10000"))),
+            ("close_price".to_owned(), text(&close.to_string())),
+            ("new_actual_outcome".to_owned(), text(outcome)),
+        ])
+    }
+
+    #[test]
+    fn a_close_call_that_candles_decided_is_known_by_its_record() {
+        for (status, moved, outcome, wanted) in [
+            ("provisional", Some("12.5"), "YES", None),
+            ("provisional", Some("-12.5"), "NO", None),
+            ("provisional", Some("-3.9"), "NO", Some("the venue hardly moved")),
+            ("provisional", None, "YES", Some("the venue's move is not known")),
+            (
+                "provisional",
+                Some("12.5"),
+                "NO",
+                Some("the strike and the venue's own move disagree"),
+            ),
+            // Polymarket's word
+            ("confirmed", Some("0.1"), "YES", None),
+        ] {
+            assert_eq!(close_call(&decided(status, moved, outcome)), wanted, "{moved:?} {outcome}");
+        }
+    }
+}

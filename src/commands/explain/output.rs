@@ -1,0 +1,391 @@
+//! The whole story of one trade, in sentences that can be checked by hand, and as JSON. What state
+//! the trade is in is `explain`'s.
+
+use anstyle::Style;
+use rust_decimal::Decimal;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::commands::explain::{State, Story, close_call};
+use crate::engine::summary::age;
+use crate::output::json::SCHEMA_VERSION;
+use crate::output::style::{STRONG, bare, field, line, styled};
+use crate::rules::eligibility::{Job, Row};
+use crate::rules::outcome::Tie;
+use crate::rules::price::Source;
+use crate::rules::strike::Doubt;
+use crate::rules::text::{printable, printable_line};
+use crate::rules::units::{UnixSeconds, Usd, rounded};
+use crate::rules::value::Cell;
+use crate::store::Record;
+
+/// The stories of all trades with one id, as text.
+pub fn text(stories: &[Story]) -> String {
+    let mut text = String::new();
+    for (index, story) in stories.iter().enumerate() {
+        if index > 0 {
+            text.push('\n');
+        }
+        tell(&mut text, story);
+    }
+    text
+}
+
+fn tell(text: &mut String, story: &Story) {
+    let row = &story.row;
+    let title = format!("Trade {} · {}", bare(&row.id), story.state.word());
+    line(text, format_args!("{}", styled(STRONG, title)));
+    field(text, "Market", format_args!("{}", bare(&row.market_slug)));
+    match (story.standing(), story.trade.as_ref().map(|trade| (trade, &trade.job))) {
+        // as it was settled, whatever today's options or the row say
+        (Some(record), _) if *record.cell("window_open") != Cell::Null => {
+            let column = |name: &str| record.text(name).map(printable).unwrap_or_default();
+            let (open, close) = (column("window_open"), column("window_close"));
+            field(text, "Window", format_args!("{open} to {close}"));
+            let (rules, epoch) = (column("rules"), column("epoch"));
+            field(text, "Rule", format_args!("--rules {rules}, epoch {epoch}"));
+            let (position, price) = (column("position_size"), column("executed_price"));
+            let logged = bare(&row.timestamp);
+            field(
+                text,
+                "Bet",
+                format_args!(
+                    "${position} on {} at ${price} a share, logged {logged}: {position} / {price} \
+                     = {} shares",
+                    column("action"),
+                    shares(&position, &price)
+                ),
+            );
+            if let Some(changes) = changed_since(record, row) {
+                field(text, "Row now", format_args!("{changes}: changed since it was settled"));
+            }
+        }
+        (_, Some((trade, Job::Decide(bet)))) => {
+            let market = &bet.market;
+            let tie = match market.tie {
+                Tie::Yes => "a tie is YES",
+                Tie::No => "a tie is NO",
+                Tie::Split => "a tie is a split",
+            };
+            let (open, close) = (market.open, market.close);
+            field(text, "Window", format_args!("{open} to {close}"));
+            let (epoch, basis) = (market.epoch, market.basis);
+            let rules = story.rules.as_str();
+            field(
+                text,
+                "Rule",
+                format_args!(
+                    "--rules {rules}, epoch {epoch}: the {basis} at the window's ends; {tie}"
+                ),
+            );
+            field(
+                text,
+                "Bet",
+                format_args!(
+                    "${} on {} at ${} a share, logged {}: {} / {} = {} shares",
+                    bet.position,
+                    bet.side,
+                    bet.price,
+                    trade.logged_at,
+                    bet.position,
+                    bet.price,
+                    shown(bet.shares.0)
+                ),
+            );
+            let strike = bet.recorded_strike.map_or("none".to_owned(), |strike| strike.to_string());
+            field(text, "Strike", format_args!("{strike} (price_to_beat, as the bot recorded it)"));
+        }
+        _ => {
+            let (action, timestamp) = (bare(&row.action), bare(&row.timestamp));
+            field(text, "Bet", format_args!("action {action}, logged {timestamp}"));
+        }
+    }
+    if let Some(late) = story.logged_after_close() {
+        let how_late = if late < 60 { format!("{late} s") } else { age(late) };
+        let what = "after the market's close: check --timezone, and the bot's clock";
+        field(text, "Late", format_args!("logged {how_late} {what}"));
+    }
+    field(text, "State", format_args!("{}", state(story)));
+    if let Some((reason, next_try)) = &story.failure {
+        let next = UnixSeconds(*next_try);
+        field(
+            text,
+            "Last try",
+            format_args!("{}; not again before {next}", printable_line(reason)),
+        );
+    }
+    for record in &story.records {
+        record_sentences(text, record);
+    }
+}
+
+/// position / price, as they stand in a record.
+fn shares(position: &str, price: &str) -> String {
+    let number = |text: &str| text.parse::<Decimal>().ok();
+    let shares =
+        number(position).zip(number(price)).and_then(|(dollars, price)| dollars.checked_div(price));
+    shares.map_or_else(String::new, shown)
+}
+
+/// What the row says of the bet, where that is not what it was settled by.
+fn changed_since(record: &Record, row: &Row) -> Option<String> {
+    let columns = [("position_size", &row.position_size), ("executed_price", &row.executed_price)];
+    let differs = |(name, now): &(&str, &Cell)| {
+        let then = record.cell(name).any_number();
+        then.is_none() || now.any_number() != then
+    };
+    let changed = columns.iter().copied().filter(differs);
+    let changed: Vec<String> = changed.map(|(name, now)| format!("{name} {now}")).collect();
+    (!changed.is_empty()).then(|| changed.join(", "))
+}
+
+/// The state in words.
+fn state(story: &Story) -> String {
+    let row = &story.row;
+    let values = format!(
+        "actual_outcome {}, profit_loss {}, is_win {}",
+        bare(&row.actual_outcome),
+        row.profit_loss,
+        row.is_win
+    );
+    match &story.state {
+        State::Settled(status) => match status.as_str() {
+            "provisional" => {
+                "provisional: candles decided it; a later run asks Polymarket, unless it \
+                              is told not to, and corrects it if Polymarket says otherwise"
+                    .to_owned()
+            }
+            "confirmed" => "confirmed: Polymarket resolved it so".to_owned(),
+            "corrected" => {
+                "corrected: Polymarket's resolution replaced what was written before".to_owned()
+            }
+            "unknown" => "settled as UNKNOWN: no time can be read from the slug, so there is no \
+                          market to look at; neither a win nor a loss"
+                .to_owned(),
+            other => other.to_owned(),
+        },
+        State::SettledElsewhere => format!(
+            "settled by another program ({values}); settle has no record of how. settle audit {} \
+             asks Polymarket about it",
+            bare(&row.id)
+        ),
+        State::ChangedSince => {
+            format!("changed by another program after settle's last record below: now {values}")
+        }
+        State::Excluded(reason) => format!("excluded, not due: {}", reason.words()),
+        State::InError(message) => {
+            format!("in error: {message}; mend the row, and the next run settles it")
+        }
+        State::Held => "held: too close to call by candles, waiting for Polymarket".to_owned(),
+        State::Pending if story.failure.is_none() => {
+            "pending: due, and the next run takes it on".to_owned()
+        }
+        State::Pending => "pending: due, but what it takes was not to be had yet".to_owned(),
+    }
+}
+
+/// One record of a story: its columns as they are shown.
+struct Shown<'a>(&'a Record);
+
+impl Shown<'_> {
+    fn has(&self, column: &str) -> bool {
+        *self.0.cell(column) != Cell::Null
+    }
+
+    fn column(&self, column: &str) -> String {
+        self.0.text(column).map(printable).unwrap_or_default()
+    }
+
+    fn number(&self, column: &str) -> String {
+        let value = self.0.text(column).and_then(|text| text.parse().ok());
+        value.map_or_else(String::new, shown)
+    }
+}
+
+fn record_sentences(text: &mut String, record: &Record) {
+    let shown = Shown(record);
+    let column = |name: &str| shown.column(name);
+    let status = column("status");
+    let head = format!("{} {status}", column("written_at"));
+    line(text, format_args!(""));
+    line(
+        text,
+        format_args!(
+            "{} (record {}, run {}, settle {})",
+            styled(STRONG, head),
+            record.integer("id").unwrap_or_default(),
+            column("run_id"),
+            column("version")
+        ),
+    );
+    let mut say = |sentence: String| line(text, format_args!("  {sentence}"));
+    if let Some(previous) = record.integer("previous_id") {
+        let what = match status.as_str() {
+            "undone" => "Takes back",
+            "corrected" => "Corrects",
+            _ => "Confirms",
+        };
+        say(format!("{what} record {previous}."));
+    }
+    // a record of Polymarket's word repeats the prices of the one before it
+    if !shown.has("previous_id") {
+        prices(&shown).into_iter().for_each(&mut say);
+    }
+    if let Some(why) = close_call(record) {
+        say(format!(
+            "It was a close call ({why}), in which candles are often wrong: no hold was asked for, or \
+             it was over."
+        ));
+    }
+    if shown.has("resolution") {
+        say(format!("Polymarket resolved the market {}.", column("resolution")));
+    }
+    if shown.has("shares") {
+        let fee = match (shown.has("fee"), column("fee_taken").as_str()) {
+            (false, _) => String::new(),
+            (true, "in shares") => {
+                format!(", of which a fee worth ${} was taken in shares", shown.number("fee"))
+            }
+            (true, _) => format!(", and a fee of ${} on top", shown.number("fee")),
+        };
+        say(format!(
+            "{} shares{fee}: paid out ${}, spent ${}, profit {}.",
+            shown.number("shares"),
+            shown.number("payout"),
+            shown.number("cost"),
+            shown.number("profit")
+        ));
+    }
+    let change = |name: &str| {
+        let [old, new] = ["old", "new"].map(|age| bare(record.cell(&format!("{age}_{name}"))));
+        format!("{name} {old} → {new}")
+    };
+    let mut changes = vec![change("actual_outcome"), change("profit_loss"), change("is_win")];
+    if shown.has("old_fee_paid") || shown.has("new_fee_paid") {
+        changes.push(change("fee_paid"));
+    }
+    say(format!("{}{}.{:#}", Style::new().dimmed(), changes.join(", "), Style::new().dimmed()));
+}
+
+/// What the venue said, and the strike.
+fn prices(record: &Shown<'_>) -> Vec<String> {
+    let mut sentences = Vec::new();
+    let venue = match record.column("price_source") {
+        source if source == Source::Candles.as_str() => "candles (the dump file)".to_owned(),
+        source => source,
+    };
+    if record.has("open_price") {
+        sentences.push(format!(
+            "At {} {} stood at {} ({}).",
+            record.column("window_open"),
+            venue,
+            record.number("open_price"),
+            record.column("open_method")
+        ));
+    }
+    if record.has("close_price") {
+        let moved = match record.has("moved_bps") {
+            true => format!("; it had moved {} bps", record.number("moved_bps")),
+            false => String::new(),
+        };
+        sentences.push(format!(
+            "At {} {} stood at {} ({}){moved}.",
+            record.column("window_close"),
+            venue,
+            record.number("close_price"),
+            record.column("close_method")
+        ));
+    }
+    if record.has("strike") {
+        let source = match record.column("strike_source").as_str() {
+            "recorded" => "the recorded price_to_beat".to_owned(),
+            venue => format!("{venue}'s price at the start"),
+        };
+        sentences.push(format!(
+            "The strike is {} ({source}); the close lies {} bps from it.",
+            record.number("strike"),
+            record.number("margin_bps")
+        ));
+    }
+    if record.has("strike_doubts") {
+        let names = record.column("strike_doubts");
+        let words: Vec<&str> = names.split(' ').map(Doubt::words).collect();
+        sentences.push(format!("The recorded strike looks wrong ({names}): {}.", words.join("; ")));
+    }
+    sentences
+}
+
+/// At most 6 places, without zeros at the end.
+fn shown(value: Decimal) -> String {
+    rounded(value, 6).normalize().to_string()
+}
+
+#[derive(Serialize)]
+struct ExplainJson<'a> {
+    schema_version: u32,
+    command: &'static str,
+    #[serde(flatten)]
+    story: StoryJson<'a>,
+    /// Other trades with the same id, in a table without a key.
+    same_id: Vec<StoryJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct StoryJson<'a> {
+    trade_id: Value,
+    market_slug: Value,
+    action: Value,
+    state: &'a str,
+    explanation: String,
+    window_open: Option<String>,
+    window_close: Option<String>,
+    outcome: Value,
+    profit_loss: Option<Usd>,
+    is_win: Value,
+    last_failure: Option<&'a str>,
+    records: Vec<Map<String, Value>>,
+}
+
+impl<'a> From<&'a Story> for StoryJson<'a> {
+    fn from(story: &'a Story) -> Self {
+        let row = &story.row;
+        let market = story.trade.as_ref().and_then(|trade| match &trade.job {
+            Job::Decide(bet) => Some(bet.market),
+            Job::BookUnknown => None,
+        });
+        let recorded = |name: &str| story.standing()?.text(name).map(str::to_owned);
+        let record = |record: &Record| {
+            record.0.iter().map(|(name, cell)| (name.clone(), cell.json())).collect()
+        };
+        Self {
+            trade_id: row.id.json(),
+            market_slug: row.market_slug.json(),
+            action: row.action.json(),
+            state: story.state.word(),
+            explanation: state(story),
+            window_open: recorded("window_open").or(market.map(|market| market.open.to_string())),
+            window_close: recorded("window_close")
+                .or(market.map(|market| market.close.to_string())),
+            outcome: row.actual_outcome.json(),
+            profit_loss: row.profit_loss.any_number().map(Usd),
+            is_win: row.is_win.json(),
+            last_failure: story.failure.as_ref().map(|(reason, _)| reason.as_str()),
+            records: story.records.iter().map(record).collect(),
+        }
+    }
+}
+
+/// The stories as one JSON object on one line.
+///
+/// # Errors
+/// None that a story can cause; `serde_json`'s type.
+pub fn json(stories: &[Story]) -> serde_json::Result<String> {
+    let mut all = stories.iter().map(StoryJson::from);
+    let Some(story) = all.next() else { return Ok("null".to_owned()) };
+    serde_json::to_string(&ExplainJson {
+        schema_version: SCHEMA_VERSION,
+        command: "explain",
+        story,
+        same_id: all.collect(),
+    })
+}

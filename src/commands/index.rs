@@ -1,0 +1,72 @@
+//! `settle index`: adds one index of settle's own to the bot's table, or takes it away.
+
+use std::path::Path;
+
+use chrono::{DateTime, Utc};
+use clap::Args;
+use serde::Serialize;
+
+use crate::commands::{Exit, only};
+use crate::error::Error;
+use crate::output::json::SCHEMA_VERSION;
+use crate::output::print::{after_writing, show};
+use crate::settings::CommonArgs;
+use crate::store::{Access, RunLock, Store, index};
+
+/// What becomes of the index.
+#[derive(Debug, Args)]
+pub struct IndexArgs {
+    /// Take the index away again
+    #[arg(long)]
+    drop: bool,
+}
+
+/// Makes the index, or drops it.
+///
+/// # Errors
+/// [`Error`]: nothing was changed.
+pub fn run(common: &CommonArgs, args: &IndexArgs, now: DateTime<Utc>) -> Result<Exit, Error> {
+    let wanted = !args.drop;
+    let database = only(common, "index")?;
+    let store = Store::open(database, Access::Write)?;
+    let _lock = RunLock::take(database, now.into())?;
+    let changed = store.set_index(wanted)?;
+    let shown =
+        show(common.printing(), || json(wanted, changed), || text(wanted, changed, database));
+    after_writing(shown, changed)?;
+    Ok(Exit::Done)
+}
+
+/// What `index` prints.
+fn text(present: bool, changed: bool, database: &Path) -> String {
+    let what = match (present, changed) {
+        (true, true) => "is made; settle index --drop takes it away",
+        (true, false) => "was there already; settle index --drop takes it away",
+        (false, true) => "is taken away; settle index makes it again",
+        (false, false) => "was not there",
+    };
+    format!("the index {} in {} {what}\n", index::NAME, database.display())
+}
+
+#[derive(Serialize)]
+struct IndexJson {
+    schema_version: u32,
+    command: &'static str,
+    index: &'static str,
+    present: bool,
+    changed: bool,
+}
+
+/// The object of `index`, on one line.
+///
+/// # Errors
+/// None that an index can cause; `serde_json`'s type.
+fn json(present: bool, changed: bool) -> serde_json::Result<String> {
+    serde_json::to_string(&IndexJson {
+        schema_version: SCHEMA_VERSION,
+        command: "index",
+        index: index::NAME,
+        present,
+        changed,
+    })
+}

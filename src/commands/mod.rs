@@ -1,0 +1,162 @@
+//! One file a command: its arguments, what it does, and what it prints as text and as JSON. Only here an end
+//! becomes an exit code.
+
+pub mod audit;
+pub mod completions;
+pub mod explain;
+pub mod index;
+pub mod man;
+pub mod report;
+pub mod run;
+pub mod status;
+pub mod undo;
+
+use std::path::Path;
+
+use chrono::{DateTime, Utc};
+
+use crate::error::Error;
+use crate::settings::CommonArgs;
+
+/// How the process ends: what whoever started it goes by, see the README's table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Done, or nothing was due.
+    Done,
+    /// Failed; nothing was written.
+    Failed,
+    /// The command line, the environment or `.env` holds a bad value.
+    Usage,
+    /// Done, but some rows are in error.
+    RowsInError,
+    /// Done, but a due trade is older than the alert lag.
+    Alert,
+    /// No price or resolution could be had from any source.
+    NothingHad,
+    /// No database there, or not a performance database.
+    NoDatabase,
+    /// Another run holds the lock.
+    Locked,
+    /// Stopped by a signal.
+    Interrupted,
+}
+
+impl Exit {
+    /// How a command ends that this error stopped.
+    pub fn of(error: &Error) -> Self {
+        match error {
+            Error::NoDatabase(_) | Error::NotPerformanceDatabase { .. } => Self::NoDatabase,
+            Error::Locked { .. } => Self::Locked,
+            Error::SeveralDatabases(_) | Error::PageOverDatabase(_) => Self::Usage,
+            Error::Database { .. }
+            | Error::ReadOnly(_)
+            | Error::Lock { .. }
+            | Error::Page { .. }
+            | Error::NoSuchTrade(_)
+            | Error::NoSuchRun(_)
+            | Error::Output(_) => Self::Failed,
+        }
+    }
+
+    /// How a run over several databases ends that ended so in each: the gravest.
+    pub fn gravest(exits: impl IntoIterator<Item = Self>) -> Self {
+        let gravity = |exit: &Self| match exit {
+            Self::Interrupted => 8,
+            Self::Usage => 7,
+            Self::NoDatabase => 6,
+            Self::Failed => 5,
+            Self::NothingHad => 4,
+            Self::Alert => 3,
+            Self::RowsInError => 2,
+            // whoever holds the lock is doing the work
+            Self::Locked => 1,
+            Self::Done => 0,
+        };
+        exits.into_iter().max_by_key(gravity).unwrap_or(Self::Done)
+    }
+
+    /// Whether a run that ends so did all it could do: what is left is in the rows or in time.
+    pub fn is_success(self) -> bool {
+        matches!(self, Self::Done | Self::RowsInError | Self::Alert)
+    }
+
+    /// The number for the operating system.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::RowsInError => 3,
+            Self::Alert => 4,
+            Self::NothingHad => 5,
+            Self::NoDatabase => 10,
+            Self::Locked => 11,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
+/// The database of a command that takes one.
+fn only<'a>(common: &'a CommonArgs, command: &'static str) -> Result<&'a Path, Error> {
+    match &common.db[..] {
+        [database] => Ok(database),
+        _ => Err(Error::SeveralDatabases(command)),
+    }
+}
+
+/// Unique, as no process has two runs, and two processes differ by id or by microsecond.
+fn new_run_id(now: DateTime<Utc>) -> String {
+    format!("{}-{}", now.format("%Y%m%dT%H%M%S%.6fZ"), std::process::id())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_codes_are_those_of_the_readmes_table() {
+        let codes = [
+            (Exit::Done, 0),
+            (Exit::Failed, 1),
+            (Exit::Usage, 2),
+            (Exit::RowsInError, 3),
+            (Exit::Alert, 4),
+            (Exit::NothingHad, 5),
+            (Exit::NoDatabase, 10),
+            (Exit::Locked, 11),
+            (Exit::Interrupted, 130),
+        ];
+        for (exit, code) in codes {
+            assert_eq!(exit.code(), code);
+        }
+    }
+
+    #[test]
+    fn of_several_ends_the_gravest_is_told() {
+        let order = [
+            Exit::Done,
+            Exit::Locked,
+            Exit::RowsInError,
+            Exit::Alert,
+            Exit::NothingHad,
+            Exit::Failed,
+            Exit::NoDatabase,
+            Exit::Usage,
+            Exit::Interrupted,
+        ];
+        for pair in order.windows(2) {
+            assert_eq!(Exit::gravest(pair.iter().copied()), pair[1]);
+            assert_eq!(Exit::gravest(pair.iter().rev().copied()), pair[1]);
+        }
+        assert_eq!(Exit::gravest([]), Exit::Done);
+    }
+
+    #[test]
+    fn errors_say_what_to_do_and_map_to_their_codes() {
+        let missing = Error::NoDatabase("x.db".into());
+        assert_eq!(Exit::of(&missing), Exit::NoDatabase);
+        assert!(missing.to_string().contains("--db"));
+        let locked = Error::Locked { path: "x.db".into(), holder: "pid 7".into() };
+        assert_eq!(Exit::of(&locked), Exit::Locked);
+    }
+}

@@ -1,0 +1,177 @@
+//! How a report's figures are called and shown, in the text and on the page alike. What they are is
+//! worked out in `figures`.
+
+use rust_decimal::Decimal;
+
+use crate::commands::report::Report;
+use crate::rules::statistics::{Dimension, Figures, Filter, Group};
+use crate::rules::text::printable;
+use crate::rules::units::{Usd, rounded};
+
+/// The trades it is about, in words.
+pub(super) fn what_it_is_of(filter: &Filter) -> String {
+    let mut words = match filter.last {
+        Some(last) => format!("the last {last} settled trades, and those pending,"),
+        None => "all trades".to_owned(),
+    };
+    if let Some(since) = filter.since {
+        words.push_str(&format!(" logged from {since}"));
+    }
+    if let Some(before) = filter.before {
+        words.push_str(&format!(
+            "{} before {before}",
+            if filter.since.is_some() { "" } else { " logged" }
+        ));
+    }
+    words
+}
+
+/// The sets of trades that stand side by side: all of them, live and paper ones, confirmed and
+/// provisional ones.
+pub(super) fn sets(report: &Report) -> Vec<(&str, &Figures)> {
+    let apart = [Dimension::Mode, Dimension::Standing].map(|by| report.groups(by));
+    let apart = apart.into_iter().flatten();
+    let apart = apart.filter_map(|group: &Group| Some((group.key.as_deref()?, &group.figures)));
+    std::iter::once(("all", &report.figures)).chain(apart).collect()
+}
+
+/// A figure of a set of trades, as it is shown.
+pub(super) type Shown = fn(&Figures) -> String;
+
+/// The headline figures: what each is called, and how it is shown.
+pub(super) const FIGURES: [(&str, Shown); 20] = [
+    ("Settled", |figures| figures.settled.to_string()),
+    ("Wins", |figures| figures.wins.to_string()),
+    ("Losses", |figures| figures.losses.to_string()),
+    ("Split", |figures| figures.split.to_string()),
+    ("Unknown", |figures| figures.unknown.to_string()),
+    ("Win rate", |figures| figures.win_rate().map_or_else(dash, percent)),
+    ("95 % interval", |figures| interval(figures.interval())),
+    ("Average price", |figures| figures.average_price.map_or_else(dash, price)),
+    ("Profit", |figures| dollars(figures.profit())),
+    ("Average profit", |figures| dollars(figures.average_profit)),
+    ("Median profit", |figures| dollars(figures.median_profit)),
+    ("Best profit", |figures| dollars(figures.best.map(|best| best.profit))),
+    ("Worst profit", |figures| dollars(figures.worst.map(|worst| worst.profit))),
+    ("Profit factor", |figures| figures.profit_factor().map_or_else(dash, two_places)),
+    ("Largest drawdown", |figures| amount(figures.drawdown.amount)),
+    ("Staked", |figures| amount(figures.stake)),
+    ("Return on stake", |figures| figures.return_on_stake().map_or_else(dash, signed_percent)),
+    ("Streak now", |figures| {
+        figures.streaks.current.map_or_else(dash, |(won, length)| in_a_row(won, length))
+    }),
+    ("Longest of wins", |figures| figures.streaks.longest_wins.to_string()),
+    ("Longest of losses", |figures| figures.streaks.longest_losses.to_string()),
+];
+
+/// The columns of a breakdown: what each is called, and how it is shown. What matters most stands in
+/// front, where a phone shows it.
+pub(super) const COLUMNS: [(&str, Shown); 9] = [
+    ("settled", |figures| figures.settled.to_string()),
+    ("win rate", |figures| figures.win_rate().map_or_else(dash, percent)),
+    ("profit", |figures| dollars(figures.profit())),
+    ("wins", |figures| figures.wins.to_string()),
+    ("losses", |figures| figures.losses.to_string()),
+    ("95 % interval", |figures| interval(figures.interval())),
+    ("avg price", |figures| figures.average_price.map_or_else(dash, price)),
+    ("average", |figures| dollars(figures.average_profit)),
+    ("return", |figures| figures.return_on_stake().map_or_else(dash, signed_percent)),
+];
+
+/// How a group's win rate stands to the prices paid, in words.
+pub(super) fn verdict(figures: &Figures) -> &'static str {
+    match figures.beats_price() {
+        Some(std::cmp::Ordering::Greater) => "better than paid for",
+        Some(std::cmp::Ordering::Less) => "worse than paid for",
+        Some(std::cmp::Ordering::Equal) => "as paid for, or too few to tell",
+        None => "",
+    }
+}
+
+/// A group's name.
+pub(super) fn name_of(key: Option<&str>) -> String {
+    key.map_or_else(|| "(none)".to_owned(), printable)
+}
+
+/// What each trigger says: its name, whether it is due, and why.
+pub(super) fn triggers(report: &Report) -> [(&'static str, bool, String); 3] {
+    let (reflection, triggers) = (&report.reflection, report.triggers);
+    let day = match (reflection.day, reflection.counted_that_day) {
+        (None, _) => "no trade has a win or a loss yet".to_owned(),
+        (Some(day), counted) => {
+            let pending = reflection.pending_that_day;
+            format!("{day}: {counted} won or lost, {pending} pending")
+        }
+    };
+    let until = reflection.until_tenth();
+    [
+        (
+            "Three losses in a row",
+            triggers.three_losses,
+            format!("{} in a row now", reflection.consecutive_losses),
+        ),
+        (
+            "Each tenth trade",
+            triggers.tenth_trade,
+            format!("{} won or lost so far, {until} more until the next tenth", reflection.counted),
+        ),
+        ("End of day (UTC)", triggers.end_of_day, day),
+    ]
+}
+
+/// Whether a figure as it is shown is a gain; none where it has no sign, or is 0.
+pub(super) fn fortune(shown: &str) -> Option<bool> {
+    let is_gain = match shown.as_bytes() {
+        [b'+', ..] => true,
+        [b'-', _, ..] => false,
+        _ => return None,
+    };
+    shown.contains(|digit| ('1'..='9').contains(&digit)).then_some(is_gain)
+}
+
+pub(super) fn dash() -> String {
+    "-".to_owned()
+}
+
+/// A rate from 0 to 1, in percent.
+pub(super) fn percent(rate: f64) -> String {
+    format!("{:.1} %", rate * 100.0)
+}
+
+fn signed_percent(rate: Decimal) -> String {
+    let percent = rate.checked_mul(Decimal::ONE_HUNDRED);
+    percent.map_or_else(dash, |percent| format!("{:+.1} %", rounded(percent, 1)))
+}
+
+pub(super) fn interval(interval: Option<(f64, f64)>) -> String {
+    interval.map_or_else(dash, |(low, high)| format!("{:.1} - {:.1} %", low * 100.0, high * 100.0))
+}
+
+/// Dollars a share.
+fn price(price: Decimal) -> String {
+    format!("{:.3}", rounded(price, 3))
+}
+
+fn two_places(number: Decimal) -> String {
+    format!("{:.2}", rounded(number, 2))
+}
+
+/// Dollars with a sign.
+pub(super) fn dollars(amount: Option<Usd>) -> String {
+    amount.map_or_else(dash, Usd::cents)
+}
+
+/// Dollars that are never below 0.
+fn amount(amount: Option<Usd>) -> String {
+    amount.map_or_else(dash, |amount| two_places(amount.0))
+}
+
+pub(super) fn in_a_row(won: bool, length: u64) -> String {
+    let word = match (won, length) {
+        (true, 1) => "win",
+        (true, _) => "wins",
+        (false, 1) => "loss",
+        (false, _) => "losses",
+    };
+    format!("{length} {word}")
+}

@@ -1,0 +1,266 @@
+//! The tables of the page: figures and groups, the latest trades with their proof, held and erroneous
+//! rows. The rest of the page is in `page`.
+
+use maud::{Markup, html};
+use rust_decimal::Decimal;
+
+use crate::commands::explain::{State, Story};
+use crate::commands::report::Report;
+use crate::commands::report::format::{
+    COLUMNS, FIGURES, Shown, dollars, fortune, name_of, sets, verdict,
+};
+use crate::output::style::bare;
+use crate::rules::statistics::{Dimension, Figures};
+use crate::rules::text::{printable, printable_line};
+use crate::rules::units::{UnixSeconds, Usd, rounded};
+use crate::rules::value::Cell;
+use crate::store::Record;
+
+/// Held trades, and rows in error.
+pub const WAITING: usize = 200;
+/// Days that are shown: the latest.
+pub(super) const DAYS: usize = 90;
+
+/// A table that scrolls by itself where it is wider than the page. A head after a `<` is that of a
+/// column of words, which stand to the left.
+pub(super) fn data(name: &str, heads: &[&str], body: &Markup) -> Markup {
+    html! {
+        div.scroll tabindex="0" role="region" aria-label=(name) {
+            table {
+                caption { span.seen { (name) } }
+                thead {
+                    tr {
+                        @for head in heads {
+                            @match head.strip_prefix('<') {
+                                None if head.is_empty() => { td {} }
+                                Some(head) => { th.words scope="col" { (head) } }
+                                None => { th scope="col" { (head) } }
+                            }
+                        }
+                    }
+                }
+                tbody { (body) }
+            }
+        }
+    }
+}
+
+/// The groups of a dimension, a line each: the latest days, and the first of the others.
+fn table(report: &Report, by: Dimension) -> Markup {
+    let groups = report.groups(by);
+    let shown = match by {
+        Dimension::Day => &groups[groups.len().saturating_sub(DAYS)..],
+        _ => &groups[..groups.len().min(WAITING)],
+    };
+    let with_verdict = by == Dimension::Price;
+    let mut heads = vec![""];
+    heads.extend(COLUMNS.iter().map(|(name, _)| *name));
+    heads.extend(with_verdict.then_some("<verdict"));
+    let body = html! {
+        @for group in shown {
+            tr {
+                th scope="row" { (name_of(group.key.as_deref())) }
+                @for (_, shown) in COLUMNS { (cell(shown, &group.figures)) }
+                @if with_verdict { td.words { (verdict(&group.figures)) } }
+            }
+        }
+    };
+    html! {
+        section.long {
+            h2 { (by.title()) }
+            @if shown.len() < groups.len() {
+                p.soft { (shown.len()) " of " (groups.len()) "; settle report --csv has all." }
+            }
+            (data(by.title(), &heads, &body))
+        }
+    }
+}
+
+/// A cell of a table; one with a sign has the colour of a win or a loss.
+fn cell(shown: Shown, figures: &Figures) -> Markup {
+    let text = shown(figures);
+    let class = class_of(&text);
+    html! { td class=(class) { (text) } }
+}
+
+pub(super) fn all_figures(report: &Report) -> Markup {
+    let sets = sets(report);
+    let mut heads = vec![""];
+    heads.extend(sets.iter().map(|(name, _)| *name));
+    let body = html! {
+        @for (name, shown) in FIGURES {
+            tr {
+                th scope="row" { (name) }
+                @for (_, figures) in &sets { (cell(shown, figures)) }
+            }
+        }
+    };
+    html! {
+        section {
+            h2 { "All figures" }
+            p.soft { "Live and paper apart, and confirmed by Polymarket and provisional apart." }
+            (data("All figures", &heads, &body))
+        }
+    }
+}
+
+pub(super) fn tables(report: &Report) -> Markup {
+    let all = Dimension::ALL.into_iter();
+    // these two are columns of the table above
+    let shown = all.filter(|by| !matches!(by, Dimension::Mode | Dimension::Standing));
+    let shown = shown.filter(|by| !report.groups(*by).is_empty());
+    html! { @for by in shown { (table(report, by)) } }
+}
+
+pub(super) fn time(at: Option<UnixSeconds>) -> String {
+    let at = at.and_then(UnixSeconds::datetime);
+    at.map_or_else(|| "-".to_owned(), |at| at.format("%Y-%m-%d %H:%M").to_string())
+}
+
+/// A column of a record, or a dash.
+fn of(record: Option<&Record>, column: &str) -> String {
+    let text = record.and_then(|record| record.text(column)).map(printable);
+    text.unwrap_or_else(|| "-".to_owned())
+}
+
+/// A decimal of a record, rounded.
+fn number(record: Option<&Record>, column: &str, places: u32) -> String {
+    let number = record.and_then(|record| record.text(column)?.parse::<Decimal>().ok());
+    number.map_or_else(|| "-".to_owned(), |number| rounded(number, places).normalize().to_string())
+}
+
+pub(super) fn trades(latest: &[Story], report: &Report) -> Markup {
+    let heads = [
+        "Trade",
+        "<Bet",
+        "<Outcome",
+        "Profit",
+        "<Standing",
+        "<Logged",
+        "<Market",
+        "<Source",
+        "Strike",
+        "Close",
+        "Margin, bps",
+    ];
+    html! {
+        section.long {
+            h2 { "The latest trades" }
+            @if latest.is_empty() { (nothing_yet()) } @else {
+                p.soft {
+                    (latest.len()) " of " (report.figures.settled)
+                    ", the last one first, each with its proof."
+                }
+                div.dense {
+                    (data("The latest trades", &heads, &html! { @for story in latest { (trade(story)) } }))
+                }
+            }
+        }
+    }
+}
+
+fn trade(story: &Story) -> Markup {
+    let row = &story.row;
+    // what another program wrote over is no proof of what stands there
+    let record = story.standing().filter(|_| matches!(story.state, State::Settled(_)));
+    let profit = row.profit_loss.any_number().map(Usd);
+    let stake = row
+        .position_size
+        .any_number()
+        .map_or_else(|| bare(&row.position_size), |stake| rounded(stake, 2).to_string());
+    let price = row.executed_price.any_number().map_or_else(
+        || bare(&row.executed_price),
+        |price| rounded(price, 4).normalize().to_string(),
+    );
+    let source = match (of(record, "resolution"), of(record, "price_source")) {
+        (resolution, source) if resolution == "-" => source,
+        (_, source) if source == "-" => "Polymarket".to_owned(),
+        (_, source) => format!("Polymarket, {source}"),
+    };
+    html! {
+        tr {
+            th scope="row" { (bare(&row.id)) }
+            td.words { (bare(&row.action)) " $" (stake) " at " (price) }
+            td.words { (bare(&row.actual_outcome)) }
+            td { (money(profit)) }
+            td.words { (story.state.word()) }
+            td.words { (to_the_second(&row.timestamp)) }
+            td.words.market { (bare(&row.market_slug)) }
+            td.words { (source) }
+            td { (number(record, "strike", 2)) }
+            td { (number(record, "close_price", 2)) }
+            td { (number(record, "margin_bps", 1)) }
+        }
+    }
+}
+
+pub(super) fn waiting(held: &[Story], report: &Report) -> Markup {
+    let pending = &report.pending;
+    let errors = &pending.errors[..pending.errors.len().min(WAITING)];
+    let more = |all: usize, shown: usize| {
+        html! { @if all > shown { p.soft { "and " (all - shown) " more" } } }
+    };
+    let held_rows = html! {
+        @for story in held {
+            tr {
+                th scope="row" { (bare(&story.row.id)) }
+                td.words { (to_the_second(&story.row.timestamp)) }
+                td.words.market { (bare(&story.row.market_slug)) }
+                td.words.long {
+                    @if let Some((reason, _)) = &story.failure { (printable_line(reason)) }
+                }
+            }
+        }
+    };
+    let error_rows = html! {
+        @for error in errors {
+            tr {
+                th scope="row" { (bare(&error.trade_id)) }
+                td.words.long { (printable_line(&error.message)) }
+            }
+        }
+    };
+    html! {
+        section.long {
+            h2 { "Held: too close to call" }
+            @if held.is_empty() { p.soft { "None." } } @else {
+                p.soft { "They wait for Polymarket's resolution." }
+                (data("Held trades", &["Trade", "<Logged", "<Market", "<Why"], &held_rows))
+                (more(pending.held.len(), held.len()))
+            }
+        }
+        section.long {
+            h2 { "In error: rows that cannot be read" }
+            @if errors.is_empty() { p.soft { "None." } } @else {
+                p.soft { "Mend the row, and the next run settles it." }
+                (data("Rows in error", &["Trade", "<What is wrong"], &error_rows))
+                (more(pending.errors.len(), errors.len()))
+            }
+        }
+    }
+}
+
+/// A timestamp as it stands in the row, without its fraction of a second.
+fn to_the_second(timestamp: &Cell) -> String {
+    let text = bare(timestamp);
+    text.split_once('.').map_or(text.clone(), |(seconds, _)| seconds.to_owned())
+}
+
+/// The colour of a gain or a loss.
+pub(super) fn class_of(shown: &str) -> &'static str {
+    match fortune(shown) {
+        Some(true) => "gain",
+        Some(false) => "loss",
+        None => "",
+    }
+}
+
+/// Dollars with a sign, in their colour.
+pub(super) fn money(amount: Option<Usd>) -> Markup {
+    let shown = dollars(amount);
+    html! { span class=(class_of(&shown)) { (shown) } }
+}
+
+pub(super) fn nothing_yet() -> Markup {
+    html! { p.soft { "No trade is settled yet." } }
+}

@@ -1,0 +1,138 @@
+//! The report for people at a terminal: aligned tables. How a figure is shown is `format`'s.
+
+use std::path::Path;
+
+use crate::commands::report::Report;
+use crate::commands::report::format::{
+    COLUMNS, FIGURES, fortune, name_of, sets, triggers, verdict, what_it_is_of,
+};
+use crate::output::style::{BAD, CAUTION, GOOD, STRONG, bare, errors, field, line, styled};
+use crate::rules::statistics::{Breakdown, Dimension, Group};
+
+/// Days that are listed: the latest.
+const DAYS: usize = 14;
+/// Other groups, and rows in error.
+const ROWS: usize = 30;
+
+/// What `report` prints.
+pub fn text(report: &Report, database: &Path) -> String {
+    let mut text = String::new();
+    line(&mut text, format_args!("{} · {}", styled(STRONG, "settle report"), database.display()));
+    field(&mut text, "Of", format_args!("{}", what_it_is_of(&report.filter)));
+    let pending = &report.pending;
+    let mut waits = format!("{} pending", pending.count);
+    for (count, words) in [(pending.held.len(), "held"), (pending.errors.len(), "in error")] {
+        if count > 0 {
+            waits.push_str(&format!(", {count} of them {words}"));
+        }
+    }
+    let settled = report.figures.settled;
+    field(&mut text, "Trades", format_args!("{} ({settled} settled, {waits})", report.count()));
+    text.push('\n');
+    text.push_str(&headline(report));
+    for breakdown in &report.breakdowns {
+        // these two are columns of the headline
+        let is_above = matches!(breakdown.by, Dimension::Mode | Dimension::Standing);
+        if !is_above && !breakdown.groups.is_empty() {
+            text.push_str(&by(breakdown));
+        }
+    }
+    text.push_str(&self_reflection(report));
+    let errors_there = &pending.errors;
+    text.push_str(&errors(&errors_there[..errors_there.len().min(ROWS)]));
+    if errors_there.len() > ROWS {
+        line(&mut text, format_args!("  and {} more in error", errors_there.len() - ROWS));
+    }
+    text
+}
+
+fn headline(report: &Report) -> String {
+    let sets = sets(report);
+    let heads = std::iter::once("").chain(sets.iter().map(|(name, _)| *name));
+    let mut rows = vec![heads.map(str::to_owned).collect::<Vec<_>>()];
+    for (name, shown) in FIGURES {
+        let cells = sets.iter().map(|(_, figures)| shown(figures));
+        rows.push(std::iter::once(name.to_owned()).chain(cells).collect());
+    }
+    let mut text = table(&rows);
+    let ids = [("Best", report.figures.best), ("worst", report.figures.worst)];
+    let ids = ids.iter().filter_map(|(word, extreme)| Some((word, report.id_of(*extreme)?)));
+    let ids: Vec<String> = ids.map(|(word, id)| format!("{word}: trade {}", bare(id))).collect();
+    if !ids.is_empty() {
+        line(&mut text, format_args!("{}.", ids.join("; ")));
+    }
+    let drawdown = report.figures.drawdown;
+    if let Some(to) = drawdown.to {
+        let from = drawdown.from.map_or_else(|| "the beginning".to_owned(), |at| at.to_string());
+        line(&mut text, format_args!("Drawdown: from {from} to {to}."));
+    }
+    text
+}
+
+fn by(breakdown: &Breakdown) -> String {
+    let mut text = format!("\n{}", styled(STRONG, breakdown.by.title()));
+    let is_price = breakdown.by == Dimension::Price;
+    let (most, from_end) = match breakdown.by {
+        Dimension::Day => (DAYS, true),
+        _ => (ROWS, false),
+    };
+    let groups = &breakdown.groups;
+    let left_out = groups.len().saturating_sub(most);
+    if is_price {
+        text.push_str(": did the bets win as often as their price says?");
+    }
+    if left_out > 0 {
+        let which = if from_end { "latest" } else { "first" };
+        text.push_str(&format!(": the {which} {most} of {}; --json has all", groups.len()));
+    }
+    text.push('\n');
+    let groups = if from_end { &groups[left_out..] } else { &groups[..groups.len() - left_out] };
+    let verdict_head = is_price.then_some("verdict");
+    let heads =
+        std::iter::once("").chain(COLUMNS.iter().map(|(name, _)| *name)).chain(verdict_head);
+    let mut rows = vec![heads.map(str::to_owned).collect::<Vec<_>>()];
+    for Group { key, figures } in groups {
+        let mut row = vec![name_of(key.as_deref())];
+        row.extend(COLUMNS.iter().map(|(_, shown)| shown(figures)));
+        row.extend(is_price.then(|| verdict(figures).to_owned()));
+        rows.push(row);
+    }
+    text.push_str(&table(&rows));
+    text
+}
+
+fn self_reflection(report: &Report) -> String {
+    let mut text = format!("\n{}, over all trades\n", styled(STRONG, "Self-reflection"));
+    for (name, is_due, why) in triggers(report) {
+        let due = if is_due { styled(CAUTION, "due    ") } else { "not due".to_owned() };
+        line(&mut text, format_args!("  {name:<22} {due}  {why}"));
+    }
+    text
+}
+
+/// Rows under a row of heads: the first column to the left, the others to the right, words that come
+/// last to the left; money in its colour.
+fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max()
+    };
+    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
+    let mut text = String::new();
+    for row in rows {
+        let mut shown = String::new();
+        for (column, cell) in row.iter().enumerate() {
+            let space = " ".repeat(widths[column].saturating_sub(cell.chars().count()));
+            let is_words = column == 0 || rows[0][column] == "verdict";
+            let coloured = match fortune(cell) {
+                Some(true) if !is_words => styled(GOOD, cell),
+                Some(false) if !is_words => styled(BAD, cell),
+                _ => cell.clone(),
+            };
+            shown.push_str(if column == 0 { " " } else { "  " });
+            shown.push_str(&if is_words { coloured + &space } else { space + &coloured });
+        }
+        line(&mut text, format_args!("{}", shown.trim_end()));
+    }
+    text
+}

@@ -1,0 +1,158 @@
+//! The report for programs: one JSON object, or CSV with a line for each group. Both name the figures
+//! alike, and `guide/json.md` says how.
+
+use rust_decimal::Decimal;
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::value::{RawValue, to_raw_value};
+
+use crate::commands::report::Report;
+use crate::output::json::{ErrorJson, SCHEMA_VERSION};
+use crate::rules::statistics::{Breakdown, Figures, Group};
+use crate::rules::units::Usd;
+use crate::rules::value::Cell;
+
+/// Named values, in this order.
+#[derive(Default)]
+struct Values(Vec<(&'static str, Box<RawValue>)>);
+
+impl Values {
+    fn add(&mut self, name: &'static str, value: impl Serialize) -> serde_json::Result<()> {
+        self.0.push((name, to_raw_value(&value)?));
+        Ok(())
+    }
+}
+
+impl Serialize for Values {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (name, value) in &self.0 {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
+}
+
+/// Any decimal as it is to be printed: a number without zeros behind it.
+fn plain(number: Decimal) -> Usd {
+    Usd(number.normalize())
+}
+
+fn dollars(amount: Option<Usd>) -> Option<Usd> {
+    amount.map(|amount| plain(amount.0))
+}
+
+/// The figures, by their names.
+fn figures(values: &mut Values, figures: &Figures) -> serde_json::Result<()> {
+    let streaks = figures.streaks;
+    let interval = figures.interval();
+    values.add("settled_count", figures.settled)?;
+    values.add("wins", figures.wins)?;
+    values.add("losses", figures.losses)?;
+    values.add("split_count", figures.split)?;
+    values.add("unknown_count", figures.unknown)?;
+    values.add("win_rate", figures.win_rate())?;
+    values.add("win_rate_low", interval.map(|(low, _)| low))?;
+    values.add("win_rate_high", interval.map(|(_, high)| high))?;
+    values.add("average_price", figures.average_price.map(plain))?;
+    values.add("total_profit", figures.total_profit)?;
+    values.add("average_profit", dollars(figures.average_profit))?;
+    values.add("median_profit", dollars(figures.median_profit))?;
+    values.add("best_profit", dollars(figures.best.map(|best| best.profit)))?;
+    values.add("worst_profit", dollars(figures.worst.map(|worst| worst.profit)))?;
+    values.add("profit_factor", figures.profit_factor().map(plain))?;
+    values.add("max_drawdown", dollars(figures.drawdown.amount))?;
+    values.add("drawdown_from", figures.drawdown.from)?;
+    values.add("drawdown_to", figures.drawdown.to)?;
+    values.add("total_stake", dollars(figures.stake))?;
+    values.add("decided_count", figures.decided)?;
+    values.add("decided_profit", figures.decided_profit)?;
+    values.add("decided_average_profit", figures.decided_average)?;
+    values.add("return_on_stake", figures.return_on_stake().map(plain))?;
+    values.add("current_streak", streaks.current.map_or(0, |(_, length)| length))?;
+    values.add("current_streak_is_wins", streaks.current.map(|(won, _)| won))?;
+    values.add("longest_win_streak", streaks.longest_wins)?;
+    values.add("longest_loss_streak", streaks.longest_losses)
+}
+
+fn group(group: &Group) -> serde_json::Result<Values> {
+    let mut values = Values::default();
+    values.add("key", &group.key)?;
+    figures(&mut values, &group.figures)?;
+    Ok(values)
+}
+
+/// The object of `report`, on one line.
+///
+/// # Errors
+/// None that a report can cause; `serde_json`'s type.
+pub fn json(report: &Report) -> serde_json::Result<String> {
+    let mut values = Values::default();
+    values.add("schema_version", SCHEMA_VERSION)?;
+    values.add("command", "report")?;
+    values.add("now", report.now)?;
+    values.add("since", report.filter.since)?;
+    values.add("before", report.filter.before)?;
+    values.add("last", report.filter.last)?;
+    values.add("trades_count", report.count())?;
+    values.add("pending_count", report.pending.count)?;
+    values.add("held_count", report.pending.held.len())?;
+    values.add("error_count", report.pending.errors.len())?;
+    figures(&mut values, &report.figures)?;
+    values.add("best_trade_id", report.id_of(report.figures.best).map(Cell::json))?;
+    values.add("worst_trade_id", report.id_of(report.figures.worst).map(Cell::json))?;
+    values.add("self_reflection", self_reflection(report)?)?;
+    let mut by = Values::default();
+    for Breakdown { by: dimension, groups } in &report.breakdowns {
+        let groups = groups.iter().map(group).collect::<serde_json::Result<Vec<_>>>()?;
+        by.add(dimension.key(), groups)?;
+    }
+    values.add("by", by)?;
+    let errors: Vec<ErrorJson> = report.pending.errors.iter().map(ErrorJson::from).collect();
+    values.add("errors", errors)?;
+    serde_json::to_string(&values)
+}
+
+fn self_reflection(report: &Report) -> serde_json::Result<Values> {
+    let (reflection, triggers) = (&report.reflection, report.triggers);
+    let mut values = Values::default();
+    values.add("three_losses", triggers.three_losses)?;
+    values.add("tenth_trade", triggers.tenth_trade)?;
+    values.add("end_of_day", triggers.end_of_day)?;
+    values.add("consecutive_losses", reflection.consecutive_losses)?;
+    values.add("counted_trades", reflection.counted)?;
+    values.add("trades_until_tenth", reflection.until_tenth())?;
+    values.add("day", reflection.day.map(|day| day.to_string()))?;
+    values.add("day_counted_trades", reflection.counted_that_day)?;
+    values.add("day_pending_trades", reflection.pending_that_day)?;
+    Ok(values)
+}
+
+/// The figures of all trades and of each group, one line each under one line of names. A value that
+/// there is none of is empty.
+///
+/// # Errors
+/// None that a report can cause; the type of what writes it.
+pub fn csv(report: &Report) -> std::io::Result<Vec<u8>> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let mut all = Values::default();
+    figures(&mut all, &report.figures)?;
+    let names = all.0.iter().map(|(name, _)| *name);
+    writer.write_record(["group_by", "key"].into_iter().chain(names))?;
+    let mut line = |by: &str, key: &str, values: &Values| {
+        // no text among them needs an escape in JSON
+        let shown = values.0.iter().map(|(_, value)| match value.get() {
+            "null" => "",
+            other => other.trim_matches('"'),
+        });
+        writer.write_record([by, key].into_iter().chain(shown))
+    };
+    line("all", "", &all)?;
+    for Breakdown { by, groups } in &report.breakdowns {
+        for one in groups {
+            let mut values = Values::default();
+            figures(&mut values, &one.figures)?;
+            line(by.key(), one.key.as_deref().unwrap_or("(none)"), &values)?;
+        }
+    }
+    writer.into_inner().map_err(csv::IntoInnerError::into_error)
+}

@@ -1,0 +1,119 @@
+//! The trades of a run, one by one, between the moment they end and the moment they are printed: a
+//! backlog's are kept in a temporary file, not in memory. How one looks is for `text` and `json`.
+
+use std::io::{self, Read, Seek, Write};
+
+use tempfile::SpooledTempFile;
+
+use crate::commands::run::DatabaseRun;
+use crate::commands::run::{json, text};
+use crate::engine::trade_result::TradeResult;
+
+/// What is kept in memory, in bytes; more of it goes into a file.
+const IN_MEMORY: usize = 4 << 20;
+
+/// How trades are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// As objects of a JSON list.
+    Json,
+    /// A line each.
+    Text,
+    /// Not at all.
+    Nothing,
+}
+
+/// The trades of a run so far.
+pub struct Listing {
+    form: Form,
+    /// Of which of several databases.
+    database: Option<String>,
+    kept: SpooledTempFile,
+    count: u64,
+    error: Option<io::Error>,
+}
+
+impl Listing {
+    /// An empty list, with the name of its database where there are several.
+    pub fn new(form: Form, database: Option<String>) -> Self {
+        Self { form, database, kept: SpooledTempFile::new(IN_MEMORY), count: 0, error: None }
+    }
+
+    /// Adds a trade. What cannot be kept is told when the list is printed.
+    pub fn add(&mut self, result: &TradeResult) {
+        if self.form == Form::Nothing || self.error.is_some() {
+            return;
+        }
+        self.error = self.keep(result).err();
+        self.count += 1;
+    }
+
+    fn keep(&mut self, result: &TradeResult) -> io::Result<()> {
+        let entry = match self.form {
+            Form::Json => json::trade(result, self.database.as_deref())?,
+            _ => text::trade(result),
+        };
+        if self.form == Form::Json && self.count > 0 {
+            self.kept.write_all(b",")?;
+        }
+        self.kept.write_all(entry.as_bytes())
+    }
+
+    fn print_kept(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        if let Some(error) = self.error.take() {
+            return Err(error);
+        }
+        self.kept.rewind()?;
+        let mut some = vec![0; 1 << 16];
+        loop {
+            match self.kept.read(&mut some)? {
+                0 => return Ok(()),
+                read => out.write_all(&some[..read])?,
+            }
+        }
+    }
+}
+
+/// Prints the one JSON object of a run.
+///
+/// # Errors
+/// What cannot be kept or written.
+pub fn print_json(out: &mut dyn Write, mut ran: Vec<DatabaseRun>, dry_run: bool) -> io::Result<()> {
+    let object = json::run(&ran, dry_run)?;
+    // an object with fields, so it ends in a brace
+    out.write_all(object.strip_suffix('}').unwrap_or(&object).as_bytes())?;
+    out.write_all(b",\"trades\":[")?;
+    let mut some = false;
+    for listing in ran.iter_mut().map(|ran| &mut ran.listing).filter(|list| list.count > 0) {
+        if some {
+            out.write_all(b",")?;
+        }
+        listing.print_kept(out)?;
+        some = true;
+    }
+    out.write_all(b"]}\n")
+}
+
+/// Prints the summary for people, with the list if there is one; one after the other where there are
+/// several databases, and at last how each of them ended.
+///
+/// # Errors
+/// What cannot be kept or written.
+pub fn print_text(out: &mut dyn Write, mut ran: Vec<DatabaseRun>, dry_run: bool) -> io::Result<()> {
+    for DatabaseRun { database, result, listing, glance, .. } in &mut ran {
+        let Ok(summary) = result else { continue };
+        out.write_all(text::title(summary, dry_run, database).as_bytes())?;
+        if listing.count > 0 {
+            out.write_all(text::trades_heading().as_bytes())?;
+            listing.print_kept(out)?;
+        }
+        out.write_all(text::summary(summary, dry_run).as_bytes())?;
+        if let Some(glance) = glance {
+            out.write_all(text::glance(glance).as_bytes())?;
+        }
+    }
+    if ran.len() > 1 {
+        out.write_all(text::databases(&ran).as_bytes())?;
+    }
+    Ok(())
+}

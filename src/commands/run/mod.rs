@@ -1,0 +1,404 @@
+//! `settle run` and `dry-run` over one or several databases: they are opened and locked, settled by `engine`, and
+//! what was done is reported. What is decided and written is not decided here.
+#![allow(clippy::doc_markdown)] // the options' descriptions are what --help prints
+
+mod json;
+mod listing;
+pub mod text;
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use chrono::{DateTime, Utc};
+use clap::Args;
+use log::{error, warn};
+use reqwest::Url;
+use rust_decimal::Decimal;
+
+use crate::commands::{Exit, new_run_id};
+use crate::engine::context::{Database, Outside, Task, Writing};
+use crate::engine::run::settle;
+use crate::engine::status::{DatabaseStatus, Glance};
+use crate::engine::summary::Event;
+use crate::engine::summary::Summary;
+use crate::error::Error;
+use crate::interrupt::Interrupt;
+use crate::monitoring::metrics::{self, DatabaseFigures, RunFigures};
+use crate::monitoring::notify::Notifier;
+use crate::monitoring::ping::Pinger;
+use crate::output;
+use crate::output::print::{after_writing, print_with};
+use crate::output::progress::Bar;
+use crate::rules::decision::{Confirm, Deciding};
+use crate::rules::fees::Fees;
+use crate::rules::outcome::MIN_MOVE_BPS;
+use crate::rules::units::{Bps, UnixSeconds};
+use crate::settings::values::{batch, bps, hook_url, hours, interval, seconds_of};
+use crate::settings::{self, AlertArgs, CommonArgs, FeeArgs, JudgingArgs, ServiceArgs};
+use crate::store::{Access, RunLock, Store};
+
+use listing::{Form, Listing};
+
+/// What a run settles, and how.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Most trades to settle in this run; 0 for all
+    #[arg(long, env = "SETTLEMENT_BATCH_SIZE", value_name = "N", default_value = "50",
+          value_parser = batch)]
+    pub batch: usize,
+
+    /// Minutes between runs of the timer: a trade whose price is not there waits at least this
+    /// long before its second retry
+    #[arg(long, env = "SETTLEMENT_INTERVAL_MINUTES", value_name = "M", default_value = "10",
+          value_parser = interval)]
+    pub interval_minutes: u32,
+
+    /// Polymarket's part in deciding
+    #[arg(long, env = "SETTLE_CONFIRM", value_name = "MODE", default_value = "auto")]
+    pub confirm: Confirm,
+
+    /// A venue's move of less than this many bps is too close to call by candles
+    /// [default: 4 with --confirm auto, else 0]
+    #[arg(long, env = "SETTLE_MIN_MOVE_BPS", value_name = "X", value_parser = bps)]
+    pub min_move_bps: Option<Decimal>,
+
+    /// Hours that a close call waits for Polymarket after its market's close; then candles decide
+    #[arg(long, env = "SETTLE_HOLD_HOURS", value_name = "H", default_value = "6",
+          value_parser = hours)]
+    pub hold_hours: Decimal,
+
+    /// Fees.
+    #[command(flatten)]
+    pub fees: FeeArgs,
+
+    /// Where prices and resolutions come from.
+    #[command(flatten)]
+    pub services: ServiceArgs,
+
+    /// Which trades are due.
+    #[command(flatten)]
+    pub judging: JudgingArgs,
+
+    /// Which of them are an alert.
+    #[command(flatten)]
+    pub alert: AlertArgs,
+
+    /// Whom a run tells of itself.
+    #[command(flatten)]
+    pub monitoring: MonitorArgs,
+}
+
+/// Whom a run tells of itself; a dry run tells nobody.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Monitoring (of run; a dry run tells nobody)")]
+pub struct MonitorArgs {
+    /// Where one JSON POST goes for each alert that is raised or cleared, each contradiction and each
+    /// correction
+    #[arg(long, env = "SETTLE_NOTIFY_URL", value_name = "URL", value_parser = hook_url,
+          hide_env_values = true)]
+    pub notify_url: Option<Url>,
+
+    /// Where the run's start (URL/start), success (URL) and failure (URL/EXIT_CODE) are reported, as
+    /// healthchecks.io has it
+    #[arg(long, env = "SETTLE_PING_URL", value_name = "URL", value_parser = hook_url,
+          hide_env_values = true)]
+    pub ping_url: Option<Url>,
+
+    /// Where to write the run's figures for Prometheus' textfile collector
+    #[arg(long, env = "SETTLE_METRICS_FILE", value_name = "FILE")]
+    pub metrics_file: Option<PathBuf>,
+}
+
+/// Settles a batch in each database and prints what was done.
+///
+/// # Errors
+/// [`Error`]: nothing was written.
+pub fn run(common: &CommonArgs, args: &RunArgs, now: DateTime<Utc>) -> Result<Exit, Error> {
+    let began = Instant::now();
+    let pinger = Pinger::new(args.monitoring.ping_url.clone());
+    pinger.started();
+    let ran = in_each_database(common, args, Some(&new_run_id(now)), now.into());
+    let exit = match &ran {
+        Ok(ran) => Exit::gravest(ran.iter().map(DatabaseRun::exit)),
+        Err(error) => Exit::of(error),
+    };
+    // where another run holds the lock, that one writes the figures
+    let metrics_file = args.monitoring.metrics_file.as_ref().filter(|_| exit != Exit::Locked);
+    if let (Some(path), Ok(ran)) = (metrics_file, &ran) {
+        let databases = ran.iter().map(DatabaseRun::figures).collect();
+        let (exit_code, is_success) = (exit.code(), exit.is_success());
+        let (began, took) = (now.into(), began.elapsed());
+        metrics::write(path, &RunFigures { exit_code, is_success, began, took, databases });
+    }
+    let shown = ran.and_then(|ran| show_run(common, ran, false));
+    pinger.ended(exit.code());
+    shown.map(|()| exit)
+}
+
+/// Prints every trade that a run would settle; writes nothing.
+///
+/// # Errors
+/// [`Error`].
+pub fn dry_run(common: &CommonArgs, args: &RunArgs, now: DateTime<Utc>) -> Result<Exit, Error> {
+    let ran = in_each_database(common, args, None, now.into())?;
+    let exit = Exit::gravest(ran.iter().map(DatabaseRun::exit));
+    show_run(common, ran, true).map(|()| exit)
+}
+
+/// Prints what a run did. What stopped it in the only database is its error; what stopped it in
+/// one of several is told on stderr and in the summary.
+fn show_run(common: &CommonArgs, mut ran: Vec<DatabaseRun>, dry_run: bool) -> Result<(), Error> {
+    if ran.len() == 1 && ran[0].result.is_err() {
+        return ran.swap_remove(0).result.map(drop);
+    }
+    for ran in &ran {
+        if let Err(why) = &ran.result {
+            error!("{why}");
+        }
+    }
+    let shown = print_with(common.printing(), |out| match common.json {
+        true => listing::print_json(out, ran, dry_run),
+        false => listing::print_text(out, ran, dry_run),
+    });
+    after_writing(shown, !dry_run)
+}
+
+impl From<&RunArgs> for Deciding {
+    fn from(settling: &RunArgs) -> Self {
+        let default = if settling.confirm == Confirm::Auto { MIN_MOVE_BPS } else { Decimal::ZERO };
+        Self {
+            confirm: settling.confirm,
+            min_move: Bps(settling.min_move_bps.unwrap_or(default)),
+            hold: seconds_of(settling.hold_hours),
+            fees: Fees::from(&settling.fees),
+        }
+    }
+}
+
+/// What a run did in one database.
+pub struct DatabaseRun {
+    /// The database, as it was named.
+    pub database: PathBuf,
+    /// What was done there, or what stopped it.
+    pub result: Result<Summary, Error>,
+    /// What is to be printed of its trades.
+    pub listing: Listing,
+    /// How the database stands afterwards, where the metrics need it.
+    pub status: Option<DatabaseStatus>,
+    /// The line that a run ends with; a dry run has none.
+    pub glance: Option<Glance>,
+}
+
+impl DatabaseRun {
+    /// How it ended.
+    pub fn exit(&self) -> Exit {
+        self.result.as_ref().map_or_else(Exit::of, exit_of)
+    }
+
+    fn figures(&self) -> DatabaseFigures<'_> {
+        DatabaseFigures {
+            database: &self.database,
+            exit_code: self.exit().code(),
+            is_success: self.exit().is_success(),
+            summary: self.result.as_ref().ok(),
+            status: self.status.as_ref(),
+        }
+    }
+}
+
+/// How a run ends that did this in a database. Rows in error alone are 3 however old they are, so that
+/// they do not hide a trade that waits for another reason.
+pub fn exit_of(summary: &Summary) -> Exit {
+    if summary.interrupted {
+        Exit::Interrupted
+    } else if summary.nothing_had {
+        Exit::NothingHad
+    } else if summary.is_overdue() {
+        Exit::Alert
+    } else if !summary.errors.is_empty() {
+        Exit::RowsInError
+    } else {
+        Exit::Done
+    }
+}
+
+/// A database that a run has opened.
+struct Opened {
+    store: Store,
+    /// Held until the run is over; none in a dry run.
+    _lock: Option<RunLock>,
+}
+
+/// Settles a batch in each database; with no `run_id` only says what it would do. What stops one
+/// database does not stop the others.
+///
+/// # Errors
+/// Where the signals cannot be listened to: then nothing was done.
+fn in_each_database(
+    common: &CommonArgs,
+    args: &RunArgs,
+    run_id: Option<&str>,
+    now: UnixSeconds,
+) -> Result<Vec<DatabaseRun>, Error> {
+    let interrupt = Interrupt::listen(Exit::Interrupted.code())?;
+    let deciding = Deciding::from(args);
+    let task = Task {
+        reading: settings::reading(&args.judging),
+        deciding: &deciding,
+        batch: args.batch,
+        lags: settings::lags(&args.alert),
+        now,
+    };
+    let writing = run_id.map(|run_id| Writing {
+        run_id,
+        retry_wait: i64::from(args.interval_minutes) * 60,
+        interrupt: &interrupt,
+    });
+    let databases = distinct(&common.db);
+    let several = databases.len() > 1;
+    let name = |database: &PathBuf| several.then(|| database.display().to_string());
+    let names: Vec<Option<String>> = databases.iter().map(name).collect();
+    let watch = |name: &Option<String>| Watch::new(common, writing.is_none(), name.clone());
+    let mut watches: Vec<Watch> = names.iter().map(watch).collect();
+    let mut opened: Vec<Result<Opened, Error>> =
+        databases.iter().map(|database| open(database, writing.is_some(), now)).collect();
+
+    let (mut polymarket, mut prices) = settings::sources(&args.services);
+    let mut outside = Outside { prices: &mut prices, resolutions: &mut polymarket };
+    let mut reports: Vec<_> =
+        watches.iter_mut().map(|watch| |event: Event<'_>| watch.take(&event)).collect();
+    let mut to_settle = Vec::new();
+    for ((opened, report), name) in opened.iter_mut().zip(&mut reports).zip(&names) {
+        if let Ok(Opened { store, .. }) = opened {
+            to_settle.push(Database { store, name: name.as_deref(), report });
+        }
+    }
+    let mut summaries = settle(&mut to_settle, &mut outside, &task, writing).into_iter();
+
+    let after = After { common, args, task: &task, writing };
+    let mut runs = Vec::new();
+    for ((database, opened), watch) in databases.into_iter().zip(opened).zip(watches) {
+        watch.bar.finish();
+        let settled = opened.and_then(|opened| {
+            // there is one for each database that was opened
+            #[allow(clippy::expect_used)]
+            let summary = summaries.next().expect("a summary of each database");
+            summary.map(|summary| (opened, summary))
+        });
+        runs.push(after.finish(database, settled, watch.listing));
+    }
+    Ok(runs)
+}
+
+/// The databases, each once: two names of one file are one database.
+fn distinct(named: &[PathBuf]) -> Vec<PathBuf> {
+    let real = |path: &PathBuf| path.canonicalize().unwrap_or_else(|_| path.clone());
+    let mut databases: Vec<PathBuf> = Vec::new();
+    for path in named {
+        match databases.iter().find(|other| real(other) == real(path)) {
+            Some(other) => warn!("{} is {} again: settled once", path.display(), other.display()),
+            None => databases.push(path.clone()),
+        }
+    }
+    databases
+}
+
+fn open(database: &Path, to_write: bool, now: UnixSeconds) -> Result<Opened, Error> {
+    let access = if to_write { Access::Write } else { Access::Read };
+    let store = Store::open(database, access)?;
+    let lock = match to_write {
+        true => Some(RunLock::take(database, now)?),
+        false => None,
+    };
+    Ok(Opened { store, _lock: lock })
+}
+
+/// What is done in each database after a run: whoever is to be told is told, and what is to be shown
+/// is read.
+struct After<'a> {
+    common: &'a CommonArgs,
+    args: &'a RunArgs,
+    task: &'a Task<'a>,
+    writing: Option<Writing<'a>>,
+}
+
+impl After<'_> {
+    fn finish(
+        &self,
+        database: PathBuf,
+        settled: Result<(Opened, Summary), Error>,
+        listing: Listing,
+    ) -> DatabaseRun {
+        let (mut status, mut glance) = (None, None);
+        let result = match (settled, self.writing) {
+            (Ok((_, summary)), None) => Ok(summary),
+            (Ok((Opened { mut store, .. }, summary)), Some(writing)) => {
+                let notifier = Notifier::new(self.args.monitoring.notify_url.as_ref());
+                notifier.tell(&mut store, &database, &summary, writing.interrupt);
+                status = self.status(&store, &database);
+                let is_printed = !self.common.json && !self.common.quiet;
+                glance = is_printed.then(|| self.glance(&store, &database, &summary)).flatten();
+                Ok(summary)
+            }
+            (Err(error), writing) => {
+                let store = writing.and_then(|_| Store::open(&database, Access::Read).ok());
+                status = store.and_then(|store| self.status(&store, &database));
+                Err(error)
+            }
+        };
+        DatabaseRun { database, result, listing, status, glance }
+    }
+
+    /// The counts that the metrics hold, where they are wanted.
+    fn status(&self, store: &Store, database: &Path) -> Option<DatabaseStatus> {
+        self.args.monitoring.metrics_file.as_ref()?;
+        let Task { reading, lags, now, .. } = *self.task;
+        let status = DatabaseStatus::read(store, reading, lags, now);
+        let complain = |why| warn!("the metrics lack the counts of {}: {why}", database.display());
+        status.map_err(complain).ok()
+    }
+
+    fn glance(&self, store: &Store, database: &Path, summary: &Summary) -> Option<Glance> {
+        let Task { reading, now, .. } = *self.task;
+        let read = || Ok::<_, Error>((store.latest(reading.zone, now)?, store.doubted()?.len()));
+        let complain =
+            |why| warn!("the summary of {} lacks its last line: {why}", database.display());
+        let (latest, doubts) = read().map_err(complain).ok()?;
+        Some(Glance::after(summary, latest, doubts, now))
+    }
+}
+
+/// Keeps what is to be printed of a run, logs it, and shows how far it is.
+struct Watch {
+    name: Option<String>,
+    listing: Listing,
+    bar: Bar,
+}
+
+impl Watch {
+    fn new(common: &CommonArgs, is_dry: bool, name: Option<String>) -> Self {
+        let form = match (common.json, is_dry && !common.quiet) {
+            (true, _) => Form::Json,
+            (false, true) => Form::Text,
+            (false, false) => Form::Nothing,
+        };
+        let listing = Listing::new(form, name.clone());
+        Self { name, listing, bar: Bar::new(common.quiet, "trades settled") }
+    }
+}
+
+impl Watch {
+    fn take(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Ended(result) => {
+                output::log::trade(result, self.name.as_deref());
+                self.listing.add(result);
+            }
+            Event::Progress { done, all } => self.bar.at(*done, *all),
+            Event::SummedUp(summary) => {
+                self.bar.finish();
+                output::log::run(summary, self.name.as_deref());
+            }
+        }
+    }
+}

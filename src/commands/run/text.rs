@@ -1,0 +1,231 @@
+//! What `run` and `dry-run` print for people. The same for programs is in `json`.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::Path;
+
+use crate::commands::run::DatabaseRun;
+use crate::engine::status::Glance;
+use crate::engine::summary::{Summary, age};
+use crate::engine::trade_result::TradeResult;
+use crate::output::style::{BAD, CAUTION, GOOD, STRONG, bare, errors, field, line, money, styled};
+use crate::rules::decision::Status;
+use crate::rules::eligibility::Excluded;
+use crate::rules::outcome::Outcome;
+use crate::rules::selection::Warning;
+use crate::rules::text::printable_line;
+use crate::rules::units::{Usd, rounded};
+
+/// The first line of what `run` and `dry-run` print.
+pub(super) fn title(summary: &Summary, dry_run: bool, database: &Path) -> String {
+    let title = if dry_run { "settle dry-run" } else { "settle run" };
+    let run = summary.run_id.as_deref().unwrap_or("nothing was written");
+    format!("{} · {} · {run}\n", styled(STRONG, title), database.display())
+}
+
+/// The summary of `run` and `dry-run`.
+pub(super) fn summary(summary: &Summary, dry_run: bool) -> String {
+    let mut text = String::new();
+    let would = if dry_run { "Would settle" } else { "Settled" };
+    let mut kinds = format!("{} won, {} lost", summary.booked_as(true), summary.booked_as(false));
+    for (count, word) in [
+        (summary.booked_outcome(Outcome::Split), "split"),
+        (summary.booked_outcome(Outcome::Unknown), "UNKNOWN (no time in the slug)"),
+    ] {
+        if count > 0 {
+            let _ = write!(kinds, ", {count} {word}");
+        }
+    }
+    field(&mut text, would, format_args!("{} ({kinds})", summary.settled()));
+    let profit = summary.total_profit().map_or_else(|| "too large to add up".to_owned(), money);
+    field(&mut text, "Profit", format_args!("{profit} dollars"));
+    let standing = |status| summary.with_status(status);
+    let (confirmed, provisional) = (standing(Status::Confirmed), standing(Status::Provisional));
+    if confirmed > 0 {
+        field(&mut text, "Confirmed", format_args!("{confirmed} by Polymarket"));
+    }
+    if provisional > 0 {
+        let close = match summary.close_calls() {
+            0 => String::new(),
+            calls => format!(", {calls} of them too close to call: candles are often wrong there"),
+        };
+        field(&mut text, "Provisional", format_args!("{provisional} by candles{close}"));
+    }
+    if standing(Status::Corrected) > 0 {
+        let corrected = standing(Status::Corrected);
+        field(&mut text, "Corrected", format_args!("{corrected} of earlier runs"));
+    }
+    if summary.held() > 0 {
+        let held = summary.held();
+        field(&mut text, "Held", format_args!("{held} (too close to call; wait for Polymarket)"));
+    }
+    field(&mut text, "Pending", format_args!("{}", summary.pending()));
+    if summary.changed() > 0 {
+        let changed = summary.changed();
+        field(&mut text, "Left alone", format_args!("{changed} (changed by another program)"));
+    }
+    field(&mut text, "Errors", format_args!("{}", summary.errors.len()));
+    let (before, after) = (summary.unsettled_before, summary.unsettled_after());
+    field(&mut text, "Unsettled", format_args!("{before} before, {after} after"));
+    let (before, after) = (summary.due_before, summary.due_after.count);
+    field(&mut text, "Due", format_args!("{before} before, {after} after"));
+    text.push_str(&not_due(&summary.excluded));
+    let asked = summary.traffic.iter().filter(|(_, traffic)| traffic.requests > 0);
+    let asked: Vec<String> =
+        asked.map(|(service, traffic)| format!("{service} {}", traffic.requests)).collect();
+    let asked = if asked.is_empty() { "none".to_owned() } else { asked.join(", ") };
+    field(&mut text, "Requests", format_args!("{asked}"));
+    text.push_str(&errors(&summary.errors));
+    text.push_str(&warnings(summary));
+    text
+}
+
+/// How a run ended in each of several databases.
+pub(super) fn databases(ran: &[DatabaseRun]) -> String {
+    let done = ran.iter().filter(|ran| ran.result.is_ok()).count();
+    let mut text = String::new();
+    field(&mut text, "Databases", format_args!("{done} of {} done", ran.len()));
+    for ran in ran {
+        let how = match &ran.result {
+            Ok(summary) => {
+                format!("settled {}, due {}", summary.settled(), summary.due_after.count)
+            }
+            Err(why) => format!("{} {why}", styled(BAD, "failed:")),
+        };
+        let code = ran.exit().code();
+        line(&mut text, format_args!("  {}: {how} (exit {code})", ran.database.display()));
+    }
+    text
+}
+
+/// Reasons for which trades were left that are shown, a line each.
+const REASONS: usize = 20;
+
+/// What is not as it should be, a line each.
+fn warnings(summary: &Summary) -> String {
+    let mut text = String::new();
+    let reasons = &summary.counts.left;
+    for ((state, reason), left) in reasons.iter().take(REASONS) {
+        let trades = if left.count == 1 { "trade" } else { "trades" };
+        let mut ids = left.first.iter().map(bare).collect::<Vec<_>>().join(", ");
+        match left.count - left.first.len() as u64 {
+            0 => {}
+            more if ids.is_empty() => ids = more.to_string(),
+            more => ids.push_str(&format!(" and {more} more")),
+        }
+        line(&mut text, format_args!("  {state} {trades} {ids}: {}", printable_line(reason)));
+    }
+    let more: u64 = reasons.values().skip(REASONS).map(|left| left.count).sum();
+    if more > 0 {
+        let for_what = reasons.len() - REASONS;
+        line(&mut text, format_args!("  and {more} more trades, for {for_what} more reasons"));
+    }
+    if summary.nothing_had {
+        let what = "no price or resolution could be had from any source; \
+                    the trades are left for the next run";
+        line(&mut text, format_args!("{} {what}", styled(CAUTION, "No answer:")));
+    } else if summary.pending() > 0 && summary.settled() == 0 {
+        let what = "trades are pending and none was settled";
+        line(&mut text, format_args!("{} {what}", styled(CAUTION, "Warning:")));
+    }
+    for correction in &summary.counts.corrections {
+        let (id, from, to) = (bare(&correction.trade_id), bare(&correction.from), correction.to);
+        let profit = correction.profit.map_or_else(String::new, money);
+        line(&mut text, format_args!("  corrected trade {id}: {from} → {to}, {profit} dollars"));
+    }
+    for Warning { message, .. } in summary.data_warnings() {
+        line(&mut text, format_args!("{} {message}", styled(CAUTION, "Warning:")));
+    }
+    if summary.interrupted {
+        let what = "what was written before the signal is complete; the next run does the rest";
+        line(&mut text, format_args!("{} {what}", styled(CAUTION, "Interrupted:")));
+    }
+    for trouble in &summary.troubles {
+        line(&mut text, format_args!("{} {trouble}", styled(CAUTION, "Source:")));
+    }
+    for alert in summary.alerts() {
+        line(&mut text, format_args!("{} {alert}", styled(CAUTION, "Alert:")));
+    }
+    text
+}
+
+/// The columns of a dry run's list, and how wide they are unless a cell is wider.
+const HEADS: [(&str, usize); 10] = [
+    ("trade", 6),
+    ("market", 27),
+    ("bet", 3),
+    ("outcome", 7),
+    ("status", 11),
+    ("strike", 9),
+    ("close", 9),
+    ("source", 8),
+    ("bps", 7),
+    ("profit", 8),
+];
+
+/// The heading of a dry run's list.
+pub(super) fn trades_heading() -> String {
+    columns(&HEADS.map(|(head, _)| head.to_owned()))
+}
+
+/// One trade of a dry run's list.
+pub(super) fn trade(result: &TradeResult) -> String {
+    let dash = || "-".to_owned();
+    let row = &result.row;
+    columns(&[
+        bare(&row.id),
+        bare(&row.market_slug),
+        bare(&row.action),
+        result.outcome.map_or_else(dash, |outcome| outcome.to_string()),
+        result.ending.as_str().to_owned(),
+        result.strike.map_or_else(dash, |price| format!("{:.2}", rounded(price.0, 2))),
+        result.close_price.map_or_else(dash, |price| format!("{:.2}", rounded(price.0, 2))),
+        result.price_source.map_or_else(dash, |source| source.to_string()),
+        result.margin.map_or_else(dash, |margin| format!("{:+.1}", rounded(margin.0, 1))),
+        result.profit.map_or_else(dash, Usd::cents),
+    ])
+}
+
+fn columns(cells: &[String; 10]) -> String {
+    let mut out = String::from(" ");
+    for (column, cell) in cells.iter().enumerate() {
+        let width = HEADS[column].1;
+        // words to the left, numbers to the right
+        let _ = match column {
+            1..=4 | 7 => write!(out, " {cell:<width$} "),
+            _ => write!(out, " {cell:>width$} "),
+        };
+    }
+    format!("{}\n", out.trim_end())
+}
+
+/// The rows that are not due, by reason.
+pub fn not_due(excluded: &BTreeMap<Excluded, u64>) -> String {
+    let mut text = String::new();
+    field(&mut text, "Not due", format_args!("{}", excluded.values().sum::<u64>()));
+    for (reason, count) in excluded {
+        line(&mut text, format_args!("  {count:>6}  {}", reason.words()));
+    }
+    text
+}
+
+/// The line that `run` and `status` end with.
+pub fn glance(glance: &Glance) -> String {
+    let Glance { now, unsettled, latest, wrong } = glance;
+    let settled = latest.last_settled.map_or_else(
+        || "nothing settled by settle".to_owned(),
+        |at| format!("last settled {} ago ({at})", age(now.since(at).max(0))),
+    );
+    let today = latest.profit_today.map_or_else(|| "no number of".to_owned(), money);
+    let wrong = match wrong.is_empty() {
+        true => styled(GOOD, "nothing is wrong"),
+        false => format!("{} {}", styled(CAUTION, "wrong:"), wrong.join(", ")),
+    };
+    let mut text = String::new();
+    field(
+        &mut text,
+        "At a glance",
+        format_args!("{unsettled} unsettled · {settled} · today {today} dollars · {wrong}"),
+    );
+    text
+}

@@ -1,0 +1,236 @@
+//! `settle status`: counts settled, unsettled and due trades and every row that is left out, without the network.
+//! What is counted is read by `engine::status`.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, Utc};
+use clap::Args;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::commands::Exit;
+use crate::commands::run::text::{glance, not_due};
+use crate::engine::status::DatabaseStatus;
+use crate::engine::summary::age;
+use crate::error::Error;
+use crate::output::json::{ErrorJson, SCHEMA_VERSION, WarningJson, excluded, failure};
+use crate::output::print::show;
+use crate::output::style::{CAUTION, STRONG, errors, field, line, money, styled};
+use crate::rules::selection::Warning;
+use crate::rules::text::{printable, printable_line};
+use crate::rules::units::{FloatUsd, UnixSeconds, Usd};
+use crate::settings::{self, AlertArgs, CommonArgs, JudgingArgs};
+use crate::store::{Access, PastRun, Store};
+
+/// What `status` counts.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Which trades are due.
+    #[command(flatten)]
+    pub judging: JudgingArgs,
+
+    /// Which of them are an alert.
+    #[command(flatten)]
+    pub alert: AlertArgs,
+}
+
+/// Prints the status of each database.
+///
+/// # Errors
+/// [`Error`], of the only database.
+pub fn run(common: &CommonArgs, args: &StatusArgs, now: DateTime<Utc>) -> Result<Exit, Error> {
+    let reading = settings::reading(&args.judging);
+    let lags = settings::lags(&args.alert);
+    let of = |database: &PathBuf| {
+        let store = Store::open(database, Access::Read)?;
+        DatabaseStatus::read(&store, reading, lags, now.into())
+    };
+    if let [database] = &common.db[..] {
+        let status = of(database)?;
+        show(common.printing(), || json(&status, None), || text(&status, database))?;
+        return Ok(Exit::Done);
+    }
+    let found: Vec<_> = common.db.iter().map(|database| (database, of(database))).collect();
+    let exits =
+        found.iter().map(|(_, status)| status.as_ref().map_or_else(Exit::of, |_| Exit::Done));
+    let exit = Exit::gravest(exits);
+    let as_json = |(database, status): &(&PathBuf, Result<_, Error>)| {
+        let db = database.display().to_string();
+        match status {
+            Ok(status) => json(status, Some(&db)),
+            Err(why) => failure("status", Some(&db), Exit::of(why).code(), &why.to_string()),
+        }
+    };
+    let as_text = |(database, status): &(&PathBuf, Result<_, Error>)| match status {
+        Ok(status) => text(status, database),
+        Err(why) => format!("{why}\n"),
+    };
+    let all = || {
+        let statuses = found.iter().map(as_json).collect::<serde_json::Result<Vec<_>>>()?;
+        all_json(&statuses, exit == Exit::Done)
+    };
+    show(common.printing(), all, || found.iter().map(as_text).collect::<Vec<_>>().join("\n"))?;
+    Ok(exit)
+}
+
+/// What `status` prints.
+fn text(status: &DatabaseStatus, database: &Path) -> String {
+    let mut text = String::new();
+    let (selection, performance) = (&status.selection, &status.performance);
+    line(&mut text, format_args!("{} · {}", styled(STRONG, "settle status"), database.display()));
+    let (wins, losses) = (performance.wins, performance.losses);
+    let mut kinds = format!("{wins} won, {losses} lost");
+    if selection.booked_without_result() > 0 {
+        let _ = write!(kinds, ", {} neither", selection.booked_without_result());
+    }
+    field(&mut text, "Settled", format_args!("{} ({kinds})", status.settled()));
+    let rate = status.win_rate().map_or("-".to_owned(), |rate| format!("{:.1} %", rate * 100.0));
+    if status.unconfirmed > 0 {
+        let count = status.unconfirmed;
+        field(&mut text, "Provisional", format_args!("{count} not yet confirmed by Polymarket"));
+    }
+    field(&mut text, "Win rate", format_args!("{rate}"));
+    let profit =
+        performance.profit.and_then(FloatUsd::usd).map_or_else(|| "no number of".to_owned(), money);
+    field(&mut text, "Profit", format_args!("{profit} dollars"));
+    let streak = status.latest.consecutive_losses;
+    field(&mut text, "Streak", format_args!("{streak} losses in a row"));
+    field(&mut text, "Unsettled", format_args!("{}", selection.unsettled()));
+    field(&mut text, "Due", format_args!("{}", selection.due.count));
+    for (tally, words) in [
+        (selection.held, "held: too close to call, waiting for Polymarket"),
+        (selection.waiting, "waiting for a retry: no price or resolution was there"),
+        (selection.in_error, "in error"),
+    ] {
+        if tally.count > 0 {
+            line(&mut text, format_args!("  {:>6}  {words}", tally.count));
+        }
+    }
+    if !status.parked.is_empty() {
+        field(&mut text, "Tried", format_args!("{}", status.parked.values().sum::<u64>()));
+    }
+    for (reason, count) in &status.parked {
+        line(&mut text, format_args!("  {count:>6}  {}", printable(reason)));
+    }
+    text.push_str(&not_due(&selection.excluded));
+    if let Some(seconds) = status.oldest_due_age() {
+        field(&mut text, "Oldest due", format_args!("{}", age(seconds)));
+    }
+    for run in &status.last_runs {
+        let written = run.written.iter().map(|(status, count)| format!("{count} {status}"));
+        let written = written.collect::<Vec<_>>().join(", ");
+        let run = format!("{} ({}): {written}", run.run_id, run.command);
+        field(&mut text, "Wrote", format_args!("{}", printable_line(&run)));
+    }
+    text.push_str(&errors(&selection.errors));
+    for Warning { message, .. } in status.warnings() {
+        line(&mut text, format_args!("{} {message}", styled(CAUTION, "Warning:")));
+    }
+    for alert in &status.alerts {
+        line(&mut text, format_args!("{} {alert}", styled(CAUTION, "Alert:")));
+    }
+    text.push_str(&glance(&status.glance()));
+    text
+}
+
+#[derive(Serialize)]
+struct StatusJson<'a> {
+    schema_version: u32,
+    command: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    db: Option<&'a str>,
+    settled_count: u64,
+    unsettled_count: u64,
+    due_count: u64,
+    unconfirmed_count: u64,
+    held_count: u64,
+    waiting_count: u64,
+    error_count: u64,
+    parked: &'a BTreeMap<String, u64>,
+    excluded: BTreeMap<&'static str, u64>,
+    oldest_due_age_seconds: Option<i64>,
+    alert: bool,
+    wins: u64,
+    losses: u64,
+    win_rate: Option<f64>,
+    total_profit: Option<FloatUsd>,
+    consecutive_losses: u64,
+    profit_today: Option<Usd>,
+    last_settled_at: Option<UnixSeconds>,
+    last_runs: Vec<RunOfStatusJson<'a>>,
+    warnings: Vec<WarningJson>,
+    errors: Vec<ErrorJson>,
+}
+
+#[derive(Serialize)]
+struct RunOfStatusJson<'a> {
+    run_id: &'a str,
+    command: &'a str,
+    written: BTreeMap<&'a str, u64>,
+}
+
+impl<'a> From<&'a PastRun> for RunOfStatusJson<'a> {
+    fn from(run: &'a PastRun) -> Self {
+        let written = run.written.iter().map(|(status, count)| (status.as_str(), *count));
+        Self { run_id: &run.run_id, command: &run.command, written: written.collect() }
+    }
+}
+
+/// The object of `status`, on one line, with its database where there are several.
+///
+/// # Errors
+/// None that a status can cause; `serde_json`'s type.
+fn json(status: &DatabaseStatus, db: Option<&str>) -> serde_json::Result<String> {
+    let selection = &status.selection;
+    serde_json::to_string(&StatusJson {
+        schema_version: SCHEMA_VERSION,
+        command: "status",
+        db,
+        settled_count: status.settled(),
+        unsettled_count: selection.unsettled(),
+        due_count: selection.due.count,
+        unconfirmed_count: status.unconfirmed,
+        held_count: selection.held.count,
+        waiting_count: selection.waiting.count,
+        error_count: selection.in_error.count,
+        parked: &status.parked,
+        excluded: excluded(&selection.excluded),
+        oldest_due_age_seconds: status.oldest_due_age(),
+        alert: !status.alerts.is_empty(),
+        wins: status.performance.wins,
+        losses: status.performance.losses,
+        win_rate: status.win_rate(),
+        total_profit: status.performance.profit,
+        consecutive_losses: status.latest.consecutive_losses,
+        profit_today: status.latest.profit_today,
+        last_settled_at: status.latest.last_settled,
+        last_runs: status.last_runs.iter().map(RunOfStatusJson::from).collect(),
+        warnings: status.warnings().into_iter().map(WarningJson::from).collect(),
+        errors: selection.errors.iter().map(ErrorJson::from).collect(),
+    })
+}
+
+#[derive(Serialize)]
+struct StatusesJson<'a> {
+    schema_version: u32,
+    command: &'static str,
+    success: bool,
+    databases: Vec<&'a RawValue>,
+}
+
+/// The object of `status` over several databases: one object each.
+///
+/// # Errors
+/// None that a status can cause; `serde_json`'s type.
+fn all_json(statuses: &[String], success: bool) -> serde_json::Result<String> {
+    let databases = statuses.iter().map(|status| serde_json::from_str(status));
+    let databases = databases.collect::<serde_json::Result<_>>()?;
+    serde_json::to_string(&StatusesJson {
+        schema_version: SCHEMA_VERSION,
+        command: "status",
+        success,
+        databases,
+    })
+}

@@ -1,0 +1,409 @@
+//! What a run did: the counts, what is left and why, and what is an alert. Pure; what became
+//! of one trade stands in `trade_result`, how it is printed and logged in `output`.
+
+use std::collections::BTreeMap;
+
+use rust_decimal::Decimal;
+
+use crate::engine::trade_result::{Ending, TradeResult};
+use crate::rules::decision::{DeferredFor, Status};
+use crate::rules::eligibility::Excluded;
+use crate::rules::outcome::Outcome;
+use crate::rules::price::Source;
+use crate::rules::selection::{RowError, Tally, Warning};
+use crate::rules::units::{Bps, UnixSeconds, Usd, rounded};
+use crate::rules::value::Cell;
+use crate::sources::http::Traffic;
+
+/// Some trades: how many, and the ids of the first ones.
+#[derive(Debug, Default)]
+pub struct Named {
+    /// How many.
+    pub count: u64,
+    /// At most [`NAMED`] ids.
+    pub first: Vec<Cell>,
+}
+
+/// The most ids that are named one by one where trades have something in common.
+pub const NAMED: usize = 20;
+/// The most alerts that are told one by one.
+const ALERTS: usize = 100;
+
+impl Named {
+    fn add(&mut self, id: &Cell) {
+        self.count += 1;
+        if self.first.len() < NAMED {
+            self.first.push(id.clone());
+        }
+    }
+}
+
+/// An earlier run's outcome that was replaced.
+#[derive(Debug)]
+pub struct Correction {
+    /// The trade's id.
+    pub trade_id: Cell,
+    /// What was written before.
+    pub from: Cell,
+    /// Polymarket's resolution.
+    pub to: Outcome,
+    /// Dollars won or lost.
+    pub profit: Option<Usd>,
+}
+
+/// How the trades of a run ended, counted.
+#[derive(Debug, Default)]
+pub struct Counts {
+    settled: u64,
+    wins: u64,
+    losses: u64,
+    by_outcome: BTreeMap<&'static str, u64>,
+    by_status: BTreeMap<&'static str, u64>,
+    close_calls: u64,
+    /// Trades left for want of a price or a resolution, by the reason's name in JSON.
+    pending: BTreeMap<&'static str, u64>,
+    held: u64,
+    changed: u64,
+    changed_unsettled: u64,
+    profit: Decimal,
+    profit_overflows: bool,
+    /// Those that were left, by how they ended and why.
+    pub left: BTreeMap<(&'static str, String), Named>,
+    /// What was corrected.
+    pub corrections: Vec<Correction>,
+    /// By the name of a doubt: the first one in words, and the trades that have it.
+    doubted: BTreeMap<&'static str, (String, Named)>,
+    contradictions: Vec<String>,
+    more_contradictions: u64,
+}
+
+impl Counts {
+    /// Counts one result.
+    pub fn add(&mut self, result: &TradeResult) {
+        let status = result.ending.as_str();
+        match result.ending {
+            Ending::Booked(_) => {
+                self.settled += 1;
+                self.wins += u64::from(result.is_win == Some(true));
+                self.losses += u64::from(result.is_win == Some(false));
+                if let Some(outcome) = result.outcome {
+                    *self.by_outcome.entry(outcome.as_str()).or_default() += 1;
+                }
+                let profit = result.profit.map_or(Decimal::ZERO, |profit| profit.0);
+                match self.profit.checked_add(profit) {
+                    Some(sum) => self.profit = sum,
+                    None => self.profit_overflows = true,
+                }
+                self.close_calls += u64::from(result.close_call);
+                *self.by_status.entry(status).or_default() += 1;
+            }
+            Ending::LookedAtAgain(_) => *self.by_status.entry(status).or_default() += 1,
+            Ending::Pending(left) => *self.pending.entry(left.key()).or_default() += 1,
+            Ending::Held => self.held += 1,
+            Ending::Changed => {
+                self.changed += 1;
+                self.changed_unsettled += u64::from(!result.settled_before);
+            }
+        }
+        let id = &result.row.id;
+        if let Some(reason) = &result.reason {
+            self.left.entry((status, reason.clone())).or_default().add(id);
+        }
+        if let (Some(from), Some(to)) = (&result.corrected_from, result.outcome) {
+            let (trade_id, from) = (id.clone(), from.clone());
+            self.corrections.push(Correction { trade_id, from, to, profit: result.profit });
+        }
+        for doubt in &result.doubts {
+            let entry = self.doubted.entry(doubt.name());
+            entry.or_insert_with(|| (doubt.to_string(), Named::default())).1.add(id);
+        }
+        if let Some(moved) = result.contradicted_move {
+            match self.contradictions.len() < ALERTS {
+                true => self.contradictions.push(contradiction(result, moved)),
+                false => self.more_contradictions += 1,
+            }
+        }
+    }
+
+    /// Counts a trade whose row another program deleted.
+    pub(crate) fn add_gone(&mut self) {
+        self.changed += 1;
+        self.changed_unsettled += 1;
+    }
+
+    /// Counts so many trades that a signal kept from having their turn.
+    pub(crate) fn add_interrupted(&mut self, count: u64) {
+        let interrupted = DeferredFor::Interrupted;
+        *self.pending.entry(interrupted.key()).or_default() += count;
+        let left = (Ending::Pending(interrupted).as_str(), INTERRUPTED.to_owned());
+        self.left.entry(left).or_default().count += count;
+    }
+}
+
+fn contradiction(result: &TradeResult, moved: Bps) -> String {
+    let row = &result.row;
+    let outcome = result.outcome.map_or("otherwise", Outcome::as_str);
+    format!(
+        "trade {} on {}: Polymarket resolved it {outcome}, but {} moved {:+.1} bps in its \
+         window; check --rules, the source and the market",
+        row.id,
+        row.market_slug,
+        result.price_source.map_or("the venue", Source::as_str),
+        rounded(moved.0, 1)
+    )
+}
+
+/// What a run did, or a dry run would do.
+#[derive(Debug)]
+pub struct Summary {
+    /// Its id in the records; none for a dry run.
+    pub run_id: Option<String>,
+    /// The instant of the run.
+    pub now: UnixSeconds,
+    /// How the trades ended.
+    pub counts: Counts,
+    /// Rows in error.
+    pub errors: Vec<RowError>,
+    /// Unsettled trades before the run.
+    pub unsettled_before: u64,
+    /// Due trades before the run.
+    pub due_before: u64,
+    /// Due trades left.
+    pub due_after: Tally,
+    /// Why due trades are left that are older than the alert lag: reason and count.
+    pub overdue: BTreeMap<&'static str, Tally>,
+    /// Prices or resolutions were needed, and none could be had.
+    pub nothing_had: bool,
+    /// The run was stopped by a signal before it had written all.
+    pub interrupted: bool,
+    /// Rows that are not due, by reason.
+    pub excluded: BTreeMap<Excluded, u64>,
+    /// Trades of earlier runs that Polymarket has not confirmed within the confirm lag, the oldest by its
+    /// market's close.
+    pub unconfirmed_late: Tally,
+    /// What does not look right in the rows; strikes that look wrong are in the counts.
+    pub warnings: Vec<Warning>,
+    /// What went wrong with the sources.
+    pub troubles: Vec<String>,
+    /// Requests sent, by service; in a run over several databases, for all of them.
+    pub traffic: BTreeMap<&'static str, Traffic>,
+}
+
+/// The reason of an overdue trade that is a row in error.
+pub(crate) const IN_ERROR: &str = "in error";
+/// The reason of a trade whose turn a signal kept from coming.
+pub(crate) const INTERRUPTED: &str = "the run was interrupted";
+
+impl Summary {
+    /// Trades settled by this run: won, lost, split and unknown.
+    pub fn settled(&self) -> u64 {
+        self.counts.settled
+    }
+
+    /// Trades with this standing now, whether this run settled them or an earlier one.
+    pub fn with_status(&self, status: Status) -> u64 {
+        self.counts.by_status.get(status.as_str()).copied().unwrap_or(0)
+    }
+
+    /// Trades left for a later run for want of a price or a resolution.
+    pub fn pending(&self) -> u64 {
+        self.counts.pending.values().sum()
+    }
+
+    /// The same by reason, as the names of `pending` in JSON.
+    pub fn pending_by_reason(&self) -> &BTreeMap<&'static str, u64> {
+        &self.counts.pending
+    }
+
+    /// Trades settled by this run by candles although they are often wrong in such a case: no hold was
+    /// asked for, or it was over.
+    pub fn close_calls(&self) -> u64 {
+        self.counts.close_calls
+    }
+
+    /// Close calls that wait for Polymarket.
+    pub fn held(&self) -> u64 {
+        self.counts.held
+    }
+
+    /// Trades another program changed while this run was under way.
+    pub fn changed(&self) -> u64 {
+        self.counts.changed
+    }
+
+    /// Trades settled by this run with this `is_win`.
+    pub fn booked_as(&self, is_win: bool) -> u64 {
+        if is_win { self.counts.wins } else { self.counts.losses }
+    }
+
+    /// Trades settled by this run with this outcome.
+    pub fn booked_outcome(&self, outcome: Outcome) -> u64 {
+        self.counts.by_outcome.get(outcome.as_str()).copied().unwrap_or(0)
+    }
+
+    /// Everything in the data that does not look right: what `warnings` holds, and strikes that look
+    /// wrong, each with the trades that have them.
+    pub fn data_warnings(&self) -> Vec<Warning> {
+        let strike = |(name, (first, trades)): (&&'static str, &(String, Named))| {
+            let first_id = trades.first.first().unwrap_or(&Cell::Null);
+            let which = match trades.count {
+                1 => format!("trade {first_id}"),
+                count => format!("{count} trades, the first of them {first_id}"),
+            };
+            Warning { code: name, message: format!("{name}: {which}: {first}") }
+        };
+        let strikes = self.counts.doubted.iter().map(strike);
+        self.warnings.iter().cloned().chain(strikes).collect()
+    }
+
+    /// What somebody should look at: resolutions that contradict a clear move on the venue, and due
+    /// trades older than the alert lag, by reason.
+    pub fn alerts(&self) -> Vec<String> {
+        let mut alerts = self.counts.contradictions.clone();
+        if self.counts.more_contradictions > 0 {
+            let more = self.counts.more_contradictions;
+            alerts.push(format!("{more} more trades contradict the venue's move in their window"));
+        }
+        alerts.extend(self.overdue_in_words());
+        alerts.extend(self.unconfirmed_in_words());
+        alerts
+    }
+
+    /// The trades that are not confirmed in time, in words.
+    pub fn unconfirmed_in_words(&self) -> Option<String> {
+        unconfirmed_in_words(self.unconfirmed_late, self.now)
+    }
+
+    /// The due trades older than the alert lag, in words, by reason.
+    pub fn overdue_in_words(&self) -> Vec<String> {
+        let in_words = |(reason, tally): (&&str, &Tally)| {
+            let age = age(tally.oldest.map_or(0, |oldest| self.now.since(oldest)));
+            format!("{} due: {reason}; the oldest is {age} old", tally.count)
+        };
+        self.overdue.iter().map(in_words).collect()
+    }
+
+    /// The sum of what was booked, in dollars; none if it does not fit a `Decimal`.
+    pub fn total_profit(&self) -> Option<Usd> {
+        (!self.counts.profit_overflows).then_some(Usd(self.counts.profit))
+    }
+
+    /// Unsettled trades after the run.
+    pub fn unsettled_after(&self) -> u64 {
+        self.unsettled_before.saturating_sub(self.settled() + self.counts.changed_unsettled)
+    }
+
+    /// Age in seconds of the oldest due trade left.
+    pub fn oldest_due_age(&self) -> Option<i64> {
+        self.due_after.oldest.map(|oldest| self.now.since(oldest))
+    }
+
+    /// Whether a due trade that is not in error is older than the alert lag, or a provisional one is not
+    /// confirmed in time.
+    pub fn is_overdue(&self) -> bool {
+        self.overdue.keys().any(|reason| *reason != IN_ERROR) || self.unconfirmed_late.count > 0
+    }
+
+    /// Whether somebody should look: a due trade is older than the alert lag, or a resolution
+    /// contradicts a clear move.
+    pub fn alert(&self) -> bool {
+        !self.alerts().is_empty()
+    }
+}
+
+/// What a run reports while it is under way, so that a backlog's results are not held.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// One more trade has ended so.
+    Ended(&'a TradeResult),
+    /// So many trades have ended.
+    Progress {
+        /// How many.
+        done: usize,
+        /// Of how many.
+        all: usize,
+    },
+    /// All have.
+    SummedUp(&'a Summary),
+}
+
+/// Provisional trades that Polymarket has not confirmed in time as of `now`, in words.
+pub fn unconfirmed_in_words(late: Tally, now: UnixSeconds) -> Option<String> {
+    let oldest = now.since(late.oldest?);
+    let trades = if late.count == 1 { "trade is" } else { "trades are" };
+    Some(format!(
+        "{} {trades} provisional, decided by candles alone: Polymarket has not confirmed them; the oldest \
+         market closed {} ago; see that --polymarket-url can be reached",
+        late.count,
+        age(oldest)
+    ))
+}
+
+/// An age in words, two units at most: `3 d 4 h`, `12 min`.
+pub fn age(seconds: i64) -> String {
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    match (days, hours) {
+        (0, 0) => format!("{minutes} min"),
+        (0, _) => format!("{hours} h {minutes} min"),
+        _ => format!("{days} d {hours} h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_have_two_units_at_most() {
+        assert_eq!(age(59), "0 min");
+        assert_eq!(age(3_700), "1 h 1 min");
+        assert_eq!(age(200_000), "2 d 7 h");
+    }
+
+    fn booked(profit: Decimal) -> TradeResult {
+        TradeResult {
+            ending: Ending::Booked(Status::Provisional),
+            profit: Some(Usd(profit)),
+            ..TradeResult::of_changed(crate::rules::eligibility::tests::row())
+        }
+    }
+
+    fn summary(results: &[TradeResult]) -> Summary {
+        let mut counts = Counts::default();
+        for result in results {
+            counts.add(result);
+        }
+        Summary {
+            run_id: None,
+            now: UnixSeconds(0),
+            counts,
+            errors: vec![],
+            unsettled_before: 0,
+            due_before: 0,
+            due_after: Tally::default(),
+            overdue: BTreeMap::new(),
+            nothing_had: false,
+            interrupted: false,
+            excluded: BTreeMap::new(),
+            unconfirmed_late: Tally::default(),
+            warnings: vec![],
+            troubles: vec![],
+            traffic: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn a_profit_too_large_to_add_up_is_none_not_wrong() {
+        assert_eq!(summary(&[booked(Decimal::ONE)]).total_profit(), Some(Usd(Decimal::ONE)));
+        assert_eq!(summary(&[booked(Decimal::MAX), booked(Decimal::MAX)]).total_profit(), None);
+    }
+
+    #[test]
+    fn so_many_contradictions_are_told_one_by_one_and_the_rest_counted() {
+        let contradicted =
+            TradeResult { contradicted_move: Some(Bps(20.into())), ..booked(Decimal::ONE) };
+        let alerts = summary(&vec![contradicted; ALERTS + 7]).alerts();
+        assert_eq!(alerts.len(), ALERTS + 1);
+        assert!(alerts[ALERTS].starts_with("7 more trades contradict"), "{}", alerts[ALERTS]);
+    }
+}

@@ -1,0 +1,57 @@
+//! How texts look: styles, aligned fields, money with a sign and two decimals. Colours are always written;
+//! the stream drops them where they are not wanted.
+
+use std::fmt::Write;
+
+use anstyle::{AnsiColor, Style};
+
+use crate::rules::selection::RowError;
+use crate::rules::text::printable;
+use crate::rules::units::Usd;
+use crate::rules::value::Cell;
+
+pub const GOOD: Style = AnsiColor::Green.on_default();
+pub const BAD: Style = AnsiColor::Red.on_default();
+pub const CAUTION: Style = AnsiColor::Yellow.on_default().bold();
+pub const STRONG: Style = Style::new().bold();
+
+pub fn styled(style: Style, text: impl std::fmt::Display) -> String {
+    format!("{style}{text}{style:#}")
+}
+
+/// Dollars with sign and cents, in the colour of a win or a loss.
+pub fn money(amount: Usd) -> String {
+    let style = match amount.0 {
+        amount if amount.is_zero() => Style::new(),
+        amount if amount.is_sign_negative() => BAD,
+        _ => GOOD,
+    };
+    styled(style, amount.cents())
+}
+
+/// A cell without the quotes that messages give text.
+pub fn bare(cell: &Cell) -> String {
+    cell.text().map_or_else(|| cell.to_string(), printable)
+}
+
+/// Rows in error, a line each.
+pub fn errors(errors: &[RowError]) -> String {
+    let mut text = String::new();
+    for error in errors {
+        let id = bare(&error.trade_id);
+        let label = styled(BAD, "error");
+        line(&mut text, format_args!("  {label} trade {id}: {}", error.message));
+    }
+    text
+}
+
+/// A name and its value, aligned.
+pub fn field(text: &mut String, name: &str, value: std::fmt::Arguments<'_>) {
+    line(text, format_args!("{name:<13}{value}"));
+}
+
+/// A line.
+pub fn line(text: &mut String, content: std::fmt::Arguments<'_>) {
+    // writing to a String cannot fail
+    let _ = writeln!(text, "{content}");
+}

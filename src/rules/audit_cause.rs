@@ -1,0 +1,238 @@
+//! Why a settled trade disagrees with Polymarket's resolution, as far as its row and the venue's prices
+//! tell. Pure; what disagrees, and what is done about it, is `audit`'s.
+
+use std::fmt;
+
+use rust_decimal::Decimal;
+
+use crate::rules::decision::{Booking, money};
+use crate::rules::eligibility::{Bet, Row};
+use crate::rules::fees::{FeeMode, Fees};
+use crate::rules::outcome::{MIN_MOVE_BPS, Outcome, Tie, change, decide};
+use crate::rules::price::WindowPrices;
+use crate::rules::strike::{Neighbours, doubts};
+use crate::rules::units::{BtcPrice, Usd};
+use crate::rules::value::Cell;
+
+/// Profits that differ by no more than this are the same, in dollars: others round to the cent.
+const SAME_MONEY: Decimal = Decimal::from_parts(5, 0, 0, false, 3);
+
+/// Why what was written is not right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cause {
+    /// The outcome is that of the window before, or of the slug's number read as the close.
+    WrongWindow,
+    /// The outcome follows from a recorded strike that is not the price at the window's start.
+    WrongStrike,
+    /// The venue hardly moved.
+    CloseCall,
+    /// Close and strike are equal, and the tie went the wrong way.
+    Tie,
+    /// Booked as a loss although no outcome was known.
+    UnknownBooked,
+    /// Win or loss are right, and the outcome itself was not written, or not in settle's words.
+    OutcomeNotWritten,
+    /// Booked as UNKNOWN although there is a market, and it is resolved.
+    BookedAsUnknown,
+    /// The outcome is right, and win or loss does not follow from it.
+    WinOrLoss,
+    /// The profit differs by a fee.
+    Fee,
+    /// `position_size` was taken for a number of shares.
+    SharesForDollars,
+    /// The profit does not follow from the outcome.
+    Profit,
+    /// None of these.
+    Unexplained,
+}
+
+impl Cause {
+    /// Its name in JSON and text.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::WrongWindow => "wrong-window",
+            Self::WrongStrike => "wrong-strike",
+            Self::CloseCall => "close-call",
+            Self::Tie => "tie",
+            Self::UnknownBooked => "unknown-booked-as-loss",
+            Self::OutcomeNotWritten => "outcome-not-written",
+            Self::BookedAsUnknown => "booked-as-unknown",
+            Self::WinOrLoss => "win-or-loss",
+            Self::Fee => "fee",
+            Self::SharesForDollars => "shares-for-dollars",
+            Self::Profit => "profit",
+            Self::Unexplained => "unexplained",
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// The profit a row holds, if it is a number.
+pub(crate) fn profit(row: &Row) -> Option<Usd> {
+    row.profit_loss.any_number().map(Usd)
+}
+
+/// Whether a row holds this win, loss, or neither.
+pub(crate) fn holds_is_win(row: &Row, is_win: Option<bool>) -> bool {
+    let number = is_win.map(|is_win| Decimal::from(u8::from(is_win)));
+    match number {
+        Some(_) => row.is_win.any_number() == number,
+        None => row.is_win == Cell::Null,
+    }
+}
+
+pub(crate) fn same_money(written: Option<Usd>, right: Usd) -> bool {
+    written.is_some_and(|written| written.0.saturating_sub(right.0).abs() <= SAME_MONEY)
+}
+
+/// Whether it is the outcome that is not right.
+pub(crate) fn differs(booking: &Booking) -> bool {
+    booking.trade.row.actual_outcome.text() != Some(booking.outcome.as_str())
+}
+
+/// The likely cause of what is written, from the venue's prices where they were had. `fees` says at which
+/// rates the taker's are reckoned.
+pub(crate) fn cause(right: &Booking, prices: Option<&WindowPrices>, fees: &Fees) -> Cause {
+    let row = &right.trade.row;
+    let Some(bet) = right.proof.as_ref().map(|proof| proof.bet) else {
+        return Cause::UnknownBooked;
+    };
+    if !differs(right) {
+        return match holds_is_win(row, right.is_win) {
+            true => cause_of_profit(right, &bet, fees),
+            false => Cause::WinOrLoss,
+        };
+    }
+    let written = match row.actual_outcome.text() {
+        Some("YES") => Outcome::Yes,
+        Some("NO") => Outcome::No,
+        _ if row.is_win == Cell::Null => return Cause::BookedAsUnknown,
+        outcome if outcome != Some("UNKNOWN") && holds_is_win(row, right.is_win) => {
+            return Cause::OutcomeNotWritten;
+        }
+        _ => return Cause::UnknownBooked,
+    };
+    let Some(prices) = prices else { return Cause::Unexplained };
+    let (close, open) = (prices.close.price, prices.open.map(|open| open.price));
+    let before = prices.before.map(|before| before.price);
+    if [open, bet.recorded_strike].contains(&Some(close)) {
+        return Cause::Tie;
+    }
+    let moved = open.and_then(|open| change(open, close));
+    if moved.is_none_or(|moved| moved.0.abs() < MIN_MOVE_BPS) {
+        return Cause::CloseCall;
+    }
+    let by = |strike: Option<BtcPrice>, price: Option<BtcPrice>, tie: Tie| {
+        strike
+            .zip(price)
+            .is_some_and(|(strike, price)| decide(strike, price, tie).outcome == written)
+    };
+    let strike_is_wrong = bet.recorded_strike.zip(open).is_some_and(|(recorded, open)| {
+        let in_dollars = prices.source.in_dollars();
+        !doubts(recorded, Neighbours { open, close, before, in_dollars }).is_empty()
+    });
+    if strike_is_wrong && by(bet.recorded_strike, Some(close), bet.market.tie) {
+        Cause::WrongStrike
+    } else if by(before, open, bet.market.tie) || by(bet.recorded_strike, open, Tie::No) {
+        Cause::WrongWindow
+    } else {
+        Cause::Unexplained
+    }
+}
+
+/// The likely cause of a profit that is not right although the outcome is.
+fn cause_of_profit(right: &Booking, bet: &Bet, fees: &Fees) -> Cause {
+    let written = profit(&right.trade.row);
+    let wins = right.is_win == Some(true);
+    let fee = |fees| money(&right.trade, bet, right.outcome, fees).profit;
+    let winnings = bet.shares.0.saturating_sub(bet.position.0);
+    // not a fee of Polymarket's, but one that bots are often told of
+    let two_percent = Usd(winnings.saturating_mul(Decimal::new(98, 2)));
+    let taker = Fees { mode: FeeMode::Taker, ..*fees };
+    if same_money(written, fee(&taker))
+        || same_money(written, fee(&Fees::NONE))
+        || (wins && same_money(written, two_percent))
+    {
+        return Cause::Fee;
+    }
+    let paid = if wins { Decimal::ONE } else { Decimal::ZERO };
+    let as_shares = bet.position.0.saturating_mul(paid.saturating_sub(bet.price.0));
+    if same_money(written, Usd(as_shares)) { Cause::SharesForDollars } else { Cause::Profit }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::decision::{Proof, Status};
+    use crate::rules::eligibility::MoneySource;
+    use crate::rules::eligibility::tests::row;
+    use crate::rules::eligibility::{Job, Trade};
+    use crate::rules::market::{RuleSet, read_slug};
+    use crate::rules::outcome::Side;
+    use crate::rules::pnl;
+    use crate::rules::price::{Method, Priced, Source};
+    use crate::rules::units::{SharePrice, UnixSeconds};
+
+    fn btc(dollars: i64) -> BtcPrice {
+        BtcPrice::new(dollars.into()).unwrap()
+    }
+
+    /// Why NO is written where Polymarket resolved YES, with these prices before, at the window's open
+    /// and at its close.
+    fn cause_of(recorded: i64, [before, open, close]: [i64; 3]) -> &'static str {
+        let (position, price) = (Usd(5.into()), SharePrice::new(Decimal::new(5, 1)).unwrap());
+        let logged_at = UnixSeconds(1_770_988_242);
+        let bet = Bet {
+            market: read_slug("btc-updown-15m-1770987600", logged_at, RuleSet::Polymarket).unwrap(),
+            side: Side::No,
+            position,
+            price,
+            shares: pnl::shares(position, price).unwrap(),
+            money: MoneySource::Log,
+            recorded_strike: Some(btc(recorded)),
+        };
+        let row =
+            Row { actual_outcome: Cell::Text("NO".to_owned()), is_win: Cell::Integer(1), ..row() };
+        let resolution = Some(Outcome::Yes);
+        let right = Booking {
+            trade: Trade { row, logged_at, job: Job::Decide(bet) },
+            outcome: Outcome::Yes,
+            profit: Usd(Decimal::from(-5)),
+            is_win: Some(false),
+            status: Status::Corrected,
+            proof: Some(Proof { bet, measured: None, resolution, settlement: None }),
+            earlier: None,
+        };
+        let priced = |dollars| Priced { price: btc(dollars), method: Method::OpenOf(900) };
+        let prices = WindowPrices {
+            source: Source::Coinbase,
+            close: priced(close),
+            open: Some(priced(open)),
+            before: Some(priced(before)),
+        };
+        cause(&right, Some(&prices), &Fees::NONE).name()
+    }
+
+    #[test]
+    fn the_cause_is_told_from_the_prices_around_the_window() {
+        for (recorded, prices, wanted) in [
+            // the venue hardly moved
+            (67_000, [66_900, 67_000, 67_010], "close-call"),
+            // it ended where it began
+            (67_000, [66_900, 67_000, 67_000], "tie"),
+            // the window before fell, this one rose
+            (67_000, [67_100, 67_000, 67_500], "wrong-window"),
+            // the close lies below a strike that is far off
+            (68_000, [66_900, 67_000, 67_500], "wrong-strike"),
+            // nothing of the kind
+            (66_990, [66_900, 67_000, 67_500], "unexplained"),
+        ] {
+            assert_eq!(cause_of(recorded, prices), wanted, "{recorded} {prices:?}");
+        }
+    }
+}

@@ -1,0 +1,632 @@
+//! One trade, and everything that was found out about it, to what becomes of it: booked, held, or
+//! left. Pure; what is booked here, the store writes.
+
+use rust_decimal::Decimal;
+
+use crate::rules::eligibility::{Bet, Job, Trade};
+use crate::rules::fees::{Fee, Fees};
+use crate::rules::outcome::{
+    CloseCall, MIN_MOVE_BPS, Outcome, change, close_call, contradicts, decide,
+};
+use crate::rules::pnl;
+use crate::rules::pnl::Settlement;
+use crate::rules::price::Source;
+use crate::rules::price::WindowPrices;
+use crate::rules::resolution::Verdict;
+use crate::rules::strike;
+use crate::rules::strike::{Doubt, Neighbours, Strike};
+use crate::rules::units::{Bps, BtcPrice, UnixSeconds, Usd};
+
+/// Polymarket's part in deciding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Confirm {
+    /// Polymarket first; what it has not resolved, candles decide, and later runs confirm or correct
+    Auto,
+    /// Candles only
+    Off,
+    /// Polymarket only
+    Only,
+}
+
+impl Confirm {
+    /// The name on the command line and in `settlement_runs`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Off => "off",
+            Self::Only => "only",
+        }
+    }
+}
+
+/// How trades are decided.
+#[derive(Debug, Clone, Copy)]
+pub struct Deciding {
+    /// Polymarket's part.
+    pub confirm: Confirm,
+    /// A venue's move of less than this is too close to call.
+    pub min_move: Bps,
+    /// How long after its market's close a close call waits for Polymarket, in seconds.
+    pub hold: i64,
+    /// Which fees are counted.
+    pub fees: Fees,
+}
+
+impl Deciding {
+    /// Whether close calls are held at all: where candles alone decide, only if it is asked for.
+    fn holds(&self) -> bool {
+        self.confirm == Confirm::Auto || self.min_move.0 > Decimal::ZERO
+    }
+}
+
+/// The standing of a written outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// Decided by candles.
+    Provisional,
+    /// Polymarket's own resolution.
+    Confirmed,
+    /// Polymarket's own resolution, in place of another outcome written before.
+    Corrected,
+    /// No market could be read; final.
+    Unknown,
+}
+
+impl Status {
+    /// The word in records and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Provisional => "provisional",
+            Self::Confirmed => "confirmed",
+            Self::Corrected => "corrected",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// What candles say of a market.
+#[derive(Debug, Clone)]
+pub struct Measured {
+    /// The prices.
+    pub prices: WindowPrices,
+    /// The strike that the close was measured against.
+    pub strike: BtcPrice,
+    /// `recorded`, or the venue's name.
+    pub strike_source: &'static str,
+    /// Who won by these.
+    pub outcome: Outcome,
+    /// How far the close lies from the strike.
+    pub margin: Option<Bps>,
+    /// How far the venue moved from the window's start to its close.
+    pub moved: Option<Bps>,
+    /// Why candles are often wrong in this case, whether it is held or not.
+    pub close_call: Option<CloseCall>,
+    /// What speaks against the recorded strike.
+    pub doubts: Vec<Doubt>,
+}
+
+/// What an outcome rests on.
+#[derive(Debug, Clone)]
+pub struct Proof {
+    /// The bet.
+    pub bet: Bet,
+    /// What candles say, where they were had.
+    pub measured: Option<Measured>,
+    /// What Polymarket says, where it has resolved.
+    pub resolution: Option<Outcome>,
+    /// The arithmetic; none where the profit written before stands.
+    pub settlement: Option<Settlement>,
+}
+
+/// What was written of a trade before, and on what grounds.
+#[derive(Debug, Clone, Default)]
+pub struct Earlier {
+    /// The id of its record; none where another program wrote it.
+    pub record_id: Option<i64>,
+    /// The strike that the close was measured against then.
+    pub strike: Option<BtcPrice>,
+    /// How far the venue moved then.
+    pub moved: Option<Bps>,
+    /// The price at the close.
+    pub close_price: Option<BtcPrice>,
+    /// Where it was from.
+    pub source: Option<Source>,
+    /// How far the close lay from the strike.
+    pub margin: Option<Bps>,
+    /// The fee that was counted.
+    pub fee: Option<Fee>,
+}
+
+/// An outcome to be written to a trade.
+#[derive(Debug, Clone)]
+pub struct Booking {
+    /// The trade as it was read.
+    pub trade: Trade,
+    /// Who won.
+    pub outcome: Outcome,
+    /// Dollars won or lost.
+    pub profit: Usd,
+    /// Win, loss, or neither.
+    pub is_win: Option<bool>,
+    /// Its standing.
+    pub status: Status,
+    /// What it rests on; none for UNKNOWN.
+    pub proof: Option<Proof>,
+    /// What is confirmed or corrected; none where the trade was unsettled.
+    pub earlier: Option<Earlier>,
+}
+
+impl Booking {
+    /// Whether the trade's row stays as it is: only the record is new.
+    pub fn leaves_row(&self) -> bool {
+        self.earlier.is_some() && self.status == Status::Confirmed
+    }
+
+    /// The fee on the trade's fill, where fees are counted.
+    pub fn fee(&self) -> Option<Fee> {
+        self.proof.as_ref()?.settlement?.fee
+    }
+
+    /// How far the venue moved in the market's window, as far as it is known.
+    pub fn moved(&self) -> Option<Bps> {
+        let measured = self.proof.as_ref().and_then(|proof| proof.measured.as_ref());
+        let now = measured.and_then(|measured| measured.moved);
+        now.or_else(|| self.earlier.as_ref().and_then(|earlier| earlier.moved))
+    }
+
+    /// The venue's move, if Polymarket's resolution contradicts it.
+    pub fn contradicted_move(&self) -> Option<Bps> {
+        let resolution = self.proof.as_ref()?.resolution?;
+        self.moved().filter(|moved| contradicts(resolution, *moved))
+    }
+}
+
+/// Why a trade is left for a later run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeferredFor {
+    /// A close call that waits for Polymarket.
+    Held,
+    /// Polymarket alone decides, and has not resolved the market: the next tries come later and later.
+    NotResolved,
+    /// Every source that was asked answered, and none had a price: the next tries come later and later.
+    NoPrice,
+    /// Polymarket's answer is about another market: an error of the row, tried again ever later.
+    OtherMarket,
+    /// Something that may have it could not be reached.
+    OutOfReach,
+    /// The run was stopped before it was written.
+    Interrupted,
+}
+
+impl DeferredFor {
+    /// The name among the reasons of `pending` in JSON.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Held => "held",
+            Self::NotResolved => "not_resolved",
+            Self::NoPrice => "no_price",
+            Self::OtherMarket => "other_market",
+            Self::OutOfReach => "out_of_reach",
+            Self::Interrupted => "interrupted",
+        }
+    }
+
+    /// Whether each further try of the trade waits longer: everything that was asked has answered.
+    pub fn waits_longer(self) -> bool {
+        matches!(self, Self::NotResolved | Self::NoPrice | Self::OtherMarket)
+    }
+}
+
+/// A trade that could not be settled in this run.
+#[derive(Debug, Clone)]
+pub struct Deferral {
+    /// The trade.
+    pub trade: Trade,
+    /// Why.
+    pub left: DeferredFor,
+    /// Why, in words.
+    pub reason: String,
+    /// What candles say all the same.
+    pub measured: Option<Measured>,
+}
+
+/// What one trade comes to.
+#[derive(Debug)]
+pub enum Decided {
+    /// It is settled.
+    Booking(Box<Booking>),
+    /// It is not.
+    Deferral(Box<Deferral>),
+}
+
+/// What was found out about one trade's market.
+#[derive(Debug, Clone, Copy)]
+pub struct Evidence<'a> {
+    /// The prices that were had, a venue each, in the order in which they were asked.
+    pub prices: &'a [WindowPrices],
+    /// A source failed that may have had them.
+    pub price_failed: bool,
+    /// What Polymarket says; none where it was not asked or not reached.
+    pub verdict: Option<&'a Verdict>,
+}
+
+/// Decides an unsettled trade against `strike` as of `now`: by Polymarket where it has resolved, else by candles,
+/// unless the call is close and Polymarket may still answer.
+pub fn decide_trade(
+    trade: Trade,
+    evidence: Evidence<'_>,
+    strike: Strike,
+    deciding: &Deciding,
+    now: UnixSeconds,
+) -> Decided {
+    let bet = match &trade.job {
+        Job::Decide(bet) => *bet,
+        Job::BookUnknown => {
+            return Decided::Booking(Box::new(Booking {
+                trade,
+                outcome: Outcome::Unknown,
+                profit: Usd(Decimal::ZERO),
+                is_win: None,
+                status: Status::Unknown,
+                proof: None,
+                earlier: None,
+            }));
+        }
+    };
+    let prices = believed(evidence.prices, bet.recorded_strike);
+    let measured = prices.and_then(|prices| measure(&bet, prices, strike));
+    let left = |trade, left, reason, measured| {
+        Decided::Deferral(Box::new(Deferral { trade, left, reason, measured }))
+    };
+    let (outcome, status, resolution) = match (evidence.verdict, &measured) {
+        (Some(Verdict::Final(outcome)), _) => (*outcome, Status::Confirmed, Some(*outcome)),
+        (Some(Verdict::OtherMarket(why)), _) => {
+            let reason = format!("{why}; the answer is not used, and candles do not decide");
+            return left(trade, DeferredFor::OtherMarket, reason, measured);
+        }
+        (Some(Verdict::NotYet(why) | Verdict::OtherYear(why)), _)
+            if deciding.confirm == Confirm::Only =>
+        {
+            let reason = format!("not resolved yet: {why}");
+            return left(trade, DeferredFor::NotResolved, reason, measured);
+        }
+        (None, _) if deciding.confirm == Confirm::Only => {
+            let reason = "Polymarket could not be asked".to_owned();
+            return left(trade, DeferredFor::OutOfReach, reason, measured);
+        }
+        (_, Some(found)) => {
+            if let Some(call) = held(&bet, found, deciding, now) {
+                let until = bet.market.close.plus(deciding.hold);
+                let waits = match deciding.confirm {
+                    Confirm::Off => "candles decide at",
+                    _ => "waits for Polymarket until",
+                };
+                let reason = format!("close call: {call}; {waits} {until}");
+                return left(trade, DeferredFor::Held, reason, measured);
+            }
+            (found.outcome, Status::Provisional, None)
+        }
+        (verdict, None) => {
+            let reason = no_price(&bet, evidence.prices);
+            let asked_all = deciding.confirm == Confirm::Off || verdict.is_some();
+            let there = evidence.price_failed || !asked_all;
+            let why = if there { DeferredFor::OutOfReach } else { DeferredFor::NoPrice };
+            return left(trade, why, reason, measured);
+        }
+    };
+    let settlement = money(&trade, &bet, outcome, &deciding.fees);
+    Decided::Booking(Box::new(Booking {
+        trade,
+        outcome,
+        profit: settlement.profit,
+        is_win: settlement.is_win,
+        status,
+        proof: Some(Proof { bet, measured, resolution, settlement: Some(settlement) }),
+        earlier: None,
+    }))
+}
+
+/// Confirms or corrects a trade that an earlier run settled by candles. The fee on its fill is the
+/// one counted then, whatever this run counts. None where the row holds no profit to confirm.
+pub fn confirm_trade(trade: Trade, earlier: Earlier, resolution: Outcome) -> Option<Booking> {
+    let Job::Decide(bet) = trade.job else { return None };
+    let stands = trade.row.actual_outcome.text() == Some(resolution.as_str());
+    let (status, settlement) = match stands {
+        true => (Status::Confirmed, None),
+        false => (
+            Status::Corrected,
+            Some(pnl::pay_out(
+                bet.position,
+                bet.shares,
+                bet.price,
+                bet.side,
+                resolution,
+                earlier.fee,
+            )),
+        ),
+    };
+    let profit = match settlement {
+        Some(settlement) => settlement.profit,
+        None => Usd(trade.row.profit_loss.any_number()?),
+    };
+    Some(Booking {
+        outcome: resolution,
+        profit,
+        is_win: (resolution != Outcome::Split).then(|| resolution == bet.side.wins_on()),
+        status,
+        proof: Some(Proof { bet, measured: None, resolution: Some(resolution), settlement }),
+        earlier: Some(earlier),
+        trade,
+    })
+}
+
+/// What a bet comes to, with the fees that are counted.
+pub(crate) fn money(trade: &Trade, bet: &Bet, outcome: Outcome, fees: &Fees) -> Settlement {
+    let fee = fees.on(&bet.market, trade.logged_at, bet.position, bet.price);
+    pnl::pay_out(bet.position, bet.shares, bet.price, bet.side, outcome, fee)
+}
+
+/// The prices to decide by: the first whole ones that are believed beside the recorded strike, else the
+/// first that are believed.
+fn believed(all: &[WindowPrices], recorded: Option<BtcPrice>) -> Option<&WindowPrices> {
+    let is_believed =
+        |prices: &&WindowPrices| recorded.is_none_or(|strike| prices.is_believed(strike, all));
+    let mut believed = all.iter().filter(is_believed);
+    let first = believed.next()?;
+    let whole = [first].into_iter().chain(believed).find(|prices| prices.open.is_some());
+    Some(whole.unwrap_or(first))
+}
+
+/// Why a bet has no price.
+fn no_price(bet: &Bet, all: &[WindowPrices]) -> String {
+    let close = bet.market.close;
+    match (all, bet.recorded_strike) {
+        ([first, ..], Some(strike)) if believed(all, bet.recorded_strike).is_none() => format!(
+            "no source has a price at {close} that can be believed: {}'s {} or its price at the start is \
+             more than 5 % from the recorded strike {strike}, and no second venue is within 1 % of it",
+            first.source, first.close.price
+        ),
+        _ => format!("no source has the price at {close}"),
+    }
+}
+
+/// What prices say of a bet; none where the strike that is wanted is not known.
+fn measure(bet: &Bet, prices: &WindowPrices, strike: Strike) -> Option<Measured> {
+    let open = prices.open.map(|open| open.price);
+    let close = prices.close.price;
+    let (strike, strike_source) = match strike {
+        Strike::Venue => (open?, prices.source.as_str()),
+        Strike::Recorded => (bet.recorded_strike?, "recorded"),
+    };
+    let decision = decide(strike, close, bet.market.tie);
+    let doubts = match (bet.recorded_strike, open) {
+        (Some(recorded), Some(open)) => {
+            let before = prices.before.map(|before| before.price);
+            let in_dollars = prices.source.in_dollars();
+            strike::doubts(recorded, Neighbours { open, close, before, in_dollars })
+        }
+        _ => vec![],
+    };
+    Some(Measured {
+        prices: *prices,
+        strike,
+        strike_source,
+        outcome: decision.outcome,
+        margin: decision.margin,
+        moved: open.and_then(|open| change(open, close)),
+        close_call: close_call(decision.outcome, open, close, bet.market.tie, Bps(MIN_MOVE_BPS)),
+        doubts,
+    })
+}
+
+/// Why what candles say has to wait, if it has to.
+fn held(
+    bet: &Bet,
+    measured: &Measured,
+    deciding: &Deciding,
+    now: UnixSeconds,
+) -> Option<CloseCall> {
+    if !deciding.holds() || now.since(bet.market.close) >= deciding.hold {
+        return None;
+    }
+    let prices = &measured.prices;
+    let open = prices.open.map(|open| open.price);
+    close_call(measured.outcome, open, prices.close.price, bet.market.tie, deciding.min_move)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::eligibility::tests::row;
+    use crate::rules::eligibility::{MoneySource, Row};
+    use crate::rules::market::{RuleSet, read_slug};
+    use crate::rules::outcome::Side;
+    use crate::rules::price::{Method, Priced};
+    use crate::rules::units::SharePrice;
+    use crate::rules::value::Cell;
+
+    const OPEN: UnixSeconds = UnixSeconds(1_770_987_600);
+    const SOON: UnixSeconds = UnixSeconds(OPEN.0 + 1800);
+
+    /// $5 at 0.50 on YES, with a strike of 67,000.
+    fn trade() -> Trade {
+        let slug = format!("btc-updown-15m-{}", OPEN.0);
+        let price = SharePrice::new(Decimal::new(5, 1)).unwrap();
+        let position = Usd(5.into());
+        let bet = Bet {
+            market: read_slug(&slug, OPEN, RuleSet::Polymarket).unwrap(),
+            side: Side::Yes,
+            position,
+            price,
+            shares: pnl::shares(position, price).unwrap(),
+            money: MoneySource::Log,
+            recorded_strike: BtcPrice::new(67_000.into()).ok(),
+        };
+        let row = Row {
+            timestamp: Cell::Null,
+            market_slug: Cell::Text(slug),
+            action: Cell::Text("YES".to_owned()),
+            actual_outcome: Cell::Text("YES".to_owned()),
+            profit_loss: Cell::Text("5".to_owned()),
+            ..row()
+        };
+        Trade { row, logged_at: OPEN, job: Job::Decide(bet) }
+    }
+
+    fn quoted(open: i64, close: i64) -> WindowPrices {
+        let priced = |dollars: i64| Priced {
+            price: BtcPrice::new(dollars.into()).unwrap(),
+            method: Method::OpenOf(900),
+        };
+        let (open, close) = (Some(priced(open)), priced(close));
+        WindowPrices { source: Source::Coinbase, close, open, before: None }
+    }
+
+    fn deciding(confirm: Confirm, min_move: i64) -> Deciding {
+        let (min_move, hold) = (Bps(min_move.into()), 6 * 3600);
+        Deciding { confirm, min_move, hold, fees: Fees::NONE }
+    }
+
+    #[allow(clippy::needless_pass_by_value)] // tests make these where they hand them over
+    fn decided(
+        deciding: &Deciding,
+        quoted: Option<WindowPrices>,
+        verdict: Option<Verdict>,
+        price_failed: bool,
+    ) -> Result<Booking, Box<Deferral>> {
+        let evidence =
+            Evidence { prices: quoted.as_slice(), price_failed, verdict: verdict.as_ref() };
+        match decide_trade(trade(), evidence, Strike::Recorded, deciding, SOON) {
+            Decided::Booking(booking) => Ok(*booking),
+            Decided::Deferral(failure) => Err(failure),
+        }
+    }
+
+    #[allow(clippy::unnecessary_wraps)] // as it is handed over
+    fn not_yet() -> Option<Verdict> {
+        Some(Verdict::NotYet("it is open".to_owned()))
+    }
+
+    #[test]
+    fn names_are_those_on_the_command_line_and_in_records() {
+        let names = [Confirm::Auto, Confirm::Off, Confirm::Only].map(Confirm::as_str);
+        assert_eq!(names, ["auto", "off", "only"]);
+        let statuses = [Status::Provisional, Status::Confirmed, Status::Corrected, Status::Unknown];
+        assert_eq!(
+            statuses.map(Status::as_str),
+            ["provisional", "confirmed", "corrected", "unknown"]
+        );
+    }
+
+    #[test]
+    fn close_calls_are_held_by_auto_and_where_a_margin_is_asked_for() {
+        // a move of 3 bps, on which strike and venue agree
+        let close = quoted(67_000, 67_020);
+        for (confirm, min_move, held) in [
+            (Confirm::Auto, 4, true),
+            (Confirm::Auto, 2, false),
+            (Confirm::Off, 0, false),
+            (Confirm::Off, 2, false),
+            (Confirm::Off, 4, true),
+        ] {
+            let found = decided(&deciding(confirm, min_move), Some(close), not_yet(), false);
+            let is_held = found.as_ref().is_err_and(|failure| failure.left == DeferredFor::Held);
+            assert_eq!(is_held, held, "{confirm:?} {min_move}");
+        }
+        // strike and venue disagree, whatever the margin
+        let disagree = quoted(67_100, 67_050);
+        assert!(decided(&deciding(Confirm::Auto, 0), Some(disagree), not_yet(), false).is_err());
+        assert!(decided(&deciding(Confirm::Off, 0), Some(disagree), None, false).is_ok());
+    }
+
+    #[test]
+    fn what_a_held_trade_waits_for_is_said() {
+        let reason = |confirm| {
+            let close = Some(quoted(67_000, 67_020));
+            decided(&deciding(confirm, 4), close, not_yet(), false).unwrap_err().reason
+        };
+        assert!(reason(Confirm::Auto).ends_with("waits for Polymarket until 2026-02-13T19:15:00Z"));
+        assert!(reason(Confirm::Off).ends_with("candles decide at 2026-02-13T19:15:00Z"));
+    }
+
+    #[test]
+    fn only_polymarket_decides_where_that_is_asked_for() {
+        let clear = Some(quoted(67_000, 68_000));
+        let only = deciding(Confirm::Only, 0);
+        let left = |verdict| decided(&only, clear, verdict, false).unwrap_err().left;
+        assert_eq!(left(not_yet()), DeferredFor::NotResolved);
+        assert_eq!(left(None), DeferredFor::OutOfReach);
+        let booking = decided(&only, None, Some(Verdict::Final(Outcome::No)), false).unwrap();
+        assert_eq!((booking.status, booking.profit), (Status::Confirmed, Usd((-5).into())));
+    }
+
+    #[test]
+    fn a_trade_without_a_price_waits_longer_only_if_everything_answered() {
+        for (confirm, verdict, price_failed, left) in [
+            (Confirm::Off, None, false, DeferredFor::NoPrice),
+            (Confirm::Off, None, true, DeferredFor::OutOfReach),
+            (Confirm::Auto, not_yet(), false, DeferredFor::NoPrice),
+            (Confirm::Auto, not_yet(), true, DeferredFor::OutOfReach),
+            (Confirm::Auto, None, false, DeferredFor::OutOfReach),
+            (Confirm::Auto, None, true, DeferredFor::OutOfReach),
+        ] {
+            let failure = decided(&deciding(confirm, 4), None, verdict, price_failed).unwrap_err();
+            assert_eq!(failure.left, left, "{confirm:?} {price_failed}");
+        }
+    }
+
+    #[test]
+    fn a_price_that_is_not_believed_is_no_price() {
+        let venue = |source, open: i64, close: i64| WindowPrices { source, ..quoted(open, close) };
+        let decide = |prices: &[WindowPrices]| {
+            let evidence = Evidence { prices, price_failed: false, verdict: None };
+            match decide_trade(trade(), evidence, Strike::Venue, &deciding(Confirm::Off, 0), SOON) {
+                Decided::Booking(booking) => Ok((booking.outcome, booking.proof.unwrap().measured)),
+                Decided::Deferral(deferral) => Err((deferral.left, deferral.reason)),
+            }
+        };
+        let a_thousandth = venue(Source::Coinbase, 67_000, 67);
+        let (left, reason) = decide(&[a_thousandth]).unwrap_err();
+        assert_eq!(left, DeferredFor::NoPrice);
+        assert!(reason.contains("more than 5 % from the recorded strike 67000"), "{reason}");
+        // another venue's price is near the strike
+        let (outcome, measured) =
+            decide(&[a_thousandth, venue(Source::Kraken, 67_000, 67_100)]).unwrap();
+        assert_eq!((outcome, measured.unwrap().prices.source), (Outcome::Yes, Source::Kraken));
+        // the market really moved: two venues say so
+        let fell = [venue(Source::Coinbase, 67_000, 60_000), venue(Source::Kraken, 67_010, 60_020)];
+        let (outcome, measured) = decide(&fell).unwrap();
+        assert_eq!((outcome, measured.unwrap().prices.source), (Outcome::No, Source::Coinbase));
+    }
+
+    #[test]
+    fn an_answer_about_another_market_decides_nothing_and_neither_do_candles() {
+        let other = Some(Verdict::OtherMarket("it is on eth".to_owned()));
+        for confirm in [Confirm::Auto, Confirm::Only] {
+            let clear = Some(quoted(67_000, 68_000));
+            let left = decided(&deciding(confirm, 4), clear, other.clone(), false).unwrap_err();
+            assert_eq!(left.left, DeferredFor::OtherMarket);
+            assert!(left.reason.contains("it is on eth"));
+        }
+        let other_year = Some(Verdict::OtherYear("it is of 2025".to_owned()));
+        let clear = Some(quoted(67_000, 68_000));
+        assert!(decided(&deciding(Confirm::Auto, 4), clear, other_year.clone(), false).is_ok());
+        let left = decided(&deciding(Confirm::Only, 4), clear, other_year, false).unwrap_err();
+        assert_eq!(left.left, DeferredFor::NotResolved);
+    }
+
+    #[test]
+    fn polymarkets_word_leaves_what_it_confirms_and_replaces_the_rest() {
+        let confirmed = confirm_trade(trade(), Earlier::default(), Outcome::Yes).unwrap();
+        assert_eq!((confirmed.status, confirmed.leaves_row()), (Status::Confirmed, true));
+        assert_eq!((confirmed.profit, confirmed.is_win), (Usd(5.into()), Some(true)));
+        let corrected = confirm_trade(trade(), Earlier::default(), Outcome::No).unwrap();
+        assert_eq!((corrected.status, corrected.leaves_row()), (Status::Corrected, false));
+        assert_eq!((corrected.profit, corrected.is_win), (Usd((-5).into()), Some(false)));
+        let split = confirm_trade(trade(), Earlier::default(), Outcome::Split).unwrap();
+        assert_eq!((split.profit, split.is_win), (Usd(0.into()), None));
+        let first =
+            decided(&deciding(Confirm::Auto, 4), None, Some(Verdict::Final(Outcome::Yes)), false);
+        assert!(!first.unwrap().leaves_row(), "it is not written yet");
+    }
+}

@@ -1,0 +1,721 @@
+//! A row of the bot's `trades` table, and what it is to settling: due, not yet due, excluded, or
+//! in error. Pure; the store reads and writes rows, this module judges them.
+
+use rust_decimal::Decimal;
+
+use crate::rules::market;
+use crate::rules::market::{Market, RuleSet, SlugError};
+use crate::rules::outcome::Side;
+use crate::rules::pnl;
+use crate::rules::strike::Strike;
+use crate::rules::timestamp::{NaiveZone, read_timestamp};
+use crate::rules::units::{BtcPrice, NotUsable, SharePrice, Shares, UnixSeconds, Usd, positive};
+use crate::rules::value::Cell;
+
+/// A trade is left alone until it is this old, in seconds: 15 minutes, as long as its market's window.
+pub const SETTLING_AGE: i64 = 15 * 60;
+
+/// The columns of a row that settling reads, as they stand in the database.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// SQLite's own address of the row: one copy of the bot's table has no key.
+    pub rowid: i64,
+    /// The bot's id.
+    pub id: Cell,
+    /// When the bot logged it.
+    pub timestamp: Cell,
+    /// The market.
+    pub market_slug: Cell,
+    /// `YES`, `NO` or `HOLD`.
+    pub action: Cell,
+    /// Dollars staked.
+    pub position_size: Cell,
+    /// Dollars per share.
+    pub executed_price: Cell,
+    /// The strike the bot recorded.
+    pub price_to_beat: Cell,
+    /// NULL, or what was written before.
+    pub actual_outcome: Cell,
+    /// NULL, or what was written before.
+    pub profit_loss: Cell,
+    /// NULL; what was written before, where a trade is looked at again.
+    pub is_win: Cell,
+    /// The fee; none where the table has no such column.
+    pub fee_paid: Option<Cell>,
+    /// What became of the order, in the bot's words; none where the table has no such column.
+    pub execution_status: Option<Cell>,
+    /// What the bot found when it looked at the order again; none where the table has no such column.
+    pub verification_status: Option<Cell>,
+    /// 1 where the bot placed no order; none where the table has no such column.
+    pub skipped_unfavorable_move: Option<Cell>,
+    /// Dollars a share that the bot saw filled; none where the table has no such column.
+    pub verified_fill_price: Option<Cell>,
+    /// Shares that the bot saw filled; none where the table has no such column.
+    pub verified_fill_amount: Option<Cell>,
+}
+
+/// A due trade whose row can be read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trade {
+    /// The row as it stood when it was read; the write is guarded by it.
+    pub row: Row,
+    /// When it was logged.
+    pub logged_at: UnixSeconds,
+    /// What is to be done with it.
+    pub job: Job,
+}
+
+/// What settling a due trade takes.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Job {
+    /// Decide its market and book it.
+    Decide(Bet),
+    /// No time can be read from its slug: book it as UNKNOWN, finally.
+    BookUnknown,
+}
+
+/// Where a trade's size and price come from: `money_source` in JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MoneySource {
+    /// The fill that the bot itself verified: `verified_fill_price` and `verified_fill_amount`.
+    Row,
+    /// What the bot logged: `position_size` and `executed_price`.
+    Log,
+}
+
+impl MoneySource {
+    /// The name in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Row => "row",
+            Self::Log => "log",
+        }
+    }
+}
+
+/// What was bet, on what.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Bet {
+    /// The market.
+    pub market: Market,
+    /// The side bought.
+    pub side: Side,
+    /// Dollars paid, without a fee.
+    pub position: Usd,
+    /// Dollars per share.
+    pub price: SharePrice,
+    /// What that bought.
+    pub shares: Shares,
+    /// Where these come from.
+    pub money: MoneySource,
+    /// The row's `price_to_beat`; none only where the run does not need it.
+    pub recorded_strike: Option<BtcPrice>,
+}
+
+/// Why a row with no `is_win` is not due. The names are the keys of `excluded` in JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Excluded {
+    /// The bot decided not to trade.
+    Hold,
+    /// `action` names no side, and is not HOLD.
+    OtherAction,
+    /// `execution_status` or `verification_status` says that the order was not filled.
+    NotMade,
+    /// `skipped_unfavorable_move` is 1: the bot placed no order.
+    SkippedByBot,
+    /// A profit or an outcome stands in the row.
+    AlreadyBooked,
+    /// Written before as UNKNOWN.
+    Unknown,
+    /// Written before as a split.
+    Split,
+    /// Younger than 15 minutes.
+    TooRecent,
+    /// Its market has not closed yet.
+    MarketOpen,
+}
+
+impl Excluded {
+    /// Every reason, in the order they are shown.
+    pub const ALL: [Self; 9] = [
+        Self::Hold,
+        Self::OtherAction,
+        Self::NotMade,
+        Self::SkippedByBot,
+        Self::AlreadyBooked,
+        Self::Unknown,
+        Self::Split,
+        Self::TooRecent,
+        Self::MarketOpen,
+    ];
+
+    /// The key in JSON.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Hold => "hold",
+            Self::OtherAction => "other_action",
+            Self::NotMade => "not_made",
+            Self::SkippedByBot => "skipped_by_bot",
+            Self::AlreadyBooked => "already_booked",
+            Self::Unknown => "unknown",
+            Self::Split => "split",
+            Self::TooRecent => "too_recent",
+            Self::MarketOpen => "market_open",
+        }
+    }
+
+    /// The reason in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Hold => "HOLD: no trade was made",
+            Self::OtherAction => "action is neither YES, NO, UP, DOWN nor HOLD",
+            Self::NotMade => "the bot's status says that the order was not filled",
+            Self::SkippedByBot => {
+                "skipped_unfavorable_move is 1: no order was placed (--include-skipped settles them)"
+            }
+            Self::AlreadyBooked => "a profit or an outcome stands in the row, and is_win is NULL",
+            Self::Unknown => "booked as UNKNOWN: no time in the slug",
+            Self::Split => "booked as a split",
+            Self::TooRecent => "younger than 15 minutes",
+            Self::MarketOpen => "market not closed yet",
+        }
+    }
+
+    /// Whether such a row is a trade that still waits for its outcome.
+    pub fn still_waits(self) -> bool {
+        matches!(self, Self::TooRecent | Self::MarketOpen)
+    }
+}
+
+/// What a row with no `is_win` is to settling.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Judged {
+    /// Not to be settled, or not yet.
+    Excluded(Excluded),
+    /// Due.
+    Due(Box<Trade>),
+    /// Due, as far as can be told, but its values cannot be used.
+    InError {
+        /// Which value, and why, in words.
+        message: String,
+        /// When it was logged, where that can be read.
+        logged_at: Option<UnixSeconds>,
+    },
+}
+
+/// How rows are read; the same for every command.
+#[derive(Debug, Clone, Copy)]
+pub struct Reading {
+    /// The zone of naive timestamps.
+    pub zone: NaiveZone,
+    /// How slugs are read.
+    pub rules: RuleSet,
+    /// What the strike is; where it is the recorded one, a row without it is in error.
+    pub strike: Strike,
+    /// Whether rows whose order the bot says it did not place are settled all the same.
+    pub include_skipped: bool,
+}
+
+/// Judges a row whose `is_win` is NULL as of `now`.
+pub fn judge(row: Row, reading: Reading, now: UnixSeconds) -> Judged {
+    let side = match row.action.text() {
+        Some(word) if word.trim().eq_ignore_ascii_case("HOLD") => {
+            return Judged::Excluded(Excluded::Hold);
+        }
+        word => match word.and_then(Side::named) {
+            Some(side) => side,
+            None => return Judged::Excluded(Excluded::OtherAction),
+        },
+    };
+    if let Some(reason) = excluded_by_its_values(&row, reading) {
+        return Judged::Excluded(reason);
+    }
+    let logged_at = row.timestamp.text().and_then(|text| read_timestamp(text, reading.zone));
+    let in_error = |message: String| Judged::InError { message, logged_at };
+    let Some(logged_at) = logged_at else {
+        return in_error(format!(
+            "timestamp {} is no date and time settle can read",
+            row.timestamp
+        ));
+    };
+    if now.since(logged_at) <= SETTLING_AGE {
+        return Judged::Excluded(Excluded::TooRecent);
+    }
+    let Some(slug) = row.market_slug.text() else {
+        return in_error(format!("market_slug is {}, not text", row.market_slug));
+    };
+    let market = match market::read_slug(slug, logged_at, reading.rules) {
+        Ok(market) => market,
+        Err(SlugError::NoTime) => {
+            return Judged::Due(Box::new(Trade { row, logged_at, job: Job::BookUnknown }));
+        }
+        Err(error) => return in_error(format!("market_slug {}: {error}", row.market_slug)),
+    };
+    if market.close > now {
+        return Judged::Excluded(Excluded::MarketOpen);
+    }
+    if !market.family.is_known() {
+        let length = market.close.since(market.open);
+        return in_error(format!(
+            "market_slug {}: settle knows no market of {length} s, so no candle decides it",
+            row.market_slug
+        ));
+    }
+    match read_bet(&row, market, side, reading.strike == Strike::Recorded) {
+        Ok(bet) => Judged::Due(Box::new(Trade { row, logged_at, job: Job::Decide(bet) })),
+        Err(message) => in_error(message),
+    }
+}
+
+/// Reads a settled row again, to confirm or correct it: its strike is not needed any more.
+///
+/// # Errors
+/// In words: which of its values cannot be used any more.
+pub fn judge_again(row: Row, reading: Reading) -> Result<Trade, String> {
+    let side = row.action.text().and_then(Side::named);
+    let side = side.ok_or_else(|| format!("action is {}", row.action))?;
+    let logged_at = row.timestamp.text().and_then(|text| read_timestamp(text, reading.zone));
+    let logged_at = logged_at.ok_or_else(|| format!("timestamp is {}", row.timestamp))?;
+    let slug = row.market_slug.text();
+    let slug = slug.ok_or_else(|| format!("market_slug is {}, not text", row.market_slug))?;
+    let job = match market::read_slug(slug, logged_at, reading.rules) {
+        Ok(market) => Job::Decide(read_bet(&row, market, side, false)?),
+        Err(SlugError::NoTime) => Job::BookUnknown,
+        Err(error) => return Err(format!("market_slug {}: {error}", row.market_slug)),
+    };
+    Ok(Trade { row, logged_at, job })
+}
+
+/// Statuses of an order that was not filled. A status that begins with one of them is one, too:
+/// exchanges add reasons, as in `CANCELED_MARKET_RESOLVED`.
+const NOT_FILLED: [&str; 13] = [
+    "skipped",
+    "failed",
+    "cancelled",
+    "canceled",
+    "rejected",
+    "expired",
+    "unmatched",
+    "not_filled",
+    "unfilled",
+    "blocked",
+    "live",
+    "delayed",
+    "error",
+];
+
+/// Statuses that say nothing against a fill, likewise by their beginning.
+const KNOWN_STATUSES: [&str; 18] = [
+    "pending",
+    "executed",
+    "filled",
+    "partial",
+    "matched",
+    "mined",
+    "confirmed",
+    "verified",
+    "unverified",
+    "success",
+    "complete",
+    "done",
+    "ok",
+    "closed",
+    "settled",
+    "dry_run",
+    "simulated",
+    "paper",
+];
+
+/// Whether a status begins with one of these words, in any case, with blanks or hyphens for `_`.
+fn begins_with_one_of(status: &str, words: &[&str]) -> bool {
+    let status = status.trim().to_ascii_lowercase().replace([' ', '-'], "_");
+    words.iter().any(|word| status.starts_with(word))
+}
+
+/// The texts in the columns that say what became of the order, with the columns' names.
+fn statuses(row: &Row) -> impl Iterator<Item = (&'static str, &str)> {
+    [("execution_status", &row.execution_status), ("verification_status", &row.verification_status)]
+        .into_iter()
+        .filter_map(|(column, cell)| Some((column, cell.as_ref()?.text()?)))
+}
+
+/// Whether the bot's own status says that the order was not filled.
+pub(crate) fn not_made(row: &Row) -> bool {
+    statuses(row).any(|(_, status)| begins_with_one_of(status, &NOT_FILLED))
+}
+
+/// The statuses of a row that settle does not know, with the columns that hold them. Such a trade is
+/// settled as one that was made.
+pub(crate) fn unknown_statuses(row: &Row) -> impl Iterator<Item = (&'static str, &str)> {
+    statuses(row).filter(|(_, status)| {
+        !status.trim().is_empty()
+            && !begins_with_one_of(status, &NOT_FILLED)
+            && !begins_with_one_of(status, &KNOWN_STATUSES)
+    })
+}
+
+/// Why a YES or NO row is not to be settled, whatever its market and its time.
+fn excluded_by_its_values(row: &Row, reading: Reading) -> Option<Excluded> {
+    let outcome = row.actual_outcome.text().map(|text| text.trim().to_ascii_uppercase());
+    let is_skipped = |cell: &Cell| {
+        cell.any_number() == Some(Decimal::ONE)
+            || cell.text().is_some_and(|text| text.trim().eq_ignore_ascii_case("true"))
+    };
+    let booked = [&row.actual_outcome, &row.profit_loss].into_iter().any(|cell| !cell.is_empty());
+    match outcome.as_deref() {
+        Some("UNKNOWN") => Some(Excluded::Unknown),
+        Some("SPLIT") => Some(Excluded::Split),
+        _ if not_made(row) => Some(Excluded::NotMade),
+        _ if !reading.include_skipped
+            && row.skipped_unfavorable_move.as_ref().is_some_and(is_skipped) =>
+        {
+            Some(Excluded::SkippedByBot)
+        }
+        _ if booked => Some(Excluded::AlreadyBooked),
+        _ => None,
+    }
+}
+
+/// The bet's numbers, or which of them cannot be used.
+fn read_bet(row: &Row, market: Market, side: Side, needs_strike: bool) -> Result<Bet, String> {
+    let strike = row.price_to_beat.number().and_then(BtcPrice::new).map_err(named("price_to_beat"));
+    let recorded_strike = if needs_strike { Some(strike?) } else { strike.ok() };
+    let (position, price, shares, money) = match verified_fill(row)? {
+        Some((price, shares)) => {
+            let cost = shares.0.checked_mul(price.0);
+            let cost = cost.ok_or("verified_fill_amount: too many shares to count exactly")?;
+            (Usd(cost), price, shares, MoneySource::Row)
+        }
+        None => {
+            let position = row.position_size.number().and_then(positive);
+            let position = Usd(position.map_err(named("position_size"))?);
+            let price = row.executed_price.number().and_then(SharePrice::new);
+            let price = price.map_err(named("executed_price"))?;
+            let shares = pnl::shares(position, price).map_err(|error| error.to_string())?;
+            (position, price, shares, MoneySource::Log)
+        }
+    };
+    Ok(Bet { market, side, position, price, shares, money, recorded_strike })
+}
+
+/// The fill that the bot itself verified: dollars a share, and shares. None where one of the two columns
+/// is missing, empty or 0.
+///
+/// # Errors
+/// In words: which of the two cannot be used.
+fn verified_fill(row: &Row) -> Result<Option<(SharePrice, Shares)>, String> {
+    let is_set = |cell: &&Cell| !cell.is_empty() && cell.any_number() != Some(Decimal::ZERO);
+    let price = row.verified_fill_price.as_ref().filter(is_set);
+    let amount = row.verified_fill_amount.as_ref().filter(is_set);
+    let (Some(price), Some(amount)) = (price, amount) else { return Ok(None) };
+    let price = price.number().and_then(SharePrice::new).map_err(named("verified_fill_price"))?;
+    let amount = amount.number().and_then(positive).map_err(named("verified_fill_amount"))?;
+    Ok(Some((price, Shares(amount))))
+}
+
+/// Puts the column's name before what is wrong with its value.
+fn named(column: &'static str) -> impl Fn(NotUsable) -> String {
+    move |error| format!("{column}: {error}")
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    const NOW: UnixSeconds = UnixSeconds(1_770_989_400); // 2026-02-13 13:30 UTC
+
+    /// A bet of a dollar on NO at 0.44, made ten minutes into its window.
+    pub fn row() -> Row {
+        Row {
+            rowid: 1,
+            id: Cell::Integer(1),
+            timestamp: text("2026-02-13 13:10:42.167880"),
+            market_slug: text("btc-updown-15m-1770987600"),
+            action: text("NO"),
+            position_size: Cell::Real(1.0),
+            executed_price: Cell::Real(0.44),
+            price_to_beat: Cell::Real(67_051.530_665_477_18),
+            actual_outcome: Cell::Null,
+            profit_loss: Cell::Null,
+            is_win: Cell::Null,
+            fee_paid: None,
+            execution_status: Some(text("pending")),
+            verification_status: None,
+            skipped_unfavorable_move: None,
+            verified_fill_price: None,
+            verified_fill_amount: None,
+        }
+    }
+
+    fn text(text: &str) -> Cell {
+        Cell::Text(text.to_owned())
+    }
+
+    fn judged(change: impl FnOnce(&mut Row)) -> Judged {
+        judged_at(NOW, change)
+    }
+
+    fn judged_at(now: UnixSeconds, change: impl FnOnce(&mut Row)) -> Judged {
+        let mut row = row();
+        change(&mut row);
+        judge(row, READING, now)
+    }
+
+    /// Timestamps in UTC, Polymarket's rules, the recorded strike, skip marks believed.
+    pub const READING: Reading = Reading {
+        zone: NaiveZone::Utc,
+        rules: RuleSet::Polymarket,
+        strike: Strike::Recorded,
+        include_skipped: false,
+    };
+
+    fn is_due(standing: &Judged) -> bool {
+        matches!(standing, Judged::Due(_))
+    }
+
+    #[test]
+    fn an_old_unsettled_bet_on_a_closed_market_is_due() {
+        let Judged::Due(trade) = judged(|_| {}) else { panic!() };
+        let Job::Decide(bet) = trade.job else { panic!() };
+        assert_eq!(bet.side, Side::No);
+        assert_eq!(bet.price.0.to_string(), "0.44");
+        assert_eq!(bet.market.close, UnixSeconds(1_770_988_500));
+    }
+
+    #[test]
+    fn hold_and_unknown_actions_are_never_touched() {
+        assert_eq!(judged(|row| row.action = text("HOLD")), Judged::Excluded(Excluded::Hold));
+        assert_eq!(judged(|row| row.action = text(" hold")), Judged::Excluded(Excluded::Hold));
+        for action in [text("BUY"), text("BUY_YES"), text(""), Cell::Null, Cell::Integer(1)] {
+            let standing = judged(|row| row.action = action);
+            assert_eq!(standing, Judged::Excluded(Excluded::OtherAction));
+        }
+    }
+
+    #[test]
+    fn a_side_may_be_written_in_any_case_and_in_the_markets_words() {
+        for (word, side) in
+            [("Up", Side::Yes), ("yes", Side::Yes), (" no ", Side::No), ("DOWN", Side::No)]
+        {
+            let Judged::Due(trade) = judged(|row| row.action = text(word)) else {
+                panic!("{word}")
+            };
+            let Job::Decide(bet) = trade.job else { panic!() };
+            assert_eq!(bet.side, side, "{word}");
+        }
+    }
+
+    #[test]
+    fn an_order_that_was_not_filled_is_no_trade_whatever_word_says_so() {
+        for status in [
+            "skipped",
+            "FAILED",
+            " Cancelled ",
+            "CANCELED_MARKET_RESOLVED",
+            "rejected: balance",
+            "not filled",
+            "Not-Filled",
+            "unmatched",
+            "live",
+            "delayed",
+            "error",
+        ] {
+            let standing = judged(|row| row.execution_status = Some(text(status)));
+            assert_eq!(standing, Judged::Excluded(Excluded::NotMade), "{status}");
+            let standing = judged(|row| row.verification_status = Some(text(status)));
+            assert_eq!(standing, Judged::Excluded(Excluded::NotMade), "{status}");
+        }
+    }
+
+    #[test]
+    fn a_status_that_nobody_knows_is_named_and_the_trade_is_due() {
+        for (status, unknown) in [("RETRYING", true), ("simulated_fill", false), (" ", false)] {
+            let row = Row { execution_status: Some(text(status)), ..row() };
+            assert_eq!(unknown_statuses(&row).count() == 1, unknown, "{status}");
+            assert!(is_due(&judge(row, READING, NOW)));
+        }
+    }
+
+    #[test]
+    fn a_skip_mark_excludes_a_row_unless_such_rows_are_asked_for() {
+        for (mark, skipped) in [
+            (Cell::Integer(1), true),
+            (Cell::Real(1.0), true),
+            (text("1"), true),
+            (text("True"), true),
+            (Cell::Integer(0), false),
+            (Cell::Null, false),
+            (text(""), false),
+        ] {
+            let row = Row { skipped_unfavorable_move: Some(mark.clone()), ..row() };
+            let standing = judge(row.clone(), READING, NOW);
+            assert_eq!(standing == Judged::Excluded(Excluded::SkippedByBot), skipped, "{mark}");
+            assert_eq!(is_due(&standing), !skipped, "{mark}");
+            assert!(is_due(&judge(row, Reading { include_skipped: true, ..READING }, NOW)));
+        }
+    }
+
+    #[test]
+    fn a_profit_or_an_outcome_without_a_win_is_booked_already() {
+        type Change = fn(&mut Row);
+        let booked: [Change; 4] = [
+            |row| row.profit_loss = Cell::Real(-3.0),
+            |row| row.profit_loss = Cell::Integer(0),
+            |row| row.actual_outcome = text("SOLD"),
+            |row| row.actual_outcome = text("YES"),
+        ];
+        for change in booked {
+            assert_eq!(judged(change), Judged::Excluded(Excluded::AlreadyBooked));
+        }
+        let empty: [Change; 3] = [
+            |row| row.actual_outcome = text(" "),
+            |row| row.profit_loss = text(""),
+            |row| row.profit_loss = text("NaN"),
+        ];
+        for change in empty {
+            assert!(is_due(&judged(change)));
+        }
+    }
+
+    #[test]
+    fn the_bots_own_verified_fill_is_the_money() {
+        let fill = |price: Cell, amount: Cell| {
+            let row = Row {
+                verified_fill_price: Some(price),
+                verified_fill_amount: Some(amount),
+                ..row()
+            };
+            judge(row, READING, NOW)
+        };
+        let bet = |standing| {
+            let Judged::Due(trade) = standing else { panic!("{standing:?}") };
+            let Job::Decide(bet) = trade.job else { panic!() };
+            bet
+        };
+        let filled = bet(fill(Cell::Real(0.47), Cell::Real(6.0)));
+        assert_eq!((filled.money, filled.shares.0), (MoneySource::Row, 6.into()));
+        assert_eq!(
+            (filled.position.0, filled.price.0),
+            (Decimal::new(282, 2), Decimal::new(47, 2))
+        );
+        for (price, amount) in [
+            (Cell::Null, Cell::Real(6.0)),
+            (Cell::Real(0.47), Cell::Null),
+            (Cell::Real(0.47), Cell::Real(0.0)),
+        ] {
+            assert_eq!(bet(fill(price, amount)).money, MoneySource::Log);
+        }
+        for (price, amount) in
+            [(Cell::Real(1.2), Cell::Real(6.0)), (Cell::Real(0.47), Cell::Real(-6.0))]
+        {
+            let standing = fill(price, amount);
+            assert!(
+                matches!(standing, Judged::InError { ref message, .. }
+                if message.starts_with("verified_fill_")),
+                "{standing:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_duration_that_settle_does_not_know_is_an_error_once_its_window_is_over() {
+        let on = |slug: &str| judged(|row| row.market_slug = text(slug));
+        let standing = on("btc-updown-60s-1770987600");
+        assert!(
+            matches!(standing, Judged::InError { ref message, .. } if message.contains("60 s"))
+        );
+        assert_eq!(on("btc-updown-1w-1770987600"), Judged::Excluded(Excluded::MarketOpen));
+    }
+
+    #[test]
+    fn what_is_booked_already_is_not_due() {
+        for (outcome, reason) in [("UNKNOWN", Excluded::Unknown), ("SPLIT", Excluded::Split)] {
+            let standing = judged(|row| row.actual_outcome = text(outcome));
+            assert_eq!(standing, Judged::Excluded(reason));
+        }
+        for status in [None, Some(Cell::Null), Some(text("executed")), Some(text("pending"))] {
+            assert!(is_due(&judged(|row| row.execution_status = status)));
+        }
+    }
+
+    #[test]
+    fn a_trade_is_due_only_when_older_than_fifteen_minutes() {
+        let logged = UnixSeconds(1_770_988_242);
+        let recent = judged_at(logged.plus(900), |_| {});
+        assert_eq!(recent, Judged::Excluded(Excluded::TooRecent));
+        assert!(is_due(&judged_at(logged.plus(901), |_| {})));
+    }
+
+    #[test]
+    fn a_trade_is_due_only_when_its_market_has_closed() {
+        let early = |row: &mut Row| row.timestamp = text("2026-02-12 20:00:00");
+        let close = UnixSeconds(1_770_988_500);
+        let open = judged_at(close.plus(-1), early);
+        assert_eq!(open, Judged::Excluded(Excluded::MarketOpen));
+        assert!(is_due(&judged_at(close, early)));
+    }
+
+    #[test]
+    fn a_slug_without_a_time_is_booked_as_unknown_whatever_its_numbers() {
+        let standing = judged(|row| {
+            row.market_slug = text("no-timestamp-here");
+            row.executed_price = Cell::Null;
+        });
+        let Judged::Due(trade) = standing else { panic!() };
+        assert_eq!(trade.job, Job::BookUnknown);
+    }
+
+    #[test]
+    fn unusable_values_are_an_error_of_the_row_that_names_the_column() {
+        type Column = fn(&mut Row) -> &mut Cell;
+        let bad = [
+            Cell::Null,
+            text("0.5"),
+            Cell::Bytes(vec![1]),
+            Cell::Real(f64::NAN),
+            Cell::Real(f64::INFINITY),
+            Cell::Real(1e300),
+            Cell::Real(0.0),
+            Cell::Integer(-1),
+        ];
+        let columns: [(&str, Column); 3] = [
+            ("position_size", |row| &mut row.position_size),
+            ("executed_price", |row| &mut row.executed_price),
+            ("price_to_beat", |row| &mut row.price_to_beat),
+        ];
+        for (name, column) in columns {
+            for cell in &bad {
+                let standing = judged(|row| *column(row) = cell.clone());
+                let Judged::InError { message, .. } = standing else { panic!("{name} {cell}") };
+                assert!(message.starts_with(name), "{message}");
+            }
+        }
+        let standing = judged(|row| row.executed_price = Cell::Real(1.01));
+        assert!(matches!(standing, Judged::InError { .. }));
+    }
+
+    #[test]
+    fn a_timestamp_or_slug_that_cannot_be_read_is_an_error_not_an_outcome() {
+        for cell in [text("soon"), Cell::Null, Cell::Integer(1_770_988_242)] {
+            let standing = judged(|row| row.timestamp = cell);
+            assert!(matches!(standing, Judged::InError { logged_at: None, .. }));
+        }
+        for cell in [Cell::Null, Cell::Bytes(vec![255]), text("eth-updown-15m-1770987600")] {
+            let standing = judged(|row| row.market_slug = cell);
+            assert!(matches!(standing, Judged::InError { logged_at: Some(_), .. }));
+        }
+    }
+
+    #[test]
+    fn each_exclusion_has_a_key_and_words_of_its_own() {
+        let told: std::collections::BTreeSet<_> =
+            Excluded::ALL.iter().map(|reason| (reason.key(), reason.words())).collect();
+        assert_eq!(told.len(), Excluded::ALL.len());
+    }
+
+    #[test]
+    fn a_settled_row_on_another_asset_cannot_be_read_again() {
+        let row = Row { market_slug: text("eth-updown-15m-1770987600"), ..row() };
+        assert!(judge_again(row, READING).unwrap_err().contains("ETH"));
+    }
+}

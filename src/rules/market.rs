@@ -1,0 +1,654 @@
+//! A market's slug to its window and the rules it is decided by. Pure: the dated rule table and
+//! the reading of slugs live here, and nothing that fetches, stores or decides.
+//!
+//! Sources: the slug's number opens the window (measured on 184 trades of a real bot, and equal to
+//! Polymarket's `eventStartTime`); rule epochs are as Polymarket announced them, see [`EPOCHS`].
+
+use std::fmt;
+use std::sync::LazyLock;
+
+use chrono::{Datelike, Days, LocalResult, NaiveDate, NaiveDateTime, TimeZone};
+use chrono_tz::America::New_York;
+use regex::Regex;
+
+use crate::rules::outcome::Tie;
+use crate::rules::text::printable;
+use crate::rules::units::UnixSeconds;
+
+/// Which reading of slugs and ties is in force for a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum RuleSet {
+    /// The slug's number opens the window, a tie is YES, prices follow the dated epochs
+    Polymarket,
+    /// The slug's number closes the window, a tie is NO, no TWAP: as settle's forerunner had it
+    SlugClose,
+}
+
+impl RuleSet {
+    /// The name used on the command line and in `settlement_records`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Polymarket => "polymarket",
+            Self::SlugClose => "slug-close",
+        }
+    }
+}
+
+impl fmt::Display for RuleSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// What kind of market a slug names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// `btc-updown-15m-1770828300`, `btc-up-or-down-5m-1770828300`: the slug names the duration, in
+    /// seconds.
+    UpDown(i64),
+    /// `btc-updown-1770828300`: Bitcoin, and neither a duration nor any other word. 15 minutes, as the
+    /// bot's own markets.
+    Assumed15m,
+    /// `bitcoin-up-or-down-february-13-2026-3pm-et`: one hour from the hour named, US Eastern.
+    Hourly,
+    /// `bitcoin-up-or-down-on-february-13-2026`: noon to noon US Eastern, ending on the day named.
+    Daily,
+}
+
+impl Family {
+    /// Whether candles can decide such a market: Polymarket has markets of these durations, and their
+    /// rules are known.
+    pub fn is_known(self) -> bool {
+        match self {
+            Self::UpDown(seconds) => KNOWN_DURATIONS.contains(&seconds),
+            Self::Assumed15m | Self::Hourly | Self::Daily => true,
+        }
+    }
+
+    /// Length of the window in seconds; a daily window is 23 or 25 hours long where US Eastern
+    /// changes its clocks, so it has none.
+    pub fn duration(self) -> Option<i64> {
+        match self {
+            Self::UpDown(seconds) => Some(seconds),
+            Self::Assumed15m => Some(ASSUMED_DURATION),
+            Self::Hourly => Some(3600),
+            Self::Daily => None,
+        }
+    }
+}
+
+/// The window's length, in seconds, where a slug has a number and no duration.
+const ASSUMED_DURATION: i64 = 15 * 60;
+/// Durations of numbered windows whose rules are known, in seconds.
+const KNOWN_DURATIONS: [i64; 4] = [300, 900, 3600, 14_400];
+
+/// What "the price at a boundary" is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Basis {
+    /// The price at that instant: the open of the candle that opens there.
+    Point,
+    /// The mean price over this many seconds before the instant.
+    Twap(i64),
+}
+
+impl fmt::Display for Basis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Point => f.write_str("point price"),
+            Self::Twap(seconds) => write!(f, "mean over {seconds} s"),
+        }
+    }
+}
+
+/// One line of the rule table: from `from` on, boundaries of these windows are priced by `basis`.
+#[derive(Debug)]
+pub struct Epoch {
+    /// First instant it holds for; a market is judged by the instant its window opens.
+    pub from: UnixSeconds,
+    /// Window lengths it holds for, in seconds; empty: all.
+    pub durations: &'static [i64],
+    /// How a boundary is priced.
+    pub basis: Basis,
+    /// Its name in `settlement_records` and `explain`.
+    pub name: &'static str,
+}
+
+/// The dated rule table of `--rules polymarket`; the last line that holds for a market wins.
+/// Source: several independent public sources agree (2026); each date is 00:00 UTC.
+pub const EPOCHS: &[Epoch] = &[
+    // the Chainlink BTC/USD data stream's point price
+    Epoch { from: UnixSeconds(0), durations: &[], basis: Basis::Point, name: "point" },
+    // 2026-08-07: the stream's mean over the minute before the boundary
+    Epoch {
+        from: UnixSeconds(1_786_060_800),
+        durations: &[900, 14_400],
+        basis: Basis::Twap(60),
+        name: "twap-60s from 2026-08-07",
+    },
+    // 2026-08-07: over half a minute for the 5-minute markets …
+    Epoch {
+        from: UnixSeconds(1_786_060_800),
+        durations: &[300],
+        basis: Basis::Twap(30),
+        name: "twap-30s from 2026-08-07",
+    },
+    // 2026-08-14: … and a week later over a minute
+    Epoch {
+        from: UnixSeconds(1_786_665_600),
+        durations: &[300],
+        basis: Basis::Twap(60),
+        name: "twap-60s from 2026-08-14",
+    },
+];
+
+/// The one epoch of `--rules slug-close`: it knows no TWAP.
+const SLUG_CLOSE_EPOCH: Epoch =
+    Epoch { from: UnixSeconds(0), durations: &[], basis: Basis::Point, name: "slug-close" };
+
+/// A market, as far as its slug tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Market {
+    /// What kind of slug it was.
+    pub family: Family,
+    /// When the window opens.
+    pub open: UnixSeconds,
+    /// When it closes.
+    pub close: UnixSeconds,
+    /// How its boundaries are priced.
+    pub basis: Basis,
+    /// Who wins a tie.
+    pub tie: Tie,
+    /// The name of the rule epoch in force.
+    pub epoch: &'static str,
+}
+
+/// Why a slug names no market that can be settled.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SlugError {
+    /// No window can be read: the trade becomes UNKNOWN, finally.
+    #[error("no time can be read from the slug")]
+    NoTime,
+    /// The market is on another coin: never settled by bitcoin's price.
+    #[error("the market is on {0}, and settle has only Bitcoin's prices")]
+    NotBitcoin(String),
+    /// The slug ends in a number, and its other words name no window that settle knows.
+    #[error("its words name no Bitcoin up-or-down window that settle knows")]
+    UnknownWords,
+    /// The hour named comes twice, or never, on that day in US Eastern.
+    #[error("{0} US Eastern is an hour that comes twice or never (the clocks change)")]
+    NoSuchHour(NaiveDateTime),
+}
+
+/// What Polymarket's slugs call Bitcoin.
+const BITCOIN: [&str; 2] = ["btc", "bitcoin"];
+
+/// Other assets, by the words of the slugs that Polymarket gives their markets: none of these is
+/// settled by bitcoin's price, wherever in a slug it stands.
+const OTHER_ASSETS: [&str; 14] = [
+    "eth",
+    "ethereum",
+    "sol",
+    "solana",
+    "xrp",
+    "ripple",
+    "doge",
+    "dogecoin",
+    "bnb",
+    "hype",
+    "hyperliquid",
+    "zec",
+    "zcash",
+    "ada",
+];
+
+/// A pattern of this module; each is compiled by a test, so the fallback is never met.
+fn pattern(text: &str) -> Option<Regex> {
+    Regex::new(text).ok()
+}
+
+static NUMBER_AT_END: LazyLock<Option<Regex>> =
+    LazyLock::new(|| pattern(r"^(?:(?<name>.*)[^0-9])?(?<number>[0-9]{10})$"));
+static UP_DOWN: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    pattern(r"^[a-z]+-(?:updown|up-or-down)(?:-(?<count>[1-9][0-9]{0,2})(?<unit>[smhdw]))?$")
+});
+static HOURLY: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    pattern(
+        r"^[a-z]+-up-or-down-(?<month>[a-z]+)-(?<day>[0-9]{1,2})(?:-(?<year>[0-9]{4}))?-(?<hour>[0-9]{1,2})(?<half>am|pm)-et$",
+    )
+});
+static DAILY: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    pattern(r"^[a-z]+-up-or-down-on-(?<month>[a-z]+)-(?<day>[0-9]{1,2})(?:-(?<year>[0-9]{4}))?$")
+});
+
+/// The 10-digit unix time at a slug's end: `btc-updown-15m-1770828300` → 1770828300. None for an
+/// empty slug, for no digits there, and for 9 or 11 of them.
+pub fn slug_number(slug: &str) -> Option<UnixSeconds> {
+    let captures = NUMBER_AT_END.as_ref()?.captures(slug.trim())?;
+    captures["number"].parse().ok().map(UnixSeconds)
+}
+
+/// Reads a slug by `rules`. `traded_at` is used only where a slug leaves the year out: the year
+/// whose window lies nearest to it is taken.
+///
+/// # Errors
+/// [`SlugError`]; [`SlugError::NoTime`] is the only one that is final.
+pub fn read_slug(slug: &str, traded_at: UnixSeconds, rules: RuleSet) -> Result<Market, SlugError> {
+    let slug = slug.trim().to_ascii_lowercase();
+    let window = read_window(&slug, traded_at, rules);
+    if let (false, Some(asset)) = (window == Err(SlugError::NoTime), other_asset(&slug)) {
+        return Err(SlugError::NotBitcoin(asset));
+    }
+    let (family, open, close) = window?;
+    let (epoch, tie) = match rules {
+        RuleSet::SlugClose => (&SLUG_CLOSE_EPOCH, Tie::No),
+        RuleSet::Polymarket if family == Family::Daily => (epoch_of(family, open), Tie::Split),
+        RuleSet::Polymarket => (epoch_of(family, open), Tie::Yes),
+    };
+    Ok(Market { family, open, close, basis: epoch.basis, tie, epoch: epoch.name })
+}
+
+/// The asset that a lower-case slug names, if it is not Bitcoin: what stands before `-updown-` or
+/// `-up-or-down-`, and any other asset's name.
+fn other_asset(slug: &str) -> Option<String> {
+    let named =
+        ["-updown-", "-up-or-down-"].iter().find_map(|kind| Some(slug.rsplit_once(kind)?.0));
+    let named = named.filter(|asset| !BITCOIN.contains(asset));
+    let other = || slug.split('-').find(|word| OTHER_ASSETS.contains(word));
+    named.or_else(other).map(|asset| printable(&asset.to_ascii_uppercase()))
+}
+
+/// No market's slug is longer, in bytes.
+const LONGEST_SLUG: usize = 120;
+
+/// A market's slug as Polymarket writes it, from a row's; none where no market can have that slug.
+pub fn market_slug(slug: &str) -> Option<String> {
+    let slug = slug.trim().to_ascii_lowercase();
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (!slug.is_empty() && slug.len() <= LONGEST_SLUG && slug.bytes().all(plain)).then_some(slug)
+}
+
+/// Whether a lower-case word is one of Polymarket's names for Bitcoin.
+pub fn is_bitcoin(word: &str) -> bool {
+    BITCOIN.contains(&word)
+}
+
+/// The slug with the year in it of a market whose `slug` names a day and leaves the year out; none for
+/// any other slug. Polymarket gives the form without a year to another year's market, too.
+pub fn with_year(slug: &str, market: &Market) -> Option<String> {
+    let slug = slug.trim().to_ascii_lowercase();
+    let named = match market.family {
+        Family::Hourly => market.open,
+        Family::Daily => market.close,
+        Family::UpDown(_) | Family::Assumed15m => return None,
+    };
+    let year = named.datetime()?.with_timezone(&New_York).year();
+    let captures = [&HOURLY, &DAILY].into_iter().find_map(|form| form.as_ref()?.captures(&slug))?;
+    let (day, is_without) = (captures.name("day")?, captures.name("year").is_none());
+    let (before, after) = slug.split_at(day.end());
+    is_without.then(|| format!("{before}-{year}{after}"))
+}
+
+/// The last line of [`EPOCHS`] that holds for a window of this family that opens at `open`.
+/// Hourly and daily markets resolve on Binance's candles and have stayed with the point price.
+fn epoch_of(family: Family, open: UnixSeconds) -> &'static Epoch {
+    let duration = match family {
+        Family::UpDown(_) | Family::Assumed15m => family.duration(),
+        Family::Hourly | Family::Daily => None,
+    };
+    let holds = |epoch: &&Epoch| {
+        epoch.from <= open
+            && (epoch.durations.is_empty()
+                || duration.is_some_and(|seconds| epoch.durations.contains(&seconds)))
+    };
+    EPOCHS.iter().rev().find(holds).unwrap_or(&EPOCHS[0])
+}
+
+/// Family, opening and close of the window a lower-case slug names.
+fn read_window(
+    slug: &str,
+    traded_at: UnixSeconds,
+    rules: RuleSet,
+) -> Result<(Family, UnixSeconds, UnixSeconds), SlugError> {
+    if let Some(number) = slug_number(slug) {
+        let (family, duration) = numbered_family(slug).ok_or(SlugError::UnknownWords)?;
+        return Ok(match rules {
+            RuleSet::Polymarket => (family, number, number.plus(duration)),
+            RuleSet::SlugClose => (family, number.plus(-duration), number),
+        });
+    }
+    if let Some(captures) = HOURLY.as_ref().and_then(|hourly| hourly.captures(slug)) {
+        let hour: u32 = captures["hour"].parse().map_err(|_| SlugError::NoTime)?;
+        if !(1..=12).contains(&hour) {
+            return Err(SlugError::NoTime);
+        }
+        let hour = hour % 12 + if &captures["half"] == "pm" { 12 } else { 0 };
+        let date = named_date(&captures, traded_at).ok_or(SlugError::NoTime)?;
+        let open = eastern(date, hour)?;
+        return Ok((Family::Hourly, open, open.plus(3600)));
+    }
+    if let Some(captures) = DAILY.as_ref().and_then(|daily| daily.captures(slug)) {
+        let date = named_date(&captures, traded_at).ok_or(SlugError::NoTime)?;
+        let before = date.checked_sub_days(Days::new(1)).ok_or(SlugError::NoTime)?;
+        return Ok((Family::Daily, eastern(before, 12)?, eastern(date, 12)?));
+    }
+    Err(SlugError::NoTime)
+}
+
+/// The family of a slug that ends in a number, from what stands before it, and its windows' length
+/// in seconds; none where its words name none.
+fn numbered_family(slug: &str) -> Option<(Family, i64)> {
+    let name = NUMBER_AT_END.as_ref()?.captures(slug)?.name("name")?.as_str();
+    let captures = UP_DOWN.as_ref()?.captures(name)?;
+    let (Some(count), Some(unit)) = (captures.name("count"), captures.name("unit")) else {
+        return Some((Family::Assumed15m, ASSUMED_DURATION));
+    };
+    let unit = match unit.as_str() {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        _ => 604_800,
+    };
+    let seconds = count.as_str().parse::<i64>().ok()? * unit;
+    Some((Family::UpDown(seconds), seconds))
+}
+
+/// The date in an hourly or daily slug; without a year, the one nearest to `near`.
+fn named_date(captures: &regex::Captures<'_>, near: UnixSeconds) -> Option<NaiveDate> {
+    const MONTHS: [&str; 12] = [
+        "january",
+        "february",
+        "march",
+        "april",
+        "may",
+        "june",
+        "july",
+        "august",
+        "september",
+        "october",
+        "november",
+        "december",
+    ];
+    let month = MONTHS.iter().zip(1u32..).find(|(name, _)| **name == &captures["month"])?.1;
+    let day = captures["day"].parse().ok()?;
+    if let Some(year) = captures.name("year") {
+        return NaiveDate::from_ymd_opt(year.as_str().parse().ok()?, month, day);
+    }
+    let near = near.datetime()?.date_naive();
+    (near.year() - 1..=near.year() + 1)
+        .filter_map(|year| NaiveDate::from_ymd_opt(year, month, day))
+        .min_by_key(|date| (*date - near).num_days().abs())
+}
+
+/// `hour` o'clock on `date` in US Eastern, summer time included.
+fn eastern(date: NaiveDate, hour: u32) -> Result<UnixSeconds, SlugError> {
+    let local = date.and_hms_opt(hour, 0, 0).ok_or(SlugError::NoTime)?;
+    match New_York.from_local_datetime(&local) {
+        LocalResult::Single(instant) => Ok(UnixSeconds(instant.timestamp())),
+        LocalResult::Ambiguous(..) | LocalResult::None => Err(SlugError::NoSuchHour(local)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::DateTime;
+    use proptest::prelude::*;
+
+    const NOW: UnixSeconds = UnixSeconds(1_770_990_000); // 2026-02-13 13:40 UTC
+
+    fn at(iso: &str) -> UnixSeconds {
+        UnixSeconds(DateTime::parse_from_rfc3339(iso).unwrap().timestamp())
+    }
+
+    fn read(slug: &str) -> Market {
+        read_slug(slug, NOW, RuleSet::Polymarket).unwrap()
+    }
+
+    #[test]
+    fn patterns_compile() {
+        for pattern in [&NUMBER_AT_END, &UP_DOWN, &HOURLY, &DAILY] {
+            assert!(pattern.is_some());
+        }
+    }
+
+    #[test]
+    fn the_number_at_the_slugs_end_is_its_time() {
+        assert_eq!(slug_number("btc-updown-15m-1770828300"), Some(UnixSeconds(1_770_828_300)));
+        assert_eq!(slug_number("bitcoin-up-down-1770828900"), Some(UnixSeconds(1_770_828_900)));
+        assert_eq!(slug_number("btc-updown-15m-1770828300\n"), Some(UnixSeconds(1_770_828_300)));
+    }
+
+    #[test]
+    fn a_slug_without_a_ten_digit_number_at_its_end_has_no_time() {
+        for slug in [
+            "no-timestamp-here",
+            "",
+            "btc-updown-15m-177082830",
+            "btc-updown-15m-17708283000",
+            "btc-1770828300-updown",
+            "btc-updown-15m-١٧٧٠٨٢٨٣٠٠",
+        ] {
+            assert_eq!(slug_number(slug), None, "{slug}");
+            assert_eq!(read_slug(slug, NOW, RuleSet::Polymarket), Err(SlugError::NoTime), "{slug}");
+        }
+    }
+
+    #[test]
+    fn the_number_opens_the_window() {
+        for (slug, seconds) in [
+            ("btc-updown-5m-1770828300", 300),
+            ("btc-updown-15m-1770828300", 900),
+            ("btc-updown-4h-1770828300", 14_400),
+            ("btc-updown-1770828300", 900),
+            ("bitcoin-up-or-down-1770828300", 900),
+            ("btc-up-or-down-5m-1770828300", 300),
+            ("bitcoin-up-or-down-15m-1770828300", 900),
+            ("btc-up-or-down-4h-1770828300", 14_400),
+            ("btc-updown-60s-1770828300", 60),
+            ("btc-updown-1w-1770828300", 604_800),
+        ] {
+            let market = read(slug);
+            assert_eq!(market.open, UnixSeconds(1_770_828_300), "{slug}");
+            assert_eq!(market.close, UnixSeconds(1_770_828_300 + seconds), "{slug}");
+            assert_eq!(market.tie, Tie::Yes, "{slug}");
+        }
+    }
+
+    #[test]
+    fn only_bitcoin_without_a_further_word_is_taken_for_fifteen_minutes() {
+        for slug in [
+            "1770828300",
+            "bitcoin-up-down-1770828300",
+            "btc-updown-soon-1770828300",
+            "btc-updown-15min-1770828300",
+            "btc-updown-0m-1770828300",
+            "btc-updown-1000m-1770828300",
+            "will-bitcoin-reach-150k-by-december-31-1770828300",
+        ] {
+            for rules in [RuleSet::Polymarket, RuleSet::SlugClose] {
+                assert_eq!(read_slug(slug, NOW, rules), Err(SlugError::UnknownWords), "{slug}");
+            }
+        }
+    }
+
+    #[test]
+    fn candles_decide_no_duration_that_is_not_known() {
+        for (slug, is_known) in [
+            ("btc-updown-5m-1770828300", true),
+            ("btc-updown-1770828300", true),
+            ("btc-updown-1h-1770828300", true),
+            ("btc-updown-60s-1770828300", false),
+            ("btc-updown-1d-1770828300", false),
+            ("bitcoin-up-or-down-february-13-2026-3pm-et", true),
+            ("bitcoin-up-or-down-on-february-13-2026", true),
+        ] {
+            assert_eq!(read(slug).family.is_known(), is_known, "{slug}");
+        }
+    }
+
+    #[test]
+    fn a_slug_that_leaves_the_year_out_has_a_form_with_it() {
+        let dated = |slug: &str| with_year(slug, &read(slug));
+        assert_eq!(
+            dated("bitcoin-up-or-down-february-13-3pm-et").as_deref(),
+            Some("bitcoin-up-or-down-february-13-2026-3pm-et")
+        );
+        assert_eq!(
+            dated("Bitcoin-up-or-down-on-february-13").as_deref(),
+            Some("bitcoin-up-or-down-on-february-13-2026")
+        );
+        for slug in [
+            "bitcoin-up-or-down-february-13-2026-3pm-et",
+            "bitcoin-up-or-down-on-february-13-2026",
+            "btc-updown-15m-1770828300",
+        ] {
+            assert_eq!(dated(slug), None);
+        }
+        // eight in the evening on the last of December in US Eastern is January in UTC
+        let slug = "bitcoin-up-or-down-december-31-8pm-et";
+        let market = read_slug(slug, at("2025-12-31T20:00:00Z"), RuleSet::Polymarket).unwrap();
+        let wanted = Some("bitcoin-up-or-down-december-31-2025-8pm-et".to_owned());
+        assert_eq!(with_year(slug, &market), wanted);
+    }
+
+    #[test]
+    fn under_slug_close_the_number_closes_it_and_a_tie_is_no() {
+        let market = read_slug("btc-updown-15m-1790000100", NOW, RuleSet::SlugClose).unwrap();
+        assert_eq!(market.open, UnixSeconds(1_790_000_100 - 900));
+        assert_eq!(market.close, UnixSeconds(1_790_000_100));
+        assert_eq!(market.tie, Tie::No);
+        assert_eq!(market.basis, Basis::Point);
+    }
+
+    #[test]
+    fn each_epoch_begins_on_its_date() {
+        let basis =
+            |minutes: &str, iso: &str| read(&format!("btc-updown-{minutes}-{}", at(iso).0)).basis;
+        assert_eq!(basis("15m", "2026-08-06T23:45:00Z"), Basis::Point);
+        assert_eq!(basis("15m", "2026-08-07T00:00:00Z"), Basis::Twap(60));
+        assert_eq!(basis("4h", "2026-08-06T20:00:00Z"), Basis::Point);
+        assert_eq!(basis("4h", "2026-08-07T00:00:00Z"), Basis::Twap(60));
+        assert_eq!(basis("5m", "2026-08-06T23:55:00Z"), Basis::Point);
+        assert_eq!(basis("5m", "2026-08-07T00:00:00Z"), Basis::Twap(30));
+        assert_eq!(basis("5m", "2026-08-13T23:55:00Z"), Basis::Twap(30));
+        assert_eq!(basis("5m", "2026-08-14T00:00:00Z"), Basis::Twap(60));
+    }
+
+    #[test]
+    fn hourly_slugs_name_the_hour_in_us_eastern() {
+        let winter = read("bitcoin-up-or-down-february-13-2026-3pm-et");
+        assert_eq!(winter.open, at("2026-02-13T20:00:00Z"));
+        assert_eq!(winter.close, at("2026-02-13T21:00:00Z"));
+        let summer = read("bitcoin-up-or-down-july-4-2026-12am-et");
+        assert_eq!(summer.open, at("2026-07-04T04:00:00Z"));
+        assert_eq!(read("bitcoin-up-or-down-july-4-2026-12pm-et").open, at("2026-07-04T16:00:00Z"));
+        // point price, also in the TWAP epoch
+        assert_eq!(read("bitcoin-up-or-down-october-4-2026-1pm-et").basis, Basis::Point);
+    }
+
+    #[test]
+    fn an_hourly_slug_without_a_year_is_the_one_nearest_to_the_trade() {
+        let near = |iso| {
+            read_slug("bitcoin-up-or-down-december-31-11pm-et", at(iso), RuleSet::Polymarket)
+                .unwrap()
+                .open
+        };
+        assert_eq!(near("2026-01-01T04:10:00Z"), at("2026-01-01T04:00:00Z"));
+        assert_eq!(near("2026-12-31T20:00:00Z"), at("2027-01-01T04:00:00Z"));
+        let daily = "bitcoin-up-or-down-on-january-1";
+        let market = read_slug(daily, at("2025-12-31T20:00:00Z"), RuleSet::Polymarket).unwrap();
+        assert_eq!(market.close, at("2026-01-01T17:00:00Z"));
+    }
+
+    #[test]
+    fn names_are_those_in_records_and_on_the_command_line() {
+        assert_eq!(RuleSet::Polymarket.to_string(), "polymarket");
+        assert_eq!(RuleSet::SlugClose.as_str(), "slug-close");
+        assert_eq!(Basis::Point.to_string(), "point price");
+        assert_eq!(Basis::Twap(60).to_string(), "mean over 60 s");
+    }
+
+    #[test]
+    fn an_hour_the_clock_change_doubles_or_drops_is_not_guessed() {
+        for slug in
+            ["bitcoin-up-or-down-november-1-2026-1am-et", "bitcoin-up-or-down-march-8-2026-2am-et"]
+        {
+            let read = read_slug(slug, NOW, RuleSet::Polymarket);
+            assert!(matches!(read, Err(SlugError::NoSuchHour(_))), "{slug}: {read:?}");
+        }
+    }
+
+    #[test]
+    fn daily_slugs_run_from_noon_to_noon_and_split_a_tie() {
+        let market = read("bitcoin-up-or-down-on-march-8-2026");
+        // summer time begins on that day: 23 hours
+        assert_eq!(market.open, at("2026-03-07T17:00:00Z"));
+        assert_eq!(market.close, at("2026-03-08T16:00:00Z"));
+        assert_eq!(market.tie, Tie::Split);
+    }
+
+    #[test]
+    fn dates_that_do_not_exist_are_no_time() {
+        for slug in [
+            "bitcoin-up-or-down-february-30-2026-3pm-et",
+            "bitcoin-up-or-down-smarch-3-2026-3pm-et",
+            "bitcoin-up-or-down-february-3-2026-13pm-et",
+            "bitcoin-up-or-down-february-3-2026-0am-et",
+            "bitcoin-up-or-down-on-june-31-2026",
+        ] {
+            assert_eq!(read_slug(slug, NOW, RuleSet::Polymarket), Err(SlugError::NoTime), "{slug}");
+        }
+    }
+
+    #[test]
+    fn another_coins_market_is_never_read_as_bitcoins() {
+        for slug in [
+            "eth-updown-15m-1770828300",
+            "SOL-updown-5m-1770828300",
+            "ethereum-up-or-down-february-13-2026-3pm-et",
+            "zcash-up-or-down-on-february-13-2026",
+            "ltc-updown-15m-1770828300",
+            "nvda-up-or-down-on-november-20-2026",
+            "will-eth-go-up-1770828300",
+            "wbtc-updown-15m-1770828300",
+            "btc-updown-5m-eth-updown-15m-1770828300",
+        ] {
+            let read = read_slug(slug, NOW, RuleSet::Polymarket);
+            assert!(matches!(read, Err(SlugError::NotBitcoin(_))), "{slug}: {read:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused_without_a_panic(slug in any::<String>(), at in any::<i64>()) {
+            for rules in [RuleSet::Polymarket, RuleSet::SlugClose] {
+                let _ = read_slug(&slug, UnixSeconds(at), rules);
+            }
+        }
+
+        #[test]
+        fn texts_like_slugs_are_read_or_refused_without_a_panic(
+            slug in "(btc|bitcoin|eth)?-?(updown|up-or-down|up-or-down-on)?-?(5m|15m|999d|[a-z]{3,9}-[0-9]{1,2}(-[0-9]{4})?)?-?([0-9]{8,12}|[0-9]{1,2}(am|pm)-et)?",
+            at in any::<i64>(),
+        ) {
+            for rules in [RuleSet::Polymarket, RuleSet::SlugClose] {
+                if let Ok(market) = read_slug(&slug, UnixSeconds(at), rules) {
+                    prop_assert!(market.open < market.close);
+                }
+            }
+        }
+
+        #[test]
+        fn ten_digits_at_the_end_are_found(number in 1_000_000_000i64..=9_999_999_999, name in "[a-z-]{0,30}") {
+            prop_assert_eq!(slug_number(&format!("{name}-{number}")), Some(UnixSeconds(number)));
+        }
+    }
+
+    #[test]
+    fn a_family_says_how_long_its_windows_are_but_for_days_that_clocks_change() {
+        let families = [Family::UpDown(300), Family::Assumed15m, Family::Hourly, Family::Daily];
+        let durations = families.map(Family::duration);
+        assert_eq!(durations, [Some(300), Some(900), Some(3600), None]);
+    }
+}

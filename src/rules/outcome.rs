@@ -1,0 +1,306 @@
+//! Prices and the tie rule to an outcome, with the margin it was decided by, and what is too close to call.
+//! Pure; which price is taken is for `candles`, which strike for `strike`.
+
+use std::fmt;
+
+use rust_decimal::Decimal;
+use serde::Serialize;
+
+use crate::rules::units::{Bps, BtcPrice, rounded};
+
+/// The side a trade bought: the `action` of its row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Side {
+    /// Up: bitcoin ends the window at or above the strike.
+    Yes,
+    /// Down.
+    No,
+}
+
+impl Side {
+    /// The side that a row's `action` names: YES, NO, UP or DOWN, in any case, with or without blanks
+    /// around it.
+    pub fn named(word: &str) -> Option<Self> {
+        match word.trim().to_ascii_uppercase().as_str() {
+            "YES" | "UP" => Some(Self::Yes),
+            "NO" | "DOWN" => Some(Self::No),
+            _ => None,
+        }
+    }
+
+    /// The outcome on which this side's shares pay $1.
+    pub fn wins_on(self) -> Outcome {
+        match self {
+            Self::Yes => Outcome::Yes,
+            Self::No => Outcome::No,
+        }
+    }
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.wins_on().fmt(f)
+    }
+}
+
+/// How a market ended: what is written to `actual_outcome`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Outcome {
+    /// Up.
+    Yes,
+    /// Down.
+    No,
+    /// Fifty-fifty: each share pays $0.50.
+    Split,
+    /// No market can be made out from the row; final, and neither a win nor a loss.
+    Unknown,
+}
+
+impl Outcome {
+    /// The outcome of this word.
+    pub fn named(word: &str) -> Option<Self> {
+        let all = [Self::Yes, Self::No, Self::Split, Self::Unknown];
+        all.into_iter().find(|outcome| outcome.as_str() == word)
+    }
+
+    /// The word written to the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Yes => "YES",
+            Self::No => "NO",
+            Self::Split => "SPLIT",
+            Self::Unknown => "UNKNOWN",
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// An outcome decided by prices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Decision {
+    /// Who won.
+    pub outcome: Outcome,
+    /// How far the close lies from the strike, signed, rounded to 4 places; none where the
+    /// quotient does not fit a `Decimal` (a strike like 1e-20).
+    pub margin: Option<Bps>,
+}
+
+/// A venue's move that is not too close to call, in bps, where Polymarket can still answer. `guide/outcomes.md`
+/// shows what it was chosen by.
+pub const MIN_MOVE_BPS: Decimal = Decimal::from_parts(4, 0, 0, false, 0);
+
+/// The outcome where the close equals the strike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tie {
+    /// Up: Polymarket's `end >= start` rule.
+    Yes,
+    /// Down: the reading of `--rules slug-close`.
+    No,
+    /// Fifty-fifty: the daily markets.
+    Split,
+}
+
+impl Tie {
+    /// The outcome of a tie.
+    pub fn outcome(self) -> Outcome {
+        match self {
+            Self::Yes => Outcome::Yes,
+            Self::No => Outcome::No,
+            Self::Split => Outcome::Split,
+        }
+    }
+}
+
+/// YES if `close` is above `strike`, NO if below, and what `tie` says if they are equal.
+pub fn decide(strike: BtcPrice, close: BtcPrice, tie: Tie) -> Decision {
+    let outcome = match close.0.cmp(&strike.0) {
+        std::cmp::Ordering::Greater => Outcome::Yes,
+        std::cmp::Ordering::Less => Outcome::No,
+        std::cmp::Ordering::Equal => tie.outcome(),
+    };
+    Decision { outcome, margin: change(strike, close) }
+}
+
+/// `(to - from) / from` in bps, rounded to 4 places; none where it does not fit.
+pub fn change(from: BtcPrice, to: BtcPrice) -> Option<Bps> {
+    let moved = to.0.checked_sub(from.0)?;
+    let ratio = moved.checked_div(from.0)?.checked_mul(Decimal::from(10_000))?;
+    Some(Bps(ratio.round_dp(4)))
+}
+
+/// Why an outcome read off candles is too close to call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CloseCall {
+    /// The venue moved by less than it takes.
+    SmallMove {
+        /// From the window's start to its close, signed.
+        moved: Bps,
+        /// What it takes.
+        least: Bps,
+    },
+    /// By the recorded strike one side won, by the venue's own move the other.
+    Disagreement,
+    /// The venue's price at the window's start is not known, so neither is its move.
+    UnknownMove,
+}
+
+impl fmt::Display for CloseCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bps = |bps: &Bps| rounded(bps.0, 1);
+        match self {
+            Self::SmallMove { moved, least } => {
+                write!(
+                    f,
+                    "the venue moved {:+.1} bps, less than {}",
+                    bps(moved),
+                    least.0.normalize()
+                )
+            }
+            Self::Disagreement => {
+                f.write_str("the recorded strike and the venue's own move disagree")
+            }
+            Self::UnknownMove => f.write_str("the venue's move is not known"),
+        }
+    }
+}
+
+/// Whether `outcome`, read off a venue that stood at `open` and then at `close`, is too close to
+/// call. Measured on 14,121 markets with Binance's candles: 4 bps and more are right in 99.96 %.
+pub fn close_call(
+    outcome: Outcome,
+    open: Option<BtcPrice>,
+    close: BtcPrice,
+    tie: Tie,
+    least: Bps,
+) -> Option<CloseCall> {
+    let Some((open, moved)) = open.and_then(|open| Some((open, change(open, close)?))) else {
+        return Some(CloseCall::UnknownMove);
+    };
+    if moved.0.abs() < least.0 {
+        Some(CloseCall::SmallMove { moved, least })
+    } else if decide(open, close, tie).outcome != outcome {
+        Some(CloseCall::Disagreement)
+    } else {
+        None
+    }
+}
+
+/// A move of more than this, in bps, that Polymarket resolves the other way is no matter of venues.
+const CONTRADICTION: Decimal = Decimal::from_parts(15, 0, 0, false, 0);
+
+/// Whether a market's resolution contradicts the venue's move in its window: then the reading of
+/// the slug, the source or the market is not what it is taken for.
+pub fn contradicts(resolution: Outcome, moved: Bps) -> bool {
+    let opposite = match resolution {
+        Outcome::Yes => moved.0.is_sign_negative(),
+        Outcome::No => moved.0.is_sign_positive(),
+        Outcome::Split | Outcome::Unknown => false,
+    };
+    opposite && moved.0.abs() > CONTRADICTION
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn price(text: &str) -> BtcPrice {
+        BtcPrice::new(text.parse().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn names_are_those_written_to_the_database() {
+        let names = [Outcome::Yes, Outcome::No, Outcome::Split, Outcome::Unknown];
+        assert_eq!(names.map(Outcome::as_str), ["YES", "NO", "SPLIT", "UNKNOWN"]);
+        assert_eq!(names.map(|outcome| outcome.to_string()), names.map(Outcome::as_str));
+        assert_eq!([Side::Yes, Side::No].map(|side| side.to_string()), ["YES", "NO"]);
+        let bps = |text: &str| Bps(text.parse().unwrap());
+        let small = CloseCall::SmallMove { moved: bps("-1.26"), least: bps("4.0") };
+        assert_eq!(small.to_string(), "the venue moved -1.3 bps, less than 4");
+    }
+
+    #[test]
+    fn above_the_strike_is_yes_and_below_is_no() {
+        let strike = price("67000");
+        assert_eq!(decide(strike, price("67000.01"), Tie::Yes).outcome, Outcome::Yes);
+        assert_eq!(decide(strike, price("67000.01"), Tie::No).outcome, Outcome::Yes);
+        assert_eq!(decide(strike, price("66999.99"), Tie::Yes).outcome, Outcome::No);
+        assert_eq!(decide(strike, price("66999.99"), Tie::No).outcome, Outcome::No);
+    }
+
+    #[test]
+    fn a_tie_goes_as_the_rule_says() {
+        let strike = price("67000");
+        // 67000.00 and 67000 are one price
+        let close = price("67000.00");
+        assert_eq!(decide(strike, close, Tie::Yes).outcome, Outcome::Yes);
+        assert_eq!(decide(strike, close, Tie::No).outcome, Outcome::No);
+        assert_eq!(decide(strike, close, Tie::Split).outcome, Outcome::Split);
+    }
+
+    #[test]
+    fn the_margin_is_signed_and_in_bps_of_the_strike() {
+        let margin = |strike, close| decide(price(strike), price(close), Tie::Yes).margin;
+        assert_eq!(margin("50000", "50050").unwrap().0, Decimal::from(10));
+        assert_eq!(margin("50000", "49950").unwrap().0, Decimal::from(-10));
+        assert_eq!(margin("67051.53", "66894.99").unwrap().0, "-23.3462".parse().unwrap());
+        assert_eq!(margin("0.0000000000000000000000000001", "70000000"), None);
+    }
+
+    #[test]
+    fn a_small_move_a_disagreement_and_an_unknown_move_are_close_calls() {
+        let least = Bps(Decimal::from(4));
+        let call = |outcome, open: Option<&str>, close| {
+            close_call(outcome, open.map(price), price(close), Tie::Yes, least)
+        };
+        assert_eq!(call(Outcome::Yes, Some("50000"), "50020"), None);
+        assert_eq!(call(Outcome::No, Some("50000"), "49980"), None);
+        let moved = Bps("3.9".parse().unwrap());
+        let small = CloseCall::SmallMove { moved, least };
+        assert_eq!(call(Outcome::Yes, Some("50000"), "50019.5"), Some(small));
+        assert_eq!(call(Outcome::No, Some("50000"), "50020"), Some(CloseCall::Disagreement));
+        assert_eq!(call(Outcome::Yes, None, "50020"), Some(CloseCall::UnknownMove));
+        let any =
+            close_call(Outcome::Yes, Some(price("5")), price("5"), Tie::Yes, Bps(Decimal::ZERO));
+        assert_eq!(any, None);
+    }
+
+    #[test]
+    fn a_clear_move_resolved_the_other_way_is_a_contradiction() {
+        let contradicts = |outcome, bps: &str| contradicts(outcome, Bps(bps.parse().unwrap()));
+        assert!(contradicts(Outcome::No, "15.1"));
+        assert!(contradicts(Outcome::Yes, "-15.1"));
+        assert!(!contradicts(Outcome::No, "15"));
+        assert!(!contradicts(Outcome::Yes, "15.1"));
+        assert!(!contradicts(Outcome::Split, "-99"));
+    }
+
+    proptest! {
+        #[test]
+        fn moving_both_prices_together_never_changes_the_outcome(
+            strike in 1i64..2_000_000_000, close in 1i64..2_000_000_000, shift in 0i64..1_000_000
+        ) {
+            let at = |cents: i64| BtcPrice::new(Decimal::new(cents, 2)).unwrap();
+            for tie in [Tie::Yes, Tie::No, Tie::Split] {
+                prop_assert_eq!(
+                    decide(at(strike), at(close), tie).outcome,
+                    decide(at(strike + shift), at(close + shift), tie).outcome
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_close_call_says_why() {
+        let told = [CloseCall::UnknownMove, CloseCall::Disagreement].map(|call| call.to_string());
+        assert_eq!(told[0], "the venue's move is not known");
+        assert_eq!(told[1], "the recorded strike and the venue's own move disagree");
+    }
+}

@@ -1,0 +1,201 @@
+//! Position, price and outcome to shares, payout, cost and profit: pure arithmetic, in `Decimal`.
+//! What a fill or a share pays is decided here; which side won is not.
+
+use rust_decimal::Decimal;
+
+use crate::rules::fees::{Fee, Taken};
+use crate::rules::outcome::{Outcome, Side};
+use crate::rules::units::{SharePrice, Shares, Usd};
+
+/// The money of one settled trade.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settlement {
+    /// Shares bought: position / price.
+    pub shares: Shares,
+    /// What they paid out, in dollars; where the fee was taken in shares, what the others paid.
+    pub payout: Usd,
+    /// What was staked, in dollars.
+    pub cost: Usd,
+    /// The fee on the fill, where fees are counted.
+    pub fee: Option<Fee>,
+    /// `payout` less `cost`, and less the fee where it was added to the spend; in dollars.
+    pub profit: Usd,
+    /// True if won, false if lost, none for a split.
+    pub is_win: Option<bool>,
+}
+
+/// The number of shares does not fit 28 digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("${position} at {price} a share is more shares than settle can count exactly")]
+pub struct Overflow {
+    /// The stake in dollars.
+    pub position: Usd,
+    /// The price per share.
+    pub price: SharePrice,
+}
+
+/// The shares that `position` dollars buy at `price`: position / price.
+///
+/// # Errors
+/// [`Overflow`] where the number does not fit a `Decimal`.
+pub fn shares(position: Usd, price: SharePrice) -> Result<Shares, Overflow> {
+    position.0.checked_div(price.0).map(Shares).ok_or(Overflow { position, price })
+}
+
+/// What `shares` of `side`, bought at `price` for `position` dollars, come to when `outcome` is
+/// known: a winning share pays $1, a losing one nothing, a split one $0.50 (Polymarket's payout).
+/// A fee is paid win or lose: in shares, which then pay nothing, or on top of the stake.
+pub fn pay_out(
+    position: Usd,
+    shares: Shares,
+    price: SharePrice,
+    side: Side,
+    outcome: Outcome,
+    fee: Option<Fee>,
+) -> Settlement {
+    let (paid_per_share, is_win) = match outcome {
+        Outcome::Split => (Decimal::new(5, 1), None),
+        _ if outcome == side.wins_on() => (Decimal::ONE, Some(true)),
+        _ => (Decimal::ZERO, Some(false)),
+    };
+    // at most $1 a share, a fee of less than the shares are worth, and differences of amounts
+    // above 0: none can leave the range
+    let (held, added) = match fee {
+        None => (shares.0, Decimal::ZERO),
+        Some(Fee { dollars, taken: Taken::Added }) => (shares.0, dollars.0),
+        Some(Fee { dollars, taken: Taken::InShares }) => {
+            let taken = dollars.0.checked_div(price.0).unwrap_or_default();
+            (shares.0.saturating_sub(taken), Decimal::ZERO)
+        }
+    };
+    let payout = held.saturating_mul(paid_per_share);
+    let profit = payout.saturating_sub(position.0).saturating_sub(added);
+    Settlement { shares, payout: Usd(payout), cost: position, fee, profit: Usd(profit), is_win }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn dollars(text: &str) -> Decimal {
+        text.parse().unwrap()
+    }
+
+    fn settled(position: &str, price: &str, side: Side, outcome: Outcome) -> Settlement {
+        with_fee(position, price, side, outcome, None)
+    }
+
+    fn with_fee(
+        position: &str,
+        price: &str,
+        side: Side,
+        outcome: Outcome,
+        fee: Option<Fee>,
+    ) -> Settlement {
+        let price = SharePrice::new(dollars(price)).unwrap();
+        let position = Usd(dollars(position));
+        pay_out(position, shares(position, price).unwrap(), price, side, outcome, fee)
+    }
+
+    fn cents(settlement: Settlement) -> String {
+        settlement.profit.0.trunc_with_scale(2).to_string()
+    }
+
+    #[test]
+    fn yes_wins() {
+        let settlement = settled("11.92", "0.39", Side::Yes, Outcome::Yes);
+        assert_eq!(cents(settlement), "18.64");
+        assert_eq!(settlement.is_win, Some(true));
+    }
+
+    #[test]
+    fn yes_loses() {
+        let settlement = settled("11.92", "0.39", Side::Yes, Outcome::No);
+        assert_eq!(settlement.profit.0, dollars("-11.92"));
+        assert_eq!(settlement.is_win, Some(false));
+    }
+
+    #[test]
+    fn no_wins() {
+        let settlement = settled("5.00", "0.11", Side::No, Outcome::No);
+        assert_eq!(cents(settlement), "40.45");
+        assert_eq!(settlement.is_win, Some(true));
+    }
+
+    #[test]
+    fn no_loses() {
+        let settlement = settled("5.00", "0.89", Side::No, Outcome::Yes);
+        assert_eq!(settlement.profit.0, dollars("-5.00"));
+        assert_eq!(settlement.is_win, Some(false));
+    }
+
+    #[test]
+    fn a_favourite_wins_little() {
+        assert_eq!(cents(settled("10.00", "0.89", Side::Yes, Outcome::Yes)), "1.23");
+    }
+
+    #[test]
+    fn a_split_pays_half_a_dollar_a_share_and_is_neither_win_nor_loss() {
+        let settlement = settled("10", "0.40", Side::No, Outcome::Split);
+        assert_eq!(settlement.profit.0, dollars("2.5"));
+        assert_eq!(settlement.is_win, None);
+    }
+
+    #[test]
+    fn a_share_bought_at_one_dollar_wins_nothing() {
+        assert_eq!(settled("7", "1", Side::Yes, Outcome::Yes).profit.0, Decimal::ZERO);
+    }
+
+    #[test]
+    fn an_added_fee_is_paid_win_or_lose() {
+        // $50 at 0.50 are 100 shares
+        let fee = Some(Fee { dollars: Usd(dollars("1.75")), taken: Taken::Added });
+        let profit = |outcome| with_fee("50", "0.50", Side::Yes, outcome, fee).profit.0;
+        assert_eq!(profit(Outcome::Yes), dollars("48.25"));
+        assert_eq!(profit(Outcome::No), dollars("-51.75"));
+        assert_eq!(profit(Outcome::Split), dollars("-1.75"));
+    }
+
+    #[test]
+    fn a_fee_taken_in_shares_costs_what_those_would_have_paid() {
+        let fee = Some(Fee { dollars: Usd(dollars("1.5625")), taken: Taken::InShares });
+        let settled = |outcome| with_fee("50", "0.50", Side::Yes, outcome, fee);
+        // 3.125 of the 100 shares
+        assert_eq!(settled(Outcome::Yes).payout.0, dollars("96.875"));
+        assert_eq!(settled(Outcome::Yes).profit.0, dollars("46.875"));
+        assert_eq!(settled(Outcome::No).profit.0, dollars("-50"));
+        assert_eq!(settled(Outcome::Split).profit.0, dollars("-1.5625"));
+    }
+
+    #[test]
+    fn too_many_shares_are_an_error_not_a_panic() {
+        let price = SharePrice::new(dollars("0.0000000000000000000000000001")).unwrap();
+        assert!(shares(Usd(Decimal::MAX), price).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn profit_is_payout_less_cost(
+            cents in 1i64..1_000_000_000,
+            price in 1i64..=10_000,
+            yes_side: bool,
+            outcome in prop_oneof![Just(Outcome::Yes), Just(Outcome::No), Just(Outcome::Split)],
+        ) {
+            let side = if yes_side { Side::Yes } else { Side::No };
+            let position = Decimal::new(cents, 2);
+            let price = SharePrice::new(Decimal::new(price, 4)).unwrap();
+            let bought = shares(Usd(position), price).unwrap();
+            let settlement = pay_out(Usd(position), bought, price, side, outcome, None);
+            prop_assert_eq!(settlement.profit.0, settlement.payout.0 - settlement.cost.0);
+            prop_assert!(settlement.payout.0 >= Decimal::ZERO);
+            prop_assert!(settlement.profit.0 >= -position);
+            // one side's payout and the other's make up $1 a share (half of the last of 28
+            // digits rounds)
+            let other = if yes_side { Side::No } else { Side::Yes };
+            let against = pay_out(Usd(position), bought, price, other, outcome, None);
+            let both = settlement.payout.0 + against.payout.0;
+            prop_assert!((both - settlement.shares.0).abs() < Decimal::new(1, 15));
+        }
+    }
+}

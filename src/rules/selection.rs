@@ -1,0 +1,473 @@
+//! Which trades a run takes on: the due ones, oldest first, those that failed before behind those
+//! that never did. Pure over the rows and retries it is handed, of which it keeps no more than where
+//! they stand.
+
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
+
+use crate::rules::eligibility::{
+    Bet, Excluded, Job, Judged, Reading, Row, Trade, judge, unknown_statuses,
+};
+use crate::rules::market::market_slug;
+use crate::rules::market::{Basis, RuleSet, with_year};
+use crate::rules::price::PriceAt;
+use crate::rules::price::{Need, Strikes};
+use crate::rules::strike::Strike;
+use crate::rules::text::printable;
+use crate::rules::units::UnixSeconds;
+use crate::rules::value::Cell;
+
+/// The longest wait between two tries of one trade, in seconds.
+pub const LONGEST_WAIT: i64 = 24 * 3600;
+
+/// A trade that could not be settled before.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Retry {
+    /// The trade's id when it failed: where a table without a key was rebuilt, a rowid may have
+    /// come to another trade.
+    pub trade_id: Cell,
+    /// Its market then.
+    pub market_slug: Cell,
+    /// Not to be tried before.
+    pub next_try: UnixSeconds,
+    /// It was a close call that waits for Polymarket.
+    pub held: bool,
+}
+
+impl Retry {
+    /// Whether it is this row's.
+    pub fn is_of(&self, row: &Row) -> bool {
+        self.trade_id == row.id && self.market_slug == row.market_slug
+    }
+}
+
+/// A row whose values cannot be used.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RowError {
+    /// The bot's id of the trade.
+    pub trade_id: Cell,
+    /// Which value, and why.
+    pub message: String,
+}
+
+/// The instant of the oldest of some trades, and how many there are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// How many.
+    pub count: u64,
+    /// When the oldest was logged; none where no date can be read.
+    pub oldest: Option<UnixSeconds>,
+}
+
+impl Tally {
+    /// Counts one more.
+    pub fn add(&mut self, logged_at: Option<UnixSeconds>) {
+        self.add_all(Self { count: 1, oldest: logged_at });
+    }
+
+    /// Counts these, too.
+    pub fn add_all(&mut self, others: Self) {
+        self.count += others.count;
+        self.oldest = self.oldest.into_iter().chain(others.oldest).min();
+    }
+}
+
+/// What others are asked for a trade: the prices its market needs, and Polymarket's slug of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Wants {
+    /// The prices; none where nothing is to be decided.
+    pub need: Option<Need>,
+    /// The slug; none where no market of Polymarket's can have it.
+    pub slug: Option<String>,
+    /// The slug with the year in it, where the row's leaves it out.
+    pub dated_slug: Option<String>,
+}
+
+/// What others are asked for a trade.
+pub fn wants(trade: &Trade, strike: Strike) -> Wants {
+    Wants { need: need(trade, strike), slug: slug(trade), dated_slug: dated_slug(trade) }
+}
+
+/// Polymarket's slug of a trade's market with the year in it, where the row's leaves it out.
+pub fn dated_slug(trade: &Trade) -> Option<String> {
+    match &trade.job {
+        Job::Decide(bet) => with_year(&slug(trade)?, &bet.market),
+        Job::BookUnknown => None,
+    }
+}
+
+/// Polymarket's slug of a trade's market; none for a trade that has no market.
+pub fn slug(trade: &Trade) -> Option<String> {
+    match trade.job {
+        Job::Decide(_) => market_slug(trade.row.market_slug.text()?),
+        Job::BookUnknown => None,
+    }
+}
+
+/// The prices a trade's market needs.
+pub fn need(trade: &Trade, strike: Strike) -> Option<Need> {
+    let Job::Decide(bet) = &trade.job else { return None };
+    let market = &bet.market;
+    let quote = |at| PriceAt { at, basis: market.basis };
+    Some(Need {
+        close: quote(market.close),
+        open: quote(market.open),
+        open_is_strike: strike == Strike::Venue,
+        // only to tell which boundary a recorded strike is of: a point will do
+        before: PriceAt {
+            at: market.open.plus(-market.close.since(market.open)),
+            basis: Basis::Point,
+        },
+    })
+}
+
+/// A trade of the batch: where it stands, not what is in it, so that a backlog of any length fits
+/// into memory. Ordered by its turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Pick {
+    /// Trades that never failed come first (`None` sorts before `Some`), oldest first; then the
+    /// others by when they may be tried again.
+    retry_at: Option<UnixSeconds>,
+    /// When it was logged.
+    pub logged_at: UnixSeconds,
+    /// SQLite's address of its row.
+    pub rowid: i64,
+    /// The place of what it wants in [`Selection::wants`].
+    pub wants: usize,
+}
+
+/// What a pass over the unsettled rows came to.
+#[derive(Debug, Default)]
+pub struct Selection {
+    /// The trades to settle, in order.
+    pub batch: Vec<Pick>,
+    /// What the trades want, each once, with the strikes that they recorded; those beyond the batch are
+    /// among them.
+    pub wants: Vec<(Wants, Option<Strikes>)>,
+    /// Rows in error.
+    pub errors: Vec<RowError>,
+    /// Due trades in all, those in error, waiting and beyond the batch included.
+    pub due: Tally,
+    /// The due ones in error.
+    pub in_error: Tally,
+    /// Those that failed before and are not to be tried again yet.
+    pub waiting: Tally,
+    /// Close calls that wait for Polymarket; each run looks at them again.
+    pub held: Tally,
+    /// Those beyond the batch.
+    pub beyond_batch: Tally,
+    /// Rows that are not due, by reason.
+    pub excluded: BTreeMap<Excluded, u64>,
+    /// Statuses that settle does not know, with the columns that hold them: due trades that have them.
+    pub unknown_statuses: BTreeMap<(&'static str, String), u64>,
+    /// Due trades whose market's close was read, and how many of them are dated after it.
+    dated: u64,
+    dated_after_close: u64,
+}
+
+/// With fewer trades than this, nothing is concluded from when they were made.
+const ENOUGH_TO_DOUBT: u64 = 5;
+/// Unknown statuses that are named; a bot may write one of its own for each order.
+const STATUSES_NAMED: usize = 20;
+
+/// How long a trade may wait before it is an alert, in seconds.
+#[derive(Debug, Clone, Copy)]
+pub struct Lags {
+    /// A due trade, from when it was logged.
+    pub due: i64,
+    /// A provisional one, from its market's close.
+    pub confirm: i64,
+}
+
+/// Something in the data that does not look right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    /// Its kind, for programs.
+    pub code: &'static str,
+    /// What it is, and what to do, in words.
+    pub message: String,
+}
+
+impl Selection {
+    /// Trades that wait for their outcome, due or not; an order that was not filled is none.
+    pub fn unsettled(&self) -> u64 {
+        let waits = Excluded::ALL.into_iter().filter(|reason| reason.still_waits());
+        self.due.count + waits.map(|reason| self.excluded(reason)).sum::<u64>()
+    }
+
+    /// Trades booked without a win or a loss.
+    pub fn booked_without_result(&self) -> u64 {
+        self.excluded(Excluded::Unknown) + self.excluded(Excluded::Split)
+    }
+
+    /// What does not look right in the rows: slugs that seem to be read wrongly by `rules`, as nobody bets
+    /// on a market that has closed, and statuses that settle does not know.
+    pub fn warnings(&self, rules: RuleSet) -> Vec<Warning> {
+        let (after, dated) = (self.dated_after_close, self.dated);
+        let is_doubtful = dated >= ENOUGH_TO_DOUBT && after > dated / 2;
+        let reading = is_doubtful.then(|| Warning {
+            code: "slug_reading",
+            message: format!(
+                "{after} of {dated} due trades are dated after their market's close as --rules \
+                 {rules} reads it; check --rules and --timezone before you believe the outcomes"
+            ),
+        });
+        let unknown = self.unknown_statuses.iter().map(|((column, status), count)| {
+            let trades = if *count == 1 { "trade has" } else { "trades have" };
+            Warning {
+                code: "unknown_status",
+                message: format!(
+                    "{count} due {trades} the {column} '{status}', which settle does not know; settle \
+                     takes such orders for filled, so check that they were"
+                ),
+            }
+        });
+        reading.into_iter().chain(unknown).collect()
+    }
+
+    fn excluded(&self, reason: Excluded) -> u64 {
+        self.excluded.get(&reason).copied().unwrap_or(0)
+    }
+}
+
+/// Takes rows one by one and keeps no more of them than where those of the batch stand.
+pub struct Selector<'a> {
+    reading: Reading,
+    now: UnixSeconds,
+    retries: &'a HashMap<i64, Retry>,
+    /// None: no limit.
+    batch: Option<usize>,
+    /// The place of everything wanted so far, and the strikes recorded beside it.
+    places: BTreeMap<Wants, (usize, Option<Strikes>)>,
+    /// The last of the batch on top.
+    picks: BinaryHeap<Pick>,
+    selection: Selection,
+}
+
+impl<'a> Selector<'a> {
+    /// A selector of at most `batch` trades (0: all) as of `now`.
+    pub fn new(
+        reading: Reading,
+        retries: &'a HashMap<i64, Retry>,
+        batch: usize,
+        now: UnixSeconds,
+    ) -> Self {
+        Self {
+            reading,
+            now,
+            retries,
+            batch: (batch > 0).then_some(batch),
+            places: BTreeMap::new(),
+            picks: BinaryHeap::new(),
+            selection: Selection::default(),
+        }
+    }
+
+    /// Judges one row.
+    pub fn take(&mut self, row: Row) {
+        let trade_id = row.id.clone();
+        let selection = &mut self.selection;
+        match judge(row, self.reading, self.now) {
+            Judged::Excluded(reason) => *selection.excluded.entry(reason).or_default() += 1,
+            Judged::InError { message, logged_at } => {
+                selection.due.add(logged_at);
+                selection.in_error.add(logged_at);
+                selection.errors.push(RowError { trade_id, message });
+            }
+            Judged::Due(trade) => {
+                selection.due.add(Some(trade.logged_at));
+                for (column, status) in unknown_statuses(&trade.row) {
+                    let known = selection.unknown_statuses.len();
+                    match selection.unknown_statuses.entry((column, printable(status.trim()))) {
+                        Entry::Occupied(mut count) => *count.get_mut() += 1,
+                        Entry::Vacant(new) if known < STATUSES_NAMED => drop(new.insert(1)),
+                        Entry::Vacant(_) => {}
+                    }
+                }
+                if let Job::Decide(bet) = &trade.job {
+                    selection.dated += 1;
+                    selection.dated_after_close += u64::from(trade.logged_at > bet.market.close);
+                }
+                self.consider(&trade);
+            }
+        }
+    }
+
+    fn consider(&mut self, trade: &Trade) {
+        let retry = self.retries.get(&trade.row.rowid).filter(|retry| retry.is_of(&trade.row));
+        // a wait longer than any that is given was noted under a clock that was wrong
+        let wait = retry.map_or(0, |retry| retry.next_try.since(self.now));
+        if (1..=LONGEST_WAIT).contains(&wait) {
+            self.selection.waiting.add(Some(trade.logged_at));
+            return;
+        }
+        if retry.is_some_and(|retry| retry.held) {
+            self.selection.held.add(Some(trade.logged_at));
+        }
+        let next = (self.places.len(), None);
+        let (place, strikes) = self.places.entry(wants(trade, self.reading.strike)).or_insert(next);
+        if let Job::Decide(Bet { recorded_strike: Some(strike), .. }) = trade.job {
+            *strikes = Some(Strikes::with(*strikes, strike));
+        }
+        self.picks.push(Pick {
+            retry_at: retry.map(|retry| retry.next_try),
+            logged_at: trade.logged_at,
+            rowid: trade.row.rowid,
+            wants: *place,
+        });
+        if self.batch.is_some_and(|batch| self.picks.len() > batch)
+            && let Some(last) = self.picks.pop()
+        {
+            self.selection.beyond_batch.add(Some(last.logged_at));
+        }
+    }
+
+    /// The selection, once all rows were taken but `passed_over` HOLD rows.
+    pub fn finish(mut self, passed_over: u64) -> Selection {
+        if passed_over > 0 {
+            *self.selection.excluded.entry(Excluded::Hold).or_default() += passed_over;
+        }
+        self.selection.batch = self.picks.into_sorted_vec();
+        let mut wants: Vec<_> = self.places.into_iter().collect();
+        wants.sort_by_key(|(_, (place, _))| *place);
+        let wants = wants.into_iter().map(|(wants, (_, strikes))| (wants, strikes));
+        self.selection.wants = wants.collect();
+        self.selection
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::eligibility::tests::READING;
+
+    const NOW: UnixSeconds = UnixSeconds(1_771_100_000); // 2026-02-14 20:13:20 UTC
+
+    fn row(rowid: i64, timestamp: &str) -> Row {
+        let (id, timestamp) = (Cell::Integer(rowid), Cell::Text(timestamp.to_owned()));
+        Row { rowid, id, timestamp, ..crate::rules::eligibility::tests::row() }
+    }
+
+    fn select(rows: Vec<Row>, retries: &HashMap<i64, Retry>, batch: usize) -> Selection {
+        let mut selector = Selector::new(READING, retries, batch, NOW);
+        for row in rows {
+            selector.take(row);
+        }
+        selector.finish(0)
+    }
+
+    fn ids(selection: &Selection) -> Vec<i64> {
+        selection.batch.iter().map(|pick| pick.rowid).collect()
+    }
+
+    fn retry(rowid: i64, next_try: UnixSeconds) -> (i64, Retry) {
+        let row = row(rowid, "");
+        (rowid, Retry { trade_id: row.id, market_slug: row.market_slug, next_try, held: false })
+    }
+
+    #[test]
+    fn oldest_first_by_instant_not_by_text_or_id() {
+        let rows = vec![
+            row(1, "2026-02-13 13:30:00"),
+            row(2, "2026-02-13T20:10:00+07:00"),
+            row(3, "2026-02-13 13:20:00.5"),
+        ];
+        assert_eq!(ids(&select(rows, &HashMap::new(), 0)), [2, 3, 1]);
+    }
+
+    #[test]
+    fn at_most_the_batch_is_taken_and_the_rest_counted() {
+        let rows: Vec<Row> = (0..7)
+            .map(|minute| row(minute, &format!("2026-02-13 13:0{}:00", 6 - minute)))
+            .collect();
+        let selection = select(rows.clone(), &HashMap::new(), 3);
+        assert_eq!(ids(&selection), [6, 5, 4]);
+        assert_eq!((selection.due.count, selection.beyond_batch.count), (7, 4));
+        assert_eq!(selection.beyond_batch.oldest, Some(UnixSeconds(1_770_987_780)));
+        assert_eq!(select(rows, &HashMap::new(), 0).batch.len(), 7);
+    }
+
+    #[test]
+    fn failing_trades_never_keep_good_ones_out() {
+        let rows: Vec<Row> = (0..100)
+            .map(|id| row(id, if id < 60 { "2026-02-13 13:00:00" } else { "2026-02-13 14:00:00" }))
+            .collect();
+        let failed: HashMap<i64, Retry> = (0..60).map(|id| retry(id, NOW)).collect();
+        let selection = select(rows, &failed, 50);
+        assert_eq!(ids(&selection)[..40], (60..100).collect::<Vec<i64>>());
+        assert_eq!(selection.batch.len(), 50);
+    }
+
+    #[test]
+    fn a_failed_trade_waits_and_another_row_under_its_rowid_does_not() {
+        let rows = vec![row(1, "2026-02-13 13:00:00"), row(2, "2026-02-13 13:01:00")];
+        let mut failed: HashMap<i64, Retry> = [retry(1, NOW.plus(1)), retry(2, NOW.plus(1))].into();
+        if let Some(other) = failed.get_mut(&2) {
+            other.trade_id = Cell::Integer(77);
+        }
+        let selection = select(rows, &failed, 50);
+        assert_eq!(ids(&selection), [2]);
+        assert_eq!(selection.waiting.count, 1);
+    }
+
+    #[test]
+    fn a_wait_noted_under_a_wrong_clock_does_not_hold() {
+        let rows = vec![row(1, "2026-02-13 13:00:00")];
+        let failed = [retry(1, NOW.plus(LONGEST_WAIT + 1))].into();
+        assert_eq!(ids(&select(rows, &failed, 50)), [1]);
+    }
+
+    #[test]
+    fn rows_in_error_take_no_place_in_the_batch() {
+        let mut bad = row(1, "2026-02-13 13:00:00");
+        bad.executed_price = Cell::Null;
+        let selection = select(vec![bad, row(2, "2026-02-13 13:01:00")], &HashMap::new(), 1);
+        assert_eq!(ids(&selection), [2]);
+        assert_eq!(selection.errors[0].trade_id, Cell::Integer(1));
+        assert_eq!(selection.in_error.count, 1);
+    }
+
+    #[test]
+    fn a_status_that_nobody_knows_is_named_once_with_its_count() {
+        let with = |rowid, status: &str| Row {
+            execution_status: Some(Cell::Text(status.to_owned())),
+            ..row(rowid, "2026-02-13 13:00:00")
+        };
+        let rows =
+            vec![with(1, "RETRYING"), with(2, "RETRYING"), with(3, "executed"), with(4, "live")];
+        let selection = select(rows, &HashMap::new(), 0);
+        let warnings = selection.warnings(RuleSet::Polymarket);
+        assert_eq!((warnings.len(), warnings[0].code), (1, "unknown_status"));
+        assert!(
+            warnings[0].message.starts_with("2 due trades have the execution_status 'RETRYING'")
+        );
+        let many = (0..100).map(|rowid| with(rowid, &format!("order {rowid}"))).collect();
+        let selection = select(many, &HashMap::new(), 0);
+        assert_eq!(selection.unknown_statuses.len(), STATUSES_NAMED);
+    }
+
+    #[test]
+    fn the_strikes_of_a_markets_trades_are_noted_from_least_to_greatest() {
+        let with = |rowid, strike: i64| Row {
+            price_to_beat: Cell::Integer(strike),
+            ..row(rowid, "2026-02-13 13:00:00")
+        };
+        let selection = select(vec![with(1, 7), with(2, 5), with(3, 6)], &HashMap::new(), 1);
+        let [(_, Some(strikes))] = &selection.wants[..] else { panic!() };
+        assert_eq!((strikes.least.0, strikes.greatest.0), (5.into(), 7.into()));
+    }
+
+    #[test]
+    fn every_row_is_counted_once() {
+        let mut hold = row(1, "2026-02-13 13:00:00");
+        hold.action = Cell::Text("HOLD".to_owned());
+        let mut unknown = row(2, "2026-02-13 13:00:00");
+        unknown.actual_outcome = Cell::Text("UNKNOWN".to_owned());
+        let recent = row(3, "2026-02-14 20:13:00");
+        let due = row(4, "2026-02-13 13:00:00");
+        let selection = select(vec![hold, unknown, recent, due], &HashMap::new(), 0);
+        assert_eq!(selection.unsettled(), 2);
+        assert_eq!(selection.booked_without_result(), 1);
+        assert_eq!(selection.excluded.values().sum::<u64>() + selection.due.count, 4);
+    }
+}

@@ -1,0 +1,195 @@
+//! The settled trades by what they have in common: by signal, side, day, hour, price, duration, mode and
+//! standing. The figures of a group are `stats`'.
+
+use std::collections::BTreeMap;
+
+use rust_decimal::prelude::ToPrimitive;
+
+use crate::rules::outcome::Side;
+use crate::rules::statistics::reflection::day_of;
+use crate::rules::statistics::stats::Figures;
+use crate::rules::statistics::{Mode, Results, Settled, Standing};
+
+/// What trades are grouped by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dimension {
+    /// `signal_type`.
+    Signal,
+    /// The side bought.
+    Action,
+    /// The day (UTC) the trade was logged on.
+    Day,
+    /// The hour of the day (UTC) it was logged in.
+    Hour,
+    /// The price paid, in tenths of a dollar: a bet at 0.80 is in 0.80-0.90.
+    Price,
+    /// The length of the market's window.
+    Duration,
+    /// Paper or live.
+    Mode,
+    /// Confirmed or provisional.
+    Standing,
+}
+
+impl Dimension {
+    /// Every one, in the order they are shown.
+    pub const ALL: [Self; 8] = [
+        Self::Mode,
+        Self::Standing,
+        Self::Signal,
+        Self::Action,
+        Self::Price,
+        Self::Duration,
+        Self::Hour,
+        Self::Day,
+    ];
+
+    /// Its name in JSON and CSV.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Signal => "signal_type",
+            Self::Action => "action",
+            Self::Day => "day",
+            Self::Hour => "hour",
+            Self::Price => "price",
+            Self::Duration => "duration",
+            Self::Mode => "mode",
+            Self::Standing => "standing",
+        }
+    }
+
+    /// Its name for people.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Signal => "By signal type",
+            Self::Action => "By action",
+            Self::Day => "By day (UTC)",
+            Self::Hour => "By hour (UTC)",
+            Self::Price => "By price paid",
+            Self::Duration => "By market duration",
+            Self::Mode => "Paper and live",
+            Self::Standing => "Confirmed and provisional",
+        }
+    }
+}
+
+/// The trades that have one value of a dimension.
+#[derive(Debug, Clone)]
+pub struct Group {
+    /// The value; none where the row has none, or none that can be read.
+    pub key: Option<String>,
+    /// What they came to.
+    pub figures: Figures,
+}
+
+/// All trades by one dimension.
+#[derive(Debug, Clone)]
+pub struct Breakdown {
+    /// By what.
+    pub by: Dimension,
+    /// The groups that have a trade, in the dimension's own order; trades without a value come last.
+    pub groups: Vec<Group>,
+}
+
+/// The groups of one dimension; none where the trades are not grouped by it.
+pub fn groups_by(breakdowns: &[Breakdown], by: Dimension) -> &[Group] {
+    let found = breakdowns.iter().find(|breakdown| breakdown.by == by);
+    found.map_or(&[], |breakdown| &breakdown.groups)
+}
+
+/// These trades of `results` by each dimension. They come in the order in which they were logged.
+pub fn breakdowns(results: &Results, trades: &[&Settled]) -> Vec<Breakdown> {
+    let has_column = |by: &&Dimension| **by != Dimension::Signal || results.has_signals;
+    let dimensions = Dimension::ALL.iter().filter(has_column);
+    dimensions.map(|by| breakdown(results, trades, *by)).collect()
+}
+
+fn breakdown(results: &Results, trades: &[&Settled], by: Dimension) -> Breakdown {
+    // sorted by number, which is the dimension's order; i64::MAX is no value
+    let mut groups: BTreeMap<i64, Vec<&Settled>> = BTreeMap::new();
+    for trade in trades {
+        groups.entry(place(trade, by)).or_default().push(trade);
+    }
+    let mut groups: Vec<Group> = groups
+        .into_iter()
+        .map(|(place, trades)| Group { key: key(results, by, place), figures: Figures::of(trades) })
+        .collect();
+    if by == Dimension::Signal {
+        groups.sort_by_key(|group| (group.key.is_none(), group.key.clone()));
+    }
+    Breakdown { by, groups }
+}
+
+const NO_VALUE: i64 = i64::MAX;
+
+/// Where a trade's group stands among the others of a dimension.
+fn place(trade: &Settled, by: Dimension) -> i64 {
+    let place = match by {
+        Dimension::Signal => Some(trade.signal.into()),
+        Dimension::Action => trade.side.map(|side| i64::from(side == Side::No)),
+        Dimension::Day => trade.at.map(|at| at.0.div_euclid(86_400)),
+        Dimension::Hour => trade.at.map(|at| at.0.rem_euclid(86_400) / 3600),
+        // a share at exactly 1 dollar is with those just below
+        Dimension::Price => trade
+            .price
+            .and_then(|price| (price * rust_decimal::Decimal::TEN).floor().to_i64())
+            .map(|tenth| tenth.min(9)),
+        Dimension::Duration => trade.duration,
+        Dimension::Mode => (trade.mode != Mode::NotSaid).then_some(trade.mode as i64),
+        Dimension::Standing => Some(trade.vouched as i64),
+    };
+    place.unwrap_or(NO_VALUE)
+}
+
+/// The value that stands at `place`.
+fn key(results: &Results, by: Dimension, place: i64) -> Option<String> {
+    if place == NO_VALUE {
+        return None;
+    }
+    match by {
+        Dimension::Signal => {
+            usize::try_from(place).ok().and_then(|place| results.signals.get(place)?.clone())
+        }
+        Dimension::Action => Some(if place == 0 { "YES" } else { "NO" }.to_owned()),
+        Dimension::Day => {
+            day_of(crate::rules::units::UnixSeconds(place * 86_400)).map(|day| day.to_string())
+        }
+        Dimension::Hour => Some(format!("{place:02}")),
+        Dimension::Price => Some(format!("0.{place}0-{}.{}0", (place + 1) / 10, (place + 1) % 10)),
+        Dimension::Duration => Some(duration(place)),
+        Dimension::Mode => {
+            let mode = if place == Mode::Live as i64 { Mode::Live } else { Mode::Paper };
+            mode.key().map(str::to_owned)
+        }
+        Dimension::Standing => [
+            (Standing::Confirmed, "confirmed"),
+            (Standing::Provisional, "provisional"),
+            (Standing::Final, "unknown"),
+            (Standing::Elsewhere, "elsewhere"),
+        ]
+        .into_iter()
+        .find(|(vouched, _)| place == *vouched as i64)
+        .map(|(_, word)| word.to_owned()),
+    }
+}
+
+/// `15m`, `1h`, `1d`: as Polymarket's slugs write it.
+fn duration(seconds: i64) -> String {
+    match seconds {
+        days if days % 86_400 == 0 => format!("{}d", days / 86_400),
+        hours if hours % 3600 == 0 => format!("{}h", hours / 3600),
+        other => format!("{}m", other / 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_dimension_has_a_key_and_a_title_of_its_own() {
+        let told: std::collections::BTreeSet<_> =
+            Dimension::ALL.iter().map(|by| (by.key(), by.title())).collect();
+        assert_eq!(told.len(), Dimension::ALL.len());
+    }
+}

@@ -1,0 +1,227 @@
+//! What the settled trades came to: the figures of `settle report`, by every grouping, and what they
+//! mean for the bot's self-reflection. Pure: settled trades go in, figures come out.
+
+pub mod groups;
+pub mod reflection;
+pub mod stats;
+
+use rust_decimal::Decimal;
+
+pub use groups::{Breakdown, Dimension, Group, breakdowns, groups_by};
+pub use reflection::{Reflection, Triggers};
+pub use stats::Figures;
+
+use crate::rules::outcome::Side;
+use crate::rules::units::UnixSeconds;
+
+/// A settled trade, as far as its result goes.
+#[derive(Debug, Clone)]
+pub struct Settled {
+    /// SQLite's address of its row.
+    pub rowid: i64,
+    /// When the bot logged it; none where that cannot be read.
+    pub at: Option<UnixSeconds>,
+    /// Of the second that it was logged in, the nanoseconds: they order trades within it.
+    pub nanos: u32,
+    /// How it ended.
+    pub booked: BookedAs,
+    /// Whether it has an `is_win`.
+    pub decided: bool,
+    /// Booked as SPLIT or UNKNOWN, whatever its `is_win` is.
+    pub without_result: bool,
+    /// `profit_loss` as the float that SQLite adds up, in dollars.
+    pub profit_as_stored: Option<f64>,
+    /// `profit_loss` in dollars; none where it is no number.
+    pub profit: Option<Decimal>,
+    /// `position_size` in dollars; none where it is no number.
+    pub stake: Option<Decimal>,
+    /// `executed_price` in dollars a share; none where it is none from 0 to 1.
+    pub price: Option<Decimal>,
+    /// The side bought; none where `action` is another word.
+    pub side: Option<Side>,
+    /// Paper or live.
+    pub mode: Mode,
+    /// Who vouches for the outcome.
+    pub vouched: Standing,
+    /// The place of its `signal_type` in [`Results::signals`].
+    pub signal: u32,
+    /// Length of its market's window in seconds; none where the slug does not say.
+    pub duration: Option<i64>,
+}
+
+impl Settled {
+    /// Whether it counts as a win or a loss for streaks and for self-reflection.
+    pub fn counts_as(&self) -> Option<bool> {
+        match self.booked {
+            BookedAs::Win if !self.without_result => Some(true),
+            BookedAs::Loss if !self.without_result => Some(false),
+            _ => None,
+        }
+    }
+}
+
+/// How a trade ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BookedAs {
+    /// `is_win` is 1.
+    Win,
+    /// `is_win` is 0.
+    Loss,
+    /// No `is_win`, and booked as SPLIT.
+    Split,
+    /// No `is_win`, and booked as UNKNOWN.
+    Unknown,
+    /// `is_win` is neither NULL, 0 nor 1.
+    Other,
+}
+
+/// `is_test_mode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mode {
+    /// 0: real money.
+    Live,
+    /// Another number: no money.
+    Paper,
+    /// The column is missing, or NULL.
+    NotSaid,
+}
+
+impl Mode {
+    /// The word in a report; none where the row does not say.
+    pub fn key(self) -> Option<&'static str> {
+        match self {
+            Self::Live => Some("live"),
+            Self::Paper => Some("paper"),
+            Self::NotSaid => None,
+        }
+    }
+}
+
+/// Who vouches for a written outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Standing {
+    /// Polymarket's resolution.
+    Confirmed,
+    /// Candles; Polymarket has not confirmed it yet.
+    Provisional,
+    /// Nobody: no time can be read from the slug.
+    Final,
+    /// Another program: settle has no record of the outcome that stands there.
+    Elsewhere,
+}
+
+/// Every settled trade of a database.
+#[derive(Debug, Default)]
+pub struct Results {
+    /// The trades, in the order in which they were logged; those without a readable time come first,
+    /// those of one instant by rowid.
+    pub trades: Vec<Settled>,
+    /// The signal types, each once; `None` is NULL.
+    pub signals: Vec<Option<String>>,
+    /// Whether the table has a column `signal_type`.
+    pub has_signals: bool,
+}
+
+impl Results {
+    /// Puts the trades into their order.
+    pub fn sort(&mut self) {
+        self.trades.sort_by_key(|trade| (trade.at, trade.nanos, trade.rowid));
+    }
+}
+
+/// Which trades a report is about.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Only those logged at or after this instant.
+    pub since: Option<UnixSeconds>,
+    /// Only those logged before this instant.
+    pub before: Option<UnixSeconds>,
+    /// Only so many, the latest.
+    pub last: Option<usize>,
+}
+
+impl Filter {
+    /// Whether a trade logged `at` is within the time asked for. One without a readable time is, only
+    /// where no time is asked for.
+    pub fn admits(&self, at: Option<UnixSeconds>) -> bool {
+        match at {
+            Some(at) => {
+                self.since.is_none_or(|since| at >= since)
+                    && self.before.is_none_or(|before| at < before)
+            }
+            None => self.since.is_none() && self.before.is_none(),
+        }
+    }
+
+    /// The trades asked for, of all, in the same order.
+    pub fn of(self, trades: &[Settled]) -> Vec<&Settled> {
+        let mut chosen: Vec<&Settled> =
+            trades.iter().filter(|trade| self.admits(trade.at)).collect();
+        let first = self.last.map_or(0, |last| chosen.len().saturating_sub(last));
+        chosen.drain(..first);
+        chosen
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::rules::units::f64_from_decimal;
+
+    /// 2026-02-13 00:00 UTC.
+    pub const MIDNIGHT: UnixSeconds = UnixSeconds(1_770_940_800);
+
+    /// A bet of 5 dollars at 0.50, logged at `rowid` minutes past midnight.
+    pub fn trade(rowid: i64, profit: &str, booked: BookedAs) -> Settled {
+        let profit: Decimal = profit.parse().unwrap();
+        let without_result = matches!(booked, BookedAs::Split | BookedAs::Unknown);
+        Settled {
+            rowid,
+            at: Some(MIDNIGHT.plus(rowid * 60)),
+            nanos: 0,
+            booked,
+            decided: !without_result,
+            without_result,
+            profit_as_stored: Some(f64_from_decimal(profit)),
+            profit: Some(profit),
+            stake: Some(Decimal::from(5)),
+            price: Some(Decimal::new(5, 1)),
+            side: Some(Side::Yes),
+            mode: Mode::Paper,
+            vouched: Standing::Provisional,
+            signal: 0,
+            duration: Some(900),
+        }
+    }
+
+    /// Such bets with these profits: a loss has a minus.
+    pub fn settled(profits: &[&str]) -> Vec<Settled> {
+        let booked = |profit: &str| match profit.starts_with('-') {
+            true => BookedAs::Loss,
+            false => BookedAs::Win,
+        };
+        (1..).zip(profits).map(|(rowid, profit)| trade(rowid, profit, booked(profit))).collect()
+    }
+
+    fn chosen(filter: Filter) -> Vec<i64> {
+        let trades = settled(&["+1", "+2", "-3", "+4"]);
+        filter.of(&trades).iter().map(|trade| trade.rowid).collect()
+    }
+
+    #[test]
+    fn since_includes_its_instant_before_does_not_and_last_takes_the_latest_of_them() {
+        let (second, fourth) = (Some(MIDNIGHT.plus(120)), Some(MIDNIGHT.plus(240)));
+        assert_eq!(chosen(Filter::default()), [1, 2, 3, 4]);
+        assert_eq!(chosen(Filter { since: second, ..Filter::default() }), [2, 3, 4]);
+        assert_eq!(chosen(Filter { before: fourth, ..Filter::default() }), [1, 2, 3]);
+        assert_eq!(chosen(Filter { since: second, before: fourth, last: Some(1) }), [3]);
+        assert_eq!(chosen(Filter { last: Some(9), ..Filter::default() }), [1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn a_trade_without_a_time_is_in_no_span_of_time() {
+        assert!(Filter::default().admits(None));
+        assert!(!Filter { since: Some(UnixSeconds(0)), ..Filter::default() }.admits(None));
+        assert!(!Filter { before: Some(MIDNIGHT), ..Filter::default() }.admits(None));
+    }
+}

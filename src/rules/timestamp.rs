@@ -1,0 +1,167 @@
+//! The bot's timestamps to instants. Pure; the zone of naive ones is an argument. Times in slugs are read
+//! in `market`.
+
+use std::str::FromStr;
+use std::sync::LazyLock;
+
+use chrono::format::{Item, Parsed, StrftimeItems, parse};
+use chrono::{DateTime, FixedOffset, NaiveDateTime, TimeZone, Utc};
+
+use crate::rules::units::UnixSeconds;
+
+/// The zone of timestamps that carry none (Python's `datetime.now()` writes local time).
+#[derive(Debug, Clone, Copy)]
+pub enum NaiveZone {
+    /// UTC.
+    Utc,
+    /// A fixed offset from UTC.
+    Offset(FixedOffset),
+    /// The host's own zone: the instant of a local time, of a doubled one the later.
+    Host(fn(&NaiveDateTime) -> Option<DateTime<Utc>>),
+}
+
+impl FromStr for NaiveZone {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.to_ascii_lowercase().as_str() {
+            "utc" | "z" => Ok(Self::Utc),
+            _ => FixedOffset::from_str(text)
+                .map(Self::Offset)
+                .map_err(|_| "use utc, local, or an offset like +07:00".to_owned()),
+        }
+    }
+}
+
+/// A format, read once: a report reads a million timestamps.
+type Format = Vec<Item<'static>>;
+
+static ZONED: LazyLock<Vec<Format>> = LazyLock::new(|| {
+    formats(&["%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f %#z"])
+});
+static NAIVE_WITH_T: LazyLock<Vec<Format>> =
+    LazyLock::new(|| formats(&["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M"]));
+static NAIVE_WITH_SPACE: LazyLock<Vec<Format>> =
+    LazyLock::new(|| formats(&["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M"]));
+
+fn formats(texts: &[&'static str]) -> Vec<Format> {
+    texts.iter().map(|text| StrftimeItems::new(text).collect()).collect()
+}
+
+fn parsed(text: &str, format: &Format) -> Option<Parsed> {
+    let mut parsed = Parsed::new();
+    parse(&mut parsed, text, format.iter()).ok()?;
+    Some(parsed)
+}
+
+/// Reads `2026-02-13 13:10:42.167880` (in `zone`) and ISO 8601 with a space or `T`, with `Z` or an
+/// offset (as they say). Fractions of a second are dropped. None where it is no such text.
+///
+/// An hour that comes twice when clocks go back is read as the later of the two, so that no trade
+/// is taken for older than it is; an hour that the change skips is none.
+pub fn read_timestamp(text: &str, zone: NaiveZone) -> Option<UnixSeconds> {
+    read_instant(text, zone).map(UnixSeconds::from)
+}
+
+/// The same with the fraction of its second.
+pub fn read_instant(text: &str, zone: NaiveZone) -> Option<DateTime<Utc>> {
+    let text = text.trim();
+    // most have no zone and are not worth three tries that must fail
+    let naive = |byte: u8| byte.is_ascii_digit() || b"T:. ".contains(&byte);
+    if !text.get(10..).is_some_and(|time| time.bytes().all(naive)) {
+        let zoned = ZONED.iter().find_map(|items| parsed(text, items)?.to_datetime().ok());
+        if let Some(instant) = zoned {
+            return Some(instant.to_utc());
+        }
+    }
+    let (naive, zone) = match text.strip_suffix(['Z', 'z']) {
+        Some(naive) => (naive.trim_end(), NaiveZone::Utc),
+        None => (text, zone),
+    };
+    let formats = if naive.contains('T') { &NAIVE_WITH_T } else { &NAIVE_WITH_SPACE };
+    let read = |items: &Format| parsed(naive, items)?.to_naive_datetime_with_offset(0).ok();
+    let local = formats.iter().find_map(read)?;
+    Some(match zone {
+        NaiveZone::Utc => local.and_utc(),
+        NaiveZone::Offset(offset) => offset.from_local_datetime(&local).latest()?.to_utc(),
+        NaiveZone::Host(instant) => instant(&local)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const INSTANT: UnixSeconds = UnixSeconds(1_770_988_242); // 2026-02-13 13:10:42 UTC
+
+    fn read(text: &str, zone: &str) -> Option<UnixSeconds> {
+        read_timestamp(text, zone.parse().unwrap())
+    }
+
+    #[test]
+    fn pythons_naive_timestamps_are_read_in_the_zone_given() {
+        assert_eq!(read("2026-02-13 13:10:42.167880", "utc"), Some(INSTANT));
+        assert_eq!(read("2026-02-13 13:10:42", "utc"), Some(INSTANT));
+        assert_eq!(read("2026-02-13T13:10:42.5", "utc"), Some(INSTANT));
+        assert_eq!(read("2026-02-13 20:10:42.167880", "+07:00"), Some(INSTANT));
+        assert_eq!(read("2026-02-13 08:10:42", "-05:00"), Some(INSTANT));
+        assert_eq!(read("2026-02-13 13:10", "utc"), Some(INSTANT.plus(-42)));
+    }
+
+    #[test]
+    fn an_offset_in_the_text_is_believed_whatever_the_zone() {
+        for text in [
+            "2026-02-13T13:10:42Z",
+            "2026-02-13T13:10:42.167880Z",
+            "2026-02-13 13:10:42Z",
+            "2026-02-13T20:10:42+07:00",
+            "2026-02-13T20:10:42.999+0700",
+            "2026-02-13 20:10:42.167880+07:00",
+            "2026-02-13 08:10:42 -05:00",
+            "2026-02-13T13:10:42+00",
+            " 2026-02-13T13:10:42Z ",
+        ] {
+            assert_eq!(read(text, "+03:00"), Some(INSTANT), "{text}");
+        }
+    }
+
+    #[test]
+    fn other_texts_are_no_timestamps() {
+        for text in
+            ["", "yesterday", "2026-02-30 10:00:00", "1770988242", "13.02.2026 13:10", "NaN"]
+        {
+            assert_eq!(read(text, "utc"), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn zones_are_utc_or_an_offset() {
+        for good in ["utc", "UTC", "+07:00", "-05:30"] {
+            assert!(good.parse::<NaiveZone>().is_ok(), "{good}");
+        }
+        for bad in ["", "mars", "7", "+25:00"] {
+            assert!(bad.parse::<NaiveZone>().is_err(), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused_without_a_panic(text in any::<String>()) {
+            let _ = read_timestamp(&text, NaiveZone::Utc);
+        }
+    }
+
+    #[test]
+    fn the_hosts_zone_is_what_it_is_said_to_be() {
+        let host = NaiveZone::Host(|local| Some(local.and_utc() + chrono::Duration::hours(2)));
+        assert_eq!(read_timestamp("2026-02-13 11:10:42", host), Some(INSTANT));
+        let unknown = NaiveZone::Host(|_| None);
+        assert_eq!(read_timestamp("2026-02-13 11:10:42", unknown), None);
+    }
+
+    #[test]
+    fn a_z_without_seconds_is_utc_too() {
+        assert_eq!(read("2026-02-13T13:10Z", "+07:00"), Some(INSTANT.plus(-42)));
+    }
+}

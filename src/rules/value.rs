@@ -1,0 +1,103 @@
+//! One value of an SQLite row, whatever its column was declared as, and what can be read from it. What
+//! a value means to a trade is for `trade`.
+
+use std::fmt;
+
+use rust_decimal::Decimal;
+use serde_json::{Number, Value};
+
+use crate::rules::text::printable;
+use crate::rules::units::{NotUsable, decimal_from_f64, decimal_from_text};
+
+/// One SQLite value, whatever its column was declared as.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Cell {
+    /// NULL.
+    Null,
+    /// INTEGER.
+    Integer(i64),
+    /// REAL.
+    Real(f64),
+    /// TEXT.
+    Text(String),
+    /// BLOB, or TEXT that is not UTF-8.
+    Bytes(Vec<u8>),
+}
+
+impl Cell {
+    /// The text, if it is one.
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Whether it holds no value: NULL, an empty text, or a text that says NaN, as some programs
+    /// write a missing number.
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Self::Null => true,
+            Self::Text(text) => text.trim().is_empty() || text.trim().eq_ignore_ascii_case("nan"),
+            _ => false,
+        }
+    }
+
+    /// The value for JSON output: bytes are shown in words.
+    pub fn json(&self) -> Value {
+        match self {
+            Self::Null => Value::Null,
+            Self::Integer(number) => Value::from(*number),
+            Self::Real(number) => Number::from_f64(*number).map_or(Value::Null, Value::Number),
+            Self::Text(text) => Value::from(text.as_str()),
+            Self::Bytes(_) => Value::from(self.to_string()),
+        }
+    }
+
+    /// The number, whatever type the column keeps it in.
+    pub fn any_number(&self) -> Option<Decimal> {
+        match self {
+            Self::Text(text) => decimal_from_text(text.trim()).ok(),
+            _ => self.number().ok(),
+        }
+    }
+
+    /// The number, if the cell is one: a text is none.
+    ///
+    /// # Errors
+    /// [`NotUsable`].
+    pub fn number(&self) -> Result<Decimal, NotUsable> {
+        match self {
+            Self::Integer(number) => Ok((*number).into()),
+            Self::Real(number) => decimal_from_f64(*number),
+            Self::Null => Err(NotUsable::Missing),
+            other => Err(NotUsable::NotANumber(other.to_string())),
+        }
+    }
+}
+
+/// For messages: short, and with nothing in it that a terminal would obey.
+impl fmt::Display for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => f.write_str("NULL"),
+            Self::Integer(number) => number.fmt(f),
+            Self::Real(number) => number.fmt(f),
+            Self::Text(text) => write!(f, "'{}'", printable(text)),
+            Self::Bytes(bytes) => write!(f, "a blob of {} bytes", bytes.len()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_shown_in_words_and_numbers_as_they_are() {
+        assert_eq!(Cell::Bytes(vec![0, 255]).json(), "a blob of 2 bytes");
+        assert_eq!(Cell::Real(f64::INFINITY).json(), Value::Null);
+        assert_eq!(Cell::Text("0.44".to_owned()).any_number(), Some(Decimal::new(44, 2)));
+        assert_eq!(Cell::Null.number(), Err(NotUsable::Missing));
+    }
+}

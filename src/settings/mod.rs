@@ -1,0 +1,300 @@
+//! Options that several commands share, with their environment variables and defaults, and what becomes of
+//! them: sources, rules, fees. What a value may be is in `values`.
+#![allow(clippy::doc_markdown)] // the options' descriptions are what --help prints
+
+pub(crate) mod values;
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::{Args, ColorChoice};
+use rust_decimal::Decimal;
+
+use values::{base_url, existing_file, hours, rate, seconds_of, zone};
+
+use crate::output::print::Printing;
+use crate::rules::eligibility::Reading;
+use crate::rules::fees::FeeMode;
+use crate::rules::fees::Fees;
+use crate::rules::market::RuleSet;
+use crate::rules::price::Source;
+use crate::rules::selection::Lags;
+use crate::rules::strike::Strike;
+use crate::rules::text::printable;
+use crate::rules::timestamp::NaiveZone;
+use crate::sources::candles::CandleService;
+use crate::sources::candles::binance::Binance;
+use crate::sources::candles::bitstamp::Bitstamp;
+use crate::sources::candles::coinbase::Coinbase;
+use crate::sources::candles::dump::DumpFiles;
+use crate::sources::candles::fallback::{Chain, PriceSource, Service};
+use crate::sources::candles::kraken::Kraken;
+use crate::sources::http::Client;
+use crate::sources::polymarket::Polymarket;
+
+/// Binance's hosts for market data, in the order they are tried.
+const BINANCE_HOSTS: [&str; 2] = ["https://data-api.binance.vision", "https://api.binance.com"];
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub struct CommonArgs {
+    /// The bot's performance database; run, dry-run and status take several
+    #[arg(
+        long,
+        env = "SETTLE_DB",
+        value_name = "PATH",
+        default_value = "data/performance.db",
+        global = true
+    )]
+    pub db: Vec<PathBuf>,
+
+    /// Print one JSON object instead of text
+    #[arg(long, global = true)]
+    pub json: bool,
+
+    /// When to colour the output (NO_COLOR is honoured)
+    #[arg(long, value_name = "WHEN", default_value = "auto", global = true)]
+    pub color: ColorChoice,
+
+    /// Print no text; log errors only
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+
+    /// Log each settled trade; twice: each request (RUST_LOG does the same, finer)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// How rows are read.
+#[derive(Debug, Args)]
+pub struct ReadingArgs {
+    /// Zone of timestamps without one: utc, local, or an offset like +07:00
+    #[arg(
+        long,
+        env = "SETTLE_TIMEZONE",
+        value_name = "ZONE",
+        default_value = "utc",
+        value_parser = zone,
+        allow_hyphen_values = true
+    )]
+    pub timezone: NaiveZone,
+
+    /// How a slug's number and a tie are read
+    #[arg(long, env = "SETTLE_RULES", value_name = "RULES", default_value = "polymarket")]
+    pub rules: RuleSet,
+}
+
+/// Which trades are due.
+#[derive(Debug, Args)]
+pub struct JudgingArgs {
+    /// How rows are read.
+    #[command(flatten)]
+    pub reading: ReadingArgs,
+
+    /// What the price at the close is measured against
+    #[arg(long, env = "SETTLE_STRIKE", value_name = "STRIKE", default_value = "recorded")]
+    pub strike: Strike,
+
+    /// Settle rows whose skipped_unfavorable_move is 1, too: the bot says that it placed no order
+    #[arg(long, env = "SETTLE_INCLUDE_SKIPPED")]
+    pub include_skipped: bool,
+}
+
+/// Which trades that wait are an alert.
+#[derive(Debug, Args)]
+pub struct AlertArgs {
+    /// Alert where a due trade is older than this many hours
+    #[arg(long, env = "SETTLEMENT_ALERT_LAG_HOURS", value_name = "H", default_value = "1",
+          value_parser = hours)]
+    pub alert_lag_hours: Decimal,
+
+    /// Alert where a provisional trade is not confirmed this many hours after its market's close
+    #[arg(long, env = "SETTLEMENT_CONFIRM_LAG_HOURS", value_name = "H", default_value = "24",
+          value_parser = hours)]
+    pub confirm_lag_hours: Decimal,
+}
+
+/// Fees.
+#[derive(Debug, Args)]
+pub struct FeeArgs {
+    /// Fees that are counted in profit and loss
+    #[arg(long, env = "SETTLE_FEES", value_name = "FEES", default_value = "none")]
+    pub fees: FeeMode,
+
+    /// The taker's rate until 2026-03-29: sources give 0.25 or half of it
+    #[arg(long, env = "SETTLE_EARLY_FEE_RATE", value_name = "RATE", default_value = "0.25",
+          value_parser = rate)]
+    pub early_fee_rate: Decimal,
+}
+
+/// Where prices and resolutions come from.
+#[derive(Debug, Args)]
+pub struct ServiceArgs {
+    /// Candle services, in the order they are asked
+    #[arg(
+        long,
+        env = "SETTLE_SOURCES",
+        value_name = "A,B,…",
+        value_delimiter = ',',
+        default_value = "coinbase,kraken,bitstamp,binance"
+    )]
+    pub sources: Vec<Source>,
+
+    /// Take prices from Binance dump files (CSV) and ask no candle service; repeatable
+    #[arg(long, env = "SETTLE_CANDLES", value_name = "FILE", value_delimiter = ',',
+          value_parser = existing_file)]
+    pub candles: Vec<PathBuf>,
+
+    /// Base URL of Polymarket's Gamma service
+    #[arg(long, env = "SETTLE_POLYMARKET_URL", value_name = "URL", value_parser = base_url,
+          default_value = "https://gamma-api.polymarket.com", help_heading = "Services")]
+    pub polymarket_url: String,
+
+    /// Base URL of Coinbase Exchange
+    #[arg(long, env = "SETTLE_COINBASE_URL", value_name = "URL", value_parser = base_url,
+          default_value = "https://api.exchange.coinbase.com", help_heading = "Services")]
+    pub coinbase_url: String,
+
+    /// Base URL of Kraken
+    #[arg(long, env = "SETTLE_KRAKEN_URL", value_name = "URL", value_parser = base_url,
+          default_value = "https://api.kraken.com", help_heading = "Services")]
+    pub kraken_url: String,
+
+    /// Base URL of Bitstamp
+    #[arg(long, env = "SETTLE_BITSTAMP_URL", value_name = "URL", value_parser = base_url,
+          default_value = "https://www.bitstamp.net", help_heading = "Services")]
+    pub bitstamp_url: String,
+
+    /// Base URL of Binance [default: data-api.binance.vision, then api.binance.com]
+    #[arg(long, env = "SETTLE_BINANCE_URL", value_name = "URL", value_parser = base_url,
+          help_heading = "Services")]
+    pub binance_url: Option<String>,
+}
+
+impl CommonArgs {
+    /// How a result is printed.
+    pub fn printing(&self) -> Printing {
+        Printing { json: self.json, quiet: self.quiet, color: self.color }
+    }
+}
+
+/// Reads the settings in `path` that are settle's; none where there is no such file. The file is
+/// the bot's too, so only the lines that set `SETTLE…` are looked at.
+///
+/// # Errors
+/// In words: the file cannot be read, or one of these lines cannot.
+pub fn read_dotenv(path: &Path) -> Result<HashMap<String, String>, String> {
+    let file = match std::fs::read(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(HashMap::new()),
+        Err(error) => return Err(format!("{}: {error}", path.display())),
+    };
+    let mut settings = HashMap::new();
+    for (line, number) in String::from_utf8_lossy(&file).lines().zip(1..) {
+        let line = line.trim();
+        if !line.strip_prefix("export ").unwrap_or(line).trim_start().starts_with("SETTLE") {
+            continue;
+        }
+        let setting = dotenvy::from_read_iter(line.as_bytes()).next();
+        let Some(Ok((name, value))) = setting else {
+            let (path, line) = (path.display(), printable(line));
+            return Err(format!("{path}, line {number} cannot be read: {line}"));
+        };
+        settings.insert(name, value);
+    }
+    Ok(settings)
+}
+
+/// How the rows of a command that judges them are read.
+pub fn reading(judging: &JudgingArgs) -> Reading {
+    let ReadingArgs { timezone: zone, rules } = judging.reading;
+    Reading { zone, rules, strike: judging.strike, include_skipped: judging.include_skipped }
+}
+
+/// Which trades that wait are an alert.
+pub fn lags(args: &AlertArgs) -> Lags {
+    Lags { due: seconds_of(args.alert_lag_hours), confirm: seconds_of(args.confirm_lag_hours) }
+}
+
+/// The same of a command that only reads settled rows, whose strike does not matter any more.
+pub fn reading_settled(args: &ReadingArgs) -> Reading {
+    let ReadingArgs { timezone: zone, rules } = *args;
+    Reading { zone, rules, strike: Strike::Recorded, include_skipped: true }
+}
+
+impl From<&FeeArgs> for Fees {
+    fn from(args: &FeeArgs) -> Self {
+        Self { mode: args.fees, early_rate: args.early_fee_rate }
+    }
+}
+
+/// Polymarket, and the sources of prices in the order asked for: dump files alone, or the services.
+pub fn sources(services: &ServiceArgs) -> (Polymarket, Chain) {
+    let client = Arc::new(Client::default());
+    let polymarket = Polymarket::new(services.polymarket_url.clone(), Arc::clone(&client));
+    (polymarket, price_chain(services, &client))
+}
+
+fn price_chain(services: &ServiceArgs, client: &Arc<Client>) -> Chain {
+    if !services.candles.is_empty() {
+        return Chain::new(vec![Box::new(DumpFiles::new(services.candles.clone()))]);
+    }
+    let mut named: Vec<Source> = Vec::new();
+    for source in &services.sources {
+        if !named.contains(source) {
+            named.push(*source);
+        }
+    }
+    let sources = named.into_iter().filter_map(|source| {
+        let one = |url: &String| vec![url.clone()];
+        let (service, bases): (Box<dyn CandleService>, _) = match source {
+            Source::Coinbase => (Box::new(Coinbase), one(&services.coinbase_url)),
+            Source::Kraken => (Box::new(Kraken), one(&services.kraken_url)),
+            Source::Bitstamp => (Box::new(Bitstamp), one(&services.bitstamp_url)),
+            Source::Binance => {
+                let hosts = || BINANCE_HOSTS.map(str::to_owned).to_vec();
+                (Box::new(Binance), services.binance_url.as_ref().map_or_else(hosts, one))
+            }
+            // not a name the command line knows
+            Source::Candles => return None,
+        };
+        Some(Box::new(Service::new(service, bases, Arc::clone(client))) as Box<dyn PriceSource>)
+    });
+    Chain::new(sources.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<HashMap<String, String>, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(".env");
+        std::fs::write(&path, text).unwrap();
+        read_dotenv(&path)
+    }
+
+    #[test]
+    fn the_bots_own_lines_are_passed_over() {
+        let settings = read(
+            "OPENAI_API_KEY=sk-1\nGREETING=hello there you\n# SETTLE_DB=no\n\
+             SETTLE_DB=\"/srv/bot/p.db\"\nexport SETTLEMENT_BATCH_SIZE=20\n",
+        )
+        .unwrap();
+        assert_eq!(settings.len(), 2);
+        assert_eq!(settings["SETTLE_DB"], "/srv/bot/p.db");
+        assert_eq!(settings["SETTLEMENT_BATCH_SIZE"], "20");
+    }
+
+    #[test]
+    fn a_broken_setting_of_ours_is_an_error() {
+        assert!(read("A=1\nSETTLE_DB=a b c\n").unwrap_err().contains("line 2 cannot be read"));
+    }
+
+    #[test]
+    fn no_file_is_no_settings() {
+        assert!(read_dotenv(Path::new("/no/such/.env")).unwrap().is_empty());
+    }
+}

@@ -1,0 +1,79 @@
+//! Bitstamp: `GET /api/v2/ohlc/btcusd/`. Rows are objects of strings, oldest first, times in
+//! seconds; a step without a trade repeats the last price with a volume of 0.
+
+use serde_json::Value;
+
+use crate::rules::price::Source;
+use crate::rules::units::UnixSeconds;
+use crate::sources::candles::planner::{Limits, Range};
+use crate::sources::candles::{Candle, CandleService, candle_of, decimal, listed};
+use crate::sources::http::Trouble;
+
+/// Bitstamp's BTC/USD candles.
+pub struct Bitstamp;
+
+impl CandleService for Bitstamp {
+    fn source(&self) -> Source {
+        Source::Bitstamp
+    }
+
+    fn limits(&self) -> Limits {
+        Limits {
+            steps: &[60, 180, 300, 900, 1800, 3600, 7200, 14_400, 21_600, 43_200, 86_400],
+            rows: 1000,
+            newest_only: None,
+        }
+    }
+
+    fn ask(&self, range: Range) -> String {
+        let (step, rows, first) = (range.step, range.rows(), range.first.0);
+        format!("/api/v2/ohlc/btcusd/?step={step}&limit={rows}&start={first}")
+    }
+
+    fn rows<'a>(&self, body: &'a Value) -> Result<Vec<&'a Value>, Trouble> {
+        listed(&body["data"]["ohlc"])
+    }
+
+    fn candle(&self, row: &Value) -> Option<Candle> {
+        let open_time = UnixSeconds(row["timestamp"].as_str()?.parse().ok()?);
+        let candle = candle_of(open_time, ["open", "high", "low", "close"].map(|name| &row[name]))?;
+        Some(candle.traded(decimal(&row["volume"])))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn asks_for_as_many_rows_as_it_needs() {
+        let range = Range {
+            step: 900,
+            first: UnixSeconds(1_770_987_600),
+            last: UnixSeconds(1_770_989_400),
+        };
+        assert_eq!(Bitstamp.ask(range), "/api/v2/ohlc/btcusd/?step=900&limit=3&start=1770987600");
+    }
+
+    #[test]
+    fn reads_objects_of_strings() {
+        let body = br#"{"data":{"ohlc":[{"close":"66894.99","high":"67100","low":"67000.10",
+            "open":"67051.53","timestamp":"1770987600","volume":"3.2"}],"pair":"BTC/USD"}}"#;
+        let candles = Bitstamp.read(body).unwrap();
+        assert_eq!(candles[0].open_time, UnixSeconds(1_770_987_600));
+        assert_eq!(candles[0].open.0.to_string(), "67051.53");
+        assert_eq!(Bitstamp.read(br#"{"data":{"ohlc":[]}}"#), Ok(vec![]));
+    }
+
+    #[test]
+    fn anything_else_is_no_answer() {
+        for body in [
+            &b"<html>"[..],
+            br#"{"code":"429","errors":[]}"#,
+            br#"{"data":{"ohlc":[{"open":"1"}]}}"#,
+            br#"{"data":{"ohlc":[{"clo"#,
+        ] {
+            assert!(matches!(Bitstamp.read(body), Err(Trouble::Failed(_))), "{body:?}");
+        }
+    }
+}

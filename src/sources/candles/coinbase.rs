@@ -1,0 +1,112 @@
+//! Coinbase Exchange: `GET /products/BTC-USD/candles`. Rows `[time, low, high, open, close,
+//! volume]`, newest first, times in seconds; a step without a trade has no row.
+
+use serde_json::Value;
+
+use crate::rules::price::Source;
+use crate::sources::candles::planner::{Limits, Range};
+use crate::sources::candles::{Candle, CandleService, candle_of, listed, seconds};
+use crate::sources::http::Trouble;
+
+/// Coinbase Exchange's BTC-USD candles.
+pub struct Coinbase;
+
+impl CandleService for Coinbase {
+    fn source(&self) -> Source {
+        Source::Coinbase
+    }
+
+    /// 300 rows a request; 299 steps are asked for, the last one only so that an end read as
+    /// exclusive still takes in the row wanted.
+    fn limits(&self) -> Limits {
+        Limits { steps: &[60, 300, 900, 3600, 21_600, 86_400], rows: 299, newest_only: None }
+    }
+
+    fn ask(&self, range: Range) -> String {
+        format!(
+            "/products/BTC-USD/candles?granularity={}&start={}&end={}",
+            range.step,
+            range.first,
+            range.last.plus(range.step)
+        )
+    }
+
+    fn rows<'a>(&self, body: &'a Value) -> Result<Vec<&'a Value>, Trouble> {
+        listed(body)
+    }
+
+    fn candle(&self, row: &Value) -> Option<Candle> {
+        match row.as_array()?.as_slice() {
+            [time, low, high, open, close, _volume] => {
+                candle_of(seconds(time)?, [open, high, low, close])
+            }
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::units::UnixSeconds;
+
+    #[test]
+    fn asks_for_a_range_in_iso_times() {
+        let range = Range {
+            step: 900,
+            first: UnixSeconds(1_770_987_600),
+            last: UnixSeconds(1_770_988_500),
+        };
+        assert_eq!(
+            Coinbase.ask(range),
+            "/products/BTC-USD/candles?granularity=900&start=2026-02-13T13:00:00Z&end=2026-02-13T13:30:00Z"
+        );
+    }
+
+    #[test]
+    fn reads_rows_newest_first_with_ints_among_floats() {
+        let body = b"[[1770988500,66880,66950.5,66894.99,66900,12.5],[1770987600,67000.1,67100,67051.53,66894.99,9]]";
+        let candles = Coinbase.read(body).unwrap();
+        assert_eq!(candles.len(), 2);
+        assert_eq!(candles[1].open_time, UnixSeconds(1_770_987_600));
+        assert_eq!(candles[1].open.0.to_string(), "67051.53");
+    }
+
+    #[test]
+    fn no_rows_is_an_answer_without_a_price() {
+        assert_eq!(Coinbase.read(b"[]"), Ok(vec![]));
+    }
+
+    #[test]
+    fn one_unsound_row_spoils_the_answer() {
+        // a price of zero, columns in the order of other services, a string, too few columns, a
+        // price that no number can hold
+        for row in [
+            "[1,0,0,0,0,0]",
+            "[2,67051,67100,67000,66894,9]",
+            r#"[3,"x",2,2,2,2]"#,
+            "[4,5]",
+            "[5,1e400,1e400,1e400,1e400,1]",
+            r#"[6,"NaN","NaN","NaN","NaN",1]"#,
+            "[1.5,1,2,2,2,1]",
+        ] {
+            let body = format!("[[7,1.5,2.5,2,2,1],{row}]");
+            let read = Coinbase.read(body.as_bytes());
+            assert!(matches!(read, Err(Trouble::Failed(_))), "{row}: {read:?}");
+        }
+    }
+
+    #[test]
+    fn anything_else_is_no_answer() {
+        for body in [
+            &b"<html>busy</html>"[..],
+            b"",
+            b"[[1770988500,66880,669",
+            br#"{"message":"NotFound"}"#,
+            b"[[1,2]]",
+            b"null",
+        ] {
+            assert!(matches!(Coinbase.read(body), Err(Trouble::Failed(_))), "{body:?}");
+        }
+    }
+}

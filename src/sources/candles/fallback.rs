@@ -1,0 +1,337 @@
+//! The sources in the user's order: what one cannot price, the next is asked for. A service behind HTTP is
+//! a source here; what it is asked and what it answers stands in its own file.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use log::{debug, warn};
+
+use crate::rules::price::{Need, Needs, PriceAt, Priced, Source, Strikes, WindowPrices};
+use crate::rules::units::UnixSeconds;
+use crate::sources::candles::planner::{Pass, plan, spans};
+use crate::sources::candles::{CandleRows, CandleService};
+use crate::sources::http;
+use crate::sources::http::{Client, Traffic, Trouble};
+
+/// Something that has prices.
+pub trait PriceSource {
+    /// Which one.
+    fn source(&self) -> Source;
+    /// Those of the prices wanted that it has, as of `now`.
+    fn prices(&mut self, wanted: &BTreeSet<PriceAt>, now: UnixSeconds) -> SourceAnswer;
+    /// Requests sent so far.
+    fn traffic(&self) -> Traffic;
+}
+
+/// What a source came back with.
+#[derive(Debug, Default)]
+pub struct SourceAnswer {
+    /// The prices it has.
+    pub prices: HashMap<PriceAt, Priced>,
+    /// It gave at least one readable answer.
+    pub answered: bool,
+    /// A request to it failed that may succeed later: what it lacks may yet be there.
+    pub failed: bool,
+    /// What went wrong, in words.
+    pub troubles: Vec<String>,
+}
+
+/// A candle service behind HTTP.
+pub struct Service {
+    service: Box<dyn CandleService>,
+    /// Base URLs, the next one used when one cannot be.
+    bases: Vec<String>,
+    client: Arc<Client>,
+    traffic: Traffic,
+}
+
+impl Service {
+    /// `service` at `bases` (such as `https://api.kraken.com`, tried in this order).
+    pub fn new(service: Box<dyn CandleService>, bases: Vec<String>, client: Arc<Client>) -> Self {
+        Self { service, bases, client, traffic: Traffic::default() }
+    }
+
+    /// Sends the requests of one pass and takes the rows into `book`.
+    fn fetch(
+        &mut self,
+        wanted: &BTreeSet<PriceAt>,
+        pass: Pass,
+        now: UnixSeconds,
+        book: &mut CandleRows,
+        answer: &mut SourceAnswer,
+    ) {
+        let limits = self.service.limits();
+        for range in plan(&spans(wanted, pass, &limits), &limits, now) {
+            while let Some(base) = self.bases.first() {
+                let url = format!("{base}{}", self.service.ask(range));
+                let read = |body: &[u8]| self.service.read(body);
+                let got = self.client.get(&url, http::TRIES, &mut self.traffic, read);
+                match got {
+                    Ok(candles) => {
+                        debug!("GET {url}: {} candles", candles.len());
+                        answer.answered = true;
+                        for candle in candles {
+                            book.insert(range.step, candle, now);
+                        }
+                        break;
+                    }
+                    Err(Trouble::Refused(why) | Trouble::Gone(why)) => {
+                        answer.troubles.push(format!("{base} {why}"));
+                        break;
+                    }
+                    Err(Trouble::NotNow(why) | Trouble::Failed(why)) => {
+                        answer.failed = true;
+                        answer.troubles.push(format!("{base} {why}; not asked again in this run"));
+                        self.bases.remove(0);
+                    }
+                    Err(Trouble::Never(why)) => {
+                        answer.troubles.push(format!("{base} {why}; not asked again in this run"));
+                        self.bases.remove(0);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl PriceSource for Service {
+    fn source(&self) -> Source {
+        self.service.source()
+    }
+
+    fn prices(&mut self, wanted: &BTreeSet<PriceAt>, now: UnixSeconds) -> SourceAnswer {
+        let mut answer = SourceAnswer::default();
+        let mut book = CandleRows::default();
+        for pass in [Pass::Finest, Pass::Minute] {
+            let missing: BTreeSet<PriceAt> =
+                wanted.iter().filter(|quote| book.price(**quote).is_none()).copied().collect();
+            self.fetch(&missing, pass, now, &mut book, &mut answer);
+        }
+        answer.prices =
+            wanted.iter().filter_map(|quote| Some((*quote, book.price(*quote)?))).collect();
+        answer
+    }
+
+    fn traffic(&self) -> Traffic {
+        self.traffic
+    }
+}
+
+/// What all sources together came back with.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// The prices of each need, a venue each, in the order in which the venues were asked. More than one
+    /// where the first was not whole, or not to be believed by itself.
+    pub prices: HashMap<Need, Vec<WindowPrices>>,
+    /// At least one source gave a readable answer.
+    pub answered: bool,
+    /// A source failed that may have the prices that are missing.
+    pub failed: bool,
+    /// What went wrong, by source.
+    pub troubles: Vec<String>,
+}
+
+/// What settling needs of price sources; tests stand in for it with a map.
+pub trait Prices {
+    /// The prices for `needs`, as of `now`, as far as they can be had.
+    fn find(&mut self, needs: &Needs, now: UnixSeconds) -> Found;
+    /// Requests sent so far, by service.
+    fn traffic(&self) -> BTreeMap<Source, Traffic>;
+}
+
+/// The sources in the order they are asked.
+pub struct Chain {
+    sources: Vec<Box<dyn PriceSource>>,
+}
+
+impl Chain {
+    /// A chain that asks `sources` in this order.
+    pub fn new(sources: Vec<Box<dyn PriceSource>>) -> Self {
+        Self { sources }
+    }
+}
+
+impl Prices for Chain {
+    fn find(&mut self, needs: &Needs, now: UnixSeconds) -> Found {
+        let mut found = Found::default();
+        let mut missing = needs.clone();
+        for source in &mut self.sources {
+            if missing.is_empty() {
+                break;
+            }
+            let wanted =
+                missing.keys().flat_map(|need| [need.close, need.open, need.before]).collect();
+            let answer = source.prices(&wanted, now);
+            for trouble in &answer.troubles {
+                warn!("{}: {trouble}", source.source());
+                found.troubles.push(format!("{}: {trouble}", source.source()));
+            }
+            found.answered |= answer.answered;
+            found.failed |= answer.failed;
+            missing.retain(|need, strikes| {
+                let Some(quoted) = quoted(source.source(), need, &answer.prices) else {
+                    return true;
+                };
+                let held = found.prices.entry(*need).or_default();
+                held.push(quoted);
+                !held.iter().any(|prices| is_enough(prices, *strikes, held))
+            });
+        }
+        found
+    }
+
+    fn traffic(&self) -> BTreeMap<Source, Traffic> {
+        self.sources.iter().map(|source| (source.source(), source.traffic())).collect()
+    }
+}
+
+/// Whether one venue's prices can be decided by whichever of the recorded strikes is the trade's: no
+/// further venue has to be asked.
+fn is_enough(prices: &WindowPrices, strikes: Option<Strikes>, all: &[WindowPrices]) -> bool {
+    let is_believed = |Strikes { least, greatest }| {
+        prices.is_believed(least, all) && prices.is_believed(greatest, all)
+    };
+    prices.open.is_some() && strikes.is_none_or(is_believed)
+}
+
+/// The prices of `need`, if this one source has all of them.
+fn quoted(source: Source, need: &Need, prices: &HashMap<PriceAt, Priced>) -> Option<WindowPrices> {
+    let at = |quote| prices.get(quote).copied();
+    let open = at(&need.open);
+    if need.open_is_strike && open.is_none() {
+        return None;
+    }
+    Some(WindowPrices { source, close: at(&need.close)?, open, before: at(&need.before) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::market::Basis;
+    use crate::rules::price::Method;
+    use crate::rules::units::BtcPrice;
+
+    struct Fixed(Source, Vec<(i64, i64)>, bool);
+
+    impl PriceSource for Fixed {
+        fn source(&self) -> Source {
+            self.0
+        }
+
+        fn prices(&mut self, wanted: &BTreeSet<PriceAt>, _now: UnixSeconds) -> SourceAnswer {
+            let mut answer =
+                SourceAnswer { answered: !self.2, failed: self.2, ..Default::default() };
+            for (at, dollars) in &self.1 {
+                let quote = quote(*at);
+                if wanted.contains(&quote) {
+                    let price = BtcPrice::new((*dollars).into()).unwrap();
+                    answer.prices.insert(quote, Priced { price, method: Method::OpenOf(900) });
+                }
+            }
+            answer
+        }
+
+        fn traffic(&self) -> Traffic {
+            Traffic { requests: 1, failures: 0 }
+        }
+    }
+
+    fn quote(at: i64) -> PriceAt {
+        PriceAt { at: UnixSeconds(at), basis: Basis::Point }
+    }
+
+    fn close(at: i64) -> Need {
+        let open = quote(at - 900);
+        Need { close: quote(at), open, open_is_strike: false, before: quote(at - 1800) }
+    }
+
+    fn find(sources: Vec<Fixed>, needs: &[Need]) -> Found {
+        find_beside(sources, needs, None)
+    }
+
+    fn find_beside(sources: Vec<Fixed>, needs: &[Need], strikes: Option<Strikes>) -> Found {
+        let sources = sources.into_iter().map(|fixed| Box::new(fixed) as Box<dyn PriceSource>);
+        let needs = needs.iter().map(|need| (*need, strikes)).collect();
+        Chain::new(sources.collect()).find(&needs, UnixSeconds(10_000))
+    }
+
+    #[test]
+    fn price_wrapper_with_a_price() {
+        let found = find(vec![Fixed(Source::Kraken, vec![(900, 7)], false)], &[close(900)]);
+        let quoted = found.prices[&close(900)][0];
+        assert_eq!((quoted.source, quoted.close.price.to_string()), (Source::Kraken, "7".into()));
+        assert!(found.answered && !found.failed);
+    }
+
+    #[test]
+    fn price_wrapper_without_a_price() {
+        let found = find(vec![Fixed(Source::Kraken, vec![(1800, 7)], false)], &[close(900)]);
+        assert!(found.prices.is_empty() && found.answered && !found.failed);
+    }
+
+    #[test]
+    fn the_next_source_is_asked_only_for_what_is_missing() {
+        let sources = vec![
+            Fixed(Source::Coinbase, vec![(900, 1)], false),
+            Fixed(Source::Binance, vec![(900, 2), (1800, 2)], false),
+        ];
+        let found = find(sources, &[close(900), close(1800)]);
+        assert_eq!(found.prices[&close(900)][0].source, Source::Coinbase);
+        assert_eq!(found.prices[&close(1800)][0].source, Source::Binance);
+    }
+
+    #[test]
+    fn strike_and_close_come_from_one_venue() {
+        let sources = || {
+            vec![
+                Fixed(Source::Coinbase, vec![(1800, 1)], false),
+                Fixed(Source::Binance, vec![(0, 1), (900, 2), (1800, 3)], false),
+            ]
+        };
+        let need = Need { open_is_strike: true, ..close(1800) };
+        let quoted = &find(sources(), &[need]).prices[&need];
+        assert_eq!((quoted.len(), quoted[0].source), (1, Source::Binance));
+        assert!(quoted[0].before.is_some());
+        // where the start is no strike, a venue that has both is asked for, too
+        let quoted = &find(sources(), &[close(1800)]).prices[&close(1800)];
+        let found: Vec<_> =
+            quoted.iter().map(|found| (found.source, found.open.is_some())).collect();
+        assert_eq!(found, [(Source::Coinbase, false), (Source::Binance, true)]);
+    }
+
+    #[test]
+    fn a_price_far_from_the_strike_has_a_second_venue_asked() {
+        let sources = |second: i64| {
+            vec![
+                Fixed(Source::Coinbase, vec![(0, 60_000), (900, 60)], false),
+                Fixed(Source::Kraken, vec![(0, 60_000), (900, second)], false),
+                Fixed(Source::Bitstamp, vec![(0, 60_000), (900, 60_010)], false),
+            ]
+        };
+        let strike = |dollars: i64| BtcPrice::new(dollars.into()).unwrap();
+        let recorded = Some(Strikes::with(None, strike(60_000)));
+        let found = find_beside(sources(60_020), &[close(900)], recorded);
+        let prices = &found.prices[&close(900)];
+        assert_eq!(prices.len(), 2, "Kraken's is near the strike, so that nobody else is asked");
+        let believed: Vec<bool> =
+            prices.iter().map(|one| one.is_believed(strike(60_000), prices)).collect();
+        assert_eq!(believed, [false, true]);
+        // two venues that agree are believed, however far the strike is
+        let all =
+            find_beside(sources(60_000), &[close(900)], Some(Strikes::with(recorded, strike(1))));
+        let prices = &all.prices[&close(900)];
+        let believed: Vec<bool> =
+            prices.iter().map(|one| one.is_believed(strike(1), prices)).collect();
+        assert_eq!(believed, [false, true, true]);
+        // without a recorded strike the first venue will do
+        assert_eq!(find(sources(60_000), &[close(900)]).prices[&close(900)].len(), 1);
+    }
+
+    #[test]
+    fn a_failed_source_leaves_what_is_missing_open() {
+        let sources =
+            vec![Fixed(Source::Coinbase, vec![], true), Fixed(Source::Kraken, vec![], false)];
+        let found = find(sources, &[close(900)]);
+        assert!(found.failed && found.answered && found.prices.is_empty());
+    }
+}

@@ -1,0 +1,328 @@
+//! Historical bitcoin prices: candles, what a boundary's price is, and the trait each service
+//! fills. One file a service; `planner` decides what to ask, `fallback` asks and goes on to the next source.
+
+pub mod binance;
+pub mod bitstamp;
+pub mod coinbase;
+pub mod dump;
+pub mod fallback;
+pub mod kraken;
+pub mod planner;
+
+use std::collections::BTreeMap;
+
+use rust_decimal::Decimal;
+use serde_json::Value;
+
+use crate::rules::market::Basis;
+use crate::rules::price::{Method, PriceAt, Priced, Source};
+use crate::rules::text::printable;
+use crate::rules::units::{BtcPrice, UnixSeconds, decimal_from_text};
+use crate::sources::http;
+use crate::sources::http::Trouble;
+
+use planner::{Limits, Range};
+
+/// One candle whose open is usable: prices above 0, low ≤ high, and the open between them, which
+/// columns read in the wrong order would not satisfy for long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Candle {
+    /// When it opens.
+    pub open_time: UnixSeconds,
+    /// Price of its first trade.
+    pub open: BtcPrice,
+    high: Decimal,
+    low: Decimal,
+    close: Decimal,
+    /// Without a trade in it a candle repeats the last price, and is none.
+    traded: bool,
+}
+
+impl Candle {
+    /// A candle, or none where its open cannot be trusted.
+    pub fn new(
+        open_time: UnixSeconds,
+        open: Decimal,
+        high: Decimal,
+        low: Decimal,
+        close: Decimal,
+    ) -> Option<Self> {
+        let sound = low > Decimal::ZERO && close > Decimal::ZERO && low <= open && open <= high;
+        let open = BtcPrice::new(open).ok().filter(|_| sound)?;
+        Some(Self { open_time, open, high, low, close, traded: true })
+    }
+
+    /// The same candle, in which nobody traded where `amount` (a volume or a count of trades) is 0.
+    pub fn traded(self, amount: Option<Decimal>) -> Self {
+        Self { traded: self.traded && amount != Some(Decimal::ZERO), ..self }
+    }
+
+    /// The closing price, if it lies between low and high.
+    fn close(&self) -> Option<Decimal> {
+        (self.low <= self.close && self.close <= self.high).then_some(self.close)
+    }
+
+    /// The mean of open, high, low and close: the nearest to a mean price over its span that a
+    /// candle can tell.
+    fn mean(&self) -> Option<Decimal> {
+        let sum = self
+            .open
+            .0
+            .checked_add(self.high)?
+            .checked_add(self.low)?
+            .checked_add(self.close()?)?;
+        sum.checked_div(Decimal::from(4))
+    }
+}
+
+/// A candle service: what to ask, and what an answer means. Both are pure.
+pub trait CandleService {
+    /// Which one.
+    fn source(&self) -> Source;
+    /// How much it gives a request.
+    fn limits(&self) -> Limits;
+    /// Path and query that ask for `range`.
+    fn ask(&self, range: Range) -> String;
+    /// The rows in a body of its shape, or what else the body says.
+    ///
+    /// # Errors
+    /// [`Trouble`]: what the body says instead.
+    fn rows<'a>(&self, body: &'a Value) -> Result<Vec<&'a Value>, Trouble>;
+    /// The candle of one row, if it can be read.
+    fn candle(&self, row: &Value) -> Option<Candle>;
+
+    /// What a status of 200 with this body means: all of its rows, or nothing. A service that sends
+    /// one row that is no candle is not believed the others.
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    fn read(&self, body: &[u8]) -> Result<Vec<Candle>, Trouble> {
+        let body = http::json(body)?;
+        let rows = self.rows(&body)?;
+        let read = |(index, row): (usize, &&Value)| {
+            self.candle(row).ok_or_else(|| {
+                let row = printable(&row.to_string());
+                Trouble::Failed(format!("sent a row that is no candle (row {index}: {row})"))
+            })
+        };
+        rows.iter().enumerate().map(read).collect()
+    }
+}
+
+/// The rows of a JSON array.
+///
+/// # Errors
+/// [`Trouble::Failed`] where it is none.
+fn listed(rows: &Value) -> Result<Vec<&Value>, Trouble> {
+    let rows =
+        rows.as_array().ok_or_else(|| Trouble::Failed("sent no list of candles".to_owned()))?;
+    Ok(rows.iter().collect())
+}
+
+/// The candle of these values: open, high, low, close.
+fn candle_of(open_time: UnixSeconds, prices: [&Value; 4]) -> Option<Candle> {
+    let [open, high, low, close] = prices.map(decimal);
+    Candle::new(open_time, open?, high?, low?, close?)
+}
+
+/// A decimal written as a JSON number or as a string.
+fn decimal(value: &Value) -> Option<Decimal> {
+    match value {
+        Value::Number(number) => decimal_from_text(number.as_str()).ok(),
+        Value::String(text) => decimal_from_text(text).ok(),
+        _ => None,
+    }
+}
+
+/// Whole unix seconds written as a JSON number.
+fn seconds(value: &Value) -> Option<UnixSeconds> {
+    value.as_i64().map(UnixSeconds)
+}
+
+/// The rows one source gave, by step in seconds and opening instant.
+#[derive(Debug, Default)]
+pub struct CandleRows {
+    rows: BTreeMap<(i64, UnixSeconds), Option<Candle>>,
+}
+
+impl CandleRows {
+    /// Takes in a candle of `step` seconds, unless it is still forming at `now`. Two different
+    /// opens for one instant cancel each other out: then there is no price there.
+    pub fn insert(&mut self, step: i64, candle: Candle, now: UnixSeconds) {
+        if candle.open_time.plus(step) > now {
+            return;
+        }
+        self.rows
+            .entry((step, candle.open_time))
+            .and_modify(|held| {
+                if *held != Some(candle) {
+                    *held = None;
+                }
+            })
+            .or_insert(Some(candle));
+    }
+
+    fn candle(&self, step: i64, open_time: UnixSeconds) -> Option<&Candle> {
+        self.rows.get(&(step, open_time))?.as_ref()
+    }
+
+    /// The price that `quote` asks for, from the finest rows that tell it; none where the row at
+    /// exactly that instant is not here.
+    pub fn price(&self, quote: PriceAt) -> Option<Priced> {
+        match quote.basis {
+            Basis::Point => self
+                .open_at(quote.at)
+                .map(|(step, price)| Priced { price, method: Method::OpenOf(step) }),
+            Basis::Twap(length) => self
+                .mean_of_seconds(quote.at, length)
+                .map(|mean| (mean, Method::MeanOfSeconds(length)))
+                .or_else(|| {
+                    // the minute holds what a shorter mean is of, and not what a longer one is
+                    let minute = self.candle(60, quote.at.plus(-60)).filter(|_| length <= 60);
+                    let mean = minute.filter(|minute| minute.traded)?.mean()?;
+                    Some((mean, Method::MeanOfMinute))
+                })
+                .and_then(|(mean, method)| {
+                    Some(Priced { price: BtcPrice::new(mean).ok()?, method })
+                }),
+        }
+    }
+
+    /// The open at an instant, and the step in seconds of the finest candle that is here; none where
+    /// that one says that nobody traded.
+    fn open_at(&self, at: UnixSeconds) -> Option<(i64, BtcPrice)> {
+        let finest = STEPS.iter().find_map(|step| Some((*step, self.candle(*step, at)?)));
+        finest.filter(|(_, candle)| candle.traded).map(|(step, candle)| (step, candle.open))
+    }
+
+    /// The mean of the closes of the one-second candles of `[at - length, at)`, if all are here and at
+    /// least half of them had a trade. A second without a trade keeps the last close.
+    fn mean_of_seconds(&self, at: UnixSeconds, length: i64) -> Option<Decimal> {
+        let (mut sum, mut traded) = (Decimal::ZERO, 0);
+        for second in 1..=length {
+            let candle = self.candle(1, at.plus(-second))?;
+            sum = sum.checked_add(candle.close()?)?;
+            traded += i64::from(candle.traded);
+        }
+        if traded * 2 < length {
+            return None;
+        }
+        sum.checked_div(Decimal::from(length))
+    }
+}
+
+/// The steps candles come in, in seconds, finest first.
+pub const STEPS: [i64; 14] =
+    [1, 60, 180, 300, 900, 1800, 3600, 7200, 14_400, 21_600, 28_800, 43_200, 86_400, 259_200];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: UnixSeconds = UnixSeconds(2_000_000_000);
+    const AT: UnixSeconds = UnixSeconds(1_786_061_700);
+
+    fn candle(open_time: UnixSeconds, [open, high, low, close]: [i64; 4]) -> Candle {
+        Candle::new(open_time, open.into(), high.into(), low.into(), close.into()).unwrap()
+    }
+
+    fn quote(basis: Basis) -> PriceAt {
+        PriceAt { at: AT, basis }
+    }
+
+    #[test]
+    fn columns_in_the_wrong_order_and_prices_of_zero_are_no_candle() {
+        let new = |prices: [i64; 4]| {
+            let [open, high, low, close] = prices.map(Decimal::from);
+            Candle::new(AT, open, high, low, close)
+        };
+        assert!(new([10, 12, 9, 11]).is_some());
+        // low and high swapped; open above high; zero and negative prices
+        for bad in
+            [[10, 9, 12, 11], [13, 12, 9, 11], [0, 12, 0, 11], [10, 12, -1, 11], [10, 12, 9, 0]]
+        {
+            assert!(new(bad).is_none(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn only_the_row_at_exactly_the_instant_is_its_price() {
+        let mut book = CandleRows::default();
+        book.insert(60, candle(AT.plus(-60), [5, 9, 5, 9]), NOW);
+        book.insert(60, candle(AT.plus(60), [7, 9, 7, 9]), NOW);
+        assert_eq!(book.price(quote(Basis::Point)), None);
+        book.insert(900, candle(AT, [6, 9, 6, 9]), NOW);
+        let priced = book.price(quote(Basis::Point)).unwrap();
+        assert_eq!(priced.price.0, Decimal::from(6));
+        assert_eq!(priced.method, Method::OpenOf(900));
+    }
+
+    #[test]
+    fn a_candle_still_forming_is_not_taken() {
+        let mut book = CandleRows::default();
+        book.insert(900, candle(AT, [6, 9, 6, 9]), AT.plus(899));
+        assert_eq!(book.price(quote(Basis::Point)), None);
+        book.insert(900, candle(AT, [6, 9, 6, 9]), AT.plus(900));
+        assert!(book.price(quote(Basis::Point)).is_some());
+    }
+
+    #[test]
+    fn two_different_candles_for_one_instant_are_no_price() {
+        let mut book = CandleRows::default();
+        book.insert(60, candle(AT, [6, 9, 6, 9]), NOW);
+        book.insert(60, candle(AT, [6, 9, 6, 9]), NOW);
+        assert!(book.price(quote(Basis::Point)).is_some());
+        book.insert(60, candle(AT, [7, 9, 6, 9]), NOW);
+        assert_eq!(book.price(quote(Basis::Point)), None);
+    }
+
+    #[test]
+    fn a_mean_is_of_the_seconds_before_else_of_the_minute_before() {
+        let mut book = CandleRows::default();
+        // the minute that begins at the instant is not before it
+        book.insert(60, candle(AT, [500, 500, 500, 500]), NOW);
+        assert_eq!(book.price(quote(Basis::Twap(60))), None);
+        book.insert(60, candle(AT.plus(-60), [10, 20, 8, 18]), NOW);
+        let minute = book.price(quote(Basis::Twap(60))).unwrap();
+        assert_eq!((minute.price.0, minute.method), (Decimal::from(14), Method::MeanOfMinute));
+        for second in 1..=60 {
+            book.insert(1, candle(AT.plus(-second), [second, second, second, second]), NOW);
+        }
+        let mean = |length| book.price(quote(Basis::Twap(length))).unwrap();
+        assert_eq!(mean(60).price.0, Decimal::new(305, 1));
+        assert_eq!(mean(30).price.0, Decimal::new(155, 1));
+        assert_eq!(mean(30).method, Method::MeanOfSeconds(30));
+    }
+
+    #[test]
+    fn a_candle_without_a_trade_is_no_price() {
+        let quiet =
+            |open_time, price: i64| candle(open_time, [price; 4]).traded(Some(Decimal::ZERO));
+        let mut book = CandleRows::default();
+        book.insert(60, quiet(AT, 6), NOW);
+        book.insert(60, quiet(AT.plus(-60), 6), NOW);
+        // the candle of 15 minutes opens with a trade that came later
+        book.insert(900, candle(AT, [7, 9, 7, 9]), NOW);
+        assert_eq!(book.price(quote(Basis::Point)), None);
+        assert_eq!(book.price(quote(Basis::Twap(60))), None);
+        for (quiet_seconds, mean) in [(30, true), (31, false)] {
+            let mut book = CandleRows::default();
+            for second in 1..=60 {
+                let candle = match second <= quiet_seconds {
+                    true => quiet(AT.plus(-second), 10),
+                    false => candle(AT.plus(-second), [20; 4]),
+                };
+                book.insert(1, candle, NOW);
+            }
+            let found = book.price(quote(Basis::Twap(60))).map(|priced| priced.price.0);
+            assert_eq!(found, mean.then(|| Decimal::from(15)), "{quiet_seconds} quiet seconds");
+        }
+    }
+
+    #[test]
+    fn a_price_is_a_number_or_a_text_of_one() {
+        let value = |json: &str| decimal(&serde_json::from_str(json).unwrap());
+        assert_eq!(value("67000.5"), value("\"67000.5\""));
+        assert_eq!((value("true"), value("\"soon\"")), (None, None));
+    }
+}

@@ -1,0 +1,496 @@
+//! What Polymarket's bodies mean, field by field, never guessed: which market one is about, and whether its
+//! result is final. What is not plainly a final result is "not yet". Pure; asking is in the file above.
+//!
+//! Source: the fields of `GET /markets` as Polymarket's Gamma service answers them (measured 2026).
+
+use std::collections::HashMap;
+
+use chrono::DateTime;
+use rust_decimal::Decimal;
+use serde_json::Value;
+
+use crate::rules::market;
+use crate::rules::outcome::Outcome;
+use crate::rules::resolution::{Answer, Resolved, Stated, Verdict};
+use crate::rules::text::printable;
+use crate::rules::units::UnixSeconds;
+use crate::sources::http::{self, Trouble};
+
+/// One page of a list, or several that follow each other.
+#[derive(Debug, Default)]
+pub(super) struct Page {
+    answers: HashMap<String, Answer>,
+    troubles: Vec<String>,
+    /// Markets that were not asked for.
+    foreign: usize,
+    /// Where the next page begins.
+    pub next_cursor: Option<String>,
+}
+
+impl Page {
+    /// Takes in the page behind this one.
+    pub fn absorb(&mut self, next: Self) {
+        for (slug, answer) in next.answers {
+            self.insert(slug, answer);
+        }
+        self.troubles.extend(next.troubles);
+        self.foreign += next.foreign;
+        self.next_cursor = next.next_cursor;
+    }
+
+    fn insert(&mut self, slug: String, answer: Answer) {
+        let earlier = self.answers.insert(slug.clone(), answer);
+        if earlier.is_some_and(|earlier| self.answers.get(&slug) != Some(&earlier)) {
+            self.troubles.push(format!("{slug}: sent twice, not alike; taken as not resolved"));
+            let verdict = Verdict::NotYet("Polymarket sent it twice, not alike".to_owned());
+            self.answers.insert(slug, verdict.into());
+        }
+    }
+
+    /// What the whole list says of the markets that were `asked` for: one that it leaves out is not
+    /// resolved.
+    ///
+    /// # Errors
+    /// [`Trouble::Gone`] where it holds markets, and none that was asked for: the list does not take
+    /// slugs, so that it says nothing of any.
+    pub fn resolved(mut self, asked: &[String]) -> Result<Resolved, Trouble> {
+        if self.foreign > 0 {
+            let sent = format!("sent {} markets that were not asked for", self.foreign);
+            if self.answers.is_empty() {
+                return Err(Trouble::Gone(format!("{sent}, and none that was")));
+            }
+            self.troubles.push(sent);
+        } else {
+            for slug in asked {
+                let absent = || Verdict::NotYet("Polymarket has not resolved it".to_owned()).into();
+                self.answers.entry(slug.clone()).or_insert_with(absent);
+            }
+        }
+        Ok(Resolved { answers: self.answers, troubles: self.troubles })
+    }
+}
+
+/// What a body says of the markets that were `asked` for. One that it gives in a shape that is not the
+/// one known is not resolved, and that is a trouble.
+///
+/// # Errors
+/// [`Trouble::Failed`], where it is no list of markets.
+pub(super) fn read_page(body: &[u8], asked: &[String]) -> Result<Page, Trouble> {
+    let body = http::json(body)?;
+    let markets = body.as_array().or_else(|| body["markets"].as_array());
+    let markets = markets.ok_or_else(|| Trouble::Failed("sent no list of markets".to_owned()))?;
+    let cursor = body["next_cursor"].as_str().filter(|cursor| !cursor.is_empty());
+    let mut page = Page { next_cursor: cursor.map(str::to_owned), ..Page::default() };
+    for market in markets {
+        let Some(slug) = market["slug"].as_str().filter(|slug| asked.iter().any(|a| a == slug))
+        else {
+            page.foreign += 1;
+            continue;
+        };
+        let verdict = read_market(market).unwrap_or_else(|odd| {
+            page.troubles.push(format!("{slug}: {odd}; taken as not resolved"));
+            Verdict::NotYet(format!("Polymarket's answer is not in the known shape ({odd})"))
+        });
+        page.insert(slug.to_owned(), Answer { verdict, states: read_stated(market) });
+    }
+    Ok(page)
+}
+
+/// What a body of one page says of the markets that were `asked` for.
+///
+/// # Errors
+/// [`Trouble`], where it is no list of such markets.
+pub fn read_markets(body: &[u8], asked: &[String]) -> Result<Resolved, Trouble> {
+    read_page(body, asked)?.resolved(asked)
+}
+
+/// What a market's answer says of its window and its asset. A field that is missing or cannot be read
+/// says nothing.
+fn read_stated(market: &Value) -> Stated {
+    let instant = |field: &str| {
+        let at = DateTime::parse_from_rfc3339(market[field].as_str()?).ok()?;
+        Some(UnixSeconds(at.timestamp()))
+    };
+    let config = &market["cryptoMarketConfig"];
+    let id = config["id"].as_str().and_then(|id| id.split('-').next());
+    // https://data.chain.link/streams/eth-usd-twap-60s-streams, https://www.binance.com/en/trade/ETH_USDT
+    let source = market["resolutionSource"].as_str().and_then(|source| {
+        let (_, pair) = source.rsplit_once('/')?;
+        let (asset, quote) = pair.split_once(['-', '_'])?;
+        quote.to_ascii_lowercase().starts_with("usd").then_some(asset)
+    });
+    // "Ethereum Up or Down - November 24, 10AM ET"
+    let title = market["question"].as_str().and_then(|title| {
+        let (asset, _) = title.split_once(" Up or Down")?;
+        (!asset.contains(' ')).then_some(asset)
+    });
+    let assets = [config["asset"].as_str(), id, source, title];
+    let other = assets.into_iter().flatten().map(str::to_ascii_lowercase);
+    Stated {
+        open: instant("eventStartTime"),
+        close: instant("endDate"),
+        other_asset: other.into_iter().find(|asset| !market::is_bitcoin(asset)),
+    }
+}
+
+/// One market of an answer.
+///
+/// # Errors
+/// In words: which field is missing or not of the known type.
+fn read_market(market: &Value) -> Result<Verdict, String> {
+    let not_yet = |why: String| Ok(Verdict::NotYet(why));
+    let closed = market["closed"].as_bool().ok_or("closed is not true or false")?;
+    if !closed {
+        return not_yet("Polymarket has not closed it".to_owned());
+    }
+    let status = match &market["umaResolutionStatus"] {
+        Value::Null => None,
+        Value::String(status) => Some(status.as_str()),
+        _ => return Err("umaResolutionStatus is not text".to_owned()),
+    };
+    let labels = pair(market, "outcomes")?;
+    let up = match [labels[0].to_ascii_lowercase(), labels[1].to_ascii_lowercase()]
+        .each_ref()
+        .map(String::as_str)
+    {
+        ["up", "down"] | ["yes", "no"] => 0,
+        ["down", "up"] | ["no", "yes"] => 1,
+        _ => return Err("outcomes are neither Up and Down nor Yes and No".to_owned()),
+    };
+    let prices = pair(market, "outcomePrices")?;
+    // exact: 0.99… with more digits than a Decimal has must not become 1
+    let price = |text: &String| {
+        let price = Decimal::from_str_exact(text.trim()).ok()?;
+        (Decimal::ZERO..=Decimal::ONE).contains(&price).then_some(price)
+    };
+    let (Some(first), Some(second)) = (price(&prices[0]), price(&prices[1])) else {
+        return Err("outcomePrices are not prices".to_owned());
+    };
+    if let Some(status) = status.filter(|status| !FINAL_STATUSES.contains(status)) {
+        return not_yet(format!("Polymarket's resolution is {}", printable(status)));
+    }
+    let half = Decimal::new(5, 1);
+    let up_and_down = if up == 0 { [first, second] } else { [second, first] };
+    let outcome = match up_and_down {
+        paid if paid == [Decimal::ONE, Decimal::ZERO] => Outcome::Yes,
+        paid if paid == [Decimal::ZERO, Decimal::ONE] => Outcome::No,
+        // half a dollar a share is a resolution only where it is called one
+        paid if paid == [half, half] && status.is_some() => Outcome::Split,
+        _ => {
+            let [up, down] = [&prices[up], &prices[1 - up]].map(|price| printable(price));
+            return not_yet(format!("closed at {up} to {down}"));
+        }
+    };
+    Ok(Verdict::Final(outcome))
+}
+
+/// Words of `umaResolutionStatus` for a resolution that stands.
+const FINAL_STATUSES: [&str; 2] = ["resolved", "settled"];
+
+/// The two texts of a field that holds JSON inside a string: `"[\"Up\", \"Down\"]"`.
+fn pair(market: &Value, field: &str) -> Result<[String; 2], String> {
+    let text = market[field].as_str().ok_or_else(|| format!("{field} is not text"))?;
+    serde_json::from_str(text).map_err(|_| format!("{field} is not a list of two texts"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::market::{Market, market_slug};
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    const SLUG: &str = "btc-updown-15m-1770987600";
+
+    fn market() -> Value {
+        json!({
+            "slug": SLUG, "closed": true, "active": true, "umaResolutionStatus": "resolved",
+            "outcomes": "[\"Up\", \"Down\"]", "outcomePrices": "[\"1\", \"0\"]",
+            "lastTradePrice": 0.01
+        })
+    }
+
+    fn with(field: &str, value: Value) -> Value {
+        let mut market = market();
+        market[field] = value;
+        market
+    }
+
+    fn without(field: &str) -> Value {
+        let mut market = market();
+        market.as_object_mut().unwrap().remove(field);
+        market
+    }
+
+    fn verdict_of(market: &Value) -> Result<Option<Outcome>, String> {
+        read_market(market).map(|verdict| match verdict {
+            Verdict::Final(outcome) => Some(outcome),
+            _ => None,
+        })
+    }
+
+    fn answer(markets: &[Value]) -> Resolved {
+        read_markets(Value::from(markets).to_string().as_bytes(), &[SLUG.to_owned()]).unwrap()
+    }
+
+    fn outcome(resolved: &Resolved) -> Option<Outcome> {
+        match resolved.answers.get(SLUG)?.verdict {
+            Verdict::Final(outcome) => Some(outcome),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn labels_count_by_name_in_either_order() {
+        for (labels, prices, wanted) in [
+            (r#"["Up", "Down"]"#, r#"["1", "0"]"#, Outcome::Yes),
+            (r#"["Up", "Down"]"#, r#"["0", "1"]"#, Outcome::No),
+            (r#"["Down", "Up"]"#, r#"["1", "0"]"#, Outcome::No),
+            (r#"["Down", "Up"]"#, r#"["0", "1"]"#, Outcome::Yes),
+            (r#"["Yes", "No"]"#, r#"["1", "0"]"#, Outcome::Yes),
+            (r#"["No", "Yes"]"#, r#"["1", "0"]"#, Outcome::No),
+            (r#"["DOWN", "UP"]"#, r#"["0.0", "1.0"]"#, Outcome::Yes),
+            (r#"["Up", "Down"]"#, r#"["1.000", "0"]"#, Outcome::Yes),
+        ] {
+            let mut market = with("outcomes", json!(labels));
+            market["outcomePrices"] = json!(prices);
+            assert_eq!(verdict_of(&market), Ok(Some(wanted)), "{labels} {prices}");
+        }
+    }
+
+    #[test]
+    fn a_resolution_that_is_called_settled_stands() {
+        let settled = with("umaResolutionStatus", json!("settled"));
+        assert_eq!(verdict_of(&settled), Ok(Some(Outcome::Yes)));
+    }
+
+    #[test]
+    fn fifty_fifty_is_a_split_only_where_it_is_resolved() {
+        let split = with("outcomePrices", json!(r#"["0.5", "0.5"]"#));
+        assert_eq!(verdict_of(&split), Ok(Some(Outcome::Split)));
+        let mut open = split.clone();
+        open["umaResolutionStatus"] = Value::Null;
+        assert_eq!(verdict_of(&open), Ok(None));
+    }
+
+    #[test]
+    fn what_is_not_final_is_not_yet() {
+        for market in [
+            with("closed", json!(false)),
+            with("outcomePrices", json!(r#"["0", "0"]"#)),
+            with("outcomePrices", json!(r#"["1", "1"]"#)),
+            with("outcomePrices", json!(r#"["0.58", "0.42"]"#)),
+            with("outcomePrices", json!(r#"["0.9995", "0.0005"]"#)),
+            with("outcomePrices", json!(r#"["0.999999", "0"]"#)),
+            with("outcomePrices", json!(r#"["0.99999999999999999999999999", "0"]"#)),
+            with("umaResolutionStatus", json!("disputed")),
+            with("umaResolutionStatus", json!("proposed")),
+            with("umaResolutionStatus", json!("")),
+        ] {
+            assert_eq!(verdict_of(&market), Ok(None), "{market}");
+        }
+    }
+
+    #[test]
+    fn a_market_without_a_resolution_status_is_final_by_its_prices() {
+        assert_eq!(verdict_of(&without("umaResolutionStatus")), Ok(Some(Outcome::Yes)));
+    }
+
+    #[test]
+    fn a_missing_or_retyped_field_is_a_trouble_and_no_outcome() {
+        let changed = [
+            without("closed"),
+            without("outcomes"),
+            without("outcomePrices"),
+            with("closed", json!("true")),
+            with("closed", json!(1)),
+            with("umaResolutionStatus", json!(true)),
+            with("outcomes", json!(["Up", "Down"])),
+            with("outcomes", json!(r#"["Up", "Down", "Flat"]"#)),
+            with("outcomes", json!(r#"["Up", "Up"]"#)),
+            with("outcomes", json!(r#"["Left", "Right"]"#)),
+            with("outcomePrices", json!(["1", "0"])),
+            with("outcomePrices", json!("[1, 0]")),
+            with("outcomePrices", json!(r#"["1"]"#)),
+            with("outcomePrices", json!(r#"["1", "NaN"]"#)),
+            with("outcomePrices", json!(r#"["100", "0"]"#)),
+            with("outcomePrices", json!("1,0")),
+        ];
+        for market in changed {
+            assert!(verdict_of(&market).is_err(), "{market}");
+            let resolved = answer(std::slice::from_ref(&market));
+            assert_eq!(outcome(&resolved), None);
+            assert_eq!(resolved.troubles.len(), 1, "{market}");
+        }
+    }
+
+    #[test]
+    fn markets_are_matched_by_slug_never_by_place() {
+        let mut other = with("outcomePrices", json!(r#"["0", "1"]"#));
+        other["slug"] = json!("btc-updown-15m-1770988500");
+        let resolved = answer(&[other, market()]);
+        assert_eq!(outcome(&resolved), Some(Outcome::Yes));
+        assert_eq!((resolved.answers.len(), resolved.troubles.len()), (1, 1));
+        let absent = answer(&[]).answers[SLUG].verdict.clone();
+        assert_eq!(absent, Verdict::NotYet("Polymarket has not resolved it".into()));
+    }
+
+    #[test]
+    fn a_list_of_markets_that_nobody_asked_for_says_nothing_of_any() {
+        for body in ["[null,7,{}]", r#"{"markets":[{"slug":"another"}]}"#] {
+            let read = read_markets(body.as_bytes(), &[SLUG.to_owned()]);
+            assert!(matches!(read, Err(Trouble::Gone(_))), "{body}");
+        }
+        let asked = [SLUG.to_owned(), "btc-updown-15m-1770988500".to_owned()];
+        let mut other = market();
+        other["slug"] = json!("another");
+        let body = Value::from(vec![market(), other]).to_string();
+        let resolved = read_markets(body.as_bytes(), &asked).unwrap();
+        assert_eq!(resolved.answers.len(), 1, "the one that is absent may be on the list in truth");
+    }
+
+    #[test]
+    fn pages_that_follow_each_other_are_one_list() {
+        let asked = [SLUG.to_owned(), "btc-updown-15m-1770988500".to_owned()];
+        let mut second = market();
+        second["slug"] = json!(asked[1]);
+        let page = |market: &Value, cursor: Option<&str>| {
+            let body = json!({"markets": [market], "next_cursor": cursor});
+            read_page(body.to_string().as_bytes(), &asked).unwrap()
+        };
+        let mut whole = page(&market(), Some("2"));
+        assert_eq!(whole.next_cursor.as_deref(), Some("2"));
+        whole.absorb(page(&second, None));
+        assert_eq!(whole.next_cursor, None);
+        assert_eq!(whole.resolved(&asked).unwrap().answers.len(), 2);
+    }
+
+    #[test]
+    fn a_market_sent_twice_counts_only_if_both_are_alike() {
+        assert_eq!(outcome(&answer(&[market(), market()])), Some(Outcome::Yes));
+        let other = with("outcomePrices", json!(r#"["0", "1"]"#));
+        let resolved = answer(&[market(), other.clone(), other]);
+        assert_eq!(outcome(&resolved), None);
+        assert!(!resolved.troubles.is_empty());
+    }
+
+    fn meant(slug: &str) -> Market {
+        // 2026-02-13 13:10 UTC
+        market::read_slug(slug, UnixSeconds(1_770_988_200), market::RuleSet::Polymarket).unwrap()
+    }
+
+    #[test]
+    fn an_answer_counts_only_for_the_window_and_the_asset_meant() {
+        let verdict = |fields: &[(&str, Value)]| {
+            let mut market = market();
+            for (field, value) in fields {
+                market[*field] = value.clone();
+            }
+            answer(&[market]).verdict(SLUG, &meant(SLUG)).unwrap()
+        };
+        let (open, close) = (json!("2026-02-13T13:00:00Z"), json!("2026-02-13T13:15:00Z"));
+        for fields in [
+            &[][..],
+            &[("eventStartTime", open.clone()), ("endDate", close.clone())],
+            &[("endDate", json!("2026-02-13T13:15:59Z"))],
+            &[("endDate", json!("soon")), ("resolutionSource", json!(""))],
+            &[(
+                "resolutionSource",
+                json!("https://data.chain.link/streams/btc-usd-twap-60s-streams"),
+            )],
+            &[("cryptoMarketConfig", json!({"id": "btc-15m", "asset": "btc"}))],
+            &[("question", json!("Bitcoin Up or Down - February 13, 8:00AM-8:15AM ET"))],
+        ] {
+            assert_eq!(verdict(fields), Verdict::Final(Outcome::Yes), "{fields:?}");
+        }
+        for (fields, named) in [
+            (&[("endDate", json!("2026-02-13T13:16:00Z"))][..], "2026-02-13T13:16:00Z"),
+            (&[("eventStartTime", json!("2025-02-13T13:00:00Z"))], "2025-02-13T13:00:00Z"),
+            (&[("cryptoMarketConfig", json!({"asset": "eth"}))], "eth"),
+            (&[("cryptoMarketConfig", json!({"id": "sol-15m-twap-60"}))], "sol"),
+            (&[("resolutionSource", json!("https://data.chain.link/streams/xrp-usd"))], "xrp"),
+            (&[("resolutionSource", json!("https://www.binance.com/en/trade/ETH_USDT"))], "eth"),
+            (&[("question", json!("Ethereum Up or Down - February 13, 8AM ET"))], "ethereum"),
+        ] {
+            let Verdict::OtherMarket(why) = verdict(fields) else { panic!("{fields:?}") };
+            assert!(why.contains(named), "{why}");
+        }
+    }
+
+    #[test]
+    fn a_slug_without_a_year_is_answered_by_the_market_of_the_year_meant() {
+        let plain = "bitcoin-up-or-down-february-13-8am-et";
+        let dated = "bitcoin-up-or-down-february-13-2026-8am-et";
+        let of = |year: i32, outcome| Answer {
+            verdict: Verdict::Final(outcome),
+            states: Stated {
+                open: DateTime::parse_from_rfc3339(&format!("{year}-02-13T13:00:00Z"))
+                    .ok()
+                    .map(|at| UnixSeconds(at.timestamp())),
+                ..Stated::default()
+            },
+        };
+        let absent = || Answer::from(Verdict::NotYet("absent".to_owned()));
+        let verdict = |answers: [Option<Answer>; 2]| {
+            let answers = [plain, dated].map(str::to_owned).into_iter().zip(answers);
+            let answers = answers.filter_map(|(slug, answer)| Some((slug, answer?))).collect();
+            Resolved { answers, troubles: vec![] }.verdict(plain, &meant(plain))
+        };
+        let (yes, no) = (Outcome::Yes, Outcome::No);
+        assert_eq!(verdict([Some(of(2026, yes)), Some(absent())]), Some(Verdict::Final(yes)));
+        assert_eq!(verdict([Some(of(2025, no)), Some(of(2026, yes))]), Some(Verdict::Final(yes)));
+        let other = verdict([Some(of(2025, no)), Some(absent())]);
+        assert!(matches!(other, Some(Verdict::OtherYear(_))), "{other:?}");
+        assert_eq!(verdict([Some(absent()), Some(absent())]), Some(absent().verdict));
+        assert_eq!(
+            verdict([Some(of(2025, no)), None]),
+            None,
+            "the form with the year was not asked"
+        );
+        let mut unsaid = of(2025, no);
+        unsaid.states.open = None;
+        let unsaid = verdict([Some(unsaid), Some(absent())]);
+        assert!(matches!(unsaid, Some(Verdict::NotYet(_))), "{unsaid:?}");
+    }
+
+    #[test]
+    fn a_body_that_is_no_list_is_no_answer() {
+        for body in [&b""[..], b"<html>busy</html>", b"null", b"{\"data\":[]}", b"[{\"slug\":"] {
+            assert!(
+                matches!(read_markets(body, &[SLUG.to_owned()]), Err(Trouble::Failed(_))),
+                "{body:?}"
+            );
+        }
+        assert!(read_markets(b"[]", &[SLUG.to_owned()]).unwrap().troubles.is_empty());
+    }
+
+    #[test]
+    fn only_what_can_be_a_markets_slug_is_asked_for() {
+        assert_eq!(market_slug(" BTC-updown-15m-1770987600\n").as_deref(), Some(SLUG));
+        for slug in ["", "a b", "x&closed=false", "btc-🚀-1770987600", &"x".repeat(121)] {
+            assert_eq!(market_slug(slug), None, "{slug}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused_without_a_panic(bytes in any::<Vec<u8>>()) {
+            let _ = read_markets(&bytes, &[SLUG.to_owned()]);
+        }
+
+        #[test]
+        fn no_two_prices_but_one_and_zero_make_a_winner(first in "[0-9.]{1,6}", second in "[0-9.]{1,6}") {
+            let market = with("outcomePrices", json!(format!("[\"{first}\", \"{second}\"]")));
+            let outcome = verdict_of(&market).ok().flatten();
+            let is = |text: &str, price: i64| text.parse() == Ok(Decimal::from(price));
+            let wanted = match () {
+                () if is(&first, 1) && is(&second, 0) => Some(Outcome::Yes),
+                () if is(&first, 0) && is(&second, 1) => Some(Outcome::No),
+                () => None,
+            };
+            if outcome != Some(Outcome::Split) {
+                prop_assert_eq!(outcome, wanted);
+            }
+        }
+    }
+}

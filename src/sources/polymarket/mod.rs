@@ -1,0 +1,321 @@
+//! Asking Polymarket's Gamma service for its resolutions, many markets a request, by whichever list it
+//! still serves. What an answer means is in `answer`.
+//!
+//! Source: the lists and their limits as Gamma documents and answers them (2026).
+
+mod answer;
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use log::warn;
+
+use crate::rules::resolution::Resolved;
+use crate::sources::http::{Client, Pace, TRIES, Traffic, Trouble};
+
+pub use answer::read_markets;
+use answer::{Page, read_page};
+
+/// Most markets named in one request.
+const SLUGS_A_REQUEST: usize = 100;
+/// Most bytes of path and query.
+const LONGEST_QUERY: usize = 6_000;
+/// Most requests that are under way at a time.
+const AT_ONCE: usize = 4;
+/// Most requests in 10 seconds; the service's own limit is 300.
+const PACE: (usize, Duration) = (250, Duration::from_secs(10));
+/// After so many failed requests and none that was answered, no slug is looked for that makes the
+/// service fail: it is out of order.
+const FAILURES_OF_AN_OUTAGE: usize = 6;
+
+/// Gamma's lists, in the order in which they are tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum List {
+    /// `/markets/keyset`: pages with a cursor.
+    Keyset,
+    /// `/markets`: announced to end on 2026-05-01.
+    Plain,
+}
+
+/// What settling needs of Polymarket; tests stand in for it with a map.
+pub trait Resolutions: Send {
+    /// The answers on these markets, as far as they can be had. Asked in this order.
+    fn find(&mut self, slugs: &[String]) -> Resolved;
+    /// Requests sent so far.
+    fn traffic(&self) -> Traffic;
+}
+
+/// Polymarket's Gamma service behind HTTP.
+pub struct Polymarket {
+    base: String,
+    client: Arc<Client>,
+    traffic: Mutex<Traffic>,
+    pace: Pace,
+    /// `/markets/keyset` is not served, so that the plain list is asked at once.
+    keyset_is_gone: AtomicBool,
+}
+
+impl Polymarket {
+    /// The service at `base`, such as `https://gamma-api.polymarket.com`.
+    pub fn new(base: String, client: Arc<Client>) -> Self {
+        Self {
+            base,
+            client,
+            traffic: Mutex::default(),
+            pace: Pace::new(PACE.0, PACE.1),
+            keyset_is_gone: AtomicBool::new(false),
+        }
+    }
+
+    /// Asks about these markets by the first list that is served.
+    ///
+    /// # Errors
+    /// [`Trouble`], if no list answers.
+    fn find_some(&self, slugs: &[String], resolved: &mut Resolved) -> Result<(), Trouble> {
+        let keyset = match self.keyset_is_gone.load(Ordering::Relaxed) {
+            true => Err(Trouble::Gone("is not served".to_owned())),
+            false => self.find_in(List::Keyset, slugs, resolved),
+        };
+        match keyset {
+            Ok(()) | Err(Trouble::NotNow(_)) => return keyset,
+            Err(Trouble::Gone(_)) => self.find_in(List::Plain, slugs, resolved)?,
+            // no part of the slugs was answered there, so that here the whole tells
+            Err(_) => self.ask(List::Plain, slugs, 1, resolved)?,
+        }
+        self.keyset_is_gone.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Asks a list about these markets, and about parts of them where it fails on the whole.
+    ///
+    /// # Errors
+    /// [`Trouble`], if nothing is answered.
+    fn find_in(
+        &self,
+        list: List,
+        slugs: &[String],
+        resolved: &mut Resolved,
+    ) -> Result<(), Trouble> {
+        match self.ask(list, slugs, TRIES, resolved) {
+            Err(Trouble::Failed(_) | Trouble::Refused(_) | Trouble::Never(_))
+                if slugs.len() > 1 =>
+            {
+                self.isolate(list, slugs, resolved)
+            }
+            asked => asked,
+        }
+    }
+
+    /// Asks a list about these markets, page by page.
+    ///
+    /// # Errors
+    /// [`Trouble`], if a page is not answered.
+    fn ask(
+        &self,
+        list: List,
+        slugs: &[String],
+        tries: u32,
+        resolved: &mut Resolved,
+    ) -> Result<(), Trouble> {
+        let mut whole = Page::default();
+        let mut cursors = BTreeSet::new();
+        loop {
+            let path = path(list, slugs, whole.next_cursor.as_deref());
+            let mut traffic = Traffic::default();
+            self.pace.wait();
+            let url = format!("{}{path}", self.base);
+            let page = self.client.get(&url, tries, &mut traffic, |body| read_page(body, slugs));
+            // a count is whole whatever became of who held it
+            self.traffic.lock().unwrap_or_else(PoisonError::into_inner).add(traffic);
+            whole.absorb(page?);
+            match &whole.next_cursor {
+                // a cursor that comes again leads in circles
+                Some(cursor) if list == List::Keyset && cursors.insert(cursor.clone()) => {}
+                _ => break,
+            }
+        }
+        resolved.absorb(whole.resolved(slugs)?);
+        Ok(())
+    }
+
+    /// Finds the slugs on which the service fails, by asking about smaller and smaller parts of `slugs`,
+    /// and takes the answers on all others. Each part is asked for once.
+    ///
+    /// # Errors
+    /// [`Trouble`], if no part is answered: the service is out of order.
+    fn isolate(
+        &self,
+        list: List,
+        slugs: &[String],
+        resolved: &mut Resolved,
+    ) -> Result<(), Trouble> {
+        let halves = |slugs: &[String]| {
+            let (first, second) = slugs.split_at(slugs.len() / 2);
+            [first.to_vec(), second.to_vec()]
+        };
+        let mut parts = VecDeque::from(halves(slugs));
+        let (mut is_answered, mut failures, mut troubles) = (false, 0, Vec::new());
+        while let Some(part) = parts.pop_front() {
+            let trouble = match self.ask(list, &part, 1, resolved) {
+                Ok(()) => {
+                    is_answered = true;
+                    continue;
+                }
+                Err(trouble @ (Trouble::NotNow(_) | Trouble::Gone(_))) => return Err(trouble),
+                Err(trouble) => trouble,
+            };
+            failures += 1;
+            if !is_answered && (failures == FAILURES_OF_AN_OUTAGE || parts.is_empty()) {
+                return Err(trouble);
+            }
+            match &part[..] {
+                [slug] => troubles.push(format!(
+                    "{slug}: Polymarket {}; settle asks about it again in the next run",
+                    trouble.why()
+                )),
+                part => parts.extend(halves(part)),
+            }
+        }
+        resolved.troubles.extend(troubles);
+        Ok(())
+    }
+
+    /// Asks about the chunks that nobody else has taken, until one finds that the service is `out`:
+    /// what came of each, with its place.
+    fn find_next(
+        &self,
+        chunks: &[&[String]],
+        next: &AtomicUsize,
+        out: &AtomicBool,
+    ) -> Vec<(usize, Resolved)> {
+        let mut found = Vec::new();
+        while !out.load(Ordering::Relaxed) {
+            let place = next.fetch_add(1, Ordering::Relaxed);
+            let Some(some) = chunks.get(place) else { break };
+            let mut resolved = Resolved::default();
+            if let Err(trouble) = self.find_some(some, &mut resolved) {
+                let (base, why) = (&self.base, trouble.why());
+                // one slug alone may be the one on which the service fails
+                let is_out = some.len() > 1 || matches!(trouble, Trouble::NotNow(_));
+                let rest = if is_out { "; not asked again in this run" } else { "" };
+                out.fetch_or(is_out, Ordering::Relaxed);
+                resolved.troubles.push(format!("{base} {why}{rest}"));
+            }
+            found.push((place, resolved));
+        }
+        found
+    }
+}
+
+impl Resolutions for Polymarket {
+    fn find(&mut self, slugs: &[String]) -> Resolved {
+        let chunks = chunks(slugs);
+        let (next, out) = (AtomicUsize::new(0), AtomicBool::new(false));
+        let asking = || self.find_next(&chunks, &next, &out);
+        let mut found = thread::scope(|scope| {
+            let others: Vec<_> =
+                (1..chunks.len().min(AT_ONCE)).map(|_| scope.spawn(asking)).collect();
+            let mut found = asking();
+            // one that panicked has found nothing
+            found.extend(others.into_iter().filter_map(|other| other.join().ok()).flatten());
+            found
+        });
+        found.sort_by_key(|(place, _)| *place);
+        let mut resolved = Resolved::default();
+        for (_, some) in found {
+            resolved.absorb(some);
+        }
+        // those under way when the service went out all say so
+        resolved.troubles.dedup();
+        for trouble in &mut resolved.troubles {
+            warn!("polymarket: {trouble}");
+            trouble.insert_str(0, "polymarket: ");
+        }
+        resolved
+    }
+
+    fn traffic(&self) -> Traffic {
+        *self.traffic.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The slugs in parts of which each fits into one request.
+fn chunks(slugs: &[String]) -> Vec<&[String]> {
+    let mut chunks = Vec::new();
+    let mut rest = slugs;
+    while !rest.is_empty() {
+        let mut length = 0;
+        let fits = rest.iter().take(SLUGS_A_REQUEST).take_while(|slug| {
+            length += "&slug=".len() + slug.len();
+            length <= LONGEST_QUERY - 200
+        });
+        let (chunk, behind) = rest.split_at(fits.count().max(1));
+        chunks.push(chunk);
+        rest = behind;
+    }
+    chunks
+}
+
+/// Path and query that ask a list for these markets: closed ones only, as many as there are slugs. Both
+/// are always said, as the lists' defaults differ.
+fn path(list: List, slugs: &[String], cursor: Option<&str>) -> String {
+    let name = match list {
+        List::Keyset => "/markets/keyset",
+        List::Plain => "/markets",
+    };
+    let mut path = format!("{name}?closed=true&limit={}", slugs.len());
+    if let Some(cursor) = cursor {
+        path.push_str("&after_cursor=");
+        path.push_str(&escaped(cursor));
+    }
+    for slug in slugs {
+        // nothing to escape: see `market_slug`
+        path.push_str("&slug=");
+        path.push_str(slug);
+    }
+    path
+}
+
+/// A text as it may stand in a query.
+fn escaped(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let escape = |byte: u8| match plain(byte) {
+        true => char::from(byte).to_string(),
+        false => format!("%{byte:02X}"),
+    };
+    text.bytes().map(escape).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_names_what_it_wants_and_how_much() {
+        let slugs = ["a".to_owned(), "b".to_owned()];
+        assert_eq!(path(List::Plain, &slugs, None), "/markets?closed=true&limit=2&slug=a&slug=b");
+        assert_eq!(
+            path(List::Keyset, &slugs, Some("x=/&y")),
+            "/markets/keyset?closed=true&limit=2&after_cursor=x%3D%2F%26y&slug=a&slug=b"
+        );
+    }
+
+    #[test]
+    fn a_chunk_fits_into_one_request() {
+        let short: Vec<String> =
+            (0..250).map(|n| format!("btc-updown-5m-{}", 1_770_000_000 + n)).collect();
+        assert_eq!(
+            chunks(&short).iter().map(|chunk| chunk.len()).collect::<Vec<_>>(),
+            [100, 100, 50]
+        );
+        let long: Vec<String> = (0..100).map(|_| "x".repeat(120)).collect();
+        for chunk in chunks(&long) {
+            assert!(path(List::Keyset, chunk, None).len() <= LONGEST_QUERY);
+        }
+        assert_eq!(chunks(&long).concat(), long);
+        assert!(chunks(&[]).is_empty());
+    }
+}

@@ -1,0 +1,196 @@
+//! Opening the performance database: whether it is one, for reading without leaving a trace or for
+//! writing, and what an error of SQLite's means to a user.
+
+use std::fs;
+use std::io::Read;
+use std::path::Path;
+use std::rc::Rc;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use crate::error::Error;
+use crate::rules::text::printable_line;
+use crate::store::columns::{BookSql, Columns, NEEDED_COLUMNS, OPTIONAL};
+use crate::store::transaction::BUSY_TIMEOUT;
+use crate::store::{Access, Store};
+
+/// Why a file that SQLite cannot read is no performance database.
+const NO_DATABASE: &str = "the file is no SQLite database";
+
+impl Store {
+    /// Opens the database at `path` and checks that it is a performance database.
+    ///
+    /// # Errors
+    /// [`Error::NoDatabase`], [`Error::NotPerformanceDatabase`], [`Error::ReadOnly`] (for writing),
+    /// or [`Error::Database`].
+    pub fn open(path: &Path, access: Access) -> Result<Self, Error> {
+        let not_one = |why: &str| Error::NotPerformanceDatabase {
+            path: path.to_owned(),
+            why: why.to_owned(),
+        };
+        let metadata = match fs::metadata(path) {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(Error::NoDatabase(path.to_owned()));
+            }
+            Err(error) => return Err(not_one(&format!("it cannot be looked at ({error})"))),
+        };
+        if !metadata.is_file() {
+            return Err(not_one("it is not a file"));
+        }
+        if metadata.len() == 0 {
+            return Err(not_one("the file is empty"));
+        }
+        let connection = match access {
+            Access::Write => Connection::open_with_flags(
+                path,
+                OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+            ),
+            Access::Read => open_to_read(path),
+        };
+        let connection = connection.map_err(|source| match source.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => not_one(NO_DATABASE),
+            _ => Error::Database {
+                path: path.to_owned(),
+                doing: "opened",
+                why: printable_line(&source.to_string()),
+                hint: "; check that this user may read it and its folder",
+            },
+        })?;
+        let mut store = Self {
+            connection,
+            path: path.to_owned(),
+            columns: Columns::default(),
+            book_sql: Rc::default(),
+            touched: None,
+        };
+        store
+            .connection
+            .busy_timeout(BUSY_TIMEOUT)
+            // as in the bot's own connections: what refers to what in its tables is its business
+            .and_then(|()| store.connection.pragma_update(None, "foreign_keys", false))
+            .map_err(|error| store.failed("opened", error))?;
+        store.check_schema()?;
+        if access == Access::Write
+            && store
+                .connection
+                .is_readonly("main")
+                .map_err(|error| store.failed("opened", error))?
+        {
+            return Err(Error::ReadOnly(path.to_owned()));
+        }
+        Ok(store)
+    }
+
+    fn check_schema(&mut self) -> Result<(), Error> {
+        let not_one = |why: String| Error::NotPerformanceDatabase { path: self.path.clone(), why };
+        let columns: rusqlite::Result<Vec<String>> = self
+            .connection
+            // generated columns too
+            .prepare("SELECT name FROM pragma_table_xinfo('trades')")
+            .and_then(|mut statement| statement.query_map([], |row| row.get(0))?.collect());
+        let columns = columns.map_err(|error| match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => not_one(NO_DATABASE.to_owned()),
+            _ => self.failed("read", error),
+        })?;
+        if columns.is_empty() {
+            return Err(not_one("it has no table 'trades'".to_owned()));
+        }
+        let has = |name: &str| columns.iter().any(|column| column.eq_ignore_ascii_case(name));
+        let missing: Vec<&str> = NEEDED_COLUMNS.iter().copied().filter(|name| !has(name)).collect();
+        if !missing.is_empty() {
+            return Err(not_one(format!("its table 'trades' lacks {}", missing.join(", "))));
+        }
+        if has("rowid") {
+            let why = "its table 'trades' has a column 'rowid', which hides SQLite's own address of \
+                       a row: settle could not tell two rows apart";
+            return Err(not_one(why.to_owned()));
+        }
+        let triggers = "SELECT EXISTS (SELECT 1 FROM sqlite_master
+                        WHERE type = 'trigger' AND tbl_name = 'trades' COLLATE NOCASE)";
+        let triggers = self.connection.query_row(triggers, [], |row| row.get(0));
+        self.columns = Columns {
+            optional: OPTIONAL.map(has),
+            signal_type: has("signal_type"),
+            is_test_mode: has("is_test_mode"),
+            triggers: triggers.map_err(|error| self.failed("read", error))?,
+        };
+        self.book_sql = Rc::new(BookSql::new(self.columns));
+        // a view, or a table without rowids, cannot be written row by row
+        match self.connection.prepare("SELECT rowid FROM trades") {
+            Err(rusqlite::Error::SqlInputError { .. }) => {
+                Err(not_one("its 'trades' is no table with rowids".to_owned()))
+            }
+            other => other.map(drop).map_err(|error| self.failed("read", error)),
+        }
+    }
+
+    #[allow(clippy::needless_pass_by_value)] // as map_err hands it over
+    pub(super) fn failed(&self, doing: &'static str, source: rusqlite::Error) -> Error {
+        let hint = match source.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                "; another program has held its lock for 30 s"
+            }
+            Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+                "; run settle as the user the bot runs as"
+            }
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                "; check it with: PRAGMA integrity_check"
+            }
+            Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure) => {
+                "; see whether the disk has room and is sound"
+            }
+            _ => "",
+        };
+        let why = printable_line(&source.to_string());
+        Error::Database { path: self.path.clone(), doing, why, hint }
+    }
+}
+
+/// Opens for reading. Where this user may write the file and its folder, SQLite itself keeps the reading
+/// of one instant, whatever the bot does meanwhile, and leaves nothing behind; `query_only` keeps settle
+/// from writing. Else the file is opened read-only.
+fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let opened = Connection::open_with_flags(path, flags).and_then(|connection| {
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        connection.pragma_update(None, "query_only", true)?;
+        // SQLite opens its files when they are first needed
+        connection.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(()))?;
+        Ok(connection)
+    });
+    match opened {
+        Ok(connection) if !connection.is_readonly("main")? => Ok(connection),
+        Err(error) if !cannot_be_written(&error) => Err(error),
+        _ => open_read_only(path),
+    }
+}
+
+/// Whether an error means that the file or its folder cannot be written.
+fn cannot_be_written(error: &rusqlite::Error) -> bool {
+    let codes = [ErrorCode::ReadOnly, ErrorCode::CannotOpen, ErrorCode::PermissionDenied];
+    error.sqlite_error_code().is_some_and(|code| codes.contains(&code))
+}
+
+/// Opens without write permission. A database in WAL mode that nobody has open has no `-wal` file, and
+/// a plain read-only open would have to make one; it is opened as unchanging instead.
+fn open_read_only(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut wal = path.as_os_str().to_owned();
+    wal.push("-wal");
+    if is_wal(path) && !Path::new(&wal).exists() {
+        let absolute = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        if let Ok(mut url) = reqwest::Url::from_file_path(absolute) {
+            url.set_query(Some("immutable=1"));
+            return Connection::open_with_flags(url.as_str(), flags | OpenFlags::SQLITE_OPEN_URI);
+        }
+    }
+    Connection::open_with_flags(path, flags)
+}
+
+/// Whether the file's header says WAL (SQLite file format, bytes 18 and 19).
+fn is_wal(path: &Path) -> bool {
+    let mut header = [0; 20];
+    fs::File::open(path).and_then(|mut file| file.read_exact(&mut header)).is_ok()
+        && header[18..] == [2, 2]
+}

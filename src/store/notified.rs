@@ -1,0 +1,166 @@
+//! What somebody was told of this database, and what the records hold that may be worth telling.
+//! Whether and how it is told is for `notify`.
+
+use std::collections::BTreeSet;
+
+use rusqlite::{OptionalExtension, params};
+
+use crate::error::Error;
+use crate::rules::outcome::Outcome;
+use crate::rules::units::{Bps, decimal_from_text};
+use crate::rules::value::Cell;
+use crate::store::Store;
+use crate::store::transaction::Short;
+
+/// What the notices of earlier runs have reported of a database.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NotificationState {
+    /// The alerts that are raised: `overdue`, `rows_in_error`.
+    pub alerts: BTreeSet<String>,
+    /// The last record whose correction was told, by its id; none before the first.
+    pub corrected: Option<i64>,
+    /// The last record whose contradiction was told.
+    pub contradicted: Option<i64>,
+}
+
+/// A record that may be worth telling.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Noteworthy {
+    /// The record's id.
+    pub id: i64,
+    /// The run that wrote it.
+    pub run_id: String,
+    /// The trade.
+    pub trade_id: Cell,
+    /// Its market.
+    pub market_slug: Cell,
+    /// Whether it replaced another outcome.
+    pub is_correction: bool,
+    /// `actual_outcome` before and after.
+    pub outcomes: [Cell; 2],
+    /// `profit_loss` before and after, in dollars.
+    pub profits: [Cell; 2],
+    /// Polymarket's resolution.
+    pub resolution: Option<Outcome>,
+    /// How far the venue moved in the window, as far as it is known.
+    pub moved: Option<Bps>,
+    /// The venue.
+    pub price_source: Option<String>,
+}
+
+const SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS settlement_told (
+    only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+    alerts TEXT NOT NULL,
+    corrected INTEGER,
+    contradicted INTEGER
+);";
+
+impl Store {
+    /// What was told so far.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn told(&self) -> Result<NotificationState, Error> {
+        let read = || {
+            if !self.has_table("settlement_told")? {
+                return Ok(NotificationState::default());
+            }
+            let sql = "SELECT alerts, corrected, contradicted FROM settlement_told";
+            let told = self.connection.query_row(sql, [], |row| {
+                let alerts: String = row.get(0)?;
+                let alerts = alerts.split_whitespace().map(str::to_owned).collect();
+                Ok(NotificationState { alerts, corrected: row.get(1)?, contradicted: row.get(2)? })
+            });
+            told.optional().map(Option::unwrap_or_default)
+        };
+        read().map_err(|error| self.failed("read", error))
+    }
+
+    /// Notes what has been told.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn note_told(&mut self, told: &NotificationState) -> Result<(), Error> {
+        let alerts: Vec<&str> = told.alerts.iter().map(String::as_str).collect();
+        let write = |store: &mut Self| {
+            let transaction = Short::begin(store)?;
+            transaction.0.execute_batch(SCHEMA)?;
+            transaction.0.execute(
+                "INSERT OR REPLACE INTO settlement_told (only_row, alerts, corrected, contradicted)
+                 VALUES (1, ?1, ?2, ?3)",
+                params![alerts.join(" "), told.corrected, told.contradicted],
+            )?;
+            transaction.commit()
+        };
+        write(self).map_err(|error| self.failed("written", error))
+    }
+
+    /// The id of the last record, and of the last one that this run did not write; 0 where there is
+    /// none. None where settle never wrote to this database.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn last_records(&self, run_id: &str) -> Result<Option<(i64, i64)>, Error> {
+        let read = || {
+            if !self.has_records()? {
+                return Ok(None);
+            }
+            let last = "SELECT coalesce(max(id), 0) FROM settlement_records";
+            let last: i64 = self.connection.query_row(last, [], |row| row.get(0))?;
+            let first_of_run = "SELECT min(id) FROM settlement_records WHERE run_id = ?1";
+            let first_of_run: Option<i64> =
+                self.connection.query_row(first_of_run, [run_id], |row| row.get(0))?;
+            Ok(Some((last, first_of_run.map_or(last, |first| first - 1))))
+        };
+        read().map_err(|error| self.failed("read", error))
+    }
+
+    /// The records after this one that may be worth telling and that `wanted` says are: those that
+    /// correct, and those of a resolution where the venue's move is known.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn noteworthy(
+        &self,
+        after: i64,
+        wanted: impl Fn(&Noteworthy) -> bool,
+    ) -> Result<Vec<Noteworthy>, Error> {
+        let read = || {
+            let mut statement = self.connection.prepare(
+                "SELECT record.id, record.run_id, record.trade_id, record.market_slug,
+                        record.status, record.old_actual_outcome, record.new_actual_outcome,
+                        record.old_profit_loss, record.new_profit_loss, record.resolution,
+                        coalesce(record.moved_bps, previous.moved_bps),
+                        coalesce(record.price_source, previous.price_source)
+                 FROM settlement_records AS record
+                 LEFT JOIN settlement_records AS previous ON previous.id = record.previous_id
+                 WHERE record.id > ?1 AND (record.status = 'corrected' OR
+                       record.resolution IS NOT NULL AND record.status IS NOT 'undone')
+                 ORDER BY record.id",
+            )?;
+            let notes = statement.query_map([after], |row| {
+                let at = |index: usize| row.get_ref(index).map(super::cell);
+                let status: String = row.get(4)?;
+                let resolution: Option<String> = row.get(9)?;
+                let moved: Option<String> = row.get(10)?;
+                Ok(Noteworthy {
+                    id: row.get(0)?,
+                    run_id: row.get(1)?,
+                    trade_id: at(2)?,
+                    market_slug: at(3)?,
+                    is_correction: status == "corrected",
+                    outcomes: [at(5)?, at(6)?],
+                    profits: [at(7)?, at(8)?],
+                    resolution: resolution.and_then(|name| Outcome::named(&name)),
+                    moved: moved.and_then(|bps| decimal_from_text(&bps).ok()).map(Bps),
+                    price_source: row.get(11)?,
+                })
+            })?;
+            notes
+                .filter(|note| note.as_ref().map_or(true, &wanted))
+                .collect::<rusqlite::Result<_>>()
+        };
+        read().map_err(|error| self.failed("read", error))
+    }
+}

@@ -1,0 +1,177 @@
+//! Taking a run back: the values that it replaced are put back, row by row, unless a row changed since.
+
+use rusqlite::Transaction;
+
+use crate::error::Error;
+use crate::interrupt::Interrupt;
+use crate::rules::selection::RowError;
+use crate::rules::text::{printable, printable_line};
+use crate::store::columns::Columns;
+use crate::store::history::{Record, chain_of, standing_record};
+use crate::store::transaction::{Short, pause, refused};
+use crate::store::{RunInfo, Store, records, unconfirmed};
+
+/// What taking a run back came to.
+#[derive(Debug, Default)]
+pub struct Undone {
+    /// The trades that are again as they were before the run.
+    pub restored: u64,
+    /// Those that were left as they are, and why.
+    pub refused: Vec<RowError>,
+    /// A signal asked to stop before all were looked at.
+    pub interrupted: bool,
+    /// What stopped it before all were looked at, if anything did.
+    pub error: Option<Error>,
+}
+
+impl Store {
+    /// Takes back what the run `undo` wrote, row by row, the latest first: the values that it
+    /// replaced are put back, if the row still is as the run left it. Stops between two transactions
+    /// when `interrupt` asks for it.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchRun`], [`Error::Database`].
+    pub fn undo(
+        &mut self,
+        undo: &str,
+        run: &RunInfo,
+        interrupt: &Interrupt,
+    ) -> Result<Undone, Error> {
+        let ids = self.records_of_run(undo).map_err(|error| self.failed("read", error))?;
+        let Some(ids) = ids.filter(|ids| !ids.is_empty()) else {
+            return Err(Error::NoSuchRun(printable(undo)));
+        };
+        let mut undone = Undone::default();
+        let mut rest = ids.as_slice();
+        while !rest.is_empty() {
+            if interrupt.asked() {
+                undone.interrupted = true;
+                break;
+            }
+            let done =
+                self.retry_while_busy(interrupt, |store| store.undo_some(rest, run, &mut undone));
+            match done.map_err(|error| self.failed("written", error)) {
+                Ok(done) => rest = &rest[done..],
+                Err(error) if undone.restored == 0 => return Err(error),
+                Err(error) => {
+                    undone.error = Some(error);
+                    break;
+                }
+            }
+            pause();
+        }
+        Ok(undone)
+    }
+
+    /// The ids of a run's records, the latest first; none where settle has written nothing yet.
+    fn records_of_run(&self, run_id: &str) -> rusqlite::Result<Option<Vec<i64>>> {
+        if !self.has_records()? {
+            return Ok(None);
+        }
+        let mut statement = self
+            .connection
+            .prepare("SELECT id FROM settlement_records WHERE run_id = ?1 ORDER BY id DESC")?;
+        statement.query_map([run_id], |row| row.get(0))?.collect::<rusqlite::Result<_>>().map(Some)
+    }
+
+    /// One transaction: at least one record, then as many as the time budget allows.
+    fn undo_some(
+        &mut self,
+        ids: &[i64],
+        run: &RunInfo,
+        undone: &mut Undone,
+    ) -> rusqlite::Result<usize> {
+        let columns = self.columns;
+        let transaction = Short::begin(self)?;
+        let (mut restored, mut refused, mut done) = (0, vec![], 0);
+        for id in ids {
+            if done > 0 && transaction.is_full() {
+                break;
+            }
+            match undo_record(&transaction.0, *id, run, columns)? {
+                None => restored += 1,
+                Some(refusal) => refused.push(refusal),
+            }
+            done += 1;
+        }
+        transaction.commit()?;
+        undone.restored += restored;
+        undone.refused.extend(refused);
+        Ok(done)
+    }
+}
+
+/// Puts back what one record replaced, with a record of that, or says why not.
+fn undo_record(
+    transaction: &Transaction<'_>,
+    id: i64,
+    run: &RunInfo,
+    columns: Columns,
+) -> rusqlite::Result<Option<RowError>> {
+    let has_id = |record: &&Record| record.integer("id") == Some(id);
+    let records = chain_of(transaction, id)?;
+    let this = records.iter().find(has_id).ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+    let refuse = |message: &str| {
+        let trade_id = this.cell("trade_id").clone();
+        Ok(Some(RowError { trade_id, message: message.to_owned() }))
+    };
+    // what took another record back can itself be taken back while it is the last word
+    let stands = match this.text("status") {
+        Some("undone") => records.last().as_ref().is_some_and(has_id),
+        _ => standing_record(&records).as_ref().is_some_and(has_id),
+    };
+    if !stands {
+        let taken_back = |record: &Record| {
+            record.text("status") == Some("undone") && record.integer("previous_id") == Some(id)
+        };
+        return refuse(match records.iter().any(taken_back) {
+            true => "it is undone already",
+            false => "a later run wrote to it; undo that one first",
+        });
+    }
+    let fee = if columns.fee_paid() { "trades.fee_paid" } else { "NULL" };
+    let recorded = format!(
+        "FROM settlement_records AS record JOIN trades ON trades.id IS record.trade_id
+         WHERE record.id = ?1 AND {} AND {fee} IS record.new_fee_paid",
+        unconfirmed::AS_RECORDED
+    );
+    // where the rows were numbered anew, the one row that is as the record left it
+    let rows = [
+        format!("SELECT trades.rowid {recorded} AND trades.rowid = record.trade_rowid"),
+        format!("SELECT trades.rowid {recorded} AND {} LIMIT 2", unconfirmed::MOVED),
+    ];
+    let mut rowid = None;
+    for sql in rows {
+        let mut statement = transaction.prepare_cached(&sql)?;
+        let found = statement.query_map([id], |row| row.get::<_, i64>(0))?;
+        let found = found.collect::<rusqlite::Result<Vec<_>>>()?;
+        if let [only] = found[..] {
+            rowid = Some(only);
+            break;
+        }
+    }
+    let Some(rowid) = rowid else {
+        return refuse("it was changed by another program since, or is gone");
+    };
+    let set_fee = if columns.fee_paid() { ", fee_paid = record.old_fee_paid" } else { "" };
+    let restored = transaction
+        .prepare_cached(&format!(
+            "UPDATE trades SET actual_outcome = record.old_actual_outcome,
+                 profit_loss = record.old_profit_loss, is_win = record.old_is_win{set_fee}
+             FROM (SELECT * FROM settlement_records WHERE id = ?1) AS record
+             WHERE trades.rowid = ?2"
+        ))?
+        .execute([id, rowid]);
+    match restored {
+        Err(error) if refused(&error) && !transaction.is_autocommit() => {
+            return refuse(&format!(
+                "the database refuses it: {}",
+                printable_line(&error.to_string())
+            ));
+        }
+        other => other?,
+    };
+    records::add_run(transaction, run)?;
+    records::add_undone(transaction, id, rowid, run)?;
+    Ok(None)
+}
