@@ -118,7 +118,12 @@ fn an_outcome_the_table_does_not_allow_is_an_error_of_its_row_and_the_others_set
         assert_eq!(bench.count("is_win = 1"), 2);
         // and it waits longer and longer, so that it takes nobody's place
         bench.settle(&arguments).code(3);
-        assert_eq!(bench.settle(&["status", "--json"]).json()["waiting_count"], 1);
+        bench.settle(&arguments).code(3);
+        assert_eq!(bench.settle(&["status", "--json"]).json()["error_count"], 1);
+        let sql = bench.sql();
+        let wait = "SELECT failures, next_try - unixepoch() > 0 FROM settlement_retries";
+        let wait = sql.query_row(wait, [], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?)));
+        assert_eq!(wait, Ok((2, true)));
     }
 }
 
@@ -325,4 +330,26 @@ fn reading_works_after_a_bot_that_crashed_in_a_transaction() {
     }
     let status = bench.settle(&["status", "--json", "--db", copy.to_str().unwrap()]);
     assert_eq!(status.code(0).json()["due_count"], 20);
+}
+
+#[test]
+fn a_reader_who_may_not_write_the_file_leaves_nothing_that_locks_the_bot_out() {
+    let bench = Bench::new(&[bet(1)]);
+    let _: String =
+        bench.sql().query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).unwrap();
+    // the folder may be written by everybody, the file only by its owner
+    std::fs::set_permissions(&bench.folder, PermissionsExt::from_mode(0o777)).unwrap();
+    std::fs::set_permissions(&bench.db, PermissionsExt::from_mode(0o644)).unwrap();
+    let mut command = bench.command(&["status", "--json"]);
+    std::os::unix::process::CommandExt::uid(&mut command, 65_534);
+    let ended = match command.output() {
+        Ok(output) => Ended::from(output),
+        Err(why) => {
+            eprintln!("skipped: another user cannot be had here ({why})");
+            return;
+        }
+    };
+    assert_eq!(ended.code(0).json()["due_count"], 1);
+    assert_eq!(bench.files(), ["performance.db"]);
+    bench.sql().execute("UPDATE trades SET reasoning = 'the bot writes on'", []).unwrap();
 }

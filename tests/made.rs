@@ -131,9 +131,11 @@ fn every_reason_for_which_a_row_is_left_out_is_counted_by_run_dry_run_and_status
     assert!(text.contains("Not due      5"), "{text}");
     assert!(text.contains("     1  action is neither YES, NO, UP, DOWN nor HOLD"), "{text}");
     assert_eq!(bench.booked(6), (Some("YES".into()), Some(-5.0), Some(0)), "' down ' is a side");
-    // an index of settle's own passes HOLD rows over, and they are counted all the same
+    // with settle's own index a run does not read HOLD rows; status counts them all the same
     bench.settle(&["index"]).code(0);
-    assert_eq!(run(&bench, &[])["excluded"]["hold"], 1);
+    assert_eq!(run(&bench, &[])["excluded"]["hold"], 0);
+    let status = bench.settle(&["status", "--json"]).code(0).json();
+    assert_eq!(status["excluded"]["hold"], 1);
 }
 
 #[test]
@@ -160,6 +162,12 @@ fn the_money_is_the_fill_that_the_bot_verified() {
     let exchange = Exchange::resolving(Tape::default(), markets);
     let audit = ask(&bench, &exchange, &["audit", "--json"]).code(0).json();
     assert_eq!(audit["disagreements"], json!([]));
+    // so do the report and the story of the trade
+    let report = bench.settle(&["report", "--json"]).code(0).json();
+    assert_eq!(report["total_stake"].as_f64(), Some(7.82));
+    let story = bench.settle(&["explain", "1"]).code(0).stdout.clone();
+    assert!(!story.contains("changed since it was settled"), "{story}");
+    assert!(story.contains("$2.82 on YES at $0.47 a share"), "{story}");
 }
 
 #[test]

@@ -602,7 +602,7 @@ fn a_price_far_from_the_recorded_strike_needs_a_second_venue() {
     for confirm in ["off", "auto"] {
         let bench = Bench::new(&[bet(1)]);
         let alone = ["--sources", "coinbase", "--confirm", confirm];
-        let summary = bench.run_at(&exchange.url, &alone).json();
+        let summary = bench.run_at(&exchange.url, &alone).code(5).json();
         assert_eq!(summary["settled_count"], 0, "{summary}");
         let reason = summary["trades"][0]["reason"].as_str().unwrap();
         assert!(reason.contains("more than 5 % from the recorded strike"), "{reason}");

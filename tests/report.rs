@@ -404,7 +404,7 @@ fn status_and_run_end_with_one_line() {
     bench.insert(&[bet(2).at("2026-02-12 01:00:00"), unpriced]);
     let line = last_line(&bench.settle(&["status"]));
     assert!(line.contains("2 unsettled"), "{line}");
-    assert!(line.contains("wrong: trades are overdue, 1 row in error"), "{line}");
+    assert!(line.contains("wrong: an alert, 1 row in error"), "{line}");
 }
 
 #[test]

@@ -666,7 +666,7 @@ fn one_slug_that_is_refused_does_not_stand_in_the_others_way() {
     let requests = summary["requests"]["polymarket"].as_i64().unwrap();
     assert!(requests <= 11, "{requests}");
     // where everything is refused, it does not ask for each one by itself
-    for (status, most) in [(404, 2), (422, 8), (451, 8)] {
+    for (status, most) in [(404, 6), (422, 14), (451, 14)] {
         let refusing = Exchange::start(move |_, _| Reply::status(status));
         let other = Bench::new(&bets);
         let summary = other.run_at(&refusing.url, &only).code(5).json();
@@ -741,6 +741,19 @@ fn an_answer_about_another_market_is_an_error_that_names_both_and_nothing_decide
 }
 
 #[test]
+fn a_trade_whose_answer_is_about_another_market_stays_in_error_while_it_waits() {
+    let good = market(&slug(), true, ["Up", "Down"], ["1", "0"]);
+    let other = with_fields(&good, "\"endDate\":\"2026-02-13T13:05:00Z\"");
+    let bench = Bench::new(&[bet(1)]);
+    for _ in 0..4 {
+        let summary = bench.run_at(&answering(other.clone()).url, &AUTO).code(3).json();
+        assert_eq!(summary["errors"].as_array().unwrap().len(), 1);
+    }
+    let status = bench.settle(&["status", "--json"]).code(0).json();
+    assert_eq!(status["error_count"], 1);
+}
+
+#[test]
 fn the_window_may_be_stated_to_the_minute() {
     let good = market(&slug(), true, ["Up", "Down"], ["0", "1"]);
     let fields = "\"eventStartTime\":\"2026-02-13T13:00:00Z\",\"endDate\":\"2026-02-13T13:15:30Z\",\
@@ -812,7 +825,16 @@ fn forty() -> (Bench, Vec<String>, Markets, Tape) {
 
 #[test]
 fn slugs_on_which_polymarket_fails_are_isolated_whatever_the_status() {
-    for (status, bad) in [(500, vec![17]), (403, vec![39]), (422, vec![0]), (503, vec![3, 4, 30])] {
+    for (status, bad) in [
+        (500, vec![17]),
+        (403, vec![39]),
+        (422, vec![0]),
+        (404, vec![21]),
+        (410, vec![5]),
+        (503, vec![3, 4, 30]),
+        // one in each quarter
+        (500, vec![0, 12, 22, 39]),
+    ] {
         let (bench, slugs, markets, tape) = forty();
         let poison: Vec<String> = bad.iter().map(|index| slugs[*index].clone()).collect();
         let exchange = Exchange::start(move |asked, _| match asked.service() {
@@ -827,7 +849,7 @@ fn slugs_on_which_polymarket_fails_are_isolated_whatever_the_status() {
         let wanted = 40 - bad.len();
         assert_eq!(summary["confirmed_count"], wanted, "{status}: {}", summary["warnings"]);
         assert_eq!(summary["provisional_count"], bad.len());
-        assert!(summary["requests"]["polymarket"].as_u64().unwrap() <= 40, "{summary}");
+        assert!(summary["requests"]["polymarket"].as_u64().unwrap() <= 100, "{summary}");
         for index in bad {
             let warnings = summary["warnings"].to_string();
             assert!(warnings.contains(&slugs[index]), "{warnings}");
@@ -851,28 +873,56 @@ fn whichever_list_is_served_confirms() {
 }
 
 #[test]
-fn a_list_in_pages_is_read_to_its_end_and_one_that_repeats_itself_ends() {
-    for repeats in [false, true] {
-        let (bench, slugs, markets, _) = forty();
-        let exchange = Exchange::start(move |asked, _| {
-            if asked.path != "/markets/keyset" {
-                return Reply::status(410);
+fn a_list_in_pages_is_read_to_its_end() {
+    let (bench, _, markets, _) = forty();
+    let exchange = Exchange::start(move |asked, _| {
+        let at: usize = asked.query.get("after_cursor").map_or(0, |at| at.parse().unwrap());
+        pages(asked, &markets, at)
+    });
+    let summary = bench.run_at(&exchange.url, &["--confirm", "only"]).code(0).json();
+    assert_eq!(summary["confirmed_count"], 40);
+    assert_eq!(summary["requests"]["polymarket"], 3);
+}
+
+/// Fifteen of the markets that were asked for, from one place on, and a cursor that leads on.
+fn pages(asked: &support::exchange::Asked, markets: &Markets, at: usize) -> Reply {
+    if asked.path != "/markets/keyset" {
+        return Reply::status(410);
+    }
+    let page: Vec<&str> =
+        asked.slugs[at..].iter().take(15).map(|slug| markets.0[slug].as_str()).collect();
+    let next = at + page.len();
+    let cursor = match next < asked.slugs.len() {
+        true => format!(",\"next_cursor\":\"{next}\""),
+        false => String::new(),
+    };
+    Reply::ok(format!("{{\"markets\":[{}]{cursor}}}", page.join(",")))
+}
+
+#[test]
+fn a_page_that_repeats_ends_the_paging_and_leaves_out_what_it_did_not_hold() {
+    let (bench, _, markets, _) = forty();
+    let exchange = Exchange::start(move |asked, _| pages(asked, &markets, 0));
+    let summary = bench.run_at(&exchange.url, &["--confirm", "only", "--batch", "0"]).json();
+    // the parts of the list that are asked for then are read to their end as far as one page holds them
+    assert!(summary["confirmed_count"].as_u64().unwrap() >= 15, "{summary}");
+    assert_eq!(summary["pending"].get("not_resolved"), None, "absent is not: not resolved");
+    assert!(summary["requests"]["polymarket"].as_u64().unwrap() <= 20, "{summary}");
+}
+
+#[test]
+fn pages_without_an_end_are_given_up() {
+    for page in ["", r#"{"slug":"btc-updown-15m-1"}"#] {
+        let (bench, ..) = forty();
+        let exchange = Exchange::start(move |asked, before| match asked.path.as_str() {
+            "/markets/keyset" => {
+                Reply::ok(format!("{{\"markets\":[{page}],\"next_cursor\":\"{before}\"}}"))
             }
-            let at: usize = asked.query.get("after_cursor").map_or(0, |at| at.parse().unwrap());
-            let at = if repeats { 0 } else { at };
-            let page: Vec<&str> =
-                asked.slugs[at..].iter().take(15).map(|slug| markets.0[slug].as_str()).collect();
-            let next = at + page.len();
-            let cursor = match next < asked.slugs.len() {
-                true => format!(",\"next_cursor\":\"{next}\""),
-                false => String::new(),
-            };
-            Reply::ok(format!("{{\"markets\":[{}]{cursor}}}", page.join(",")))
+            _ => Reply::status(410),
         });
-        let summary = bench.run_at(&exchange.url, &["--confirm", "only", "--batch", "0"]).json();
-        let wanted = if repeats { 15 } else { slugs.len() };
-        assert_eq!(summary["confirmed_count"], wanted);
-        assert!(summary["requests"]["polymarket"].as_u64().unwrap() <= 3);
+        let summary = bench.run_at(&exchange.url, &["--confirm", "only"]).code(5).json();
+        assert_eq!(summary["pending"], serde_json::json!({"out_of_reach": 40}));
+        assert!(summary["requests"]["polymarket"].as_u64().unwrap() <= 100, "{summary}");
     }
 }
 

@@ -50,8 +50,8 @@ pub(super) struct Course<'a> {
     pub left: BTreeMap<&'static str, Tally>,
     /// Some trade could not be decided.
     pub deferred: bool,
-    /// Some trade was, by a price or a resolution.
-    pub proved: bool,
+    /// Some trade had a price that could be used, or a resolution.
+    pub had_some: bool,
     pub wrote: bool,
     pub stopped: Option<Stop>,
     done: usize,
@@ -89,7 +89,7 @@ impl<'a> Course<'a> {
             warnings: vec![],
             left: BTreeMap::new(),
             deferred: false,
-            proved: false,
+            had_some: false,
             wrote: false,
             stopped: None,
             done: 0,
@@ -105,7 +105,8 @@ impl<'a> Course<'a> {
         let Step { mut bookings, mut deferrals, notes, changed, mut warnings } = step;
         self.warnings.append(&mut warnings);
         self.deferred |= !deferrals.is_empty();
-        self.proved |= bookings.iter().any(|booking| booking.proof.is_some());
+        self.had_some |= bookings.iter().any(|booking| booking.proof.is_some())
+            || deferrals.iter().any(|deferral| deferral.measured.is_some());
         let mut done = vec![RowWrite::Done; bookings.len()];
         if let Some((run, interrupt)) = &self.writer {
             let mut notes: Vec<Note<'_>> = notes;
@@ -155,7 +156,7 @@ impl<'a> Course<'a> {
                 }
                 DeferredFor::Held => "close calls held for Polymarket",
                 DeferredFor::Interrupted => INTERRUPTED,
-                DeferredFor::OtherMarket => IN_ERROR,
+                DeferredFor::OtherMarket | DeferredFor::NotWritten => IN_ERROR,
             };
             self.left.entry(reason).or_default().add(Some(deferral.trade.logged_at));
             if deferral.left == DeferredFor::OtherMarket {

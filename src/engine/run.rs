@@ -53,7 +53,8 @@ pub fn settle(
     databases.iter_mut().zip(chosen).map(settle).collect()
 }
 
-/// Reads every unsettled row, and selects at most `batch` of the due ones (0: all).
+/// Reads every unsettled row, and selects at most `batch` of the due ones (0: all). `counts_hold` is
+/// [`Store::unsettled_rows`]' own.
 ///
 /// # Errors
 /// [`Error::Database`].
@@ -61,11 +62,12 @@ pub fn select(
     store: &Store,
     reading: Reading,
     batch: usize,
+    counts_hold: bool,
     now: UnixSeconds,
 ) -> Result<Selection, Error> {
     let retries = store.retries()?;
     let mut selector = Selector::new(reading, &retries, batch, now);
-    let passed_over = store.unsettled_rows(|row| selector.take(row))?;
+    let passed_over = store.unsettled_rows(counts_hold, |row| selector.take(row))?;
     Ok(selector.finish(passed_over))
 }
 
@@ -83,7 +85,7 @@ struct Chosen {
 /// Selects a batch of one database and what is to be confirmed there.
 fn choose(store: &Store, task: &Task<'_>) -> Result<Chosen, Error> {
     let Task { reading, deciding, batch, lags, now } = *task;
-    let selection = select(store, reading, batch, now)?;
+    let selection = select(store, reading, batch, false, now)?;
     let confirmed = if batch == 0 { CONFIRMED_AT_ALL } else { CONFIRMED_A_RUN };
     let unconfirmed = match deciding.confirm {
         Confirm::Off => vec![],
@@ -217,7 +219,7 @@ fn carry_out(
     warnings.append(&mut course.warnings);
 
     let answered = task.deciding.confirm == Confirm::Only && !resolved.answers.is_empty();
-    let nothing_had = course.deferred && !course.proved && !answered && found.prices.is_empty();
+    let nothing_had = course.deferred && !course.had_some && !answered;
     course.left.insert("waiting for a retry", selection.waiting);
     course.left.insert("beyond this batch", selection.beyond_batch);
     let mut due_after = Tally::default();

@@ -53,7 +53,7 @@ impl DatabaseStatus {
     ) -> Result<Self, Error> {
         store.consistent_read(|store| {
             // a batch of one: status only counts
-            let selection = engine::select(store, reading, 1, now)?;
+            let selection = engine::select(store, reading, 1, true, now)?;
             let oldest = selection.due.oldest;
             let overdue = oldest.is_some_and(|oldest| now.since(oldest) > lags.due).then(|| {
                 "a due trade is older than the alert lag; settle run settles it or says why not"
@@ -154,7 +154,7 @@ impl Glance {
 fn wrong(alert: bool, errors: u64, warnings: usize) -> Vec<String> {
     let mut wrong = Vec::new();
     if alert {
-        wrong.push("trades are overdue".to_owned());
+        wrong.push("an alert".to_owned());
     }
     for (count, one, many) in
         [(errors, "row in error", "rows in error"), (warnings as u64, "warning", "warnings")]

@@ -329,14 +329,17 @@ pub enum Event<'a> {
 
 /// Provisional trades that Polymarket has not confirmed in time as of `now`, in words.
 pub fn unconfirmed_in_words(late: Tally, now: UnixSeconds) -> Option<String> {
-    let oldest = now.since(late.oldest?);
-    let trades = if late.count == 1 { "trade is" } else { "trades are" };
-    Some(format!(
-        "{} {trades} provisional, decided by candles alone: Polymarket has not confirmed them; the oldest \
-         market closed {} ago; see that --polymarket-url can be reached",
-        late.count,
-        age(oldest)
-    ))
+    let oldest = age(now.since(late.oldest?));
+    Some(match late.count {
+        1 => format!(
+            "1 trade is provisional, decided by candles alone: its market closed {oldest} ago, and \
+             Polymarket has not confirmed it; settle run -vv shows what Polymarket answers"
+        ),
+        count => format!(
+            "{count} trades are provisional, decided by candles alone: the oldest market closed {oldest} \
+             ago, and Polymarket has not confirmed them; settle run -vv shows what Polymarket answers"
+        ),
+    })
 }
 
 /// An age in words, two units at most: `3 d 4 h`, `12 min`.

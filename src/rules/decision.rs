@@ -192,6 +192,8 @@ pub enum DeferredFor {
     NoPrice,
     /// Polymarket's answer is about another market: an error of the row, tried again ever later.
     OtherMarket,
+    /// The database refuses what was to be written: an error of the row, tried again ever later.
+    NotWritten,
     /// Something that may have it could not be reached.
     OutOfReach,
     /// The run was stopped before it was written.
@@ -206,6 +208,7 @@ impl DeferredFor {
             Self::NotResolved => "not_resolved",
             Self::NoPrice => "no_price",
             Self::OtherMarket => "other_market",
+            Self::NotWritten => "not_written",
             Self::OutOfReach => "out_of_reach",
             Self::Interrupted => "interrupted",
         }
@@ -213,7 +216,7 @@ impl DeferredFor {
 
     /// Whether each further try of the trade waits longer: everything that was asked has answered.
     pub fn waits_longer(self) -> bool {
-        matches!(self, Self::NotResolved | Self::NoPrice | Self::OtherMarket)
+        matches!(self, Self::NotResolved | Self::NoPrice | Self::OtherMarket | Self::NotWritten)
     }
 }
 

@@ -1,6 +1,8 @@
 //! A row of the bot's `trades` table, and what it is to settling: due, not yet due, excluded, or
 //! in error. Pure; the store reads and writes rows, this module judges them.
 
+use std::borrow::Cow;
+
 use rust_decimal::Decimal;
 
 use crate::rules::market;
@@ -332,25 +334,28 @@ fn begins_with_one_of(status: &str, words: &[&str]) -> bool {
     words.iter().any(|word| status.starts_with(word))
 }
 
-/// The texts in the columns that say what became of the order, with the columns' names.
-fn statuses(row: &Row) -> impl Iterator<Item = (&'static str, &str)> {
+/// What the columns say that tell what became of the order, with the columns' names; nothing where they
+/// are empty.
+fn statuses(row: &Row) -> impl Iterator<Item = (&'static str, Cow<'_, str>)> {
     [("execution_status", &row.execution_status), ("verification_status", &row.verification_status)]
         .into_iter()
-        .filter_map(|(column, cell)| Some((column, cell.as_ref()?.text()?)))
+        .filter_map(|(column, cell)| {
+            let cell = cell.as_ref().filter(|cell| !cell.is_empty())?;
+            let status = cell.text().map_or_else(|| Cow::Owned(cell.to_string()), Cow::Borrowed);
+            Some((column, status))
+        })
 }
 
 /// Whether the bot's own status says that the order was not filled.
 pub(crate) fn not_made(row: &Row) -> bool {
-    statuses(row).any(|(_, status)| begins_with_one_of(status, &NOT_FILLED))
+    statuses(row).any(|(_, status)| begins_with_one_of(&status, &NOT_FILLED))
 }
 
 /// The statuses of a row that settle does not know, with the columns that hold them. Such a trade is
 /// settled as one that was made.
-pub(crate) fn unknown_statuses(row: &Row) -> impl Iterator<Item = (&'static str, &str)> {
+pub(crate) fn unknown_statuses(row: &Row) -> impl Iterator<Item = (&'static str, Cow<'_, str>)> {
     statuses(row).filter(|(_, status)| {
-        !status.trim().is_empty()
-            && !begins_with_one_of(status, &NOT_FILLED)
-            && !begins_with_one_of(status, &KNOWN_STATUSES)
+        !begins_with_one_of(status, &NOT_FILLED) && !begins_with_one_of(status, &KNOWN_STATUSES)
     })
 }
 
@@ -380,36 +385,41 @@ fn excluded_by_its_values(row: &Row, reading: Reading) -> Option<Excluded> {
 fn read_bet(row: &Row, market: Market, side: Side, needs_strike: bool) -> Result<Bet, String> {
     let strike = row.price_to_beat.number().and_then(BtcPrice::new).map_err(named("price_to_beat"));
     let recorded_strike = if needs_strike { Some(strike?) } else { strike.ok() };
-    let (position, price, shares, money) = match verified_fill(row)? {
-        Some((price, shares)) => {
-            let cost = shares.0.checked_mul(price.0);
-            let cost = cost.ok_or("verified_fill_amount: too many shares to count exactly")?;
-            (Usd(cost), price, shares, MoneySource::Row)
-        }
-        None => {
-            let position = row.position_size.number().and_then(positive);
-            let position = Usd(position.map_err(named("position_size"))?);
-            let price = row.executed_price.number().and_then(SharePrice::new);
-            let price = price.map_err(named("executed_price"))?;
-            let shares = pnl::shares(position, price).map_err(|error| error.to_string())?;
-            (position, price, shares, MoneySource::Log)
-        }
-    };
+    let (position, price, shares, money) =
+        match verified_fill(row.verified_fill_price.as_ref(), row.verified_fill_amount.as_ref())? {
+            Some((price, shares)) => {
+                let cost = shares.0.checked_mul(price.0);
+                let cost = cost.ok_or("verified_fill_amount: too many shares to count exactly")?;
+                (Usd(cost), price, shares, MoneySource::Row)
+            }
+            None => {
+                let position = row.position_size.number().and_then(positive);
+                let position = Usd(position.map_err(named("position_size"))?);
+                let price = row.executed_price.number().and_then(SharePrice::new);
+                let price = price.map_err(named("executed_price"))?;
+                let shares = pnl::shares(position, price).map_err(|error| error.to_string())?;
+                (position, price, shares, MoneySource::Log)
+            }
+        };
     Ok(Bet { market, side, position, price, shares, money, recorded_strike })
 }
 
-/// The fill that the bot itself verified: dollars a share, and shares. None where one of the two columns
-/// is missing, empty or 0.
+/// The fill that the bot itself verified, from `verified_fill_price` and `verified_fill_amount`: dollars a
+/// share, and shares. None where one of the two columns is missing, empty or 0.
 ///
 /// # Errors
 /// In words: which of the two cannot be used.
-fn verified_fill(row: &Row) -> Result<Option<(SharePrice, Shares)>, String> {
+pub(crate) fn verified_fill(
+    price: Option<&Cell>,
+    amount: Option<&Cell>,
+) -> Result<Option<(SharePrice, Shares)>, String> {
     let is_set = |cell: &&Cell| !cell.is_empty() && cell.any_number() != Some(Decimal::ZERO);
-    let price = row.verified_fill_price.as_ref().filter(is_set);
-    let amount = row.verified_fill_amount.as_ref().filter(is_set);
-    let (Some(price), Some(amount)) = (price, amount) else { return Ok(None) };
-    let price = price.number().and_then(SharePrice::new).map_err(named("verified_fill_price"))?;
-    let amount = amount.number().and_then(positive).map_err(named("verified_fill_amount"))?;
+    let (Some(price), Some(amount)) = (price.filter(is_set), amount.filter(is_set)) else {
+        return Ok(None);
+    };
+    let number = |cell: &Cell| cell.any_number().map_or_else(|| cell.number(), Ok);
+    let price = number(price).and_then(SharePrice::new).map_err(named("verified_fill_price"))?;
+    let amount = number(amount).and_then(positive).map_err(named("verified_fill_amount"))?;
     Ok(Some((price, Shares(amount))))
 }
 
@@ -529,8 +539,14 @@ pub(crate) mod tests {
 
     #[test]
     fn a_status_that_nobody_knows_is_named_and_the_trade_is_due() {
-        for (status, unknown) in [("RETRYING", true), ("simulated_fill", false), (" ", false)] {
-            let row = Row { execution_status: Some(text(status)), ..row() };
+        let (word, number) = (|word| text(word), Cell::Integer(7));
+        for (status, unknown) in [
+            (word("RETRYING"), true),
+            (number, true),
+            (word("simulated_fill"), false),
+            (word(" "), false),
+        ] {
+            let row = Row { execution_status: Some(status.clone()), ..row() };
             assert_eq!(unknown_statuses(&row).count() == 1, unknown, "{status}");
             assert!(is_due(&judge(row, READING, NOW)));
         }
@@ -605,9 +621,11 @@ pub(crate) mod tests {
         ] {
             assert_eq!(bet(fill(price, amount)).money, MoneySource::Log);
         }
-        for (price, amount) in
-            [(Cell::Real(1.2), Cell::Real(6.0)), (Cell::Real(0.47), Cell::Real(-6.0))]
-        {
+        for (price, amount) in [
+            (Cell::Real(1.2), Cell::Real(6.0)),
+            (Cell::Real(0.47), Cell::Real(-6.0)),
+            (text("much"), Cell::Real(6.0)),
+        ] {
             let standing = fill(price, amount);
             assert!(
                 matches!(standing, Judged::InError { ref message, .. }

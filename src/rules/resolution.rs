@@ -49,8 +49,9 @@ impl Stated {
         let differs = |stated: Option<UnixSeconds>, meant: UnixSeconds| {
             stated.is_some_and(|stated| stated.since(meant).abs() >= SAME_MINUTE)
         };
-        let instant =
-            |at: Option<UnixSeconds>| at.map_or_else(|| "unsaid".to_owned(), |at| at.to_string());
+        let instant = |at: Option<UnixSeconds>| {
+            at.map_or_else(|| "a time that it does not state".to_owned(), |at| at.to_string())
+        };
         let is_other = differs(self.open, market.open) || differs(self.close, market.close);
         is_other.then(|| {
             format!(
@@ -85,6 +86,14 @@ pub struct Answer {
     pub states: Stated,
 }
 
+impl Answer {
+    /// The verdict, if the answer is about this market.
+    fn verdict_on(&self, market: &Market) -> Verdict {
+        let other = self.states.other_window(market).or_else(|| self.states.wrong_asset());
+        other.map_or_else(|| self.verdict.clone(), Verdict::OtherMarket)
+    }
+}
+
 impl From<Verdict> for Answer {
     fn from(verdict: Verdict) -> Self {
         Self { verdict, states: Stated::default() }
@@ -108,35 +117,26 @@ impl Resolved {
     }
 
     /// What Polymarket says of this market, whose slug in the row is `slug`; none where it could not
-    /// be asked. An answer counts only for the window and the asset meant.
+    /// be asked. An answer counts only for the window and the asset meant. A slug without a year may be
+    /// another year's market: then the answer on the form with the year counts.
     pub fn verdict(&self, slug: &str, market: &Market) -> Option<Verdict> {
         let answer = self.answers.get(slug);
         let Some(dated) = market::with_year(slug, market) else {
-            let Answer { verdict, states } = answer?;
-            let other = states.other_window(market).or_else(|| states.wrong_asset());
-            return Some(other.map_or_else(|| verdict.clone(), Verdict::OtherMarket));
+            return Some(answer?.verdict_on(market));
         };
-        // without a year the slug may be another year's: only the stated window tells
-        let of_the_year = |answer: &&Answer| {
+        let is_ours = |answer: &&Answer| {
             answer.states.has_window() && answer.states.other_window(market).is_none()
         };
-        let answers = [answer, self.answers.get(&dated)];
-        if let Some(Answer { verdict, states }) = answers.into_iter().flatten().find(of_the_year) {
-            let other = states.wrong_asset();
-            return Some(other.map_or_else(|| verdict.clone(), Verdict::OtherMarket));
+        if let Some(ours) = answer.filter(is_ours) {
+            return Some(ours.verdict_on(market));
         }
-        let [plain, dated_answer] = answers;
-        match plain?.states.other_window(market) {
-            _ if dated_answer.is_none() => None,
-            Some(other) => Some(Verdict::OtherYear(format!(
-                "{other}; Polymarket has no market {dated}, so it counts as not resolved"
-            ))),
-            None => match &plain?.verdict {
-                Verdict::Final(_) => Some(Verdict::NotYet(
-                    "Polymarket's answer does not say of which year it is".to_owned(),
-                )),
-                not_yet => Some(not_yet.clone()),
-            },
-        }
+        let verdict = self.answers.get(&dated)?.verdict_on(market);
+        let other_window = answer?.states.other_window(market);
+        Some(match (verdict, other_window) {
+            (Verdict::NotYet(why), Some(other)) => Verdict::OtherYear(format!(
+                "{other}; under {dated}: {why}; the market counts as not resolved"
+            )),
+            (verdict, _) => verdict,
+        })
     }
 }

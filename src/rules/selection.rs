@@ -32,6 +32,8 @@ pub struct Retry {
     pub next_try: UnixSeconds,
     /// It was a close call that waits for Polymarket.
     pub held: bool,
+    /// What is wrong with the row, where that kept it from being settled.
+    pub error: Option<String>,
 }
 
 impl Retry {
@@ -298,7 +300,16 @@ impl<'a> Selector<'a> {
         // a wait longer than any that is given was noted under a clock that was wrong
         let wait = retry.map_or(0, |retry| retry.next_try.since(self.now));
         if (1..=LONGEST_WAIT).contains(&wait) {
-            self.selection.waiting.add(Some(trade.logged_at));
+            let logged_at = Some(trade.logged_at);
+            match retry.and_then(|retry| retry.error.clone()) {
+                // in error while it waits, too: an alert must not come and go with each try
+                Some(message) => {
+                    self.selection.in_error.add(logged_at);
+                    let trade_id = trade.row.id.clone();
+                    self.selection.errors.push(RowError { trade_id, message });
+                }
+                None => self.selection.waiting.add(logged_at),
+            }
             return;
         }
         if retry.is_some_and(|retry| retry.held) {
@@ -362,7 +373,10 @@ mod tests {
 
     fn retry(rowid: i64, next_try: UnixSeconds) -> (i64, Retry) {
         let row = row(rowid, "");
-        (rowid, Retry { trade_id: row.id, market_slug: row.market_slug, next_try, held: false })
+        (rowid, {
+            let (trade_id, market_slug) = (row.id, row.market_slug);
+            Retry { trade_id, market_slug, next_try, held: false, error: None }
+        })
     }
 
     #[test]
@@ -408,6 +422,16 @@ mod tests {
         let selection = select(rows, &failed, 50);
         assert_eq!(ids(&selection), [2]);
         assert_eq!(selection.waiting.count, 1);
+    }
+
+    #[test]
+    fn a_row_in_error_is_in_error_while_it_waits_too() {
+        let rows = vec![row(1, "2026-02-13 13:00:00")];
+        let (rowid, mut failed) = retry(1, NOW.plus(1));
+        failed.error = Some("Polymarket's market is another".to_owned());
+        let selection = select(rows, &[(rowid, failed)].into(), 50);
+        assert_eq!((selection.batch.len(), selection.waiting.count), (0, 0));
+        assert_eq!((selection.in_error.count, selection.errors.len()), (1, 1));
     }
 
     #[test]

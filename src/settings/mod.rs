@@ -9,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use clap::builder::BoolishValueParser;
 use clap::{Args, ColorChoice};
 use rust_decimal::Decimal;
 
@@ -81,7 +82,8 @@ pub struct ReadingArgs {
     )]
     pub timezone: NaiveZone,
 
-    /// How a slug's number and a tie are read
+    /// How a slug's number and a tie are read; slug-close only with --confirm off, as Polymarket's own
+    /// windows open at the number
     #[arg(long, env = "SETTLE_RULES", value_name = "RULES", default_value = "polymarket")]
     pub rules: RuleSet,
 }
@@ -98,7 +100,7 @@ pub struct JudgingArgs {
     pub strike: Strike,
 
     /// Settle rows whose skipped_unfavorable_move is 1, too: the bot says that it placed no order
-    #[arg(long, env = "SETTLE_INCLUDE_SKIPPED")]
+    #[arg(long, env = "SETTLE_INCLUDE_SKIPPED", value_parser = BoolishValueParser::new())]
     pub include_skipped: bool,
 }
 

@@ -233,7 +233,7 @@ impl Client {
                     let answer = refusal(response.status).map_or_else(|| read(&response.body), Err);
                     (answer, response.retry_after)
                 }
-                Err(why) => (Err(Trouble::NotNow(why)), None),
+                Err(trouble) => (Err(trouble), None),
             };
             traffic.failures += u64::from(answer.is_err());
             let Some(trouble) = answer.as_ref().err().filter(|trouble| trouble.may_pass()) else {
@@ -273,9 +273,16 @@ impl Client {
         delivered(client.get(url).timeout(HOOK_TIMEOUT).send())
     }
 
-    fn get_once(&self, url: &str) -> Result<Response, String> {
+    fn get_once(&self, url: &str) -> Result<Response, Trouble> {
         let deadline = Instant::now() + REQUEST_TIMEOUT;
-        let response = self.client()?.get(url).send().map_err(|error| in_words(&error))?;
+        let client = self.client().map_err(Trouble::NotNow)?;
+        let response = client.get(url).send().map_err(|error| {
+            let why = in_words(&error);
+            match error.is_timeout() || error.is_connect() {
+                true => Trouble::NotNow(why),
+                false => Trouble::Failed(why),
+            }
+        })?;
         let status = response.status().as_u16();
         let retry_after = response
             .headers()
@@ -327,21 +334,23 @@ fn delivered(answer: reqwest::Result<blocking::Response>) -> Result<(), Undelive
 }
 
 /// Reads a body to its end, or says why not: too large, too slow, or torn.
-fn read_body(mut response: impl Read, deadline: Instant) -> Result<Vec<u8>, String> {
+fn read_body(mut response: impl Read, deadline: Instant) -> Result<Vec<u8>, Trouble> {
     let mut body = Vec::new();
     let mut chunk = [0; 16 * 1024];
     loop {
         let count = match response.read(&mut chunk) {
             Ok(0) => return Ok(body),
             Ok(count) => count,
-            Err(error) => return Err(format!("broke off its answer ({error})")),
+            Err(error) => return Err(Trouble::Failed(format!("broke off its answer ({error})"))),
         };
         body.extend_from_slice(&chunk[..count]);
         if body.len() as u64 > MAX_BODY {
-            return Err(format!("sent more than {} MiB", MAX_BODY / 1024 / 1024));
+            let most = MAX_BODY / 1024 / 1024;
+            return Err(Trouble::Failed(format!("sent more than {most} MiB")));
         }
         if Instant::now() > deadline {
-            return Err(format!("took longer than {} s", REQUEST_TIMEOUT.as_secs()));
+            let most = REQUEST_TIMEOUT.as_secs();
+            return Err(Trouble::NotNow(format!("took longer than {most} s")));
         }
     }
 }
@@ -397,13 +406,14 @@ mod tests {
     fn an_endless_body_is_cut_off() {
         let endless = std::io::repeat(b'x');
         let error = read_body(endless, Instant::now() + REQUEST_TIMEOUT).unwrap_err();
-        assert_eq!(error, "sent more than 4 MiB");
+        assert_eq!(error, Trouble::Failed("sent more than 4 MiB".to_owned()));
     }
 
     #[test]
     fn a_body_that_comes_too_slowly_is_cut_off() {
         let past = Instant::now().checked_sub(Duration::from_secs(1)).unwrap();
-        assert!(read_body(&b"slow"[..], past).unwrap_err().starts_with("took longer"));
+        let slow = read_body(&b"slow"[..], past);
+        assert!(matches!(slow, Err(Trouble::NotNow(why)) if why.starts_with("took longer")));
     }
 
     #[test]

@@ -54,7 +54,10 @@ impl Store {
                 path: path.to_owned(),
                 doing: "opened",
                 why: printable_line(&source.to_string()),
-                hint: "; check that this user may read it and its folder",
+                hint: match hint(&source) {
+                    "" => "; check that this user may read it and its folder",
+                    hint => hint,
+                },
             },
         })?;
         let mut store = Self {
@@ -127,23 +130,28 @@ impl Store {
 
     #[allow(clippy::needless_pass_by_value)] // as map_err hands it over
     pub(super) fn failed(&self, doing: &'static str, source: rusqlite::Error) -> Error {
-        let hint = match source.sqlite_error_code() {
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-                "; another program has held its lock for 30 s"
-            }
-            Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
-                "; run settle as the user the bot runs as"
-            }
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-                "; check it with: PRAGMA integrity_check"
-            }
-            Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure) => {
-                "; see whether the disk has room and is sound"
-            }
-            _ => "",
-        };
+        let hint = hint(&source);
         let why = printable_line(&source.to_string());
         Error::Database { path: self.path.clone(), doing, why, hint }
+    }
+}
+
+/// What to do next where SQLite fails so, after a semicolon.
+fn hint(error: &rusqlite::Error) -> &'static str {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            "; another program has held its lock for 30 s"
+        }
+        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+            "; run settle as the user the bot runs as"
+        }
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            "; check it with: PRAGMA integrity_check"
+        }
+        Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure) => {
+            "; see whether the disk has room and is sound"
+        }
+        _ => "",
     }
 }
 
@@ -153,16 +161,21 @@ impl Store {
 fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let opened = Connection::open_with_flags(path, flags).and_then(|connection| {
+        // before the first query: in WAL mode that makes files beside the database, and files of another
+        // user's would lock the bot out
+        if connection.is_readonly("main")? {
+            return Ok(None);
+        }
         connection.busy_timeout(BUSY_TIMEOUT)?;
         connection.pragma_update(None, "query_only", true)?;
-        // SQLite opens its files when they are first needed
+        // SQLite opens its other files when they are first needed
         connection.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(()))?;
-        Ok(connection)
+        Ok(Some(connection))
     });
     match opened {
-        Ok(connection) if !connection.is_readonly("main")? => Ok(connection),
+        Ok(Some(connection)) => Ok(connection),
         Err(error) if !cannot_be_written(&error) => Err(error),
-        _ => open_read_only(path),
+        Ok(None) | Err(_) => open_read_only(path),
     }
 }
 

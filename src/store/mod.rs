@@ -145,12 +145,18 @@ impl Store {
 
     /// Hands every row whose `is_win` is NULL to `visit`, by rowid, in pages: no lock is held while
     /// `visit` runs, or for long. Rows whose action is HOLD are passed over, as they are the most of a
-    /// bot's unsettled rows; returns how many they are.
+    /// bot's unsettled rows; returns how many they are. With settle's index they are not read, and so
+    /// not counted unless `counts_hold`.
     ///
     /// # Errors
     /// [`Error::Database`].
-    pub fn unsettled_rows(&self, mut visit: impl FnMut(Row)) -> Result<u64, Error> {
-        let (mut visited, condition, filter) = match self.has_index()? {
+    pub fn unsettled_rows(
+        &self,
+        counts_hold: bool,
+        mut visit: impl FnMut(Row),
+    ) -> Result<u64, Error> {
+        let has_index = self.has_index()?;
+        let (mut visited, condition, filter) = match has_index {
             false => (0, "is_win IS NULL", Some("action IS NOT 'HOLD'")),
             true => (0, index::ROWS, None),
         };
@@ -158,6 +164,9 @@ impl Store {
             visited += 1;
             visit(row);
         })?;
+        if has_index && !counts_hold {
+            return Ok(0);
+        }
         let all = "SELECT count(*) FROM trades WHERE is_win IS NULL";
         let all = self.connection.query_row(all, [], |row| row.get::<_, u64>(0));
         all.map(|all| all.saturating_sub(visited)).map_err(|error| self.failed("read", error))

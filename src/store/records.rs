@@ -175,9 +175,7 @@ pub(super) fn add_note(
     match note {
         Note::Deferred(failure) => {
             let row = &failure.trade.row;
-            let held = failure.left == DeferredFor::Held;
-            let counts = failure.left.waits_longer();
-            retries::add(transaction, row, &failure.reason, counts, held, run)
+            retries::add(transaction, row, &failure.reason, failure.left, run)
         }
         Note::Unresolved(record_id, rowid) => {
             unconfirmed::ask_later(transaction, *record_id, *rowid, run)
@@ -194,7 +192,7 @@ pub(super) fn add_refused(
     run: &RunInfo,
 ) -> rusqlite::Result<()> {
     match booking.earlier.as_ref().map(|earlier| earlier.record_id) {
-        None => retries::add(transaction, &booking.trade.row, why, true, false, run),
+        None => retries::add(transaction, &booking.trade.row, why, DeferredFor::NotWritten, run),
         Some(Some(record_id)) => {
             unconfirmed::ask_later(transaction, record_id, booking.trade.row.rowid, run)
         }

@@ -10,6 +10,7 @@ use rusqlite::{Connection, OptionalExtension};
 use rust_decimal::Decimal;
 
 use crate::error::Error;
+use crate::rules::eligibility::verified_fill;
 use crate::rules::market;
 use crate::rules::market::{Family, RuleSet};
 use crate::rules::outcome::Side;
@@ -18,6 +19,7 @@ use crate::rules::statistics::{BookedAs, Mode, Results, Settled, Standing};
 use crate::rules::timestamp::{NaiveZone, read_instant};
 use crate::rules::units::{FloatUsd, SharePrice, UnixSeconds, Usd, nearest_decimal};
 use crate::rules::value::Cell;
+use crate::store::columns::OPTIONAL;
 use crate::store::history::status_that_stands;
 use crate::store::{Store, cell, records};
 
@@ -172,10 +174,13 @@ impl Store {
         let mut durations: HashMap<String, Option<i64>> = HashMap::new();
         let signal = if self.columns.signal_type { "signal_type" } else { "NULL" };
         let mode = if self.columns.is_test_mode { "is_test_mode" } else { "NULL" };
+        let mut optional = self.columns.optional_or_null().skip(OPTIONAL.len() - 2);
+        let (fill_price, fill_amount) =
+            (optional.next().unwrap_or("NULL"), optional.next().unwrap_or("NULL"));
         let columns = format!(
             "rowid, id, market_slug, action, actual_outcome, profit_loss, is_win, timestamp,
              is_win = 1, is_win = 0, CAST(profit_loss AS REAL), position_size, executed_price,
-             {signal}, {mode}"
+             {signal}, {mode}, {fill_price}, {fill_amount}"
         );
         let read = |row: &rusqlite::Row<'_>| {
             let at = text(row, 7)?.and_then(|text| read_instant(text, zone));
@@ -194,7 +199,15 @@ impl Store {
                 None => cell.to_string(),
             });
             let next = u32::try_from(places.len()).unwrap_or(u32::MAX);
-            let price = decimal(row, 12)?.and_then(|price| SharePrice::new(price).ok());
+            let (price, amount) = (cell(row.get_ref(15)?), cell(row.get_ref(16)?));
+            // a fill that cannot be used has kept its row from being settled
+            let (stake, price) = match verified_fill(Some(&price), Some(&amount)).ok().flatten() {
+                Some((price, shares)) => (price.0.checked_mul(shares.0), Some(price)),
+                None => {
+                    let price = decimal(row, 12)?.and_then(|price| SharePrice::new(price).ok());
+                    (decimal(row, 11)?, price)
+                }
+            };
             let settled = Settled {
                 rowid: row.get(0)?,
                 at,
@@ -210,7 +223,7 @@ impl Store {
                 without_result,
                 profit_as_stored,
                 profit: profit_as_stored.and_then(nearest_decimal),
-                stake: decimal(row, 11)?,
+                stake,
                 price: price.map(|price| price.0),
                 side: text(row, 3)?.and_then(Side::named),
                 mode: match row.get_ref(14)? {

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use crate::error::Error;
+use crate::rules::decision::DeferredFor;
 use crate::rules::eligibility::Row;
 use crate::rules::selection::{LONGEST_WAIT, Retry};
 use crate::rules::units::UnixSeconds;
@@ -37,7 +38,7 @@ impl Store {
             }
             self.connection
                 .query_row(
-                    "SELECT reason, held, next_try FROM settlement_retries
+                    "SELECT reason, held = 1, next_try FROM settlement_retries
                      WHERE trade_rowid = ?1 AND trade_id IS ?2 AND market_slug IS ?3",
                     params![row.rowid, row.id, row.market_slug],
                     |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
@@ -48,16 +49,26 @@ impl Store {
     }
 }
 
-/// Notes that a trade could not be settled. Where that `counts`, each further try waits longer; else
-/// the trade only stands behind those that never failed.
+/// What the column `held` says of a retry.
+const HELD: i64 = 1;
+/// The row is in error, as its reason says.
+const IN_ERROR: i64 = 2;
+
+/// Notes that a trade could not be settled. Where what it was left for waits longer, so does each further
+/// try; else the trade only comes behind those that never failed.
 pub(super) fn add(
     transaction: &Transaction<'_>,
     row: &Row,
     reason: &str,
-    counts: bool,
-    held: bool,
+    left: DeferredFor,
     run: &RunInfo,
 ) -> rusqlite::Result<()> {
+    let counts = left.waits_longer();
+    let held = match left {
+        DeferredFor::Held => HELD,
+        DeferredFor::OtherMarket | DeferredFor::NotWritten => IN_ERROR,
+        _ => 0,
+    };
     let failures: i64 = transaction
         .prepare_cached(
             "SELECT failures FROM settlement_retries
@@ -113,14 +124,17 @@ pub(super) fn wait_after(failures: i64, first_wait: i64) -> i64 {
 /// The trades that failed before, by rowid.
 fn read(connection: &Connection) -> rusqlite::Result<HashMap<i64, Retry>> {
     let mut statement = connection.prepare(
-        "SELECT trade_rowid, trade_id, market_slug, next_try, held FROM settlement_retries",
+        "SELECT trade_rowid, trade_id, market_slug, next_try, held,
+                CASE WHEN held = 2 THEN reason END
+         FROM settlement_retries",
     )?;
     let rows = statement.query_map([], |row| {
         let retry = Retry {
             trade_id: super::cell(row.get_ref(1)?),
             market_slug: super::cell(row.get_ref(2)?),
             next_try: UnixSeconds(row.get(3)?),
-            held: row.get(4)?,
+            held: row.get::<_, i64>(4)? == HELD,
+            error: row.get(5)?,
         };
         Ok((row.get(0)?, retry))
     })?;

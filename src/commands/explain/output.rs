@@ -10,7 +10,7 @@ use crate::commands::explain::{State, Story, close_call};
 use crate::engine::summary::age;
 use crate::output::json::SCHEMA_VERSION;
 use crate::output::style::{STRONG, bare, field, line, styled};
-use crate::rules::eligibility::{Job, Row};
+use crate::rules::eligibility::Job;
 use crate::rules::outcome::Tie;
 use crate::rules::price::Source;
 use crate::rules::strike::Doubt;
@@ -56,7 +56,7 @@ fn tell(text: &mut String, story: &Story) {
                     shares(&position, &price)
                 ),
             );
-            if let Some(changes) = changed_since(record, row) {
+            if let Some(changes) = changed_since(record, story) {
                 field(text, "Row now", format_args!("{changes}: changed since it was settled"));
             }
         }
@@ -127,15 +127,22 @@ fn shares(position: &str, price: &str) -> String {
     shares.map_or_else(String::new, shown)
 }
 
-/// What the row says of the bet, where that is not what it was settled by.
-fn changed_since(record: &Record, row: &Row) -> Option<String> {
-    let columns = [("position_size", &row.position_size), ("executed_price", &row.executed_price)];
-    let differs = |(name, now): &(&str, &Cell)| {
-        let then = record.cell(name).any_number();
-        then.is_none() || now.any_number() != then
+/// What the row says of size and price, where that is not what it was settled by.
+fn changed_since(record: &Record, story: &Story) -> Option<String> {
+    let row = &story.row;
+    let (size, price) = match story.trade.as_ref().map(|trade| &trade.job) {
+        Some(Job::Decide(bet)) => (Some(bet.position.0), Some(bet.price.0)),
+        _ => (row.position_size.any_number(), row.executed_price.any_number()),
     };
-    let changed = columns.iter().copied().filter(differs);
-    let changed: Vec<String> = changed.map(|(name, now)| format!("{name} {now}")).collect();
+    let columns = [
+        ("position_size", size, &row.position_size),
+        ("executed_price", price, &row.executed_price),
+    ];
+    let changed = columns.iter().filter(|(name, now, _)| {
+        let then = record.cell(name).any_number();
+        then.is_none() || *now != then
+    });
+    let changed: Vec<String> = changed.map(|(name, _, cell)| format!("{name} {cell}")).collect();
     (!changed.is_empty()).then(|| changed.join(", "))
 }
 

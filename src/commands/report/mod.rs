@@ -219,7 +219,7 @@ fn pending(
     let is_held =
         |row: &Row| retries.get(&row.rowid).is_some_and(|retry| retry.held && retry.is_of(row));
     let (mut pending, mut waiting) = (Pending::default(), Vec::new());
-    store.unsettled_rows(|row| {
+    store.unsettled_rows(false, |row| {
         let at = row.timestamp.text().and_then(|text| read_timestamp(text, reading.zone));
         let (rowid, id, held) = (row.rowid, row.id.clone(), is_held(&row));
         let error = match judge(row, reading, now) {

@@ -3,7 +3,7 @@
 //!
 //! Source: the fields of `GET /markets` as Polymarket's Gamma service answers them (measured 2026).
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use chrono::DateTime;
 use rust_decimal::Decimal;
@@ -45,6 +45,21 @@ impl Page {
             let verdict = Verdict::NotYet("Polymarket sent it twice, not alike".to_owned());
             self.answers.insert(slug, verdict.into());
         }
+    }
+
+    /// Whether it says something of every market that was `asked` for.
+    pub fn answers_all(&self, asked: &[String]) -> bool {
+        self.answers.len() == asked.iter().collect::<BTreeSet<_>>().len()
+    }
+
+    /// Whether it holds markets, and none that was asked for.
+    pub fn is_foreign(&self) -> bool {
+        self.foreign > 0 && self.answers.is_empty()
+    }
+
+    /// What it says of the markets that it holds, where it is known to be incomplete.
+    pub fn answered(self) -> Resolved {
+        Resolved { answers: self.answers, troubles: self.troubles }
     }
 
     /// What the whole list says of the markets that were `asked` for: one that it leaves out is not
@@ -166,8 +181,12 @@ fn read_market(market: &Value) -> Result<Verdict, String> {
     let (Some(first), Some(second)) = (price(&prices[0]), price(&prices[1])) else {
         return Err("outcomePrices are not prices".to_owned());
     };
-    if let Some(status) = status.filter(|status| !FINAL_STATUSES.contains(status)) {
-        return not_yet(format!("Polymarket's resolution is {}", printable(status)));
+    match status {
+        Some("") => return not_yet("Polymarket gives it no resolution status".to_owned()),
+        Some(status) if !FINAL_STATUSES.iter().any(|word| status.eq_ignore_ascii_case(word)) => {
+            return not_yet(format!("Polymarket's resolution is {}", printable(status)));
+        }
+        _ => {}
     }
     let half = Decimal::new(5, 1);
     let up_and_down = if up == 0 { [first, second] } else { [second, first] };
@@ -447,10 +466,17 @@ mod tests {
             None,
             "the form with the year was not asked"
         );
+        // the form with the year names its market: it need not state its window, but not another one
+        let mut unsaid = of(2026, yes);
+        unsaid.states.open = None;
+        let unsaid = verdict([Some(of(2025, no)), Some(unsaid)]);
+        assert_eq!(unsaid, Some(Verdict::Final(yes)));
+        let other = verdict([Some(of(2025, no)), Some(of(2024, yes))]);
+        assert!(matches!(other, Some(Verdict::OtherMarket(_))), "{other:?}");
+        // without a window the plain form may be of any year
         let mut unsaid = of(2025, no);
         unsaid.states.open = None;
-        let unsaid = verdict([Some(unsaid), Some(absent())]);
-        assert!(matches!(unsaid, Some(Verdict::NotYet(_))), "{unsaid:?}");
+        assert_eq!(verdict([Some(unsaid), Some(absent())]), Some(absent().verdict));
     }
 
     #[test]

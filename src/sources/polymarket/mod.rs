@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use log::warn;
 
@@ -29,7 +29,9 @@ const AT_ONCE: usize = 4;
 const PACE: (usize, Duration) = (250, Duration::from_secs(10));
 /// After so many failed requests and none that was answered, no slug is looked for that makes the
 /// service fail: it is out of order.
-const FAILURES_OF_AN_OUTAGE: usize = 6;
+const FAILURES_OF_AN_OUTAGE: usize = 12;
+/// Where the lists fail this slowly, no such slug is looked for either: the trades wait.
+const SLOW: Duration = Duration::from_secs(5);
 
 /// Gamma's lists, in the order in which they are tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,49 +72,71 @@ impl Polymarket {
         }
     }
 
-    /// Asks about these markets by the first list that is served.
-    ///
-    /// # Errors
-    /// [`Trouble`], if no list answers.
-    fn find_some(&self, slugs: &[String], resolved: &mut Resolved) -> Result<(), Trouble> {
-        let keyset = match self.keyset_is_gone.load(Ordering::Relaxed) {
-            true => Err(Trouble::Gone("is not served".to_owned())),
-            false => self.find_in(List::Keyset, slugs, resolved),
-        };
-        match keyset {
-            Ok(()) | Err(Trouble::NotNow(_)) => return keyset,
-            Err(Trouble::Gone(_)) => self.find_in(List::Plain, slugs, resolved)?,
-            // no part of the slugs was answered there, so that here the whole tells
-            Err(_) => self.ask(List::Plain, slugs, 1, resolved)?,
-        }
-        self.keyset_is_gone.store(true, Ordering::Relaxed);
-        Ok(())
-    }
-
-    /// Asks a list about these markets, and about parts of them where it fails on the whole.
+    /// Asks about these markets by the first list that answers, and where a list fails on the whole, about
+    /// parts of them.
     ///
     /// # Errors
     /// [`Trouble`], if nothing is answered.
-    fn find_in(
-        &self,
-        list: List,
-        slugs: &[String],
-        resolved: &mut Resolved,
-    ) -> Result<(), Trouble> {
-        match self.ask(list, slugs, TRIES, resolved) {
-            Err(Trouble::Failed(_) | Trouble::Refused(_) | Trouble::Never(_))
-                if slugs.len() > 1 =>
-            {
-                self.isolate(list, slugs, resolved)
+    fn find_some(&self, slugs: &[String], resolved: &mut Resolved) -> Result<(), Trouble> {
+        let began = Instant::now();
+        let has_parts = || slugs.len() > 1 && began.elapsed() < SLOW;
+        if !self.keyset_is_gone.load(Ordering::Relaxed) {
+            let asked = match self.ask(List::Keyset, slugs, TRIES, resolved) {
+                Err(Trouble::NotNow(why)) => return Err(Trouble::NotNow(why)),
+                Err(Trouble::Gone(_)) => None,
+                Err(_) if has_parts() => {
+                    Some(self.isolate(&[List::Keyset], slugs, FAILURES_OF_AN_OUTAGE, resolved))
+                }
+                asked => Some(asked),
+            };
+            match asked {
+                Some(asked @ (Ok(()) | Err(Trouble::NotNow(_)))) => return asked,
+                // no part was answered there, so that here the whole tells
+                Some(Err(_)) => return self.ask_lists(&[List::Plain], slugs, resolved),
+                None => {}
+            }
+        }
+        match self.ask(List::Plain, slugs, TRIES, resolved) {
+            Ok(()) => {
+                self.keyset_is_gone.store(true, Ordering::Relaxed);
+                Ok(())
+            }
+            Err(Trouble::NotNow(why)) => Err(Trouble::NotNow(why)),
+            // most likely no list is served any more
+            Err(Trouble::Gone(_)) if has_parts() => {
+                self.isolate(&[List::Keyset, List::Plain], slugs, 2, resolved)
+            }
+            Err(_) if has_parts() => {
+                self.isolate(&[List::Plain], slugs, FAILURES_OF_AN_OUTAGE, resolved)
             }
             asked => asked,
         }
     }
 
-    /// Asks a list about these markets, page by page.
+    /// Asks about these markets once by each of `lists`, until one answers.
     ///
     /// # Errors
-    /// [`Trouble`], if a page is not answered.
+    /// [`Trouble`] of the last one, if no list answers.
+    fn ask_lists(
+        &self,
+        lists: &[List],
+        slugs: &[String],
+        resolved: &mut Resolved,
+    ) -> Result<(), Trouble> {
+        let mut asked = Ok(());
+        for list in lists {
+            asked = self.ask(*list, slugs, 1, resolved);
+            if matches!(asked, Ok(()) | Err(Trouble::NotNow(_))) {
+                break;
+            }
+        }
+        asked
+    }
+
+    /// Asks a list about these markets, page by page, until all are answered or it ends.
+    ///
+    /// # Errors
+    /// [`Trouble`], if a page is not answered, or the pages lead nowhere.
     fn ask(
         &self,
         list: List,
@@ -131,10 +155,15 @@ impl Polymarket {
             // a count is whole whatever became of who held it
             self.traffic.lock().unwrap_or_else(PoisonError::into_inner).add(traffic);
             whole.absorb(page?);
-            match &whole.next_cursor {
-                // a cursor that comes again leads in circles
-                Some(cursor) if list == List::Keyset && cursors.insert(cursor.clone()) => {}
+            let cursor = match &whole.next_cursor {
+                Some(cursor) if list == List::Keyset && !whole.answers_all(slugs) => cursor.clone(),
                 _ => break,
+            };
+            let leads_on = !whole.is_foreign() && cursors.insert(cursor);
+            if !leads_on || cursors.len() > slugs.len() {
+                resolved.absorb(whole.answered());
+                let why = "sent pages that do not end or do not hold what was asked for";
+                return Err(Trouble::Gone(why.to_owned()));
             }
         }
         resolved.absorb(whole.resolved(slugs)?);
@@ -142,14 +171,16 @@ impl Polymarket {
     }
 
     /// Finds the slugs on which the service fails, by asking about smaller and smaller parts of `slugs`,
-    /// and takes the answers on all others. Each part is asked for once.
+    /// and takes the answers on all others. Each part is asked for once; after `most_failures` and no
+    /// answer the service counts as out of order.
     ///
     /// # Errors
-    /// [`Trouble`], if no part is answered: the service is out of order.
+    /// [`Trouble`], if no part is answered.
     fn isolate(
         &self,
-        list: List,
+        lists: &[List],
         slugs: &[String],
+        most_failures: usize,
         resolved: &mut Resolved,
     ) -> Result<(), Trouble> {
         let halves = |slugs: &[String]| {
@@ -157,26 +188,30 @@ impl Polymarket {
             [first.to_vec(), second.to_vec()]
         };
         let mut parts = VecDeque::from(halves(slugs));
-        let (mut is_answered, mut failures, mut troubles) = (false, 0, Vec::new());
+        let (mut is_answered, mut asked, mut failures) = (false, 0, 0);
+        let mut troubles = Vec::new();
         while let Some(part) = parts.pop_front() {
-            let trouble = match self.ask(list, &part, 1, resolved) {
+            asked += 1;
+            let trouble = match self.ask_lists(lists, &part, resolved) {
                 Ok(()) => {
                     is_answered = true;
                     continue;
                 }
-                Err(trouble @ (Trouble::NotNow(_) | Trouble::Gone(_))) => return Err(trouble),
+                Err(trouble @ Trouble::NotNow(_)) => return Err(trouble),
                 Err(trouble) => trouble,
             };
             failures += 1;
-            if !is_answered && (failures == FAILURES_OF_AN_OUTAGE || parts.is_empty()) {
-                return Err(trouble);
-            }
             match &part[..] {
                 [slug] => troubles.push(format!(
                     "{slug}: Polymarket {}; settle asks about it again in the next run",
                     trouble.why()
                 )),
-                part => parts.extend(halves(part)),
+                // both halves of the whole first, then down to single slugs
+                part if asked <= 2 => parts.extend(halves(part)),
+                part => halves(part).into_iter().rev().for_each(|half| parts.push_front(half)),
+            }
+            if !is_answered && (failures >= most_failures || parts.is_empty()) {
+                return Err(trouble);
             }
         }
         resolved.troubles.extend(troubles);
