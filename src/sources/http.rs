@@ -1,8 +1,6 @@
 //! The one HTTP client: time-outs, size cap, no redirects, retries with backoff, Retry-After, and
 //! what a status means. What a body means is the services' business.
 
-use std::collections::HashSet;
-use std::fmt;
 use std::io::Read;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread;
@@ -11,9 +9,11 @@ use std::time::{Duration, Instant};
 use log::debug;
 use reqwest::blocking;
 use reqwest::redirect::Policy;
-use serde::de::{self, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::Value;
+use serde_json::error::Category;
+
+use crate::rules::text::printable;
 
 /// How long to wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -92,69 +92,18 @@ pub struct Client {
     built: OnceLock<blocking::Client>,
 }
 
-/// The JSON in a body.
+/// The JSON in a body, read as the type that a service's answers have.
 ///
 /// # Errors
-/// [`Trouble::Failed`] where it is not whole JSON, nests deeper than 128 levels, or names a key twice
-/// in one object, so that it says two things at once.
-pub fn json(body: &[u8]) -> Result<Value, Trouble> {
-    let unlike = |error: serde_json::Error| {
-        Trouble::Failed(format!("sent a body that is not whole JSON ({error})"))
-    };
-    let value = serde_json::from_slice(body).map_err(unlike)?;
-    serde_json::from_slice::<NoKeyTwice>(body).map_err(unlike)?;
-    Ok(value)
-}
-
-/// JSON in whose objects each key comes once.
-struct NoKeyTwice;
-
-impl<'de> Deserialize<'de> for NoKeyTwice {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(NoKeyTwiceVisitor)
-    }
-}
-
-struct NoKeyTwiceVisitor;
-
-/// Anything but an object is as good as the next.
-macro_rules! take {
-    ($($visit:ident($type:ty)),*) => {
-        $(fn $visit<E>(self, _: $type) -> Result<NoKeyTwice, E> {
-            Ok(NoKeyTwice)
-        })*
-    };
-}
-
-impl<'de> Visitor<'de> for NoKeyTwiceVisitor {
-    type Value = NoKeyTwice;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON in whose objects each key comes once")
-    }
-
-    take!(visit_bool(bool), visit_i64(i64), visit_u64(u64), visit_f64(f64), visit_str(&str));
-
-    fn visit_unit<E>(self) -> Result<NoKeyTwice, E> {
-        Ok(NoKeyTwice)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<NoKeyTwice, A::Error> {
-        while items.next_element::<NoKeyTwice>()?.is_some() {}
-        Ok(NoKeyTwice)
-    }
-
-    // numbers come here too, as objects of one key: serde_json keeps all their digits so
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<NoKeyTwice, A::Error> {
-        let mut keys = HashSet::new();
-        while let Some(key) = entries.next_key::<String>()? {
-            entries.next_value::<NoKeyTwice>()?;
-            if !keys.insert(key) {
-                return Err(de::Error::custom("a key comes twice in one object"));
-            }
-        }
-        Ok(NoKeyTwice)
-    }
+/// [`Trouble::Failed`] where it is not whole JSON or has another shape.
+pub fn json<'body, T: Deserialize<'body>>(body: &'body [u8]) -> Result<T, Trouble> {
+    serde_json::from_slice(body).map_err(|error| {
+        let what = match error.classify() {
+            Category::Data => "of another shape than known",
+            _ => "that is not whole JSON",
+        };
+        Trouble::Failed(format!("sent a body {what} ({})", printable(&error.to_string())))
+    })
 }
 
 /// At most so many requests in so much time, whoever sends them.
@@ -417,27 +366,28 @@ mod tests {
     }
 
     #[test]
-    fn json_says_each_thing_once() {
-        for body in [r#"[{"a":1,"b":{"a":1}},{"a":[1e400,-0.5,null,true,"x"]}]"#, "7", "[]"] {
-            assert!(json(body.as_bytes()).is_ok(), "{body}");
+    fn a_body_is_whole_json_of_the_known_shape_with_each_field_once() {
+        #[derive(Debug, Deserialize)]
+        struct Body {
+            a: Value,
         }
-        let deep = "[".repeat(100_000);
-        let closed = format!("{}{}", "[".repeat(200), "]".repeat(200));
-        for body in [
-            "",
-            "{",
-            "NaN",
-            "[NaN]",
-            "[Infinity]",
-            "[1,]",
-            "[1] [2]",
-            r#"{"a":1,"a":1}"#,
-            r#"{"a":1,"\u0061":2}"#,
-            r#"[[{"x":{"a":1,"b":2,"a":3}}]]"#,
-            &deep,
-            &closed,
+        let read = |body: &str| json::<Body>(body.as_bytes()).map(|body| body.a.to_string());
+        assert_eq!(read(r#"{"a":[1e400,-0.5,null],"b":{}}"#), Ok("[1e+400,-0.5,null]".to_owned()));
+        let deep = format!("{{\"a\":{}", "[".repeat(100_000));
+        for (body, named) in [
+            ("", "not whole JSON"),
+            ("{", "not whole JSON"),
+            (r#"{"a":NaN}"#, "not whole JSON"),
+            (r#"{"a":[1,]}"#, "not whole JSON"),
+            (r#"{"a":1} 2"#, "not whole JSON"),
+            (&deep, "not whole JSON"),
+            ("7", "another shape"),
+            ("{}", "another shape"),
+            (r#"{"a":1,"a":1}"#, "another shape"),
+            (r#"{"a":1,"\u0061":2}"#, "another shape"),
         ] {
-            assert!(matches!(json(body.as_bytes()), Err(Trouble::Failed(_))), "{body:.40}");
+            let Err(Trouble::Failed(why)) = read(body) else { panic!("{body:.40}") };
+            assert!(why.contains(named), "{body:.40}: {why}");
         }
     }
 

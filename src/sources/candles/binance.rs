@@ -2,14 +2,11 @@
 //! first, times in milliseconds; the quote is USDT, which is not quite a dollar. A step without a trade
 //! has no row, or one that repeats the last price with a count of 0.
 
-use serde_json::Value;
-
 use crate::rules::price::Source;
-use crate::rules::text::printable;
 use crate::rules::units::UnixSeconds;
 use crate::sources::candles::planner::{Limits, Range};
-use crate::sources::candles::{Candle, CandleService, candle_of, decimal, listed};
-use crate::sources::http::Trouble;
+use crate::sources::candles::{Candle, CandleService, Columns, all_candles, candle_of};
+use crate::sources::http::{self, Trouble};
 
 /// Binance's BTCUSDT candles.
 pub struct Binance;
@@ -59,24 +56,16 @@ impl CandleService for Binance {
         )
     }
 
-    fn rows<'a>(&self, body: &'a Value) -> Result<Vec<&'a Value>, Trouble> {
-        match body["msg"].as_str() {
-            Some(said) => Err(Trouble::Failed(format!("sent {}", printable(said)))),
-            None => listed(body),
-        }
-    }
-
-    fn candle(&self, row: &Value) -> Option<Candle> {
-        match row.as_array()?.as_slice() {
-            [open_time, open, high, low, close, volume, _close_time, rest @ ..] => {
-                let milliseconds = open_time.as_i64().filter(|at| at % 1000 == 0)?;
+    fn read(&self, body: &[u8]) -> Result<Vec<Candle>, Trouble> {
+        let rows: Vec<Columns<9>> = http::json(body)?;
+        all_candles(rows.into_iter().map(
+            |Columns([time, open, high, low, close, volume, _close_time, _quote_volume, count])| {
+                let milliseconds = time.seconds().filter(|at| at.0 % 1000 == 0)?.0;
                 let open_time = UnixSeconds(milliseconds / 1000);
-                let candle = candle_of(open_time, [open, high, low, close])?;
-                // behind the close time: quote volume, count of trades
-                Some(candle.traded(decimal(volume)).traded(rest.get(1).and_then(decimal)))
-            }
-            _ => None,
-        }
+                let candle = candle_of(Some(open_time), [open, high, low, close])?;
+                Some(candle.traded(Some(volume.0)).traded(Some(count.0)))
+            },
+        ))
     }
 }
 
@@ -106,10 +95,10 @@ mod tests {
 
     #[test]
     fn reads_strings_at_times_in_milliseconds() {
-        let body = br#"[[1770987600000,"67051.53","67100.00","67000.10","66894.99","9.1",1770988499999,"1","2","3","4","0"]]"#;
+        let body = include_bytes!("../../../tests/data/binance-klines.json");
         let candles = Binance.read(body).unwrap();
         assert_eq!(candles[0].open_time, UnixSeconds(1_770_987_600));
-        assert_eq!(candles[0].open.0.to_string(), "67051.53");
+        assert_eq!(candles[0].open.0.normalize().to_string(), "67051.53");
         assert_eq!(Binance.read(b"[]"), Ok(vec![]));
     }
 

@@ -1,13 +1,12 @@
 //! Bitstamp: `GET /api/v2/ohlc/btcusd/`. Rows are objects of strings, oldest first, times in
 //! seconds; a step without a trade repeats the last price with a volume of 0.
 
-use serde_json::Value;
+use serde::Deserialize;
 
 use crate::rules::price::Source;
-use crate::rules::units::UnixSeconds;
 use crate::sources::candles::planner::{Limits, Range};
-use crate::sources::candles::{Candle, CandleService, candle_of, decimal, listed};
-use crate::sources::http::Trouble;
+use crate::sources::candles::{Candle, CandleService, Number, all_candles, candle_of};
+use crate::sources::http::{self, Trouble};
 
 /// Bitstamp's BTC/USD candles.
 pub struct Bitstamp;
@@ -30,20 +29,39 @@ impl CandleService for Bitstamp {
         format!("/api/v2/ohlc/btcusd/?step={step}&limit={rows}&start={first}")
     }
 
-    fn rows<'a>(&self, body: &'a Value) -> Result<Vec<&'a Value>, Trouble> {
-        listed(&body["data"]["ohlc"])
+    fn read(&self, body: &[u8]) -> Result<Vec<Candle>, Trouble> {
+        let body: Body = http::json(body)?;
+        all_candles(body.data.ohlc.into_iter().map(|row| {
+            let prices = [row.open, row.high, row.low, row.close];
+            Some(candle_of(row.timestamp.seconds(), prices)?.traded(Some(row.volume.0)))
+        }))
     }
+}
 
-    fn candle(&self, row: &Value) -> Option<Candle> {
-        let open_time = UnixSeconds(row["timestamp"].as_str()?.parse().ok()?);
-        let candle = candle_of(open_time, ["open", "high", "low", "close"].map(|name| &row[name]))?;
-        Some(candle.traded(decimal(&row["volume"])))
-    }
+#[derive(Deserialize)]
+struct Body {
+    data: Data,
+}
+
+#[derive(Deserialize)]
+struct Data {
+    ohlc: Vec<Row>,
+}
+
+#[derive(Deserialize)]
+struct Row {
+    timestamp: Number,
+    open: Number,
+    high: Number,
+    low: Number,
+    close: Number,
+    volume: Number,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rules::units::UnixSeconds;
 
     #[test]
     fn asks_for_as_many_rows_as_it_needs() {
@@ -57,8 +75,7 @@ mod tests {
 
     #[test]
     fn reads_objects_of_strings() {
-        let body = br#"{"data":{"ohlc":[{"close":"66894.99","high":"67100","low":"67000.10",
-            "open":"67051.53","timestamp":"1770987600","volume":"3.2"}],"pair":"BTC/USD"}}"#;
+        let body = include_bytes!("../../../tests/data/bitstamp-ohlc.json");
         let candles = Bitstamp.read(body).unwrap();
         assert_eq!(candles[0].open_time, UnixSeconds(1_770_987_600));
         assert_eq!(candles[0].open.0.to_string(), "67051.53");

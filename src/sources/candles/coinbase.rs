@@ -1,12 +1,10 @@
 //! Coinbase Exchange: `GET /products/BTC-USD/candles`. Rows `[time, low, high, open, close,
 //! volume]`, newest first, times in seconds; a step without a trade has no row.
 
-use serde_json::Value;
-
 use crate::rules::price::Source;
 use crate::sources::candles::planner::{Limits, Range};
-use crate::sources::candles::{Candle, CandleService, candle_of, listed, seconds};
-use crate::sources::http::Trouble;
+use crate::sources::candles::{Candle, CandleService, Columns, all_candles, candle_of};
+use crate::sources::http::{self, Trouble};
 
 /// Coinbase Exchange's BTC-USD candles.
 pub struct Coinbase;
@@ -31,17 +29,11 @@ impl CandleService for Coinbase {
         )
     }
 
-    fn rows<'a>(&self, body: &'a Value) -> Result<Vec<&'a Value>, Trouble> {
-        listed(body)
-    }
-
-    fn candle(&self, row: &Value) -> Option<Candle> {
-        match row.as_array()?.as_slice() {
-            [time, low, high, open, close, _volume] => {
-                candle_of(seconds(time)?, [open, high, low, close])
-            }
-            _ => None,
-        }
+    fn read(&self, body: &[u8]) -> Result<Vec<Candle>, Trouble> {
+        let rows: Vec<Columns<5>> = http::json(body)?;
+        all_candles(rows.into_iter().map(|Columns([time, low, high, open, close])| {
+            candle_of(time.seconds(), [open, high, low, close])
+        }))
     }
 }
 
@@ -65,7 +57,7 @@ mod tests {
 
     #[test]
     fn reads_rows_newest_first_with_ints_among_floats() {
-        let body = b"[[1770988500,66880,66950.5,66894.99,66900,12.5],[1770987600,67000.1,67100,67051.53,66894.99,9]]";
+        let body = include_bytes!("../../../tests/data/coinbase-candles.json");
         let candles = Coinbase.read(body).unwrap();
         assert_eq!(candles.len(), 2);
         assert_eq!(candles[1].open_time, UnixSeconds(1_770_987_600));

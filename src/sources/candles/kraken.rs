@@ -2,13 +2,16 @@
 //! first, times in seconds, and never more than the newest 720, however old `since` is. Errors come
 //! with HTTP 200; a step without a trade repeats the last price with a count of 0.
 
-use serde_json::Value;
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use crate::rules::price::Source;
 use crate::rules::text::printable;
 use crate::sources::candles::planner::{Limits, Range};
-use crate::sources::candles::{Candle, CandleService, candle_of, listed, seconds};
-use crate::sources::http::Trouble;
+use crate::sources::candles::{Candle, CandleService, Columns, all_candles, candle_of};
+use crate::sources::http::{self, Trouble};
 
 /// Kraken's XBT/USD candles.
 pub struct Kraken;
@@ -32,31 +35,35 @@ impl CandleService for Kraken {
         format!("/0/public/OHLC?pair=XBTUSD&interval={}&since={since}", range.step / 60)
     }
 
-    fn rows<'a>(&self, body: &'a Value) -> Result<Vec<&'a Value>, Trouble> {
-        if let Some(error) = body["error"].as_array().and_then(|errors| errors.first()) {
-            let said = error.as_str().map_or_else(|| "an error".to_owned(), printable);
+    fn read(&self, body: &[u8]) -> Result<Vec<Candle>, Trouble> {
+        let body: Body = http::json(body)?;
+        if let Some(error) = body.error.first() {
+            let error = printable(error);
             let passing = ["EGeneral:Too many", "EAPI:Rate", "EService"];
-            let passes = passing.iter().any(|prefix| said.starts_with(prefix));
-            return Err(if passes { Trouble::NotNow(said) } else { Trouble::Refused(said) });
+            let passes = passing.iter().any(|prefix| error.starts_with(prefix));
+            return Err(if passes { Trouble::NotNow(error) } else { Trouble::Refused(error) });
         }
-        // named after the pair, beside `last`
-        let result = body["result"].as_object().and_then(|result| {
-            result.iter().find(|(name, _)| *name != "last").map(|(_, rows)| rows)
-        });
-        let mut rows = listed(result.unwrap_or(&Value::Null))?;
-        // a count of 0 is the last price repeated: no trade there, no price there
-        rows.retain(|row| row[7] != 0);
-        Ok(rows)
+        let rows = body.result.iter().find(|(name, _)| *name != "last").map(|(_, rows)| rows.get());
+        let rows = rows.ok_or_else(|| Trouble::Failed("sent no list of candles".to_owned()))?;
+        let rows: Vec<Columns<8>> = http::json(rows.as_bytes())?;
+        let candles = rows.into_iter().filter_map(
+            |Columns([time, open, high, low, close, _vwap, _volume, count])| {
+                let candle = || candle_of(time.seconds(), [open, high, low, close]);
+                // a count of 0 is the last price repeated: no trade there, no price there
+                (!count.0.is_zero()).then(candle)
+            },
+        );
+        all_candles(candles)
     }
+}
 
-    fn candle(&self, row: &Value) -> Option<Candle> {
-        match row.as_array()?.as_slice() {
-            [time, open, high, low, close, _vwap, _volume, _count] => {
-                candle_of(seconds(time)?, [open, high, low, close])
-            }
-            _ => None,
-        }
-    }
+/// `{"error": [], "result": {"XXBTZUSD": [row, …], "last": 1770988500}}`; the rows' key is the pair.
+#[derive(Deserialize)]
+struct Body {
+    #[serde(default)]
+    error: Vec<String>,
+    #[serde(default)]
+    result: BTreeMap<String, Box<RawValue>>,
 }
 
 #[cfg(test)]
@@ -76,10 +83,7 @@ mod tests {
 
     #[test]
     fn reads_strings_and_leaves_out_steps_without_a_trade() {
-        let body = br#"{"error":[],"result":{"XXBTZUSD":[
-            [1770987600,"67051.5","67100.0","67000.1","66895.0","67020.1","9.1",120],
-            [1770988500,"66895.0","66895.0","66895.0","66895.0","0.0","0.00000000",0]],
-            "last":1770988500}}"#;
+        let body = include_bytes!("../../../tests/data/kraken-ohlc.json");
         let candles = Kraken.read(body).unwrap();
         assert_eq!(candles.len(), 1);
         assert_eq!(candles[0].open.0.to_string(), "67051.5");

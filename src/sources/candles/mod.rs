@@ -12,13 +12,14 @@ pub mod planner;
 use std::collections::BTreeMap;
 
 use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::rules::market::Basis;
 use crate::rules::price::{Method, PriceAt, Priced, Source};
-use crate::rules::text::printable;
 use crate::rules::units::{BtcPrice, UnixSeconds, decimal_from_text};
-use crate::sources::http;
 use crate::sources::http::Trouble;
 
 use planner::{Limits, Range};
@@ -52,7 +53,7 @@ impl Candle {
         Some(Self { open_time, open, high, low, close, traded: true })
     }
 
-    /// The same candle, in which nobody traded where `amount` (a volume or a count of trades) is 0.
+    /// The same candle, without a trade where `amount` (a volume or a count of trades) is 0.
     pub fn traded(self, amount: Option<Decimal>) -> Self {
         Self { traded: self.traded && amount != Some(Decimal::ZERO), ..self }
     }
@@ -83,60 +84,71 @@ pub trait CandleService {
     fn limits(&self) -> Limits;
     /// Path and query that ask for `range`.
     fn ask(&self, range: Range) -> String;
-    /// The rows in a body of its shape, or what else the body says.
+    /// What a status of 200 with this body means: all of its candles. A body with one row that is no
+    /// candle is refused as a whole.
     ///
     /// # Errors
-    /// [`Trouble`]: what the body says instead.
-    fn rows<'a>(&self, body: &'a Value) -> Result<Vec<&'a Value>, Trouble>;
-    /// The candle of one row, if it can be read.
-    fn candle(&self, row: &Value) -> Option<Candle>;
+    /// [`Trouble`], where the body is an error or has another shape.
+    fn read(&self, body: &[u8]) -> Result<Vec<Candle>, Trouble>;
+}
 
-    /// What a status of 200 with this body means: all of its rows, or nothing. A service that sends
-    /// one row that is no candle is not believed the others.
-    ///
-    /// # Errors
-    /// [`Trouble`].
-    fn read(&self, body: &[u8]) -> Result<Vec<Candle>, Trouble> {
-        let body = http::json(body)?;
-        let rows = self.rows(&body)?;
-        let read = |(index, row): (usize, &&Value)| {
-            self.candle(row).ok_or_else(|| {
-                let row = printable(&row.to_string());
-                Trouble::Failed(format!("sent a row that is no candle (row {index}: {row})"))
-            })
+/// A number that a service writes as a JSON number or as a text.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "Value")]
+struct Number(Decimal);
+
+impl TryFrom<Value> for Number {
+    type Error = &'static str;
+
+    fn try_from(value: Value) -> Result<Self, Self::Error> {
+        let number = match &value {
+            Value::Number(number) => decimal_from_text(number.as_str()).ok(),
+            Value::String(text) => decimal_from_text(text).ok(),
+            _ => None,
         };
-        rows.iter().enumerate().map(read).collect()
+        number.map(Self).ok_or("a cell is not a number")
     }
 }
 
-/// The rows of a JSON array.
+impl Number {
+    /// As unix seconds, where it is whole.
+    fn seconds(self) -> Option<UnixSeconds> {
+        self.0.is_integer().then(|| self.0.to_i64().map(UnixSeconds))?
+    }
+}
+
+/// The first `N` columns of a row; services add columns behind them.
+#[derive(Debug)]
+struct Columns<const N: usize>([Number; N]);
+
+impl<'de, const N: usize> Deserialize<'de> for Columns<N> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut columns = Vec::<Value>::deserialize(deserializer)?;
+        columns.truncate(N);
+        let numbers: Result<Vec<_>, _> = columns.into_iter().map(Number::try_from).collect();
+        let numbers = numbers.map_err(D::Error::custom)?;
+        let few = |_| D::Error::custom(format!("a row has fewer than {N} columns"));
+        Ok(Self(numbers.try_into().map_err(few)?))
+    }
+}
+
+/// The candle of these values.
+fn candle_of(
+    open_time: Option<UnixSeconds>,
+    [open, high, low, close]: [Number; 4],
+) -> Option<Candle> {
+    Candle::new(open_time?, open.0, high.0, low.0, close.0)
+}
+
+/// All candles of a body.
 ///
 /// # Errors
-/// [`Trouble::Failed`] where it is none.
-fn listed(rows: &Value) -> Result<Vec<&Value>, Trouble> {
-    let rows =
-        rows.as_array().ok_or_else(|| Trouble::Failed("sent no list of candles".to_owned()))?;
-    Ok(rows.iter().collect())
-}
-
-/// The candle of these values: open, high, low, close.
-fn candle_of(open_time: UnixSeconds, prices: [&Value; 4]) -> Option<Candle> {
-    let [open, high, low, close] = prices.map(decimal);
-    Candle::new(open_time, open?, high?, low?, close?)
-}
-
-/// A decimal written as a JSON number or as a string.
-fn decimal(value: &Value) -> Option<Decimal> {
-    match value {
-        Value::Number(number) => decimal_from_text(number.as_str()).ok(),
-        Value::String(text) => decimal_from_text(text).ok(),
-        _ => None,
-    }
-}
-
-/// Whole unix seconds written as a JSON number.
-fn seconds(value: &Value) -> Option<UnixSeconds> {
-    value.as_i64().map(UnixSeconds)
+/// [`Trouble::Failed`] where one of its rows is no candle.
+fn all_candles(rows: impl Iterator<Item = Option<Candle>>) -> Result<Vec<Candle>, Trouble> {
+    let number = |(index, row): (usize, Option<Candle>)| {
+        row.ok_or_else(|| Trouble::Failed(format!("sent a row that is no candle (row {index})")))
+    };
+    rows.enumerate().map(number).collect()
 }
 
 /// The rows one source gave, by step in seconds and opening instant.
@@ -320,9 +332,15 @@ mod tests {
     }
 
     #[test]
-    fn a_price_is_a_number_or_a_text_of_one() {
-        let value = |json: &str| decimal(&serde_json::from_str(json).unwrap());
-        assert_eq!(value("67000.5"), value("\"67000.5\""));
-        assert_eq!((value("true"), value("\"soon\"")), (None, None));
+    fn a_cell_is_a_number_or_a_text_of_one() {
+        let row = |json: &str| {
+            serde_json::from_str::<Columns<2>>(json).map(|Columns(row)| row.map(|cell| cell.0)).ok()
+        };
+        let wanted = [Decimal::new(670_005, 1), Decimal::ONE];
+        assert_eq!(row(r#"[67000.5, "1"]"#), Some(wanted));
+        assert_eq!(row(r#"["67000.5", 1, null, "a new column"]"#), Some(wanted));
+        for json in ["[1]", "[1, true]", r#"[1, "soon"]"#, "[1, null]", "{}"] {
+            assert_eq!(row(json), None, "{json}");
+        }
     }
 }

@@ -7,7 +7,8 @@ use std::collections::{BTreeSet, HashMap};
 
 use chrono::DateTime;
 use rust_decimal::Decimal;
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use crate::rules::market;
 use crate::rules::outcome::Outcome;
@@ -91,24 +92,67 @@ impl Page {
 /// # Errors
 /// [`Trouble::Failed`], where it is no list of markets.
 pub(super) fn read_page(body: &[u8], asked: &[String]) -> Result<Page, Trouble> {
-    let body = http::json(body)?;
-    let markets = body.as_array().or_else(|| body["markets"].as_array());
-    let markets = markets.ok_or_else(|| Trouble::Failed("sent no list of markets".to_owned()))?;
-    let cursor = body["next_cursor"].as_str().filter(|cursor| !cursor.is_empty());
-    let mut page = Page { next_cursor: cursor.map(str::to_owned), ..Page::default() };
-    for market in markets {
-        let Some(slug) = market["slug"].as_str().filter(|slug| asked.iter().any(|a| a == slug))
-        else {
+    let list = match body.trim_ascii_start().first() {
+        Some(b'[') => ListBody { markets: http::json(body)?, next_cursor: None },
+        _ => http::json(body)?,
+    };
+    let cursor = list.next_cursor.filter(|cursor| !cursor.is_empty());
+    let mut page = Page { next_cursor: cursor, ..Page::default() };
+    for market in list.markets {
+        // the slug first: an answer in another shape must still be found by it
+        let named = serde_json::from_str::<SlugBody>(market.get()).ok();
+        let Some(slug) = named.map(|body| body.slug).filter(|slug| asked.contains(slug)) else {
             page.foreign += 1;
             continue;
         };
-        let verdict = read_market(market).unwrap_or_else(|odd| {
+        let answer = read_market(market.get()).unwrap_or_else(|odd| {
             page.troubles.push(format!("{slug}: {odd}; taken as not resolved"));
-            Verdict::NotYet(format!("Polymarket's answer is not in the known shape ({odd})"))
+            let why = format!("Polymarket's answer is not in the known shape ({odd})");
+            Verdict::NotYet(why).into()
         });
-        page.insert(slug.to_owned(), Answer { verdict, states: read_stated(market) });
+        page.insert(slug, answer);
     }
     Ok(page)
+}
+
+/// `/markets/keyset`; `/markets` sends the list alone.
+#[derive(Deserialize)]
+struct ListBody {
+    markets: Vec<Box<RawValue>>,
+    next_cursor: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct SlugBody {
+    slug: String,
+}
+
+/// A market as Gamma sends it, without the fields that settle does not use.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct MarketBody {
+    closed: bool,
+    uma_resolution_status: Option<String>,
+    /// JSON in a text: `"[\"Up\", \"Down\"]"`.
+    outcomes: Option<String>,
+    /// JSON in a text, in dollars a share: `"[\"1\", \"0\"]"`.
+    outcome_prices: Option<String>,
+    event_start_time: Option<String>,
+    end_date: Option<String>,
+    /// `https://data.chain.link/streams/eth-usd-twap-60s-streams`,
+    /// `https://www.binance.com/en/trade/ETH_USDT`.
+    resolution_source: Option<String>,
+    /// "Ethereum Up or Down - November 24, 10AM ET".
+    question: Option<String>,
+    /// Null on hourly markets.
+    crypto_market_config: Option<ConfigBody>,
+}
+
+#[derive(Deserialize)]
+struct ConfigBody {
+    /// Such as `btc-5m-twap-60`.
+    id: Option<String>,
+    asset: Option<String>,
 }
 
 /// What a body of one page says of the markets that were `asked` for.
@@ -119,51 +163,54 @@ pub fn read_markets(body: &[u8], asked: &[String]) -> Result<Resolved, Trouble> 
     read_page(body, asked)?.resolved(asked)
 }
 
-/// What a market's answer says of its window and its asset. A field that is missing or cannot be read
-/// says nothing.
-fn read_stated(market: &Value) -> Stated {
-    let instant = |field: &str| {
-        let at = DateTime::parse_from_rfc3339(market[field].as_str()?).ok()?;
-        Some(UnixSeconds(at.timestamp()))
-    };
-    let config = &market["cryptoMarketConfig"];
-    let id = config["id"].as_str().and_then(|id| id.split('-').next());
-    // https://data.chain.link/streams/eth-usd-twap-60s-streams, https://www.binance.com/en/trade/ETH_USDT
-    let source = market["resolutionSource"].as_str().and_then(|source| {
-        let (_, pair) = source.rsplit_once('/')?;
-        let (asset, quote) = pair.split_once(['-', '_'])?;
-        quote.to_ascii_lowercase().starts_with("usd").then_some(asset)
-    });
-    // "Ethereum Up or Down - November 24, 10AM ET"
-    let title = market["question"].as_str().and_then(|title| {
-        let (asset, _) = title.split_once(" Up or Down")?;
-        (!asset.contains(' ')).then_some(asset)
-    });
-    let assets = [config["asset"].as_str(), id, source, title];
-    let other = assets.into_iter().flatten().map(str::to_ascii_lowercase);
-    Stated {
-        open: instant("eventStartTime"),
-        close: instant("endDate"),
-        other_asset: other.into_iter().find(|asset| !market::is_bitcoin(asset)),
-    }
-}
-
 /// One market of an answer.
 ///
 /// # Errors
 /// In words: which field is missing or not of the known type.
-fn read_market(market: &Value) -> Result<Verdict, String> {
+fn read_market(market: &str) -> Result<Answer, String> {
+    let market: MarketBody =
+        serde_json::from_str(market).map_err(|error| printable(&error.to_string()))?;
+    Ok(Answer { verdict: read_verdict(&market)?, states: read_stated(&market) })
+}
+
+/// What a market states of its window and its asset. A field that is missing or cannot be read
+/// states nothing.
+fn read_stated(market: &MarketBody) -> Stated {
+    let instant = |text: &Option<String>| {
+        let at = DateTime::parse_from_rfc3339(text.as_deref()?).ok()?;
+        Some(UnixSeconds(at.timestamp()))
+    };
+    let config = market.crypto_market_config.as_ref();
+    let stated = config.and_then(|config| config.asset.as_deref());
+    let id = config.and_then(|config| config.id.as_deref()?.split('-').next());
+    let source = market.resolution_source.as_deref().and_then(|source| {
+        let (_, pair) = source.rsplit_once('/')?;
+        let (asset, quote) = pair.split_once(['-', '_'])?;
+        quote.to_ascii_lowercase().starts_with("usd").then_some(asset)
+    });
+    let title = market.question.as_deref().and_then(|title| {
+        let (asset, _) = title.split_once(" Up or Down")?;
+        (!asset.contains(' ')).then_some(asset)
+    });
+    let assets = [stated, id, source, title];
+    let other = assets.into_iter().flatten().map(str::to_ascii_lowercase);
+    Stated {
+        open: instant(&market.event_start_time),
+        close: instant(&market.end_date),
+        other_asset: other.into_iter().find(|asset| !market::is_bitcoin(asset)),
+    }
+}
+
+/// Whether a market has resolved, and how.
+///
+/// # Errors
+/// In words: which field is missing or not of the known type.
+fn read_verdict(market: &MarketBody) -> Result<Verdict, String> {
     let not_yet = |why: String| Ok(Verdict::NotYet(why));
-    let closed = market["closed"].as_bool().ok_or("closed is not true or false")?;
-    if !closed {
+    if !market.closed {
         return not_yet("Polymarket has not closed it".to_owned());
     }
-    let status = match &market["umaResolutionStatus"] {
-        Value::Null => None,
-        Value::String(status) => Some(status.as_str()),
-        _ => return Err("umaResolutionStatus is not text".to_owned()),
-    };
-    let labels = pair(market, "outcomes")?;
+    let labels = pair("outcomes", market.outcomes.as_deref())?;
     let up = match [labels[0].to_ascii_lowercase(), labels[1].to_ascii_lowercase()]
         .each_ref()
         .map(String::as_str)
@@ -172,7 +219,7 @@ fn read_market(market: &Value) -> Result<Verdict, String> {
         ["down", "up"] | ["no", "yes"] => 1,
         _ => return Err("outcomes are neither Up and Down nor Yes and No".to_owned()),
     };
-    let prices = pair(market, "outcomePrices")?;
+    let prices = pair("outcomePrices", market.outcome_prices.as_deref())?;
     // exact: 0.99… with more digits than a Decimal has must not become 1
     let price = |text: &String| {
         let price = Decimal::from_str_exact(text.trim()).ok()?;
@@ -181,6 +228,7 @@ fn read_market(market: &Value) -> Result<Verdict, String> {
     let (Some(first), Some(second)) = (price(&prices[0]), price(&prices[1])) else {
         return Err("outcomePrices are not prices".to_owned());
     };
+    let status = market.uma_resolution_status.as_deref();
     match status {
         Some("") => return not_yet("Polymarket gives it no resolution status".to_owned()),
         Some(status) if !FINAL_STATUSES.iter().any(|word| status.eq_ignore_ascii_case(word)) => {
@@ -206,9 +254,9 @@ fn read_market(market: &Value) -> Result<Verdict, String> {
 /// Words of `umaResolutionStatus` for a resolution that stands.
 const FINAL_STATUSES: [&str; 2] = ["resolved", "settled"];
 
-/// The two texts of a field that holds JSON inside a string: `"[\"Up\", \"Down\"]"`.
-fn pair(market: &Value, field: &str) -> Result<[String; 2], String> {
-    let text = market[field].as_str().ok_or_else(|| format!("{field} is not text"))?;
+/// The two texts of a field that holds JSON inside a text.
+fn pair(field: &str, text: Option<&str>) -> Result<[String; 2], String> {
+    let text = text.ok_or_else(|| format!("{field} is missing"))?;
     serde_json::from_str(text).map_err(|_| format!("{field} is not a list of two texts"))
 }
 
@@ -217,7 +265,7 @@ mod tests {
     use super::*;
     use crate::rules::market::{Market, market_slug};
     use proptest::prelude::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     const SLUG: &str = "btc-updown-15m-1770987600";
 
@@ -242,7 +290,7 @@ mod tests {
     }
 
     fn verdict_of(market: &Value) -> Result<Option<Outcome>, String> {
-        read_market(market).map(|verdict| match verdict {
+        read_market(&market.to_string()).map(|answer| match answer.verdict {
             Verdict::Final(outcome) => Some(outcome),
             _ => None,
         })
@@ -341,6 +389,28 @@ mod tests {
             assert_eq!(outcome(&resolved), None);
             assert_eq!(resolved.troubles.len(), 1, "{market}");
         }
+    }
+
+    #[test]
+    fn a_page_of_the_service_gives_the_resolution_the_window_and_the_next_page() {
+        let body = include_bytes!("../../../tests/data/gamma-markets-keyset.json");
+        let page = read_page(body, &[SLUG.to_owned()]).unwrap();
+        let stated = Stated {
+            open: Some(UnixSeconds(1_770_987_600)),
+            close: Some(UnixSeconds(1_770_988_500)),
+            other_asset: None,
+        };
+        let wanted = Answer { verdict: Verdict::Final(Outcome::No), states: stated };
+        assert_eq!(page.answers[SLUG], wanted);
+        assert_eq!((page.next_cursor.as_deref(), page.foreign), (Some("MTAw"), 0));
+    }
+
+    #[test]
+    fn a_field_that_comes_twice_is_not_in_the_known_shape() {
+        let body =
+            market().to_string().replace("\"closed\":true", "\"closed\":true,\"closed\":false");
+        let resolved = read_markets(format!("[{body}]").as_bytes(), &[SLUG.to_owned()]).unwrap();
+        assert_eq!((outcome(&resolved), resolved.troubles.len()), (None, 1));
     }
 
     #[test]
