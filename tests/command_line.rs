@@ -144,15 +144,21 @@ fn under_systemd_each_line_has_its_priority_and_no_time() {
 #[test]
 fn options_stand_under_their_own_headings() {
     let help = Ended::from(settle(&["run", "--help"]).output().unwrap()).code(0).stdout.clone();
-    let (before, monitoring) = help.split_once("Monitoring (of run").expect("a heading");
-    for option in ["--timezone", "--rules", "--strike", "--alert-lag-hours", "--confirm", "--fees"]
-    {
-        assert!(
-            before.contains(&format!("      {option} <")),
-            "{option} stands elsewhere:\n{help}"
-        );
-    }
-    for option in ["--notify-url", "--ping-url", "--metrics-file"] {
-        assert!(monitoring.contains(option), "{option} stands elsewhere");
+    for (heading, options) in [
+        ("Trades", &["--batch", "--timezone", "--rules", "--include-skipped"][..]),
+        ("Polymarket", &["--confirm", "--hold-hours", "--polymarket-url"]),
+        ("Prices", &["--sources", "--candles", "--strike", "--min-move-bps", "--kraken-url"]),
+        ("Money", &["--fees", "--early-fee-rate"]),
+        ("Notifications", &["--alert-lag-hours", "--notify-url", "--ping-url", "--metrics-file"]),
+        ("Database", &["--db"]),
+        ("Output", &["--json", "--color", "--quiet", "--verbose"]),
+    ] {
+        let (_, group) = help.split_once(&format!("\n{heading}:\n")).expect("a heading");
+        // up to the next heading, which begins a line
+        let begins_heading = |line: &&str| !line.is_empty() && !line.starts_with(' ');
+        let group = group.lines().take_while(|line| !begins_heading(line)).collect::<String>();
+        for option in options {
+            assert!(group.contains(option), "{option} is not under {heading}:\n{help}");
+        }
     }
 }

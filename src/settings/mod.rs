@@ -47,24 +47,31 @@ pub struct CommonArgs {
         env = "SETTLE_DB",
         value_name = "PATH",
         default_value = "data/performance.db",
-        global = true
+        global = true,
+        help_heading = "Database"
     )]
     pub db: Vec<PathBuf>,
 
     /// Print one JSON object instead of text
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "Output")]
     pub json: bool,
 
     /// When to colour the output (NO_COLOR is honoured)
-    #[arg(long, value_name = "WHEN", default_value = "auto", global = true)]
+    #[arg(
+        long,
+        value_name = "WHEN",
+        default_value = "auto",
+        global = true,
+        help_heading = "Output"
+    )]
     pub color: ColorChoice,
 
     /// Print no text; log errors only
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Output")]
     pub quiet: bool,
 
     /// Log each settled trade; twice: each request (RUST_LOG does the same, finer)
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Output")]
     pub verbose: u8,
 }
 
@@ -78,13 +85,18 @@ pub struct ReadingArgs {
         value_name = "ZONE",
         default_value = "utc",
         value_parser = zone,
-        allow_hyphen_values = true
-    )]
+        allow_hyphen_values = true, help_heading = "Trades")]
     pub timezone: NaiveZone,
 
     /// How a slug's number and a tie are read; slug-close only with --confirm off, as Polymarket's own
     /// windows open at the number
-    #[arg(long, env = "SETTLE_RULES", value_name = "RULES", default_value = "polymarket")]
+    #[arg(
+        long,
+        env = "SETTLE_RULES",
+        value_name = "RULES",
+        default_value = "polymarket",
+        help_heading = "Trades"
+    )]
     pub rules: RuleSet,
 }
 
@@ -96,11 +108,17 @@ pub struct JudgingArgs {
     pub reading: ReadingArgs,
 
     /// What the price at the close is measured against
-    #[arg(long, env = "SETTLE_STRIKE", value_name = "STRIKE", default_value = "recorded")]
+    #[arg(
+        long,
+        env = "SETTLE_STRIKE",
+        value_name = "STRIKE",
+        default_value = "recorded",
+        help_heading = "Prices"
+    )]
     pub strike: Strike,
 
     /// Settle rows whose skipped_unfavorable_move is 1, too: the bot says that it placed no order
-    #[arg(long, env = "SETTLE_INCLUDE_SKIPPED", value_parser = BoolishValueParser::new())]
+    #[arg(long, env = "SETTLE_INCLUDE_SKIPPED", value_parser = BoolishValueParser::new(), help_heading = "Trades")]
     pub include_skipped: bool,
 }
 
@@ -109,12 +127,12 @@ pub struct JudgingArgs {
 pub struct AlertArgs {
     /// Alert where a due trade is older than this many hours
     #[arg(long, env = "SETTLEMENT_ALERT_LAG_HOURS", value_name = "H", default_value = "1",
-          value_parser = hours)]
+          value_parser = hours, help_heading = "Notifications")]
     pub alert_lag_hours: Decimal,
 
     /// Alert where a provisional trade is not confirmed this many hours after its market's close
     #[arg(long, env = "SETTLEMENT_CONFIRM_LAG_HOURS", value_name = "H", default_value = "24",
-          value_parser = hours)]
+          value_parser = hours, help_heading = "Notifications")]
     pub confirm_lag_hours: Decimal,
 }
 
@@ -122,12 +140,18 @@ pub struct AlertArgs {
 #[derive(Debug, Args)]
 pub struct FeeArgs {
     /// Fees that are counted in profit and loss
-    #[arg(long, env = "SETTLE_FEES", value_name = "FEES", default_value = "none")]
+    #[arg(
+        long,
+        env = "SETTLE_FEES",
+        value_name = "FEES",
+        default_value = "none",
+        help_heading = "Money"
+    )]
     pub fees: FeeMode,
 
     /// The taker's rate until 2026-03-29: sources give 0.25 or half of it
     #[arg(long, env = "SETTLE_EARLY_FEE_RATE", value_name = "RATE", default_value = "0.25",
-          value_parser = rate)]
+          value_parser = rate, help_heading = "Money")]
     pub early_fee_rate: Decimal,
 }
 
@@ -140,38 +164,38 @@ pub struct ServiceArgs {
         env = "SETTLE_SOURCES",
         value_name = "A,B,…",
         value_delimiter = ',',
-        default_value = "coinbase,kraken,bitstamp,binance"
+        default_value = "coinbase,kraken,bitstamp,binance",
+        help_heading = "Prices"
     )]
     pub sources: Vec<Source>,
 
     /// Take prices from Binance dump files (CSV) and ask no candle service; repeatable
     #[arg(long, env = "SETTLE_CANDLES", value_name = "FILE", value_delimiter = ',',
-          value_parser = existing_file)]
+          value_parser = existing_file, help_heading = "Prices")]
     pub candles: Vec<PathBuf>,
 
     /// Base URL of Polymarket's Gamma service
     #[arg(long, env = "SETTLE_POLYMARKET_URL", value_name = "URL", value_parser = base_url,
-          default_value = "https://gamma-api.polymarket.com", help_heading = "Services")]
+          default_value = "https://gamma-api.polymarket.com", help_heading = "Polymarket")]
     pub polymarket_url: String,
 
     /// Base URL of Coinbase Exchange
     #[arg(long, env = "SETTLE_COINBASE_URL", value_name = "URL", value_parser = base_url,
-          default_value = "https://api.exchange.coinbase.com", help_heading = "Services")]
+          default_value = "https://api.exchange.coinbase.com", help_heading = "Prices")]
     pub coinbase_url: String,
 
     /// Base URL of Kraken
     #[arg(long, env = "SETTLE_KRAKEN_URL", value_name = "URL", value_parser = base_url,
-          default_value = "https://api.kraken.com", help_heading = "Services")]
+          default_value = "https://api.kraken.com", help_heading = "Prices")]
     pub kraken_url: String,
 
     /// Base URL of Bitstamp
     #[arg(long, env = "SETTLE_BITSTAMP_URL", value_name = "URL", value_parser = base_url,
-          default_value = "https://www.bitstamp.net", help_heading = "Services")]
+          default_value = "https://www.bitstamp.net", help_heading = "Prices")]
     pub bitstamp_url: String,
 
     /// Base URL of Binance [default: data-api.binance.vision, then api.binance.com]
-    #[arg(long, env = "SETTLE_BINANCE_URL", value_name = "URL", value_parser = base_url,
-          help_heading = "Services")]
+    #[arg(long, env = "SETTLE_BINANCE_URL", value_name = "URL", value_parser = base_url, help_heading = "Prices")]
     pub binance_url: Option<String>,
 }
 

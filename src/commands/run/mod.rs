@@ -44,27 +44,33 @@ use listing::{Form, Listing};
 pub struct RunArgs {
     /// Most trades to settle in this run; 0 for all
     #[arg(long, env = "SETTLEMENT_BATCH_SIZE", value_name = "N", default_value = "50",
-          value_parser = batch)]
+          value_parser = batch, help_heading = "Trades")]
     pub batch: usize,
 
     /// Minutes between runs of the timer: a trade whose price is not there waits at least this
     /// long before its second retry
     #[arg(long, env = "SETTLEMENT_INTERVAL_MINUTES", value_name = "M", default_value = "10",
-          value_parser = interval)]
+          value_parser = interval, help_heading = "Trades")]
     pub interval_minutes: u32,
 
     /// Polymarket's part in deciding
-    #[arg(long, env = "SETTLE_CONFIRM", value_name = "MODE", default_value = "auto")]
+    #[arg(
+        long,
+        env = "SETTLE_CONFIRM",
+        value_name = "MODE",
+        default_value = "auto",
+        help_heading = "Polymarket"
+    )]
     pub confirm: Confirm,
 
     /// A venue's move of less than this many bps is too close to call by candles
     /// [default: 4 with --confirm auto, else 0]
-    #[arg(long, env = "SETTLE_MIN_MOVE_BPS", value_name = "X", value_parser = bps)]
+    #[arg(long, env = "SETTLE_MIN_MOVE_BPS", value_name = "X", value_parser = bps, help_heading = "Prices")]
     pub min_move_bps: Option<Decimal>,
 
     /// Hours that a close call waits for Polymarket after its market's close; then candles decide
     #[arg(long, env = "SETTLE_HOLD_HOURS", value_name = "H", default_value = "6",
-          value_parser = hours)]
+          value_parser = hours, help_heading = "Polymarket")]
     pub hold_hours: Decimal,
 
     /// Fees.
@@ -90,22 +96,21 @@ pub struct RunArgs {
 
 /// Whom a run tells of itself; a dry run tells nobody.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Monitoring (of run; a dry run tells nobody)")]
 pub struct MonitorArgs {
-    /// Where one JSON POST goes for each alert that is raised or cleared, each contradiction and each
-    /// correction
+    /// URL for one JSON POST per alert raised or cleared, contradiction and correction; dry-run sends
+    /// none
     #[arg(long, env = "SETTLE_NOTIFY_URL", value_name = "URL", value_parser = hook_url,
-          hide_env_values = true)]
+          hide_env_values = true, help_heading = "Notifications")]
     pub notify_url: Option<Url>,
 
-    /// Where the run's start (URL/start), success (URL) and failure (URL/EXIT_CODE) are reported, as
-    /// healthchecks.io has it
+    /// Report the run's start (URL/start), success (URL) and failure (URL/EXIT_CODE) in the form of
+    /// healthchecks.io; dry-run reports nothing
     #[arg(long, env = "SETTLE_PING_URL", value_name = "URL", value_parser = hook_url,
-          hide_env_values = true)]
+          hide_env_values = true, help_heading = "Notifications")]
     pub ping_url: Option<Url>,
 
-    /// Where to write the run's figures for Prometheus' textfile collector
-    #[arg(long, env = "SETTLE_METRICS_FILE", value_name = "FILE")]
+    /// Write the run's figures to this file for Prometheus' textfile collector; dry-run writes none
+    #[arg(long, env = "SETTLE_METRICS_FILE", value_name = "FILE", help_heading = "Notifications")]
     pub metrics_file: Option<PathBuf>,
 }
 
