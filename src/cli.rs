@@ -1,5 +1,5 @@
-//! The command line as a whole: the list of commands, and how it is parsed over the environment and `.env`. A
-//! command's own arguments are in its file, shared ones in `settings`.
+//! The command line: the list of commands, and parsing over the environment and `.env`. A command's
+//! arguments are in its file, shared ones in `settings`.
 #![allow(clippy::doc_markdown)] // these are what --help prints
 
 use std::collections::HashMap;
@@ -98,11 +98,11 @@ impl Command {
 }
 
 /// Parses the command line over the environment over `.env`. An empty environment variable counts
-/// as not set.
+/// as unset.
 ///
 /// # Errors
-/// clap's own, which names the option, the value and what is allowed, and the variable where the
-/// value comes from one.
+/// clap's error. It names the option, the value, what is allowed, and the variable if the value
+/// comes from one.
 pub fn parse(arguments: &[OsString], dotenv: &HashMap<String, String>) -> Result<Cli, clap::Error> {
     let command = over_dotenv(Cli::command(), dotenv);
     let cli = command
@@ -113,7 +113,7 @@ pub fn parse(arguments: &[OsString], dotenv: &HashMap<String, String>) -> Result
     let is_db = |argument: &&OsString| {
         argument.to_str().is_some_and(|text| text == "--db" || text.starts_with("--db="))
     };
-    // of an option before and behind the command, clap takes only those behind it
+    // if --db stands before and after the command, clap takes only those after it
     if arguments.iter().filter(is_db).count() > cli.common.db.len() {
         let why = "--db stands before the command and behind it; give each --db behind it";
         return Err(command.clone().error(ErrorKind::ArgumentConflict, why));
@@ -128,7 +128,7 @@ pub fn parse(arguments: &[OsString], dotenv: &HashMap<String, String>) -> Result
     Ok(cli)
 }
 
-/// Makes `.env`'s values the defaults, and empty environment variables no values.
+/// Makes `.env` values defaults, and ignores empty environment variables.
 fn over_dotenv(command: clap::Command, dotenv: &HashMap<String, String>) -> clap::Command {
     command
         .mut_args(|argument| {
@@ -147,7 +147,7 @@ fn variable_of(argument: &clap::Arg) -> Option<String> {
     argument.get_env()?.to_str().map(str::to_owned)
 }
 
-/// Says from which variable a bad value came, if it was not typed.
+/// Adds to an error the variable that the bad value came from, unless it was typed.
 fn name_variable(
     mut error: clap::Error,
     command: &clap::Command,
@@ -158,7 +158,7 @@ fn name_variable(
     };
     let option = shown.split([' ', '=']).next().unwrap_or_default().to_owned();
     if ["--notify-url", "--ping-url"].contains(&option.as_str()) {
-        // it may hold a password, and errors end up in logs
+        // the URL may contain a password, and errors end up in logs
         let hidden = ContextValue::String("(not shown)".to_owned());
         error.insert(ContextKind::InvalidValue, hidden);
     }

@@ -1,19 +1,19 @@
-//! What can stop a command, in words a user can act on. What is wrong with a row or a source stops nothing:
-//! that is `RowError` and `troubles`.
+//! Errors that stop a command, worded for users. Problems with a row or a source stop nothing: see
+//! `RowError` and `troubles`.
 
 use std::path::PathBuf;
 
-/// What stopped a command. Rows that cannot be settled are no such thing: they are in the summary.
+/// An error that stops a command. Rows that cannot be settled are in the summary instead.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is no file at the path.
+    /// No file at the path.
     #[error(
         "no database at {}; name the bot's performance database with --db or SETTLE_DB \
          (settle never creates it)",
         .0.display()
     )]
     NoDatabase(PathBuf),
-    /// The file is something else.
+    /// The file is not a performance database.
     #[error("{} is not a performance database: {why}; check --db", path.display())]
     NotPerformanceDatabase {
         /// The file.
@@ -26,11 +26,11 @@ pub enum Error {
     Database {
         /// The file.
         path: PathBuf,
-        /// `opened`, `read`, `written`.
+        /// `opened`, `read` or `written`.
         doing: &'static str,
-        /// What SQLite says, fit to be printed.
+        /// SQLite's message, made printable.
         why: String,
-        /// What to do next, after a semicolon, or nothing.
+        /// What to do next, after a semicolon; may be empty.
         hint: &'static str,
     },
     /// The database cannot be written by this user.
@@ -48,21 +48,21 @@ pub enum Error {
     Lock {
         /// The lock file.
         path: PathBuf,
-        /// Why.
+        /// The I/O error.
         source: std::io::Error,
     },
-    /// Another run is under way.
+    /// Another run holds the lock.
     #[error("another settle run on {} is under way ({holder}); wait for it to end", path.display())]
     Locked {
         /// The database.
         path: PathBuf,
-        /// Who holds the lock, since when.
+        /// Which process holds the lock, and since when.
         holder: String,
     },
-    /// More than one database, where one is needed.
+    /// More than one database, for a command that takes one.
     #[error("{0} takes one database; give --db once")]
     SeveralDatabases(&'static str),
-    /// The page of a report cannot be written.
+    /// The HTML page cannot be written.
     #[error(
         "the report cannot be written to {}: {source}; name a file in a folder that this user may write",
         path.display()
@@ -70,16 +70,16 @@ pub enum Error {
     Page {
         /// The file asked for.
         path: PathBuf,
-        /// Why.
+        /// The I/O error.
         source: std::io::Error,
     },
-    /// The page of a report would take a database's place.
+    /// The HTML page would replace a database or a file beside one.
     #[error("{} is an SQLite database, or belongs to one; name another file with --html", .0.display())]
     PageOverDatabase(PathBuf),
-    /// There is no such trade.
+    /// No trade has this id.
     #[error("no trade has the id {0}; its id is in the column 'id' of the table 'trades'")]
     NoSuchTrade(String),
-    /// There is no such run.
+    /// No run with this id wrote to the database.
     #[error("no run {0} wrote to this database; settle status lists the last ones")]
     NoSuchRun(String),
     /// Standard output cannot be written.

@@ -1,5 +1,5 @@
-//! SIGINT and SIGTERM: the process ends at once, except while it writes; then it finishes
-//! the transaction under way first. Where it is asked is for `store` and `engine`.
+//! SIGINT and SIGTERM: the process exits at once, but during writes it first finishes the current
+//! transaction. `store` and `engine` check for a signal.
 
 use std::io;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
-/// Whether the process was asked to stop, and whether it may do so at any instant.
+/// Whether a signal arrived, and whether it may end the process at once.
 #[derive(Debug, Default)]
 pub struct Interrupt {
     asked: Arc<AtomicBool>,
@@ -16,10 +16,10 @@ pub struct Interrupt {
 }
 
 impl Interrupt {
-    /// Starts listening for the signals; one that may end the process ends it with `exit_code`.
+    /// Installs the signal handlers. A signal that may end the process ends it with `exit_code`.
     ///
     /// # Errors
-    /// Where the system refuses the handlers.
+    /// If the system refuses the handlers.
     pub fn listen(exit_code: u8) -> io::Result<Self> {
         let interrupt = Self::default();
         interrupt.may_exit.store(true, Ordering::SeqCst);
@@ -31,12 +31,12 @@ impl Interrupt {
         Ok(interrupt)
     }
 
-    /// From here on a signal is only noted; the caller looks at [`Self::asked`].
+    /// From here on a signal only sets a flag; the caller checks [`Self::asked`].
     pub fn hold(&self) {
         self.may_exit.store(false, Ordering::SeqCst);
     }
 
-    /// Whether a signal came.
+    /// Whether a signal arrived.
     pub fn asked(&self) -> bool {
         self.asked.load(Ordering::SeqCst)
     }

@@ -1,13 +1,13 @@
 //! Settles a trading bot's bets on Polymarket's "Bitcoin up or down" markets.
 //!
-//! The pages of [`guide`] say [how a trade is decided](guide::outcomes), [what is written](guide::database),
-//! [how this is built](guide::design) and [what the JSON says](guide::json).
+//! The pages of [`guide`] describe [how a trade is decided](guide::outcomes), [what is
+//! written](guide::database), [the design](guide::design) and [the JSON output](guide::json).
 //!
 //! # A run
 //!
-//! [`engine::run::settle`] is one whole run. The databases, the sources and the instant are arguments. In this one
-//! prices come from a dump file, Polymarket is not asked, and nothing is written, as there is no
-//! [`Writing`](engine::context::Writing):
+//! [`engine::run::settle`] is one whole run. The databases, the sources and the time are arguments.
+//! This example takes prices from a dump file and does not ask Polymarket. Without a
+//! [`Writing`](engine::context::Writing) it writes nothing:
 //!
 //! ```
 //! use settle::sources::candles::fallback::Chain;
@@ -37,7 +37,7 @@
 //!      INSERT INTO trades VALUES (2, '2026-02-11 16:54:44', 'btc-updown-15m-1770828300', 'YES',
 //!          11.92, 0.44, 67046.76, NULL, NULL, NULL);",
 //! )?;
-//! // a candle that opens as the market closes, in the form of a Binance dump
+//! // a candle that opens at the market's close, in the format of a Binance dump
 //! let dump = folder.path().join("BTCUSDT-1m.csv");
 //! let candle = "1770829200000000,67088.52,67090,67080,67085,1,1770829259999999,1,1,1,1,0\n";
 //! std::fs::write(&dump, candle)?;
@@ -82,9 +82,10 @@
 //!
 //! # A decision
 //!
-//! Everything that decides is in [`rules`], as functions of values. [`store`] reads a trade's row,
-//! [`rules::eligibility`] says whether it is due, [`rules::selection`] puts it into the batch, [`sources`] find the
-//! prices and the resolution, [`rules::decision`] decides, [`store`] writes, [`engine::summary`] counts.
+//! [`rules`] decides, with functions of values. [`store`] reads a trade's row.
+//! [`rules::eligibility`] judges whether it is due. [`rules::selection`] puts it into the batch.
+//! [`sources`] fetch the prices and the resolution. [`rules::decision`] decides. [`store`] writes.
+//! [`engine::summary`] counts.
 //!
 //! ```
 //! use settle::rules::market::{RuleSet, read_slug};

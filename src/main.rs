@@ -1,4 +1,4 @@
-//! The `settle` command: parse, call the command, map its end to an exit code; nothing else.
+//! The `settle` command: parses the arguments, runs the command, maps its result to an exit code.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -25,7 +25,7 @@ fn main() -> ExitCode {
     };
     let common = &cli.common;
     logging::start(common.quiet, common.verbose, common.color);
-    // the clock is read once; from here on, now is an argument
+    // the clock is read once; all other code takes `now` as an argument
     #[allow(clippy::disallowed_methods)]
     let now = Utc::now();
     let exit = run(&cli, now).unwrap_or_else(|error| {

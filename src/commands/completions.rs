@@ -1,4 +1,4 @@
-//! `settle completions`: a completion script for a shell, made of what the command line says of itself.
+//! `settle completions`: generates a shell completion script from the command line definition.
 
 use clap_complete::Shell;
 

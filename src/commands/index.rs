@@ -1,4 +1,4 @@
-//! `settle index`: adds one index of settle's own to the bot's table, or takes it away.
+//! `settle index`: adds settle's own index to the bot's table, or drops it.
 
 use std::path::Path;
 
@@ -21,7 +21,7 @@ pub struct IndexArgs {
     drop: bool,
 }
 
-/// Makes the index, or drops it.
+/// Creates or drops the index.
 ///
 /// # Errors
 /// [`Error`]: nothing was changed.
@@ -37,7 +37,6 @@ pub fn run(common: &CommonArgs, args: &IndexArgs, now: DateTime<Utc>) -> Result<
     Ok(Exit::Done)
 }
 
-/// What `index` prints.
 fn text(present: bool, changed: bool, database: &Path) -> String {
     let what = match (present, changed) {
         (true, true) => "is made; settle index --drop takes it away",
@@ -57,10 +56,10 @@ struct IndexJson {
     changed: bool,
 }
 
-/// The object of `index`, on one line.
+/// One JSON object on one line.
 ///
 /// # Errors
-/// None that an index can cause; `serde_json`'s type.
+/// None in practice; the type is `serde_json`'s.
 fn json(present: bool, changed: bool) -> serde_json::Result<String> {
     serde_json::to_string(&IndexJson {
         schema_version: SCHEMA_VERSION,

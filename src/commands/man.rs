@@ -1,4 +1,4 @@
-//! The manual page, made of what the command line says of itself; the pages for reading are in `guide`.
+//! The manual page, generated from the command line definition. `guide` has the pages to read.
 
 use std::io::Write;
 
@@ -13,7 +13,7 @@ pub fn run(command: clap::Command) -> Result<(), Error> {
     print(page(command)?.as_bytes())
 }
 
-/// The manual page of the program and of each command, in one.
+/// One manual page for the program and all its commands.
 fn page(mut command: clap::Command) -> Result<String, Error> {
     command.build();
     let program = clap_mangen::Man::new(command.clone());
@@ -29,7 +29,7 @@ fn page(mut command: clap::Command) -> Result<String, Error> {
             .filter(|argument| argument.is_global_set())
             .map(|argument| argument.get_id().to_string())
             .collect();
-        // the options of every command are above
+        // the page lists the common options above
         let own = options.iter().fold(subcommand.clone(), |command, id| {
             command.mut_arg(id, |argument| argument.hide(true))
         });

@@ -1,5 +1,5 @@
-//! One file a command: its arguments, what it does, and what it prints as text and as JSON. Only here an end
-//! becomes an exit code.
+//! One file per command: arguments, action, text and JSON output. Only the commands choose exit
+//! codes.
 
 pub mod audit;
 pub mod completions;
@@ -18,31 +18,31 @@ use chrono::{DateTime, Utc};
 use crate::error::Error;
 use crate::settings::CommonArgs;
 
-/// How the process ends: what whoever started it goes by, see the README's table.
+/// Exit status of the process; the README's table lists the codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
     /// Done, or nothing was due.
     Done,
     /// Failed; nothing was written.
     Failed,
-    /// The command line, the environment or `.env` holds a bad value.
+    /// The command line, the environment or `.env` has a bad value.
     Usage,
     /// Done, but some rows are in error.
     RowsInError,
-    /// Done, but a due trade is older than the alert lag.
+    /// Done, but a trade is past the alert lag or the confirm lag.
     Alert,
-    /// No price or resolution could be had from any source.
+    /// No source had a price or a resolution.
     NothingHad,
-    /// No database there, or not a performance database.
+    /// The database is missing, or is not a performance database.
     NoDatabase,
     /// Another run holds the lock.
     Locked,
-    /// Stopped by a signal.
+    /// A signal stopped the command.
     Interrupted,
 }
 
 impl Exit {
-    /// How a command ends that this error stopped.
+    /// Exit status for an error.
     pub fn of(error: &Error) -> Self {
         match error {
             Error::NoDatabase(_) | Error::NotPerformanceDatabase { .. } => Self::NoDatabase,
@@ -58,7 +58,7 @@ impl Exit {
         }
     }
 
-    /// How a run over several databases ends that ended so in each: the gravest.
+    /// The most severe exit status of several databases.
     pub fn gravest(exits: impl IntoIterator<Item = Self>) -> Self {
         let gravity = |exit: &Self| match exit {
             Self::Interrupted => 8,
@@ -68,19 +68,19 @@ impl Exit {
             Self::NothingHad => 4,
             Self::Alert => 3,
             Self::RowsInError => 2,
-            // whoever holds the lock is doing the work
+            // the process that holds the lock does the work
             Self::Locked => 1,
             Self::Done => 0,
         };
         exits.into_iter().max_by_key(gravity).unwrap_or(Self::Done)
     }
 
-    /// Whether a run that ends so did all it could do: what is left is in the rows or in time.
+    /// Whether the run did all it could. What is left needs time or a corrected row.
     pub fn is_success(self) -> bool {
         matches!(self, Self::Done | Self::RowsInError | Self::Alert)
     }
 
-    /// The number for the operating system.
+    /// Exit code for the operating system.
     pub fn code(self) -> u8 {
         match self {
             Self::Done => 0,
@@ -96,7 +96,7 @@ impl Exit {
     }
 }
 
-/// The database of a command that takes one.
+/// The database of a command that takes exactly one.
 fn only<'a>(common: &'a CommonArgs, command: &'static str) -> Result<&'a Path, Error> {
     match &common.db[..] {
         [database] => Ok(database),
@@ -104,7 +104,7 @@ fn only<'a>(common: &'a CommonArgs, command: &'static str) -> Result<&'a Path, E
     }
 }
 
-/// Unique, as no process has two runs, and two processes differ by id or by microsecond.
+/// Unique: a process has one run, and two processes differ in id or microsecond.
 fn new_run_id(now: DateTime<Utc>) -> String {
     format!("{}-{}", now.format("%Y%m%dT%H%M%S%.6fZ"), std::process::id())
 }

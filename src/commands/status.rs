@@ -1,5 +1,5 @@
-//! `settle status`: counts settled, unsettled and due trades and every row that is left out, without the network.
-//! What is counted is read by `engine::status`.
+//! `settle status`: counts settled, unsettled and due trades and every excluded row, without the
+//! network. `engine::status` reads the counts.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -39,7 +39,7 @@ pub struct StatusArgs {
 /// Prints the status of each database.
 ///
 /// # Errors
-/// [`Error`], of the only database.
+/// [`Error`], if there is only one database or the output fails.
 pub fn run(common: &CommonArgs, args: &StatusArgs, now: DateTime<Utc>) -> Result<Exit, Error> {
     let reading = settings::reading(&args.judging);
     let lags = settings::lags(&args.alert);
@@ -75,7 +75,6 @@ pub fn run(common: &CommonArgs, args: &StatusArgs, now: DateTime<Utc>) -> Result
     Ok(exit)
 }
 
-/// What `status` prints.
 fn text(status: &DatabaseStatus, database: &Path) -> String {
     let mut text = String::new();
     let (selection, performance) = (&status.selection, &status.performance);
@@ -178,10 +177,10 @@ impl<'a> From<&'a PastRun> for RunOfStatusJson<'a> {
     }
 }
 
-/// The object of `status`, on one line, with its database where there are several.
+/// One JSON object on one line; `db` is set if there are several databases.
 ///
 /// # Errors
-/// None that a status can cause; `serde_json`'s type.
+/// None in practice; the type is `serde_json`'s.
 fn json(status: &DatabaseStatus, db: Option<&str>) -> serde_json::Result<String> {
     let selection = &status.selection;
     serde_json::to_string(&StatusJson {
@@ -220,10 +219,10 @@ struct StatusesJson<'a> {
     databases: Vec<&'a RawValue>,
 }
 
-/// The object of `status` over several databases: one object each.
+/// One JSON object that contains one object per database.
 ///
 /// # Errors
-/// None that a status can cause; `serde_json`'s type.
+/// None in practice; the type is `serde_json`'s.
 fn all_json(statuses: &[String], success: bool) -> serde_json::Result<String> {
     let databases = statuses.iter().map(|status| serde_json::from_str(status));
     let databases = databases.collect::<serde_json::Result<_>>()?;

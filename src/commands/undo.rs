@@ -1,4 +1,4 @@
-//! `settle undo`: restores what one run wrote, row by row, unless a row changed since.
+//! `settle undo`: restores what one run wrote, except rows changed since.
 
 use std::path::Path;
 
@@ -23,7 +23,7 @@ pub struct UndoArgs {
     run_id: String,
 }
 
-/// Takes back what a run wrote.
+/// Restores the rows that a run wrote.
 ///
 /// # Errors
 /// [`Error`]: nothing was restored.
@@ -61,7 +61,7 @@ fn exit(undone: &Undone) -> Exit {
         false => Exit::RowsInError,
     }
 }
-/// What `undo` prints.
+
 fn text(undone: &Undone, run_id: &str, database: &Path) -> String {
     let mut text = String::new();
     let title = styled(STRONG, "settle undo");
@@ -92,10 +92,10 @@ struct UndoJson<'a> {
     warnings: Vec<String>,
 }
 
-/// The object of `undo`, on one line.
+/// One JSON object on one line.
 ///
 /// # Errors
-/// None that an undo can cause; `serde_json`'s type.
+/// None in practice; the type is `serde_json`'s.
 fn json(undone: &Undone, run_id: &str, undo_run_id: &str) -> serde_json::Result<String> {
     serde_json::to_string(&UndoJson {
         schema_version: SCHEMA_VERSION,

@@ -1,5 +1,5 @@
-//! A run under way in one database: each step of bookings is written, and what every trade came to is
-//! counted. What the bookings are is decided before, in `engine` and `confirm`.
+//! Writes the bookings of one database and counts the result of every trade. `run` and `confirm`
+//! decide the bookings.
 
 use std::collections::BTreeMap;
 
@@ -16,29 +16,28 @@ use crate::rules::selection::{Pick, RowError, Tally, Warning};
 use crate::rules::value::Cell;
 use crate::store::{Note, RowWrite, RunInfo, Store};
 
-/// What is to become of some of the trades.
+/// Decisions about some trades, not yet written.
 #[derive(Default)]
 pub(super) struct Step {
     pub bookings: Vec<Booking>,
     pub deferrals: Vec<Deferral>,
     pub notes: Vec<Note<'static>>,
-    /// Rows that are no longer what they were when they were selected; none where there is no such
-    /// row any more.
+    /// Rows that another program changed after their selection; `None` if it deleted the row.
     pub changed: Vec<Option<Row>>,
     pub warnings: Vec<Warning>,
 }
 
-/// Why a run does not go on.
+/// Why a run stopped early.
 pub(super) enum Stop {
     Interrupted,
-    /// The database failed, in words.
+    /// With the message of the database error.
     Failed(String),
 }
 
-/// A run under way: what the trades came to so far.
+/// A run in progress and its counts so far.
 #[allow(clippy::struct_excessive_bools)] // each is asked about by itself
 pub(super) struct Course<'a> {
-    /// How the records name the run, and who may stop it; none in a dry run.
+    /// The run for the records, and its signal flag; `None` in a dry run.
     writer: Option<(RunInfo, &'a Interrupt)>,
     name: Option<&'a str>,
     report: &'a mut dyn FnMut(Event<'_>),
@@ -46,11 +45,11 @@ pub(super) struct Course<'a> {
     pub counts: Counts,
     pub errors: Vec<RowError>,
     pub warnings: Vec<Warning>,
-    /// The due trades that are left, by reason.
+    /// Due trades left unsettled, by reason.
     pub left: BTreeMap<&'static str, Tally>,
-    /// Some trade could not be decided.
+    /// At least one trade was deferred.
     pub deferred: bool,
-    /// Some trade had a price that could be used, or a resolution.
+    /// At least one trade had a usable price or a resolution.
     pub had_some: bool,
     pub wrote: bool,
     pub stopped: Option<Stop>,
@@ -59,7 +58,7 @@ pub(super) struct Course<'a> {
 }
 
 impl<'a> Course<'a> {
-    /// One that has not begun. From here on a signal waits for the write under way.
+    /// Starts a run. If it writes, a signal now waits for the current transaction.
     pub fn new(
         task: &Task<'_>,
         writing: Option<Writing<'a>>,
@@ -97,10 +96,10 @@ impl<'a> Course<'a> {
         }
     }
 
-    /// Writes what was decided, unless this is a dry run, and counts it.
+    /// Writes the decisions, except in a dry run, and counts them.
     ///
     /// # Errors
-    /// [`Error::Database`], if nothing was written in this run.
+    /// [`Error::Database`], if this run has written nothing.
     pub fn go_on(&mut self, store: &mut Store, step: Step) -> Result<(), Error> {
         let Step { mut bookings, mut deferrals, notes, changed, mut warnings } = step;
         self.warnings.append(&mut warnings);
@@ -131,7 +130,7 @@ impl<'a> Course<'a> {
                     let why = format!("not written: {error}");
                     self.refuse(booking, &why);
                 }
-                // what was to be confirmed is asked about again
+                // the next run tries the confirmation again
                 _ if booking.earlier.is_some() => {}
                 _ => {
                     let (trade, left) = (booking.trade, DeferredFor::Interrupted);
@@ -185,7 +184,7 @@ impl<'a> Course<'a> {
         (self.report)(Event::Progress { done: self.done, all: self.all });
     }
 
-    /// Makes a booking that cannot be written an error of its row.
+    /// Reports a booking that cannot be written as an error of its row.
     fn refuse(&mut self, booking: Booking, why: &str) {
         if booking.earlier.is_none() {
             self.left.entry(IN_ERROR).or_default().add(Some(booking.trade.logged_at));
@@ -193,7 +192,7 @@ impl<'a> Course<'a> {
         self.errors.push(RowError { trade_id: booking.trade.row.id, message: why.to_owned() });
     }
 
-    /// Counts the trades that the run did not come to.
+    /// Counts the trades that the run did not reach.
     pub fn leave(&mut self, rest: &[Pick]) {
         if rest.is_empty() {
             return;
@@ -216,7 +215,7 @@ impl<'a> Course<'a> {
     }
 }
 
-/// What a log line begins with, where there are several databases.
+/// Log line prefix: the database's name if the run has several.
 pub(super) fn of(name: Option<&str>) -> String {
     name.map_or_else(String::new, |name| format!("{name}: "))
 }

@@ -1,5 +1,5 @@
-//! What earlier runs settled by candles, held against Polymarket's resolutions: confirmed, corrected, or
-//! to be asked about again. How one trade is confirmed is decided in `decision`.
+//! Compares provisional trades of earlier runs with Polymarket's resolutions. `rules::decision`
+//! decides each trade.
 
 use log::info;
 
@@ -11,8 +11,8 @@ use crate::rules::resolution::{Resolved, Verdict};
 use crate::rules::selection::{Tally, Warning, slug};
 use crate::store::{Note, Unconfirmed};
 
-/// Confirms or corrects what earlier runs settled, and notes what is to be asked again or no longer
-/// stands. Those that stay provisional although their market closed before the confirm lag go to `late`.
+/// Confirms or corrects provisional trades. Notes those to ask about again and those whose row
+/// changed. `late` counts trades that stay provisional past the confirm lag.
 pub(super) fn confirm(
     unconfirmed: Vec<Unconfirmed>,
     resolved: &Resolved,
@@ -57,7 +57,7 @@ pub(super) fn confirm(
                 step.bookings.push(booking);
                 continue;
             }
-            // it was answered that it is not resolved, or the row holds nothing that could be confirmed
+            // no final resolution, or nothing to confirm in the row
             (None, Some(_)) => step.notes.push(Note::Unresolved(record_id, rowid)),
             (None, None) => {}
         }

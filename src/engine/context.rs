@@ -1,4 +1,4 @@
-//! What a run is given: the databases, the sources, the instant, and how it decides and writes.
+//! Inputs of a run: databases, sources, time, decision rules and write options.
 
 use crate::engine::summary::Event;
 use crate::interrupt::Interrupt;
@@ -10,17 +10,17 @@ use crate::sources::candles::fallback::Prices;
 use crate::sources::polymarket::Resolutions;
 use crate::store::Store;
 
-/// One of the databases of a run.
+/// One database of a run.
 pub struct Database<'a> {
-    /// The database.
+    /// The open database.
     pub store: &'a mut Store,
-    /// What the log calls it, where there are several.
+    /// The database's name in the log; `None` if the run has only one.
     pub name: Option<&'a str>,
-    /// Gets what becomes of its trades.
+    /// Receives the run's events for this database.
     pub report: &'a mut dyn FnMut(Event<'_>),
 }
 
-/// Where what is not in a database comes from.
+/// External sources.
 pub struct Outside<'a> {
     /// Historical prices.
     pub prices: &'a mut dyn Prices,
@@ -28,29 +28,28 @@ pub struct Outside<'a> {
     pub resolutions: &'a mut dyn Resolutions,
 }
 
-/// How a run writes; a dry run does not.
+/// Write options of a run; a dry run has none.
 #[derive(Debug, Clone, Copy)]
 pub struct Writing<'a> {
-    /// The run's id.
+    /// The run's id in the records.
     pub run_id: &'a str,
-    /// How long a trade whose price or resolution is not there waits after its second deferral, in
-    /// seconds.
+    /// Seconds that a trade without a price or resolution waits after its second deferral.
     pub retry_wait: i64,
-    /// Asked between two transactions whether to stop.
+    /// Checked between two transactions for a signal.
     pub interrupt: &'a Interrupt,
 }
 
-/// What is to be done, and as of when.
+/// What a run does, and as of when.
 #[derive(Debug, Clone, Copy)]
 pub struct Task<'a> {
     /// How rows are read.
     pub reading: Reading,
     /// How trades are decided.
     pub deciding: &'a Deciding,
-    /// At most so many trades of each database (0: all).
+    /// Most trades per database; 0 for all.
     pub batch: usize,
-    /// Which trades that wait are an alert.
+    /// Ages in seconds at which a waiting trade raises an alert.
     pub lags: Lags,
-    /// The instant of the run.
+    /// The time of the run.
     pub now: UnixSeconds,
 }

@@ -1,5 +1,5 @@
-//! One run, whatever asked for it: trades are selected, asked about, decided, written and counted. The databases
-//! and the sources come in as arguments; nothing is printed here.
+//! One run: selects trades, asks the sources, decides, writes and counts. Databases and sources are
+//! arguments. This module prints nothing.
 
 mod apply;
 mod confirm;

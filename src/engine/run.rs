@@ -1,6 +1,6 @@
-//! One run, top to bottom: select the due trades, ask for prices and resolutions, decide, write, sum
-//! up. Everything it touches comes in as an argument: the databases, the sources, the instant. How a
-//! trade is decided stands in `decision`, how it is written in `store`.
+//! One run, top to bottom: select due trades, ask for prices and resolutions, decide, write, sum
+//! up. Databases, sources and the time are arguments. `rules::decision` decides a trade; `store`
+//! writes it.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::thread;
@@ -26,19 +26,18 @@ use crate::engine::apply::{Course, Step, Stop};
 use crate::engine::confirm::confirm;
 use crate::engine::context::{Database, Outside, Task, Writing};
 
-/// Most trades of earlier runs that a run with a batch has confirmed.
+/// Most provisional trades that a run with a batch limit confirms.
 const CONFIRMED_A_RUN: u32 = 1000;
-/// And without one: they are held in memory. The next run does the next ones.
+/// The same without a batch limit, as memory holds all of them. The next run continues.
 const CONFIRMED_AT_ALL: u32 = 20_000;
-/// Trades that are read, decided and written at a time.
+/// Trades read, decided and written per step.
 const CHUNK: usize = 1000;
 
-/// Settles one batch in each database, and confirms what earlier runs settled by candles; without
-/// `writing`, only says what it would do. What any of the databases needs is asked for once, and what
-/// stops one of them does not stop the others.
+/// Settles one batch per database and confirms provisional trades of earlier runs. Without
+/// `writing` this is a dry run. Databases share requests. An error in one does not stop the others.
 ///
 /// # Errors
-/// Of each database, [`Error::Database`]: then nothing was written there.
+/// Per database: [`Error::Database`], if the run wrote nothing there.
 pub fn settle(
     databases: &mut [Database<'_>],
     outside: &mut Outside<'_>,
@@ -53,8 +52,8 @@ pub fn settle(
     databases.iter_mut().zip(chosen).map(settle).collect()
 }
 
-/// Reads every unsettled row, and selects at most `batch` of the due ones (0: all). `counts_hold` is
-/// [`Store::unsettled_rows`]' own.
+/// Reads every unsettled row and selects at most `batch` due trades (0: all). See
+/// [`Store::unsettled_rows`] for `counts_hold`.
 ///
 /// # Errors
 /// [`Error::Database`].
@@ -71,18 +70,17 @@ pub fn select(
     Ok(selector.finish(passed_over))
 }
 
-/// What a run takes on in one database, and what it has to ask others for that.
+/// One database's share of a run, and what it needs from the sources.
 struct Chosen {
     selection: Selection,
     unconfirmed: Vec<Unconfirmed>,
-    /// The slugs of the batch, and those of what is to be confirmed.
+    /// Slugs of the batch, then slugs to confirm.
     slugs: [Vec<String>; 2],
     needs: Needs,
-    /// Provisional trades that are not confirmed in time, and that this run does not ask about.
+    /// Provisional trades past the confirm lag that this run does not ask about.
     late: Tally,
 }
 
-/// Selects a batch of one database and what is to be confirmed there.
 fn choose(store: &Store, task: &Task<'_>) -> Result<Chosen, Error> {
     let Task { reading, deciding, batch, lags, now } = *task;
     let selection = select(store, reading, batch, false, now)?;
@@ -107,14 +105,14 @@ fn choose(store: &Store, task: &Task<'_>) -> Result<Chosen, Error> {
     Ok(Chosen { selection, unconfirmed, slugs, needs, late })
 }
 
-/// What the trades of the batch want, each once.
+/// What the batch needs, without duplicates.
 fn wanted(selection: &Selection) -> Vec<&(Wants, Option<Strikes>)> {
     let places: BTreeSet<usize> = selection.batch.iter().map(|pick| pick.wants).collect();
     places.into_iter().map(|place| &selection.wants[place]).collect()
 }
 
-/// The slugs to ask Polymarket about: those of the batch, and those to confirm. Of a slug that leaves the
-/// year out, the form with the year is among them.
+/// Slugs to ask Polymarket about: those of the batch and those to confirm. A slug without a year
+/// also appears in its form with the year.
 fn slugs(
     wanted: &[&(Wants, Option<Strikes>)],
     unconfirmed: &[Unconfirmed],
@@ -127,14 +125,13 @@ fn slugs(
     [batch.flatten().cloned().collect(), earlier.flatten().collect()]
 }
 
-/// What Polymarket and the candle services answered.
 struct Answers {
     resolved: Resolved,
     found: Found,
     traffic: BTreeMap<&'static str, Traffic>,
 }
 
-/// Asks for what any of these databases needs, each thing once.
+/// Asks once for everything that these databases need.
 fn ask(outside: &mut Outside<'_>, chosen: &[&Chosen], now: UnixSeconds) -> Answers {
     let mut needs = Needs::new();
     for (need, strikes) in chosen.iter().flat_map(|chosen| &chosen.needs) {
@@ -144,7 +141,7 @@ fn ask(outside: &mut Outside<'_>, chosen: &[&Chosen], now: UnixSeconds) -> Answe
         }
     }
     let mut seen = HashSet::new();
-    // what is to be settled comes before what is to be confirmed
+    // slugs to settle come before slugs to confirm
     let slugs = [0, 1].into_iter().flat_map(|turn| chosen.iter().map(move |c| &c.slugs[turn]));
     let slugs: Vec<String> =
         slugs.flatten().filter(|slug| seen.insert(slug.as_str())).cloned().collect();
@@ -158,7 +155,7 @@ fn ask(outside: &mut Outside<'_>, chosen: &[&Chosen], now: UnixSeconds) -> Answe
     Answers { resolved, found, traffic }
 }
 
-/// Asks Polymarket and the candle services side by side, and nobody about nothing.
+/// Asks Polymarket and the candle services in parallel. Skips a service with nothing to ask.
 fn fetch(
     outside: &mut Outside<'_>,
     slugs: &[String],
@@ -173,13 +170,13 @@ fn fetch(
         (false, false) => thread::scope(|scope| {
             let resolved = scope.spawn(|| resolutions.find(slugs));
             let found = prices.find(needs, now);
-            // a panic there is as if it had not been asked
+            // a panic in the thread counts as not asked
             (resolved.join().unwrap_or_default(), found)
         }),
     }
 }
 
-/// Decides what was chosen in one database by the answers, writes it with `writing`, and sums up.
+/// Decides and writes the trades of one database, and sums up.
 fn carry_out(
     database: &mut Database<'_>,
     chosen: Chosen,
@@ -193,7 +190,7 @@ fn carry_out(
     let Answers { resolved, found, traffic } = answers;
     let mut course = Course::new(task, writing, database.name, database.report);
     course.all = selection.batch.len() + unconfirmed.len();
-    // in a total outage nothing is known of any trade, so nothing is noted of any
+    // in a total outage no trade was checked, so no deferral is noted
     course.notes_deferrals = found.answered
         || !resolved.answers.is_empty()
         || (found.troubles.is_empty() && resolved.troubles.is_empty());
@@ -248,7 +245,7 @@ fn carry_out(
     Ok(summary)
 }
 
-/// Reads the rows of these trades, judges them again as they stand now, and decides them.
+/// Reads the rows again, as another program may have changed them, and decides them.
 fn judge_and_decide(
     store: &mut Store,
     picks: &[Pick],

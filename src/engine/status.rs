@@ -1,5 +1,5 @@
-//! How the trades of one database stand: what `settle status` tells, and the line that it and `run` end
-//! with. Reading rows is the store's, judging rows the selection's business.
+//! State of the trades of one database, for `settle status`, and the last line of `run` and
+//! `status`. `store` reads the rows; `rules::selection` judges them.
 
 use std::collections::BTreeMap;
 
@@ -12,36 +12,33 @@ use crate::rules::units::UnixSeconds;
 use crate::rules::value::Cell;
 use crate::store::{Latest, PastRun, RecordCounts, Store, Totals};
 
-/// What `settle status` tells.
+/// What `settle status` prints.
 #[derive(Debug)]
 pub struct DatabaseStatus {
-    /// The instant it holds for.
+    /// The time of the counts.
     pub now: UnixSeconds,
-    /// The unsettled rows, judged.
+    /// The unsettled rows, by whether they are due.
     pub selection: Selection,
-    /// The settled ones, summed.
+    /// Sums over the settled trades.
     pub performance: Totals,
-    /// The latest of them.
+    /// Latest settlement, today's profit and current losing streak.
     pub latest: Latest,
     /// Settled trades that Polymarket has not confirmed yet.
     pub unconfirmed: u64,
-    /// By the name of a doubt of the recorded strike: how many settled trades have it, and the id of
-    /// one of them.
+    /// Settled trades with a doubtful recorded strike: by the doubt's name, their count and one id.
     pub doubted: BTreeMap<String, (u64, Cell)>,
-    /// Why unsettled trades could not be settled when they were last tried, and how many.
+    /// Number of unsettled trades, by the reason of their last failed attempt.
     pub parked: BTreeMap<String, u64>,
-    /// The latest runs that wrote something, the last one first.
+    /// The latest runs that wrote something, newest first.
     pub last_runs: Vec<PastRun>,
-    /// What does not look right in the unsettled rows.
     row_warnings: Vec<Warning>,
-    /// What somebody should look at, in words: due trades older than the alert lag, and provisional ones
-    /// that are not confirmed in time.
+    /// Alerts: due trades past the alert lag, and provisional trades past the confirm lag.
     pub alerts: Vec<String>,
 }
 
 impl DatabaseStatus {
-    /// Reads it as of `now`. A due trade older than `lags.due` is an alert, and a provisional one whose
-    /// market closed longer ago than `lags.confirm`; both in seconds.
+    /// Reads the state as of `now`. A due trade older than `lags.due` raises an alert. So does a
+    /// provisional trade whose market closed more than `lags.confirm` ago. Both are in seconds.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -52,7 +49,7 @@ impl DatabaseStatus {
         now: UnixSeconds,
     ) -> Result<Self, Error> {
         store.consistent_read(|store| {
-            // a batch of one: status only counts
+            // `status` only counts, so a batch of one is enough
             let selection = engine::select(store, reading, 1, true, now)?;
             let oldest = selection.due.oldest;
             let overdue = oldest.is_some_and(|oldest| now.since(oldest) > lags.due).then(|| {
@@ -77,7 +74,7 @@ impl DatabaseStatus {
         })
     }
 
-    /// What does not look right: the unsettled rows, and recorded strikes.
+    /// Warnings about unsettled rows and recorded strikes.
     pub fn warnings(&self) -> Vec<Warning> {
         let strikes = self.doubted.iter().map(|(name, (count, id))| {
             let trades = if *count == 1 { "trade" } else { "trades" };
@@ -92,7 +89,7 @@ impl DatabaseStatus {
         self.row_warnings.iter().cloned().chain(strikes).collect()
     }
 
-    /// The same at a glance.
+    /// The last line of `settle status`.
     pub fn glance(&self) -> Glance {
         let Self { now, ref latest, .. } = *self;
         let errors = self.selection.in_error.count;
@@ -100,40 +97,40 @@ impl DatabaseStatus {
         Glance { now, unsettled: self.selection.unsettled(), latest: latest.clone(), wrong }
     }
 
-    /// Trades that are booked: those with a win or a loss, and UNKNOWN and SPLIT.
+    /// Booked trades: won, lost, UNKNOWN and SPLIT.
     pub fn settled(&self) -> u64 {
         self.performance.settled + self.selection.booked_without_result()
     }
 
-    /// Age in seconds of the oldest due trade.
+    /// Age of the oldest due trade, in seconds.
     pub fn oldest_due_age(&self) -> Option<i64> {
         self.selection.due.oldest.map(|oldest| self.now.since(oldest))
     }
 
-    /// Wins among the trades that have an `is_win`, from 0 to 1, as the bot has it; none before the
-    /// first.
+    /// Wins among trades with an `is_win`, from 0 to 1, as the bot counts them. `None` without such
+    /// trades.
     pub fn win_rate(&self) -> Option<f64> {
         let Totals { settled, wins, .. } = self.performance;
         (settled > 0).then(|| wins as f64 / settled as f64)
     }
 }
 
-/// What a person wants to know at a glance.
+/// The last line of `run` and `status`.
 #[derive(Debug)]
 pub struct Glance {
-    /// The instant it holds for.
+    /// The time of the counts.
     pub now: UnixSeconds,
-    /// Trades that have no outcome.
+    /// Trades without an outcome.
     pub unsettled: u64,
-    /// The latest of what was settled.
+    /// Latest settlement, today's profit and current losing streak.
     pub latest: Latest,
-    /// What is wrong, in a few words each.
+    /// Problems, in a few words each.
     pub wrong: Vec<String>,
 }
 
 impl Glance {
-    /// After a run that came to this. `doubts` is how many kinds of doubts there are of the recorded
-    /// strikes of settled trades, whichever run settled them.
+    /// The line after a run. `doubts` is the number of kinds of doubt about recorded strikes, over
+    /// all settled trades.
     pub fn after(summary: &Summary, latest: Latest, doubts: usize, now: UnixSeconds) -> Self {
         let warnings = doubts + summary.warnings.len();
         let mut wrong = wrong(summary.alert(), summary.errors.len() as u64, warnings);
@@ -150,7 +147,6 @@ impl Glance {
     }
 }
 
-/// What is wrong in a database, in a few words each.
 fn wrong(alert: bool, errors: u64, warnings: usize) -> Vec<String> {
     let mut wrong = Vec::new();
     if alert {

@@ -1,5 +1,5 @@
-//! What a run did: the counts, what is left and why, and what is an alert. Pure; what became
-//! of one trade stands in `trade_result`, how it is printed and logged in `output`.
+//! Result of a run: counts, trades left with their reasons, alerts. Pure. `trade_result` describes
+//! one trade; `output` prints and logs.
 
 use std::collections::BTreeMap;
 
@@ -15,18 +15,18 @@ use crate::rules::units::{Bps, UnixSeconds, Usd, rounded};
 use crate::rules::value::Cell;
 use crate::sources::http::Traffic;
 
-/// Some trades: how many, and the ids of the first ones.
+/// A number of trades, with the ids of the first ones.
 #[derive(Debug, Default)]
 pub struct Named {
-    /// How many.
+    /// Number of trades.
     pub count: u64,
     /// At most [`NAMED`] ids.
     pub first: Vec<Cell>,
 }
 
-/// The most ids that are named one by one where trades have something in common.
+/// Most ids that [`Named`] keeps.
 pub const NAMED: usize = 20;
-/// The most alerts that are told one by one.
+/// Most contradictions listed one by one.
 const ALERTS: usize = 100;
 
 impl Named {
@@ -38,20 +38,20 @@ impl Named {
     }
 }
 
-/// An earlier run's outcome that was replaced.
+/// An outcome of an earlier run that Polymarket's resolution replaced.
 #[derive(Debug)]
 pub struct Correction {
     /// The trade's id.
     pub trade_id: Cell,
-    /// What was written before.
+    /// The outcome written before.
     pub from: Cell,
     /// Polymarket's resolution.
     pub to: Outcome,
-    /// Dollars won or lost.
+    /// Profit in dollars; negative for a loss.
     pub profit: Option<Usd>,
 }
 
-/// How the trades of a run ended, counted.
+/// Counts of a run's trades, by how they ended.
 #[derive(Debug, Default)]
 pub struct Counts {
     settled: u64,
@@ -60,25 +60,25 @@ pub struct Counts {
     by_outcome: BTreeMap<&'static str, u64>,
     by_status: BTreeMap<&'static str, u64>,
     close_calls: u64,
-    /// Trades left for want of a price or a resolution, by the reason's name in JSON.
+    /// Trades left for a later run, by the reason's name in JSON.
     pending: BTreeMap<&'static str, u64>,
     held: u64,
     changed: u64,
     changed_unsettled: u64,
     profit: Decimal,
     profit_overflows: bool,
-    /// Those that were left, by how they ended and why.
+    /// Trades left, by ending and reason.
     pub left: BTreeMap<(&'static str, String), Named>,
-    /// What was corrected.
+    /// Corrected outcomes.
     pub corrections: Vec<Correction>,
-    /// By the name of a doubt: the first one in words, and the trades that have it.
+    /// By the doubt's name: the first doubt's message, and the trades that have it.
     doubted: BTreeMap<&'static str, (String, Named)>,
     contradictions: Vec<String>,
     more_contradictions: u64,
 }
 
 impl Counts {
-    /// Counts one result.
+    /// Counts the result of one trade.
     pub fn add(&mut self, result: &TradeResult) {
         let status = result.ending.as_str();
         match result.ending {
@@ -131,7 +131,7 @@ impl Counts {
         self.changed_unsettled += 1;
     }
 
-    /// Counts so many trades that a signal kept from having their turn.
+    /// Counts trades that the run did not reach before a signal stopped it.
     pub(crate) fn add_interrupted(&mut self, count: u64) {
         let interrupted = DeferredFor::Interrupted;
         *self.pending.entry(interrupted.key()).or_default() += count;
@@ -153,12 +153,12 @@ fn contradiction(result: &TradeResult, moved: Bps) -> String {
     )
 }
 
-/// What a run did, or a dry run would do.
+/// What a run did, or what a dry run would do.
 #[derive(Debug)]
 pub struct Summary {
-    /// Its id in the records; none for a dry run.
+    /// Id in the records; `None` for a dry run.
     pub run_id: Option<String>,
-    /// The instant of the run.
+    /// The time of the run.
     pub now: UnixSeconds,
     /// How the trades ended.
     pub counts: Counts,
@@ -168,30 +168,29 @@ pub struct Summary {
     pub unsettled_before: u64,
     /// Due trades before the run.
     pub due_before: u64,
-    /// Due trades left.
+    /// Due trades after the run.
     pub due_after: Tally,
-    /// Why due trades are left that are older than the alert lag: reason and count.
+    /// Due trades past the alert lag, by the reason they are left.
     pub overdue: BTreeMap<&'static str, Tally>,
-    /// Prices or resolutions were needed, and none could be had.
+    /// The run needed prices or resolutions and got none.
     pub nothing_had: bool,
-    /// The run was stopped by a signal before it had written all.
+    /// A signal asked the run to stop.
     pub interrupted: bool,
     /// Rows that are not due, by reason.
     pub excluded: BTreeMap<Excluded, u64>,
-    /// Trades of earlier runs that Polymarket has not confirmed within the confirm lag, the oldest by its
-    /// market's close.
+    /// Provisional trades past the confirm lag; `oldest` is by the market's close.
     pub unconfirmed_late: Tally,
-    /// What does not look right in the rows; strikes that look wrong are in the counts.
+    /// Warnings about rows. `counts` holds the doubted strikes.
     pub warnings: Vec<Warning>,
-    /// What went wrong with the sources.
+    /// Problems with the sources.
     pub troubles: Vec<String>,
-    /// Requests sent, by service; in a run over several databases, for all of them.
+    /// Requests by service. All databases of a run share them.
     pub traffic: BTreeMap<&'static str, Traffic>,
 }
 
-/// The reason of an overdue trade that is a row in error.
+/// Reason of an overdue trade whose row is in error.
 pub(crate) const IN_ERROR: &str = "in error";
-/// The reason of a trade whose turn a signal kept from coming.
+/// Reason of a trade that the run did not reach before a signal.
 pub(crate) const INTERRUPTED: &str = "the run was interrupted";
 
 impl Summary {
@@ -200,49 +199,47 @@ impl Summary {
         self.counts.settled
     }
 
-    /// Trades with this standing now, whether this run settled them or an earlier one.
+    /// Trades with this status that this run settled or checked again.
     pub fn with_status(&self, status: Status) -> u64 {
         self.counts.by_status.get(status.as_str()).copied().unwrap_or(0)
     }
 
-    /// Trades left for a later run for want of a price or a resolution.
+    /// Trades left for a later run, held close calls excluded.
     pub fn pending(&self) -> u64 {
         self.counts.pending.values().sum()
     }
 
-    /// The same by reason, as the names of `pending` in JSON.
+    /// Pending trades by the reason's name in JSON.
     pub fn pending_by_reason(&self) -> &BTreeMap<&'static str, u64> {
         &self.counts.pending
     }
 
-    /// Trades settled by this run by candles although they are often wrong in such a case: no hold was
-    /// asked for, or it was over.
+    /// Close calls that this run settled by candles because the hold was off or over.
     pub fn close_calls(&self) -> u64 {
         self.counts.close_calls
     }
 
-    /// Close calls that wait for Polymarket.
+    /// Close calls held for Polymarket's resolution.
     pub fn held(&self) -> u64 {
         self.counts.held
     }
 
-    /// Trades another program changed while this run was under way.
+    /// Trades that another program changed during the run.
     pub fn changed(&self) -> u64 {
         self.counts.changed
     }
 
-    /// Trades settled by this run with this `is_win`.
+    /// Trades that this run settled with this `is_win`.
     pub fn booked_as(&self, is_win: bool) -> u64 {
         if is_win { self.counts.wins } else { self.counts.losses }
     }
 
-    /// Trades settled by this run with this outcome.
+    /// Trades that this run settled with this outcome.
     pub fn booked_outcome(&self, outcome: Outcome) -> u64 {
         self.counts.by_outcome.get(outcome.as_str()).copied().unwrap_or(0)
     }
 
-    /// Everything in the data that does not look right: what `warnings` holds, and strikes that look
-    /// wrong, each with the trades that have them.
+    /// All warnings about the data: `warnings`, and doubted strikes with their trades.
     pub fn data_warnings(&self) -> Vec<Warning> {
         let strike = |(name, (first, trades)): (&&'static str, &(String, Named))| {
             let first_id = trades.first.first().unwrap_or(&Cell::Null);
@@ -256,8 +253,8 @@ impl Summary {
         self.warnings.iter().cloned().chain(strikes).collect()
     }
 
-    /// What somebody should look at: resolutions that contradict a clear move on the venue, and due
-    /// trades older than the alert lag, by reason.
+    /// Alerts: resolutions that contradict a clear move on the venue, due trades past the alert
+    /// lag, and provisional trades past the confirm lag.
     pub fn alerts(&self) -> Vec<String> {
         let mut alerts = self.counts.contradictions.clone();
         if self.counts.more_contradictions > 0 {
@@ -269,12 +266,12 @@ impl Summary {
         alerts
     }
 
-    /// The trades that are not confirmed in time, in words.
+    /// The alert about provisional trades past the confirm lag.
     pub fn unconfirmed_in_words(&self) -> Option<String> {
         unconfirmed_in_words(self.unconfirmed_late, self.now)
     }
 
-    /// The due trades older than the alert lag, in words, by reason.
+    /// Alerts about due trades past the alert lag, one per reason.
     pub fn overdue_in_words(&self) -> Vec<String> {
         let in_words = |(reason, tally): (&&str, &Tally)| {
             let age = age(tally.oldest.map_or(0, |oldest| self.now.since(oldest)));
@@ -283,7 +280,7 @@ impl Summary {
         self.overdue.iter().map(in_words).collect()
     }
 
-    /// The sum of what was booked, in dollars; none if it does not fit a `Decimal`.
+    /// Sum of booked profit in dollars; `None` if it overflows a `Decimal`.
     pub fn total_profit(&self) -> Option<Usd> {
         (!self.counts.profit_overflows).then_some(Usd(self.counts.profit))
     }
@@ -293,41 +290,40 @@ impl Summary {
         self.unsettled_before.saturating_sub(self.settled() + self.counts.changed_unsettled)
     }
 
-    /// Age in seconds of the oldest due trade left.
+    /// Age of the oldest due trade left, in seconds.
     pub fn oldest_due_age(&self) -> Option<i64> {
         self.due_after.oldest.map(|oldest| self.now.since(oldest))
     }
 
-    /// Whether a due trade that is not in error is older than the alert lag, or a provisional one is not
-    /// confirmed in time.
+    /// Whether a due trade is past the alert lag, rows in error excluded, or a provisional trade is
+    /// past the confirm lag.
     pub fn is_overdue(&self) -> bool {
         self.overdue.keys().any(|reason| *reason != IN_ERROR) || self.unconfirmed_late.count > 0
     }
 
-    /// Whether somebody should look: a due trade is older than the alert lag, or a resolution
-    /// contradicts a clear move.
+    /// Whether there are [`Self::alerts`].
     pub fn alert(&self) -> bool {
         !self.alerts().is_empty()
     }
 }
 
-/// What a run reports while it is under way, so that a backlog's results are not held.
+/// Progress of a run, reported as it happens, so that memory does not hold a whole backlog.
 #[derive(Debug)]
 pub enum Event<'a> {
-    /// One more trade has ended so.
+    /// A trade ended.
     Ended(&'a TradeResult),
-    /// So many trades have ended.
+    /// The count of ended trades changed.
     Progress {
-        /// How many.
+        /// Trades that have ended.
         done: usize,
-        /// Of how many.
+        /// Trades in total.
         all: usize,
     },
-    /// All have.
+    /// The run ended in this database.
     SummedUp(&'a Summary),
 }
 
-/// Provisional trades that Polymarket has not confirmed in time as of `now`, in words.
+/// The alert about `late` provisional trades as of `now`; `None` if there are none.
 pub fn unconfirmed_in_words(late: Tally, now: UnixSeconds) -> Option<String> {
     let oldest = age(now.since(late.oldest?));
     Some(match late.count {
@@ -342,7 +338,7 @@ pub fn unconfirmed_in_words(late: Tally, now: UnixSeconds) -> Option<String> {
     })
 }
 
-/// An age in words, two units at most: `3 d 4 h`, `12 min`.
+/// Formats seconds in at most two units: `3 d 4 h`, `12 min`.
 pub fn age(seconds: i64) -> String {
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
     match (days, hours) {

@@ -1,5 +1,4 @@
-//! What became of one trade in a run, as it is listed, logged and counted. Pure; the counts are
-//! `summary`'s.
+//! Result of one trade in a run, for listing, logging and counting. Pure; `summary` counts.
 
 use crate::rules::decision::{Booking, Deferral, DeferredFor, Status};
 use crate::rules::eligibility::{Bet, Job, Row};
@@ -9,26 +8,26 @@ use crate::rules::strike::Doubt;
 use crate::rules::units::{Bps, BtcPrice, UnixSeconds, Usd};
 use crate::rules::value::Cell;
 
-/// Why a row that another program changed was left.
+/// Reason of a row that another program changed.
 pub(crate) const CHANGED: &str = "settled or changed by another program meanwhile; left alone";
 
-/// What became of a trade in this run.
+/// How a trade ended in this run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// Booked, or would be.
+    /// Booked; in a dry run, would be booked.
     Booked(Status),
-    /// Settled by an earlier run; Polymarket's resolution is the same, or was put in its place.
+    /// Settled by an earlier run; Polymarket's resolution confirmed or corrected it.
     LookedAtAgain(Status),
-    /// Left for a later run, and why.
+    /// Left for a later run, with the reason.
     Pending(DeferredFor),
-    /// A close call that waits for Polymarket.
+    /// A close call held for Polymarket's resolution.
     Held,
-    /// The row was settled or changed by another program meanwhile: left alone.
+    /// Another program settled or changed the row during the run; settle left it alone.
     Changed,
 }
 
 impl Ending {
-    /// The word in JSON and text.
+    /// Name in JSON and text.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Booked(status) | Self::LookedAtAgain(status) => status.as_str(),
@@ -39,52 +38,52 @@ impl Ending {
     }
 }
 
-/// One trade of the batch, as it is listed.
+/// One trade of a run and its result.
 #[derive(Debug, Clone)]
 pub struct TradeResult {
-    /// The trade's row as it was read.
+    /// The row as the run read it.
     pub row: Row,
-    /// What became of it.
+    /// How the trade ended.
     pub ending: Ending,
-    /// Why it is pending, in words.
+    /// Why the trade was left.
     pub reason: Option<String>,
-    /// Who won; none while pending.
+    /// The market's outcome; `None` while pending.
     pub outcome: Option<Outcome>,
-    /// Win, loss, or neither.
+    /// Win or loss; `None` for neither.
     pub is_win: Option<bool>,
-    /// Dollars won or lost.
+    /// Profit in dollars; negative for a loss.
     pub profit: Option<Usd>,
-    /// What was bet, on what; none where no market could be read.
+    /// The bet; `None` if no market could be read.
     pub bet: Option<Bet>,
-    /// The strike used, or recorded.
+    /// The strike used, or else the recorded one.
     pub strike: Option<BtcPrice>,
-    /// The price at the close.
+    /// Price at the market's close.
     pub close_price: Option<BtcPrice>,
-    /// Where it is from.
+    /// Source of the close price.
     pub price_source: Option<Source>,
-    /// How far the close lies from the strike.
+    /// Distance from the strike to the close price, in bps.
     pub margin: Option<Bps>,
-    /// How far the venue moved in the window.
+    /// The venue's move in the window, in bps.
     pub moved: Option<Bps>,
-    /// The venue's move, where Polymarket's resolution contradicts it.
+    /// The venue's move in bps, if Polymarket's resolution contradicts it.
     pub contradicted_move: Option<Bps>,
-    /// Whether candles decided it although they are often wrong in such a case.
+    /// Whether candles decided a close call, where they are often wrong.
     pub close_call: bool,
-    /// What speaks against the recorded strike.
+    /// Doubts about the recorded strike.
     pub doubts: Vec<Doubt>,
-    /// The outcome that was corrected.
+    /// The earlier outcome that was corrected.
     pub corrected_from: Option<Cell>,
-    /// Whether an earlier run had settled it.
+    /// Whether an earlier run settled the trade.
     pub settled_before: bool,
 }
 
 impl TradeResult {
-    /// When its market closed.
+    /// When the market closed; `None` without a bet.
     pub fn close_time(&self) -> Option<UnixSeconds> {
         self.bet.map(|bet| bet.market.close)
     }
 
-    /// Of a booking that was written, or found its row changed.
+    /// `done` is false if the row had changed before the write.
     pub(crate) fn of_booking(booking: Booking, done: bool) -> Self {
         let proof = booking.proof.as_ref();
         let bet = proof.map(|proof| proof.bet);
@@ -126,7 +125,6 @@ impl TradeResult {
         }
     }
 
-    /// Of a trade left for a later run.
     pub(crate) fn of_deferral(deferral: Deferral) -> Self {
         let bet = match &deferral.trade.job {
             Job::Decide(bet) => Some(*bet),
@@ -159,7 +157,7 @@ impl TradeResult {
         }
     }
 
-    /// Of a row that another program settled or changed between its selection and its turn.
+    /// For a row that another program settled or changed after its selection.
     pub(crate) fn of_changed(row: Row) -> Self {
         Self {
             row,
@@ -183,7 +181,7 @@ impl TradeResult {
     }
 }
 
-/// Whether candles decided a booking in a case in which they are often wrong.
+/// Whether candles decided the booking although it is a close call.
 fn is_close(booking: &Booking) -> bool {
     let measured = booking.proof.as_ref().and_then(|proof| proof.measured.as_ref());
     booking.status == Status::Provisional

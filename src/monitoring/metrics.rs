@@ -1,4 +1,4 @@
-//! Figures of a run for Prometheus' textfile collector. Whatever goes wrong here only warns.
+//! Metrics of a run for Prometheus' textfile collector. Errors here are only warnings.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -15,38 +15,33 @@ use crate::output::files::replace_file;
 use crate::rules::eligibility::Excluded;
 use crate::rules::units::{FloatUsd, UnixSeconds, Usd};
 
-/// When the last successful run began, which a run that fails leaves as it was.
+/// Start of the last successful run; a failed run keeps the old value.
 const LAST_SUCCESS: &str = "settle_last_success_timestamp_seconds";
 
-/// A run, as its figures show it.
+/// Input for the metrics of a run.
 pub struct RunFigures<'a> {
-    /// How the run ended.
     pub exit_code: u8,
-    /// Whether it did all it could.
+    /// See [`crate::commands::Exit::is_success`].
     pub is_success: bool,
-    /// When it began.
     pub began: UnixSeconds,
-    /// How long it took.
     pub took: Duration,
-    /// Its databases.
     pub databases: Vec<DatabaseFigures<'a>>,
 }
 
-/// One database of a run.
+/// Input for the metrics of one database.
 pub struct DatabaseFigures<'a> {
-    /// The database, as it was named.
+    /// The database's path as given.
     pub database: &'a Path,
-    /// How the run ended there.
     pub exit_code: u8,
-    /// Whether it did all it could there.
+    /// See [`crate::commands::Exit::is_success`].
     pub is_success: bool,
-    /// What it did; none where something stopped it.
+    /// `None` if an error stopped the run.
     pub summary: Option<&'a Summary>,
-    /// How the database stands afterwards, where that could be read.
+    /// State after the run, if it could be read.
     pub status: Option<&'a DatabaseStatus>,
 }
 
-/// Writes the run's figures to `path`, in place of those of the run before.
+/// Replaces the metrics file at `path`.
 pub fn write(path: &Path, run: &RunFigures<'_>) {
     let text = text(run, last_success(path));
     let written = text.map_err(io::Error::other).and_then(|text| replace_file(path, &text));
@@ -55,7 +50,7 @@ pub fn write(path: &Path, run: &RunFigures<'_>) {
     }
 }
 
-/// When the last successful run began, as the file of the run before says.
+/// Start of the last successful run, from the metrics file of the run before.
 fn last_success(path: &Path) -> Option<f64> {
     let before = std::fs::read_to_string(path).ok()?;
     let line =
@@ -63,7 +58,7 @@ fn last_success(path: &Path) -> Option<f64> {
     line.trim().parse().ok()
 }
 
-/// The figures in Prometheus' text format.
+/// The metrics in Prometheus' text format.
 fn text(run: &RunFigures<'_>, last_success: Option<f64>) -> prometheus::Result<Vec<u8>> {
     let mut figures = Gauges::default();
     let began = count(run.began.0);
@@ -109,7 +104,7 @@ fn text(run: &RunFigures<'_>, last_success: Option<f64>) -> prometheus::Result<V
     Ok(text)
 }
 
-/// Gauges by name: a run starts from nothing, so that what it counts does not only grow.
+/// Gauges by name, not counters: each run counts from zero.
 #[derive(Default)]
 struct Gauges {
     registry: Registry,
@@ -121,7 +116,7 @@ impl Gauges {
         self.add(name, help, &[], value)
     }
 
-    /// Adds one value; a name's help and label names are those of its first value.
+    /// Adds one value. The first value of a name sets its help text and its labels.
     fn add(
         &mut self,
         name: &str,
@@ -203,7 +198,6 @@ impl Gauges {
     }
 }
 
-/// A count as a gauge holds it.
 fn count(count: impl ToPrimitive + Copy) -> f64 {
     count.to_f64().unwrap_or(f64::NAN)
 }

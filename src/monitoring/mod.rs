@@ -1,5 +1,5 @@
-//! What a run reports to other systems: notices for people, figures and pings for machines. A report that
-//! fails only warns; the run stays what it is.
+//! Reports to other systems: notifications, metrics and pings. A report that fails is only a
+//! warning and does not change the run's result.
 
 pub mod metrics;
 pub mod notify;

@@ -1,6 +1,5 @@
-//! Telling somebody: one JSON POST for each alert that is raised or cleared, each contradiction and
-//! each correction, and none of them twice. What was told is kept in the database, where the next run
-//! finds it (`store::notified`).
+//! Notifications: one JSON POST for each alert raised or cleared, each contradiction and each
+//! correction, and none of them twice. The database stores what was sent (`store::notified`).
 
 use std::cell;
 use std::collections::BTreeSet;
@@ -19,7 +18,7 @@ use crate::rules::units::{UnixSeconds, rounded};
 use crate::sources::http::{Client, Undelivered};
 use crate::store::{Noteworthy, NotificationState, Store};
 
-/// The most corrections, and contradictions, that are told one by one; the rest is told as a number.
+/// Most corrections, and contradictions, sent one by one; one notice gives the number of the rest.
 const ONE_BY_ONE: usize = 20;
 
 const CORRECTION: &str = "correction";
@@ -62,29 +61,28 @@ impl Noteworthy {
     }
 }
 
-/// Something to be told, and what has been told once it is.
+/// A notification, and the state to store with it.
 #[derive(Debug, PartialEq)]
 struct Notice {
     body: Value,
     then: NotificationState,
 }
 
-/// Where notices go, if anywhere.
+/// Sends notifications, if there is a URL.
 pub struct Notifier<'a> {
     url: Option<&'a Url>,
     client: Client,
-    /// Whether nobody answered: then other databases need not wait for the same.
+    /// Whether a delivery failed; other databases then need not wait for the same failure.
     is_out: cell::Cell<bool>,
 }
 
 impl<'a> Notifier<'a> {
-    /// One that posts to `url`.
     pub fn new(url: Option<&'a Url>) -> Self {
         Self { url, client: Client::default(), is_out: cell::Cell::new(false) }
     }
 
-    /// Tells what changed with a run. What cannot be delivered only warns: what surely did not arrive is
-    /// told by the next run.
+    /// Sends what changed with a run. A failed delivery is a warning. The next run repeats it if it
+    /// certainly did not arrive.
     pub fn tell(
         &self,
         store: &mut Store,
@@ -113,7 +111,7 @@ impl<'a> Notifier<'a> {
             Some((last, before)) => (Some(last), Some(before)),
             None => (None, None),
         };
-        // what was written before anybody was to be told is not told
+        // records from before notifications were enabled are not sent
         told.corrected = told.corrected.or(before);
         told.contradicted = told.contradicted.or(before);
         let noteworthy = match told.corrected.min(told.contradicted) {
@@ -122,7 +120,7 @@ impl<'a> Notifier<'a> {
             }
             None => vec![],
         };
-        // kept, lest what an interrupted run wrote is taken for what nobody was to be told
+        // store the start: the next run must not skip what an interrupted run wrote
         if told != stored {
             store.note_told(&told)?;
         }
@@ -137,7 +135,7 @@ impl<'a> Notifier<'a> {
             if interrupt.asked() {
                 return Ok(());
             }
-            // noted first: should the process die in between, nothing is told twice
+            // stored first: if the process dies before the POST returns, nothing is sent twice
             store.note_told(&notice.then)?;
             let event = notice.body["event"].as_str().unwrap_or_default().to_owned();
             let delivered = self.client.post(url, &notice.body);
@@ -164,7 +162,7 @@ impl<'a> Notifier<'a> {
     }
 }
 
-/// What one run has to tell, as it is known.
+/// What one run has to send.
 struct News<'a> {
     run_id: &'a str,
     database: String,
@@ -174,7 +172,7 @@ struct News<'a> {
 }
 
 impl News<'_> {
-    /// The notices, in the order they are to be told in.
+    /// The notifications in the order they are sent.
     fn notices(&self, summary: &Summary) -> Vec<Notice> {
         let mut notices = self.of_alerts(summary);
         let told = notices.last().map_or_else(|| self.told.clone(), |notice| notice.then.clone());

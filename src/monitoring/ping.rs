@@ -1,28 +1,27 @@
-//! Pings in the convention of healthchecks.io: a run's start, and how it ended. A ping that fails only warns.
+//! Pings in healthchecks.io's convention: a run's start and its exit code. A failed ping is only a
+//! warning.
 
 use log::warn;
 use reqwest::Url;
 
 use crate::sources::http::{Client, Undelivered};
 
-/// The check that is pinged, if there is one.
 pub struct Pinger {
     url: Option<Url>,
     client: Client,
 }
 
 impl Pinger {
-    /// Pings this URL; nothing, where there is none.
     pub fn new(url: Option<Url>) -> Self {
         Self { url, client: Client::default() }
     }
 
-    /// Reports that a run starts: `URL/start`.
+    /// Pings `URL/start`.
     pub fn started(&self) {
         self.ping(Some("start"));
     }
 
-    /// Reports how a run ended: `URL` for 0, else `URL/EXIT_CODE`.
+    /// Pings `URL` for exit code 0, else `URL/EXIT_CODE`.
     pub fn ended(&self, exit_code: u8) {
         match exit_code {
             0 => self.ping(None),

@@ -1,5 +1,4 @@
-//! Files that settle writes for others to read: a report's page, a run's metrics. What stands in them is
-//! for `report` and `monitor`; the database is `store`'s.
+//! Files for other programs: a report's page, a run's metrics.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Write};
@@ -8,13 +7,13 @@ use std::path::Path;
 
 use tempfile::NamedTempFile;
 
-/// Puts the new file in the old one's place at once: a reader never sees half of one. Every user may
-/// read it: a collector or a web server is another one. A database is never replaced.
+/// Replaces a file atomically, so that a reader never sees half of it. Every user may read it, as a
+/// collector or a web server is another user. A database is never replaced.
 ///
 /// # Errors
-/// What cannot be written or moved.
+/// I/O errors, or a path that belongs to a database.
 pub fn replace_file(path: &Path, text: &[u8]) -> io::Result<()> {
-    // what a name leads to, not the name; a pipe or a terminal is written to as it is
+    // replace a symlink's target, not the link; write to a pipe or a terminal as it is
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     if is_of_database(&path) {
         return Err(io::Error::other("it is an SQLite database, or belongs to one"));
@@ -26,17 +25,17 @@ pub fn replace_file(path: &Path, text: &[u8]) -> io::Result<()> {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    // without the name of the file that was to be put in its place
+    // keep only the error's kind: its message names the temporary file
     let mut file = NamedTempFile::new_in(folder).map_err(|error| io::Error::from(error.kind()))?;
     file.write_all(text)?;
     file.as_file().set_permissions(Permissions::from_mode(0o644))?;
     file.persist(&path).map(drop).map_err(|error| error.error)
 }
 
-/// What the names of the files beside a database end with: SQLite's, and settle's lock.
+/// Suffixes of the files beside a database: SQLite's, and settle's lock.
 const BESIDE_A_DATABASE: [&str; 4] = ["-wal", "-shm", "-journal", "-settle.lock"];
 
-/// Whether the file at `path` is an SQLite database, or would be one of those that stand beside one.
+/// Whether the file at `path` is an SQLite database, or has the name of a file beside one.
 pub fn is_of_database(path: &Path) -> bool {
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let name = path.as_os_str().to_string_lossy();
@@ -44,7 +43,7 @@ pub fn is_of_database(path: &Path) -> bool {
     is_database(&path) || stem.is_some_and(|stem| is_database(Path::new(stem)))
 }
 
-/// Whether it is a database, by the first bytes that all of them have.
+/// Whether the file starts with SQLite's magic bytes.
 fn is_database(path: &Path) -> bool {
     let mut magic = [0; 16];
     File::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok()

@@ -1,5 +1,5 @@
-//! Pieces of the JSON objects that several commands print. Fields are only ever added; `guide/json.md` promises
-//! them.
+//! Parts of the JSON output that several commands share. `guide/json.md` documents the fields;
+//! fields are only ever added.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,6 @@ use crate::rules::selection::{RowError, Warning};
 pub const SCHEMA_VERSION: u32 = 2;
 
 #[derive(Serialize, PartialEq)]
-/// A warning.
 pub struct WarningJson {
     pub code: &'static str,
     pub message: String,
@@ -26,7 +25,6 @@ impl From<Warning> for WarningJson {
 }
 
 #[derive(Serialize)]
-/// A row in error.
 pub struct ErrorJson {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub db: Option<String>,
@@ -40,7 +38,7 @@ impl From<&RowError> for ErrorJson {
     }
 }
 
-/// Every reason for which a row is not due, and how many rows there are of it.
+/// Every reason why a row is not due, with its number of rows.
 pub fn excluded(counts: &BTreeMap<Excluded, u64>) -> BTreeMap<&'static str, u64> {
     let count = |reason: Excluded| (reason.key(), counts.get(&reason).copied().unwrap_or(0));
     Excluded::ALL.into_iter().map(count).collect()
@@ -57,10 +55,10 @@ struct FailureJson<'a> {
     error: &'a str,
 }
 
-/// The object of a command that failed, on one line.
+/// The object of a failed command, on one line.
 ///
 /// # Errors
-/// None that a failure can cause; `serde_json`'s type.
+/// None in practice; the type is `serde_json`'s.
 pub fn failure(
     command: &str,
     db: Option<&str>,

@@ -1,5 +1,5 @@
-//! What the log says of a run: a line for each trade, one for all, and warnings and alerts. Where log
-//! lines go is for `logging`.
+//! Log lines of a run: one per trade, one for the run, warnings and alerts. `logging` configures
+//! the logger.
 
 use log::{error, info, warn};
 
@@ -8,12 +8,12 @@ use crate::engine::trade_result::{CHANGED, Ending, TradeResult};
 use crate::rules::decision::Status;
 use crate::rules::units::Usd;
 
-/// How a line begins that is about one of several databases.
+/// Line prefix: the database's name, if there are several.
 fn of(database: Option<&str>) -> String {
     database.map_or_else(String::new, |database| format!("{database}: "))
 }
 
-/// Logs what became of one trade: at info, or at warn where somebody should know.
+/// Logs one trade: at info, or at warn if it needs attention.
 pub fn trade(result: &TradeResult, database: Option<&str>) {
     let of = of(database);
     let row = &result.row;
@@ -39,7 +39,7 @@ pub fn trade(result: &TradeResult, database: Option<&str>) {
     }
 }
 
-/// Logs the run in one line, at warn where something is left undone; alerts as errors.
+/// Logs the run in one line, at warn if trades are pending or in error. Alerts are errors.
 pub fn run(summary: &Summary, database: Option<&str>) {
     let of = of(database);
     let first_errors: Vec<String> = summary

@@ -1,12 +1,11 @@
-//! Where log lines go, which of them, and how they look: on a terminal, in a pipe, in the journal.
-//! What they say of a run is in `output::log`.
+//! Logger set-up: level, and format on a terminal, in a pipe and in the journal.
 
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 
 use log::Level;
 
-/// Logs to stderr: as `-q` or `-v` say, else as `RUST_LOG` says, else warnings.
+/// Logs to stderr. `-q` or `-v` sets the level, else `RUST_LOG`, else warnings.
 pub fn start(quiet: bool, verbose: u8, color: clap::ColorChoice) {
     let level = match (quiet, verbose) {
         (true, _) => Some("settle=error"),
@@ -26,7 +25,7 @@ pub fn start(quiet: bool, verbose: u8, color: clap::ColorChoice) {
     });
     if is_journal() {
         logger.format(|out, record| {
-            // as sd-daemon(3) numbers them, so that journalctl -p finds errors
+            // priorities of sd-daemon(3), so that journalctl -p finds errors
             let priority = match record.level() {
                 Level::Error => 3,
                 Level::Warn => 4,
@@ -40,7 +39,8 @@ pub fn start(quiet: bool, verbose: u8, color: clap::ColorChoice) {
     logger.init();
 }
 
-/// Whether stderr is systemd's journal, by systemd.exec(5): `JOURNAL_STREAM` names device and inode.
+/// Whether stderr is systemd's journal: `JOURNAL_STREAM` has its device and inode
+/// (systemd.exec(5)).
 fn is_journal() -> bool {
     let named = std::env::var("JOURNAL_STREAM").ok();
     let stderr = std::fs::metadata("/proc/self/fd/2").ok();

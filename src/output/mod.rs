@@ -1,5 +1,5 @@
-//! Pieces that every command prints with: styles, log lines, the progress bar, files for others. What a command
-//! says is in the command's own file.
+//! Output code that commands share: styles, log lines, progress bar, files. A command's own output
+//! is in its own file.
 
 pub(crate) mod files;
 pub(crate) mod json;

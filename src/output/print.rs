@@ -1,5 +1,4 @@
-//! Standard output: a result as text or JSON, in colour or not, or not at all. What it says is made by
-//! the other modules here.
+//! Standard output: prints a result as text or JSON, with or without colour.
 
 use std::io::{self, Write};
 
@@ -9,28 +8,27 @@ use log::error;
 use crate::error::Error;
 use crate::output::json;
 
-/// In which form a result is printed.
+/// How to print a result.
 #[derive(Debug, Clone, Copy)]
 pub struct Printing {
-    /// One JSON object instead of text.
+    /// Print one JSON object instead of text.
     pub json: bool,
-    /// No text.
+    /// Print no text.
     pub quiet: bool,
-    /// When text is coloured.
+    /// When to colour text.
     pub color: ColorChoice,
 }
 
-/// Prints what stopped a command: on stderr, and as an object on stdout with `--json`.
+/// Prints an error on stderr, and with `--json` an object on stdout.
 pub fn failed(command: &str, as_json: bool, exit_code: u8, error: &Error) {
     let said = error.to_string();
-    // where even this cannot be written, the exit code still tells
+    // if this fails, the exit code still reports the error
     let _ = writeln!(anstream::stderr(), "settle: {said}");
     if as_json && let Ok(object) = json::failure(command, None, exit_code, &said) {
         let _ = print(format!("{object}\n").as_bytes());
     }
 }
 
-/// Prints a result in the form asked for.
 pub(crate) fn show(
     printing: Printing,
     json: impl Fn() -> serde_json::Result<String>,
@@ -42,7 +40,7 @@ pub(crate) fn show(
     })
 }
 
-/// Prints to stdout: JSON as it is, text in colour where that is wanted, and no text where quiet is.
+/// Prints JSON unchanged, text with colour if wanted, and no text if `quiet`.
 pub(crate) fn print_with(
     printing: Printing,
     print: impl FnOnce(&mut dyn Write) -> io::Result<()>,
@@ -58,7 +56,7 @@ pub(crate) fn print_with(
     swallow_broken_pipe(print(&mut *out).and_then(|()| out.flush()))
 }
 
-/// The choice as the streams and the logger know it.
+/// The same choice in `anstream`'s type.
 pub fn stream_choice(color: ColorChoice) -> anstream::ColorChoice {
     match color {
         ColorChoice::Auto => anstream::AutoStream::choice(&io::stdout()),
@@ -67,13 +65,12 @@ pub fn stream_choice(color: ColorChoice) -> anstream::ColorChoice {
     }
 }
 
-/// Prints bytes as they are.
 pub(crate) fn print(bytes: &[u8]) -> Result<(), Error> {
     let mut stdout = io::stdout().lock();
     swallow_broken_pipe(stdout.write_all(bytes).and_then(|()| stdout.flush()))
 }
 
-/// A reader that has seen enough is no failure: what was settled is settled.
+/// A broken pipe is no error: its reader needs no more output.
 fn swallow_broken_pipe(written: io::Result<()>) -> Result<(), Error> {
     match written {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -81,7 +78,8 @@ fn swallow_broken_pipe(written: io::Result<()>) -> Result<(), Error> {
     }
 }
 
-/// What cannot be printed does not undo what was written: then the exit code tells of that.
+/// After a write to the database, a print error is only logged, so that the exit code reports the
+/// write.
 pub(crate) fn after_writing(shown: Result<(), Error>, wrote: bool) -> Result<(), Error> {
     match shown {
         Err(error) if wrote => {

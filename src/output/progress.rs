@@ -1,15 +1,14 @@
-//! A progress bar on a terminal, once something has taken a second; nothing anywhere else.
-//! What is counted is for whoever holds the bar.
+//! A progress bar on a terminal, shown once work has taken a second.
 
 use std::fmt;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-/// Work that takes less is not worth a bar.
+/// Shorter work needs no bar.
 const SHOWN_AFTER: Duration = Duration::from_secs(1);
 
-/// A bar that appears late, if at all: a second after the first of what it counts.
+/// Appears one second after the first update.
 pub struct Bar {
     bar: ProgressBar,
     began: Option<Instant>,
@@ -17,7 +16,6 @@ pub struct Bar {
 }
 
 impl Bar {
-    /// A bar that counts `what`.
     pub fn new(quiet: bool, what: &'static str) -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
         let template = "{bar:30} {pos}/{len} {msg}, {rate}/s, {eta} left";
@@ -31,7 +29,6 @@ impl Bar {
         Self { bar, began: None, wanted: !quiet }
     }
 
-    /// So much is done, of so much.
     pub fn at(&mut self, done: usize, all: usize) {
         let began = *self.began.get_or_insert_with(|| {
             self.bar.reset();
@@ -40,13 +37,12 @@ impl Bar {
         self.bar.set_length(all as u64);
         self.bar.set_position(done as u64);
         if self.wanted && began.elapsed() > SHOWN_AFTER {
-            // draws on a terminal only
+            // this target draws only on a terminal
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
             self.wanted = false;
         }
     }
 
-    /// Takes the bar away.
     pub fn finish(&self) {
         self.bar.finish_and_clear();
     }

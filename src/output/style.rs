@@ -1,5 +1,5 @@
-//! How texts look: styles, aligned fields, money with a sign and two decimals. Colours are always written;
-//! the stream drops them where they are not wanted.
+//! Text styles, aligned fields, money with a sign and two decimals. Texts always contain colours;
+//! the stream drops them if unwanted.
 
 use std::fmt::Write;
 
@@ -29,12 +29,12 @@ pub fn money(amount: Usd) -> String {
     styled(style, amount.cents())
 }
 
-/// A cell without the quotes that messages give text.
+/// A cell without the quotes that messages add.
 pub fn bare(cell: &Cell) -> String {
     cell.text().map_or_else(|| cell.to_string(), printable)
 }
 
-/// Rows in error, a line each.
+/// Rows in error, one line each.
 pub fn errors(errors: &[RowError]) -> String {
     let mut text = String::new();
     for error in errors {
@@ -45,12 +45,11 @@ pub fn errors(errors: &[RowError]) -> String {
     text
 }
 
-/// A name and its value, aligned.
+/// An aligned name and value.
 pub fn field(text: &mut String, name: &str, value: std::fmt::Arguments<'_>) {
     line(text, format_args!("{name:<13}{value}"));
 }
 
-/// A line.
 pub fn line(text: &mut String, content: std::fmt::Arguments<'_>) {
     // writing to a String cannot fail
     let _ = writeln!(text, "{content}");

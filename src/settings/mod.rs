@@ -1,5 +1,5 @@
-//! Options that several commands share, with their environment variables and defaults, and what becomes of
-//! them: sources, rules, fees. What a value may be is in `values`.
+//! Options that several commands share, with their environment variables and defaults, and the
+//! sources, rules and fees made from them. `values` parses the values.
 #![allow(clippy::doc_markdown)] // the options' descriptions are what --help prints
 
 pub(crate) mod values;
@@ -200,17 +200,17 @@ pub struct ServiceArgs {
 }
 
 impl CommonArgs {
-    /// How a result is printed.
+    /// How to print a result.
     pub fn printing(&self) -> Printing {
         Printing { json: self.json, quiet: self.quiet, color: self.color }
     }
 }
 
-/// Reads the settings in `path` that are settle's; none where there is no such file. The file is
-/// the bot's too, so only the lines that set `SETTLE…` are looked at.
+/// Reads settle's settings from the `.env` file at `path`; empty if there is no file. The bot uses
+/// the same file, so only lines that set `SETTLE…` are read.
 ///
 /// # Errors
-/// In words: the file cannot be read, or one of these lines cannot.
+/// A message: the file, or one of these lines, cannot be read.
 pub fn read_dotenv(path: &Path) -> Result<HashMap<String, String>, String> {
     let file = match std::fs::read(path) {
         Ok(file) => file,
@@ -233,18 +233,18 @@ pub fn read_dotenv(path: &Path) -> Result<HashMap<String, String>, String> {
     Ok(settings)
 }
 
-/// How the rows of a command that judges them are read.
+/// How to read rows, for a command that judges them.
 pub fn reading(judging: &JudgingArgs) -> Reading {
     let ReadingArgs { timezone: zone, rules } = judging.reading;
     Reading { zone, rules, strike: judging.strike, include_skipped: judging.include_skipped }
 }
 
-/// Which trades that wait are an alert.
+/// Ages in seconds at which a waiting trade raises an alert.
 pub fn lags(args: &AlertArgs) -> Lags {
     Lags { due: seconds_of(args.alert_lag_hours), confirm: seconds_of(args.confirm_lag_hours) }
 }
 
-/// The same of a command that only reads settled rows, whose strike does not matter any more.
+/// How to read rows, for a command that reads only settled ones; their strike has no effect.
 pub fn reading_settled(args: &ReadingArgs) -> Reading {
     let ReadingArgs { timezone: zone, rules } = *args;
     Reading { zone, rules, strike: Strike::Recorded, include_skipped: true }
@@ -256,7 +256,7 @@ impl From<&FeeArgs> for Fees {
     }
 }
 
-/// Polymarket, and the sources of prices in the order asked for: dump files alone, or the services.
+/// Polymarket and the price sources in the order asked for: dump files alone, or the services.
 pub fn sources(services: &ServiceArgs) -> (Polymarket, Chain) {
     let client = Arc::new(Client::default());
     let polymarket = Polymarket::new(services.polymarket_url.clone(), Arc::clone(&client));
@@ -283,7 +283,7 @@ fn price_chain(services: &ServiceArgs, client: &Arc<Client>) -> Chain {
                 let hosts = || BINANCE_HOSTS.map(str::to_owned).to_vec();
                 (Box::new(Binance), services.binance_url.as_ref().map_or_else(hosts, one))
             }
-            // not a name the command line knows
+            // the command line has no such name
             Source::Candles => return None,
         };
         Some(Box::new(Service::new(service, bases, Arc::clone(client))) as Box<dyn PriceSource>)

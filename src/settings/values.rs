@@ -1,5 +1,5 @@
-//! What the values of options may be: each parser names what is allowed. Values with names of their own
-//! (sources, rules) are read where they belong.
+//! Parsers for option values; each error names what is allowed. Sources and rules parse their own
+//! names.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,8 @@ use rust_decimal::prelude::ToPrimitive;
 use crate::rules::timestamp::{NaiveZone, read_timestamp};
 use crate::rules::units::UnixSeconds;
 
-/// The zone of timestamps without one: the host's own is read from `TZ` or the system's settings.
+/// The zone of timestamps without one. `local` is the host's zone, from `TZ` or the system's
+/// settings.
 pub(crate) fn zone(text: &str) -> Result<NaiveZone, String> {
     match text.eq_ignore_ascii_case("local") {
         true => {
@@ -62,7 +63,7 @@ pub(crate) fn seconds_of(hours: Decimal) -> i64 {
     hours.checked_mul(Decimal::from(3600)).and_then(|seconds| seconds.to_i64()).unwrap_or(i64::MAX)
 }
 
-/// A date, from its midnight in UTC on, or a date and time.
+/// A date, meaning its midnight in UTC, or a date and time.
 pub(crate) fn date(text: &str) -> Result<UnixSeconds, String> {
     let midnight = format!("{} 00:00:00", text.trim());
     read_timestamp(text, NaiveZone::Utc)
@@ -70,7 +71,7 @@ pub(crate) fn date(text: &str) -> Result<UnixSeconds, String> {
         .ok_or_else(|| "a date like 2026-02-13 is needed".to_owned())
 }
 
-/// The end of a date, or a second after a date and time: what lies before it is asked for.
+/// The exclusive end of a period: the end of a date, or a second after a date and time.
 pub(crate) fn end_of_date(text: &str) -> Result<UnixSeconds, String> {
     let instant = date(text)?;
     let is_date = read_timestamp(text, NaiveZone::Utc).is_none();

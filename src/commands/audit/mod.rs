@@ -1,5 +1,5 @@
-//! Settled trades held against Polymarket's resolutions: what disagrees, the likely cause, and what
-//! is right. Top to bottom: read, ask, compare, explain, and, if asked for, correct.
+//! `settle audit`: compares settled trades with Polymarket's resolutions. It lists each
+//! disagreement with its likely cause, and corrects it on request.
 
 mod output;
 
@@ -66,7 +66,7 @@ pub struct AuditArgs {
     pub reading: ReadingArgs,
 }
 
-/// Audits the settled trades and prints what disagrees.
+/// Audits the settled trades and prints the disagreements.
 ///
 /// # Errors
 /// [`Error`]: nothing was corrected.
@@ -98,19 +98,19 @@ pub fn run(common: &CommonArgs, args: &AuditArgs, now: DateTime<Utc>) -> Result<
     Ok(found.exit())
 }
 
-/// Markets asked about between two reports of progress.
+/// Markets asked about per progress report.
 const SLUGS_A_STEP: usize = 400;
-/// Which settled trades to look at.
+/// Which settled trades to audit.
 #[derive(Debug, Clone, Default)]
 pub struct Which {
-    /// Those with these ids; empty: all.
+    /// Only trades with these ids; empty for all.
     pub ids: Vec<String>,
-    /// Those logged at or after this instant.
+    /// Only trades logged at or after this time.
     pub since: Option<UnixSeconds>,
 }
 
 impl Which {
-    /// A row whose time cannot be read may be of any time.
+    /// A row with an unreadable time passes the time filter.
     fn includes(&self, row: &Row, zone: NaiveZone) -> bool {
         let logged_at = || read_timestamp(row.timestamp.text()?, zone);
         (self.ids.is_empty() || self.ids.contains(&plain_id(row)))
@@ -118,60 +118,60 @@ impl Which {
     }
 }
 
-/// A row's id as it is given on the command line.
+/// A row's id as typed on the command line.
 fn plain_id(row: &Row) -> String {
     row.id.text().map_or_else(|| row.id.to_string(), str::to_owned)
 }
 
-/// A settled trade that is not as it should be.
+/// A settled trade that disagrees with the resolution.
 #[derive(Debug)]
 pub struct Disagreement {
-    /// What should be written.
+    /// The right booking.
     pub right: Booking,
-    /// The likely cause.
+    /// Likely cause.
     pub cause: Cause,
-    /// Whether it was corrected.
+    /// Whether this audit corrected it.
     pub fixed: bool,
 }
 
 impl Disagreement {
-    /// The profit that is written, if it is a number.
+    /// Profit in the row, in dollars; `None` if it is not a number.
     pub fn profit_written(&self) -> Option<Usd> {
         profit(&self.right.trade.row)
     }
 
-    /// The money at stake: how far the written profit is from the right one.
+    /// Difference between the written profit and the right one, in dollars.
     pub fn at_stake(&self) -> Usd {
         let written = self.profit_written().map_or(Decimal::ZERO, |profit| profit.0);
         Usd(self.right.profit.0.saturating_sub(written).abs())
     }
 }
 
-/// What an audit found.
+/// Result of an audit.
 #[derive(Debug, Default)]
 pub struct Audit {
-    /// The id under which corrections are recorded; none where nothing was to be corrected.
+    /// Run id of the corrections; `None` if there are none.
     pub run_id: Option<String>,
-    /// Settled trades looked at.
+    /// Settled trades checked.
     pub checked: u64,
-    /// Those of them whose market Polymarket has not resolved, or could not be asked about.
+    /// Checked trades whose market is not resolved, or about which Polymarket did not answer.
     pub unresolved: u64,
-    /// Those that are not right.
+    /// Trades that disagree.
     pub disagreements: Vec<Disagreement>,
-    /// Those that cannot be checked or corrected.
+    /// Rows that cannot be checked or corrected.
     pub errors: Vec<RowError>,
-    /// Polymarket was asked and never answered.
+    /// Polymarket answered no request.
     pub nothing_had: bool,
-    /// What went wrong with the sources.
+    /// Problems with the sources.
     pub troubles: Vec<String>,
-    /// Whether a signal stopped the corrections.
+    /// A signal stopped the corrections.
     pub interrupted: bool,
-    /// Whether the database did.
+    /// A database error stopped the corrections.
     pub incomplete: bool,
 }
 
 impl Audit {
-    /// The disagreements by cause: how many, and the money at stake.
+    /// By cause: number of disagreements, and dollars at stake.
     pub fn by_cause(&self) -> BTreeMap<Cause, (u64, Usd)> {
         let mut causes: BTreeMap<Cause, (u64, Usd)> = BTreeMap::new();
         for disagreement in &self.disagreements {
@@ -183,7 +183,7 @@ impl Audit {
         causes
     }
 
-    /// How the process ends. What was found is the result, not a failure.
+    /// Exit status. Disagreements are a result, not a failure.
     pub fn exit(&self) -> Exit {
         if self.interrupted {
             Exit::Interrupted
@@ -196,14 +196,14 @@ impl Audit {
         }
     }
 
-    /// Disagreements that were corrected.
+    /// Number of corrected disagreements.
     pub fn fixed(&self) -> u64 {
         self.disagreements.iter().filter(|disagreement| disagreement.fixed).count() as u64
     }
 }
 
-/// Audits the settled trades, and with `writing` corrects what is not right. `progress` is told how
-/// many markets have been asked about, of how many.
+/// Audits the settled trades, and with `writing` corrects the disagreements. `progress` receives
+/// the number of markets asked about and the total.
 ///
 /// # Errors
 /// [`Error::Database`].
@@ -231,7 +231,8 @@ pub fn audit(
         };
         let mut compared = compare(trade, &resolved, |trade, bet| on(fees, trade, bet));
         if let Compared::Wrong(booking) = compared {
-            // a fee that settle counted, or the bot noted, is no matter of this command's options
+            // a fee that settle or the bot recorded takes precedence over this command's fee
+            // options
             let records = store.records_of(&booking.trade.row)?;
             let taker = Fees { mode: FeeMode::Taker, ..*fees };
             compared = match (money_of(&records, &booking.trade.row), paid(&booking.trade.row)) {
@@ -273,7 +274,6 @@ pub fn audit(
     Ok(audit)
 }
 
-/// The settled trades that are asked for.
 fn settled(
     store: &Store,
     reading: Reading,
@@ -310,7 +310,7 @@ fn settled(
     Ok(trades)
 }
 
-/// Asks Polymarket about each market once, some at a time.
+/// Asks Polymarket about each market once, in steps.
 fn resolve(
     resolutions: &mut dyn Resolutions,
     trades: &[Trade],
@@ -338,24 +338,24 @@ fn resolve(
 enum Compared {
     Right,
     Unresolved,
-    /// Polymarket's answer is about another market than this trade's; in words.
+    /// Polymarket's answer is about another market; `why` is the message.
     OtherMarket {
         trade_id: Cell,
         why: String,
     },
-    /// With what should be written.
+    /// With the right booking.
     Wrong(Box<Booking>),
 }
 
-/// The record of settle's that holds the arithmetic of what stands in `row`: a confirmation adds none to
-/// that of the record that it confirms. None where settle did not write what stands there.
+/// The record with the arithmetic behind the values in `row`. A confirmation has none, so this is
+/// the record that it confirms. `None` if settle did not write these values.
 fn money_of<'a>(records: &'a [Record], row: &Row) -> Option<&'a Record> {
     let standing = standing_record(records).filter(|record| record.is_what_stands_in(row))?;
     let until = records.iter().position(|record| std::ptr::eq(record, standing))?;
     records[..=until].iter().rev().find(|record| record.text("shares").is_some())
 }
 
-/// Compares a settled trade with its market's resolution, with the fee that is `counted`.
+/// Compares a settled trade with its market's resolution; `counted` gives the fee.
 fn compare(
     trade: Trade,
     resolved: &Resolved,
@@ -381,7 +381,7 @@ fn compare(
                 Some((*bet, pay_out(bet.position, bet.shares, bet.price, bet.side, outcome, fee))),
             )
         }
-        // no time can be read from the slug, and Polymarket knows no such market: a loss was made up
+        // the slug has no readable time, and Polymarket has no such market: the loss was made up
         (Job::BookUnknown, Some(Verdict::NotYet(_)))
             if holds_is_win(row, Some(false)) || is_booked_unknown(row) =>
         {
@@ -411,7 +411,7 @@ fn compare(
     }))
 }
 
-/// The fee that stands in a row, in dollars.
+/// The row's `fee_paid` in dollars, if positive.
 fn paid(row: &Row) -> Option<Usd> {
     let paid = row.fee_paid.as_ref().and_then(Cell::any_number);
     paid.filter(|paid| *paid > Decimal::ZERO).map(Usd)
@@ -421,7 +421,7 @@ fn is_booked_unknown(row: &Row) -> bool {
     row.actual_outcome.text() == Some(Outcome::Unknown.as_str())
 }
 
-/// Writes what is right, guarded by what was found.
+/// Writes the right values, except to rows changed since they were read.
 fn correct(
     store: &mut Store,
     audit: &mut Audit,
@@ -469,7 +469,7 @@ fn correct(
             }
             (Some(RowWrite::Refused(why)), _) => format!("the database refuses it: {why}"),
             (None, Some(left)) => left.clone(),
-            // a signal came before it
+            // a signal stopped the writes before this row
             (None, None) => break,
         };
         let trade_id = disagreement.right.trade.row.id.clone();

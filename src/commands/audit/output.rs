@@ -1,5 +1,4 @@
-//! What an audit found and what an undo did, as text and as JSON. Causes are told
-//! apart in `audit::cause`.
+//! Output of `audit` as text and as JSON.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,7 +12,6 @@ use crate::output::style::{CAUTION, STRONG, bare, errors, field, line, money, st
 use crate::rules::outcome::Outcome;
 use crate::rules::units::{Usd, rounded};
 
-/// What `audit` prints.
 pub fn text(audit: &Audit, database: &Path) -> String {
     let mut text = String::new();
     let run = audit.run_id.as_deref().unwrap_or("nothing was written");
@@ -110,10 +108,10 @@ impl From<&Disagreement> for DisagreementJson {
     }
 }
 
-/// The object of `audit`, on one line.
+/// One JSON object on one line.
 ///
 /// # Errors
-/// None that an audit can cause; `serde_json`'s type.
+/// None in practice; the type is `serde_json`'s.
 pub fn json(audit: &Audit) -> serde_json::Result<String> {
     let by_cause = audit.by_cause();
     serde_json::to_string(&AuditJson {

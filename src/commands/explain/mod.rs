@@ -1,5 +1,5 @@
-//! What is the matter with one trade: its state, from its row, its records and its last failure.
-//! Pure; `output::explain` puts it into sentences.
+//! `settle explain`: the state of one trade, from its row, its records and its last failure.
+//! `output` turns it into sentences.
 
 mod output;
 
@@ -33,7 +33,7 @@ pub struct ExplainArgs {
 /// Prints the story of each row with this id.
 ///
 /// # Errors
-/// [`Error::NoSuchTrade`], and those of the database.
+/// [`Error::NoSuchTrade`], and database errors.
 pub fn run(common: &CommonArgs, args: &ExplainArgs, now: DateTime<Utc>) -> Result<Exit, Error> {
     let database = only(common, "explain")?;
     let store = Store::open(database, Access::Read)?;
@@ -61,24 +61,24 @@ pub fn story(store: &Store, row: Row, reading: Reading, now: UnixSeconds) -> Res
 /// The state of a trade.
 #[derive(Debug, Clone, PartialEq)]
 pub enum State {
-    /// Settled by settle, and so it stands: the status of the record that wrote it.
+    /// Settled by settle and unchanged; holds the record's status.
     Settled(String),
-    /// It has an outcome, and settle has no record of it.
+    /// Has an outcome, but no record by settle.
     SettledElsewhere,
-    /// It is not as settle's last record left it.
+    /// Differs from settle's last record.
     ChangedSince,
-    /// Not due.
+    /// Not due, with the reason.
     Excluded(Excluded),
-    /// Due, but its values cannot be used; which, in words.
+    /// Due, but with unusable values; holds the message.
     InError(String),
-    /// A close call that waits for Polymarket.
+    /// A close call held for Polymarket's resolution.
     Held,
     /// Due.
     Pending,
 }
 
 impl State {
-    /// The word in JSON and text.
+    /// Name in JSON and text.
     pub fn word(&self) -> &str {
         match self {
             Self::Settled(status) => status,
@@ -92,7 +92,7 @@ impl State {
     }
 }
 
-/// Why candles are often wrong in the case of a record in which they decided; none where they are not.
+/// Why a record that candles decided is a close call, where they are often wrong; `None` if not.
 pub fn close_call(record: &Record) -> Option<&'static str> {
     if record.text("status") != Some(Status::Provisional.as_str()) {
         return None;
@@ -100,7 +100,7 @@ pub fn close_call(record: &Record) -> Option<&'static str> {
     let price = |column| BtcPrice::new(record.text(column)?.parse().ok()?).ok();
     let outcome = Outcome::named(record.text("new_actual_outcome")?)?;
     let (open, close) = (price("open_price"), price("close_price")?);
-    // a move that is not small is no tie, whoever wins one
+    // the tie rule has no effect here: a tie is a small move
     let call = outcome::close_call(outcome, open, close, Tie::Yes, Bps(MIN_MOVE_BPS))?;
     Some(match call {
         CloseCall::SmallMove { .. } => "the venue hardly moved",
@@ -109,20 +109,20 @@ pub fn close_call(record: &Record) -> Option<&'static str> {
     })
 }
 
-/// A trade and everything that is known of it.
+/// A trade with its state and its records.
 #[derive(Debug)]
 pub struct Story {
-    /// Its row.
+    /// The trade's row.
     pub row: Row,
-    /// Its state.
+    /// The trade's state.
     pub state: State,
-    /// The bet and the market, where the row can be read.
+    /// The bet and its market; `None` if the row cannot be read.
     pub trade: Option<Trade>,
-    /// How its slug is read today.
+    /// How the slug is read now.
     pub rules: RuleSet,
-    /// What settle wrote, the first record first.
+    /// settle's records of the row, oldest first.
     pub records: Vec<Record>,
-    /// Why it could not be settled the last time, and the unix second of the next try.
+    /// Why the last attempt failed, and the Unix second of the next one.
     pub failure: Option<(String, i64)>,
 }
 
@@ -142,14 +142,14 @@ impl Story {
         Self { row, state, trade, rules: reading.rules, records, failure }
     }
 
-    /// How long after its market's close the trade was logged, in seconds; none where it was before.
+    /// Seconds from the market's close to the trade's log time; `None` if logged before.
     pub fn logged_after_close(&self) -> Option<i64> {
         let trade = self.trade.as_ref()?;
         let Job::Decide(bet) = &trade.job else { return None };
         Some(trade.logged_at.since(bet.market.close)).filter(|late| *late > 0)
     }
 
-    /// The record of what stands, or last stood, in the row.
+    /// The record of the values that are, or last were, in the row.
     pub fn standing(&self) -> Option<&Record> {
         standing_record(&self.records)
     }
@@ -179,7 +179,7 @@ mod tests {
     use super::*;
     use rust_decimal::Decimal;
 
-    /// A record of a venue that stood at 10,000 and then moved so many bps.
+    /// A record of a venue that opened at 10,000 and moved by this many bps.
     fn decided(status: &str, moved: Option<&str>, outcome: &str) -> Record {
         let text = |text: &str| Cell::Text(text.to_owned());
         let close = Decimal::from(10_000) + moved.map_or(Decimal::ZERO, |bps| bps.parse().unwrap());
@@ -204,7 +204,7 @@ mod tests {
                 "NO",
                 Some("the strike and the venue's own move disagree"),
             ),
-            // Polymarket's word
+            // decided by Polymarket
             ("confirmed", Some("0.1"), "YES", None),
         ] {
             assert_eq!(close_call(&decided(status, moved, outcome)), wanted, "{moved:?} {outcome}");

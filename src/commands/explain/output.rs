@@ -1,5 +1,4 @@
-//! The whole story of one trade, in sentences that can be checked by hand, and as JSON. What state
-//! the trade is in is `explain`'s.
+//! Output of `explain`: sentences that a reader can check by hand, and JSON.
 
 use anstyle::Style;
 use rust_decimal::Decimal;
@@ -19,7 +18,7 @@ use crate::rules::units::{UnixSeconds, Usd, rounded};
 use crate::rules::value::Cell;
 use crate::store::Record;
 
-/// The stories of all trades with one id, as text.
+/// Takes several stories, as rows of a table without a key can share an id.
 pub fn text(stories: &[Story]) -> String {
     let mut text = String::new();
     for (index, story) in stories.iter().enumerate() {
@@ -37,7 +36,7 @@ fn tell(text: &mut String, story: &Story) {
     line(text, format_args!("{}", styled(STRONG, title)));
     field(text, "Market", format_args!("{}", bare(&row.market_slug)));
     match (story.standing(), story.trade.as_ref().map(|trade| (trade, &trade.job))) {
-        // as it was settled, whatever today's options or the row say
+        // the recorded window takes precedence over today's options and the row
         (Some(record), _) if *record.cell("window_open") != Cell::Null => {
             let column = |name: &str| record.text(name).map(printable).unwrap_or_default();
             let (open, close) = (column("window_open"), column("window_close"));
@@ -119,7 +118,7 @@ fn tell(text: &mut String, story: &Story) {
     }
 }
 
-/// position / price, as they stand in a record.
+/// position / price, both from a record.
 fn shares(position: &str, price: &str) -> String {
     let number = |text: &str| text.parse::<Decimal>().ok();
     let shares =
@@ -127,7 +126,7 @@ fn shares(position: &str, price: &str) -> String {
     shares.map_or_else(String::new, shown)
 }
 
-/// What the row says of size and price, where that is not what it was settled by.
+/// The row's size and price, if they differ from those it was settled with.
 fn changed_since(record: &Record, story: &Story) -> Option<String> {
     let row = &story.row;
     let (size, price) = match story.trade.as_ref().map(|trade| &trade.job) {
@@ -146,7 +145,6 @@ fn changed_since(record: &Record, story: &Story) -> Option<String> {
     (!changed.is_empty()).then(|| changed.join(", "))
 }
 
-/// The state in words.
 fn state(story: &Story) -> String {
     let row = &story.row;
     let values = format!(
@@ -191,7 +189,7 @@ fn state(story: &Story) -> String {
     }
 }
 
-/// One record of a story: its columns as they are shown.
+/// A record with its columns in printable form.
 struct Shown<'a>(&'a Record);
 
 impl Shown<'_> {
@@ -234,7 +232,7 @@ fn record_sentences(text: &mut String, record: &Record) {
         };
         say(format!("{what} record {previous}."));
     }
-    // a record of Polymarket's word repeats the prices of the one before it
+    // a confirmation repeats the prices of the record before it
     if !shown.has("previous_id") {
         prices(&shown).into_iter().for_each(&mut say);
     }
@@ -274,7 +272,7 @@ fn record_sentences(text: &mut String, record: &Record) {
     say(format!("{}{}.{:#}", Style::new().dimmed(), changes.join(", "), Style::new().dimmed()));
 }
 
-/// What the venue said, and the strike.
+/// Sentences about the venue's prices and the strike.
 fn prices(record: &Shown<'_>) -> Vec<String> {
     let mut sentences = Vec::new();
     let venue = match record.column("price_source") {
@@ -322,7 +320,7 @@ fn prices(record: &Shown<'_>) -> Vec<String> {
     sentences
 }
 
-/// At most 6 places, without zeros at the end.
+/// At most 6 decimal places, without trailing zeros.
 fn shown(value: Decimal) -> String {
     rounded(value, 6).normalize().to_string()
 }
@@ -333,7 +331,7 @@ struct ExplainJson<'a> {
     command: &'static str,
     #[serde(flatten)]
     story: StoryJson<'a>,
-    /// Other trades with the same id, in a table without a key.
+    /// Other rows with the same id, in a table without a key.
     same_id: Vec<StoryJson<'a>>,
 }
 
@@ -385,7 +383,7 @@ impl<'a> From<&'a Story> for StoryJson<'a> {
 /// The stories as one JSON object on one line.
 ///
 /// # Errors
-/// None that a story can cause; `serde_json`'s type.
+/// None in practice; the type is `serde_json`'s.
 pub fn json(stories: &[Story]) -> serde_json::Result<String> {
     let mut all = stories.iter().map(StoryJson::from);
     let Some(story) = all.next() else { return Ok("null".to_owned()) };

@@ -1,22 +1,21 @@
-//! The charts of the page, as inline SVG: they take their colours from the page's style sheet, so that
-//! they follow light, dark and print. Floats are pixels here, never money. What a chart shows also
-//! stands in a table, see `tables`.
+//! Charts of the page as inline SVG. The page's style sheet sets their colours, so that they follow
+//! light, dark and print. Floats are pixels, never money. `tables` shows the same data.
 
 use std::fmt::Write;
 
 use maud::{Markup, html};
 
-/// A chart's drawing area. All charts are as wide, so that their text is as large.
+/// Width of every chart, so that their texts have the same size.
 const WIDTH: f64 = 460.0;
 const LEFT: f64 = 54.0;
 const RIGHT: f64 = 10.0;
 const TOP: f64 = 10.0;
-/// Points that a curve has at most: two for each column of pixels.
+/// Most columns of a curve, with two points each.
 const COLUMNS: usize = 300;
-/// Round values on an axis at most; those asked for are fewer.
+/// Upper limit for the ticks of an axis; charts ask for fewer.
 const TICKS: u8 = 20;
 
-/// A straight mapping of values to pixels.
+/// Linear mapping of values to pixels.
 #[derive(Clone, Copy)]
 struct Scale {
     from: (f64, f64),
@@ -31,7 +30,7 @@ impl Scale {
     }
 }
 
-/// About `count` round values from `low` to `high`, both inside.
+/// About `count` round values between `low` and `high`.
 fn ticks(low: f64, high: f64, count: f64) -> Vec<f64> {
     let raw = (high - low) / count;
     if !raw.is_finite() || raw <= 0.0 {
@@ -49,7 +48,7 @@ fn ticks(low: f64, high: f64, count: f64) -> Vec<f64> {
         .collect()
 }
 
-/// Dollars, short enough for an axis.
+/// Dollars in a short form for an axis.
 fn short(dollars: f64) -> String {
     let sign = if dollars < 0.0 { "-" } else { "" };
     match dollars.abs() {
@@ -61,7 +60,7 @@ fn short(dollars: f64) -> String {
     }
 }
 
-/// Horizontal lines at round values, with their labels.
+/// Horizontal grid lines with labels.
 fn lines(scale: Scale, values: &[f64], label: fn(f64) -> String) -> Markup {
     html! {
         @for value in values {
@@ -76,7 +75,7 @@ fn px(pixels: f64) -> String {
     format!("{pixels:.1}")
 }
 
-/// The drawing, its title for who cannot see it, and what is in it.
+/// An SVG drawing; `title` is for screen readers.
 fn svg(height: f64, title: &str, content: &Markup) -> Markup {
     html! {
         svg viewBox={ "0 0 " (WIDTH) " " (height) } role="img" aria-label=(title) {
@@ -86,7 +85,7 @@ fn svg(height: f64, title: &str, content: &Markup) -> Markup {
     }
 }
 
-/// At most [`COLUMNS`] pairs of the least and the greatest value of a stretch of them.
+/// At most [`COLUMNS`] pairs: minimum and maximum of each run of consecutive values.
 fn thinned(values: &[f64]) -> Vec<(usize, f64)> {
     let stretch = values.len().div_ceil(COLUMNS).max(1);
     let mut thin = Vec::new();
@@ -104,8 +103,8 @@ fn thinned(values: &[f64]) -> Vec<(usize, f64)> {
     thin
 }
 
-/// The summed profit after each trade, from 0 before the first, and below it how far that is under
-/// its highest point so far. `ends` are the times of the first and the last trade.
+/// Cumulative profit after each trade, from 0, with the drawdown below it. `ends` are the times of
+/// the first and the last trade.
 pub(super) fn equity(profits: &[f64], ends: (&str, &str), title: &str) -> Markup {
     const CURVE: f64 = 170.0;
     const FALL: f64 = 60.0;
@@ -155,7 +154,7 @@ pub(super) fn equity(profits: &[f64], ends: (&str, &str), title: &str) -> Markup
     )
 }
 
-/// A bar up or down for each value, in dollars; the first and the last label stand below.
+/// One vertical bar per value in dollars. The first and the last label are below.
 pub(super) fn bars(values: &[(&str, f64)], title: &str) -> Markup {
     const HEIGHT: f64 = 230.0;
     let low = values.iter().map(|(_, value)| *value).fold(0.0, f64::min);
@@ -186,19 +185,19 @@ pub(super) fn bars(values: &[(&str, f64)], title: &str) -> Markup {
     )
 }
 
-/// A bet's price against how often such bets won.
+/// A price group of bets and its win rate.
 pub(super) struct Calibrated {
     /// Mean price, from 0 to 1.
     pub price: f64,
     /// Win rate, from 0 to 1.
     pub rate: f64,
-    /// The 95 % interval of that.
+    /// 95 % confidence interval of the win rate.
     pub interval: (f64, f64),
-    /// How many.
+    /// Number of bets.
     pub count: u64,
 }
 
-/// Win rates with their intervals over the prices paid, and the line on which they are equal.
+/// Win rates with their intervals by price paid, and the line where both are equal.
 pub(super) fn calibration(points: &[Calibrated], title: &str) -> Markup {
     const SIDE: f64 = 260.0;
     let x = Scale { from: (0.0, 1.0), to: (LEFT, WIDTH - RIGHT) };
@@ -233,7 +232,7 @@ pub(super) fn calibration(points: &[Calibrated], title: &str) -> Markup {
     )
 }
 
-/// A bar to the right or to the left for each value in dollars, with its name and a note above it.
+/// One horizontal bar per value in dollars, with its name and a note above it.
 pub(super) fn rows(values: &[(String, f64, String)], title: &str) -> Markup {
     const STEP: f64 = 36.0;
     let low = values.iter().map(|(_, value, _)| *value).fold(0.0, f64::min);

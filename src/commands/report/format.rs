@@ -1,5 +1,4 @@
-//! How a report's figures are called and shown, in the text and on the page alike. What they are is
-//! worked out in `figures`.
+//! Names and formats of a report's figures, for text and page.
 
 use rust_decimal::Decimal;
 
@@ -8,7 +7,7 @@ use crate::rules::statistics::{Dimension, Figures, Filter, Group};
 use crate::rules::text::printable;
 use crate::rules::units::{Usd, rounded};
 
-/// The trades it is about, in words.
+/// Describes which trades the report covers.
 pub(super) fn what_it_is_of(filter: &Filter) -> String {
     let mut words = match filter.last {
         Some(last) => format!("the last {last} settled trades, and those pending,"),
@@ -26,8 +25,7 @@ pub(super) fn what_it_is_of(filter: &Filter) -> String {
     words
 }
 
-/// The sets of trades that stand side by side: all of them, live and paper ones, confirmed and
-/// provisional ones.
+/// Sets of trades to compare: all, live and paper, confirmed and provisional.
 pub(super) fn sets(report: &Report) -> Vec<(&str, &Figures)> {
     let apart = [Dimension::Mode, Dimension::Standing].map(|by| report.groups(by));
     let apart = apart.into_iter().flatten();
@@ -35,10 +33,10 @@ pub(super) fn sets(report: &Report) -> Vec<(&str, &Figures)> {
     std::iter::once(("all", &report.figures)).chain(apart).collect()
 }
 
-/// A figure of a set of trades, as it is shown.
+/// Formats one figure of a set of trades.
 pub(super) type Shown = fn(&Figures) -> String;
 
-/// The headline figures: what each is called, and how it is shown.
+/// Headline figures: name and format.
 pub(super) const FIGURES: [(&str, Shown); 20] = [
     ("Settled", |figures| figures.settled.to_string()),
     ("Wins", |figures| figures.wins.to_string()),
@@ -64,8 +62,8 @@ pub(super) const FIGURES: [(&str, Shown); 20] = [
     ("Longest of losses", |figures| figures.streaks.longest_losses.to_string()),
 ];
 
-/// The columns of a breakdown: what each is called, and how it is shown. What matters most stands in
-/// front, where a phone shows it.
+/// Columns of a breakdown: name and format. The most important come first, as a phone shows only
+/// those.
 pub(super) const COLUMNS: [(&str, Shown); 9] = [
     ("settled", |figures| figures.settled.to_string()),
     ("win rate", |figures| figures.win_rate().map_or_else(dash, percent)),
@@ -78,7 +76,7 @@ pub(super) const COLUMNS: [(&str, Shown); 9] = [
     ("return", |figures| figures.return_on_stake().map_or_else(dash, signed_percent)),
 ];
 
-/// How a group's win rate stands to the prices paid, in words.
+/// Compares a group's win rate with the prices paid.
 pub(super) fn verdict(figures: &Figures) -> &'static str {
     match figures.beats_price() {
         Some(std::cmp::Ordering::Greater) => "better than paid for",
@@ -88,12 +86,11 @@ pub(super) fn verdict(figures: &Figures) -> &'static str {
     }
 }
 
-/// A group's name.
 pub(super) fn name_of(key: Option<&str>) -> String {
     key.map_or_else(|| "(none)".to_owned(), printable)
 }
 
-/// What each trigger says: its name, whether it is due, and why.
+/// Each trigger: name, whether it is due, and why.
 pub(super) fn triggers(report: &Report) -> [(&'static str, bool, String); 3] {
     let (reflection, triggers) = (&report.reflection, report.triggers);
     let day = match (reflection.day, reflection.counted_that_day) {
@@ -119,7 +116,7 @@ pub(super) fn triggers(report: &Report) -> [(&'static str, bool, String); 3] {
     ]
 }
 
-/// Whether a figure as it is shown is a gain; none where it has no sign, or is 0.
+/// Whether a formatted figure is a gain; `None` without a sign or at 0.
 pub(super) fn fortune(shown: &str) -> Option<bool> {
     let is_gain = match shown.as_bytes() {
         [b'+', ..] => true,
@@ -133,7 +130,7 @@ pub(super) fn dash() -> String {
     "-".to_owned()
 }
 
-/// A rate from 0 to 1, in percent.
+/// Formats a rate from 0 to 1 as percent.
 pub(super) fn percent(rate: f64) -> String {
     format!("{:.1} %", rate * 100.0)
 }
@@ -147,7 +144,7 @@ pub(super) fn interval(interval: Option<(f64, f64)>) -> String {
     interval.map_or_else(dash, |(low, high)| format!("{:.1} - {:.1} %", low * 100.0, high * 100.0))
 }
 
-/// Dollars a share.
+/// Dollars per share.
 fn price(price: Decimal) -> String {
     format!("{:.3}", rounded(price, 3))
 }
@@ -161,7 +158,7 @@ pub(super) fn dollars(amount: Option<Usd>) -> String {
     amount.map_or_else(dash, Usd::cents)
 }
 
-/// Dollars that are never below 0.
+/// Dollars without a sign; never negative.
 fn amount(amount: Option<Usd>) -> String {
     amount.map_or_else(dash, |amount| two_places(amount.0))
 }

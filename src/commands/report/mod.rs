@@ -1,6 +1,5 @@
-//! What `settle report` is about, read from the database: the settled trades and their figures, what
-//! still waits, and the trades that are shown one by one. Figures are worked out in `figures`, shown by
-//! `output::report`.
+//! `settle report`: figures of the settled trades, pending trades, and the trades listed one by
+//! one.
 
 mod chart;
 mod format;
@@ -64,7 +63,7 @@ pub struct ReportArgs {
     pub judging: JudgingArgs,
 }
 
-/// Prints the report, and writes its page where one is wanted.
+/// Prints the report, and writes its page if one is wanted.
 ///
 /// # Errors
 /// [`Error`].
@@ -99,34 +98,34 @@ pub fn run(common: &CommonArgs, args: &ReportArgs, now: DateTime<Utc>) -> Result
 /// The trades of a report, and their figures.
 #[derive(Debug)]
 pub struct Report {
-    /// The instant it holds for.
+    /// The time of the report.
     pub now: UnixSeconds,
-    /// Which trades it is about.
+    /// Which trades the report covers.
     pub filter: Filter,
-    /// Every settled trade.
+    /// All settled trades, unfiltered.
     results: Results,
-    /// The figures of those that it is about.
+    /// Figures of the filtered trades.
     pub figures: Figures,
-    /// The ids of the best and the worst trades, of all and of paper and live ones, by rowid.
+    /// Ids of the best and worst trades by rowid, for all, paper and live trades.
     ids: HashMap<i64, Cell>,
-    /// The same trades by what they have in common.
+    /// The filtered trades by dimension.
     pub breakdowns: Vec<Breakdown>,
-    /// The trades that still wait for their outcome.
+    /// Filtered trades without an outcome.
     pub pending: Pending,
-    /// What the bot's triggers depend on: all trades, whatever the filter.
+    /// Inputs of the bot's triggers, over all trades, unfiltered.
     pub reflection: Reflection,
-    /// Which of them are due.
+    /// Which triggers are due.
     pub triggers: Triggers,
 }
 
-/// Trades that still wait for their outcome, within the time asked for.
+/// Trades without an outcome that pass the filter.
 #[derive(Debug, Default)]
 pub struct Pending {
-    /// All of them: those that are due, too recent, or on a market that is open.
+    /// Number of trades that are due, too recent, on an open market or in error.
     pub count: u64,
-    /// SQLite's addresses of the close calls that wait for Polymarket.
+    /// Rowids of the close calls held for Polymarket.
     pub held: Vec<i64>,
-    /// Those whose row cannot be read.
+    /// Rows that cannot be read.
     pub errors: Vec<RowError>,
 }
 
@@ -168,17 +167,17 @@ impl Report {
         self.ids.get(&extreme?.rowid)
     }
 
-    /// The settled trades that it is about, in the order in which they were logged.
+    /// Filtered settled trades in the order they were logged.
     pub fn trades(&self) -> Vec<&Settled> {
         self.filter.of(&self.results.trades)
     }
 
-    /// Trades in all, with and without an outcome.
+    /// Number of trades with and without an outcome.
     pub fn count(&self) -> u64 {
         self.figures.settled + self.pending.count
     }
 
-    /// The stories of the latest `count` settled trades, the last one first.
+    /// Stories of the latest `count` settled trades, newest first.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -193,7 +192,7 @@ impl Report {
         stories(store, reading, latest, self.now)
     }
 
-    /// The stories of at most `count` held trades.
+    /// Stories of at most `count` held trades.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -207,8 +206,8 @@ impl Report {
     }
 }
 
-/// What still waits within the time asked for, and when each trade that waits at all, those in error
-/// left out, was logged.
+/// Pending trades that pass the filter, and the log time of every pending trade, rows in error
+/// excluded.
 fn pending(
     store: &Store,
     reading: Reading,

@@ -1,6 +1,5 @@
-//! The report as one HTML page that asks for nothing outside of itself: its head, the figures in large and
-//! the charts; its tables are in `tables`. Whatever comes from the
-//! database is escaped by maud, and cut like everything that is shown.
+//! The report as one self-contained HTML page: head, headline figures and charts. maud escapes text
+//! from the database; `printable` cuts it.
 
 use std::path::Path;
 
@@ -22,13 +21,13 @@ use crate::rules::statistics::{BookedAs, Dimension, Figures, Group, Settled};
 use crate::rules::text::printable;
 use crate::rules::units::FloatUsd;
 
-/// Settled trades that are shown one by one: the latest.
+/// Most settled trades listed, the latest ones.
 pub const TRADES: usize = 50;
-/// Signal types that are shown.
+/// Most signal types shown.
 const SIGNALS: usize = 40;
 
-/// The page. `latest` are the stories of the latest settled trades, the last one first, `held` those
-/// of the held ones.
+/// `latest` has the stories of the latest settled trades, newest first; `held` those of held
+/// trades.
 pub fn page(report: &Report, database: &Path, latest: &[Story], held: &[Story]) -> String {
     let name = database.file_name().unwrap_or(database.as_os_str()).to_string_lossy();
     let title = format!("settle report · {}", printable(&name));
@@ -67,28 +66,25 @@ pub fn page(report: &Report, database: &Path, latest: &[Story], held: &[Story]) 
     page.into_string()
 }
 
-/// What still waits, in words.
 fn pending(report: &Report) -> String {
     let pending = &report.pending;
     let (held, errors) = (pending.held.len(), pending.errors.len());
     format!("{} pending, {held} of them held, {errors} in error.", pending.count)
 }
 
-/// A figure in large.
 fn card(name: &str, value: &Markup, note: &str) -> Markup {
     html! {
         div { dt { (name) } dd { (value) @if !note.is_empty() { small { (note) } } } }
     }
 }
 
-/// A figure that [`FIGURES`] names.
+/// Formats the figure that [`FIGURES`] lists as `name`.
 fn figure(name: &str, figures: &Figures) -> String {
     let shown = FIGURES.iter().find(|(other, _)| *other == name);
     shown.map_or_else(String::new, |(_, shown)| shown(figures))
 }
 
-/// The figures in large; where there are live trades and others, of each, as their dollars are not
-/// the same.
+/// Headline figures. Live and other trades are apart, as their dollars cannot be compared.
 fn headlines(report: &Report) -> Markup {
     let modes = report.groups(Dimension::Mode);
     html! {
@@ -102,7 +98,6 @@ fn headlines(report: &Report) -> Markup {
     }
 }
 
-/// Live, paper, or neither.
 fn mode_name(group: &Group) -> &str {
     group.key.as_deref().unwrap_or("neither live nor paper")
 }
@@ -165,8 +160,7 @@ fn self_reflection(report: &Report) -> Markup {
     }
 }
 
-/// The equity curve; where there are live trades and others, one of each, as their dollars are not
-/// the same.
+/// Equity curves. Live and other trades are apart, as their dollars cannot be compared.
 fn curves(report: &Report) -> Markup {
     let trades = report.trades();
     let modes = report.groups(Dimension::Mode);
@@ -176,7 +170,6 @@ fn curves(report: &Report) -> Markup {
     }
 }
 
-/// The curve of the trades of one mode.
 fn curve(group: &Group, trades: &[&Settled]) -> Markup {
     let key = group.key.as_deref();
     let of_mode = || trades.iter().filter(|trade| trade.mode.key() == key);
@@ -271,7 +264,7 @@ fn signals(report: &Report) -> Markup {
     }
 }
 
-/// A name that leaves room for a note beside it.
+/// Shortens a name to leave room for a note beside it.
 fn short(name: &str) -> String {
     const MOST: usize = 22;
     let cut: String = name.chars().take(MOST).collect();

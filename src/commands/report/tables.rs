@@ -1,5 +1,5 @@
-//! The tables of the page: figures and groups, the latest trades with their proof, held and erroneous
-//! rows. The rest of the page is in `page`.
+//! Tables of the page: figures, groups, the latest trades with evidence, held trades, rows in
+//! error.
 
 use maud::{Markup, html};
 use rust_decimal::Decimal;
@@ -16,13 +16,13 @@ use crate::rules::units::{UnixSeconds, Usd, rounded};
 use crate::rules::value::Cell;
 use crate::store::Record;
 
-/// Held trades, and rows in error.
+/// Most held trades, and most rows in error.
 pub const WAITING: usize = 200;
-/// Days that are shown: the latest.
+/// Days shown, the latest ones.
 pub(super) const DAYS: usize = 90;
 
-/// A table that scrolls by itself where it is wider than the page. A head after a `<` is that of a
-/// column of words, which stand to the left.
+/// A table that scrolls if it is wider than the page. A head that starts with `<` marks a
+/// left-aligned text column.
 pub(super) fn data(name: &str, heads: &[&str], body: &Markup) -> Markup {
     html! {
         div.scroll tabindex="0" role="region" aria-label=(name) {
@@ -45,7 +45,7 @@ pub(super) fn data(name: &str, heads: &[&str], body: &Markup) -> Markup {
     }
 }
 
-/// The groups of a dimension, a line each: the latest days, and the first of the others.
+/// Groups of a dimension, one row each: the latest days, or the first groups of another dimension.
 fn table(report: &Report, by: Dimension) -> Markup {
     let groups = report.groups(by);
     let shown = match by {
@@ -76,7 +76,7 @@ fn table(report: &Report, by: Dimension) -> Markup {
     }
 }
 
-/// A cell of a table; one with a sign has the colour of a win or a loss.
+/// A table cell. A signed value has the colour of a win or a loss.
 fn cell(shown: Shown, figures: &Figures) -> Markup {
     let text = shown(figures);
     let class = class_of(&text);
@@ -106,7 +106,7 @@ pub(super) fn all_figures(report: &Report) -> Markup {
 
 pub(super) fn tables(report: &Report) -> Markup {
     let all = Dimension::ALL.into_iter();
-    // these two are columns of the table above
+    // the table above has these two as columns
     let shown = all.filter(|by| !matches!(by, Dimension::Mode | Dimension::Standing));
     let shown = shown.filter(|by| !report.groups(*by).is_empty());
     html! { @for by in shown { (table(report, by)) } }
@@ -117,13 +117,13 @@ pub(super) fn time(at: Option<UnixSeconds>) -> String {
     at.map_or_else(|| "-".to_owned(), |at| at.format("%Y-%m-%d %H:%M").to_string())
 }
 
-/// A column of a record, or a dash.
+/// A record's column, or a dash.
 fn of(record: Option<&Record>, column: &str) -> String {
     let text = record.and_then(|record| record.text(column)).map(printable);
     text.unwrap_or_else(|| "-".to_owned())
 }
 
-/// A decimal of a record, rounded.
+/// A record's decimal, rounded.
 fn number(record: Option<&Record>, column: &str, places: u32) -> String {
     let number = record.and_then(|record| record.text(column)?.parse::<Decimal>().ok());
     number.map_or_else(|| "-".to_owned(), |number| rounded(number, places).normalize().to_string())
@@ -161,7 +161,7 @@ pub(super) fn trades(latest: &[Story], report: &Report) -> Markup {
 
 fn trade(story: &Story) -> Markup {
     let row = &story.row;
-    // what another program wrote over is no proof of what stands there
+    // a record is no evidence for values that another program wrote over it
     let record = story.standing().filter(|_| matches!(story.state, State::Settled(_)));
     let profit = row.profit_loss.any_number().map(Usd);
     let stake = row
@@ -240,13 +240,13 @@ pub(super) fn waiting(held: &[Story], report: &Report) -> Markup {
     }
 }
 
-/// A timestamp as it stands in the row, without its fraction of a second.
+/// A row's timestamp without the fraction of a second.
 fn to_the_second(timestamp: &Cell) -> String {
     let text = bare(timestamp);
     text.split_once('.').map_or(text.clone(), |(seconds, _)| seconds.to_owned())
 }
 
-/// The colour of a gain or a loss.
+/// CSS class of a gain or a loss.
 pub(super) fn class_of(shown: &str) -> &'static str {
     match fortune(shown) {
         Some(true) => "gain",

@@ -1,4 +1,4 @@
-//! The report for people at a terminal: aligned tables. How a figure is shown is `format`'s.
+//! The report as aligned text tables; `format` formats the figures.
 
 use std::path::Path;
 
@@ -9,12 +9,11 @@ use crate::commands::report::format::{
 use crate::output::style::{BAD, CAUTION, GOOD, STRONG, bare, errors, field, line, styled};
 use crate::rules::statistics::{Breakdown, Dimension, Group};
 
-/// Days that are listed: the latest.
+/// Days listed, the latest ones.
 const DAYS: usize = 14;
-/// Other groups, and rows in error.
+/// Most other groups, and most rows in error.
 const ROWS: usize = 30;
 
-/// What `report` prints.
 pub fn text(report: &Report, database: &Path) -> String {
     let mut text = String::new();
     line(&mut text, format_args!("{} · {}", styled(STRONG, "settle report"), database.display()));
@@ -31,7 +30,7 @@ pub fn text(report: &Report, database: &Path) -> String {
     text.push('\n');
     text.push_str(&headline(report));
     for breakdown in &report.breakdowns {
-        // these two are columns of the headline
+        // the headline table has these two as columns
         let is_above = matches!(breakdown.by, Dimension::Mode | Dimension::Standing);
         if !is_above && !breakdown.groups.is_empty() {
             text.push_str(&by(breakdown));
@@ -110,8 +109,8 @@ fn self_reflection(report: &Report) -> String {
     text
 }
 
-/// Rows under a row of heads: the first column to the left, the others to the right, words that come
-/// last to the left; money in its colour.
+/// Aligned rows. The first column and a last column of text are left-aligned, the others
+/// right-aligned. Money has colour.
 fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {

@@ -1,5 +1,5 @@
-//! The report for programs: one JSON object, or CSV with a line for each group. Both name the figures
-//! alike, and `guide/json.md` says how.
+//! The report as one JSON object, or as CSV with a line per group. `guide/json.md` documents the
+//! names that both use.
 
 use rust_decimal::Decimal;
 use serde::ser::{Serialize, SerializeMap, Serializer};
@@ -11,7 +11,7 @@ use crate::rules::statistics::{Breakdown, Figures, Group};
 use crate::rules::units::Usd;
 use crate::rules::value::Cell;
 
-/// Named values, in this order.
+/// Values by name, in output order.
 #[derive(Default)]
 struct Values(Vec<(&'static str, Box<RawValue>)>);
 
@@ -32,7 +32,7 @@ impl Serialize for Values {
     }
 }
 
-/// Any decimal as it is to be printed: a number without zeros behind it.
+/// A decimal as a number without trailing zeros.
 fn plain(number: Decimal) -> Usd {
     Usd(number.normalize())
 }
@@ -41,7 +41,6 @@ fn dollars(amount: Option<Usd>) -> Option<Usd> {
     amount.map(|amount| plain(amount.0))
 }
 
-/// The figures, by their names.
 fn figures(values: &mut Values, figures: &Figures) -> serde_json::Result<()> {
     let streaks = figures.streaks;
     let interval = figures.interval();
@@ -81,10 +80,10 @@ fn group(group: &Group) -> serde_json::Result<Values> {
     Ok(values)
 }
 
-/// The object of `report`, on one line.
+/// One JSON object on one line.
 ///
 /// # Errors
-/// None that a report can cause; `serde_json`'s type.
+/// None in practice; the type is `serde_json`'s.
 pub fn json(report: &Report) -> serde_json::Result<String> {
     let mut values = Values::default();
     values.add("schema_version", SCHEMA_VERSION)?;
@@ -127,11 +126,11 @@ fn self_reflection(report: &Report) -> serde_json::Result<Values> {
     Ok(values)
 }
 
-/// The figures of all trades and of each group, one line each under one line of names. A value that
-/// there is none of is empty.
+/// Figures of all trades and of each group, one line each, after a header line. A missing value is
+/// empty.
 ///
 /// # Errors
-/// None that a report can cause; the type of what writes it.
+/// None in practice; the type is the writer's.
 pub fn csv(report: &Report) -> std::io::Result<Vec<u8>> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     let mut all = Values::default();
@@ -139,7 +138,7 @@ pub fn csv(report: &Report) -> std::io::Result<Vec<u8>> {
     let names = all.0.iter().map(|(name, _)| *name);
     writer.write_record(["group_by", "key"].into_iter().chain(names))?;
     let mut line = |by: &str, key: &str, values: &Values| {
-        // no text among them needs an escape in JSON
+        // none of these texts needs an escape in JSON
         let shown = values.0.iter().map(|(_, value)| match value.get() {
             "null" => "",
             other => other.trim_matches('"'),

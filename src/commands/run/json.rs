@@ -1,5 +1,4 @@
-//! The JSON objects of `--json`: what `guide/json.md` promises. Fields are only ever added, and nothing is
-//! computed here.
+//! JSON output of `run` and `dry-run`, as `guide/json.md` documents it. Fields are only ever added.
 
 use std::collections::BTreeMap;
 
@@ -54,7 +53,6 @@ struct RunJson<'a> {
     requests: BTreeMap<&'static str, u64>,
 }
 
-/// One of several databases of a run.
 #[derive(Serialize)]
 struct DatabaseJson {
     db: String,
@@ -155,19 +153,19 @@ impl<'a> From<&'a TradeResult> for TradeJson<'a> {
     }
 }
 
-/// One trade of `run` and `dry-run`, with its database where there are several.
+/// One trade of `run` and `dry-run`; `db` is set if there are several databases.
 ///
 /// # Errors
-/// None that a result can cause; `serde_json`'s type.
+/// None in practice; the type is `serde_json`'s.
 pub(super) fn trade(result: &TradeResult, db: Option<&str>) -> serde_json::Result<String> {
     serde_json::to_string(&TradeJson { db, ..TradeJson::from(result) })
 }
 
-/// The object of `run` and `dry-run`, on one line, all but its last field: the trades. Of several
-/// databases it tells the sums, and each one's own counts in `databases`.
+/// The object of `run` and `dry-run`, on one line, without its last field, `trades`. With several
+/// databases it contains sums, and `databases` contains the counts of each.
 ///
 /// # Errors
-/// None that a summary can cause; `serde_json`'s type.
+/// None in practice; the type is `serde_json`'s.
 pub fn run(ran: &[DatabaseRun], dry_run: bool) -> serde_json::Result<String> {
     let several = ran.len() > 1;
     let summaries: Vec<&Summary> = ran.iter().filter_map(|ran| ran.result.as_ref().ok()).collect();
@@ -186,7 +184,7 @@ pub fn run(ran: &[DatabaseRun], dry_run: bool) -> serde_json::Result<String> {
         warnings.extend(summary.data_warnings().into_iter().map(|Warning { code, message }| {
             WarningJson { code, message: format!("{of}{message}") }
         }));
-        // what is wrong with a source is wrong for every database
+        // a problem with a source affects every database, so it appears once
         for trouble in &summary.troubles {
             let trouble = WarningJson { code: "source", message: trouble.clone() };
             if !warnings.contains(&trouble) {
@@ -225,12 +223,12 @@ pub fn run(ran: &[DatabaseRun], dry_run: bool) -> serde_json::Result<String> {
         errors: errors.collect(),
         warnings,
         alerts,
-        // one asking for all of them
+        // the databases share the requests
         requests: requests(summaries.first().map_or(&BTreeMap::new(), |first| &first.traffic)),
     })
 }
 
-/// Counts by name, those of several databases added up.
+/// Sums the counts of several databases by name.
 fn sums(counts: impl Iterator<Item = BTreeMap<&'static str, u64>>) -> BTreeMap<&'static str, u64> {
     let mut sums = BTreeMap::new();
     for (name, count) in counts.flatten() {
@@ -239,13 +237,13 @@ fn sums(counts: impl Iterator<Item = BTreeMap<&'static str, u64>>) -> BTreeMap<&
     sums
 }
 
-/// The sum of what was booked; none where nothing could be done, or it is too large.
+/// Sum of booked profit; `None` without a result, or on overflow.
 fn total_profit(summaries: &[&Summary]) -> Option<Usd> {
     let sums = summaries.iter().map(|summary| summary.total_profit().map(|sum| sum.0));
     sums.reduce(|sum, next| sum?.checked_add(next?)).flatten().map(Usd)
 }
 
-/// Requests by service, those that were not asked included.
+/// Requests by service, including services without any.
 fn requests(traffic: &BTreeMap<&'static str, Traffic>) -> BTreeMap<&'static str, u64> {
     let services = Source::SERVICES.iter().map(|source| source.as_str()).chain(["polymarket"]);
     let sent = |service| traffic.get(service).map_or(0, |traffic| traffic.requests);

@@ -1,5 +1,5 @@
-//! The trades of a run, one by one, between the moment they end and the moment they are printed: a
-//! backlog's are kept in a temporary file, not in memory. How one looks is for `text` and `json`.
+//! Keeps the trades of a run until they are printed. A long list goes into a temporary file, not
+//! into memory. `text` and `json` format the trades.
 
 use std::io::{self, Read, Seek, Write};
 
@@ -9,24 +9,22 @@ use crate::commands::run::DatabaseRun;
 use crate::commands::run::{json, text};
 use crate::engine::trade_result::TradeResult;
 
-/// What is kept in memory, in bytes; more of it goes into a file.
+/// Bytes kept in memory; more go into a file.
 const IN_MEMORY: usize = 4 << 20;
 
-/// How trades are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
-    /// As objects of a JSON list.
+    /// Elements of a JSON array.
     Json,
-    /// A line each.
+    /// One line per trade.
     Text,
-    /// Not at all.
+    /// No list.
     Nothing,
 }
 
-/// The trades of a run so far.
 pub struct Listing {
     form: Form,
-    /// Of which of several databases.
+    /// The database's name, if the run has several.
     database: Option<String>,
     kept: SpooledTempFile,
     count: u64,
@@ -34,12 +32,11 @@ pub struct Listing {
 }
 
 impl Listing {
-    /// An empty list, with the name of its database where there are several.
     pub fn new(form: Form, database: Option<String>) -> Self {
         Self { form, database, kept: SpooledTempFile::new(IN_MEMORY), count: 0, error: None }
     }
 
-    /// Adds a trade. What cannot be kept is told when the list is printed.
+    /// Adds a trade. Printing reports an I/O error of this step.
     pub fn add(&mut self, result: &TradeResult) {
         if self.form == Form::Nothing || self.error.is_some() {
             return;
@@ -77,10 +74,10 @@ impl Listing {
 /// Prints the one JSON object of a run.
 ///
 /// # Errors
-/// What cannot be kept or written.
+/// I/O errors in keeping or printing the trades.
 pub fn print_json(out: &mut dyn Write, mut ran: Vec<DatabaseRun>, dry_run: bool) -> io::Result<()> {
     let object = json::run(&ran, dry_run)?;
-    // an object with fields, so it ends in a brace
+    // the object has fields, so it ends in a brace
     out.write_all(object.strip_suffix('}').unwrap_or(&object).as_bytes())?;
     out.write_all(b",\"trades\":[")?;
     let mut some = false;
@@ -94,11 +91,11 @@ pub fn print_json(out: &mut dyn Write, mut ran: Vec<DatabaseRun>, dry_run: bool)
     out.write_all(b"]}\n")
 }
 
-/// Prints the summary for people, with the list if there is one; one after the other where there are
-/// several databases, and at last how each of them ended.
+/// Prints the list, if any, and the summary of each database. With several databases, a last part
+/// lists how each ended.
 ///
 /// # Errors
-/// What cannot be kept or written.
+/// I/O errors in keeping or printing the trades.
 pub fn print_text(out: &mut dyn Write, mut ran: Vec<DatabaseRun>, dry_run: bool) -> io::Result<()> {
     for DatabaseRun { database, result, listing, glance, .. } in &mut ran {
         let Ok(summary) = result else { continue };

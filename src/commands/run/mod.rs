@@ -1,5 +1,5 @@
-//! `settle run` and `dry-run` over one or several databases: they are opened and locked, settled by `engine`, and
-//! what was done is reported. What is decided and written is not decided here.
+//! `settle run` and `settle dry-run`: open and lock each database, settle it through `engine`, and
+//! report the result.
 #![allow(clippy::doc_markdown)] // the options' descriptions are what --help prints
 
 mod json;
@@ -114,7 +114,7 @@ pub struct MonitorArgs {
     pub metrics_file: Option<PathBuf>,
 }
 
-/// Settles a batch in each database and prints what was done.
+/// Settles a batch in each database and prints the result.
 ///
 /// # Errors
 /// [`Error`]: nothing was written.
@@ -127,7 +127,7 @@ pub fn run(common: &CommonArgs, args: &RunArgs, now: DateTime<Utc>) -> Result<Ex
         Ok(ran) => Exit::gravest(ran.iter().map(DatabaseRun::exit)),
         Err(error) => Exit::of(error),
     };
-    // where another run holds the lock, that one writes the figures
+    // another run that holds the lock writes the metrics
     let metrics_file = args.monitoring.metrics_file.as_ref().filter(|_| exit != Exit::Locked);
     if let (Some(path), Ok(ran)) = (metrics_file, &ran) {
         let databases = ran.iter().map(DatabaseRun::figures).collect();
@@ -150,8 +150,8 @@ pub fn dry_run(common: &CommonArgs, args: &RunArgs, now: DateTime<Utc>) -> Resul
     show_run(common, ran, true).map(|()| exit)
 }
 
-/// Prints what a run did. What stopped it in the only database is its error; what stopped it in
-/// one of several is told on stderr and in the summary.
+/// Prints the result of a run. An error of the only database is returned. An error of one of
+/// several goes to stderr and into the summary.
 fn show_run(common: &CommonArgs, mut ran: Vec<DatabaseRun>, dry_run: bool) -> Result<(), Error> {
     if ran.len() == 1 && ran[0].result.is_err() {
         return ran.swap_remove(0).result.map(drop);
@@ -180,22 +180,22 @@ impl From<&RunArgs> for Deciding {
     }
 }
 
-/// What a run did in one database.
+/// Result of a run in one database.
 pub struct DatabaseRun {
-    /// The database, as it was named.
+    /// The database's path as given.
     pub database: PathBuf,
-    /// What was done there, or what stopped it.
+    /// The summary, or the error that stopped the run.
     pub result: Result<Summary, Error>,
-    /// What is to be printed of its trades.
+    /// The trades to print.
     pub listing: Listing,
-    /// How the database stands afterwards, where the metrics need it.
+    /// State after the run, if the metrics need it.
     pub status: Option<DatabaseStatus>,
-    /// The line that a run ends with; a dry run has none.
+    /// The last line of the summary; `None` in a dry run.
     pub glance: Option<Glance>,
 }
 
 impl DatabaseRun {
-    /// How it ended.
+    /// Exit status of the run in this database.
     pub fn exit(&self) -> Exit {
         self.result.as_ref().map_or_else(Exit::of, exit_of)
     }
@@ -211,8 +211,8 @@ impl DatabaseRun {
     }
 }
 
-/// How a run ends that did this in a database. Rows in error alone are 3 however old they are, so that
-/// they do not hide a trade that waits for another reason.
+/// Exit status for a summary. Rows in error alone give code 3 whatever their age, so that the alert
+/// code always means a trade that waits for another reason.
 pub fn exit_of(summary: &Summary) -> Exit {
     if summary.interrupted {
         Exit::Interrupted
@@ -227,18 +227,17 @@ pub fn exit_of(summary: &Summary) -> Exit {
     }
 }
 
-/// A database that a run has opened.
 struct Opened {
     store: Store,
-    /// Held until the run is over; none in a dry run.
+    /// Held until the run ends; `None` in a dry run.
     _lock: Option<RunLock>,
 }
 
-/// Settles a batch in each database; with no `run_id` only says what it would do. What stops one
-/// database does not stop the others.
+/// Settles a batch in each database; a dry run without a `run_id`. An error in one database does
+/// not stop the others.
 ///
 /// # Errors
-/// Where the signals cannot be listened to: then nothing was done.
+/// If the signal handlers cannot be installed; then nothing was done.
 fn in_each_database(
     common: &CommonArgs,
     args: &RunArgs,
@@ -285,7 +284,7 @@ fn in_each_database(
     for ((database, opened), watch) in databases.into_iter().zip(opened).zip(watches) {
         watch.bar.finish();
         let settled = opened.and_then(|opened| {
-            // there is one for each database that was opened
+            // `settle` returns one summary per open database
             #[allow(clippy::expect_used)]
             let summary = summaries.next().expect("a summary of each database");
             summary.map(|summary| (opened, summary))
@@ -295,7 +294,7 @@ fn in_each_database(
     Ok(runs)
 }
 
-/// The databases, each once: two names of one file are one database.
+/// The databases without duplicates: two paths of one file count once.
 fn distinct(named: &[PathBuf]) -> Vec<PathBuf> {
     let real = |path: &PathBuf| path.canonicalize().unwrap_or_else(|_| path.clone());
     let mut databases: Vec<PathBuf> = Vec::new();
@@ -318,8 +317,7 @@ fn open(database: &Path, to_write: bool, now: UnixSeconds) -> Result<Opened, Err
     Ok(Opened { store, _lock: lock })
 }
 
-/// What is done in each database after a run: whoever is to be told is told, and what is to be shown
-/// is read.
+/// Steps in each database after a run: send notifications, read the state to print or to export.
 struct After<'a> {
     common: &'a CommonArgs,
     args: &'a RunArgs,
@@ -354,7 +352,7 @@ impl After<'_> {
         DatabaseRun { database, result, listing, status, glance }
     }
 
-    /// The counts that the metrics hold, where they are wanted.
+    /// Counts for the metrics file, if there is one.
     fn status(&self, store: &Store, database: &Path) -> Option<DatabaseStatus> {
         self.args.monitoring.metrics_file.as_ref()?;
         let Task { reading, lags, now, .. } = *self.task;
@@ -373,7 +371,7 @@ impl After<'_> {
     }
 }
 
-/// Keeps what is to be printed of a run, logs it, and shows how far it is.
+/// Lists and logs the trades of a run, and shows its progress.
 struct Watch {
     name: Option<String>,
     listing: Listing,

@@ -1,4 +1,4 @@
-//! What `run` and `dry-run` print for people. The same for programs is in `json`.
+//! Text output of `run` and `dry-run`; `json` has the JSON output.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -16,14 +16,12 @@ use crate::rules::selection::Warning;
 use crate::rules::text::printable_line;
 use crate::rules::units::{Usd, rounded};
 
-/// The first line of what `run` and `dry-run` print.
 pub(super) fn title(summary: &Summary, dry_run: bool, database: &Path) -> String {
     let title = if dry_run { "settle dry-run" } else { "settle run" };
     let run = summary.run_id.as_deref().unwrap_or("nothing was written");
     format!("{} · {} · {run}\n", styled(STRONG, title), database.display())
 }
 
-/// The summary of `run` and `dry-run`.
 pub(super) fn summary(summary: &Summary, dry_run: bool) -> String {
     let mut text = String::new();
     let would = if dry_run { "Would settle" } else { "Settled" };
@@ -80,7 +78,7 @@ pub(super) fn summary(summary: &Summary, dry_run: bool) -> String {
     text
 }
 
-/// How a run ended in each of several databases.
+/// One line per database: how the run ended there.
 pub(super) fn databases(ran: &[DatabaseRun]) -> String {
     let done = ran.iter().filter(|ran| ran.result.is_ok()).count();
     let mut text = String::new();
@@ -98,10 +96,9 @@ pub(super) fn databases(ran: &[DatabaseRun]) -> String {
     text
 }
 
-/// Reasons for which trades were left that are shown, a line each.
+/// Most reasons shown, one line each.
 const REASONS: usize = 20;
 
-/// What is not as it should be, a line each.
 fn warnings(summary: &Summary) -> String {
     let mut text = String::new();
     let reasons = &summary.counts.left;
@@ -149,7 +146,7 @@ fn warnings(summary: &Summary) -> String {
     text
 }
 
-/// The columns of a dry run's list, and how wide they are unless a cell is wider.
+/// Columns of a dry run's list, and their minimum widths.
 const HEADS: [(&str, usize); 10] = [
     ("trade", 6),
     ("market", 27),
@@ -163,12 +160,10 @@ const HEADS: [(&str, usize); 10] = [
     ("profit", 8),
 ];
 
-/// The heading of a dry run's list.
 pub(super) fn trades_heading() -> String {
     columns(&HEADS.map(|(head, _)| head.to_owned()))
 }
 
-/// One trade of a dry run's list.
 pub(super) fn trade(result: &TradeResult) -> String {
     let dash = || "-".to_owned();
     let row = &result.row;
@@ -190,7 +185,7 @@ fn columns(cells: &[String; 10]) -> String {
     let mut out = String::from(" ");
     for (column, cell) in cells.iter().enumerate() {
         let width = HEADS[column].1;
-        // words to the left, numbers to the right
+        // text is left-aligned, numbers are right-aligned
         let _ = match column {
             1..=4 | 7 => write!(out, " {cell:<width$} "),
             _ => write!(out, " {cell:>width$} "),
@@ -209,7 +204,7 @@ pub fn not_due(excluded: &BTreeMap<Excluded, u64>) -> String {
     text
 }
 
-/// The line that `run` and `status` end with.
+/// The last line of `run` and `status`.
 pub fn glance(glance: &Glance) -> String {
     let Glance { now, unsettled, latest, wrong } = glance;
     let settled = latest.last_settled.map_or_else(
