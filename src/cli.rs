@@ -17,7 +17,7 @@ use crate::commands::status::StatusArgs;
 use crate::commands::undo::UndoArgs;
 use crate::settings::CommonArgs;
 
-/// Tells a Polymarket trading bot which of its Bitcoin up-or-down trades won and which lost.
+/// Settles a Polymarket bot's Bitcoin up-or-down trades: which won, which lost, and each one's profit.
 ///
 /// Reads unsettled trades from the bot's SQLite performance database, asks Polymarket how each one's
 /// market was resolved, falls back on the price of Bitcoin at its close, and writes outcome, profit
@@ -31,7 +31,7 @@ use crate::settings::CommonArgs;
                   Exit codes: 0 done, or nothing due; 1 failed, nothing written; \
                   2 bad usage; 3 done, but rows are in error; 4 done, but a due trade is older than \
                   the alert lag, or a provisional one is not confirmed in time; 5 no price or resolution from any source; 10 no performance database there; \
-                  11 another run is under way; 130 interrupted. With several databases: the gravest of theirs."
+                  11 another run is under way; 130 interrupted. With several databases: the most serious one."
 )]
 pub struct Cli {
     /// What to do.
@@ -52,14 +52,14 @@ pub enum Command {
     DryRun(RunArgs),
     /// Count settled, unsettled and due trades, without the network
     Status(StatusArgs),
-    /// Tell what the settled trades came to: win rate, profit, calibration, self-reflection
+    /// Report on the settled trades: win rate, profit, calibration, self-reflection
     #[command(after_long_help = include_str!("commands/report/help.txt"))]
     Report(ReportArgs),
-    /// Tell the whole story of one trade in plain sentences
+    /// Explain one trade: its market, prices, decision and money
     Explain(ExplainArgs),
-    /// Hold settled trades against Polymarket's resolutions and list what disagrees
+    /// Compare settled trades with Polymarket's resolutions and list the differences
     Audit(AuditArgs),
-    /// Take back what one run wrote, row by row, unless a row was changed since
+    /// Undo one run: restore each row that it wrote, unless the row was changed since
     Undo(UndoArgs),
     /// Add one index to the bot's table, so that a run that finds nothing due reads nothing else
     #[command(
@@ -115,7 +115,7 @@ pub fn parse(arguments: &[OsString], dotenv: &HashMap<String, String>) -> Result
     };
     // if --db stands before and after the command, clap takes only those after it
     if arguments.iter().filter(is_db).count() > cli.common.db.len() {
-        let why = "--db stands before the command and behind it; give each --db behind it";
+        let why = "--db is given before and after the command; give each --db after it";
         return Err(command.clone().error(ErrorKind::ArgumentConflict, why));
     }
     if let Command::Report(ReportArgs { since: Some(since), before: Some(before), .. }) =
@@ -251,7 +251,7 @@ mod tests {
             (&["status", "--timezone", "mars"], ["--timezone", "'mars'", "utc, local"]),
             (&["run", "--kraken-url", "ftp://x"], ["--kraken-url", "'ftp://x'", "http://"]),
             (&["run", "--notify-url", "mail:me"], ["--notify-url", "(not shown)", "https URL"]),
-            (&["--db", "a", "run", "--db", "b"], ["--db", "before", "behind"]),
+            (&["--db", "a", "run", "--db", "b"], ["--db", "before", "after"]),
             (&["run", "--candles", "/no/such"], ["--candles", "'/no/such'", "dump"]),
         ] {
             let message = parsed(arguments, &[]).unwrap_err().to_string();

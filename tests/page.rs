@@ -66,8 +66,8 @@ fn page(bench: &Bench) -> (PathBuf, String) {
 fn the_page_shows_figures_trades_with_their_proof_held_and_erroneous_rows() {
     let (_, page) = page(&settled());
     for part in [
-        "<h2>In short, live",
-        "<h2>In short, paper",
+        "<h2>Summary, live",
+        "<h2>Summary, paper",
         "<h2>Self-reflection",
         "<h2>Equity, live",
         "<h2>Equity, paper",

@@ -382,7 +382,7 @@ fn status_and_run_end_with_one_line() {
     let open = logged.div_euclid(900) * 900;
     let bench = Bench::new(&[bet(1).at(&as_logged(logged)).on(&format!("btc-updown-15m-{open}"))]);
     let line = last_line(&bench.settle(&["status"]));
-    assert!(line.starts_with("At a glance"), "{line}");
+    assert!(line.starts_with("Status"), "{line}");
     for part in
         ["1 unsettled", "nothing settled by settle", "today +0.00 dollars", "nothing is wrong"]
     {
@@ -397,7 +397,7 @@ fn status_and_run_end_with_one_line() {
     // just after midnight it is yesterday's profit
     let profit = if logged / 86_400 == now() / 86_400 { "+5.00" } else { "+0.00" };
     let today = format!("today {profit} dollars");
-    for part in ["At a glance", "0 unsettled", "last settled 0 min ago", &today] {
+    for part in ["Status", "0 unsettled", "last settled 0 min ago", &today] {
         assert!(line.contains(part), "{part}: {line}");
     }
     let unpriced = Bet { price: Sql::Null, ..bet(3) };

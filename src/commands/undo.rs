@@ -70,7 +70,7 @@ fn text(undone: &Undone, run_id: &str, database: &Path) -> String {
     field(&mut text, "Refused", format_args!("{}", undone.refused.len()));
     text.push_str(&errors(&undone.refused));
     if let Some(error) = &undone.error {
-        let label = styled(CAUTION, "Not all was taken back:");
+        let label = styled(CAUTION, "Not everything was undone:");
         line(&mut text, format_args!("{label} {error}; run it again"));
     }
     if undone.restored > 0 {

@@ -53,7 +53,7 @@ impl DatabaseStatus {
             let selection = engine::select(store, reading, 1, true, now)?;
             let oldest = selection.due.oldest;
             let overdue = oldest.is_some_and(|oldest| now.since(oldest) > lags.due).then(|| {
-                "a due trade is older than the alert lag; settle run settles it or says why not"
+                "a due trade is older than the alert lag; settle run settles it or prints the reason"
                     .to_owned()
             });
             let late = store.unconfirmed_since(now.plus(-lags.confirm))?;

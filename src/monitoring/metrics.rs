@@ -21,7 +21,7 @@ const LAST_SUCCESS: &str = "settle_last_success_timestamp_seconds";
 /// Input for the metrics of a run.
 pub struct RunFigures<'a> {
     pub exit_code: u8,
-    /// See [`crate::commands::Exit::is_success`].
+    /// Whether the exit code is 0, 3 or 4.
     pub is_success: bool,
     pub began: UnixSeconds,
     pub took: Duration,
@@ -33,7 +33,7 @@ pub struct DatabaseFigures<'a> {
     /// The database's path as given.
     pub database: &'a Path,
     pub exit_code: u8,
-    /// See [`crate::commands::Exit::is_success`].
+    /// Whether the exit code is 0, 3 or 4.
     pub is_success: bool,
     /// `None` if an error stopped the run.
     pub summary: Option<&'a Summary>,

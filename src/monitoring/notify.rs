@@ -92,7 +92,7 @@ impl<'a> Notifier<'a> {
     ) {
         let Some(url) = self.url.filter(|_| !self.is_out.get()) else { return };
         if let Err(why) = self.tell_all(url, store, database, summary, interrupt) {
-            warn!("nobody could be notified: {why}");
+            warn!("the notification was not delivered: {why}");
         }
     }
 

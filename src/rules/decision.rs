@@ -385,7 +385,7 @@ fn no_price(bet: &Bet, all: &[WindowPrices]) -> String {
     let close = bet.market.close;
     match (all, bet.recorded_strike) {
         ([first, ..], Some(strike)) if believed(all, bet.recorded_strike).is_none() => format!(
-            "no source has a price at {close} that can be believed: {}'s {} or its price at the start is \
+            "no source has a plausible price at {close}: {}'s {} or its price at the start is \
              more than 5 % from the recorded strike {strike}, and no second venue is within 1 % of it",
             first.source, first.close.price
         ),

@@ -121,7 +121,7 @@ pub enum Excluded {
     Hold,
     /// `action` names no side, and is not HOLD.
     OtherAction,
-    /// `execution_status` or `verification_status` says that the order was not filled.
+    /// `execution_status` or `verification_status` states that the order was not filled.
     NotMade,
     /// `skipped_unfavorable_move` is 1: the bot placed no order.
     SkippedByBot,
@@ -171,11 +171,11 @@ impl Excluded {
         match self {
             Self::Hold => "HOLD: no trade was made",
             Self::OtherAction => "action is neither YES, NO, UP, DOWN nor HOLD",
-            Self::NotMade => "the bot's status says that the order was not filled",
+            Self::NotMade => "the bot's status states that the order was not filled",
             Self::SkippedByBot => {
                 "skipped_unfavorable_move is 1: no order was placed (--include-skipped settles them)"
             }
-            Self::AlreadyBooked => "a profit or an outcome stands in the row, and is_win is NULL",
+            Self::AlreadyBooked => "the row holds a profit or an outcome, and is_win is NULL",
             Self::Unknown => "booked as UNKNOWN: no time in the slug",
             Self::Split => "booked as a split",
             Self::TooRecent => "younger than 15 minutes",
@@ -259,7 +259,7 @@ pub fn judge(row: Row, reading: Reading, now: UnixSeconds) -> Judged {
     if !market.family.is_known() {
         let length = market.close.since(market.open);
         return in_error(format!(
-            "market_slug {}: settle knows no market of {length} s, so no candle decides it",
+            "market_slug {}: settle supports no market of {length} s, so candles cannot decide it",
             row.market_slug
         ));
     }
@@ -346,7 +346,7 @@ fn statuses(row: &Row) -> impl Iterator<Item = (&'static str, Cow<'_, str>)> {
         })
 }
 
-/// Whether the bot's own status says that the order was not filled.
+/// Whether the bot's own status states that the order was not filled.
 pub(crate) fn not_made(row: &Row) -> bool {
     statuses(row).any(|(_, status)| begins_with_one_of(&status, &NOT_FILLED))
 }

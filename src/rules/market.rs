@@ -20,7 +20,7 @@ use crate::rules::units::UnixSeconds;
 pub enum RuleSet {
     /// The slug's number opens the window, a tie is YES, prices follow the dated epochs
     Polymarket,
-    /// The slug's number closes the window, a tie is NO, no TWAP: as settle's forerunner had it
+    /// The slug's number closes the window, a tie is NO, no TWAP: as in settle's predecessor
     SlugClose,
 }
 
@@ -172,7 +172,7 @@ pub enum SlugError {
     #[error("the market is on {0}, and settle has only Bitcoin's prices")]
     NotBitcoin(String),
     /// The slug ends in a number, and its other words name no window that settle knows.
-    #[error("its words name no Bitcoin up-or-down window that settle knows")]
+    #[error("it names no Bitcoin up-or-down window that settle supports")]
     UnknownWords,
     /// The hour named comes twice, or never, on that day in US Eastern.
     #[error("{0} US Eastern is an hour that comes twice or never (the clocks change)")]

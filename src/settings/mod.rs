@@ -117,7 +117,7 @@ pub struct JudgingArgs {
     )]
     pub strike: Strike,
 
-    /// Settle rows whose skipped_unfavorable_move is 1, too: the bot says that it placed no order
+    /// Settle rows whose skipped_unfavorable_move is 1, too: the bot records that it placed no order
     #[arg(long, env = "SETTLE_INCLUDE_SKIPPED", value_parser = BoolishValueParser::new(), help_heading = "Trades")]
     pub include_skipped: bool,
 }

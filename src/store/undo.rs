@@ -151,7 +151,7 @@ fn undo_record(
         }
     }
     let Some(rowid) = rowid else {
-        return refuse("it was changed by another program since, or is gone");
+        return refuse("another program changed or deleted it since");
     };
     let set_fee = if columns.fee_paid() { ", fee_paid = record.old_fee_paid" } else { "" };
     let restored = transaction

@@ -179,7 +179,7 @@ fn state(story: &Story) -> String {
         }
         State::Excluded(reason) => format!("excluded, not due: {}", reason.words()),
         State::InError(message) => {
-            format!("in error: {message}; mend the row, and the next run settles it")
+            format!("in error: {message}; fix the row; the next run settles it")
         }
         State::Held => "held: too close to call by candles, waiting for Polymarket".to_owned(),
         State::Pending if story.failure.is_none() => {

@@ -81,7 +81,7 @@ pub(super) fn verdict(figures: &Figures) -> &'static str {
     match figures.beats_price() {
         Some(std::cmp::Ordering::Greater) => "better than paid for",
         Some(std::cmp::Ordering::Less) => "worse than paid for",
-        Some(std::cmp::Ordering::Equal) => "as paid for, or too few to tell",
+        Some(std::cmp::Ordering::Equal) => "as paid for, or too few trades",
         None => "",
     }
 }

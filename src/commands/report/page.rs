@@ -59,7 +59,7 @@ pub fn page(report: &Report, database: &Path, latest: &[Story], held: &[Story]) 
                     (trades(latest, report))
                     (waiting(held, report))
                 }
-                footer { p { "settle " (env!("CARGO_PKG_VERSION")) ". settle report --help defines each figure; settle explain TRADE_ID tells a trade's whole story." } }
+                footer { p { "settle " (env!("CARGO_PKG_VERSION")) ". settle report --help defines each figure; settle explain TRADE_ID explains one trade." } }
             }
         }
     };
@@ -90,10 +90,10 @@ fn headlines(report: &Report) -> Markup {
     html! {
         @if modes.len() > 1 {
             @for group in modes {
-                (headline(&format!("In short, {}", mode_name(group)), &group.figures, report))
+                (headline(&format!("Summary, {}", mode_name(group)), &group.figures, report))
             }
         } @else {
-            (headline("In short", &report.figures, report))
+            (headline("Summary", &report.figures, report))
         }
     }
 }
@@ -229,7 +229,7 @@ fn calibration(report: &Report) -> Markup {
     html! {
         section {
             h2 { "Calibration" }
-            p.soft { "Do bets win as often as their price says? On the dashed line they do, and without fees break even; above it they win more. The bars are 95 % intervals." }
+            p.soft { "Do trades win as often as their price implies? On the dashed line they do, and without fees break even; above it they win more. The bars are 95 % intervals." }
             @if points.is_empty() { (nothing_yet()) } @else {
                 (chart::calibration(&points, "Win rate by price paid; a table below has the numbers"))
             }

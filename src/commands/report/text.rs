@@ -78,7 +78,7 @@ fn by(breakdown: &Breakdown) -> String {
     let groups = &breakdown.groups;
     let left_out = groups.len().saturating_sub(most);
     if is_price {
-        text.push_str(": did the bets win as often as their price says?");
+        text.push_str(": did the trades win as often as their price implies?");
     }
     if left_out > 0 {
         let which = if from_end { "latest" } else { "first" };

@@ -219,7 +219,7 @@ pub fn glance(glance: &Glance) -> String {
     let mut text = String::new();
     field(
         &mut text,
-        "At a glance",
+        "Status",
         format_args!("{unsettled} unsettled · {settled} · today {today} dollars · {wrong}"),
     );
     text
