@@ -1,5 +1,5 @@
-//! Why a settled trade disagrees with Polymarket's resolution, as far as its row and the venue's prices
-//! tell. Pure; what disagrees, and what is done about it, is `audit`'s.
+//! Finds why a settled trade disagrees with Polymarket's resolution, from its row and the venue's
+//! prices. Pure functions. `audit` finds the disagreements and acts on them.
 
 use std::fmt;
 
@@ -14,31 +14,31 @@ use crate::rules::strike::{Neighbours, doubts};
 use crate::rules::units::{BtcPrice, Usd};
 use crate::rules::value::Cell;
 
-/// Profits that differ by no more than this are the same, in dollars: others round to the cent.
+/// Profits that differ by at most this, in dollars, are equal: others round to the cent.
 const SAME_MONEY: Decimal = Decimal::from_parts(5, 0, 0, false, 3);
 
-/// Why what was written is not right.
+/// The cause of a wrong value in a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cause {
-    /// The outcome is that of the window before, or of the slug's number read as the close.
+    /// The outcome is that of the previous window, or of the slug's number read as the close.
     WrongWindow,
     /// The outcome follows from a recorded strike that is not the price at the window's start.
     WrongStrike,
-    /// The venue hardly moved.
+    /// The venue's move was too small to decide by.
     CloseCall,
-    /// Close and strike are equal, and the tie went the wrong way.
+    /// Close and strike are equal, and the tie was decided the wrong way.
     Tie,
     /// Booked as a loss although no outcome was known.
     UnknownBooked,
-    /// Win or loss are right, and the outcome itself was not written, or not in settle's words.
+    /// Win or loss is right, but the outcome is missing or is not one of settle's values.
     OutcomeNotWritten,
-    /// Booked as UNKNOWN although there is a market, and it is resolved.
+    /// Booked as UNKNOWN although the slug names a market that has resolved.
     BookedAsUnknown,
-    /// The outcome is right, and win or loss does not follow from it.
+    /// The outcome is right, but win or loss does not follow from it.
     WinOrLoss,
     /// The profit differs by a fee.
     Fee,
-    /// `position_size` was taken for a number of shares.
+    /// `position_size` was read as a number of shares.
     SharesForDollars,
     /// The profit does not follow from the outcome.
     Profit,
@@ -72,12 +72,11 @@ impl fmt::Display for Cause {
     }
 }
 
-/// The profit a row holds, if it is a number.
 pub(crate) fn profit(row: &Row) -> Option<Usd> {
     row.profit_loss.any_number().map(Usd)
 }
 
-/// Whether a row holds this win, loss, or neither.
+/// Whether a row holds this `is_win`; `None` stands for NULL.
 pub(crate) fn holds_is_win(row: &Row, is_win: Option<bool>) -> bool {
     let number = is_win.map(|is_win| Decimal::from(u8::from(is_win)));
     match number {
@@ -90,13 +89,13 @@ pub(crate) fn same_money(written: Option<Usd>, right: Usd) -> bool {
     written.is_some_and(|written| written.0.saturating_sub(right.0).abs() <= SAME_MONEY)
 }
 
-/// Whether it is the outcome that is not right.
+/// Whether the row's outcome differs from the right one.
 pub(crate) fn differs(booking: &Booking) -> bool {
     booking.trade.row.actual_outcome.text() != Some(booking.outcome.as_str())
 }
 
-/// The likely cause of what is written, from the venue's prices where they were had. `fees` says at which
-/// rates the taker's are reckoned.
+/// The likely cause of the wrong values, from the venue's prices if there are any. `fees` holds the
+/// rates for the taker's fee.
 pub(crate) fn cause(right: &Booking, prices: Option<&WindowPrices>, fees: &Fees) -> Cause {
     let row = &right.trade.row;
     let Some(bet) = right.proof.as_ref().map(|proof| proof.bet) else {
@@ -145,13 +144,13 @@ pub(crate) fn cause(right: &Booking, prices: Option<&WindowPrices>, fees: &Fees)
     }
 }
 
-/// The likely cause of a profit that is not right although the outcome is.
+/// The likely cause of a wrong profit when the outcome is right.
 fn cause_of_profit(right: &Booking, bet: &Bet, fees: &Fees) -> Cause {
     let written = profit(&right.trade.row);
     let wins = right.is_win == Some(true);
     let fee = |fees| money(&right.trade, bet, right.outcome, fees).profit;
     let winnings = bet.shares.0.saturating_sub(bet.position.0);
-    // not a fee of Polymarket's, but one that bots are often told of
+    // Polymarket charges no such fee, but bots are often given it
     let two_percent = Usd(winnings.saturating_mul(Decimal::new(98, 2)));
     let taker = Fees { mode: FeeMode::Taker, ..*fees };
     if same_money(written, fee(&taker))
@@ -182,8 +181,8 @@ mod tests {
         BtcPrice::new(dollars.into()).unwrap()
     }
 
-    /// Why NO is written where Polymarket resolved YES, with these prices before, at the window's open
-    /// and at its close.
+    /// The cause if NO is written, Polymarket resolved YES, and the prices before, at the window's
+    /// open and at its close are these.
     fn cause_of(recorded: i64, [before, open, close]: [i64; 3]) -> &'static str {
         let (position, price) = (Usd(5.into()), SharePrice::new(Decimal::new(5, 1)).unwrap());
         let logged_at = UnixSeconds(1_770_988_242);
@@ -223,13 +222,13 @@ mod tests {
         for (recorded, prices, wanted) in [
             // the venue hardly moved
             (67_000, [66_900, 67_000, 67_010], "close-call"),
-            // it ended where it began
+            // open and close are equal
             (67_000, [66_900, 67_000, 67_000], "tie"),
-            // the window before fell, this one rose
+            // the previous window fell, this one rose
             (67_000, [67_100, 67_000, 67_500], "wrong-window"),
             // the close lies below a strike that is far off
             (68_000, [66_900, 67_000, 67_500], "wrong-strike"),
-            // nothing of the kind
+            // no cause applies
             (66_990, [66_900, 67_000, 67_500], "unexplained"),
         ] {
             assert_eq!(cause_of(recorded, prices), wanted, "{recorded} {prices:?}");

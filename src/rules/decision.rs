@@ -1,5 +1,5 @@
-//! One trade, and everything that was found out about it, to what becomes of it: booked, held, or
-//! left. Pure; what is booked here, the store writes.
+//! Decides what happens to one trade: book it or defer it. Pure functions; the store writes the
+//! result.
 
 use rust_decimal::Decimal;
 
@@ -17,10 +17,10 @@ use crate::rules::strike;
 use crate::rules::strike::{Doubt, Neighbours, Strike};
 use crate::rules::units::{Bps, BtcPrice, UnixSeconds, Usd};
 
-/// Polymarket's part in deciding.
+/// Polymarket's role in deciding trades.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Confirm {
-    /// Polymarket first; what it has not resolved, candles decide, and later runs confirm or correct
+    /// Polymarket decides; until it resolves, candles decide, and later runs confirm or correct
     Auto,
     /// Candles only
     Off,
@@ -39,41 +39,41 @@ impl Confirm {
     }
 }
 
-/// How trades are decided.
+/// The settings that decide trades.
 #[derive(Debug, Clone, Copy)]
 pub struct Deciding {
-    /// Polymarket's part.
+    /// Polymarket's role.
     pub confirm: Confirm,
-    /// A venue's move of less than this is too close to call.
+    /// A venue move smaller than this is a close call.
     pub min_move: Bps,
     /// How long after its market's close a close call waits for Polymarket, in seconds.
     pub hold: i64,
-    /// Which fees are counted.
+    /// The fees to count.
     pub fees: Fees,
 }
 
 impl Deciding {
-    /// Whether close calls are held at all: where candles alone decide, only if it is asked for.
+    /// With [`Confirm::Off`], close calls are held only if a minimum move is set.
     fn holds(&self) -> bool {
         self.confirm == Confirm::Auto || self.min_move.0 > Decimal::ZERO
     }
 }
 
-/// The standing of a written outcome.
+/// The status of a written outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
     /// Decided by candles.
     Provisional,
-    /// Polymarket's own resolution.
+    /// Polymarket's resolution.
     Confirmed,
-    /// Polymarket's own resolution, in place of another outcome written before.
+    /// Polymarket's resolution, which replaced a different outcome.
     Corrected,
-    /// No market could be read; final.
+    /// No market can be read from the slug; final.
     Unknown,
 }
 
 impl Status {
-    /// The word in records and JSON.
+    /// The name in records and JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Provisional => "provisional",
@@ -84,90 +84,90 @@ impl Status {
     }
 }
 
-/// What candles say of a market.
+/// What the candles show for a market.
 #[derive(Debug, Clone)]
 pub struct Measured {
-    /// The prices.
+    /// The venue's prices.
     pub prices: WindowPrices,
     /// The strike that the close was measured against.
     pub strike: BtcPrice,
     /// `recorded`, or the venue's name.
     pub strike_source: &'static str,
-    /// Who won by these.
+    /// The outcome by these prices.
     pub outcome: Outcome,
-    /// How far the close lies from the strike.
+    /// The signed distance from the strike to the close.
     pub margin: Option<Bps>,
-    /// How far the venue moved from the window's start to its close.
+    /// The venue's signed move from the window's start to its close.
     pub moved: Option<Bps>,
-    /// Why candles are often wrong in this case, whether it is held or not.
+    /// Why candles are unreliable for this market, whether or not the trade is held.
     pub close_call: Option<CloseCall>,
-    /// What speaks against the recorded strike.
+    /// Reasons to doubt the recorded strike.
     pub doubts: Vec<Doubt>,
 }
 
-/// What an outcome rests on.
+/// The evidence for an outcome.
 #[derive(Debug, Clone)]
 pub struct Proof {
-    /// The bet.
+    /// The bet that was settled.
     pub bet: Bet,
-    /// What candles say, where they were had.
+    /// What the candles show; `None` without prices.
     pub measured: Option<Measured>,
-    /// What Polymarket says, where it has resolved.
+    /// Polymarket's resolution; `None` if it has not resolved.
     pub resolution: Option<Outcome>,
-    /// The arithmetic; none where the profit written before stands.
+    /// The payout and profit; `None` if the row's earlier profit stays.
     pub settlement: Option<Settlement>,
 }
 
-/// What was written of a trade before, and on what grounds.
+/// What was written for a trade before, and the evidence for it.
 #[derive(Debug, Clone, Default)]
 pub struct Earlier {
-    /// The id of its record; none where another program wrote it.
+    /// The id of its record; `None` if another program wrote the outcome.
     pub record_id: Option<i64>,
-    /// The strike that the close was measured against then.
+    /// The strike that the close was measured against.
     pub strike: Option<BtcPrice>,
-    /// How far the venue moved then.
+    /// The venue's signed move in the window.
     pub moved: Option<Bps>,
-    /// The price at the close.
+    /// The venue's price at the window's close.
     pub close_price: Option<BtcPrice>,
-    /// Where it was from.
+    /// The venue of that price.
     pub source: Option<Source>,
-    /// How far the close lay from the strike.
+    /// The signed distance from the strike to the close.
     pub margin: Option<Bps>,
     /// The fee that was counted.
     pub fee: Option<Fee>,
 }
 
-/// An outcome to be written to a trade.
+/// An outcome to write to a trade.
 #[derive(Debug, Clone)]
 pub struct Booking {
     /// The trade as it was read.
     pub trade: Trade,
-    /// Who won.
+    /// The outcome to write.
     pub outcome: Outcome,
-    /// Dollars won or lost.
+    /// Profit or loss in dollars.
     pub profit: Usd,
-    /// Win, loss, or neither.
+    /// Win or loss; `None` for a split or an unknown outcome.
     pub is_win: Option<bool>,
-    /// Its standing.
+    /// The status of this outcome.
     pub status: Status,
-    /// What it rests on; none for UNKNOWN.
+    /// The evidence; `None` for UNKNOWN.
     pub proof: Option<Proof>,
-    /// What is confirmed or corrected; none where the trade was unsettled.
+    /// What this booking confirms or corrects; `None` if the trade was unsettled.
     pub earlier: Option<Earlier>,
 }
 
 impl Booking {
-    /// Whether the trade's row stays as it is: only the record is new.
+    /// Whether the trade's row stays unchanged and only a record is added.
     pub fn leaves_row(&self) -> bool {
         self.earlier.is_some() && self.status == Status::Confirmed
     }
 
-    /// The fee on the trade's fill, where fees are counted.
+    /// The fee on the trade's fill; `None` if fees are not counted.
     pub fn fee(&self) -> Option<Fee> {
         self.proof.as_ref()?.settlement?.fee
     }
 
-    /// How far the venue moved in the market's window, as far as it is known.
+    /// The venue's move in the market's window, from this run or an earlier one.
     pub fn moved(&self) -> Option<Bps> {
         let measured = self.proof.as_ref().and_then(|proof| proof.measured.as_ref());
         let now = measured.and_then(|measured| measured.moved);
@@ -184,19 +184,19 @@ impl Booking {
 /// Why a trade is left for a later run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeferredFor {
-    /// A close call that waits for Polymarket.
+    /// A close call waits for Polymarket.
     Held,
-    /// Polymarket alone decides, and has not resolved the market: the next tries come later and later.
+    /// Only Polymarket decides, and it has not resolved the market. Each retry waits longer.
     NotResolved,
-    /// Every source that was asked answered, and none had a price: the next tries come later and later.
+    /// Every source that was asked answered, and none had a price. Each retry waits longer.
     NoPrice,
-    /// Polymarket's answer is about another market: an error of the row, tried again ever later.
+    /// Polymarket's answer is about another market: a row error. Each retry waits longer.
     OtherMarket,
-    /// The database refuses what was to be written: an error of the row, tried again ever later.
+    /// The database refuses the values to write: a row error. Each retry waits longer.
     NotWritten,
-    /// Something that may have it could not be reached.
+    /// A source that may have the answer could not be reached.
     OutOfReach,
-    /// The run was stopped before it was written.
+    /// The run was stopped before the trade was written.
     Interrupted,
 }
 
@@ -214,47 +214,47 @@ impl DeferredFor {
         }
     }
 
-    /// Whether each further try of the trade waits longer: everything that was asked has answered.
+    /// Whether each retry waits longer, because every source that was asked has answered.
     pub fn waits_longer(self) -> bool {
         matches!(self, Self::NotResolved | Self::NoPrice | Self::OtherMarket | Self::NotWritten)
     }
 }
 
-/// A trade that could not be settled in this run.
+/// A trade that this run could not settle.
 #[derive(Debug, Clone)]
 pub struct Deferral {
-    /// The trade.
+    /// The trade as it was read.
     pub trade: Trade,
-    /// Why.
+    /// The kind of reason.
     pub left: DeferredFor,
-    /// Why, in words.
+    /// The reason as a message.
     pub reason: String,
-    /// What candles say all the same.
+    /// What the candles show, even though the trade is deferred.
     pub measured: Option<Measured>,
 }
 
-/// What one trade comes to.
+/// The decision on one trade.
 #[derive(Debug)]
 pub enum Decided {
-    /// It is settled.
+    /// The trade is settled.
     Booking(Box<Booking>),
-    /// It is not.
+    /// The trade is left for a later run.
     Deferral(Box<Deferral>),
 }
 
-/// What was found out about one trade's market.
+/// The evidence for one trade's market.
 #[derive(Debug, Clone, Copy)]
 pub struct Evidence<'a> {
-    /// The prices that were had, a venue each, in the order in which they were asked.
+    /// The prices found, one entry per venue, in the order the venues were asked.
     pub prices: &'a [WindowPrices],
-    /// A source failed that may have had them.
+    /// A source that may have the prices failed.
     pub price_failed: bool,
-    /// What Polymarket says; none where it was not asked or not reached.
+    /// Polymarket's verdict; `None` if it was not asked or not reached.
     pub verdict: Option<&'a Verdict>,
 }
 
-/// Decides an unsettled trade against `strike` as of `now`: by Polymarket where it has resolved, else by candles,
-/// unless the call is close and Polymarket may still answer.
+/// Decides an unsettled trade against `strike` as of `now`. Polymarket's resolution decides if it
+/// exists; otherwise candles decide, unless a close call is still held.
 pub fn decide_trade(
     trade: Trade,
     evidence: Evidence<'_>,
@@ -329,8 +329,8 @@ pub fn decide_trade(
     }))
 }
 
-/// Confirms or corrects a trade that an earlier run settled by candles. The fee on its fill is the
-/// one counted then, whatever this run counts. None where the row holds no profit to confirm.
+/// Confirms or corrects a trade that an earlier run settled by candles. The fee is the one counted
+/// then. `None` if the row holds no bet or no profit to confirm.
 pub fn confirm_trade(trade: Trade, earlier: Earlier, resolution: Outcome) -> Option<Booking> {
     let Job::Decide(bet) = trade.job else { return None };
     let stands = trade.row.actual_outcome.text() == Some(resolution.as_str());
@@ -363,14 +363,14 @@ pub fn confirm_trade(trade: Trade, earlier: Earlier, resolution: Outcome) -> Opt
     })
 }
 
-/// What a bet comes to, with the fees that are counted.
+/// The payout and profit of a bet, with the fees that are counted.
 pub(crate) fn money(trade: &Trade, bet: &Bet, outcome: Outcome, fees: &Fees) -> Settlement {
     let fee = fees.on(&bet.market, trade.logged_at, bet.position, bet.price);
     pnl::pay_out(bet.position, bet.shares, bet.price, bet.side, outcome, fee)
 }
 
-/// The prices to decide by: the first whole ones that are believed beside the recorded strike, else the
-/// first that are believed.
+/// The prices to decide by: the first credible set that includes the open, else the first credible
+/// set. The recorded strike is the reference for credibility.
 fn believed(all: &[WindowPrices], recorded: Option<BtcPrice>) -> Option<&WindowPrices> {
     let is_believed =
         |prices: &&WindowPrices| recorded.is_none_or(|strike| prices.is_believed(strike, all));
@@ -380,7 +380,7 @@ fn believed(all: &[WindowPrices], recorded: Option<BtcPrice>) -> Option<&WindowP
     Some(whole.unwrap_or(first))
 }
 
-/// Why a bet has no price.
+/// The message for a bet without a usable price.
 fn no_price(bet: &Bet, all: &[WindowPrices]) -> String {
     let close = bet.market.close;
     match (all, bet.recorded_strike) {
@@ -393,7 +393,7 @@ fn no_price(bet: &Bet, all: &[WindowPrices]) -> String {
     }
 }
 
-/// What prices say of a bet; none where the strike that is wanted is not known.
+/// Measures a bet against prices; `None` if the strike to use is not known.
 fn measure(bet: &Bet, prices: &WindowPrices, strike: Strike) -> Option<Measured> {
     let open = prices.open.map(|open| open.price);
     let close = prices.close.price;
@@ -422,7 +422,7 @@ fn measure(bet: &Bet, prices: &WindowPrices, strike: Strike) -> Option<Measured>
     })
 }
 
-/// Why what candles say has to wait, if it has to.
+/// The close call that a candle result must wait for; `None` if it need not wait.
 fn held(
     bet: &Bet,
     measured: &Measured,
@@ -536,7 +536,7 @@ mod tests {
             let is_held = found.as_ref().is_err_and(|failure| failure.left == DeferredFor::Held);
             assert_eq!(is_held, held, "{confirm:?} {min_move}");
         }
-        // strike and venue disagree, whatever the margin
+        // strike and venue disagree, for any minimum move
         let disagree = quoted(67_100, 67_050);
         assert!(decided(&deciding(Confirm::Auto, 0), Some(disagree), not_yet(), false).is_err());
         assert!(decided(&deciding(Confirm::Off, 0), Some(disagree), None, false).is_ok());
@@ -596,7 +596,7 @@ mod tests {
         let (outcome, measured) =
             decide(&[a_thousandth, venue(Source::Kraken, 67_000, 67_100)]).unwrap();
         assert_eq!((outcome, measured.unwrap().prices.source), (Outcome::Yes, Source::Kraken));
-        // the market really moved: two venues say so
+        // two venues agree: the market really moved
         let fell = [venue(Source::Coinbase, 67_000, 60_000), venue(Source::Kraken, 67_010, 60_020)];
         let (outcome, measured) = decide(&fell).unwrap();
         assert_eq!((outcome, measured.unwrap().prices.source), (Outcome::No, Source::Coinbase));

@@ -1,5 +1,5 @@
-//! A row of the bot's `trades` table, and what it is to settling: due, not yet due, excluded, or
-//! in error. Pure; the store reads and writes rows, this module judges them.
+//! Classifies a row of the bot's `trades` table: due, not yet due, excluded, or in error. Pure
+//! functions; the store reads and writes the rows.
 
 use std::borrow::Cow;
 
@@ -14,19 +14,19 @@ use crate::rules::timestamp::{NaiveZone, read_timestamp};
 use crate::rules::units::{BtcPrice, NotUsable, SharePrice, Shares, UnixSeconds, Usd, positive};
 use crate::rules::value::Cell;
 
-/// A trade is left alone until it is this old, in seconds: 15 minutes, as long as its market's window.
+/// A trade is settled only when it is older than this, in seconds: 15 minutes, its market's window.
 pub const SETTLING_AGE: i64 = 15 * 60;
 
-/// The columns of a row that settling reads, as they stand in the database.
+/// The columns of a row that settling reads, with their values in the database.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
-    /// SQLite's own address of the row: one copy of the bot's table has no key.
+    /// SQLite's rowid of the row: the table may have no key.
     pub rowid: i64,
-    /// The bot's id.
+    /// The bot's id of the trade.
     pub id: Cell,
     /// When the bot logged it.
     pub timestamp: Cell,
-    /// The market.
+    /// The slug of the market.
     pub market_slug: Cell,
     /// `YES`, `NO` or `HOLD`.
     pub action: Cell,
@@ -36,52 +36,52 @@ pub struct Row {
     pub executed_price: Cell,
     /// The strike the bot recorded.
     pub price_to_beat: Cell,
-    /// NULL, or what was written before.
+    /// NULL, or the outcome written before.
     pub actual_outcome: Cell,
-    /// NULL, or what was written before.
+    /// NULL, or the profit written before, in dollars.
     pub profit_loss: Cell,
-    /// NULL; what was written before, where a trade is looked at again.
+    /// NULL, or the win or loss written before.
     pub is_win: Cell,
-    /// The fee; none where the table has no such column.
+    /// The fee in dollars; `None` if the table has no such column.
     pub fee_paid: Option<Cell>,
-    /// What became of the order, in the bot's words; none where the table has no such column.
+    /// The status of the order, in the bot's words; `None` if the table has no such column.
     pub execution_status: Option<Cell>,
-    /// What the bot found when it looked at the order again; none where the table has no such column.
+    /// The status from the bot's later check of the order; `None` if the table has no such column.
     pub verification_status: Option<Cell>,
-    /// 1 where the bot placed no order; none where the table has no such column.
+    /// 1 if the bot placed no order; `None` if the table has no such column.
     pub skipped_unfavorable_move: Option<Cell>,
-    /// Dollars a share that the bot saw filled; none where the table has no such column.
+    /// Verified dollars per share of the fill; `None` if the table has no such column.
     pub verified_fill_price: Option<Cell>,
-    /// Shares that the bot saw filled; none where the table has no such column.
+    /// Verified shares of the fill; `None` if the table has no such column.
     pub verified_fill_amount: Option<Cell>,
 }
 
-/// A due trade whose row can be read.
+/// A due trade with a readable row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trade {
-    /// The row as it stood when it was read; the write is guarded by it.
+    /// The row as it was read; the write checks that it has not changed.
     pub row: Row,
-    /// When it was logged.
+    /// When the bot logged the trade.
     pub logged_at: UnixSeconds,
-    /// What is to be done with it.
+    /// What settling must do with it.
     pub job: Job,
 }
 
-/// What settling a due trade takes.
+/// How a due trade is settled.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Job {
     /// Decide its market and book it.
     Decide(Bet),
-    /// No time can be read from its slug: book it as UNKNOWN, finally.
+    /// The slug names no time: book UNKNOWN, which is final.
     BookUnknown,
 }
 
-/// Where a trade's size and price come from: `money_source` in JSON.
+/// The source of a trade's size and price: `money_source` in JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MoneySource {
-    /// The fill that the bot itself verified: `verified_fill_price` and `verified_fill_amount`.
+    /// The fill that the bot verified: `verified_fill_price` and `verified_fill_amount`.
     Row,
-    /// What the bot logged: `position_size` and `executed_price`.
+    /// The values that the bot logged: `position_size` and `executed_price`.
     Log,
 }
 
@@ -95,10 +95,10 @@ impl MoneySource {
     }
 }
 
-/// What was bet, on what.
+/// A bet: its market, side, size and price.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Bet {
-    /// The market.
+    /// The market that the bet is on.
     pub market: Market,
     /// The side bought.
     pub side: Side,
@@ -106,30 +106,30 @@ pub struct Bet {
     pub position: Usd,
     /// Dollars per share.
     pub price: SharePrice,
-    /// What that bought.
+    /// The shares bought.
     pub shares: Shares,
-    /// Where these come from.
+    /// The source of size and price.
     pub money: MoneySource,
-    /// The row's `price_to_beat`; none only where the run does not need it.
+    /// The row's `price_to_beat`; `None` only if the run does not need it.
     pub recorded_strike: Option<BtcPrice>,
 }
 
-/// Why a row with no `is_win` is not due. The names are the keys of `excluded` in JSON.
+/// Why a row without `is_win` is not due. [`Self::key`] gives the key of `excluded` in JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Excluded {
     /// The bot decided not to trade.
     Hold,
-    /// `action` names no side, and is not HOLD.
+    /// `action` names no side and is not HOLD.
     OtherAction,
     /// `execution_status` or `verification_status` states that the order was not filled.
     NotMade,
     /// `skipped_unfavorable_move` is 1: the bot placed no order.
     SkippedByBot,
-    /// A profit or an outcome stands in the row.
+    /// The row already holds a profit or an outcome.
     AlreadyBooked,
-    /// Written before as UNKNOWN.
+    /// Booked as UNKNOWN before.
     Unknown,
-    /// Written before as a split.
+    /// Booked as a split before.
     Split,
     /// Younger than 15 minutes.
     TooRecent,
@@ -138,7 +138,7 @@ pub enum Excluded {
 }
 
 impl Excluded {
-    /// Every reason, in the order they are shown.
+    /// Every reason, in display order.
     pub const ALL: [Self; 9] = [
         Self::Hold,
         Self::OtherAction,
@@ -166,7 +166,7 @@ impl Excluded {
         }
     }
 
-    /// The reason in words.
+    /// The reason as text.
     pub fn words(self) -> &'static str {
         match self {
             Self::Hold => "HOLD: no trade was made",
@@ -183,42 +183,42 @@ impl Excluded {
         }
     }
 
-    /// Whether such a row is a trade that still waits for its outcome.
+    /// Whether such a row is a trade whose outcome is still to come.
     pub fn still_waits(self) -> bool {
         matches!(self, Self::TooRecent | Self::MarketOpen)
     }
 }
 
-/// What a row with no `is_win` is to settling.
+/// The classification of a row without `is_win`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Judged {
-    /// Not to be settled, or not yet.
+    /// The row is not due, or not due yet.
     Excluded(Excluded),
-    /// Due.
+    /// The row is due.
     Due(Box<Trade>),
-    /// Due, as far as can be told, but its values cannot be used.
+    /// The row seems due, but its values cannot be used.
     InError {
-        /// Which value, and why, in words.
+        /// Names the value and the reason.
         message: String,
-        /// When it was logged, where that can be read.
+        /// When the bot logged the trade; `None` if that cannot be read.
         logged_at: Option<UnixSeconds>,
     },
 }
 
-/// How rows are read; the same for every command.
+/// How rows are read; all commands use the same reading.
 #[derive(Debug, Clone, Copy)]
 pub struct Reading {
     /// The zone of naive timestamps.
     pub zone: NaiveZone,
-    /// How slugs are read.
+    /// The rules for slugs.
     pub rules: RuleSet,
-    /// What the strike is; where it is the recorded one, a row without it is in error.
+    /// The strike to use. With [`Strike::Recorded`], a row without one is in error.
     pub strike: Strike,
-    /// Whether rows whose order the bot says it did not place are settled all the same.
+    /// Whether rows that the bot marked as skipped are settled too.
     pub include_skipped: bool,
 }
 
-/// Judges a row whose `is_win` is NULL as of `now`.
+/// Classifies a row whose `is_win` is NULL, as of `now`.
 pub fn judge(row: Row, reading: Reading, now: UnixSeconds) -> Judged {
     let side = match row.action.text() {
         Some(word) if word.trim().eq_ignore_ascii_case("HOLD") => {
@@ -269,10 +269,10 @@ pub fn judge(row: Row, reading: Reading, now: UnixSeconds) -> Judged {
     }
 }
 
-/// Reads a settled row again, to confirm or correct it: its strike is not needed any more.
+/// Reads a settled row again, to confirm or correct it. The strike is no longer needed.
 ///
 /// # Errors
-/// In words: which of its values cannot be used any more.
+/// A message that names the value that cannot be used.
 pub fn judge_again(row: Row, reading: Reading) -> Result<Trade, String> {
     let side = row.action.text().and_then(Side::named);
     let side = side.ok_or_else(|| format!("action is {}", row.action))?;
@@ -288,8 +288,8 @@ pub fn judge_again(row: Row, reading: Reading) -> Result<Trade, String> {
     Ok(Trade { row, logged_at, job })
 }
 
-/// Statuses of an order that was not filled. A status that begins with one of them is one, too:
-/// exchanges add reasons, as in `CANCELED_MARKET_RESOLVED`.
+/// Statuses of an order that was not filled. They are prefixes, because exchanges append reasons,
+/// as in `CANCELED_MARKET_RESOLVED`.
 const NOT_FILLED: [&str; 13] = [
     "skipped",
     "failed",
@@ -306,7 +306,7 @@ const NOT_FILLED: [&str; 13] = [
     "error",
 ];
 
-/// Statuses that say nothing against a fill, likewise by their beginning.
+/// Statuses that are consistent with a fill; also prefixes.
 const KNOWN_STATUSES: [&str; 18] = [
     "pending",
     "executed",
@@ -328,14 +328,13 @@ const KNOWN_STATUSES: [&str; 18] = [
     "paper",
 ];
 
-/// Whether a status begins with one of these words, in any case, with blanks or hyphens for `_`.
+/// Whether a status starts with one of `words`, in any case, with blanks or hyphens for `_`.
 fn begins_with_one_of(status: &str, words: &[&str]) -> bool {
     let status = status.trim().to_ascii_lowercase().replace([' ', '-'], "_");
     words.iter().any(|word| status.starts_with(word))
 }
 
-/// What the columns say that tell what became of the order, with the columns' names; nothing where they
-/// are empty.
+/// The non-empty status columns of a row: each column's name and its status.
 fn statuses(row: &Row) -> impl Iterator<Item = (&'static str, Cow<'_, str>)> {
     [("execution_status", &row.execution_status), ("verification_status", &row.verification_status)]
         .into_iter()
@@ -346,20 +345,20 @@ fn statuses(row: &Row) -> impl Iterator<Item = (&'static str, Cow<'_, str>)> {
         })
 }
 
-/// Whether the bot's own status states that the order was not filled.
+/// Whether the bot's status states that the order was not filled.
 pub(crate) fn not_made(row: &Row) -> bool {
     statuses(row).any(|(_, status)| begins_with_one_of(&status, &NOT_FILLED))
 }
 
-/// The statuses of a row that settle does not know, with the columns that hold them. Such a trade is
-/// settled as one that was made.
+/// The row's statuses that settle does not recognize, with their columns. Such a trade is settled
+/// as if its order was filled.
 pub(crate) fn unknown_statuses(row: &Row) -> impl Iterator<Item = (&'static str, Cow<'_, str>)> {
     statuses(row).filter(|(_, status)| {
         !begins_with_one_of(status, &NOT_FILLED) && !begins_with_one_of(status, &KNOWN_STATUSES)
     })
 }
 
-/// Why a YES or NO row is not to be settled, whatever its market and its time.
+/// Why the values of a YES or NO row exclude it, regardless of its market and time.
 fn excluded_by_its_values(row: &Row, reading: Reading) -> Option<Excluded> {
     let outcome = row.actual_outcome.text().map(|text| text.trim().to_ascii_uppercase());
     let is_skipped = |cell: &Cell| {
@@ -381,7 +380,7 @@ fn excluded_by_its_values(row: &Row, reading: Reading) -> Option<Excluded> {
     }
 }
 
-/// The bet's numbers, or which of them cannot be used.
+/// The bet's numbers, or a message about the one that cannot be used.
 fn read_bet(row: &Row, market: Market, side: Side, needs_strike: bool) -> Result<Bet, String> {
     let strike = row.price_to_beat.number().and_then(BtcPrice::new).map_err(named("price_to_beat"));
     let recorded_strike = if needs_strike { Some(strike?) } else { strike.ok() };
@@ -404,11 +403,11 @@ fn read_bet(row: &Row, market: Market, side: Side, needs_strike: bool) -> Result
     Ok(Bet { market, side, position, price, shares, money, recorded_strike })
 }
 
-/// The fill that the bot itself verified, from `verified_fill_price` and `verified_fill_amount`: dollars a
-/// share, and shares. None where one of the two columns is missing, empty or 0.
+/// The fill that the bot verified, from `verified_fill_price` (dollars per share) and
+/// `verified_fill_amount` (shares). `None` if either column is missing, empty or 0.
 ///
 /// # Errors
-/// In words: which of the two cannot be used.
+/// A message that names the column that cannot be used.
 pub(crate) fn verified_fill(
     price: Option<&Cell>,
     amount: Option<&Cell>,
@@ -423,7 +422,7 @@ pub(crate) fn verified_fill(
     Ok(Some((price, Shares(amount))))
 }
 
-/// Puts the column's name before what is wrong with its value.
+/// Prefixes an error with the column's name.
 fn named(column: &'static str) -> impl Fn(NotUsable) -> String {
     move |error| format!("{column}: {error}")
 }
@@ -434,7 +433,7 @@ pub(crate) mod tests {
 
     const NOW: UnixSeconds = UnixSeconds(1_770_989_400); // 2026-02-13 13:30 UTC
 
-    /// A bet of a dollar on NO at 0.44, made ten minutes into its window.
+    /// A bet of $1 on NO at 0.44, made ten minutes into its window.
     pub fn row() -> Row {
         Row {
             rowid: 1,
@@ -471,7 +470,7 @@ pub(crate) mod tests {
         judge(row, READING, now)
     }
 
-    /// Timestamps in UTC, Polymarket's rules, the recorded strike, skip marks believed.
+    /// Timestamps in UTC, Polymarket's rules, the recorded strike, skipped rows excluded.
     pub const READING: Reading = Reading {
         zone: NaiveZone::Utc,
         rules: RuleSet::Polymarket,

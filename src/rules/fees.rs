@@ -1,19 +1,19 @@
-//! The taker's fee on a fill, by a dated schedule: pure. What a trade comes to is in `pnl`.
+//! The taker's fee on a fill, by a dated schedule. Pure functions. `pnl` computes the profit.
 //!
-//! Source: 19 fees found on chain agree with the formula, floored to 5 decimals; the rates and dates
-//! are Polymarket's announcements as public sources give them (2026).
+//! Source: 19 fees found on chain match the formula, floored to 5 decimals. Public sources report
+//! Polymarket's announced rates and dates (2026).
 
 use rust_decimal::{Decimal, RoundingStrategy};
 
 use crate::rules::market::{Family, Market};
 use crate::rules::units::{SharePrice, UnixSeconds, Usd};
 
-/// Which fees a run counts.
+/// The fees a run counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum FeeMode {
-    /// No fee: a win pays its shares less what was staked
+    /// No fee: a win pays its shares less the stake
     None,
-    /// Every fill took liquidity and paid the taker's fee of its day
+    /// Every fill takes liquidity and pays the taker's fee of its date
     Taker,
 }
 
@@ -22,41 +22,41 @@ pub enum FeeMode {
 pub struct Fees {
     /// Whether fees are counted.
     pub mode: FeeMode,
-    /// The rate until 2026-03-29, on which sources differ by a factor of 2.
+    /// The rate until 2026-03-29; sources differ by a factor of 2.
     pub early_rate: Decimal,
 }
 
 /// How a buyer pays the fee.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Taken {
-    /// Fewer shares are credited than were bought.
+    /// The buyer receives fewer shares.
     InShares,
-    /// It is added to what is spent.
+    /// The fee is added to the spend.
     Added,
 }
 
 /// The fee on one fill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fee {
-    /// What it is worth at the price of the fill, in dollars, floored to 5 decimals.
+    /// The fee in dollars at the price of the fill, floored to 5 decimals.
     pub dollars: Usd,
-    /// How it is paid.
+    /// How the buyer pays it.
     pub taken: Taken,
 }
 
 /// One line of the schedule: the fee is shares × rate × (price × (1 − price)) ^ exponent.
 struct Rate {
-    /// First instant of a fill it holds for.
+    /// The first instant that the line applies to.
     from: UnixSeconds,
-    /// Window lengths it holds for, in seconds; empty: all.
+    /// Window lengths that the line applies to, in seconds; empty means all.
     durations: &'static [i64],
-    /// None: [`Fees::early_rate`].
+    /// `None` means [`Fees::early_rate`].
     rate: Option<Decimal>,
     exponent: u32,
 }
 
-/// The schedule; before its first line there is no fee, and the last line that holds wins. Each date
-/// is 00:00 UTC.
+/// The schedule. Before its first line there is no fee. The last line that applies wins. Dates are
+/// 00:00 UTC.
 const SCHEDULE: &[Rate] = &[
     // 2026-01-05: the 15-minute markets …
     Rate { from: UnixSeconds(1_767_571_200), durations: &[900], rate: None, exponent: 2 },
@@ -78,18 +78,18 @@ const SCHEDULE: &[Rate] = &[
     },
 ];
 
-/// 2026-04-28: until then the fee was taken in shares, since then it is added to the spend.
+/// 2026-04-28. Before this date the fee was taken in shares; since then it is added to the spend.
 const ADDED_FROM: UnixSeconds = UnixSeconds(1_777_334_400);
 
 impl Fees {
     /// No fees.
     pub const NONE: Self = Self { mode: FeeMode::None, early_rate: Decimal::ZERO };
-    /// The taker's, with the early rate that more sources give.
+    /// The taker's fees, with the early rate that most sources give.
     pub const TAKER: Self =
         Self { mode: FeeMode::Taker, early_rate: Decimal::from_parts(25, 0, 0, false, 2) };
 
-    /// The fee on `position` dollars' worth of `market` bought at `price` at the instant `filled_at`:
-    /// paid win or lose. None where fees are not counted.
+    /// The fee on a fill of `position` dollars in `market` at `price`, paid win or lose. `None` if
+    /// fees are not counted.
     pub fn on(
         &self,
         market: &Market,
@@ -103,9 +103,9 @@ impl Fees {
         let taken = if filled_at < ADDED_FROM { Taken::InShares } else { Taken::Added };
         let dollars = line(market.family, filled_at).map_or(Decimal::ZERO, |line| {
             let rate = line.rate.unwrap_or(self.early_rate);
-            // shares × (price × (1 − price)) ^ exponent, without dividing by the price first, which
-            // would leave some products just under the fifth place that they reach; factors of at
-            // most 1 beside the position: nothing can leave the range
+            // shares × (price × (1 − price)) ^ exponent, without a division by the price: the
+            // division can leave a product just below its fifth decimal. The factors beside the
+            // position are at most 1, so nothing overflows.
             let rest = Decimal::ONE.saturating_sub(price.0);
             let spread = price.0.saturating_mul(rest);
             let curve = (1..line.exponent).fold(rest, |power, _| power.saturating_mul(spread));

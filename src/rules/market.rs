@@ -1,8 +1,8 @@
-//! A market's slug to its window and the rules it is decided by. Pure: the dated rule table and
-//! the reading of slugs live here, and nothing that fetches, stores or decides.
+//! Reads a market's slug as its window and the rules that decide it. Pure functions: this module
+//! holds the dated rule table and fetches, stores and decides nothing.
 //!
 //! Sources: the slug's number opens the window (measured on 184 trades of a real bot, and equal to
-//! Polymarket's `eventStartTime`); rule epochs are as Polymarket announced them, see [`EPOCHS`].
+//! Polymarket's `eventStartTime`). Rule epochs are as Polymarket announced them, see [`EPOCHS`].
 
 use std::fmt;
 use std::sync::LazyLock;
@@ -15,7 +15,7 @@ use crate::rules::outcome::Tie;
 use crate::rules::text::printable;
 use crate::rules::units::UnixSeconds;
 
-/// Which reading of slugs and ties is in force for a run.
+/// The rules by which a run reads slugs and decides ties.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum RuleSet {
     /// The slug's number opens the window, a tie is YES, prices follow the dated epochs
@@ -40,23 +40,23 @@ impl fmt::Display for RuleSet {
     }
 }
 
-/// What kind of market a slug names.
+/// The kind of market that a slug names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Family {
     /// `btc-updown-15m-1770828300`, `btc-up-or-down-5m-1770828300`: the slug names the duration, in
     /// seconds.
     UpDown(i64),
-    /// `btc-updown-1770828300`: Bitcoin, and neither a duration nor any other word. 15 minutes, as the
-    /// bot's own markets.
+    /// `btc-updown-1770828300`: Bitcoin without a duration or another word. Taken as 15 minutes,
+    /// like the bot's own markets.
     Assumed15m,
-    /// `bitcoin-up-or-down-february-13-2026-3pm-et`: one hour from the hour named, US Eastern.
+    /// `bitcoin-up-or-down-february-13-2026-3pm-et`: one hour from the named hour, US Eastern.
     Hourly,
-    /// `bitcoin-up-or-down-on-february-13-2026`: noon to noon US Eastern, ending on the day named.
+    /// `bitcoin-up-or-down-on-february-13-2026`: noon to noon US Eastern, ending on the named day.
     Daily,
 }
 
 impl Family {
-    /// Whether candles can decide such a market: Polymarket has markets of these durations, and their
+    /// Whether candles can decide such a market: Polymarket has markets of this duration, and their
     /// rules are known.
     pub fn is_known(self) -> bool {
         match self {
@@ -65,8 +65,8 @@ impl Family {
         }
     }
 
-    /// Length of the window in seconds; a daily window is 23 or 25 hours long where US Eastern
-    /// changes its clocks, so it has none.
+    /// Length of the window in seconds. `None` for a daily window, which lasts 23 or 25 hours when
+    /// US Eastern changes its clocks.
     pub fn duration(self) -> Option<i64> {
         match self {
             Self::UpDown(seconds) => Some(seconds),
@@ -77,15 +77,15 @@ impl Family {
     }
 }
 
-/// The window's length, in seconds, where a slug has a number and no duration.
+/// The window's length, in seconds, if a slug has a number but no duration.
 const ASSUMED_DURATION: i64 = 15 * 60;
 /// Durations of numbered windows whose rules are known, in seconds.
 const KNOWN_DURATIONS: [i64; 4] = [300, 900, 3600, 14_400];
 
-/// What "the price at a boundary" is.
+/// How the price at a window's boundary is defined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Basis {
-    /// The price at that instant: the open of the candle that opens there.
+    /// The price at that instant: the open of the candle that opens then.
     Point,
     /// The mean price over this many seconds before the instant.
     Twap(i64),
@@ -100,12 +100,12 @@ impl fmt::Display for Basis {
     }
 }
 
-/// One line of the rule table: from `from` on, boundaries of these windows are priced by `basis`.
+/// One line of the rule table: the basis of the boundaries of some windows from a date on.
 #[derive(Debug)]
 pub struct Epoch {
-    /// First instant it holds for; a market is judged by the instant its window opens.
+    /// The first instant it applies to, compared with the instant the window opens.
     pub from: UnixSeconds,
-    /// Window lengths it holds for, in seconds; empty: all.
+    /// Window lengths it applies to, in seconds; empty means all.
     pub durations: &'static [i64],
     /// How a boundary is priced.
     pub basis: Basis,
@@ -113,8 +113,8 @@ pub struct Epoch {
     pub name: &'static str,
 }
 
-/// The dated rule table of `--rules polymarket`; the last line that holds for a market wins.
-/// Source: several independent public sources agree (2026); each date is 00:00 UTC.
+/// The dated rule table of `--rules polymarket`; the last line that applies to a market wins.
+/// Source: several independent public sources agree (2026). Dates are 00:00 UTC.
 pub const EPOCHS: &[Epoch] = &[
     // the Chainlink BTC/USD data stream's point price
     Epoch { from: UnixSeconds(0), durations: &[], basis: Basis::Point, name: "point" },
@@ -125,14 +125,14 @@ pub const EPOCHS: &[Epoch] = &[
         basis: Basis::Twap(60),
         name: "twap-60s from 2026-08-07",
     },
-    // 2026-08-07: over half a minute for the 5-minute markets …
+    // 2026-08-07: the 5-minute markets use the mean over half a minute …
     Epoch {
         from: UnixSeconds(1_786_060_800),
         durations: &[300],
         basis: Basis::Twap(30),
         name: "twap-30s from 2026-08-07",
     },
-    // 2026-08-14: … and a week later over a minute
+    // 2026-08-14: … and a week later the mean over a minute
     Epoch {
         from: UnixSeconds(1_786_665_600),
         durations: &[300],
@@ -141,49 +141,49 @@ pub const EPOCHS: &[Epoch] = &[
     },
 ];
 
-/// The one epoch of `--rules slug-close`: it knows no TWAP.
+/// The only epoch of `--rules slug-close`, which has no TWAP.
 const SLUG_CLOSE_EPOCH: Epoch =
     Epoch { from: UnixSeconds(0), durations: &[], basis: Basis::Point, name: "slug-close" };
 
-/// A market, as far as its slug tells it.
+/// A market, as its slug describes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Market {
-    /// What kind of slug it was.
+    /// The kind of slug.
     pub family: Family,
     /// When the window opens.
     pub open: UnixSeconds,
-    /// When it closes.
+    /// When the window closes.
     pub close: UnixSeconds,
-    /// How its boundaries are priced.
+    /// How the prices at its boundaries are defined.
     pub basis: Basis,
-    /// Who wins a tie.
+    /// The outcome of a tie.
     pub tie: Tie,
-    /// The name of the rule epoch in force.
+    /// The name of the rule epoch that applies.
     pub epoch: &'static str,
 }
 
 /// Why a slug names no market that can be settled.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SlugError {
-    /// No window can be read: the trade becomes UNKNOWN, finally.
+    /// No window can be read: the trade becomes UNKNOWN, which is final.
     #[error("no time can be read from the slug")]
     NoTime,
-    /// The market is on another coin: never settled by bitcoin's price.
+    /// The market is on another coin; bitcoin's price never settles it.
     #[error("the market is on {0}, and settle has only Bitcoin's prices")]
     NotBitcoin(String),
-    /// The slug ends in a number, and its other words name no window that settle knows.
+    /// The slug ends in a number, but its other words name no window that settle supports.
     #[error("it names no Bitcoin up-or-down window that settle supports")]
     UnknownWords,
-    /// The hour named comes twice, or never, on that day in US Eastern.
+    /// The named hour occurs twice or never on that day in US Eastern.
     #[error("{0} US Eastern is an hour that comes twice or never (the clocks change)")]
     NoSuchHour(NaiveDateTime),
 }
 
-/// What Polymarket's slugs call Bitcoin.
+/// Bitcoin's names in Polymarket's slugs.
 const BITCOIN: [&str; 2] = ["btc", "bitcoin"];
 
-/// Other assets, by the words of the slugs that Polymarket gives their markets: none of these is
-/// settled by bitcoin's price, wherever in a slug it stands.
+/// Other assets, by their names in Polymarket's slugs. A slug with one of them, at any place, is
+/// never settled by bitcoin's price.
 const OTHER_ASSETS: [&str; 14] = [
     "eth",
     "ethereum",
@@ -201,7 +201,7 @@ const OTHER_ASSETS: [&str; 14] = [
     "ada",
 ];
 
-/// A pattern of this module; each is compiled by a test, so the fallback is never met.
+/// Compiles a pattern of this module. A test compiles each, so this never returns `None`.
 fn pattern(text: &str) -> Option<Regex> {
     Regex::new(text).ok()
 }
@@ -220,18 +220,18 @@ static DAILY: LazyLock<Option<Regex>> = LazyLock::new(|| {
     pattern(r"^[a-z]+-up-or-down-on-(?<month>[a-z]+)-(?<day>[0-9]{1,2})(?:-(?<year>[0-9]{4}))?$")
 });
 
-/// The 10-digit unix time at a slug's end: `btc-updown-15m-1770828300` → 1770828300. None for an
-/// empty slug, for no digits there, and for 9 or 11 of them.
+/// The 10-digit unix time at a slug's end: `btc-updown-15m-1770828300` → 1770828300. `None` for an
+/// empty slug, and for no digits, 9 or 11 of them at the end.
 pub fn slug_number(slug: &str) -> Option<UnixSeconds> {
     let captures = NUMBER_AT_END.as_ref()?.captures(slug.trim())?;
     captures["number"].parse().ok().map(UnixSeconds)
 }
 
-/// Reads a slug by `rules`. `traded_at` is used only where a slug leaves the year out: the year
-/// whose window lies nearest to it is taken.
+/// Reads a slug by `rules`. `traded_at` counts only if the slug omits the year: the year whose date
+/// is nearest to it is used.
 ///
 /// # Errors
-/// [`SlugError`]; [`SlugError::NoTime`] is the only one that is final.
+/// [`SlugError`]; only [`SlugError::NoTime`] is final.
 pub fn read_slug(slug: &str, traded_at: UnixSeconds, rules: RuleSet) -> Result<Market, SlugError> {
     let slug = slug.trim().to_ascii_lowercase();
     let window = read_window(&slug, traded_at, rules);
@@ -247,8 +247,8 @@ pub fn read_slug(slug: &str, traded_at: UnixSeconds, rules: RuleSet) -> Result<M
     Ok(Market { family, open, close, basis: epoch.basis, tie, epoch: epoch.name })
 }
 
-/// The asset that a lower-case slug names, if it is not Bitcoin: what stands before `-updown-` or
-/// `-up-or-down-`, and any other asset's name.
+/// The asset other than Bitcoin that a lower-case slug names: the text before `-updown-` or
+/// `-up-or-down-`, or one of [`OTHER_ASSETS`].
 fn other_asset(slug: &str) -> Option<String> {
     let named =
         ["-updown-", "-up-or-down-"].iter().find_map(|kind| Some(slug.rsplit_once(kind)?.0));
@@ -257,10 +257,10 @@ fn other_asset(slug: &str) -> Option<String> {
     named.or_else(other).map(|asset| printable(&asset.to_ascii_uppercase()))
 }
 
-/// No market's slug is longer, in bytes.
+/// The length of the longest slug that a market can have, in bytes.
 const LONGEST_SLUG: usize = 120;
 
-/// A market's slug as Polymarket writes it, from a row's; none where no market can have that slug.
+/// A row's slug as Polymarket writes it; `None` if no market can have that slug.
 pub fn market_slug(slug: &str) -> Option<String> {
     let slug = slug.trim().to_ascii_lowercase();
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
@@ -272,8 +272,8 @@ pub fn is_bitcoin(word: &str) -> bool {
     BITCOIN.contains(&word)
 }
 
-/// The slug with the year in it of a market whose `slug` names a day and leaves the year out; none for
-/// any other slug. Polymarket gives the form without a year to another year's market, too.
+/// The slug with the year added, for a market whose `slug` names a day but no year; `None` for any
+/// other slug. Polymarket also gives the form without a year to another year's market.
 pub fn with_year(slug: &str, market: &Market) -> Option<String> {
     let slug = slug.trim().to_ascii_lowercase();
     let named = match market.family {
@@ -288,8 +288,8 @@ pub fn with_year(slug: &str, market: &Market) -> Option<String> {
     is_without.then(|| format!("{before}-{year}{after}"))
 }
 
-/// The last line of [`EPOCHS`] that holds for a window of this family that opens at `open`.
-/// Hourly and daily markets resolve on Binance's candles and have stayed with the point price.
+/// The last line of [`EPOCHS`] that applies to a window of this family that opens at `open`. Hourly
+/// and daily markets resolve on Binance's candles and still use the point price.
 fn epoch_of(family: Family, open: UnixSeconds) -> &'static Epoch {
     let duration = match family {
         Family::UpDown(_) | Family::Assumed15m => family.duration(),
@@ -303,7 +303,7 @@ fn epoch_of(family: Family, open: UnixSeconds) -> &'static Epoch {
     EPOCHS.iter().rev().find(holds).unwrap_or(&EPOCHS[0])
 }
 
-/// Family, opening and close of the window a lower-case slug names.
+/// The family, open and close of the window that a lower-case slug names.
 fn read_window(
     slug: &str,
     traded_at: UnixSeconds,
@@ -334,8 +334,8 @@ fn read_window(
     Err(SlugError::NoTime)
 }
 
-/// The family of a slug that ends in a number, from what stands before it, and its windows' length
-/// in seconds; none where its words name none.
+/// The family of a slug that ends in a number, and its windows' length in seconds. `None` if the
+/// words before the number name no window.
 fn numbered_family(slug: &str) -> Option<(Family, i64)> {
     let name = NUMBER_AT_END.as_ref()?.captures(slug)?.name("name")?.as_str();
     let captures = UP_DOWN.as_ref()?.captures(name)?;
@@ -353,7 +353,7 @@ fn numbered_family(slug: &str) -> Option<(Family, i64)> {
     Some((Family::UpDown(seconds), seconds))
 }
 
-/// The date in an hourly or daily slug; without a year, the one nearest to `near`.
+/// The date in an hourly or daily slug; without a year, the date nearest to `near`.
 fn named_date(captures: &regex::Captures<'_>, near: UnixSeconds) -> Option<NaiveDate> {
     const MONTHS: [&str; 12] = [
         "january",
@@ -380,7 +380,7 @@ fn named_date(captures: &regex::Captures<'_>, near: UnixSeconds) -> Option<Naive
         .min_by_key(|date| (*date - near).num_days().abs())
 }
 
-/// `hour` o'clock on `date` in US Eastern, summer time included.
+/// The instant of `hour` o'clock on `date` in US Eastern, with daylight saving time.
 fn eastern(date: NaiveDate, hour: u32) -> Result<UnixSeconds, SlugError> {
     let local = date.and_hms_opt(hour, 0, 0).ok_or(SlugError::NoTime)?;
     match New_York.from_local_datetime(&local) {
@@ -505,7 +505,7 @@ mod tests {
         ] {
             assert_eq!(dated(slug), None);
         }
-        // eight in the evening on the last of December in US Eastern is January in UTC
+        // 8 p.m. on 31 December in US Eastern is 1 January in UTC
         let slug = "bitcoin-up-or-down-december-31-8pm-et";
         let market = read_slug(slug, at("2025-12-31T20:00:00Z"), RuleSet::Polymarket).unwrap();
         let wanted = Some("bitcoin-up-or-down-december-31-2025-8pm-et".to_owned());
@@ -543,7 +543,7 @@ mod tests {
         let summer = read("bitcoin-up-or-down-july-4-2026-12am-et");
         assert_eq!(summer.open, at("2026-07-04T04:00:00Z"));
         assert_eq!(read("bitcoin-up-or-down-july-4-2026-12pm-et").open, at("2026-07-04T16:00:00Z"));
-        // point price, also in the TWAP epoch
+        // point price even in the TWAP epoch
         assert_eq!(read("bitcoin-up-or-down-october-4-2026-1pm-et").basis, Basis::Point);
     }
 
@@ -582,7 +582,7 @@ mod tests {
     #[test]
     fn daily_slugs_run_from_noon_to_noon_and_split_a_tie() {
         let market = read("bitcoin-up-or-down-on-march-8-2026");
-        // summer time begins on that day: 23 hours
+        // daylight saving time begins on that day: 23 hours
         assert_eq!(market.open, at("2026-03-07T17:00:00Z"));
         assert_eq!(market.close, at("2026-03-08T16:00:00Z"));
         assert_eq!(market.tie, Tie::Split);

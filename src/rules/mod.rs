@@ -1,5 +1,5 @@
-//! What decides, as functions of values: no clock, file, socket or SQL in this folder, and nothing of any
-//! other folder but `error`. The settling of a trade is worked out here; who asks and who writes is elsewhere.
+//! The rules that decide a settlement, as pure functions: no clock, file, socket or SQL. This
+//! folder depends on no other folder but `error`. `engine` asks the sources and `store` writes.
 
 pub mod audit_cause;
 pub mod decision;

@@ -1,5 +1,5 @@
-//! Prices and the tie rule to an outcome, with the margin it was decided by, and what is too close to call.
-//! Pure; which price is taken is for `candles`, which strike for `strike`.
+//! Decides an outcome from prices and the tie rule, with the margin, and detects close calls. Pure
+//! functions. `candles` chooses the prices and `strike` the strike.
 
 use std::fmt;
 
@@ -12,15 +12,14 @@ use crate::rules::units::{Bps, BtcPrice, rounded};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Side {
-    /// Up: bitcoin ends the window at or above the strike.
+    /// Up: bitcoin closes the window at or above the strike.
     Yes,
     /// Down.
     No,
 }
 
 impl Side {
-    /// The side that a row's `action` names: YES, NO, UP or DOWN, in any case, with or without blanks
-    /// around it.
+    /// Reads a row's `action`: YES, NO, UP or DOWN, in any case, with or without blanks around it.
     pub fn named(word: &str) -> Option<Self> {
         match word.trim().to_ascii_uppercase().as_str() {
             "YES" | "UP" => Some(Self::Yes),
@@ -44,7 +43,7 @@ impl fmt::Display for Side {
     }
 }
 
-/// How a market ended: what is written to `actual_outcome`.
+/// How a market ended, as written to `actual_outcome`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Outcome {
@@ -54,18 +53,18 @@ pub enum Outcome {
     No,
     /// Fifty-fifty: each share pays $0.50.
     Split,
-    /// No market can be made out from the row; final, and neither a win nor a loss.
+    /// The row names no market. Final, and neither a win nor a loss.
     Unknown,
 }
 
 impl Outcome {
-    /// The outcome of this word.
+    /// The outcome that [`Self::as_str`] writes as `word`.
     pub fn named(word: &str) -> Option<Self> {
         let all = [Self::Yes, Self::No, Self::Split, Self::Unknown];
         all.into_iter().find(|outcome| outcome.as_str() == word)
     }
 
-    /// The word written to the database.
+    /// The value written to the database.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Yes => "YES",
@@ -85,30 +84,30 @@ impl fmt::Display for Outcome {
 /// An outcome decided by prices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Decision {
-    /// Who won.
+    /// The outcome.
     pub outcome: Outcome,
-    /// How far the close lies from the strike, signed, rounded to 4 places; none where the
-    /// quotient does not fit a `Decimal` (a strike like 1e-20).
+    /// The signed distance from strike to close, rounded to 4 places. `None` if the quotient does
+    /// not fit a `Decimal` (a strike like 1e-20).
     pub margin: Option<Bps>,
 }
 
-/// A venue's move that is not too close to call, in bps, where Polymarket can still answer. `guide/outcomes.md`
-/// shows what it was chosen by.
+/// The smallest venue move, in bps, that is not a close call while Polymarket can still answer.
+/// `guide/outcomes.md` shows how it was chosen.
 pub const MIN_MOVE_BPS: Decimal = Decimal::from_parts(4, 0, 0, false, 0);
 
-/// The outcome where the close equals the strike.
+/// How a market ends if its close equals the strike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tie {
     /// Up: Polymarket's `end >= start` rule.
     Yes,
-    /// Down: the reading of `--rules slug-close`.
+    /// Down: the rule of `--rules slug-close`.
     No,
     /// Fifty-fifty: the daily markets.
     Split,
 }
 
 impl Tie {
-    /// The outcome of a tie.
+    /// The outcome of such a market.
     pub fn outcome(self) -> Outcome {
         match self {
             Self::Yes => Outcome::Yes,
@@ -118,7 +117,7 @@ impl Tie {
     }
 }
 
-/// YES if `close` is above `strike`, NO if below, and what `tie` says if they are equal.
+/// YES if `close` is above `strike`, NO if it is below, and the outcome of `tie` if they are equal.
 pub fn decide(strike: BtcPrice, close: BtcPrice, tie: Tie) -> Decision {
     let outcome = match close.0.cmp(&strike.0) {
         std::cmp::Ordering::Greater => Outcome::Yes,
@@ -128,26 +127,26 @@ pub fn decide(strike: BtcPrice, close: BtcPrice, tie: Tie) -> Decision {
     Decision { outcome, margin: change(strike, close) }
 }
 
-/// `(to - from) / from` in bps, rounded to 4 places; none where it does not fit.
+/// `(to - from) / from` in bps, rounded to 4 places; `None` if it does not fit a `Decimal`.
 pub fn change(from: BtcPrice, to: BtcPrice) -> Option<Bps> {
     let moved = to.0.checked_sub(from.0)?;
     let ratio = moved.checked_div(from.0)?.checked_mul(Decimal::from(10_000))?;
     Some(Bps(ratio.round_dp(4)))
 }
 
-/// Why an outcome read off candles is too close to call.
+/// Why an outcome from candles is a close call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CloseCall {
-    /// The venue moved by less than it takes.
+    /// The venue moved by less than the smallest move.
     SmallMove {
-        /// From the window's start to its close, signed.
+        /// The move from the window's start to its close, signed.
         moved: Bps,
-        /// What it takes.
+        /// The smallest move that is not a close call.
         least: Bps,
     },
-    /// By the recorded strike one side won, by the venue's own move the other.
+    /// The recorded strike and the venue's own move give different outcomes.
     Disagreement,
-    /// The venue's price at the window's start is not known, so neither is its move.
+    /// The venue's price at the window's start is not known, so its move is not known.
     UnknownMove,
 }
 
@@ -171,8 +170,8 @@ impl fmt::Display for CloseCall {
     }
 }
 
-/// Whether `outcome`, read off a venue that stood at `open` and then at `close`, is too close to
-/// call. Measured on 14,121 markets with Binance's candles: 4 bps and more are right in 99.96 %.
+/// Whether `outcome`, from a venue's prices at `open` and `close`, is a close call. Measured on
+/// 14,121 markets with Binance's candles: moves of 4 bps and more are right in 99.96 %.
 pub fn close_call(
     outcome: Outcome,
     open: Option<BtcPrice>,
@@ -192,11 +191,11 @@ pub fn close_call(
     }
 }
 
-/// A move of more than this, in bps, that Polymarket resolves the other way is no matter of venues.
+/// A move of more than this, in bps, contradicts an opposite resolution: venues differ by less.
 const CONTRADICTION: Decimal = Decimal::from_parts(15, 0, 0, false, 0);
 
-/// Whether a market's resolution contradicts the venue's move in its window: then the reading of
-/// the slug, the source or the market is not what it is taken for.
+/// Whether a market's resolution contradicts the venue's move in its window. Then the slug is
+/// misread, or the source or the market is the wrong one.
 pub fn contradicts(resolution: Outcome, moved: Bps) -> bool {
     let opposite = match resolution {
         Outcome::Yes => moved.0.is_sign_negative(),
@@ -238,7 +237,7 @@ mod tests {
     #[test]
     fn a_tie_goes_as_the_rule_says() {
         let strike = price("67000");
-        // 67000.00 and 67000 are one price
+        // 67000.00 and 67000 are the same price
         let close = price("67000.00");
         assert_eq!(decide(strike, close, Tie::Yes).outcome, Outcome::Yes);
         assert_eq!(decide(strike, close, Tie::No).outcome, Outcome::No);

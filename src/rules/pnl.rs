@@ -1,5 +1,5 @@
-//! Position, price and outcome to shares, payout, cost and profit: pure arithmetic, in `Decimal`.
-//! What a fill or a share pays is decided here; which side won is not.
+//! Computes shares, payout, cost and profit from position, price and outcome, in `Decimal`. Pure
+//! functions. `outcome` decides which side won.
 
 use rust_decimal::Decimal;
 
@@ -12,19 +12,19 @@ use crate::rules::units::{SharePrice, Shares, Usd};
 pub struct Settlement {
     /// Shares bought: position / price.
     pub shares: Shares,
-    /// What they paid out, in dollars; where the fee was taken in shares, what the others paid.
+    /// The payout in dollars, without the shares that were taken as a fee.
     pub payout: Usd,
-    /// What was staked, in dollars.
+    /// The stake in dollars.
     pub cost: Usd,
-    /// The fee on the fill, where fees are counted.
+    /// The fee on the fill; `None` if fees are not counted.
     pub fee: Option<Fee>,
-    /// `payout` less `cost`, and less the fee where it was added to the spend; in dollars.
+    /// `payout` less `cost`, and less a fee that was added to the spend; in dollars.
     pub profit: Usd,
-    /// True if won, false if lost, none for a split.
+    /// True for a win, false for a loss, `None` for a split.
     pub is_win: Option<bool>,
 }
 
-/// The number of shares does not fit 28 digits.
+/// The number of shares does not fit a `Decimal` of 28 digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("${position} at {price} a share is more shares than settle can count exactly")]
 pub struct Overflow {
@@ -37,14 +37,14 @@ pub struct Overflow {
 /// The shares that `position` dollars buy at `price`: position / price.
 ///
 /// # Errors
-/// [`Overflow`] where the number does not fit a `Decimal`.
+/// [`Overflow`] if the number does not fit a `Decimal`.
 pub fn shares(position: Usd, price: SharePrice) -> Result<Shares, Overflow> {
     position.0.checked_div(price.0).map(Shares).ok_or(Overflow { position, price })
 }
 
-/// What `shares` of `side`, bought at `price` for `position` dollars, come to when `outcome` is
-/// known: a winning share pays $1, a losing one nothing, a split one $0.50 (Polymarket's payout).
-/// A fee is paid win or lose: in shares, which then pay nothing, or on top of the stake.
+/// The money of `shares` of `side`, bought at `price` for `position` dollars, once `outcome` is
+/// known. A winning share pays $1, a losing one $0, a split one $0.50 (Polymarket's payout). The
+/// fee is paid win or lose, in shares, which then pay nothing, or on top of the stake.
 pub fn pay_out(
     position: Usd,
     shares: Shares,
@@ -58,8 +58,7 @@ pub fn pay_out(
         _ if outcome == side.wins_on() => (Decimal::ONE, Some(true)),
         _ => (Decimal::ZERO, Some(false)),
     };
-    // at most $1 a share, a fee of less than the shares are worth, and differences of amounts
-    // above 0: none can leave the range
+    // a share pays at most $1, and the fee is worth less than the shares, so nothing overflows
     let (held, added) = match fee {
         None => (shares.0, Decimal::ZERO),
         Some(Fee { dollars, taken: Taken::Added }) => (shares.0, dollars.0),
@@ -190,8 +189,7 @@ mod tests {
             prop_assert_eq!(settlement.profit.0, settlement.payout.0 - settlement.cost.0);
             prop_assert!(settlement.payout.0 >= Decimal::ZERO);
             prop_assert!(settlement.profit.0 >= -position);
-            // one side's payout and the other's make up $1 a share (half of the last of 28
-            // digits rounds)
+            // both sides' payouts add up to $1 a share (half of the last of 28 digits rounds)
             let other = if yes_side { Side::No } else { Side::Yes };
             let against = pay_out(Usd(position), bought, price, other, outcome, None);
             let both = settlement.payout.0 + against.payout.0;

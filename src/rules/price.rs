@@ -1,5 +1,5 @@
-//! Prices as values that the layers share: where one comes from, how it was read, what a market needs, and
-//! whether a price is to be believed. Which candles tell a price is for `sources`.
+//! Prices: where one comes from, how it was read, what a market needs, and whether a price is
+//! credible. `sources` chooses the candles.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,7 +10,7 @@ use crate::rules::market::Basis;
 use crate::rules::strike::{bears_out, is_near_strike};
 use crate::rules::units::{BtcPrice, UnixSeconds};
 
-/// Where a price comes from.
+/// The source of a price.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
@@ -31,13 +31,13 @@ impl Source {
     /// The four services, in the default order of asking.
     pub const SERVICES: [Self; 4] = [Self::Coinbase, Self::Kraken, Self::Bitstamp, Self::Binance];
 
-    /// The source of this name.
+    /// The source with this name.
     pub fn named(name: &str) -> Option<Self> {
         let all = Self::SERVICES.into_iter().chain([Self::Candles]);
         all.into_iter().find(|source| source.as_str() == name)
     }
 
-    /// Whether its prices are in dollars: Binance's, and its dump files', are in USDT.
+    /// Whether its prices are in US dollars; Binance and its dump files use USDT.
     pub fn in_dollars(self) -> bool {
         !matches!(self, Self::Binance | Self::Candles)
     }
@@ -60,16 +60,16 @@ impl fmt::Display for Source {
     }
 }
 
-/// A price that is wanted: at an instant, on a basis.
+/// A wanted price: an instant and a basis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PriceAt {
-    /// The boundary.
+    /// The instant, a boundary of a window.
     pub at: UnixSeconds,
-    /// Point price or mean before it.
+    /// Point price, or mean before the instant.
     pub basis: Basis,
 }
 
-/// How a price was read off candles.
+/// How a price was read from candles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
     /// The open of the candle of this many seconds that opens at the instant.
@@ -78,7 +78,7 @@ pub enum Method {
     MeanOfSeconds(i64),
     /// The mean of open, high, low and close of the 1-minute candle before the instant.
     MeanOfMinute,
-    /// The open at the instant, where a mean was wanted and the file holds nothing finer.
+    /// The open at the instant, although a mean was wanted: the file holds nothing finer.
     OpenForMean(i64),
 }
 
@@ -97,43 +97,43 @@ impl fmt::Display for Method {
     }
 }
 
-/// A price, and how it was read.
+/// A price and how it was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Priced {
     /// Dollars (USDT on Binance) per bitcoin.
     pub price: BtcPrice,
-    /// How it was read.
+    /// How the price was read.
     pub method: Method,
 }
 
-/// The prices one market needs, all from one venue.
+/// The prices that one market needs, all from one venue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Need {
     /// The price at the window's close.
     pub close: PriceAt,
-    /// The price at its start.
+    /// The price at the window's start.
     pub open: PriceAt,
-    /// Whether that is the strike; else the close alone will do where no venue has both.
+    /// Whether the start is the strike. If not, the close alone is enough if no venue has both.
     pub open_is_strike: bool,
-    /// The price at the start of the window before: welcome, too.
+    /// The price at the start of the previous window; optional.
     pub before: PriceAt,
 }
 
-/// The prices of one [`Need`].
+/// The prices found for one [`Need`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WindowPrices {
-    /// The venue of all.
+    /// The venue of all prices.
     pub source: Source,
     /// At the window's close.
     pub close: Priced,
     /// At its start.
     pub open: Option<Priced>,
-    /// At the start of the window before.
+    /// At the start of the previous window.
     pub before: Option<Priced>,
 }
 
 impl WindowPrices {
-    /// Whether each price is near the recorded strike, or another venue of `all` bears it out.
+    /// Whether each price is near the recorded strike or confirmed by another venue of `all`.
     pub fn is_believed(&self, strike: BtcPrice, all: &[Self]) -> bool {
         let is_believed = |price: BtcPrice, of: fn(&Self) -> Option<Priced>| {
             is_near_strike(price, strike)
@@ -147,24 +147,24 @@ impl WindowPrices {
     }
 }
 
-/// The least and the greatest of the strikes that trades of one market recorded.
+/// The lowest and highest strike that trades of one market recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Strikes {
-    /// The least.
+    /// The lowest strike.
     pub least: BtcPrice,
-    /// The greatest.
+    /// The highest strike.
     pub greatest: BtcPrice,
 }
 
 impl Strikes {
-    /// With one more.
+    /// Extends the range to include `strike`.
     pub fn with(strikes: Option<Self>, strike: BtcPrice) -> Self {
         let Self { least, greatest } = strikes.unwrap_or(Self { least: strike, greatest: strike });
         Self { least: least.min(strike), greatest: greatest.max(strike) }
     }
 }
 
-/// What is needed, each with the strikes that its prices have to be believed beside.
+/// The needed prices, each with the recorded strikes that its prices are checked against.
 pub type Needs = BTreeMap<Need, Option<Strikes>>;
 
 #[cfg(test)]

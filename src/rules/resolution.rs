@@ -1,5 +1,5 @@
-//! What Polymarket states of a market, as values that the layers share, and whether an answer is about the
-//! market that is meant. What a body says is for `sources`.
+//! What Polymarket reports about a market, and whether an answer is about the right market.
+//! `sources` parses the responses.
 
 use std::collections::HashMap;
 
@@ -8,43 +8,43 @@ use crate::rules::outcome::Outcome;
 use crate::rules::text::printable;
 use crate::rules::units::UnixSeconds;
 
-/// A stated window is the one meant if its ends differ by less than this, in seconds.
+/// Two windows are the same if their opens and their closes differ by less than this, in seconds.
 const SAME_MINUTE: i64 = 60;
 
-/// What Polymarket says of a market.
+/// Polymarket's verdict on a market.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// It has resolved: final.
+    /// Resolved; final.
     Final(Outcome),
-    /// It has not resolved, or not in a way that can be relied on; why, in words.
+    /// Not resolved, or not reliably; the reason.
     NotYet(String),
-    /// Under its slug, which names no year, Polymarket has another year's market, and none of the year
-    /// meant; in words.
+    /// The slug names no year, and Polymarket's market under it is another year's. The market meant
+    /// has no resolution. The reason.
     OtherYear(String),
-    /// The answer is about another window or asset; which, and which was meant, in words.
+    /// The answer is about another window or asset; the message names both.
     OtherMarket(String),
 }
 
 impl Verdict {
-    /// That on a slug that no market can have.
+    /// The verdict for a slug that no market can have.
     pub fn no_such_market() -> Self {
         Self::NotYet("no market of Polymarket's can have this slug".to_owned())
     }
 }
 
-/// What a market's answer says of the market itself, as far as it says anything.
+/// What an answer states about the market itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Stated {
-    /// When its window opens (`eventStartTime`).
+    /// When the window opens (`eventStartTime`).
     pub open: Option<UnixSeconds>,
-    /// When it closes (`endDate`).
+    /// When the window closes (`endDate`).
     pub close: Option<UnixSeconds>,
-    /// The first asset other than Bitcoin that it names.
+    /// The first asset it names that is not Bitcoin.
     pub other_asset: Option<String>,
 }
 
 impl Stated {
-    /// How this window differs from a market's, in words.
+    /// Describes how the stated window differs from a market's.
     fn other_window(&self, market: &Market) -> Option<String> {
         let differs = |stated: Option<UnixSeconds>, meant: UnixSeconds| {
             stated.is_some_and(|stated| stated.since(meant).abs() >= SAME_MINUTE)
@@ -64,30 +64,29 @@ impl Stated {
         })
     }
 
-    /// How this asset differs from a market's, in words.
+    /// Describes how the stated asset differs from a market's.
     fn wrong_asset(&self) -> Option<String> {
         let asset = self.other_asset.as_ref()?;
         let asset = printable(asset);
         Some(format!("Polymarket's market of this slug is on {asset}, the trade's on btc"))
     }
 
-    /// Whether it says when the window opens or closes.
     fn has_window(&self) -> bool {
         self.open.is_some() || self.close.is_some()
     }
 }
 
-/// What Polymarket answers on a slug: the verdict, and the market that it is about.
+/// Polymarket's answer for a slug.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
-    /// The verdict.
+    /// Polymarket's verdict on the market it answers about.
     pub verdict: Verdict,
-    /// What it says of the market.
+    /// What it states about that market.
     pub states: Stated,
 }
 
 impl Answer {
-    /// The verdict, if the answer is about this market.
+    /// The verdict if the answer is about this market, else [`Verdict::OtherMarket`].
     fn verdict_on(&self, market: &Market) -> Verdict {
         let other = self.states.other_window(market).or_else(|| self.states.wrong_asset());
         other.map_or_else(|| self.verdict.clone(), Verdict::OtherMarket)
@@ -100,25 +99,25 @@ impl From<Verdict> for Answer {
     }
 }
 
-/// What Polymarket came back with.
+/// The result of asking Polymarket about several slugs.
 #[derive(Debug, Default)]
 pub struct Resolved {
-    /// Its answers, by slug. A slug that is not here could not be asked for: nothing is known.
+    /// Answers by slug. A missing slug could not be asked, so its verdict is not known.
     pub answers: HashMap<String, Answer>,
-    /// What went wrong, in words.
+    /// One message for each problem.
     pub troubles: Vec<String>,
 }
 
 impl Resolved {
-    /// Takes in what was found of other markets.
+    /// Adds the result for other markets.
     pub fn absorb(&mut self, other: Self) {
         self.answers.extend(other.answers);
         self.troubles.extend(other.troubles);
     }
 
-    /// What Polymarket says of this market, whose slug in the row is `slug`; none where it could not
-    /// be asked. An answer counts only for the window and the asset meant. A slug without a year may be
-    /// another year's market: then the answer on the form with the year counts.
+    /// Polymarket's verdict on the market that a row names by `slug`; `None` if it could not be
+    /// asked. An answer counts only for the right window and asset. A slug without a year may name
+    /// another year's market; then the answer for the slug with the year counts.
     pub fn verdict(&self, slug: &str, market: &Market) -> Option<Verdict> {
         let answer = self.answers.get(slug);
         let Some(dated) = market::with_year(slug, market) else {

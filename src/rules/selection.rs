@@ -1,6 +1,6 @@
-//! Which trades a run takes on: the due ones, oldest first, those that failed before behind those
-//! that never did. Pure over the rows and retries it is handed, of which it keeps no more than where
-//! they stand.
+//! Selects the trades of a run: the due ones, oldest first, and retries after trades that never
+//! failed. Pure functions of rows and retries. The selection keeps no rows, so memory use stays
+//! small.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
@@ -17,80 +17,80 @@ use crate::rules::text::printable;
 use crate::rules::units::UnixSeconds;
 use crate::rules::value::Cell;
 
-/// The longest wait between two tries of one trade, in seconds.
+/// The longest wait between two attempts at one trade, in seconds.
 pub const LONGEST_WAIT: i64 = 24 * 3600;
 
-/// A trade that could not be settled before.
+/// A trade that an earlier run could not settle.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Retry {
-    /// The trade's id when it failed: where a table without a key was rebuilt, a rowid may have
-    /// come to another trade.
+    /// The trade's id when it failed. After a rebuild of a table without a key, the rowid may
+    /// belong to another trade.
     pub trade_id: Cell,
-    /// Its market then.
+    /// The slug of its market when it failed.
     pub market_slug: Cell,
-    /// Not to be tried before.
+    /// The earliest time of the next attempt.
     pub next_try: UnixSeconds,
-    /// It was a close call that waits for Polymarket.
+    /// Whether it is a close call that waits for Polymarket.
     pub held: bool,
-    /// What is wrong with the row, where that kept it from being settled.
+    /// The row's error, if that prevented settlement.
     pub error: Option<String>,
 }
 
 impl Retry {
-    /// Whether it is this row's.
+    /// Whether this retry belongs to `row`.
     pub fn is_of(&self, row: &Row) -> bool {
         self.trade_id == row.id && self.market_slug == row.market_slug
     }
 }
 
-/// A row whose values cannot be used.
+/// A row that cannot be settled because of its values.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RowError {
     /// The bot's id of the trade.
     pub trade_id: Cell,
-    /// Which value, and why.
+    /// Names the value and the reason.
     pub message: String,
 }
 
-/// The instant of the oldest of some trades, and how many there are.
+/// The number of some trades, and the time of the oldest.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// How many.
+    /// The number of trades.
     pub count: u64,
-    /// When the oldest was logged; none where no date can be read.
+    /// When the oldest was logged; `None` if no time can be read.
     pub oldest: Option<UnixSeconds>,
 }
 
 impl Tally {
-    /// Counts one more.
+    /// Adds one trade.
     pub fn add(&mut self, logged_at: Option<UnixSeconds>) {
         self.add_all(Self { count: 1, oldest: logged_at });
     }
 
-    /// Counts these, too.
+    /// Adds the trades of another tally.
     pub fn add_all(&mut self, others: Self) {
         self.count += others.count;
         self.oldest = self.oldest.into_iter().chain(others.oldest).min();
     }
 }
 
-/// What others are asked for a trade: the prices its market needs, and Polymarket's slug of it.
+/// What a trade needs from the sources: the prices for its market, and Polymarket's slug.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Wants {
-    /// The prices; none where nothing is to be decided.
+    /// The prices; `None` if there is nothing to decide.
     pub need: Option<Need>,
-    /// The slug; none where no market of Polymarket's can have it.
+    /// The slug; `None` if no Polymarket market can have it.
     pub slug: Option<String>,
-    /// The slug with the year in it, where the row's leaves it out.
+    /// The slug with the year added, if the row's slug omits it.
     pub dated_slug: Option<String>,
 }
 
-/// What others are asked for a trade.
+/// What a trade needs from the sources.
 pub fn wants(trade: &Trade, strike: Strike) -> Wants {
     Wants { need: need(trade, strike), slug: slug(trade), dated_slug: dated_slug(trade) }
 }
 
-/// Polymarket's slug of a trade's market with the year in it, where the row's leaves it out.
+/// Polymarket's slug of a trade's market with the year added, if the row's slug omits it.
 pub fn dated_slug(trade: &Trade) -> Option<String> {
     match &trade.job {
         Job::Decide(bet) => with_year(&slug(trade)?, &bet.market),
@@ -98,7 +98,7 @@ pub fn dated_slug(trade: &Trade) -> Option<String> {
     }
 }
 
-/// Polymarket's slug of a trade's market; none for a trade that has no market.
+/// Polymarket's slug of a trade's market; `None` for a trade without a market.
 pub fn slug(trade: &Trade) -> Option<String> {
     match trade.job {
         Job::Decide(_) => market_slug(trade.row.market_slug.text()?),
@@ -106,7 +106,7 @@ pub fn slug(trade: &Trade) -> Option<String> {
     }
 }
 
-/// The prices a trade's market needs.
+/// The prices that a trade's market needs.
 pub fn need(trade: &Trade, strike: Strike) -> Option<Need> {
     let Job::Decide(bet) = &trade.job else { return None };
     let market = &bet.market;
@@ -115,7 +115,7 @@ pub fn need(trade: &Trade, strike: Strike) -> Option<Need> {
         close: quote(market.close),
         open: quote(market.open),
         open_is_strike: strike == Strike::Venue,
-        // only to tell which boundary a recorded strike is of: a point will do
+        // only used to find the boundary that a recorded strike belongs to: a point price is enough
         before: PriceAt {
             at: market.open.plus(-market.close.since(market.open)),
             basis: Basis::Point,
@@ -123,87 +123,87 @@ pub fn need(trade: &Trade, strike: Strike) -> Option<Need> {
     })
 }
 
-/// A trade of the batch: where it stands, not what is in it, so that a backlog of any length fits
-/// into memory. Ordered by its turn.
+/// A trade of the batch, in the order of settlement. It holds no row, so that a backlog of any
+/// length fits into memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Pick {
-    /// Trades that never failed come first (`None` sorts before `Some`), oldest first; then the
-    /// others by when they may be tried again.
+    /// Trades that never failed come first (`None` sorts before `Some`), oldest first. Retries
+    /// follow, by the time of their next attempt.
     retry_at: Option<UnixSeconds>,
-    /// When it was logged.
+    /// When the trade was logged.
     pub logged_at: UnixSeconds,
-    /// SQLite's address of its row.
+    /// SQLite's rowid of its row.
     pub rowid: i64,
-    /// The place of what it wants in [`Selection::wants`].
+    /// The index of its needs in [`Selection::wants`].
     pub wants: usize,
 }
 
-/// What a pass over the unsettled rows came to.
+/// The result of a pass over the unsettled rows.
 #[derive(Debug, Default)]
 pub struct Selection {
     /// The trades to settle, in order.
     pub batch: Vec<Pick>,
-    /// What the trades want, each once, with the strikes that they recorded; those beyond the batch are
-    /// among them.
+    /// The distinct needs of the trades, with the strikes they recorded; trades beyond the batch
+    /// are included.
     pub wants: Vec<(Wants, Option<Strikes>)>,
     /// Rows in error.
     pub errors: Vec<RowError>,
-    /// Due trades in all, those in error, waiting and beyond the batch included.
+    /// All due trades, with those in error, waiting and beyond the batch.
     pub due: Tally,
-    /// The due ones in error.
+    /// Due trades in error.
     pub in_error: Tally,
-    /// Those that failed before and are not to be tried again yet.
+    /// Due trades that failed before and whose next attempt is later.
     pub waiting: Tally,
-    /// Close calls that wait for Polymarket; each run looks at them again.
+    /// Close calls that wait for Polymarket; each run checks them again.
     pub held: Tally,
-    /// Those beyond the batch.
+    /// Due trades beyond the batch.
     pub beyond_batch: Tally,
-    /// Rows that are not due, by reason.
+    /// The number of rows that are not due, by reason.
     pub excluded: BTreeMap<Excluded, u64>,
-    /// Statuses that settle does not know, with the columns that hold them: due trades that have them.
+    /// Due trades by a status that settle does not recognize, with the column that holds it.
     pub unknown_statuses: BTreeMap<(&'static str, String), u64>,
-    /// Due trades whose market's close was read, and how many of them are dated after it.
+    /// Due trades with a readable market close, and how many of them are dated after it.
     dated: u64,
     dated_after_close: u64,
 }
 
-/// With fewer trades than this, nothing is concluded from when they were made.
+/// With fewer dated trades than this, there is no warning about their dates.
 const ENOUGH_TO_DOUBT: u64 = 5;
-/// Unknown statuses that are named; a bot may write one of its own for each order.
+/// The number of unrecognized statuses to list; a bot may write a new one for each order.
 const STATUSES_NAMED: usize = 20;
 
-/// How long a trade may wait before it is an alert, in seconds.
+/// How long a trade may stay open before an alert, in seconds.
 #[derive(Debug, Clone, Copy)]
 pub struct Lags {
-    /// A due trade, from when it was logged.
+    /// For a due trade, from when it was logged.
     pub due: i64,
-    /// A provisional one, from its market's close.
+    /// For a provisional trade, from its market's close.
     pub confirm: i64,
 }
 
-/// Something in the data that does not look right.
+/// A problem in the data that a user should check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
-    /// Its kind, for programs.
+    /// The kind, for programs.
     pub code: &'static str,
-    /// What it is, and what to do, in words.
+    /// What is wrong and what to do.
     pub message: String,
 }
 
 impl Selection {
-    /// Trades that wait for their outcome, due or not; an order that was not filled is none.
+    /// Trades without an outcome, due or not; orders that were not filled do not count.
     pub fn unsettled(&self) -> u64 {
         let waits = Excluded::ALL.into_iter().filter(|reason| reason.still_waits());
         self.due.count + waits.map(|reason| self.excluded(reason)).sum::<u64>()
     }
 
-    /// Trades booked without a win or a loss.
+    /// Trades booked as UNKNOWN or as a split.
     pub fn booked_without_result(&self) -> u64 {
         self.excluded(Excluded::Unknown) + self.excluded(Excluded::Split)
     }
 
-    /// What does not look right in the rows: slugs that seem to be read wrongly by `rules`, as nobody bets
-    /// on a market that has closed, and statuses that settle does not know.
+    /// The problems in the rows: slugs that `rules` seems to misread, because trades are dated
+    /// after their market's close, and statuses that settle does not recognize.
     pub fn warnings(&self, rules: RuleSet) -> Vec<Warning> {
         let (after, dated) = (self.dated_after_close, self.dated);
         let is_doubtful = dated >= ENOUGH_TO_DOUBT && after > dated / 2;
@@ -232,22 +232,22 @@ impl Selection {
     }
 }
 
-/// Takes rows one by one and keeps no more of them than where those of the batch stand.
+/// Classifies rows one by one; keeps a [`Pick`] for each trade of the batch, but no rows.
 pub struct Selector<'a> {
     reading: Reading,
     now: UnixSeconds,
     retries: &'a HashMap<i64, Retry>,
-    /// None: no limit.
+    /// `None` means no limit.
     batch: Option<usize>,
-    /// The place of everything wanted so far, and the strikes recorded beside it.
+    /// The index of each distinct need so far, with the strikes recorded for it.
     places: BTreeMap<Wants, (usize, Option<Strikes>)>,
-    /// The last of the batch on top.
+    /// The last trade of the batch is on top.
     picks: BinaryHeap<Pick>,
     selection: Selection,
 }
 
 impl<'a> Selector<'a> {
-    /// A selector of at most `batch` trades (0: all) as of `now`.
+    /// A selector of at most `batch` trades (0 means all) as of `now`.
     pub fn new(
         reading: Reading,
         retries: &'a HashMap<i64, Retry>,
@@ -265,7 +265,7 @@ impl<'a> Selector<'a> {
         }
     }
 
-    /// Judges one row.
+    /// Classifies one row and adds it to the selection.
     pub fn take(&mut self, row: Row) {
         let trade_id = row.id.clone();
         let selection = &mut self.selection;
@@ -297,12 +297,12 @@ impl<'a> Selector<'a> {
 
     fn consider(&mut self, trade: &Trade) {
         let retry = self.retries.get(&trade.row.rowid).filter(|retry| retry.is_of(&trade.row));
-        // a wait longer than any that is given was noted under a clock that was wrong
+        // a wait longer than the longest was recorded under a wrong clock
         let wait = retry.map_or(0, |retry| retry.next_try.since(self.now));
         if (1..=LONGEST_WAIT).contains(&wait) {
             let logged_at = Some(trade.logged_at);
             match retry.and_then(|retry| retry.error.clone()) {
-                // in error while it waits, too: an alert must not come and go with each try
+                // in error while it waits, so that the alert does not change with each attempt
                 Some(message) => {
                     self.selection.in_error.add(logged_at);
                     let trade_id = trade.row.id.clone();
@@ -333,7 +333,7 @@ impl<'a> Selector<'a> {
         }
     }
 
-    /// The selection, once all rows were taken but `passed_over` HOLD rows.
+    /// Returns the selection, with `passed_over` HOLD rows that were never read added to the count.
     pub fn finish(mut self, passed_over: u64) -> Selection {
         if passed_over > 0 {
             *self.selection.excluded.entry(Excluded::Hold).or_default() += passed_over;

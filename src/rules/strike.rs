@@ -1,5 +1,5 @@
-//! The strike: which price a close is measured against, and whether the one that the bot recorded
-//! can be believed. Pure; who wins against it is for `outcome`.
+//! The strike: the price that a close is measured against, and whether the recorded one is
+//! credible. Pure functions. `outcome` decides who wins.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use crate::rules::outcome::change;
 use crate::rules::units::{Bps, BtcPrice, rounded};
 use rust_decimal::Decimal;
 
-/// Which price a market's close is measured against.
+/// The price that a market's close is measured against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Strike {
     /// The row's `price_to_beat`
@@ -27,28 +27,28 @@ impl Strike {
 }
 
 /// A recorded strike further than this from the venue's price at the window's start, in bps, is
-/// doubted: venues differ by 8 bps at most (measured 2026).
+/// doubtful: venues differ by at most 8 bps (measured 2026).
 const FAR_OFF: Decimal = Decimal::from_parts(25, 0, 0, false, 0);
-/// A recorded strike nearer than this to the window's start, in bps, is never taken for another
-/// price: so far do two venues' prices of one instant differ.
+/// A recorded strike within this distance of the window's start, in bps, is never doubted: two
+/// venues' prices at one instant differ by as much.
 const NOISE: Decimal = Decimal::ONE;
 
-/// How much nearer another price has to be than the one at the start, where the venue's own prices
-/// are some bps away from the ones the bot sees: its dollar is another one (Binance's USDT).
+/// On a venue without dollar prices (Binance: USDT), another price counts as nearer only by this
+/// factor: all its prices are some bps off those that the bot sees.
 const CLEARLY: Decimal = Decimal::TWO;
 
-/// A price further than this from the recorded strike, as a part of it, is not believed on one venue's
-/// word: a decimal point is wrong, or it is another coin's.
+/// A price further than this from the recorded strike, as a fraction of it, needs a second venue:
+/// its decimal point may be wrong, or it may be another coin's price.
 const BELIEVED: Decimal = Decimal::from_parts(5, 0, 0, false, 2);
-/// A second venue bears such a price out if it is no further from it than this, as a part of it.
+/// A second venue confirms such a price if it differs by at most this fraction.
 const BORNE_OUT: Decimal = Decimal::from_parts(1, 0, 0, false, 2);
 
-/// Whether a price is near enough to the recorded strike to be believed by itself.
+/// Whether a price is near enough to the recorded strike to be credible without a second venue.
 pub fn is_near_strike(price: BtcPrice, strike: BtcPrice) -> bool {
     is_within(BELIEVED, price, strike)
 }
 
-/// Whether a second venue's price bears another one out.
+/// Whether a second venue's price confirms another price.
 pub fn bears_out(second: BtcPrice, price: BtcPrice) -> bool {
     is_within(BORNE_OUT, second, price)
 }
@@ -58,32 +58,32 @@ fn is_within(part: Decimal, price: BtcPrice, of: BtcPrice) -> bool {
     away.zip(of.0.checked_mul(part)).is_some_and(|(away, most)| away <= most)
 }
 
-/// The venue's prices a recorded strike is held against.
+/// The venue's prices that a recorded strike is compared with.
 #[derive(Debug, Clone, Copy)]
 pub struct Neighbours {
-    /// At the window's start: what the strike should be.
+    /// At the window's start; the strike should equal it.
     pub open: BtcPrice,
-    /// At its close.
+    /// At the window's close.
     pub close: BtcPrice,
-    /// At the start of the window before, where it is known.
+    /// At the start of the previous window; `None` if it is not known.
     pub before: Option<BtcPrice>,
-    /// Whether they are in dollars; else all may be some bps off.
+    /// Whether the prices are in US dollars. If not, all may be some bps off.
     pub in_dollars: bool,
 }
 
-/// Why a recorded strike is doubted.
+/// A reason to doubt a recorded strike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Doubt {
-    /// It lies far from the venue's price at the window's start; how far, signed.
+    /// It lies far from the venue's price at the window's start; the signed distance.
     FarOff(Bps),
-    /// It is nearer to the price at the window's close: it was noted a window late.
+    /// It is nearer to the price at the window's close: recorded a window late.
     NearerToClose,
-    /// It is nearer to the price at the start of the window before: it was noted a window early.
+    /// It is nearer to the price at the start of the previous window: recorded a window early.
     NearerToWindowBefore,
 }
 
 impl Doubt {
-    /// The warning's name, in records and JSON.
+    /// The warning's name in records and JSON.
     pub fn name(self) -> &'static str {
         match self {
             Self::FarOff(_) => "strike-far-off",
@@ -94,7 +94,7 @@ impl Doubt {
 }
 
 impl Doubt {
-    /// What a name in a record means, in words; the name itself where it means nothing.
+    /// Describes the doubt with this name in a record; returns an unknown name unchanged.
     pub fn words(name: &str) -> &str {
         match name {
             "strike-far-off" => "it lies more than 25 bps off the venue's price at the start",
@@ -124,7 +124,7 @@ impl fmt::Display for Doubt {
     }
 }
 
-/// What speaks against a recorded strike, the clearest first; nothing where it looks right.
+/// The reasons to doubt a recorded strike, the strongest first; empty if it looks right.
 pub fn doubts(recorded: BtcPrice, venue: Neighbours) -> Vec<Doubt> {
     let away = |price: BtcPrice| recorded.0.checked_sub(price.0).map(|away| away.abs());
     let Some(own) = away(venue.open) else { return vec![] };
@@ -192,7 +192,7 @@ mod tests {
             };
             doubts(price(70_040), venue).len()
         };
-        // the strike is right, and the venue 40 dollars low
+        // the strike is right, and the venue is 40 dollars low
         assert_eq!(found(70_015), 0);
         assert_eq!(found(70_020), 0);
         assert_eq!(found(70_021), 1);

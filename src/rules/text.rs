@@ -1,13 +1,13 @@
-//! Text from data, made fit to be shown: nothing in it steers a terminal or reorders a line. Escaping for
-//! HTML is maud's business, quoting for CSV and JSON their crates'.
+//! Makes untrusted text safe to display: it cannot control a terminal or reorder a line. maud
+//! escapes HTML; the CSV and JSON crates quote their own output.
 
-/// `text` from data made fit for a terminal: control and bidirectional characters escaped, and cut
-/// after 80 characters.
+/// Makes untrusted `text` safe for a terminal: escapes control and bidirectional characters, and
+/// cuts it after 80 characters.
 pub fn printable(text: &str) -> String {
     fit(text, 80)
 }
 
-/// A sentence of settle's own with such text in it, cut after 400 characters.
+/// The same for a message by settle that contains such text, cut after 400 characters.
 pub fn printable_line(text: &str) -> String {
     fit(text, 400)
 }

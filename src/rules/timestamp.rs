@@ -1,5 +1,5 @@
-//! The bot's timestamps to instants. Pure; the zone of naive ones is an argument. Times in slugs are read
-//! in `market`.
+//! Reads the bot's timestamps as instants. Pure functions; the zone of naive timestamps is an
+//! argument. `market` reads the times in slugs.
 
 use std::str::FromStr;
 use std::sync::LazyLock;
@@ -9,14 +9,14 @@ use chrono::{DateTime, FixedOffset, NaiveDateTime, TimeZone, Utc};
 
 use crate::rules::units::UnixSeconds;
 
-/// The zone of timestamps that carry none (Python's `datetime.now()` writes local time).
+/// The zone of timestamps without one (Python's `datetime.now()` writes local time).
 #[derive(Debug, Clone, Copy)]
 pub enum NaiveZone {
     /// UTC.
     Utc,
     /// A fixed offset from UTC.
     Offset(FixedOffset),
-    /// The host's own zone: the instant of a local time, of a doubled one the later.
+    /// The host's zone: the instant of a local time, or the later instant of an ambiguous one.
     Host(fn(&NaiveDateTime) -> Option<DateTime<Utc>>),
 }
 
@@ -33,7 +33,7 @@ impl FromStr for NaiveZone {
     }
 }
 
-/// A format, read once: a report reads a million timestamps.
+/// A format, parsed once because a report reads a million timestamps.
 type Format = Vec<Item<'static>>;
 
 static ZONED: LazyLock<Vec<Format>> = LazyLock::new(|| {
@@ -54,19 +54,19 @@ fn parsed(text: &str, format: &Format) -> Option<Parsed> {
     Some(parsed)
 }
 
-/// Reads `2026-02-13 13:10:42.167880` (in `zone`) and ISO 8601 with a space or `T`, with `Z` or an
-/// offset (as they say). Fractions of a second are dropped. None where it is no such text.
+/// Reads `2026-02-13 13:10:42.167880` (in `zone`) and ISO 8601 with a space or `T`, and with `Z` or
+/// an offset. Drops fractions of a second. `None` for any other text.
 ///
-/// An hour that comes twice when clocks go back is read as the later of the two, so that no trade
-/// is taken for older than it is; an hour that the change skips is none.
+/// An hour that repeats when clocks go back is read as the later one, so that no trade looks older
+/// than it is. An hour that the change skips is `None`.
 pub fn read_timestamp(text: &str, zone: NaiveZone) -> Option<UnixSeconds> {
     read_instant(text, zone).map(UnixSeconds::from)
 }
 
-/// The same with the fraction of its second.
+/// The same as [`read_timestamp`], with the fraction of the second.
 pub fn read_instant(text: &str, zone: NaiveZone) -> Option<DateTime<Utc>> {
     let text = text.trim();
-    // most have no zone and are not worth three tries that must fail
+    // most timestamps have no zone; skip the three formats that need one
     let naive = |byte: u8| byte.is_ascii_digit() || b"T:. ".contains(&byte);
     if !text.get(10..).is_some_and(|time| time.bytes().all(naive)) {
         let zoned = ZONED.iter().find_map(|items| parsed(text, items)?.to_datetime().ok());

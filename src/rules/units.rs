@@ -1,5 +1,5 @@
-//! The quantities settling deals in, one type each, so that seconds, dollars, shares and prices
-//! cannot be mixed up. Nothing here does I/O or reads a clock.
+//! One type for each quantity, so that seconds, dollars, shares and prices cannot be mixed up. No
+//! I/O, no clock.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,7 +14,7 @@ use serde::{Serialize, Serializer};
 pub struct UnixSeconds(pub i64);
 
 impl UnixSeconds {
-    /// This instant moved by `seconds` (negative: earlier). Saturates at the ends of `i64`.
+    /// This instant moved by `seconds`; negative moves back. Saturates at the ends of `i64`.
     pub fn plus(self, seconds: i64) -> Self {
         Self(self.0.saturating_add(seconds))
     }
@@ -24,7 +24,7 @@ impl UnixSeconds {
         self.0.saturating_sub(earlier.0)
     }
 
-    /// The instant as a chrono value, where chrono can represent it.
+    /// The instant as a chrono value; `None` if chrono cannot represent it.
     pub fn datetime(self) -> Option<DateTime<Utc>> {
         DateTime::from_timestamp(self.0, 0)
     }
@@ -52,7 +52,7 @@ impl Serialize for UnixSeconds {
     }
 }
 
-/// Declares a decimal quantity that is written as a JSON number with its full digits.
+/// Declares a decimal quantity that is serialized as a JSON number with all its digits.
 macro_rules! decimal_quantity {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -73,13 +73,13 @@ decimal_quantity! {
     Usd
 }
 impl Usd {
-    /// With a sign and rounded to the cent, half away from zero: `+18.64`.
+    /// Rounds to the cent, half away from zero, and adds a sign: `+18.64`.
     pub fn cents(self) -> String {
         format!("{:+.2}", rounded(self.0, 2))
     }
 }
 
-/// `value` to `places` decimal places, half away from zero, for showing it.
+/// Rounds `value` to `places` decimal places for display, half away from zero.
 pub fn rounded(value: Decimal, places: u32) -> Decimal {
     value.round_dp_with_strategy(places, RoundingStrategy::MidpointAwayFromZero)
 }
@@ -104,13 +104,13 @@ decimal_quantity! {
 /// Why a number read from the database or a price service is not usable.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotUsable {
-    /// Nothing is recorded.
+    /// The value is NULL.
     #[error("NULL, where a number is needed")]
     Missing,
-    /// Not a finite number, or beyond what 28 decimal digits can hold.
+    /// The value is not finite, or needs more than 28 decimal digits.
     #[error("{0} is not a number settle can hold exactly")]
     NotANumber(String),
-    /// Zero or negative where only positive makes sense.
+    /// The value is zero or negative, but must be positive.
     #[error("{0} is not above 0")]
     NotPositive(Decimal),
     /// A price per share above $1.
@@ -119,7 +119,7 @@ pub enum NotUsable {
 }
 
 impl SharePrice {
-    /// A price per share: above 0 and at most 1 dollar.
+    /// Checks a price per share: above $0 and at most $1.
     ///
     /// # Errors
     /// [`NotUsable::NotPositive`] or [`NotUsable::AboveOne`].
@@ -133,7 +133,7 @@ impl SharePrice {
 }
 
 impl BtcPrice {
-    /// A price of one bitcoin: above 0.
+    /// Checks a price of one bitcoin: above 0.
     ///
     /// # Errors
     /// [`NotUsable::NotPositive`].
@@ -142,7 +142,7 @@ impl BtcPrice {
     }
 }
 
-/// `value`, if it is above 0.
+/// Returns `value` if it is above 0.
 ///
 /// # Errors
 /// [`NotUsable::NotPositive`].
@@ -150,28 +150,28 @@ pub fn positive(value: Decimal) -> Result<Decimal, NotUsable> {
     if value > Decimal::ZERO { Ok(value) } else { Err(NotUsable::NotPositive(value)) }
 }
 
-/// A sum of dollars as SQLite gives it to the bot: a finite float, kept to its last bit.
+/// A sum in dollars as SQLite returns it to the bot: a finite float, not rounded.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub struct FloatUsd(f64);
 
 impl FloatUsd {
-    /// None where the sum is infinite or no number.
+    /// Returns `None` if the sum is infinite or NaN.
     pub fn new(sum: f64) -> Option<Self> {
         sum.is_finite().then_some(Self(sum))
     }
 
-    /// As a float.
+    /// The sum in dollars as a float.
     pub fn get(self) -> f64 {
         self.0
     }
 
-    /// In dollars, to 28 places; none where it is too large for that.
+    /// The sum in dollars as a decimal of up to 28 places; `None` if it is too large.
     pub fn usd(self) -> Option<Usd> {
         nearest_decimal(self.0).map(Usd)
     }
 }
 
-/// With the digits that identify the float.
+/// Writes the shortest digits that identify the float.
 impl Serialize for FloatUsd {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match decimal_from_f64(self.0) {
@@ -181,14 +181,14 @@ impl Serialize for FloatUsd {
     }
 }
 
-/// The decimal nearest to a float: itself, or, where it has more than 28 places (what is left of cents
-/// that sum to 0), rounded to them. None where it is no number or too large.
+/// The decimal that [`decimal_from_f64`] returns, or the float rounded to 28 places if it has more
+/// (the remainder of cents that sum to 0). `None` for NaN or a number that is too large.
 pub fn nearest_decimal(value: f64) -> Option<Decimal> {
     decimal_from_f64(value).ok().or_else(|| Decimal::from_f64(value))
 }
 
-/// The decimal that a database's `f64` stands for: its shortest text that reads back as the same
-/// float, so that 0.44 is 0.44 and 0.43999999999999995 stays itself.
+/// The decimal that a database's `f64` stands for: the shortest text that reads back as the same
+/// float. So 0.44 is 0.44, and 0.43999999999999995 is unchanged.
 ///
 /// # Errors
 /// [`NotUsable::NotANumber`] for NaN, infinities, and numbers too large or too small to hold.
@@ -196,31 +196,30 @@ pub fn decimal_from_f64(value: f64) -> Result<Decimal, NotUsable> {
     if !value.is_finite() {
         return Err(NotUsable::NotANumber(value.to_string()));
     }
-    // most amounts have few digits: a decimal of at most 15 is the only such one of its float
+    // fast path: a decimal of at most 15 digits is the only such decimal of its float
     let millionths = (value * 1e6).round();
     #[allow(clippy::float_cmp, clippy::cast_possible_truncation)]
-    // equal to the last bit; a whole number
+    // the comparison must be exact, and the cast is of a whole number
     if millionths.abs() < 1e15 && millionths / 1e6 == value {
         return Ok(Decimal::new(millionths as i64, 6).normalize());
     }
     let text = format!("{value:e}");
     let decimal = decimal_from_text(&text).ok();
-    // what is not 0 is never read as 0
+    // a nonzero number must not become 0
     let decimal = decimal.filter(|decimal| !decimal.is_zero() || value == 0.0);
     decimal.ok_or(NotUsable::NotANumber(text))
 }
 
-/// The float nearest to a decimal, for a REAL column: the one place where money leaves `Decimal`.
+/// The float nearest to a decimal, for a REAL column. Only here does money leave `Decimal`.
 pub fn f64_from_decimal(value: Decimal) -> f64 {
-    // a decimal's text is always a float's text; the standard library rounds it correctly, which
-    // `ToPrimitive` does not promise
+    // the standard library rounds a decimal's text correctly; `ToPrimitive` does not promise that
     value.to_string().parse().unwrap_or(f64::NAN)
 }
 
 /// Reads a decimal number with or without an exponent.
 ///
 /// # Errors
-/// [`NotUsable::NotANumber`] if the text is no number or does not fit.
+/// [`NotUsable::NotANumber`] if the text is not a number or does not fit.
 pub fn decimal_from_text(text: &str) -> Result<Decimal, NotUsable> {
     let read = if text.contains(['e', 'E']) {
         Decimal::from_scientific(text)
@@ -297,7 +296,7 @@ mod tests {
         }
         assert_eq!(nearest_decimal(1e-40), Some(Decimal::ZERO));
         assert_eq!((nearest_decimal(1e30), FloatUsd::new(f64::NAN)), (None, None));
-        // what is left of 0.1 + 0.2 - 0.3 keeps its last bit in JSON
+        // the remainder of 0.1 + 0.2 - 0.3 keeps its last bit in JSON
         let left = FloatUsd::new(0.1 + 0.2 - 0.3).unwrap();
         assert_eq!(serde_json::to_string(&left).unwrap(), "5.551115123125783e-17");
         assert_eq!(left.usd().map(Usd::cents), Some("+0.00".to_owned()));

@@ -1,5 +1,5 @@
-//! One value of an SQLite row, whatever its column was declared as, and what can be read from it. What
-//! a value means to a trade is for `trade`.
+//! One value of an SQLite row, whatever type its column declares, and how it is read. `eligibility`
+//! interprets the values of a trade.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use serde_json::{Number, Value};
 use crate::rules::text::printable;
 use crate::rules::units::{NotUsable, decimal_from_f64, decimal_from_text};
 
-/// One SQLite value, whatever its column was declared as.
+/// One SQLite value, whatever type its column declares.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Cell {
     /// NULL.
@@ -25,7 +25,7 @@ pub enum Cell {
 }
 
 impl Cell {
-    /// The text, if it is one.
+    /// The text of a TEXT value.
     pub fn text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),
@@ -33,8 +33,8 @@ impl Cell {
         }
     }
 
-    /// Whether it holds no value: NULL, an empty text, or a text that says NaN, as some programs
-    /// write a missing number.
+    /// Whether it holds no value: NULL, empty text, or the text NaN, which some programs write for
+    /// a missing number.
     pub fn is_empty(&self) -> bool {
         match self {
             Self::Null => true,
@@ -43,7 +43,7 @@ impl Cell {
         }
     }
 
-    /// The value for JSON output: bytes are shown in words.
+    /// The value for JSON output; bytes become a short description.
     pub fn json(&self) -> Value {
         match self {
             Self::Null => Value::Null,
@@ -54,7 +54,7 @@ impl Cell {
         }
     }
 
-    /// The number, whatever type the column keeps it in.
+    /// The number, also from numeric text.
     pub fn any_number(&self) -> Option<Decimal> {
         match self {
             Self::Text(text) => decimal_from_text(text.trim()).ok(),
@@ -62,7 +62,7 @@ impl Cell {
         }
     }
 
-    /// The number, if the cell is one: a text is none.
+    /// The number in an INTEGER or REAL; text is an error.
     ///
     /// # Errors
     /// [`NotUsable`].
@@ -76,7 +76,7 @@ impl Cell {
     }
 }
 
-/// For messages: short, and with nothing in it that a terminal would obey.
+/// For messages: short, with control characters escaped.
 impl fmt::Display for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

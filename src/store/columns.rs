@@ -1,6 +1,6 @@
-//! The columns of the bot's table that settle reads and writes, and the statements that name them.
+//! The columns of the bot's table that settle uses, and the statements that name them.
 
-/// The columns of `trades` that settling cannot do without.
+/// The columns of `trades` that settling requires.
 pub(super) const NEEDED_COLUMNS: [&str; 10] = [
     "id",
     "timestamp",
@@ -14,8 +14,8 @@ pub(super) const NEEDED_COLUMNS: [&str; 10] = [
     "is_win",
 ];
 
-/// Columns of `trades` that settling reads where they are there, in the order in which a row is read and
-/// its update guarded.
+/// The columns of `trades` that settling reads if they exist, in the order in which a row is read
+/// and its update is guarded.
 pub(super) const OPTIONAL: [&str; 6] = [
     "fee_paid",
     "execution_status",
@@ -25,33 +25,30 @@ pub(super) const OPTIONAL: [&str; 6] = [
     "verified_fill_amount",
 ];
 
-/// Which of the columns that settling can do without are there.
+/// Which optional columns the table has.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Columns {
-    /// Those of [`OPTIONAL`].
+    /// In the order of [`OPTIONAL`].
     pub optional: [bool; OPTIONAL.len()],
-    /// `signal_type`
     pub signal_type: bool,
-    /// `is_test_mode`
     pub is_test_mode: bool,
-    /// Triggers may change what is written.
+    /// Triggers may change the values that settle writes.
     pub triggers: bool,
 }
 
 impl Columns {
-    /// Whether `fee_paid` is there.
     pub fn fee_paid(self) -> bool {
         self.optional[0]
     }
 
-    /// The columns of [`OPTIONAL`], NULL for each that is not there.
+    /// The columns of [`OPTIONAL`], with NULL for each one that is missing.
     pub fn optional_or_null(self) -> impl Iterator<Item = &'static str> {
         let present = self.optional.into_iter().zip(OPTIONAL);
         present.map(|(is_there, column)| if is_there { column } else { "NULL" })
     }
 }
 
-/// The statements of [`book`], for a table with these columns.
+/// The statements of `book` for a table with these columns.
 #[derive(Debug, Default)]
 pub(super) struct BookSql {
     pub look: String,

@@ -1,5 +1,5 @@
-//! Opening the performance database: whether it is one, for reading without leaving a trace or for
-//! writing, and what an error of SQLite's means to a user.
+//! Opens the performance database for reading, without leaving a trace, or for writing; checks its
+//! schema and explains SQLite's errors.
 
 use std::fs;
 use std::io::Read;
@@ -14,7 +14,7 @@ use crate::store::columns::{BookSql, Columns, NEEDED_COLUMNS, OPTIONAL};
 use crate::store::transaction::BUSY_TIMEOUT;
 use crate::store::{Access, Store};
 
-/// Why a file that SQLite cannot read is no performance database.
+/// Why a file that SQLite cannot read is not a performance database.
 const NO_DATABASE: &str = "the file is no SQLite database";
 
 impl Store {
@@ -70,7 +70,7 @@ impl Store {
         store
             .connection
             .busy_timeout(BUSY_TIMEOUT)
-            // as in the bot's own connections: what refers to what in its tables is its business
+            // as in the bot's own connections, which do not enforce foreign keys
             .and_then(|()| store.connection.pragma_update(None, "foreign_keys", false))
             .map_err(|error| store.failed("opened", error))?;
         store.check_schema()?;
@@ -89,7 +89,7 @@ impl Store {
         let not_one = |why: String| Error::NotPerformanceDatabase { path: self.path.clone(), why };
         let columns: rusqlite::Result<Vec<String>> = self
             .connection
-            // generated columns too
+            // xinfo lists generated columns too
             .prepare("SELECT name FROM pragma_table_xinfo('trades')")
             .and_then(|mut statement| statement.query_map([], |row| row.get(0))?.collect());
         let columns = columns.map_err(|error| match error.sqlite_error_code() {
@@ -119,7 +119,7 @@ impl Store {
             triggers: triggers.map_err(|error| self.failed("read", error))?,
         };
         self.book_sql = Rc::new(BookSql::new(self.columns));
-        // a view, or a table without rowids, cannot be written row by row
+        // a view, or a table without rowids, cannot be updated row by row
         match self.connection.prepare("SELECT rowid FROM trades") {
             Err(rusqlite::Error::SqlInputError { .. }) => {
                 Err(not_one("its 'trades' is no table with rowids".to_owned()))
@@ -136,7 +136,7 @@ impl Store {
     }
 }
 
-/// What to do next where SQLite fails so, after a semicolon.
+/// The advice for an SQLite error, after a semicolon.
 fn hint(error: &rusqlite::Error) -> &'static str {
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
@@ -155,20 +155,20 @@ fn hint(error: &rusqlite::Error) -> &'static str {
     }
 }
 
-/// Opens for reading. Where this user may write the file and its folder, SQLite itself keeps the reading
-/// of one instant, whatever the bot does meanwhile, and leaves nothing behind; `query_only` keeps settle
-/// from writing. Else the file is opened read-only.
+/// Opens for reading. If this user may write the file and its folder, SQLite keeps the view of one
+/// instant consistent, even if the bot writes, and leaves no files; `query_only` stops settle from
+/// writing. Otherwise the file is opened read-only.
 fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let opened = Connection::open_with_flags(path, flags).and_then(|connection| {
-        // before the first query: in WAL mode that makes files beside the database, and files of another
-        // user's would lock the bot out
+        // must precede the first query: in WAL mode a query creates files beside the database, and
+        // files owned by another user would lock the bot out
         if connection.is_readonly("main")? {
             return Ok(None);
         }
         connection.busy_timeout(BUSY_TIMEOUT)?;
         connection.pragma_update(None, "query_only", true)?;
-        // SQLite opens its other files when they are first needed
+        // SQLite opens its other files at the first query
         connection.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(()))?;
         Ok(Some(connection))
     });
@@ -185,8 +185,8 @@ fn cannot_be_written(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code().is_some_and(|code| codes.contains(&code))
 }
 
-/// Opens without write permission. A database in WAL mode that nobody has open has no `-wal` file, and
-/// a plain read-only open would have to make one; it is opened as unchanging instead.
+/// Opens without write permission. A closed WAL database has no `-wal` file, and a plain read-only
+/// open would have to create one; so it is opened as immutable.
 fn open_read_only(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut wal = path.as_os_str().to_owned();
@@ -201,7 +201,7 @@ fn open_read_only(path: &Path) -> rusqlite::Result<Connection> {
     Connection::open_with_flags(path, flags)
 }
 
-/// Whether the file's header says WAL (SQLite file format, bytes 18 and 19).
+/// Whether the file's header has WAL mode (SQLite file format, bytes 18 and 19).
 fn is_wal(path: &Path) -> bool {
     let mut header = [0; 20];
     fs::File::open(path).and_then(|mut file| file.read_exact(&mut header)).is_ok()

@@ -1,4 +1,4 @@
-//! What was written before: the records of a trade, and the last runs. New records are written by `records`.
+//! Reads the records of a trade and the latest runs. `records` adds new records.
 
 use rusqlite::{Connection, Params, params};
 
@@ -8,25 +8,25 @@ use crate::rules::fees::Fee;
 use crate::rules::value::Cell;
 use crate::store::{RecordCounts, Store, cell, record, records, retries};
 
-/// Runs that are remembered to people.
+/// The number of latest runs to show.
 const SHOWN_RUNS: i64 = 5;
 
-/// One row of `settlement_records`: its columns, in the table's order.
+/// One row of `settlement_records`: its columns and values, in the table's order.
 #[derive(Debug, Clone)]
 pub struct Record(pub Vec<(String, Cell)>);
 
 impl Record {
-    /// A column's value; NULL where there is no such column.
+    /// The value of a column; NULL if there is no such column.
     pub fn cell(&self, column: &str) -> &Cell {
         self.0.iter().find(|(name, _)| name == column).map_or(&Cell::Null, |(_, cell)| cell)
     }
 
-    /// A column's text.
+    /// The text in a column; `None` for another type.
     pub fn text(&self, column: &str) -> Option<&str> {
         self.cell(column).text()
     }
 
-    /// A column's integer.
+    /// The integer in a column; `None` for another type.
     pub fn integer(&self, column: &str) -> Option<i64> {
         match self.cell(column) {
             Cell::Integer(number) => Some(*number),
@@ -34,12 +34,12 @@ impl Record {
         }
     }
 
-    /// The fee that was counted; none where no fee was, or the record holds no arithmetic.
+    /// The fee that was counted; `None` if no fee was, or the record has no payout.
     pub fn fee(&self) -> Option<Fee> {
         record::fee(self.text("fee"), self.text("fee_taken"))
     }
 
-    /// Whether `row` holds what this record wrote.
+    /// Whether `row` holds the values that this record wrote.
     pub fn is_what_stands_in(&self, row: &Row) -> bool {
         *self.cell("new_actual_outcome") == row.actual_outcome
             && same(self.cell("new_profit_loss"), &row.profit_loss)
@@ -47,18 +47,18 @@ impl Record {
     }
 }
 
-/// Equal as SQLite compares them: whatever type a column keeps a number in, it is that number.
+/// Equal as SQLite compares them: a number is equal in any column type.
 fn same(one: &Cell, other: &Cell) -> bool {
     one == other || one.any_number().is_some_and(|number| other.any_number() == Some(number))
 }
 
-/// The record whose values the row should hold: the last one, or where that took another one back,
-/// the one before that. None where nothing is written any more.
+/// The record whose values the row should hold: the last one. If that undid another record, the one
+/// before the undone record; `None` if there is no such record.
 pub fn standing_record(records: &[Record]) -> Option<&Record> {
     let with_id = |id: i64| records.iter().find(|record| record.integer("id") == Some(id));
     let before = |record: &Record| record.integer("previous_id").and_then(with_id);
     let mut record = records.last()?;
-    // each step goes to an earlier record, so there are no more steps than records
+    // each step goes to an earlier record, so there are at most as many steps as records
     for _ in records {
         if record.text("status") != Some("undone") {
             return Some(record);
@@ -68,20 +68,20 @@ pub fn standing_record(records: &[Record]) -> Option<&Record> {
     None
 }
 
-/// A run that wrote something.
+/// A run that wrote records.
 #[derive(Debug, Clone)]
 pub struct PastRun {
-    /// Its id.
+    /// The run's id.
     pub run_id: String,
-    /// The command.
+    /// The command of the run.
     pub command: String,
-    /// How many records it wrote, by status.
+    /// The number of records that it wrote, by status.
     pub written: Vec<(String, u64)>,
 }
 
 impl Store {
-    /// Every row with this id, settled or not: a table without a key may hold several. The id may be
-    /// a number or a text.
+    /// Every row with this id, settled or not. A table without a key may hold several. The id may
+    /// be stored as a number or text.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -99,7 +99,7 @@ impl Store {
         read().map_err(|error| self.failed("read", error))
     }
 
-    /// The records of a trade, the first one first.
+    /// The records of a trade, oldest first.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -130,8 +130,8 @@ impl Store {
     }
 }
 
-/// Records of one id, by trade: in a table without a key, several may have it. Those of one trade
-/// follow one another, or were written to the same row.
+/// Groups the records of one id by trade: in a table without a key, several trades may have it.
+/// Records of one trade link to each other or have the same rowid.
 fn chains(records: Vec<Record>) -> Vec<Vec<Record>> {
     let mut chains: Vec<Vec<Record>> = Vec::new();
     for record in records {
@@ -148,7 +148,7 @@ fn chains(records: Vec<Record>) -> Vec<Vec<Record>> {
     chains
 }
 
-/// The records of the trade of the record `id`.
+/// The records of the trade that record `id` belongs to.
 pub(super) fn chain_of(connection: &Connection, id: i64) -> rusqlite::Result<Vec<Record>> {
     let of_id = records_where(
         connection,
@@ -160,8 +160,8 @@ pub(super) fn chain_of(connection: &Connection, id: i64) -> rusqlite::Result<Vec
     Ok(chains(of_id).into_iter().find(|chain| chain.iter().any(has_id)).unwrap_or_default())
 }
 
-/// The status of the record whose values the trade of the record `id` should hold; none where nothing
-/// is written any more.
+/// The status of the record whose values the trade of record `id` should hold; `None` if there is
+/// no such record.
 pub(super) fn status_that_stands(
     connection: &Connection,
     id: i64,
@@ -171,7 +171,7 @@ pub(super) fn status_that_stands(
     Ok(status.map(str::to_owned))
 }
 
-/// The records that meet a condition, the first one first.
+/// The records that meet a condition, oldest first.
 fn records_where(
     connection: &Connection,
     condition: &str,
@@ -188,7 +188,7 @@ fn records_where(
     rows.collect()
 }
 
-/// The latest runs that wrote something, the last one first.
+/// The latest runs that wrote records, newest first.
 pub(super) fn last_runs(connection: &Connection) -> rusqlite::Result<Vec<PastRun>> {
     let mut statement = connection
         .prepare("SELECT run_id, command FROM settlement_runs ORDER BY rowid DESC LIMIT ?1")?;
@@ -211,7 +211,7 @@ fn written_by(connection: &Connection, run_id: &str) -> rusqlite::Result<Vec<(St
         .collect()
 }
 
-/// How many trades are not confirmed, and how many have a doubted strike.
+/// Counts unconfirmed trades, doubted strikes and trades to retry, and lists the latest runs.
 pub(super) fn counts(connection: &Connection) -> rusqlite::Result<RecordCounts> {
     let unconfirmed =
         connection
@@ -246,7 +246,7 @@ mod tests {
         assert_eq!(standing_of(&records), Some(2));
         records.push(record(3, "undone", Some(2)));
         assert_eq!(standing_of(&records), Some(1));
-        // taking that back brings the correction again
+        // undoing that restores the correction
         records.push(record(4, "undone", Some(3)));
         assert_eq!(standing_of(&records), Some(2));
         assert_eq!(

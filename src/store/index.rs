@@ -1,17 +1,17 @@
-//! The one index that settle can add to the bot's own table, if it is asked to. settle's own tables
-//! and their indexes are in `schema`.
+//! The optional index that settle can add to the bot's table. `schema` has settle's own tables and
+//! their indexes.
 
 use crate::error::Error;
 use crate::store::Store;
 
-/// Its name, in which everything of settle's begins alike.
+/// The name of the index; all of settle's names start with `settlement`.
 pub const NAME: &str = "settlement_due";
 
-/// The rows in it: every one that a run has to look at.
+/// The rows that the index covers: all rows that a run must check.
 pub(super) const ROWS: &str = "is_win IS NULL AND action IS NOT 'HOLD'";
 
 impl Store {
-    /// Whether the index is there.
+    /// Whether the index exists.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -19,7 +19,7 @@ impl Store {
         self.has("index", NAME).map_err(|error| self.failed("read", error))
     }
 
-    /// Makes the index, or drops it. Whether that changed anything.
+    /// Creates or drops the index; returns whether that changed anything.
     ///
     /// # Errors
     /// [`Error::Database`].

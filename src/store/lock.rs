@@ -1,6 +1,6 @@
-//! One run at a time: an advisory lock on a file beside the database, or on the database itself where
-//! no file can be made beside it. The system drops it with its holder, so a dead run blocks nobody. SQLite's own
-//! locks are another matter: see `write`.
+//! Allows one run at a time, by an advisory lock on a file beside the database, or on the database
+//! itself if no file can be created beside it. The system releases it when its process ends, so a
+//! dead run blocks no other. `transaction` handles SQLite's own locks.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read, Write};
@@ -9,27 +9,27 @@ use std::path::{Path, PathBuf};
 use crate::error::Error;
 use crate::rules::units::UnixSeconds;
 
-/// The right to write; given back when dropped. The file stays, as removing it would let a third
-/// run lock a file that nobody else sees.
+/// The lock of a run, released when dropped. The file stays: if it was removed, a third run could
+/// lock a file that other runs do not see.
 #[derive(Debug)]
 pub struct RunLock {
     _file: File,
 }
 
 impl RunLock {
-    /// Takes the lock of the database at `database`, or says who holds it.
+    /// Takes the lock of the database at `database`, or reports its holder.
     ///
     /// # Errors
-    /// [`Error::Locked`] at once where another run holds it, [`Error::Lock`] where the lock file
-    /// cannot be opened.
+    /// [`Error::Locked`] at once if another run holds it, [`Error::Lock`] if the lock file cannot
+    /// be opened.
     pub fn take(database: &Path, now: UnixSeconds) -> Result<Self, Error> {
-        // two names of one database are one lock
+        // two paths to one database must share one lock
         let database = database.canonicalize().unwrap_or_else(|_| database.to_owned());
         let path = lock_path(&database);
         let lock_error = |source| Error::Lock { path: path.clone(), source };
         let (mut file, is_lock_file) = match open(&path) {
             Ok(file) => (file, true),
-            // flock(2) and SQLite's own locks do not see each other
+            // flock(2) and SQLite's own locks are independent
             Err(error) if cannot_be_made(&error) && !path.exists() => {
                 (File::open(&database).map_err(lock_error)?, false)
             }
@@ -41,7 +41,7 @@ impl RunLock {
                 let mut holder = "a process that could not leave its name here".to_owned();
                 if is_lock_file {
                     holder.clear();
-                    // who it is only serves the message
+                    // the holder's name only serves the message, so a failed read is ignored
                     let _ = file.take(200).read_to_string(&mut holder);
                 }
                 let holder = crate::rules::text::printable(holder.trim());
@@ -50,7 +50,7 @@ impl RunLock {
             Err(TryLockError::Error(source)) => return Err(lock_error(source)),
         }
         if is_lock_file {
-            // a lock file of another user can be locked, but not written: then the name is missing
+            // another user's lock file can be locked but not written; then the name is missing
             let _ = file.set_len(0);
             let _ = write!(file, "process {} since {now}", std::process::id());
         }
@@ -58,7 +58,7 @@ impl RunLock {
     }
 }
 
-/// Whether an error says that this user can make no file there.
+/// Whether an error means that this user cannot create a file there.
 fn cannot_be_made(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem)
 }

@@ -1,5 +1,5 @@
-//! The performance database: reading the bot's trades in pages here, and a file each for opening it, writing,
-//! settle's own tables and what they tell. SQL stays in this folder, and nothing here decides an outcome.
+//! The performance database: this file reads the bot's trades in pages; the others open it, write
+//! it, and manage settle's own tables. Only this folder has SQL; it decides no outcome.
 
 mod columns;
 mod database;
@@ -41,19 +41,19 @@ pub use results::{Latest, Totals};
 pub use undo::Undone;
 pub use write::{Note, RowWrite, Writes};
 
-/// Rows looked at at a time; between two pages no lock is held.
+/// Rows per page; no lock is held between two pages.
 const PAGE: usize = 5000;
-/// How often what is to be of one instant is read, if another program keeps writing.
+/// The number of attempts at a read of one instant while another program keeps writing.
 const TRIES: usize = 5;
-/// The number of columns that [`Store::row_columns`] names.
+/// The number of columns in [`Store::row_columns`].
 const ROW_COLUMNS: usize = 11 + OPTIONAL.len();
 
-/// What a database is opened for.
+/// The access that a database is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// Reading only: nothing is written, not even SQLite's own files beside it.
+    /// Read only: nothing is written, not even SQLite's own files beside the database.
     Read,
-    /// Reading and writing. A database that is not there is not made.
+    /// Read and write. A missing database is not created.
     Write,
 }
 
@@ -64,63 +64,62 @@ pub struct Store {
     path: PathBuf,
     columns: Columns,
     book_sql: Rc<BookSql>,
-    /// When it last held a lock on the rows that it writes.
+    /// When settle last held a lock on the rows that it writes.
     touched: Option<Instant>,
 }
 
-/// A run, as its records name it.
+/// A run, as its records describe it.
 #[derive(Debug, Clone)]
 pub struct RunInfo {
     /// Unique in this database.
     pub run_id: String,
-    /// When it began: the `now` of everything in it.
+    /// When the run began, which is `now` for all of its work.
     pub started_at: UnixSeconds,
-    /// The command.
+    /// The command of the run.
     pub command: &'static str,
-    /// The reading of slugs in force.
+    /// The rules for slugs, if the run uses them.
     pub rules: Option<RuleSet>,
-    /// The strike in force.
+    /// The strike of the run, if it uses one.
     pub strike: Option<Strike>,
-    /// Polymarket's part.
+    /// Polymarket's role, if the run decides trades.
     pub confirm: Option<Confirm>,
-    /// How long a trade whose price or resolution is not there waits after its second failure, in
-    /// seconds.
+    /// The wait, in seconds, after the second failure of a trade without a price or resolution.
     pub retry_wait: i64,
 }
 
 /// A settled trade that Polymarket has not confirmed yet.
 #[derive(Debug, Clone)]
 pub struct Unconfirmed {
-    /// The id of the record of what was written.
+    /// The id of the record that wrote the outcome.
     pub record_id: i64,
-    /// The trade's id then.
+    /// The trade's id in that record.
     pub trade_id: Cell,
-    /// The row, if it still is as settle wrote it.
+    /// The row, if it still holds what settle wrote.
     pub row: Option<Row>,
     /// When its market closed.
     pub closed_at: UnixSeconds,
-    /// What was written.
+    /// What settle wrote.
     pub earlier: Earlier,
 }
 
-/// What settle's own tables say of the trades it has settled.
+/// The counts that settle's own tables give.
 #[derive(Debug, Clone, Default)]
 pub struct RecordCounts {
-    /// How many Polymarket has not confirmed yet.
+    /// The number of settled trades that Polymarket has not confirmed yet.
     pub unconfirmed: u64,
-    /// By the name of a doubt of the recorded strike: how many have it, and the id of one of them.
+    /// By the name of a doubt about the recorded strike: the number of trades, and the id of one.
     pub doubted: BTreeMap<String, (u64, Cell)>,
-    /// Why trades could not be settled when they were last tried, and how many: those that are still
-    /// unsettled.
+    /// Why trades that are still unsettled failed at their latest attempt, and the number for each
+    /// reason.
     pub parked: BTreeMap<String, u64>,
-    /// The latest runs that wrote something, the last one first.
+    /// The latest runs that wrote records, newest first.
     pub last_runs: Vec<PastRun>,
 }
 
 impl Store {
-    /// What `read` reads in several steps, as it stood at one instant: where another program wrote
-    /// meanwhile, it is read again. No lock keeps that program waiting, so one that never stops
-    /// writing gets what the last of a few tries has read.
+    /// Runs `read`, which has several steps, until the database did not change meanwhile. No lock
+    /// makes the other program wait. If it never stops writing, the result of the last attempt is
+    /// returned.
     ///
     /// # Errors
     /// [`Error::Database`], and those of `read`.
@@ -143,10 +142,10 @@ impl Store {
         read(self)
     }
 
-    /// Hands every row whose `is_win` is NULL to `visit`, by rowid, in pages: no lock is held while
-    /// `visit` runs, or for long. Rows whose action is HOLD are passed over, as they are the most of a
-    /// bot's unsettled rows; returns how many they are. With settle's index they are not read, and so
-    /// not counted unless `counts_hold`.
+    /// Passes every row whose `is_win` is NULL to `visit`, by rowid, in pages. No lock is held
+    /// while `visit` runs. Most unsettled rows of a bot are HOLD rows: they are skipped, and their
+    /// number is returned. With settle's index they are not read, so they are counted only if
+    /// `counts_hold`.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -172,7 +171,7 @@ impl Store {
         all.map(|all| all.saturating_sub(visited)).map_err(|error| self.failed("read", error))
     }
 
-    /// Hands every row that has an outcome to `visit`, in the same way.
+    /// Passes every row that has an outcome to `visit`, in pages.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -180,8 +179,7 @@ impl Store {
         self.rows(results::SETTLED, None, visit)
     }
 
-    /// The rows at these addresses, in this order, as they stand at one instant; none where there is
-    /// no such row.
+    /// The rows with these rowids, in this order, as of one instant; `None` for a missing row.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -197,12 +195,12 @@ impl Store {
             rowids.into_iter().map(row).collect::<rusqlite::Result<_>>()
         };
         let rows = read().map_err(|error| self.failed("read", error));
-        // a reading that comes right after a write keeps the bot waiting, too
+        // a read right after a write also makes the bot wait
         self.touched = self.touched.map(|_| Instant::now());
         rows
     }
 
-    /// Every row that meets the condition and the filter.
+    /// Passes every row that meets the condition and the filter to `visit`.
     fn rows(
         &self,
         condition: &str,
@@ -215,9 +213,9 @@ impl Store {
         })
     }
 
-    /// These columns, the rowid in front, of every row that meets the condition and the filter, by
-    /// rowid, in pages: while `visit` has one, no lock is held. A page is as many rows as meet the
-    /// condition, so that a filter that few rows pass does not make it long.
+    /// Reads these columns (the rowid first) of every row that meets the condition and the filter,
+    /// by rowid, in pages. No lock is held while `visit` has a page. The condition alone limits a
+    /// page, so that a filter that few rows pass does not make it long.
     fn pages<T>(
         &self,
         condition: &str,
@@ -263,7 +261,7 @@ impl Store {
         Ok(())
     }
 
-    /// What [`Self::read_row`] reads.
+    /// The columns that [`Self::read_row`] reads.
     fn row_columns(&self) -> String {
         let optional: Vec<&str> = self.columns.optional_or_null().collect();
         format!(
@@ -301,7 +299,7 @@ impl Store {
         })
     }
 
-    /// Whether settle has written to this database before.
+    /// Whether settle has written to this database.
     fn has_records(&self) -> rusqlite::Result<bool> {
         self.has_table("settlement_records")
     }
@@ -310,7 +308,6 @@ impl Store {
         self.has("table", name)
     }
 
-    /// Whether the database has a table or an index of this name.
     fn has(&self, kind: &str, name: &str) -> rusqlite::Result<bool> {
         self.connection.query_row(
             "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = ?1 AND name = ?2)",
@@ -319,7 +316,7 @@ impl Store {
         )
     }
 
-    /// What settle's own tables say.
+    /// The counts that settle's own tables give.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -332,7 +329,6 @@ impl Store {
     }
 }
 
-/// One value as SQLite holds it.
 fn cell(value: ValueRef<'_>) -> Cell {
     match value {
         ValueRef::Null => Cell::Null,

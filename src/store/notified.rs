@@ -1,5 +1,5 @@
-//! What somebody was told of this database, and what the records hold that may be worth telling.
-//! Whether and how it is told is for `notify`.
+//! What earlier notices reported for this database, and the records that may need a notice.
+//! `notify` decides whether and how to send one.
 
 use std::collections::BTreeSet;
 
@@ -12,29 +12,29 @@ use crate::rules::value::Cell;
 use crate::store::Store;
 use crate::store::transaction::Short;
 
-/// What the notices of earlier runs have reported of a database.
+/// The state of the notices that earlier runs sent for a database.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NotificationState {
-    /// The alerts that are raised: `overdue`, `rows_in_error`.
+    /// The alerts that are active: `overdue`, `rows_in_error`.
     pub alerts: BTreeSet<String>,
-    /// The last record whose correction was told, by its id; none before the first.
+    /// The id of the last record whose correction was reported; `None` before the first.
     pub corrected: Option<i64>,
-    /// The last record whose contradiction was told.
+    /// The id of the last record whose contradiction was reported; `None` before the first.
     pub contradicted: Option<i64>,
 }
 
-/// A record that may be worth telling.
+/// A record that may need a notice.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Noteworthy {
-    /// The record's id.
+    /// The id of the record.
     pub id: i64,
-    /// The run that wrote it.
+    /// The id of the run that wrote it.
     pub run_id: String,
-    /// The trade.
+    /// The bot's id of the trade.
     pub trade_id: Cell,
-    /// Its market.
+    /// The slug of the trade's market.
     pub market_slug: Cell,
-    /// Whether it replaced another outcome.
+    /// Whether it replaced a different outcome.
     pub is_correction: bool,
     /// `actual_outcome` before and after.
     pub outcomes: [Cell; 2],
@@ -42,9 +42,9 @@ pub struct Noteworthy {
     pub profits: [Cell; 2],
     /// Polymarket's resolution.
     pub resolution: Option<Outcome>,
-    /// How far the venue moved in the window, as far as it is known.
+    /// The venue's signed move in the window, if it is known.
     pub moved: Option<Bps>,
-    /// The venue.
+    /// The venue of that move.
     pub price_source: Option<String>,
 }
 
@@ -57,7 +57,7 @@ CREATE TABLE IF NOT EXISTS settlement_told (
 );";
 
 impl Store {
-    /// What was told so far.
+    /// Reads the state that the last notices left; empty if there were none.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -77,7 +77,7 @@ impl Store {
         read().map_err(|error| self.failed("read", error))
     }
 
-    /// Notes what has been told.
+    /// Stores the state after notices were sent.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -96,8 +96,8 @@ impl Store {
         write(self).map_err(|error| self.failed("written", error))
     }
 
-    /// The id of the last record, and of the last one that this run did not write; 0 where there is
-    /// none. None where settle never wrote to this database.
+    /// The id of the last record, and of the last one before this run's records; 0 if there is
+    /// none. `None` if settle never wrote to this database.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -116,8 +116,8 @@ impl Store {
         read().map_err(|error| self.failed("read", error))
     }
 
-    /// The records after this one that may be worth telling and that `wanted` says are: those that
-    /// correct, and those of a resolution where the venue's move is known.
+    /// The records after this id that may need a notice and that `wanted` accepts: corrections, and
+    /// resolutions with a known venue move.
     ///
     /// # Errors
     /// [`Error::Database`].

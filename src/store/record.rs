@@ -1,5 +1,5 @@
-//! What a record says: a booking and the grounds it rests on, as the columns of `settlement_records`.
-//! Which record is added when, and what becomes of it, is for `records` and `history`.
+//! The content of a record: a booking and its evidence, as columns of `settlement_records`.
+//! `records` and `history` add and read records.
 
 use std::fmt::Display;
 
@@ -15,10 +15,10 @@ use crate::rules::units::{Usd, decimal_from_text};
 use crate::rules::value::Cell;
 use crate::store::RunInfo;
 
-/// How a record says that a fee was taken in shares.
+/// The value of `fee_taken` for a fee that was taken in shares.
 const IN_SHARES: &str = "in shares";
 
-/// The fee that a record holds in its columns `fee` and `fee_taken`.
+/// Reads a fee from a record's columns `fee` and `fee_taken`.
 pub(super) fn fee(dollars: Option<&str>, taken: Option<&str>) -> Option<Fee> {
     let taken = match taken {
         Some(IN_SHARES) => Taken::InShares,
@@ -31,7 +31,7 @@ pub(super) fn fee(dollars: Option<&str>, taken: Option<&str>) -> Option<Fee> {
 /// A column of `settlement_records` and its value.
 type Column<'a> = (&'static str, ToSqlOutput<'a>);
 
-/// The record of a booking that left `written` (outcome, profit, win or loss, fee) in its row.
+/// The record of a booking; `written` holds the row's new outcome, profit, win or loss, fee.
 pub(super) fn values<'a>(
     run: &'a RunInfo,
     booking: &'a Booking,
@@ -47,7 +47,7 @@ pub(super) fn values<'a>(
     values
 }
 
-/// Who wrote it when, and on whose word.
+/// The run, the status, and Polymarket's resolution.
 fn of_run<'a>(run: &'a RunInfo, booking: &'a Booking) -> [Column<'a>; 7] {
     let resolution = booking.proof.as_ref().and_then(|proof| proof.resolution);
     let previous_id = booking.earlier.as_ref().and_then(|earlier| earlier.record_id);
@@ -62,7 +62,7 @@ fn of_run<'a>(run: &'a RunInfo, booking: &'a Booking) -> [Column<'a>; 7] {
     ]
 }
 
-/// Which trade, what stood in its row, and what stands there now.
+/// The trade, and its row's values before and after the write.
 fn of_row<'a>(booking: &'a Booking, written: &'a [Cell; 4]) -> [Column<'a>; 12] {
     let row = &booking.trade.row;
     let [outcome, profit, is_win, fee] = written;
@@ -83,7 +83,7 @@ fn of_row<'a>(booking: &'a Booking, written: &'a [Cell; 4]) -> [Column<'a>; 12] 
     ]
 }
 
-/// The window, and the rule in force.
+/// The window, the rule epoch, and the bet.
 fn of_market(bet: Option<&Bet>) -> [Column<'_>; 5] {
     [
         ("epoch", word(bet.map(|bet| bet.market.epoch))),
@@ -94,7 +94,6 @@ fn of_market(bet: Option<&Bet>) -> [Column<'_>; 5] {
     ]
 }
 
-/// What candles say.
 fn of_prices(measured: Option<&Measured>) -> [Column<'_>; 10] {
     let quoted = measured.map(|measured| &measured.prices);
     let open = quoted.and_then(|quoted| quoted.open.as_ref());
@@ -116,7 +115,6 @@ fn of_prices(measured: Option<&Measured>) -> [Column<'_>; 10] {
     ]
 }
 
-/// The arithmetic.
 fn of_money<'a>(booking: &Booking, settlement: Option<&Settlement>) -> [Column<'a>; 6] {
     let fee = booking.fee();
     let taken = fee.map(|fee| match fee.taken {
@@ -137,12 +135,11 @@ fn word(word: Option<&str>) -> ToSqlOutput<'_> {
     ToSqlOutput::Borrowed(word.map_or(ValueRef::Null, |word| ValueRef::Text(word.as_bytes())))
 }
 
-/// Prices, money and instants are kept as text, with all their digits.
+/// Prices, money and instants are stored as text, with all their digits.
 fn text<'a>(value: Option<impl Display>) -> ToSqlOutput<'a> {
     ToSqlOutput::Owned(value.map_or(Value::Null, |value| Value::Text(value.to_string())))
 }
 
-/// A cell as it stands.
 fn cell(cell: &Cell) -> ToSqlOutput<'_> {
     cell.into()
 }

@@ -1,5 +1,5 @@
-//! Adding to `settlement_records`: what was written, by which run, on what grounds, and what was taken
-//! back; and counting what they hold. Records are only ever added; what one says is `record`'s.
+//! Adds records to `settlement_records` for values written and values undone, and counts doubts.
+//! Records are only ever added. `record` builds their content.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -14,10 +14,10 @@ use crate::rules::value::Cell;
 use crate::store::columns::Columns;
 use crate::store::{Note, RunInfo, record, retries, unconfirmed};
 
-/// The statement that adds a record; made once, as every record has the same columns.
+/// The statement that adds a record; built once, because all records have the same columns.
 static INSERT: OnceLock<String> = OnceLock::new();
 
-/// Adds the row of this run, once.
+/// Adds the row of this run if it does not exist.
 pub(super) fn add_run(transaction: &Transaction<'_>, run: &RunInfo) -> rusqlite::Result<()> {
     transaction.execute(
         "INSERT OR IGNORE INTO settlement_runs
@@ -36,7 +36,7 @@ pub(super) fn add_run(transaction: &Transaction<'_>, run: &RunInfo) -> rusqlite:
     Ok(())
 }
 
-/// Adds the record of a booking, and has the trade confirmed later where candles decided it.
+/// Adds the record of a booking; if candles decided it, queues the trade for confirmation.
 pub(super) fn add(
     transaction: &Transaction<'_>,
     run: &RunInfo,
@@ -57,7 +57,7 @@ pub(super) fn add(
             *value = cell.to_sql()?;
         }
     }
-    // by place, as looking 40 names up takes longer than the insertion
+    // by index, because a lookup of 40 names takes longer than the insertion
     let sql = INSERT.get_or_init(|| {
         let names: Vec<&str> = values.iter().map(|(name, _)| *name).collect();
         let places: Vec<String> = (1..=values.len()).map(|place| format!("?{place}")).collect();
@@ -72,7 +72,7 @@ pub(super) fn add(
         .execute([row.rowid])?;
     match previous_id {
         Some(previous) => unconfirmed::forget(transaction, previous)?,
-        // a stale entry of this trade's, if it was unsettled again since
+        // a stale entry for this trade, if it became unsettled again
         None => transaction
             .prepare_cached(
                 "DELETE FROM settlement_unconfirmed WHERE trade_rowid = ?1 AND EXISTS
@@ -95,7 +95,7 @@ pub(super) fn add(
     Ok(())
 }
 
-/// What a record of Polymarket's word on a trade takes over from the record before it.
+/// The columns that a record of Polymarket's resolution copies from the record before it.
 const CARRIED: [&str; 14] = [
     "rules",
     "epoch",
@@ -124,8 +124,8 @@ fn measured_before(
     })
 }
 
-/// Adds the record of taking the record `id` back, whose trade is at `rowid` now. Where that brings
-/// back what candles had decided, it is to be confirmed again.
+/// Adds the record of undoing record `id`, whose trade is now at `rowid`. If that restores an
+/// outcome that candles decided, queues the trade for confirmation again.
 pub(super) fn add_undone(
     transaction: &Transaction<'_>,
     id: i64,
@@ -166,7 +166,6 @@ pub(super) fn add_undone(
     Ok(())
 }
 
-/// Writes a note.
 pub(super) fn add_note(
     transaction: &Transaction<'_>,
     note: &Note<'_>,
@@ -184,7 +183,7 @@ pub(super) fn add_note(
     }
 }
 
-/// Notes that the database refused a trade's outcome, so that it does not stand in front of others.
+/// Schedules a retry after the database refused an outcome, so that it does not block others.
 pub(super) fn add_refused(
     transaction: &Transaction<'_>,
     booking: &Booking,
@@ -200,7 +199,7 @@ pub(super) fn add_refused(
     }
 }
 
-/// The doubts of recorded strikes of settled trades.
+/// The doubts about recorded strikes of settled trades, by name: a count and the id of one trade.
 pub(super) fn doubted(connection: &Connection) -> rusqlite::Result<BTreeMap<String, (u64, Cell)>> {
     let mut statement = connection.prepare(
         "SELECT strike_doubts, count(DISTINCT trade_rowid), trade_id FROM settlement_records
@@ -219,8 +218,8 @@ pub(super) fn doubted(connection: &Connection) -> rusqlite::Result<BTreeMap<Stri
     Ok(doubted)
 }
 
-/// What stands in a trade's row after a write: where triggers may have changed it, what they made of
-/// it. Outcome, profit, win or loss, fee.
+/// The outcome, profit, win or loss, and fee in a trade's row after a write. Triggers may have
+/// changed them, so then they are read back.
 pub(super) fn values_in_row(
     transaction: &Transaction<'_>,
     booking: &Booking,

@@ -1,5 +1,5 @@
-//! Reading what the settled trades came to: for the figures of a report, and the few sums that
-//! `status` and a run's last line need. What is made of them is for `figures` and `status`.
+//! Reads the results of settled trades, for the figures of a report and for the sums in `status`
+//! and a run's last line. `figures` and `status` use them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -23,7 +23,7 @@ use crate::store::columns::OPTIONAL;
 use crate::store::history::status_that_stands;
 use crate::store::{Store, cell, records};
 
-/// What holds of a settled row.
+/// The condition for a settled row.
 pub(super) const SETTLED: &str = "(is_win IS NOT NULL OR actual_outcome IN ('SPLIT', 'UNKNOWN'))";
 
 /// Sums over the trades settled so far, as the bot computes them.
@@ -35,19 +35,19 @@ pub struct Totals {
     pub wins: u64,
     /// Rows whose `is_win` is 0.
     pub losses: u64,
-    /// Sum of `profit_loss`; none where it is no number.
+    /// Sum of `profit_loss` in dollars; `None` if not finite.
     pub profit: Option<FloatUsd>,
 }
 
-/// The latest of what was settled.
+/// Figures of the latest settled trades.
 #[derive(Debug, Clone, Default)]
 pub struct Latest {
-    /// Losses in a row among the latest trades; UNKNOWN and SPLIT ones do not count.
+    /// Losses in a row among the latest trades; UNKNOWN and SPLIT trades do not count.
     pub consecutive_losses: u64,
-    /// Sum of `profit_loss` of the trades logged today (UTC), in dollars; none where it cannot be
-    /// added up.
+    /// Sum of `profit_loss` of the trades logged today (UTC), in dollars; `None` if the sum does
+    /// not fit a `Decimal`.
     pub profit_today: Option<Usd>,
-    /// When settle last settled, confirmed or corrected a trade; none where it never did.
+    /// When settle last settled, confirmed or corrected a trade; `None` if it never did.
     pub last_settled: Option<UnixSeconds>,
 }
 
@@ -77,7 +77,7 @@ impl Store {
             .map_err(|error| self.failed("read", error))
     }
 
-    /// The doubts of recorded strikes of settled trades: see [`super::RecordCounts::doubted`].
+    /// The doubts about recorded strikes of settled trades: see [`super::RecordCounts::doubted`].
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -89,7 +89,7 @@ impl Store {
         read().map_err(|error| self.failed("read", error))
     }
 
-    /// The latest of what was settled, as of `now`.
+    /// Figures of the latest settled trades, as of `now`.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -105,9 +105,9 @@ impl Store {
         read().map_err(|error| self.failed("read", error))
     }
 
-    /// Losses in a row among the latest trades, and today's profit. Rows are read from the latest
-    /// text of `timestamp` back, and so far that none before can be later: as texts with and without
-    /// a `T` or an offset do not sort by instant, that is two days further.
+    /// Losses in a row among the latest trades, and today's profit. Rows are read backwards by the
+    /// text of `timestamp`, two days past the last one needed: texts with and without a `T` or an
+    /// offset do not sort by instant.
     fn latest_trades(
         &self,
         zone: NaiveZone,
@@ -117,7 +117,7 @@ impl Store {
         let mut counted: Vec<(Option<DateTime<Utc>>, i64, bool)> = Vec::new();
         let mut profit = Some(Decimal::ZERO);
         let mut no_later_than: Option<String> = None;
-        // a text that begins with a digit, and all else, which does not sort among those
+        // first the values that are not text with a leading digit, as they do not sort by time
         for (condition, in_order) in [
             ("(timestamp < '/~' OR timestamp >= ':' OR timestamp IS NULL)", false),
             ("timestamp >= '/~' AND timestamp < ':'", true),
@@ -162,7 +162,7 @@ impl Store {
         Ok((streaks.losses_now(), profit.map(Usd)))
     }
 
-    /// Every settled trade. Slugs are read by `rules`, naive timestamps in `zone`.
+    /// Every settled trade. `rules` reads the slugs, and naive timestamps are in `zone`.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -200,7 +200,7 @@ impl Store {
             });
             let next = u32::try_from(places.len()).unwrap_or(u32::MAX);
             let (price, amount) = (cell(row.get_ref(15)?), cell(row.get_ref(16)?));
-            // a fill that cannot be used has kept its row from being settled
+            // settle never settles a trade whose fill cannot be used
             let (stake, price) = match verified_fill(Some(&price), Some(&amount)).ok().flatten() {
                 Some((price, shares)) => (price.0.checked_mul(shares.0), Some(price)),
                 None => {
@@ -266,8 +266,8 @@ impl Store {
         Ok(results)
     }
 
-    /// Who vouches for the outcomes that settle has written: by the fingerprint of the row as it
-    /// stood then, so that one that was changed since, or moved, is told from it.
+    /// The standing of each outcome that settle wrote, by the fingerprint of the row at that time.
+    /// A row that changed since then has another fingerprint.
     fn vouched(&self) -> Result<HashMap<u64, Standing>, Error> {
         let read = || {
             if !self.has_records()? {
@@ -302,7 +302,7 @@ impl Store {
     }
 }
 
-/// Who vouches for what a record of this status wrote; none for one that takes another one back.
+/// The standing that a record of this status gives; `None` for one that undoes another.
 fn vouched_by(status: &str) -> Option<Standing> {
     match status {
         "confirmed" | "corrected" => Some(Standing::Confirmed),
@@ -312,7 +312,7 @@ fn vouched_by(status: &str) -> Option<Standing> {
     }
 }
 
-/// When settle last wrote an outcome that was not taken back.
+/// When settle last wrote an outcome that was not undone.
 fn last_settled(connection: &Connection) -> rusqlite::Result<Option<UnixSeconds>> {
     connection
         .query_row(
@@ -329,16 +329,16 @@ fn last_settled(connection: &Connection) -> rusqlite::Result<Option<UnixSeconds>
         .map(|found| found.flatten().map(UnixSeconds))
 }
 
-/// The id, slug, action, outcome, profit and win of a row, from column `first` on: what tells one row
-/// as it stands from another. Numbers are told apart as SQLite does, whatever their type.
+/// A hash of a row's id, slug, action, outcome, profit and win, from column `first` on. As in
+/// SQLite, equal numbers of different types are equal.
 fn fingerprint(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<u64> {
     let mut hasher = DefaultHasher::new();
     for index in first..first + 6 {
         match row.get_ref(index)? {
             ValueRef::Null => 0u8.hash(&mut hasher),
-            // beyond 2^53 neighbours are one: no id or amount is that large
+            // integers beyond 2^53 may collide, but no id or amount is that large
             ValueRef::Integer(number) => (1u8, (number as f64).to_bits()).hash(&mut hasher),
-            // -0 is 0
+            // -0 equals 0
             ValueRef::Real(number) => (1u8, (number + 0.0).to_bits()).hash(&mut hasher),
             ValueRef::Text(bytes) => (2u8, bytes).hash(&mut hasher),
             ValueRef::Blob(bytes) => (3u8, bytes).hash(&mut hasher),
@@ -355,8 +355,8 @@ fn decimal(row: &rusqlite::Row<'_>, index: usize) -> rusqlite::Result<Option<Dec
     Ok(cell(row.get_ref(index)?).any_number())
 }
 
-/// Length of the window of a slug's market, in seconds: a daily one's without the hour that changing
-/// clocks add or take.
+/// Length of the window of a slug's market, in seconds. A daily window counts as 24 hours, also
+/// when clocks change.
 fn duration(slug: &str, at: UnixSeconds, rules: RuleSet) -> Option<i64> {
     let market = market::read_slug(slug, at, rules).ok()?;
     Some(match market.family {

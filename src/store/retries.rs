@@ -1,5 +1,5 @@
-//! Trades that could not be settled: when each is to be tried again, and why it failed
-//! (`settlement_retries`). Which of them a run takes on is for `selection`.
+//! Trades that could not be settled: the time of the next attempt and the reason
+//! (`settlement_retries`). `selection` chooses which of them a run tries.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -26,8 +26,8 @@ impl Store {
         read(&self.connection).map_err(|error| self.failed("read", error))
     }
 
-    /// Why a trade could not be settled so far, whether it is a close call that is held, and the
-    /// unix second of its next try.
+    /// Why a trade could not be settled, whether it is a held close call, and the unix second of
+    /// its next attempt.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -49,13 +49,13 @@ impl Store {
     }
 }
 
-/// What the column `held` says of a retry.
+/// The value of column `held` for a close call that waits for Polymarket.
 const HELD: i64 = 1;
-/// The row is in error, as its reason says.
+/// The value of column `held` for a row in error.
 const IN_ERROR: i64 = 2;
 
-/// Notes that a trade could not be settled. Where what it was left for waits longer, so does each further
-/// try; else the trade only comes behind those that never failed.
+/// Records that a trade could not be settled. If `left` waits longer, so does each retry. Otherwise
+/// the trade only moves behind the trades that never failed.
 pub(super) fn add(
     transaction: &Transaction<'_>,
     row: &Row,
@@ -90,7 +90,7 @@ pub(super) fn add(
     Ok(())
 }
 
-/// Why trades that are still unsettled could not be settled when they were last tried, and how many.
+/// Why trades that are still unsettled failed at their latest attempt, and the number of each.
 pub(super) fn parked(connection: &Connection) -> rusqlite::Result<BTreeMap<String, u64>> {
     let mut parked = BTreeMap::new();
     let mut statement = connection.prepare(
@@ -105,14 +105,14 @@ pub(super) fn parked(connection: &Connection) -> rusqlite::Result<BTreeMap<Strin
     Ok(parked)
 }
 
-/// A reason without its particulars: "no source has the price at 2026-…" is "no source has the price".
+/// A reason without details: "no source has the price at 2026-…" becomes "no source has the price".
 fn kind_of(reason: &str) -> String {
     let particulars = [": ", "; ", " at 2"].iter().filter_map(|mark| reason.find(mark)).min();
     reason[..particulars.unwrap_or(reason.len())].to_owned()
 }
 
-/// How long a trade waits after its `failures`-th failure, in seconds: not at all after the first,
-/// `first_wait` after the second, and twice as long after each further one, up to a day.
+/// How long a trade waits after failure number `failures`, in seconds: 0 after the first,
+/// `first_wait` after the second, then twice as long each time, up to a day.
 pub(super) fn wait_after(failures: i64, first_wait: i64) -> i64 {
     let doublings = u32::try_from(failures - 2).unwrap_or(0);
     match failures {
@@ -121,7 +121,6 @@ pub(super) fn wait_after(failures: i64, first_wait: i64) -> i64 {
     }
 }
 
-/// The trades that failed before, by rowid.
 fn read(connection: &Connection) -> rusqlite::Result<HashMap<i64, Retry>> {
     let mut statement = connection.prepare(
         "SELECT trade_rowid, trade_id, market_slug, next_try, held,

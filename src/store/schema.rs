@@ -1,9 +1,9 @@
-//! The tables that are settle's own, but for `settlement_told`, which `notified` makes where somebody is to
-//! be told. They are made by the first run that has something to write, and only ever added to.
+//! settle's own tables, except `settlement_told`, which `notified` creates. The first run that
+//! writes creates them. The schema only grows.
 
 use rusqlite::Transaction;
 
-/// Prices and money are kept as decimal text, with all their digits.
+/// Prices and money are stored as decimal text, with all their digits.
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS settlement_runs (
     run_id TEXT PRIMARY KEY,
@@ -80,7 +80,6 @@ CREATE TABLE IF NOT EXISTS settlement_retries (
     reason TEXT NOT NULL
 );";
 
-/// Makes the tables where they are not there yet.
 pub(super) fn make_tables(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     transaction.execute_batch(SCHEMA)
 }

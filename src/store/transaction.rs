@@ -1,5 +1,5 @@
-//! Write transactions so short that the bot hardly waits, with a pause between two of them, and how long settle
-//! waits for other programs' locks.
+//! Short write transactions with a pause between them, so that the bot hardly waits, and timeouts
+//! for other programs' locks.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,22 +10,22 @@ use rusqlite::{ErrorCode, Transaction, TransactionBehavior};
 use crate::interrupt::Interrupt;
 use crate::store::Store;
 
-/// How long to wait for the bot's locks.
+/// How long settle waits for the bot's locks.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
-/// A write transaction takes in no further trade after this long: the bot waits for at most this
-/// and one commit.
+/// A write transaction accepts no further trade after this time, so the bot waits at most this long
+/// plus one commit.
 const TRANSACTION_BUDGET: Duration = Duration::from_millis(12);
-/// The bot's turn between two of our transactions. SQLite's busy handler looks again 1, 3, 8, 18, 33
-/// … ms after it found the lock held: the looks are 15 ms apart at most up to 33 ms, so that one of them
-/// falls into each pause, wherever in our transaction the first one came.
+/// The bot's turn between two of our transactions. SQLite's busy handler retries 1, 3, 8, 18, 33 …
+/// ms after it found the lock held. Up to 33 ms the retries are at most 15 ms apart, so one of them
+/// falls into each pause, whenever the first one came in our transaction.
 pub(super) const PAUSE: Duration = Duration::from_millis(17);
-/// How long a commit waits for a reader to finish, holding the bot's writes up meanwhile. Then the
-/// transaction is taken back, and tried again after a pause.
+/// How long a commit waits for a reader, which blocks the bot's writes meanwhile. Then the
+/// transaction is rolled back, and retried after a pause.
 const COMMIT_PATIENCE: Duration = Duration::from_millis(20);
 
 impl Store {
-    /// Tries a transaction again while another program's reading keeps it from being committed, at
-    /// most as long as its locks are waited for.
+    /// Retries a transaction while another program's read prevents its commit, for at most
+    /// [`BUSY_TIMEOUT`].
     pub(super) fn retry_while_busy<T>(
         &mut self,
         interrupt: &Interrupt,
@@ -43,7 +43,7 @@ impl Store {
     }
 }
 
-/// A write transaction that knows when it has held the lock for long enough.
+/// A write transaction with the time at which it took the lock.
 pub(super) struct Short<'a>(pub Transaction<'a>, Instant);
 
 impl<'a> Short<'a> {
@@ -54,17 +54,17 @@ impl<'a> Short<'a> {
         Ok(Self(transaction, Instant::now()))
     }
 
-    /// Whether it is to take in no more.
+    /// Whether the time budget is used up.
     pub fn is_full(&self) -> bool {
         self.1.elapsed() > TRANSACTION_BUDGET
     }
 
-    /// Commits, unless a reader is in the way for too long: that is [`ErrorCode::DatabaseBusy`],
-    /// and nothing is written.
+    /// Commits. If a reader blocks the commit for too long, the result is
+    /// [`ErrorCode::DatabaseBusy`], and nothing is written.
     pub fn commit(self) -> rusqlite::Result<()> {
         let patience = |time| self.0.busy_timeout(time);
         patience(COMMIT_PATIENCE)?;
-        // not Transaction::commit, which would take the connection with it
+        // not `Transaction::commit`, which consumes the transaction even if it fails
         let committing = Instant::now();
         let committed = self.0.execute_batch("COMMIT");
         debug!(
@@ -80,7 +80,7 @@ impl<'a> Short<'a> {
     }
 }
 
-/// The rest a write takes between two transactions.
+/// Waits between two transactions, so that the bot can write.
 pub(super) fn pause() {
     thread::sleep(PAUSE);
 }
@@ -89,7 +89,7 @@ pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
 }
 
-/// Whether an error is about the row: the table's own rules do not allow what was to be written.
+/// Whether an error concerns the row: a constraint of the table forbids the values.
 pub(super) fn refused(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation)
 }

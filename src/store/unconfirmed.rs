@@ -1,5 +1,5 @@
-//! Trades that candles decided and Polymarket has not confirmed (`settlement_unconfirmed`): which to ask
-//! about, and the row of each as it stands now. What becomes of them is decided by `engine`.
+//! Trades that candles decided and Polymarket has not confirmed (`settlement_unconfirmed`): which
+//! to ask about, and their current rows. `engine` decides what to do.
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
@@ -13,8 +13,8 @@ use crate::store::retries::wait_after;
 use crate::store::{ROW_COLUMNS, RunInfo, Store, Unconfirmed, record};
 
 impl Store {
-    /// At most `limit` of the trades that Polymarket has not confirmed and may be asked for
-    /// as of `now`, those of the market that closed first in front.
+    /// At most `limit` trades that Polymarket has not confirmed and may be asked about as of `now`,
+    /// ordered by their market's close.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -41,8 +41,8 @@ impl Store {
         read().map_err(|error| self.failed("read", error))
     }
 
-    /// The trades that Polymarket has not confirmed although their market closed before `closed_before`,
-    /// and that are not to be asked about yet as of `now`; the oldest by its market's close.
+    /// The trades that Polymarket has not confirmed, whose market closed before `closed_before`,
+    /// and whose next query is after `now`. The oldest is by market close.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -55,8 +55,8 @@ impl Store {
         self.late(&waits, closed_before)
     }
 
-    /// All trades that Polymarket has not confirmed although their market closed before `closed_before`;
-    /// the oldest by its market's close. None where the latest run did not ask Polymarket.
+    /// All trades that Polymarket has not confirmed and whose market closed before `closed_before`.
+    /// The oldest is by market close. Empty if the latest run did not ask Polymarket.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -83,8 +83,8 @@ impl Store {
         read().map_err(|error| self.failed("read", error))
     }
 
-    /// The one row that holds what a record wrote, wherever it stands now: SQLite numbers the rows
-    /// of a table without a key anew when it is vacuumed or rebuilt.
+    /// The only row that holds what a record wrote, at any rowid: SQLite renumbers the rows of a
+    /// table without a key when it is vacuumed or rebuilt.
     pub(super) fn find_again(&self, record_id: i64) -> rusqlite::Result<Option<Row>> {
         let sql = query_again(&self.row_columns());
         let mut statement = self.connection.prepare_cached(&sql)?;
@@ -94,7 +94,7 @@ impl Store {
     }
 }
 
-/// Has Polymarket asked again, each time later.
+/// Schedules the next query to Polymarket; each wait is longer.
 pub(super) fn ask_later(
     transaction: &Transaction<'_>,
     record_id: i64,
@@ -116,25 +116,25 @@ pub(super) fn ask_later(
     Ok(())
 }
 
-/// Takes a record off the list of those to confirm.
+/// Removes a record from the queue for confirmation; returns the number of removed rows.
 pub(super) fn forget(transaction: &Transaction<'_>, record_id: i64) -> rusqlite::Result<usize> {
     transaction
         .prepare_cached("DELETE FROM settlement_unconfirmed WHERE record_id = ?1")?
         .execute([record_id])
 }
 
-/// What holds of a row of `trades` that still is as a `record` left it, wherever it stands.
+/// The condition for a row of `trades` that still holds what a `record` wrote, at any rowid.
 pub(super) const AS_RECORDED: &str = "trades.id IS record.trade_id
     AND trades.market_slug IS record.market_slug AND trades.action IS record.action
     AND trades.actual_outcome IS record.new_actual_outcome
     AND trades.profit_loss IS record.new_profit_loss AND trades.is_win IS record.new_is_win";
 
-/// What holds of a `record` whose trade is no longer at its address.
+/// The condition for a `record` whose trade is no longer at its rowid.
 pub(super) const MOVED: &str = "NOT EXISTS (SELECT 1 FROM trades AS there
     WHERE there.rowid = record.trade_rowid AND there.id IS record.trade_id
         AND there.market_slug IS record.market_slug)";
 
-/// The query for the rows, of which there should be one, that are as the record `?1` left them.
+/// The query for the rows (normally one) that hold what record `?1` wrote.
 fn query_again(row_columns: &str) -> String {
     format!(
         "SELECT {row_columns} FROM settlement_records AS record
@@ -143,8 +143,8 @@ fn query_again(row_columns: &str) -> String {
     )
 }
 
-/// The query for the trades to confirm as of `?1`, at most `?2`, with these columns of theirs first.
-/// A wait longer than any that is given was noted under a clock that was wrong.
+/// The query for at most `?2` trades to confirm as of `?1`, with these columns first. A wait longer
+/// than the longest was recorded under a wrong clock.
 fn query(row_columns: &str) -> String {
     format!(
         "SELECT {row_columns},
@@ -160,8 +160,8 @@ fn query(row_columns: &str) -> String {
     )
 }
 
-/// What [`unconfirmed`] gives from column `first` on: what was written, and whether the row at its
-/// address still is as it was written.
+/// Reads the columns of [`query`] from column `first` on: what was written, and whether the row at
+/// its rowid still holds it.
 fn read(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<(Unconfirmed, bool)> {
     let text = |index: usize| row.get::<_, Option<String>>(first + index);
     let decimal = |index: usize| -> rusqlite::Result<_> {

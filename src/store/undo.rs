@@ -1,4 +1,4 @@
-//! Taking a run back: the values that it replaced are put back, row by row, unless a row changed since.
+//! Undoes a run: restores the values that it replaced, row by row, unless a row changed since then.
 
 use rusqlite::Transaction;
 
@@ -11,23 +11,23 @@ use crate::store::history::{Record, chain_of, standing_record};
 use crate::store::transaction::{Short, pause, refused};
 use crate::store::{RunInfo, Store, records, unconfirmed};
 
-/// What taking a run back came to.
+/// The result of undoing a run.
 #[derive(Debug, Default)]
 pub struct Undone {
-    /// The trades that are again as they were before the run.
+    /// The number of trades restored to their state before the run.
     pub restored: u64,
-    /// Those that were left as they are, and why.
+    /// The trades that were not restored, each with the reason.
     pub refused: Vec<RowError>,
-    /// A signal asked to stop before all were looked at.
+    /// A signal stopped the undo before it was complete.
     pub interrupted: bool,
-    /// What stopped it before all were looked at, if anything did.
+    /// The error that stopped the undo before it was complete, if any.
     pub error: Option<Error>,
 }
 
 impl Store {
-    /// Takes back what the run `undo` wrote, row by row, the latest first: the values that it
-    /// replaced are put back, if the row still is as the run left it. Stops between two transactions
-    /// when `interrupt` asks for it.
+    /// Undoes what the run `undo` wrote, newest record first: restores the values that it replaced
+    /// if the row still holds what the run wrote. Stops between two transactions if `interrupt`
+    /// asks for it.
     ///
     /// # Errors
     /// [`Error::NoSuchRun`], [`Error::Database`].
@@ -63,7 +63,7 @@ impl Store {
         Ok(undone)
     }
 
-    /// The ids of a run's records, the latest first; none where settle has written nothing yet.
+    /// The ids of a run's records, newest first; `None` if settle has written nothing yet.
     fn records_of_run(&self, run_id: &str) -> rusqlite::Result<Option<Vec<i64>>> {
         if !self.has_records()? {
             return Ok(None);
@@ -101,7 +101,7 @@ impl Store {
     }
 }
 
-/// Puts back what one record replaced, with a record of that, or says why not.
+/// Restores what one record replaced and records that, or returns the reason not to.
 fn undo_record(
     transaction: &Transaction<'_>,
     id: i64,
@@ -115,7 +115,7 @@ fn undo_record(
         let trade_id = this.cell("trade_id").clone();
         Ok(Some(RowError { trade_id, message: message.to_owned() }))
     };
-    // what took another record back can itself be taken back while it is the last word
+    // a record that undid another one can itself be undone while it is the latest record
     let stands = match this.text("status") {
         Some("undone") => records.last().as_ref().is_some_and(has_id),
         _ => standing_record(&records).as_ref().is_some_and(has_id),
@@ -135,7 +135,7 @@ fn undo_record(
          WHERE record.id = ?1 AND {} AND {fee} IS record.new_fee_paid",
         unconfirmed::AS_RECORDED
     );
-    // where the rows were numbered anew, the one row that is as the record left it
+    // if the rows were renumbered, the only row that holds what the record wrote
     let rows = [
         format!("SELECT trades.rowid {recorded} AND trades.rowid = record.trade_rowid"),
         format!("SELECT trades.rowid {recorded} AND {} LIMIT 2", unconfirmed::MOVED),

@@ -1,5 +1,5 @@
-//! Writing outcomes and notes, each trade with its record, in transactions so short that the bot
-//! hardly waits. What a record says is `record`'s business.
+//! Writes outcomes and notes, each outcome with its record, in short transactions, so that the bot
+//! hardly waits. `record` builds the content of a record.
 
 use std::rc::Rc;
 use std::thread;
@@ -16,35 +16,35 @@ use crate::store::columns::{BookSql, Columns};
 use crate::store::transaction::{PAUSE, Short, is_busy, refused};
 use crate::store::{RunInfo, Store, records, schema};
 
-/// Something to remember of a trade that is not written.
+/// A note about a trade that gets no outcome in this write.
 #[derive(Debug, Clone)]
 pub enum Note<'a> {
-    /// It could not be settled: when to try again.
+    /// The trade could not be settled; schedules its retry.
     Deferred(&'a Deferral),
-    /// The outcome of the record with this id, whose trade is at this rowid now, is not confirmed yet:
-    /// when to ask again.
+    /// The outcome of the record with this id, whose trade is now at this rowid, is not confirmed
+    /// yet; schedules the next query to Polymarket.
     Unresolved(i64, i64),
-    /// The outcome of this record's id no longer stands, and is not to be confirmed.
+    /// The row no longer holds the outcome of the record with this id; ends its confirmation.
     Forget(i64),
 }
 
-/// What became of a booking.
+/// The result of writing one booking.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RowWrite {
-    /// Written, with its record.
+    /// The outcome and its record were written.
     Done,
-    /// Its row is no longer as it was read: left alone.
+    /// The row changed after it was read, so nothing was written.
     Changed,
-    /// The database refuses it, in SQLite's words: a CHECK or a trigger of the bot's.
+    /// A CHECK or trigger in the bot's table refused the values; holds SQLite's message.
     Refused(String),
 }
 
-/// What became of a write.
+/// The result of a write.
 #[derive(Debug, Default)]
 pub struct Writes {
-    /// What became of each booking, in order, as far as the write came.
+    /// The result of each booking that was tried, in order.
     pub done: Vec<RowWrite>,
-    /// What stopped it, if anything did.
+    /// The error that stopped the write, if any.
     pub error: Option<Error>,
 }
 
@@ -56,9 +56,8 @@ impl Writes {
 }
 
 impl Store {
-    /// Writes outcomes and notes. A booking whose row is no longer as it was read is left out, and
-    /// so is one that the database refuses. Stops between two transactions when `interrupt` asks
-    /// for it.
+    /// Writes outcomes and notes. Skips a booking if its row changed after it was read, or if the
+    /// database refuses it. Stops between two transactions if `interrupt` asks for it.
     pub fn write(
         &mut self,
         run: &RunInfo,
@@ -143,8 +142,8 @@ impl Store {
     }
 }
 
-/// Books an outcome, if the row still is what the outcome was decided from; where it stays as it
-/// is, only looks whether it is.
+/// Writes an outcome if the row still holds the values that it was decided from. For a booking that
+/// leaves the row unchanged, only checks that.
 fn book(
     transaction: &Transaction<'_>,
     booking: &Booking,

@@ -1,4 +1,4 @@
-//! Output of `audit` as text and as JSON.
+//! Output of `audit` as text and as JSON. It decides and counts nothing.
 
 use std::collections::BTreeMap;
 use std::path::Path;

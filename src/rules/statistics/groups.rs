@@ -1,5 +1,5 @@
-//! The settled trades by what they have in common: by signal, side, day, hour, price, duration, mode and
-//! standing. The figures of a group are `stats`'.
+//! Groups settled trades by signal, side, day, hour, price, duration, mode and standing. `stats`
+//! computes the figures of a group.
 
 use std::collections::BTreeMap;
 
@@ -10,16 +10,16 @@ use crate::rules::statistics::reflection::day_of;
 use crate::rules::statistics::stats::Figures;
 use crate::rules::statistics::{Mode, Results, Settled, Standing};
 
-/// What trades are grouped by.
+/// A property that trades are grouped by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dimension {
     /// `signal_type`.
     Signal,
     /// The side bought.
     Action,
-    /// The day (UTC) the trade was logged on.
+    /// The day (UTC) on which the trade was logged.
     Day,
-    /// The hour of the day (UTC) it was logged in.
+    /// The hour of the day (UTC) in which the trade was logged.
     Hour,
     /// The price paid, in tenths of a dollar: a bet at 0.80 is in 0.80-0.90.
     Price,
@@ -32,7 +32,7 @@ pub enum Dimension {
 }
 
 impl Dimension {
-    /// Every one, in the order they are shown.
+    /// Every dimension, in display order.
     pub const ALL: [Self; 8] = [
         Self::Mode,
         Self::Standing,
@@ -44,7 +44,7 @@ impl Dimension {
         Self::Day,
     ];
 
-    /// Its name in JSON and CSV.
+    /// The name in JSON and CSV.
     pub fn key(self) -> &'static str {
         match self {
             Self::Signal => "signal_type",
@@ -58,7 +58,7 @@ impl Dimension {
         }
     }
 
-    /// Its name for people.
+    /// The heading in reports.
     pub fn title(self) -> &'static str {
         match self {
             Self::Signal => "By signal type",
@@ -73,31 +73,31 @@ impl Dimension {
     }
 }
 
-/// The trades that have one value of a dimension.
+/// The trades with one value of a dimension.
 #[derive(Debug, Clone)]
 pub struct Group {
-    /// The value; none where the row has none, or none that can be read.
+    /// The value; `None` if the row has none, or none that can be read.
     pub key: Option<String>,
-    /// What they came to.
+    /// The figures of these trades.
     pub figures: Figures,
 }
 
-/// All trades by one dimension.
+/// All trades, grouped by one dimension.
 #[derive(Debug, Clone)]
 pub struct Breakdown {
-    /// By what.
+    /// The dimension.
     pub by: Dimension,
-    /// The groups that have a trade, in the dimension's own order; trades without a value come last.
+    /// The groups that have a trade, in the dimension's order; trades without a value come last.
     pub groups: Vec<Group>,
 }
 
-/// The groups of one dimension; none where the trades are not grouped by it.
+/// The groups of one dimension; empty if the trades are not grouped by it.
 pub fn groups_by(breakdowns: &[Breakdown], by: Dimension) -> &[Group] {
     let found = breakdowns.iter().find(|breakdown| breakdown.by == by);
     found.map_or(&[], |breakdown| &breakdown.groups)
 }
 
-/// These trades of `results` by each dimension. They come in the order in which they were logged.
+/// Groups these trades of `results` by each dimension. They must be in the order of logging.
 pub fn breakdowns(results: &Results, trades: &[&Settled]) -> Vec<Breakdown> {
     let has_column = |by: &&Dimension| **by != Dimension::Signal || results.has_signals;
     let dimensions = Dimension::ALL.iter().filter(has_column);
@@ -105,7 +105,7 @@ pub fn breakdowns(results: &Results, trades: &[&Settled]) -> Vec<Breakdown> {
 }
 
 fn breakdown(results: &Results, trades: &[&Settled], by: Dimension) -> Breakdown {
-    // sorted by number, which is the dimension's order; i64::MAX is no value
+    // the number is the sort key of the dimension; i64::MAX stands for no value
     let mut groups: BTreeMap<i64, Vec<&Settled>> = BTreeMap::new();
     for trade in trades {
         groups.entry(place(trade, by)).or_default().push(trade);
@@ -122,14 +122,14 @@ fn breakdown(results: &Results, trades: &[&Settled], by: Dimension) -> Breakdown
 
 const NO_VALUE: i64 = i64::MAX;
 
-/// Where a trade's group stands among the others of a dimension.
+/// The sort key of a trade's group within a dimension.
 fn place(trade: &Settled, by: Dimension) -> i64 {
     let place = match by {
         Dimension::Signal => Some(trade.signal.into()),
         Dimension::Action => trade.side.map(|side| i64::from(side == Side::No)),
         Dimension::Day => trade.at.map(|at| at.0.div_euclid(86_400)),
         Dimension::Hour => trade.at.map(|at| at.0.rem_euclid(86_400) / 3600),
-        // a share at exactly 1 dollar is with those just below
+        // a share at exactly $1 joins the group just below
         Dimension::Price => trade
             .price
             .and_then(|price| (price * rust_decimal::Decimal::TEN).floor().to_i64())
@@ -141,7 +141,7 @@ fn place(trade: &Settled, by: Dimension) -> i64 {
     place.unwrap_or(NO_VALUE)
 }
 
-/// The value that stands at `place`.
+/// The value of the group with this sort key.
 fn key(results: &Results, by: Dimension, place: i64) -> Option<String> {
     if place == NO_VALUE {
         return None;
@@ -173,7 +173,7 @@ fn key(results: &Results, by: Dimension, place: i64) -> Option<String> {
     }
 }
 
-/// `15m`, `1h`, `1d`: as Polymarket's slugs write it.
+/// Formats a duration as Polymarket's slugs do: `15m`, `1h`, `1d`.
 fn duration(seconds: i64) -> String {
     match seconds {
         days if days % 86_400 == 0 => format!("{}d", days / 86_400),

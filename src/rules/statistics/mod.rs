@@ -1,5 +1,5 @@
-//! What the settled trades came to: the figures of `settle report`, by every grouping, and what they
-//! mean for the bot's self-reflection. Pure: settled trades go in, figures come out.
+//! The figures of `settle report`, by each dimension, and the triggers of the bot's
+//! self-reflection. Pure functions of the settled trades.
 
 pub mod groups;
 pub mod reflection;
@@ -14,43 +14,43 @@ pub use stats::Figures;
 use crate::rules::outcome::Side;
 use crate::rules::units::UnixSeconds;
 
-/// A settled trade, as far as its result goes.
+/// A settled trade, with the values that statistics need.
 #[derive(Debug, Clone)]
 pub struct Settled {
-    /// SQLite's address of its row.
+    /// SQLite's rowid of its row.
     pub rowid: i64,
-    /// When the bot logged it; none where that cannot be read.
+    /// When the bot logged it; `None` if that cannot be read.
     pub at: Option<UnixSeconds>,
-    /// Of the second that it was logged in, the nanoseconds: they order trades within it.
+    /// The nanoseconds of `at`; they order trades within one second.
     pub nanos: u32,
-    /// How it ended.
+    /// How the trade ended.
     pub booked: BookedAs,
-    /// Whether it has an `is_win`.
+    /// Whether `is_win` is not NULL.
     pub decided: bool,
-    /// Booked as SPLIT or UNKNOWN, whatever its `is_win` is.
+    /// Whether it is booked as SPLIT or UNKNOWN, regardless of its `is_win`.
     pub without_result: bool,
-    /// `profit_loss` as the float that SQLite adds up, in dollars.
+    /// `profit_loss` in dollars, as the float that SQLite sums.
     pub profit_as_stored: Option<f64>,
-    /// `profit_loss` in dollars; none where it is no number.
+    /// `profit_loss` in dollars; `None` if it is not a number.
     pub profit: Option<Decimal>,
-    /// `position_size` in dollars; none where it is no number.
+    /// Dollars staked; `None` if that is not a number.
     pub stake: Option<Decimal>,
-    /// `executed_price` in dollars a share; none where it is none from 0 to 1.
+    /// Dollars paid per share; `None` if that is not a price of at most $1.
     pub price: Option<Decimal>,
-    /// The side bought; none where `action` is another word.
+    /// The side bought; `None` if `action` names no side.
     pub side: Option<Side>,
     /// Paper or live.
     pub mode: Mode,
-    /// Who vouches for the outcome.
+    /// Where the outcome comes from.
     pub vouched: Standing,
-    /// The place of its `signal_type` in [`Results::signals`].
+    /// The index of its `signal_type` in [`Results::signals`].
     pub signal: u32,
-    /// Length of its market's window in seconds; none where the slug does not say.
+    /// Length of its market's window in seconds; `None` if the slug does not state it.
     pub duration: Option<i64>,
 }
 
 impl Settled {
-    /// Whether it counts as a win or a loss for streaks and for self-reflection.
+    /// Whether it is a win or a loss for streaks and self-reflection; `None` for neither.
     pub fn counts_as(&self) -> Option<bool> {
         match self.booked {
             BookedAs::Win if !self.without_result => Some(true),
@@ -67,27 +67,27 @@ pub enum BookedAs {
     Win,
     /// `is_win` is 0.
     Loss,
-    /// No `is_win`, and booked as SPLIT.
+    /// `is_win` is NULL, and the outcome is SPLIT.
     Split,
-    /// No `is_win`, and booked as UNKNOWN.
+    /// `is_win` is NULL, and the outcome is UNKNOWN.
     Unknown,
     /// `is_win` is neither NULL, 0 nor 1.
     Other,
 }
 
-/// `is_test_mode`.
+/// The value of `is_test_mode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mode {
     /// 0: real money.
     Live,
-    /// Another number: no money.
+    /// Any other value: no money.
     Paper,
-    /// The column is missing, or NULL.
+    /// The column is missing or NULL.
     NotSaid,
 }
 
 impl Mode {
-    /// The word in a report; none where the row does not say.
+    /// The name in a report; `None` if the row does not state the mode.
     pub fn key(self) -> Option<&'static str> {
         match self {
             Self::Live => Some("live"),
@@ -97,52 +97,52 @@ impl Mode {
     }
 }
 
-/// Who vouches for a written outcome.
+/// Where a written outcome comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Standing {
     /// Polymarket's resolution.
     Confirmed,
-    /// Candles; Polymarket has not confirmed it yet.
+    /// Candles; Polymarket has not confirmed the outcome yet.
     Provisional,
-    /// Nobody: no time can be read from the slug.
+    /// UNKNOWN: no time can be read from the slug.
     Final,
-    /// Another program: settle has no record of the outcome that stands there.
+    /// Another program: settle has no record of the row's outcome.
     Elsewhere,
 }
 
 /// Every settled trade of a database.
 #[derive(Debug, Default)]
 pub struct Results {
-    /// The trades, in the order in which they were logged; those without a readable time come first,
-    /// those of one instant by rowid.
+    /// The trades in the order of logging. Those without a readable time come first; rowid orders
+    /// those of one instant.
     pub trades: Vec<Settled>,
-    /// The signal types, each once; `None` is NULL.
+    /// The distinct signal types; `None` is NULL.
     pub signals: Vec<Option<String>>,
     /// Whether the table has a column `signal_type`.
     pub has_signals: bool,
 }
 
 impl Results {
-    /// Puts the trades into their order.
+    /// Sorts the trades into the order of logging.
     pub fn sort(&mut self) {
         self.trades.sort_by_key(|trade| (trade.at, trade.nanos, trade.rowid));
     }
 }
 
-/// Which trades a report is about.
+/// The trades that a report covers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Filter {
     /// Only those logged at or after this instant.
     pub since: Option<UnixSeconds>,
     /// Only those logged before this instant.
     pub before: Option<UnixSeconds>,
-    /// Only so many, the latest.
+    /// Only this many, the latest.
     pub last: Option<usize>,
 }
 
 impl Filter {
-    /// Whether a trade logged `at` is within the time asked for. One without a readable time is, only
-    /// where no time is asked for.
+    /// Whether a trade logged `at` is in the requested time. A trade without a readable time is
+    /// included only if no time is requested.
     pub fn admits(&self, at: Option<UnixSeconds>) -> bool {
         match at {
             Some(at) => {
@@ -153,7 +153,7 @@ impl Filter {
         }
     }
 
-    /// The trades asked for, of all, in the same order.
+    /// The selected trades, in the same order.
     pub fn of(self, trades: &[Settled]) -> Vec<&Settled> {
         let mut chosen: Vec<&Settled> =
             trades.iter().filter(|trade| self.admits(trade.at)).collect();
@@ -194,7 +194,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// Such bets with these profits: a loss has a minus.
+    /// Such bets with these profits; a negative one is a loss.
     pub fn settled(profits: &[&str]) -> Vec<Settled> {
         let booked = |profit: &str| match profit.starts_with('-') {
             true => BookedAs::Loss,

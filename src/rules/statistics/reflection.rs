@@ -1,5 +1,5 @@
-//! When the bot is to reflect on its trading: its three triggers, over all of its settled trades.
-//! Streaks are counted in `stats`.
+//! The three triggers of the bot's self-reflection, over all of its settled trades. `stats` counts
+//! the streaks.
 
 use chrono::{Days, NaiveDate};
 
@@ -7,12 +7,12 @@ use crate::rules::statistics::Settled;
 use crate::rules::statistics::stats::Streaks;
 use crate::rules::units::UnixSeconds;
 
-/// Losses in a row that call for a reflection.
+/// This many losses in a row trigger a reflection.
 pub const LOSSES: u64 = 3;
-/// So many settled trades call for one, each time.
+/// Each time this many more trades have a win or a loss, a reflection is due.
 pub const TRADES: u64 = 10;
 
-/// What the triggers depend on. UNKNOWN and SPLIT trades count nowhere.
+/// The values that the triggers depend on. UNKNOWN and SPLIT trades do not count.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Reflection {
     /// Losses in a row among the latest trades.
@@ -21,26 +21,26 @@ pub struct Reflection {
     pub counted: u64,
     /// The latest day (UTC) on which a trade with a win or a loss was logged.
     pub day: Option<NaiveDate>,
-    /// How many were logged on that day.
+    /// How many of these trades were logged on that day.
     pub counted_that_day: u64,
-    /// Trades of that day that still wait for their outcome, those in error left out.
+    /// Unsettled trades of that day, without those in error.
     pub pending_that_day: u64,
 }
 
-/// Which of them are due.
+/// The triggers that are due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Triggers {
-    /// The latest three trades, or more, were lost.
+    /// At least the latest three trades were losses.
     pub three_losses: bool,
     /// The count of trades with a win or a loss is a multiple of ten, and not 0.
     pub tenth_trade: bool,
-    /// The latest day with such a trade is over, and none of its trades still waits.
+    /// The latest day with such a trade is over, and no trade of that day is unsettled.
     pub end_of_day: bool,
 }
 
 impl Reflection {
-    /// From all settled trades, in the order in which they were logged. `pending` are the times at
-    /// which the trades that still wait were logged.
+    /// Counts all settled trades, in the order of logging. `pending` holds the times at which the
+    /// unsettled trades were logged.
     pub fn of(trades: &[Settled], pending: &[Option<UnixSeconds>]) -> Self {
         let mut streaks = Streaks::default();
         let mut reflection = Self::default();
@@ -63,7 +63,7 @@ impl Reflection {
         reflection
     }
 
-    /// What is due as of `now`.
+    /// The triggers that are due as of `now`.
     pub fn triggers(&self, now: UnixSeconds) -> Triggers {
         let ended = |day: NaiveDate| {
             let next = day.checked_add_days(Days::new(1));
@@ -76,7 +76,7 @@ impl Reflection {
         }
     }
 
-    /// How many more trades until the next tenth.
+    /// How many more trades complete the next ten.
     pub fn until_tenth(&self) -> u64 {
         TRADES - self.counted % TRADES
     }
@@ -122,7 +122,7 @@ mod tests {
         let mut trades = settled(&["-1"; 9]);
         trades[3] = trade(4, "+0", BookedAs::Split);
         trades.push(trade(10, "+0", BookedAs::Unknown));
-        // booked as UNKNOWN and yet with an is_win, as another program may do
+        // another program may book UNKNOWN and still set is_win
         trades.push(super::Settled { without_result: true, ..trade(11, "-5", BookedAs::Loss) });
         let reflection = Reflection::of(&trades, &[]);
         assert_eq!((reflection.counted, reflection.consecutive_losses), (8, 8));

@@ -1,5 +1,5 @@
-//! The figures of one set of settled trades. Each has its definition here, and the same one in
-//! `settle report --help`. Which sets there are is for `groups`.
+//! The figures of one set of settled trades. Each has the same definition here and in `settle
+//! report --help`. `groups` builds the sets.
 
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
@@ -7,75 +7,75 @@ use rust_decimal::prelude::ToPrimitive;
 use crate::rules::statistics::{BookedAs, Settled};
 use crate::rules::units::{FloatUsd, UnixSeconds, Usd};
 
-/// What a set of settled trades came to.
+/// The figures of a set of settled trades.
 #[derive(Debug, Clone, Default)]
 pub struct Figures {
-    /// Settled trades: with a win or a loss, and split and unknown ones.
+    /// Settled trades, including split and unknown ones.
     pub settled: u64,
-    /// Trades that have an `is_win`: the bot's count.
+    /// Trades whose `is_win` is not NULL: the bot's count.
     pub decided: u64,
-    /// Those whose `is_win` is 1.
+    /// Trades whose `is_win` is 1.
     pub wins: u64,
-    /// Those whose `is_win` is 0.
+    /// Trades whose `is_win` is 0.
     pub losses: u64,
-    /// Booked as SPLIT.
+    /// Trades booked as SPLIT.
     pub split: u64,
-    /// Booked as UNKNOWN.
+    /// Trades booked as UNKNOWN.
     pub unknown: u64,
-    /// Sum of `profit_loss`, as SQLite's `SUM` gives it to the bot; none where it is no number.
+    /// Sum of `profit_loss` in dollars, as SQLite's `SUM` returns it; `None` if not finite.
     pub total_profit: Option<FloatUsd>,
-    /// The same of the trades that have an `is_win`.
+    /// The same sum over the trades with an `is_win`.
     pub decided_profit: Option<FloatUsd>,
-    /// Their `AVG(profit_loss)`.
+    /// `AVG(profit_loss)` over the trades with an `is_win`, in dollars.
     pub decided_average: Option<FloatUsd>,
-    /// Mean profit of a trade, in dollars; UNKNOWN trades are left out, here and below.
+    /// Mean profit of a trade, in dollars. This and the figures below omit UNKNOWN trades.
     pub average_profit: Option<Usd>,
     /// Median profit of a trade, in dollars: half of the trades made less, half more.
     pub median_profit: Option<Usd>,
-    /// The trade that made most, and the dollars; the first of several.
+    /// The trade with the highest profit; the first of several.
     pub best: Option<Extreme>,
-    /// The trade that made least.
+    /// The trade with the lowest profit; the first of several.
     pub worst: Option<Extreme>,
     /// Sum of the profits above 0, in dollars.
     pub gross_profit: Option<Usd>,
-    /// Sum of the profits below 0, in dollars without the sign.
+    /// Sum of the profits below 0, in dollars, without the sign.
     pub gross_loss: Option<Usd>,
-    /// The largest fall of the summed profit.
+    /// The largest fall of the cumulative profit.
     pub drawdown: Drawdown,
-    /// Sum of what was staked (`position_size`), in dollars.
+    /// Sum of the stakes, in dollars.
     pub stake: Option<Usd>,
-    /// Runs of wins and of losses.
+    /// Wins and losses in a row.
     pub streaks: Streaks,
-    /// Mean of `executed_price` of the trades that have an `is_win`, in dollars a share: the win rate
-    /// at which these bets, staked alike per share and without fees, break even.
+    /// Mean price paid by the trades with an `is_win`, in dollars per share: the win rate at which
+    /// these bets break even, if stakes per share are equal and there are no fees.
     pub average_price: Option<Decimal>,
 }
 
-/// One trade's profit.
+/// The profit of one trade.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Extreme {
-    /// Dollars.
+    /// The profit in dollars.
     pub profit: Usd,
-    /// SQLite's address of the trade.
+    /// SQLite's rowid of the trade.
     pub rowid: i64,
 }
 
-/// The largest fall of the summed profit from its highest point before, 0 at the beginning.
+/// The largest fall of the cumulative profit, which starts at 0, from an earlier peak.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Drawdown {
-    /// Dollars, 0 or above; none where the profits cannot be added up.
+    /// Dollars, at least 0; `None` if the profits cannot be added up.
     pub amount: Option<Usd>,
-    /// When the trade at that highest point was logged; none where it is the beginning.
+    /// When the trade at the peak was logged; `None` if the peak is the start.
     pub from: Option<UnixSeconds>,
-    /// When the trade at the lowest point after it was logged.
+    /// When the trade at the lowest point after the peak was logged.
     pub to: Option<UnixSeconds>,
 }
 
-/// Wins and losses in a row, in the order in which the trades were logged. SPLIT and UNKNOWN trades
-/// neither count nor end a streak.
+/// Wins and losses in a row, in the order of logging. SPLIT and UNKNOWN trades do not count and do
+/// not end a streak.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Streaks {
-    /// Whether the latest trade won, and how many in a row ended so.
+    /// Whether the latest trade was a win, and the length of its streak.
     pub current: Option<(bool, u64)>,
     /// Most wins in a row.
     pub longest_wins: u64,
@@ -84,7 +84,7 @@ pub struct Streaks {
 }
 
 impl Streaks {
-    /// Takes the next trade's win or loss.
+    /// Adds the next trade's win or loss.
     pub fn add(&mut self, won: bool) {
         let length = match self.current {
             Some((last, length)) if last == won => length + 1,
@@ -102,7 +102,7 @@ impl Streaks {
 }
 
 /// SQLite's `SUM` over a REAL column (Kahan-Babuška-Neumaier, since SQLite 3.43), so that a total
-/// here is the bot's to the last digit. The order of the rows counts: theirs is by rowid.
+/// equals the bot's to the last digit. The order of the rows matters; theirs is by rowid.
 #[derive(Debug, Clone, Copy, Default)]
 struct SqlSum {
     sum: f64,
@@ -135,14 +135,14 @@ impl SqlSum {
         FloatUsd::new(self.value())
     }
 
-    /// SQLite's `AVG`; none of nothing.
+    /// SQLite's `AVG`; `None` without values.
     fn average(self) -> Option<FloatUsd> {
         if self.count == 0 { None } else { FloatUsd::new(self.value() / self.count as f64) }
     }
 }
 
-/// A sum of decimals: the digits of those with equally many places are added up as integers, which
-/// is exact and needs no alignment. 96 bits of digits in 128 hold four billion trades.
+/// A sum of decimals. Digits of decimals with the same scale are added as integers, which is exact
+/// and needs no alignment. 96-bit digits in 128 bits have room for four billion trades.
 struct Sum([i128; Decimal::MAX_SCALE as usize + 1]);
 
 impl Sum {
@@ -154,7 +154,7 @@ impl Sum {
         }
     }
 
-    /// None where it is too large to hold.
+    /// `None` if the total does not fit a `Decimal`.
     fn total(&self) -> Option<Decimal> {
         let mut there = (0..).zip(&self.0).filter(|(_, digits)| **digits != 0);
         there.try_fold(Decimal::ZERO, |sum, (places, digits)| {
@@ -165,7 +165,7 @@ impl Sum {
 }
 
 impl Figures {
-    /// The figures of these trades, which come in the order in which they were logged.
+    /// Computes the figures of these trades, which must be in the order of logging.
     pub fn of<'a>(trades: impl IntoIterator<Item = &'a Settled>) -> Self {
         let mut figures = Self::default();
         let mut by_rowid = Vec::new();
@@ -247,13 +247,12 @@ impl Figures {
         }
     }
 
-    /// [`Self::total_profit`] in dollars, to show it.
+    /// [`Self::total_profit`] as a decimal, for display.
     pub fn profit(&self) -> Option<Usd> {
         self.total_profit?.usd()
     }
 
-    /// Wins among the trades that have an `is_win`, from 0 to 1, as the bot has it; none before the
-    /// first.
+    /// The bot's win rate: wins / trades with an `is_win`, from 0 to 1; `None` without such trades.
     pub fn win_rate(&self) -> Option<f64> {
         (self.decided > 0).then(|| self.wins as f64 / self.decided as f64)
     }
@@ -263,23 +262,23 @@ impl Figures {
         wilson(self.wins, self.decided)
     }
 
-    /// Gross profit / gross loss; none where nothing was lost.
+    /// Gross profit / gross loss; `None` if the gross loss is 0.
     pub fn profit_factor(&self) -> Option<Decimal> {
         self.gross_profit?.0.checked_div(self.gross_loss?.0)
     }
 
-    /// Gross profit less gross loss, in dollars: that of the trades that are not UNKNOWN.
+    /// Gross profit less gross loss, in dollars; omits UNKNOWN trades.
     fn net_profit(&self) -> Option<Decimal> {
         self.gross_profit?.0.checked_sub(self.gross_loss?.0)
     }
 
-    /// Profit / stake: 0.05 is 5 cents won for each dollar staked.
+    /// Profit / stake: 0.05 is 5 cents of profit for each dollar staked.
     pub fn return_on_stake(&self) -> Option<Decimal> {
         self.net_profit()?.checked_div(self.stake?.0)
     }
 
-    /// Whether the average price lies outside the interval of the win rate: then the difference is
-    /// hardly chance (one time in twenty it is).
+    /// Compares the win rate with the average price: `Equal` if the price lies within the interval.
+    /// Outside it, the difference is due to chance only one time in twenty.
     pub fn beats_price(&self) -> Option<std::cmp::Ordering> {
         let ((low, high), price) = (self.interval()?, self.average_price?.to_f64()?);
         Some(match () {
@@ -307,8 +306,8 @@ fn median(mut profits: Vec<Decimal>) -> Option<Decimal> {
 /// The 97.5 % point of the standard normal distribution.
 const Z: f64 = 1.959_963_984_540_054;
 
-/// The 95 % interval of a rate of which `hits` of `count` were seen (Wilson 1927, without a
-/// correction for continuity); none for a count of 0.
+/// The 95 % interval of a rate of `hits` in `count` (Wilson 1927, without continuity correction);
+/// `None` for a count of 0.
 pub fn wilson(hits: u64, count: u64) -> Option<(f64, f64)> {
     if count == 0 {
         return None;
@@ -394,7 +393,7 @@ mod tests {
         let figures = Figures::of(&trades);
         assert_eq!((figures.split, figures.unknown, figures.decided), (1, 1, 3));
         assert_eq!(figures.streaks.losses_now(), 3);
-        // the split's 0 is a result, the unknown one's is not
+        // the split's 0 is a result; the unknown trade's is not
         assert_eq!(figures.average_profit, usd("-2"));
         assert_eq!(figures.stake, usd("20"));
     }
