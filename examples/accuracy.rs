@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use chrono::DateTime;
 use rust_decimal::Decimal;
-use settle::engine::context::{Database, Outside, Task, Writing};
+use settle::engine::context::{Database, Outside, RunContext, Task};
 use settle::engine::run as engine;
 use settle::engine::summary::Event;
 use settle::engine::summary::Summary;
@@ -33,7 +33,7 @@ use settle::rules::fees::Fees;
 use settle::rules::market::{RuleSet, read_slug};
 use settle::rules::outcome::Outcome;
 use settle::rules::price::{PriceAt, Source};
-use settle::rules::resolution::{Resolved, Verdict};
+use settle::rules::resolution::{Resolution, Resolutions};
 use settle::rules::selection::Lags;
 use settle::rules::strike::Strike;
 use settle::rules::timestamp::NaiveZone;
@@ -42,8 +42,8 @@ use settle::rules::value::Cell;
 use settle::sources::candles::fallback::{Chain, PriceSource, SourceAnswer};
 use settle::sources::candles::{Candle, CandleRows};
 use settle::sources::http::Client;
-use settle::sources::http::Traffic;
-use settle::sources::polymarket::{Polymarket, Resolutions};
+use settle::sources::http::RequestStats;
+use settle::sources::polymarket::{Polymarket, ResolutionSource};
 use settle::store::{Access, Store};
 
 /// Moves on the venue, in bps: the buckets' upper ends.
@@ -114,22 +114,23 @@ impl PriceSource for CandleFile {
         SourceAnswer { answered: true, prices, ..SourceAnswer::default() }
     }
 
-    fn traffic(&self) -> Traffic {
-        Traffic::default()
+    fn stats(&self) -> RequestStats {
+        RequestStats::default()
     }
 }
 
 /// A Polymarket that has resolved nothing, so that candles decide or hold.
 struct Silent;
 
-impl Resolutions for Silent {
-    fn find(&mut self, slugs: &[String]) -> Resolved {
-        let answer = |slug: &String| (slug.clone(), Verdict::NotYet("not asked".to_owned()).into());
-        Resolved { answers: slugs.iter().map(answer).collect(), troubles: vec![] }
+impl ResolutionSource for Silent {
+    fn find(&mut self, slugs: &[String]) -> Resolutions {
+        let answer =
+            |slug: &String| (slug.clone(), Resolution::NotYet("not asked".to_owned()).into());
+        Resolutions { answers: slugs.iter().map(answer).collect(), problems: vec![] }
     }
 
-    fn traffic(&self) -> Traffic {
-        Traffic::default()
+    fn stats(&self) -> RequestStats {
+        RequestStats::default()
     }
 }
 
@@ -145,9 +146,9 @@ struct Way {
 fn settle(
     database: &Path,
     prices: &mut Chain,
-    resolutions: &mut dyn Resolutions,
+    resolutions: &mut dyn ResolutionSource,
     way: Way,
-    writing: Option<Writing<'_>>,
+    writing: Option<RunContext<'_>>,
 ) -> (Summary, Vec<TradeResult>) {
     let deciding = Deciding {
         confirm: way.confirm,
@@ -374,7 +375,7 @@ fn measure_confirmation(venue: Source, book: &Rc<CandleRows>, database: &Path, m
         confirm: Confirm::Auto,
     };
     let interrupt = Interrupt::default();
-    let writing = Writing { run_id: "accuracy", retry_wait: 600, interrupt: &interrupt };
+    let writing = RunContext { run_id: "accuracy", retry_wait: 600, interrupt: &interrupt };
     let (summary, _) = settle(database, &mut prices, &mut polymarket, way, Some(writing));
     let read = rusqlite::Connection::open(database).expect("the database made here");
     let mut statement =
@@ -391,7 +392,7 @@ fn measure_confirmation(venue: Source, book: &Rc<CandleRows>, database: &Path, m
          them ({}), {} requests to Polymarket",
         markets.len(),
         percent(right, markets.len() as u64),
-        summary.traffic["polymarket"].requests
+        summary.stats["polymarket"].requests
     );
     let alerts = summary.alerts();
     println!("Contradictions (moves over 15 bps resolved the other way): {}", alerts.len());

@@ -7,7 +7,7 @@ use settle::rules::market::market_slug;
 use settle::rules::market::{Basis, RuleSet, read_slug};
 use settle::rules::outcome::Outcome;
 use settle::rules::price::PriceAt;
-use settle::rules::resolution::Verdict;
+use settle::rules::resolution::Resolution;
 use settle::rules::timestamp::{NaiveZone, read_timestamp};
 use settle::rules::units::UnixSeconds;
 use settle::sources::candles::CandleService;
@@ -71,7 +71,7 @@ pub fn markets(data: &[u8]) {
     let Ok(body) = serde_json::from_slice::<serde_json::Value>(data) else { return };
     let list = body.as_array().or_else(|| body["markets"].as_array()).unwrap();
     for (slug, answer) in resolved.answers {
-        let Verdict::Final(outcome) = answer.verdict else { continue };
+        let Resolution::Final(outcome) = answer.resolution else { continue };
         let market = list.iter().find(|market| market["slug"] == *slug).unwrap();
         assert_eq!(market["closed"], true);
         let prices: Vec<String> =

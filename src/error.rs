@@ -1,5 +1,5 @@
 //! Errors that stop a command, worded for users. Problems with a row or a source stop nothing: see
-//! `RowError` and `troubles`.
+//! `RowError` and `problems`.
 
 use std::path::PathBuf;
 

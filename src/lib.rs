@@ -7,7 +7,7 @@
 //!
 //! [`engine::run::settle`] is one whole run. The databases, the sources and the time are arguments.
 //! This example takes prices from a dump file and does not ask Polymarket. Without a
-//! [`Writing`](engine::context::Writing) it writes nothing:
+//! [`RunContext`](engine::context::RunContext) it writes nothing:
 //!
 //! ```
 //! use settle::sources::candles::fallback::Chain;

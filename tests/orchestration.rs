@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use settle::commands::Exit;
 use settle::commands::run::exit_of;
-use settle::engine::context::{Database, Outside, Task, Writing};
+use settle::engine::context::{Database, Outside, RunContext, Task};
 use settle::engine::run as engine;
 use settle::engine::summary::Event;
 use settle::engine::summary::Summary;
@@ -19,15 +19,15 @@ use settle::rules::fees::Fees;
 use settle::rules::market::{Basis, RuleSet};
 use settle::rules::outcome::Outcome;
 use settle::rules::price::{Method, Priced, Source};
-use settle::rules::price::{Need, Needs, WindowPrices};
-use settle::rules::resolution::{Resolved, Verdict};
+use settle::rules::price::{PriceRequest, PriceRequests, WindowPrices};
+use settle::rules::resolution::{Resolution, Resolutions};
 use settle::rules::selection::Lags;
 use settle::rules::strike::Strike;
 use settle::rules::timestamp::NaiveZone;
 use settle::rules::units::{Bps, BtcPrice, UnixSeconds};
 use settle::sources::candles::fallback::{Found, Prices};
-use settle::sources::http::Traffic;
-use settle::sources::polymarket::Resolutions;
+use settle::sources::http::RequestStats;
+use settle::sources::polymarket::ResolutionSource;
 use settle::store::{Access, Store};
 use support::{Bench, CLOSE, bet};
 
@@ -35,11 +35,11 @@ use support::{Bench, CLOSE, bet};
 #[derive(Default)]
 struct Known {
     prices: HashMap<UnixSeconds, i64>,
-    wanted: Vec<Need>,
+    wanted: Vec<PriceRequest>,
 }
 
 impl Prices for Known {
-    fn find(&mut self, needs: &Needs, _now: UnixSeconds) -> Found {
+    fn find(&mut self, needs: &PriceRequests, _now: UnixSeconds) -> Found {
         self.wanted.extend(needs.keys());
         let mut found = Found { answered: true, ..Found::default() };
         for need in needs.keys() {
@@ -54,7 +54,7 @@ impl Prices for Known {
         found
     }
 
-    fn traffic(&self) -> BTreeMap<Source, Traffic> {
+    fn stats(&self) -> BTreeMap<Source, RequestStats> {
         BTreeMap::new()
     }
 }
@@ -63,19 +63,19 @@ impl Prices for Known {
 #[derive(Default)]
 struct Resolves(HashMap<String, Outcome>, u64);
 
-impl Resolutions for Resolves {
-    fn find(&mut self, slugs: &[String]) -> Resolved {
+impl ResolutionSource for Resolves {
+    fn find(&mut self, slugs: &[String]) -> Resolutions {
         self.1 += 1;
         let verdict = |slug: &String| match self.0.get(slug) {
-            Some(outcome) => Verdict::Final(*outcome),
-            None => Verdict::NotYet("not resolved".to_owned()),
+            Some(outcome) => Resolution::Final(*outcome),
+            None => Resolution::NotYet("not resolved".to_owned()),
         };
         let answers = slugs.iter().map(|slug| (slug.clone(), verdict(slug).into())).collect();
-        Resolved { answers, troubles: vec![] }
+        Resolutions { answers, problems: vec![] }
     }
 
-    fn traffic(&self) -> Traffic {
-        Traffic { requests: self.1, failures: 0 }
+    fn stats(&self) -> RequestStats {
+        RequestStats { requests: self.1, failures: 0 }
     }
 }
 
@@ -101,7 +101,7 @@ fn settle_with(
 ) -> Summary {
     let (zone, rules) = (NaiveZone::Utc, RuleSet::Polymarket);
     let (interrupt, run_id) = (Interrupt::default(), format!("run at {now}"));
-    let writing = Writing { run_id: &run_id, retry_wait: 600, interrupt: &interrupt };
+    let writing = RunContext { run_id: &run_id, retry_wait: 600, interrupt: &interrupt };
     let mut store = Store::open(&bench.db, Access::Write).unwrap();
     let mut results = Vec::new();
     let mut report = |event: Event<'_>| {

@@ -1,25 +1,25 @@
-//! Writes the bookings of one database and counts the result of every trade. `run` and `confirm`
-//! decide the bookings.
+//! Writes the settlements of one database and counts the result of every trade. `run` and `confirm`
+//! decide the settlements.
 
 use std::collections::BTreeMap;
 
 use log::warn;
 
-use crate::engine::context::{Task, Writing};
+use crate::engine::context::{RunContext, Task};
 use crate::engine::summary::{Counts, Event, IN_ERROR, INTERRUPTED};
 use crate::engine::trade_result::TradeResult;
 use crate::error::Error;
 use crate::interrupt::Interrupt;
-use crate::rules::decision::{Booking, Deferral, DeferredFor};
+use crate::rules::decision::{DeferReason, Deferral, Settlement};
 use crate::rules::eligibility::Row;
 use crate::rules::selection::{Pick, RowError, Tally, Warning};
 use crate::rules::value::Cell;
-use crate::store::{Note, RowWrite, RunInfo, Store};
+use crate::store::{Note, RunInfo, Store, WriteOutcome};
 
 /// Decisions about some trades, not yet written.
 #[derive(Default)]
-pub(super) struct Step {
-    pub bookings: Vec<Booking>,
+pub(super) struct Batch {
+    pub settlements: Vec<Settlement>,
     pub deferrals: Vec<Deferral>,
     pub notes: Vec<Note<'static>>,
     /// Rows that another program changed after their selection; `None` if it deleted the row.
@@ -36,7 +36,7 @@ pub(super) enum Stop {
 
 /// A run in progress and its counts so far.
 #[allow(clippy::struct_excessive_bools)] // each is asked about by itself
-pub(super) struct Course<'a> {
+pub(super) struct RunState<'a> {
     /// The run for the records, and its signal flag; `None` in a dry run.
     writer: Option<(RunInfo, &'a Interrupt)>,
     name: Option<&'a str>,
@@ -57,11 +57,11 @@ pub(super) struct Course<'a> {
     pub all: usize,
 }
 
-impl<'a> Course<'a> {
+impl<'a> RunState<'a> {
     /// Starts a run. If it writes, a signal now waits for the current transaction.
     pub fn new(
         task: &Task<'_>,
-        writing: Option<Writing<'a>>,
+        writing: Option<RunContext<'a>>,
         name: Option<&'a str>,
         report: &'a mut dyn FnMut(Event<'_>),
     ) -> Self {
@@ -100,19 +100,19 @@ impl<'a> Course<'a> {
     ///
     /// # Errors
     /// [`Error::Database`], if this run has written nothing.
-    pub fn go_on(&mut self, store: &mut Store, step: Step) -> Result<(), Error> {
-        let Step { mut bookings, mut deferrals, notes, changed, mut warnings } = step;
+    pub fn go_on(&mut self, store: &mut Store, batch: Batch) -> Result<(), Error> {
+        let Batch { mut settlements, mut deferrals, notes, changed, mut warnings } = batch;
         self.warnings.append(&mut warnings);
         self.deferred |= !deferrals.is_empty();
-        self.had_some |= bookings.iter().any(|booking| booking.proof.is_some())
+        self.had_some |= settlements.iter().any(|settlement| settlement.bet().is_some())
             || deferrals.iter().any(|deferral| deferral.measured.is_some());
-        let mut done = vec![RowWrite::Done; bookings.len()];
+        let mut done = vec![WriteOutcome::Written; settlements.len()];
         if let Some((run, interrupt)) = &self.writer {
             let mut notes: Vec<Note<'_>> = notes;
             if self.notes_deferrals {
                 notes.extend(deferrals.iter().map(Note::Deferred));
             }
-            let written = store.write(run, &bookings, &notes, interrupt);
+            let written = store.write(run, &settlements, &notes, interrupt);
             done = written.done;
             self.wrote |= !done.is_empty() || (written.error.is_none() && !notes.is_empty());
             self.stopped = match written.error {
@@ -124,41 +124,41 @@ impl<'a> Course<'a> {
                 None => interrupt.asked().then_some(Stop::Interrupted),
             };
         }
-        for booking in bookings.split_off(done.len()) {
+        for settlement in settlements.split_off(done.len()) {
             match &self.stopped {
                 Some(Stop::Failed(error)) => {
                     let why = format!("not written: {error}");
-                    self.refuse(booking, &why);
+                    self.refuse(settlement, &why);
                 }
                 // the next run tries the confirmation again
-                _ if booking.earlier.is_some() => {}
+                _ if settlement.earlier().is_some() => {}
                 _ => {
-                    let (trade, left) = (booking.trade, DeferredFor::Interrupted);
+                    let (trade, left) = (settlement.trade, DeferReason::Interrupted);
                     let reason = INTERRUPTED.to_owned();
                     deferrals.push(Deferral { trade, left, reason, measured: None });
                 }
             }
         }
-        for (booking, put) in bookings.into_iter().zip(done) {
+        for (settlement, put) in settlements.into_iter().zip(done) {
             match put {
-                RowWrite::Done => self.end(&TradeResult::of_booking(booking, true)),
-                RowWrite::Changed => self.end(&TradeResult::of_booking(booking, false)),
-                RowWrite::Refused(why) => {
-                    self.refuse(booking, &format!("the database refuses it: {why}"));
+                WriteOutcome::Written => self.end(&TradeResult::of_settlement(settlement, true)),
+                WriteOutcome::Conflict => self.end(&TradeResult::of_settlement(settlement, false)),
+                WriteOutcome::Rejected(why) => {
+                    self.refuse(settlement, &format!("the database refuses it: {why}"));
                 }
             }
         }
         for deferral in deferrals {
             let reason = match deferral.left {
-                DeferredFor::NotResolved | DeferredFor::NoPrice | DeferredFor::OutOfReach => {
+                DeferReason::NotResolved | DeferReason::NoData | DeferReason::SourceDown => {
                     "no price or resolution"
                 }
-                DeferredFor::Held => "close calls held for Polymarket",
-                DeferredFor::Interrupted => INTERRUPTED,
-                DeferredFor::OtherMarket | DeferredFor::NotWritten => IN_ERROR,
+                DeferReason::Held => "close calls held for Polymarket",
+                DeferReason::Interrupted => INTERRUPTED,
+                DeferReason::OtherMarket | DeferReason::NotWritten => IN_ERROR,
             };
             self.left.entry(reason).or_default().add(Some(deferral.trade.logged_at));
-            if deferral.left == DeferredFor::OtherMarket {
+            if deferral.left == DeferReason::OtherMarket {
                 let trade_id = deferral.trade.row.id.clone();
                 self.errors.push(RowError { trade_id, message: deferral.reason });
                 continue;
@@ -184,12 +184,12 @@ impl<'a> Course<'a> {
         (self.report)(Event::Progress { done: self.done, all: self.all });
     }
 
-    /// Reports a booking that cannot be written as an error of its row.
-    fn refuse(&mut self, booking: Booking, why: &str) {
-        if booking.earlier.is_none() {
-            self.left.entry(IN_ERROR).or_default().add(Some(booking.trade.logged_at));
+    /// Reports a settlement that cannot be written as an error of its row.
+    fn refuse(&mut self, settlement: Settlement, why: &str) {
+        if settlement.earlier().is_none() {
+            self.left.entry(IN_ERROR).or_default().add(Some(settlement.trade.logged_at));
         }
-        self.errors.push(RowError { trade_id: booking.trade.row.id, message: why.to_owned() });
+        self.errors.push(RowError { trade_id: settlement.trade.row.id, message: why.to_owned() });
     }
 
     /// Counts the trades that the run did not reach.

@@ -3,11 +3,11 @@
 
 use log::info;
 
-use crate::engine::apply::{Step, of};
+use crate::engine::apply::{Batch, of};
 use crate::engine::context::Task;
 use crate::rules::decision::confirm_trade;
 use crate::rules::eligibility::{Job, judge_again};
-use crate::rules::resolution::{Resolved, Verdict};
+use crate::rules::resolution::{Resolution, Resolutions};
 use crate::rules::selection::{Tally, Warning, slug};
 use crate::store::{Note, Unconfirmed};
 
@@ -15,55 +15,57 @@ use crate::store::{Note, Unconfirmed};
 /// changed. `late` counts trades that stay provisional past the confirm lag.
 pub(super) fn confirm(
     unconfirmed: Vec<Unconfirmed>,
-    resolved: &Resolved,
+    resolved: &Resolutions,
     task: &Task<'_>,
     late: &mut Tally,
     name: Option<&str>,
-) -> Step {
-    let mut step = Step::default();
+) -> Batch {
+    let mut batch = Batch::default();
     for Unconfirmed { record_id, trade_id, row, closed_at, earlier } in unconfirmed {
         let Some(row) = row else {
-            step.warnings.push(Warning {
+            batch.warnings.push(Warning {
                 code: "row_changed",
                 message: format!(
                     "trade {trade_id} is not as settle wrote it; settle will not confirm it; settle \
                      explain and settle audit show how it stands"
                 ),
             });
-            step.notes.push(Note::Forget(record_id));
+            batch.notes.push(Note::Forget(record_id));
             continue;
         };
         let rowid = row.rowid;
         let trade = judge_again(row, task.reading);
-        let verdict = match trade.as_ref().map(|trade| (slug(trade), &trade.job)) {
-            Ok((Some(slug), Job::Decide(bet))) => resolved.verdict(&slug, &bet.market),
+        let resolution = match trade.as_ref().map(|trade| (slug(trade), &trade.job)) {
+            Ok((Some(slug), Job::Decide(bet))) => resolved.resolution(&slug, &bet.market),
             // no market has such a slug
-            Ok(_) => Some(Verdict::no_such_market()),
+            Ok(_) => Some(Resolution::no_such_market()),
             Err(why) => {
                 info!("{}trade {trade_id} cannot be confirmed yet: {why}", of(name));
-                Some(Verdict::NotYet(why.clone()))
+                Some(Resolution::NotYet(why.clone()))
             }
         };
-        let booking = match (trade, &verdict) {
-            (Ok(trade), Some(Verdict::Final(outcome))) => confirm_trade(trade, earlier, *outcome),
+        let settlement = match (trade, &resolution) {
+            (Ok(trade), Some(Resolution::Final(outcome))) => {
+                confirm_trade(trade, earlier, *outcome)
+            }
             _ => None,
         };
-        if let Some(Verdict::OtherMarket(why) | Verdict::OtherYear(why)) = &verdict {
+        if let Some(Resolution::OtherMarket(why) | Resolution::OtherYear(why)) = &resolution {
             let message = format!("trade {trade_id} is not confirmed: {why}");
-            step.warnings.push(Warning { code: "other_market", message });
+            batch.warnings.push(Warning { code: "other_market", message });
         }
-        match (booking, verdict) {
-            (Some(booking), _) => {
-                step.bookings.push(booking);
+        match (settlement, resolution) {
+            (Some(settlement), _) => {
+                batch.settlements.push(settlement);
                 continue;
             }
             // no final resolution, or nothing to confirm in the row
-            (None, Some(_)) => step.notes.push(Note::Unresolved(record_id, rowid)),
+            (None, Some(_)) => batch.notes.push(Note::Unresolved(record_id, rowid)),
             (None, None) => {}
         }
         if closed_at < task.now.plus(-task.lags.confirm) {
             late.add(Some(closed_at));
         }
     }
-    step
+    batch
 }

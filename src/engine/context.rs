@@ -7,7 +7,7 @@ use crate::rules::eligibility::Reading;
 use crate::rules::selection::Lags;
 use crate::rules::units::UnixSeconds;
 use crate::sources::candles::fallback::Prices;
-use crate::sources::polymarket::Resolutions;
+use crate::sources::polymarket::ResolutionSource;
 use crate::store::Store;
 
 /// One database of a run.
@@ -25,12 +25,12 @@ pub struct Outside<'a> {
     /// Historical prices.
     pub prices: &'a mut dyn Prices,
     /// Polymarket's resolutions.
-    pub resolutions: &'a mut dyn Resolutions,
+    pub resolutions: &'a mut dyn ResolutionSource,
 }
 
 /// Write options of a run; a dry run has none.
 #[derive(Debug, Clone, Copy)]
-pub struct Writing<'a> {
+pub struct RunContext<'a> {
     /// The run's id in the records.
     pub run_id: &'a str,
     /// Seconds that a trade without a price or resolution waits after its second deferral.

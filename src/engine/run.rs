@@ -8,29 +8,29 @@ use std::thread;
 use crate::engine::summary::Event;
 use crate::engine::summary::{IN_ERROR, Summary};
 use crate::error::Error;
-use crate::rules::decision::{Confirm, Decided, Evidence, decide_trade};
-use crate::rules::eligibility::{Job, Judged, Reading, judge, judge_again};
+use crate::rules::decision::{Confirm, Decision, MarketData, decide_trade};
+use crate::rules::eligibility::{Eligibility, Job, Reading, judge, judge_again};
 use crate::rules::price::Source;
-use crate::rules::price::{Needs, Strikes};
-use crate::rules::resolution::{Resolved, Verdict};
+use crate::rules::price::{PriceRequests, Strikes};
+use crate::rules::resolution::{Resolution, Resolutions};
 use crate::rules::selection::{
-    Pick, Selection, Selector, Tally, Wants, Warning, dated_slug, slug, wants,
+    Pick, Selection, Selector, Tally, TradeRequest, Warning, dated_slug, slug, wants,
 };
 use crate::rules::units::UnixSeconds;
 use crate::rules::value::Cell;
 use crate::sources::candles::fallback::Found;
-use crate::sources::http::Traffic;
+use crate::sources::http::RequestStats;
 use crate::store::{Store, Unconfirmed};
 
-use crate::engine::apply::{Course, Step, Stop};
+use crate::engine::apply::{Batch, RunState, Stop};
 use crate::engine::confirm::confirm;
-use crate::engine::context::{Database, Outside, Task, Writing};
+use crate::engine::context::{Database, Outside, RunContext, Task};
 
 /// Most provisional trades that a run with a batch limit confirms.
 const CONFIRMED_A_RUN: u32 = 1000;
 /// The same without a batch limit, as memory holds all of them. The next run continues.
 const CONFIRMED_AT_ALL: u32 = 20_000;
-/// Trades read, decided and written per step.
+/// Trades read, decided and written per batch.
 const CHUNK: usize = 1000;
 
 /// Settles one batch per database and confirms provisional trades of earlier runs. Without
@@ -42,11 +42,11 @@ pub fn settle(
     databases: &mut [Database<'_>],
     outside: &mut Outside<'_>,
     task: &Task<'_>,
-    writing: Option<Writing<'_>>,
+    writing: Option<RunContext<'_>>,
 ) -> Vec<Result<Summary, Error>> {
     let chosen: Vec<_> = databases.iter().map(|database| choose(database.store, task)).collect();
     let answers = ask(outside, &chosen.iter().flatten().collect::<Vec<_>>(), task.now);
-    let settle = |(database, chosen): (&mut Database<'_>, Result<Chosen, Error>)| {
+    let settle = |(database, chosen): (&mut Database<'_>, Result<Plan, Error>)| {
         carry_out(database, chosen?, &answers, task, writing)
     };
     databases.iter_mut().zip(chosen).map(settle).collect()
@@ -71,17 +71,17 @@ pub fn select(
 }
 
 /// One database's share of a run, and what it needs from the sources.
-struct Chosen {
+struct Plan {
     selection: Selection,
     unconfirmed: Vec<Unconfirmed>,
     /// Slugs of the batch, then slugs to confirm.
     slugs: [Vec<String>; 2],
-    needs: Needs,
+    needs: PriceRequests,
     /// Provisional trades past the confirm lag that this run does not ask about.
     late: Tally,
 }
 
-fn choose(store: &Store, task: &Task<'_>) -> Result<Chosen, Error> {
+fn choose(store: &Store, task: &Task<'_>) -> Result<Plan, Error> {
     let Task { reading, deciding, batch, lags, now } = *task;
     let selection = select(store, reading, batch, false, now)?;
     let confirmed = if batch == 0 { CONFIRMED_AT_ALL } else { CONFIRMED_A_RUN };
@@ -99,14 +99,14 @@ fn choose(store: &Store, task: &Task<'_>) -> Result<Chosen, Error> {
         _ => slugs(&wanted, &unconfirmed, reading),
     };
     let needs = match deciding.confirm {
-        Confirm::Only => Needs::new(),
+        Confirm::Only => PriceRequests::new(),
         _ => wanted.iter().filter_map(|(wants, strikes)| Some((wants.need?, *strikes))).collect(),
     };
-    Ok(Chosen { selection, unconfirmed, slugs, needs, late })
+    Ok(Plan { selection, unconfirmed, slugs, needs, late })
 }
 
 /// What the batch needs, without duplicates.
-fn wanted(selection: &Selection) -> Vec<&(Wants, Option<Strikes>)> {
+fn wanted(selection: &Selection) -> Vec<&(TradeRequest, Option<Strikes>)> {
     let places: BTreeSet<usize> = selection.batch.iter().map(|pick| pick.wants).collect();
     places.into_iter().map(|place| &selection.wants[place]).collect()
 }
@@ -114,7 +114,7 @@ fn wanted(selection: &Selection) -> Vec<&(Wants, Option<Strikes>)> {
 /// Slugs to ask Polymarket about: those of the batch and those to confirm. A slug without a year
 /// also appears in its form with the year.
 fn slugs(
-    wanted: &[&(Wants, Option<Strikes>)],
+    wanted: &[&(TradeRequest, Option<Strikes>)],
     unconfirmed: &[Unconfirmed],
     reading: Reading,
 ) -> [Vec<String>; 2] {
@@ -126,14 +126,14 @@ fn slugs(
 }
 
 struct Answers {
-    resolved: Resolved,
+    resolved: Resolutions,
     found: Found,
-    traffic: BTreeMap<&'static str, Traffic>,
+    stats: BTreeMap<&'static str, RequestStats>,
 }
 
 /// Asks once for everything that these databases need.
-fn ask(outside: &mut Outside<'_>, chosen: &[&Chosen], now: UnixSeconds) -> Answers {
-    let mut needs = Needs::new();
+fn ask(outside: &mut Outside<'_>, chosen: &[&Plan], now: UnixSeconds) -> Answers {
+    let mut needs = PriceRequests::new();
     for (need, strikes) in chosen.iter().flat_map(|chosen| &chosen.needs) {
         let all = needs.entry(*need).or_default();
         for strike in strikes.iter().flat_map(|strikes| [strikes.least, strikes.greatest]) {
@@ -146,26 +146,26 @@ fn ask(outside: &mut Outside<'_>, chosen: &[&Chosen], now: UnixSeconds) -> Answe
     let slugs: Vec<String> =
         slugs.flatten().filter(|slug| seen.insert(slug.as_str())).cloned().collect();
     let (resolved, found) = fetch(outside, &slugs, &needs, now);
-    let services = outside.prices.traffic().into_iter();
+    let services = outside.prices.stats().into_iter();
     let services = services.filter(|(source, _)| *source != Source::Candles);
-    let traffic = services
-        .map(|(source, traffic)| (source.as_str(), traffic))
-        .chain([("polymarket", outside.resolutions.traffic())])
+    let stats = services
+        .map(|(source, stats)| (source.as_str(), stats))
+        .chain([("polymarket", outside.resolutions.stats())])
         .collect();
-    Answers { resolved, found, traffic }
+    Answers { resolved, found, stats }
 }
 
 /// Asks Polymarket and the candle services in parallel. Skips a service with nothing to ask.
 fn fetch(
     outside: &mut Outside<'_>,
     slugs: &[String],
-    needs: &Needs,
+    needs: &PriceRequests,
     now: UnixSeconds,
-) -> (Resolved, Found) {
+) -> (Resolutions, Found) {
     let Outside { prices, resolutions } = outside;
     match (slugs.is_empty(), needs.is_empty()) {
-        (true, true) => (Resolved::default(), Found::default()),
-        (true, false) => (Resolved::default(), prices.find(needs, now)),
+        (true, true) => (Resolutions::default(), Found::default()),
+        (true, false) => (Resolutions::default(), prices.find(needs, now)),
         (false, true) => (resolutions.find(slugs), Found::default()),
         (false, false) => thread::scope(|scope| {
             let resolved = scope.spawn(|| resolutions.find(slugs));
@@ -179,21 +179,21 @@ fn fetch(
 /// Decides and writes the trades of one database, and sums up.
 fn carry_out(
     database: &mut Database<'_>,
-    chosen: Chosen,
+    chosen: Plan,
     answers: &Answers,
     task: &Task<'_>,
-    writing: Option<Writing<'_>>,
+    writing: Option<RunContext<'_>>,
 ) -> Result<Summary, Error> {
-    let Chosen { selection, unconfirmed, mut late, .. } = chosen;
+    let Plan { selection, unconfirmed, mut late, .. } = chosen;
     let (unsettled_before, due_before) = (selection.unsettled(), selection.due.count);
     let mut warnings = selection.warnings(task.reading.rules);
-    let Answers { resolved, found, traffic } = answers;
-    let mut course = Course::new(task, writing, database.name, database.report);
+    let Answers { resolved, found, stats } = answers;
+    let mut course = RunState::new(task, writing, database.name, database.report);
     course.all = selection.batch.len() + unconfirmed.len();
     // in a total outage no trade was checked, so no deferral is noted
     course.notes_deferrals = found.answered
         || !resolved.answers.is_empty()
-        || (found.troubles.is_empty() && resolved.troubles.is_empty());
+        || (found.problems.is_empty() && resolved.problems.is_empty());
     course.left.insert(IN_ERROR, selection.in_error);
     course.errors = selection.errors;
     let mut rest = selection.batch.as_slice();
@@ -238,8 +238,8 @@ fn carry_out(
         excluded: selection.excluded,
         unconfirmed_late: late,
         warnings,
-        troubles: [&resolved.troubles[..], &found.troubles].concat(),
-        traffic: traffic.clone(),
+        problems: [&resolved.problems[..], &found.problems].concat(),
+        stats: stats.clone(),
     };
     (database.report)(Event::SummedUp(&summary));
     Ok(summary)
@@ -249,43 +249,43 @@ fn carry_out(
 fn judge_and_decide(
     store: &mut Store,
     picks: &[Pick],
-    wanted: &[(Wants, Option<Strikes>)],
+    wanted: &[(TradeRequest, Option<Strikes>)],
     answers: &Answers,
     task: &Task<'_>,
-) -> Result<Step, Error> {
+) -> Result<Batch, Error> {
     let Task { reading, deciding, now, .. } = *task;
     let Answers { resolved, found, .. } = answers;
-    let mut step = Step::default();
+    let mut batch = Batch::default();
     for (pick, row) in picks.iter().zip(store.rows_at(picks.iter().map(|pick| pick.rowid))?) {
         let (wanted, _) = &wanted[pick.wants];
         let judged = row.filter(|row| row.is_win == Cell::Null).map(|row| judge(row, reading, now));
         let trade = match judged {
-            Some(Judged::Due(trade)) if wants(&trade, reading.strike) == *wanted => *trade,
+            Some(Eligibility::Due(trade)) if wants(&trade, reading.strike) == *wanted => *trade,
             _ => {
-                step.changed.extend(store.rows_at([pick.rowid])?);
+                batch.changed.extend(store.rows_at([pick.rowid])?);
                 continue;
             }
         };
-        let verdict = match (&wanted.slug, &trade.job) {
-            (Some(slug), Job::Decide(bet)) => resolved.verdict(slug, &bet.market),
-            _ => Some(Verdict::no_such_market()),
+        let resolution = match (&wanted.slug, &trade.job) {
+            (Some(slug), Job::Decide(bet)) => resolved.resolution(slug, &bet.market),
+            _ => Some(Resolution::no_such_market()),
         };
-        if let Some(Verdict::OtherYear(why)) = &verdict {
-            step.warnings.push(Warning {
+        if let Some(Resolution::OtherYear(why)) = &resolution {
+            batch.warnings.push(Warning {
                 code: "other_year",
                 message: format!("trade {}: {why}", trade.row.id),
             });
         }
         let prices = wanted.need.and_then(|need| found.prices.get(&need));
-        let evidence = Evidence {
+        let data = MarketData {
             prices: prices.map_or(&[], Vec::as_slice),
             price_failed: found.failed,
-            verdict: verdict.as_ref(),
+            resolution: resolution.as_ref(),
         };
-        match decide_trade(trade, evidence, reading.strike, deciding, now) {
-            Decided::Booking(booking) => step.bookings.push(*booking),
-            Decided::Deferral(deferral) => step.deferrals.push(*deferral),
+        match decide_trade(trade, data, reading.strike, deciding, now) {
+            Decision::Settle(settlement) => batch.settlements.push(*settlement),
+            Decision::Defer(deferral) => batch.deferrals.push(*deferral),
         }
     }
-    Ok(step)
+    Ok(batch)
 }

@@ -90,11 +90,11 @@ impl DatabaseStatus {
     }
 
     /// The last line of `settle status`.
-    pub fn glance(&self) -> Glance {
+    pub fn glance(&self) -> StatusLine {
         let Self { now, ref latest, .. } = *self;
         let errors = self.selection.in_error.count;
         let wrong = wrong(!self.alerts.is_empty(), errors, self.warnings().len());
-        Glance { now, unsettled: self.selection.unsettled(), latest: latest.clone(), wrong }
+        StatusLine { now, unsettled: self.selection.unsettled(), latest: latest.clone(), wrong }
     }
 
     /// Booked trades: won, lost, UNKNOWN and SPLIT.
@@ -117,7 +117,7 @@ impl DatabaseStatus {
 
 /// The last line of `run` and `status`.
 #[derive(Debug)]
-pub struct Glance {
+pub struct StatusLine {
     /// The time of the counts.
     pub now: UnixSeconds,
     /// Trades without an outcome.
@@ -128,17 +128,17 @@ pub struct Glance {
     pub wrong: Vec<String>,
 }
 
-impl Glance {
+impl StatusLine {
     /// The line after a run. `doubts` is the number of kinds of doubt about recorded strikes, over
     /// all settled trades.
     pub fn after(summary: &Summary, latest: Latest, doubts: usize, now: UnixSeconds) -> Self {
         let warnings = doubts + summary.warnings.len();
         let mut wrong = wrong(summary.alert(), summary.errors.len() as u64, warnings);
-        match summary.troubles.len() {
+        match summary.problems.len() {
             _ if summary.nothing_had => wrong.insert(0, "no source answered".to_owned()),
             0 => {}
-            1 => wrong.push("1 trouble with a source".to_owned()),
-            troubles => wrong.push(format!("{troubles} troubles with sources")),
+            1 => wrong.push("1 error with a source".to_owned()),
+            problems => wrong.push(format!("{problems} problems with sources")),
         }
         if summary.interrupted {
             wrong.insert(0, "the run was interrupted".to_owned());

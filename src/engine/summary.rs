@@ -6,14 +6,14 @@ use std::collections::BTreeMap;
 use rust_decimal::Decimal;
 
 use crate::engine::trade_result::{Ending, TradeResult};
-use crate::rules::decision::{DeferredFor, Status};
-use crate::rules::eligibility::Excluded;
+use crate::rules::decision::{DeferReason, Status};
+use crate::rules::eligibility::Exclusion;
 use crate::rules::outcome::Outcome;
 use crate::rules::price::Source;
 use crate::rules::selection::{RowError, Tally, Warning};
 use crate::rules::units::{Bps, UnixSeconds, Usd, rounded};
 use crate::rules::value::Cell;
-use crate::sources::http::Traffic;
+use crate::sources::http::RequestStats;
 
 /// A number of trades, with the ids of the first ones.
 #[derive(Debug, Default)]
@@ -133,7 +133,7 @@ impl Counts {
 
     /// Counts trades that the run did not reach before a signal stopped it.
     pub(crate) fn add_interrupted(&mut self, count: u64) {
-        let interrupted = DeferredFor::Interrupted;
+        let interrupted = DeferReason::Interrupted;
         *self.pending.entry(interrupted.key()).or_default() += count;
         let left = (Ending::Pending(interrupted).as_str(), INTERRUPTED.to_owned());
         self.left.entry(left).or_default().count += count;
@@ -177,15 +177,15 @@ pub struct Summary {
     /// A signal asked the run to stop.
     pub interrupted: bool,
     /// Rows that are not due, by reason.
-    pub excluded: BTreeMap<Excluded, u64>,
+    pub excluded: BTreeMap<Exclusion, u64>,
     /// Provisional trades past the confirm lag; `oldest` is by the market's close.
     pub unconfirmed_late: Tally,
     /// Warnings about rows. `counts` holds the doubted strikes.
     pub warnings: Vec<Warning>,
     /// Problems with the sources.
-    pub troubles: Vec<String>,
+    pub problems: Vec<String>,
     /// Requests by service. All databases of a run share them.
-    pub traffic: BTreeMap<&'static str, Traffic>,
+    pub stats: BTreeMap<&'static str, RequestStats>,
 }
 
 /// Reason of an overdue trade whose row is in error.
@@ -386,8 +386,8 @@ mod tests {
             excluded: BTreeMap::new(),
             unconfirmed_late: Tally::default(),
             warnings: vec![],
-            troubles: vec![],
-            traffic: BTreeMap::new(),
+            problems: vec![],
+            stats: BTreeMap::new(),
         }
     }
 

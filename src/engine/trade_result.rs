@@ -1,6 +1,6 @@
 //! Result of one trade in a run, for listing, logging and counting. Pure; `summary` counts.
 
-use crate::rules::decision::{Booking, Deferral, DeferredFor, Status};
+use crate::rules::decision::{Case, DeferReason, Deferral, Settlement, Status};
 use crate::rules::eligibility::{Bet, Job, Row};
 use crate::rules::outcome::Outcome;
 use crate::rules::price::Source;
@@ -19,7 +19,7 @@ pub enum Ending {
     /// Settled by an earlier run; Polymarket's resolution confirmed or corrected it.
     LookedAtAgain(Status),
     /// Left for a later run, with the reason.
-    Pending(DeferredFor),
+    Pending(DeferReason),
     /// A close call held for Polymarket's resolution.
     Held,
     /// Another program settled or changed the row during the run; settle left it alone.
@@ -84,23 +84,22 @@ impl TradeResult {
     }
 
     /// `done` is false if the row had changed before the write.
-    pub(crate) fn of_booking(booking: Booking, done: bool) -> Self {
-        let proof = booking.proof.as_ref();
-        let bet = proof.map(|proof| proof.bet);
-        let measured = proof.and_then(|proof| proof.measured.as_ref());
-        let earlier = booking.earlier.as_ref();
+    pub(crate) fn of_settlement(settlement: Settlement, done: bool) -> Self {
+        let bet = settlement.bet().copied();
+        let measured = settlement.measured();
+        let earlier = settlement.earlier();
         let ending = match (done, earlier) {
             (false, _) => Ending::Changed,
-            (true, None) => Ending::Booked(booking.status),
-            (true, Some(_)) => Ending::LookedAtAgain(booking.status),
+            (true, None) => Ending::Booked(settlement.status()),
+            (true, Some(_)) => Ending::LookedAtAgain(settlement.status()),
         };
-        let corrected = done && booking.status == Status::Corrected;
+        let corrected = done && settlement.status() == Status::Corrected;
         Self {
             ending,
             reason: (!done).then(|| CHANGED.to_owned()),
-            outcome: done.then_some(booking.outcome),
-            is_win: booking.is_win.filter(|_| done),
-            profit: done.then_some(booking.profit),
+            outcome: done.then_some(settlement.outcome()),
+            is_win: settlement.is_win().filter(|_| done),
+            profit: done.then_some(settlement.profit()),
             bet,
             strike: measured
                 .map(|measured| measured.strike)
@@ -115,13 +114,13 @@ impl TradeResult {
             margin: measured
                 .and_then(|measured| measured.margin)
                 .or_else(|| earlier.and_then(|earlier| earlier.margin)),
-            moved: booking.moved(),
-            contradicted_move: booking.contradicted_move(),
-            close_call: done && is_close(&booking),
+            moved: settlement.moved(),
+            contradicted_move: settlement.contradicted_move(),
+            close_call: done && is_close(&settlement),
             doubts: measured.map(|measured| measured.doubts.clone()).unwrap_or_default(),
-            corrected_from: corrected.then(|| booking.trade.row.actual_outcome.clone()),
+            corrected_from: corrected.then(|| settlement.trade.row.actual_outcome.clone()),
             settled_before: earlier.is_some(),
-            row: booking.trade.row,
+            row: settlement.trade.row,
         }
     }
 
@@ -133,7 +132,7 @@ impl TradeResult {
         let measured = deferral.measured.as_ref();
         Self {
             ending: match deferral.left {
-                DeferredFor::Held => Ending::Held,
+                DeferReason::Held => Ending::Held,
                 left => Ending::Pending(left),
             },
             bet,
@@ -181,11 +180,12 @@ impl TradeResult {
     }
 }
 
-/// Whether candles decided the booking although it is a close call.
-fn is_close(booking: &Booking) -> bool {
-    let measured = booking.proof.as_ref().and_then(|proof| proof.measured.as_ref());
-    booking.status == Status::Provisional
-        && measured.is_some_and(|measured| measured.close_call.is_some())
+/// Whether candles decided the settlement although it is a close call.
+fn is_close(settlement: &Settlement) -> bool {
+    match &settlement.case {
+        Case::Provisional { measured, .. } => measured.close_call.is_some(),
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -199,7 +199,7 @@ mod tests {
             logged_at: UnixSeconds(0),
             job: Job::BookUnknown,
         };
-        let (why, reason) = (DeferredFor::Interrupted, "the run was interrupted".to_owned());
+        let (why, reason) = (DeferReason::Interrupted, "the run was interrupted".to_owned());
         let deferral = Deferral { trade, left: why, reason, measured: None };
         let result = TradeResult::of_deferral(deferral);
         assert_eq!((result.ending, result.close_time()), (Ending::Pending(why), None));

@@ -12,7 +12,7 @@ use rust_decimal::prelude::ToPrimitive;
 use crate::engine::status::DatabaseStatus;
 use crate::engine::summary::Summary;
 use crate::output::files::replace_file;
-use crate::rules::eligibility::Excluded;
+use crate::rules::eligibility::Exclusion;
 use crate::rules::units::{FloatUsd, UnixSeconds, Usd};
 
 /// Start of the last successful run; a failed run keeps the old value.
@@ -71,14 +71,14 @@ fn text(run: &RunFigures<'_>, last_success: Option<f64>) -> prometheus::Result<V
     figures.of_run("settle_last_run_duration_seconds", help, run.took.as_secs_f64())?;
     let help = "Exit code of the last run.";
     figures.of_run("settle_last_run_exit_code", help, run.exit_code.into())?;
-    let traffic = run.databases.iter().find_map(|of| Some(&of.summary?.traffic));
-    for (service, traffic) in traffic.into_iter().flatten() {
+    let stats = run.databases.iter().find_map(|of| Some(&of.summary?.stats));
+    for (service, stats) in stats.into_iter().flatten() {
         for (name, help, value) in [
-            ("settle_last_run_requests", "Requests the last run sent.", traffic.requests),
+            ("settle_last_run_requests", "Requests the last run sent.", stats.requests),
             (
                 "settle_last_run_request_failures",
                 "Requests of the last run without an answer that could be used.",
-                traffic.failures,
+                stats.failures,
             ),
         ] {
             figures.add(name, help, &[("source", service)], count(value))?;
@@ -173,7 +173,7 @@ impl Gauges {
             ("waiting_for_retry", selection.waiting.count),
             ("held", selection.held.count),
         ];
-        let excluded = Excluded::ALL.into_iter().filter(|reason| *reason != Excluded::Hold);
+        let excluded = Exclusion::ALL.into_iter().filter(|reason| *reason != Exclusion::Hold);
         let excluded = excluded
             .map(|reason| (reason.key(), selection.excluded.get(&reason).copied().unwrap_or(0)));
         for (reason, value) in of_due.into_iter().chain(excluded) {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::rules::eligibility::Excluded;
+use crate::rules::eligibility::Exclusion;
 use crate::rules::selection::{RowError, Warning};
 
 /// Raised when a field changes its meaning.
@@ -39,9 +39,9 @@ impl From<&RowError> for ErrorJson {
 }
 
 /// Every reason why a row is not due, with its number of rows.
-pub fn excluded(counts: &BTreeMap<Excluded, u64>) -> BTreeMap<&'static str, u64> {
-    let count = |reason: Excluded| (reason.key(), counts.get(&reason).copied().unwrap_or(0));
-    Excluded::ALL.into_iter().map(count).collect()
+pub fn excluded(counts: &BTreeMap<Exclusion, u64>) -> BTreeMap<&'static str, u64> {
+    let count = |reason: Exclusion| (reason.key(), counts.get(&reason).copied().unwrap_or(0));
+    Exclusion::ALL.into_iter().map(count).collect()
 }
 
 #[derive(Serialize)]

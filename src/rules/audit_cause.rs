@@ -5,12 +5,12 @@ use std::fmt;
 
 use rust_decimal::Decimal;
 
-use crate::rules::decision::{Booking, money};
+use crate::rules::decision::{Settlement, money};
 use crate::rules::eligibility::{Bet, Row};
 use crate::rules::fees::{FeeMode, Fees};
 use crate::rules::outcome::{MIN_MOVE_BPS, Outcome, Tie, change, decide};
 use crate::rules::price::WindowPrices;
-use crate::rules::strike::{Neighbours, doubts};
+use crate::rules::strike::{Neighbours, check_strike};
 use crate::rules::units::{BtcPrice, Usd};
 use crate::rules::value::Cell;
 
@@ -90,20 +90,20 @@ pub(crate) fn same_money(written: Option<Usd>, right: Usd) -> bool {
 }
 
 /// Whether the row's outcome differs from the right one.
-pub(crate) fn differs(booking: &Booking) -> bool {
-    booking.trade.row.actual_outcome.text() != Some(booking.outcome.as_str())
+pub(crate) fn differs(settlement: &Settlement) -> bool {
+    settlement.trade.row.actual_outcome.text() != Some(settlement.outcome().as_str())
 }
 
 /// The likely cause of the wrong values, from the venue's prices if there are any. `fees` holds the
 /// rates for the taker's fee.
-pub(crate) fn cause(right: &Booking, prices: Option<&WindowPrices>, fees: &Fees) -> Cause {
+pub(crate) fn cause(right: &Settlement, prices: Option<&WindowPrices>, fees: &Fees) -> Cause {
     let row = &right.trade.row;
-    let Some(bet) = right.proof.as_ref().map(|proof| proof.bet) else {
+    let Some(bet) = right.bet() else {
         return Cause::UnknownBooked;
     };
     if !differs(right) {
-        return match holds_is_win(row, right.is_win) {
-            true => cause_of_profit(right, &bet, fees),
+        return match holds_is_win(row, right.is_win()) {
+            true => cause_of_profit(right, bet, fees),
             false => Cause::WinOrLoss,
         };
     }
@@ -111,7 +111,7 @@ pub(crate) fn cause(right: &Booking, prices: Option<&WindowPrices>, fees: &Fees)
         Some("YES") => Outcome::Yes,
         Some("NO") => Outcome::No,
         _ if row.is_win == Cell::Null => return Cause::BookedAsUnknown,
-        outcome if outcome != Some("UNKNOWN") && holds_is_win(row, right.is_win) => {
+        outcome if outcome != Some("UNKNOWN") && holds_is_win(row, right.is_win()) => {
             return Cause::OutcomeNotWritten;
         }
         _ => return Cause::UnknownBooked,
@@ -133,7 +133,7 @@ pub(crate) fn cause(right: &Booking, prices: Option<&WindowPrices>, fees: &Fees)
     };
     let strike_is_wrong = bet.recorded_strike.zip(open).is_some_and(|(recorded, open)| {
         let in_dollars = prices.source.in_dollars();
-        !doubts(recorded, Neighbours { open, close, before, in_dollars }).is_empty()
+        !check_strike(recorded, Neighbours { open, close, before, in_dollars }).is_empty()
     });
     if strike_is_wrong && by(bet.recorded_strike, Some(close), bet.market.tie) {
         Cause::WrongStrike
@@ -145,10 +145,10 @@ pub(crate) fn cause(right: &Booking, prices: Option<&WindowPrices>, fees: &Fees)
 }
 
 /// The likely cause of a wrong profit when the outcome is right.
-fn cause_of_profit(right: &Booking, bet: &Bet, fees: &Fees) -> Cause {
+fn cause_of_profit(right: &Settlement, bet: &Bet, fees: &Fees) -> Cause {
     let written = profit(&right.trade.row);
-    let wins = right.is_win == Some(true);
-    let fee = |fees| money(&right.trade, bet, right.outcome, fees).profit;
+    let wins = right.is_win() == Some(true);
+    let fee = |fees| money(&right.trade, bet, right.outcome(), fees).profit;
     let winnings = bet.shares.0.saturating_sub(bet.position.0);
     // Polymarket charges no such fee, but bots are often given it
     let two_percent = Usd(winnings.saturating_mul(Decimal::new(98, 2)));
@@ -167,7 +167,7 @@ fn cause_of_profit(right: &Booking, bet: &Bet, fees: &Fees) -> Cause {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::decision::{Proof, Status};
+    use crate::rules::decision::{Case, Earlier};
     use crate::rules::eligibility::MoneySource;
     use crate::rules::eligibility::tests::row;
     use crate::rules::eligibility::{Job, Trade};
@@ -197,15 +197,11 @@ mod tests {
         };
         let row =
             Row { actual_outcome: Cell::Text("NO".to_owned()), is_win: Cell::Integer(1), ..row() };
-        let resolution = Some(Outcome::Yes);
-        let right = Booking {
+        let outcome = Outcome::Yes;
+        let money = pnl::pay_out(position, bet.shares, price, bet.side, outcome, None);
+        let right = Settlement {
             trade: Trade { row, logged_at, job: Job::Decide(bet) },
-            outcome: Outcome::Yes,
-            profit: Usd(Decimal::from(-5)),
-            is_win: Some(false),
-            status: Status::Corrected,
-            proof: Some(Proof { bet, measured: None, resolution, settlement: None }),
-            earlier: None,
+            case: Case::Corrected { bet, earlier: Earlier::default(), outcome, money },
         };
         let priced = |dollars| Priced { price: btc(dollars), method: Method::OpenOf(900) };
         let prices = WindowPrices {

@@ -9,10 +9,10 @@ use crate::rules::outcome::{
     CloseCall, MIN_MOVE_BPS, Outcome, change, close_call, contradicts, decide,
 };
 use crate::rules::pnl;
-use crate::rules::pnl::Settlement;
+use crate::rules::pnl::Money;
 use crate::rules::price::Source;
 use crate::rules::price::WindowPrices;
-use crate::rules::resolution::Verdict;
+use crate::rules::resolution::Resolution;
 use crate::rules::strike;
 use crate::rules::strike::{Doubt, Neighbours, Strike};
 use crate::rules::units::{Bps, BtcPrice, UnixSeconds, Usd};
@@ -62,7 +62,7 @@ impl Deciding {
 /// The status of a written outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
-    /// Decided by candles.
+    /// Decision by candles.
     Provisional,
     /// Polymarket's resolution.
     Confirmed,
@@ -105,19 +105,6 @@ pub struct Measured {
     pub doubts: Vec<Doubt>,
 }
 
-/// The evidence for an outcome.
-#[derive(Debug, Clone)]
-pub struct Proof {
-    /// The bet that was settled.
-    pub bet: Bet,
-    /// What the candles show; `None` without prices.
-    pub measured: Option<Measured>,
-    /// Polymarket's resolution; `None` if it has not resolved.
-    pub resolution: Option<Outcome>,
-    /// The payout and profit; `None` if the row's earlier profit stays.
-    pub settlement: Option<Settlement>,
-}
-
 /// What was written for a trade before, and the evidence for it.
 #[derive(Debug, Clone, Default)]
 pub struct Earlier {
@@ -137,86 +124,179 @@ pub struct Earlier {
     pub fee: Option<Fee>,
 }
 
-/// An outcome to write to a trade.
+/// The outcome to write to a trade, and why.
 #[derive(Debug, Clone)]
-pub struct Booking {
+pub struct Settlement {
     /// The trade as it was read.
     pub trade: Trade,
-    /// The outcome to write.
-    pub outcome: Outcome,
-    /// Profit or loss in dollars.
-    pub profit: Usd,
-    /// Win or loss; `None` for a split or an unknown outcome.
-    pub is_win: Option<bool>,
-    /// The status of this outcome.
-    pub status: Status,
-    /// The evidence; `None` for UNKNOWN.
-    pub proof: Option<Proof>,
-    /// What this booking confirms or corrects; `None` if the trade was unsettled.
-    pub earlier: Option<Earlier>,
+    /// How its outcome is known.
+    pub case: Case,
 }
 
-impl Booking {
+/// How the outcome of a trade is known.
+#[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant)] // nearly all settlements have a bet and prices
+#[allow(missing_docs)] // the fields' types state what they hold
+pub enum Case {
+    /// No market can be read from the slug: UNKNOWN, final. An audit may correct an earlier result
+    /// to it.
+    Unknown { earlier: Option<Earlier> },
+    /// Candles decide; a later run compares the outcome with Polymarket's resolution.
+    Provisional { bet: Bet, measured: Measured, money: Money },
+    /// Polymarket has resolved the market of an unsettled trade.
+    Confirmed { bet: Bet, measured: Option<Measured>, outcome: Outcome, money: Money },
+    /// Polymarket's resolution agrees with an earlier result: the row stays, a record is added.
+    ConfirmedLater { bet: Bet, earlier: Earlier, outcome: Outcome, profit: Usd },
+    /// Polymarket's resolution replaces an earlier result.
+    Corrected { bet: Bet, earlier: Earlier, outcome: Outcome, money: Money },
+}
+
+impl Settlement {
+    /// The outcome to write.
+    pub fn outcome(&self) -> Outcome {
+        match &self.case {
+            Case::Unknown { .. } => Outcome::Unknown,
+            Case::Provisional { measured, .. } => measured.outcome,
+            Case::Confirmed { outcome, .. }
+            | Case::ConfirmedLater { outcome, .. }
+            | Case::Corrected { outcome, .. } => *outcome,
+        }
+    }
+
+    /// Profit or loss in dollars; 0 for UNKNOWN.
+    pub fn profit(&self) -> Usd {
+        match &self.case {
+            Case::Unknown { .. } => Usd(Decimal::ZERO),
+            Case::ConfirmedLater { profit, .. } => *profit,
+            Case::Provisional { money, .. }
+            | Case::Confirmed { money, .. }
+            | Case::Corrected { money, .. } => money.profit,
+        }
+    }
+
+    /// Win or loss; `None` for a split or an unknown outcome.
+    pub fn is_win(&self) -> Option<bool> {
+        let outcome = self.outcome();
+        let bet = self.bet().filter(|_| outcome != Outcome::Split)?;
+        Some(outcome == bet.side.wins_on())
+    }
+
+    /// The status of the outcome.
+    pub fn status(&self) -> Status {
+        match &self.case {
+            Case::Unknown { .. } => Status::Unknown,
+            Case::Provisional { .. } => Status::Provisional,
+            Case::Confirmed { .. } | Case::ConfirmedLater { .. } => Status::Confirmed,
+            Case::Corrected { .. } => Status::Corrected,
+        }
+    }
+
+    /// The bet; `None` for UNKNOWN.
+    pub fn bet(&self) -> Option<&Bet> {
+        match &self.case {
+            Case::Unknown { .. } => None,
+            Case::Provisional { bet, .. }
+            | Case::Confirmed { bet, .. }
+            | Case::ConfirmedLater { bet, .. }
+            | Case::Corrected { bet, .. } => Some(bet),
+        }
+    }
+
+    /// What this run's candles show.
+    pub fn measured(&self) -> Option<&Measured> {
+        match &self.case {
+            Case::Provisional { measured, .. } => Some(measured),
+            Case::Confirmed { measured, .. } => measured.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// Polymarket's resolution; `None` if it has not resolved.
+    pub fn resolution(&self) -> Option<Outcome> {
+        match self.status() {
+            Status::Confirmed | Status::Corrected => Some(self.outcome()),
+            Status::Provisional | Status::Unknown => None,
+        }
+    }
+
+    /// The payout and profit; `None` if there are none or the row's earlier profit stays.
+    pub fn money(&self) -> Option<&Money> {
+        match &self.case {
+            Case::Provisional { money, .. }
+            | Case::Confirmed { money, .. }
+            | Case::Corrected { money, .. } => Some(money),
+            Case::Unknown { .. } | Case::ConfirmedLater { .. } => None,
+        }
+    }
+
+    /// What this settlement confirms or replaces; `None` if the trade was unsettled.
+    pub fn earlier(&self) -> Option<&Earlier> {
+        match &self.case {
+            Case::Unknown { earlier } => earlier.as_ref(),
+            Case::ConfirmedLater { earlier, .. } | Case::Corrected { earlier, .. } => Some(earlier),
+            Case::Provisional { .. } | Case::Confirmed { .. } => None,
+        }
+    }
+
     /// Whether the trade's row stays unchanged and only a record is added.
     pub fn leaves_row(&self) -> bool {
-        self.earlier.is_some() && self.status == Status::Confirmed
+        matches!(self.case, Case::ConfirmedLater { .. })
     }
 
     /// The fee on the trade's fill; `None` if fees are not counted.
     pub fn fee(&self) -> Option<Fee> {
-        self.proof.as_ref()?.settlement?.fee
+        self.money()?.fee
     }
 
     /// The venue's move in the market's window, from this run or an earlier one.
     pub fn moved(&self) -> Option<Bps> {
-        let measured = self.proof.as_ref().and_then(|proof| proof.measured.as_ref());
-        let now = measured.and_then(|measured| measured.moved);
-        now.or_else(|| self.earlier.as_ref().and_then(|earlier| earlier.moved))
+        let now = self.measured().and_then(|measured| measured.moved);
+        now.or_else(|| self.earlier()?.moved)
     }
 
     /// The venue's move, if Polymarket's resolution contradicts it.
     pub fn contradicted_move(&self) -> Option<Bps> {
-        let resolution = self.proof.as_ref()?.resolution?;
+        let resolution = self.resolution()?;
         self.moved().filter(|moved| contradicts(resolution, *moved))
     }
 }
 
 /// Why a trade is left for a later run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DeferredFor {
+pub enum DeferReason {
     /// A close call waits for Polymarket.
     Held,
     /// Only Polymarket decides, and it has not resolved the market. Each retry waits longer.
     NotResolved,
     /// Every source that was asked answered, and none had a price. Each retry waits longer.
-    NoPrice,
+    NoData,
     /// Polymarket's answer is about another market: a row error. Each retry waits longer.
     OtherMarket,
     /// The database refuses the values to write: a row error. Each retry waits longer.
     NotWritten,
     /// A source that may have the answer could not be reached.
-    OutOfReach,
+    SourceDown,
     /// The run was stopped before the trade was written.
     Interrupted,
 }
 
-impl DeferredFor {
+impl DeferReason {
     /// The name among the reasons of `pending` in JSON.
     pub fn key(self) -> &'static str {
         match self {
             Self::Held => "held",
             Self::NotResolved => "not_resolved",
-            Self::NoPrice => "no_price",
+            Self::NoData => "no_price",
             Self::OtherMarket => "other_market",
             Self::NotWritten => "not_written",
-            Self::OutOfReach => "out_of_reach",
+            Self::SourceDown => "out_of_reach",
             Self::Interrupted => "interrupted",
         }
     }
 
     /// Whether each retry waits longer, because every source that was asked has answered.
     pub fn waits_longer(self) -> bool {
-        matches!(self, Self::NotResolved | Self::NoPrice | Self::OtherMarket | Self::NotWritten)
+        matches!(self, Self::NotResolved | Self::NoData | Self::OtherMarket | Self::NotWritten)
     }
 }
 
@@ -226,7 +306,7 @@ pub struct Deferral {
     /// The trade as it was read.
     pub trade: Trade,
     /// The kind of reason.
-    pub left: DeferredFor,
+    pub left: DeferReason,
     /// The reason as a message.
     pub reason: String,
     /// What the candles show, even though the trade is deferred.
@@ -235,136 +315,105 @@ pub struct Deferral {
 
 /// The decision on one trade.
 #[derive(Debug)]
-pub enum Decided {
-    /// The trade is settled.
-    Booking(Box<Booking>),
-    /// The trade is left for a later run.
-    Deferral(Box<Deferral>),
+pub enum Decision {
+    /// Write an outcome.
+    Settle(Box<Settlement>),
+    /// Leave the trade for a later run.
+    Defer(Box<Deferral>),
 }
 
-/// The evidence for one trade's market.
+/// What the sources returned for one trade's market.
 #[derive(Debug, Clone, Copy)]
-pub struct Evidence<'a> {
+pub struct MarketData<'a> {
     /// The prices found, one entry per venue, in the order the venues were asked.
     pub prices: &'a [WindowPrices],
     /// A source that may have the prices failed.
     pub price_failed: bool,
-    /// Polymarket's verdict; `None` if it was not asked or not reached.
-    pub verdict: Option<&'a Verdict>,
+    /// Polymarket's resolution; `None` if it was not asked or not reached.
+    pub resolution: Option<&'a Resolution>,
 }
 
 /// Decides an unsettled trade against `strike` as of `now`. Polymarket's resolution decides if it
 /// exists; otherwise candles decide, unless a close call is still held.
 pub fn decide_trade(
     trade: Trade,
-    evidence: Evidence<'_>,
+    data: MarketData<'_>,
     strike: Strike,
     deciding: &Deciding,
     now: UnixSeconds,
-) -> Decided {
+) -> Decision {
+    let settle = |trade, case| Decision::Settle(Box::new(Settlement { trade, case }));
     let bet = match &trade.job {
         Job::Decide(bet) => *bet,
-        Job::BookUnknown => {
-            return Decided::Booking(Box::new(Booking {
-                trade,
-                outcome: Outcome::Unknown,
-                profit: Usd(Decimal::ZERO),
-                is_win: None,
-                status: Status::Unknown,
-                proof: None,
-                earlier: None,
-            }));
-        }
+        Job::BookUnknown => return settle(trade, Case::Unknown { earlier: None }),
     };
-    let prices = believed(evidence.prices, bet.recorded_strike);
+    let prices = believed(data.prices, bet.recorded_strike);
     let measured = prices.and_then(|prices| measure(&bet, prices, strike));
     let left = |trade, left, reason, measured| {
-        Decided::Deferral(Box::new(Deferral { trade, left, reason, measured }))
+        Decision::Defer(Box::new(Deferral { trade, left, reason, measured }))
     };
-    let (outcome, status, resolution) = match (evidence.verdict, &measured) {
-        (Some(Verdict::Final(outcome)), _) => (*outcome, Status::Confirmed, Some(*outcome)),
-        (Some(Verdict::OtherMarket(why)), _) => {
-            let reason = format!("{why}; the answer is not used, and candles do not decide");
-            return left(trade, DeferredFor::OtherMarket, reason, measured);
+    match (data.resolution, measured) {
+        (Some(Resolution::Final(outcome)), measured) => {
+            let (outcome, money) = (*outcome, money(&trade, &bet, *outcome, &deciding.fees));
+            settle(trade, Case::Confirmed { bet, measured, outcome, money })
         }
-        (Some(Verdict::NotYet(why) | Verdict::OtherYear(why)), _)
+        (Some(Resolution::OtherMarket(why)), measured) => {
+            let reason = format!("{why}; the answer is not used, and candles do not decide");
+            left(trade, DeferReason::OtherMarket, reason, measured)
+        }
+        (Some(Resolution::NotYet(why) | Resolution::OtherYear(why)), measured)
             if deciding.confirm == Confirm::Only =>
         {
             let reason = format!("not resolved yet: {why}");
-            return left(trade, DeferredFor::NotResolved, reason, measured);
+            left(trade, DeferReason::NotResolved, reason, measured)
         }
-        (None, _) if deciding.confirm == Confirm::Only => {
+        (None, measured) if deciding.confirm == Confirm::Only => {
             let reason = "Polymarket could not be asked".to_owned();
-            return left(trade, DeferredFor::OutOfReach, reason, measured);
+            left(trade, DeferReason::SourceDown, reason, measured)
         }
-        (_, Some(found)) => {
-            if let Some(call) = held(&bet, found, deciding, now) {
+        (_, Some(measured)) => match held(&bet, &measured, deciding, now) {
+            Some(call) => {
                 let until = bet.market.close.plus(deciding.hold);
                 let waits = match deciding.confirm {
                     Confirm::Off => "candles decide at",
                     _ => "waits for Polymarket until",
                 };
                 let reason = format!("close call: {call}; {waits} {until}");
-                return left(trade, DeferredFor::Held, reason, measured);
+                left(trade, DeferReason::Held, reason, Some(measured))
             }
-            (found.outcome, Status::Provisional, None)
+            None => {
+                let money = money(&trade, &bet, measured.outcome, &deciding.fees);
+                settle(trade, Case::Provisional { bet, measured, money })
+            }
+        },
+        (resolution, None) => {
+            let reason = no_price(&bet, data.prices);
+            let asked_all = deciding.confirm == Confirm::Off || resolution.is_some();
+            let there = data.price_failed || !asked_all;
+            let why = if there { DeferReason::SourceDown } else { DeferReason::NoData };
+            left(trade, why, reason, None)
         }
-        (verdict, None) => {
-            let reason = no_price(&bet, evidence.prices);
-            let asked_all = deciding.confirm == Confirm::Off || verdict.is_some();
-            let there = evidence.price_failed || !asked_all;
-            let why = if there { DeferredFor::OutOfReach } else { DeferredFor::NoPrice };
-            return left(trade, why, reason, measured);
-        }
-    };
-    let settlement = money(&trade, &bet, outcome, &deciding.fees);
-    Decided::Booking(Box::new(Booking {
-        trade,
-        outcome,
-        profit: settlement.profit,
-        is_win: settlement.is_win,
-        status,
-        proof: Some(Proof { bet, measured, resolution, settlement: Some(settlement) }),
-        earlier: None,
-    }))
+    }
 }
 
 /// Confirms or corrects a trade that an earlier run settled by candles. The fee is the one counted
 /// then. `None` if the row holds no bet or no profit to confirm.
-pub fn confirm_trade(trade: Trade, earlier: Earlier, resolution: Outcome) -> Option<Booking> {
+pub fn confirm_trade(trade: Trade, earlier: Earlier, outcome: Outcome) -> Option<Settlement> {
     let Job::Decide(bet) = trade.job else { return None };
-    let stands = trade.row.actual_outcome.text() == Some(resolution.as_str());
-    let (status, settlement) = match stands {
-        true => (Status::Confirmed, None),
-        false => (
-            Status::Corrected,
-            Some(pnl::pay_out(
-                bet.position,
-                bet.shares,
-                bet.price,
-                bet.side,
-                resolution,
-                earlier.fee,
-            )),
-        ),
+    let agrees = trade.row.actual_outcome.text() == Some(outcome.as_str());
+    let case = if agrees {
+        let profit = Usd(trade.row.profit_loss.any_number()?);
+        Case::ConfirmedLater { bet, earlier, outcome, profit }
+    } else {
+        let Bet { position, shares, price, side, .. } = bet;
+        let money = pnl::pay_out(position, shares, price, side, outcome, earlier.fee);
+        Case::Corrected { bet, earlier, outcome, money }
     };
-    let profit = match settlement {
-        Some(settlement) => settlement.profit,
-        None => Usd(trade.row.profit_loss.any_number()?),
-    };
-    Some(Booking {
-        outcome: resolution,
-        profit,
-        is_win: (resolution != Outcome::Split).then(|| resolution == bet.side.wins_on()),
-        status,
-        proof: Some(Proof { bet, measured: None, resolution: Some(resolution), settlement }),
-        earlier: Some(earlier),
-        trade,
-    })
+    Some(Settlement { trade, case })
 }
 
 /// The payout and profit of a bet, with the fees that are counted.
-pub(crate) fn money(trade: &Trade, bet: &Bet, outcome: Outcome, fees: &Fees) -> Settlement {
+pub(crate) fn money(trade: &Trade, bet: &Bet, outcome: Outcome, fees: &Fees) -> Money {
     let fee = fees.on(&bet.market, trade.logged_at, bet.position, bet.price);
     pnl::pay_out(bet.position, bet.shares, bet.price, bet.side, outcome, fee)
 }
@@ -406,7 +455,7 @@ fn measure(bet: &Bet, prices: &WindowPrices, strike: Strike) -> Option<Measured>
         (Some(recorded), Some(open)) => {
             let before = prices.before.map(|before| before.price);
             let in_dollars = prices.source.in_dollars();
-            strike::doubts(recorded, Neighbours { open, close, before, in_dollars })
+            strike::check_strike(recorded, Neighbours { open, close, before, in_dollars })
         }
         _ => vec![],
     };
@@ -494,20 +543,20 @@ mod tests {
     fn decided(
         deciding: &Deciding,
         quoted: Option<WindowPrices>,
-        verdict: Option<Verdict>,
+        resolution: Option<Resolution>,
         price_failed: bool,
-    ) -> Result<Booking, Box<Deferral>> {
-        let evidence =
-            Evidence { prices: quoted.as_slice(), price_failed, verdict: verdict.as_ref() };
-        match decide_trade(trade(), evidence, Strike::Recorded, deciding, SOON) {
-            Decided::Booking(booking) => Ok(*booking),
-            Decided::Deferral(failure) => Err(failure),
+    ) -> Result<Settlement, Box<Deferral>> {
+        let data =
+            MarketData { prices: quoted.as_slice(), price_failed, resolution: resolution.as_ref() };
+        match decide_trade(trade(), data, Strike::Recorded, deciding, SOON) {
+            Decision::Settle(settlement) => Ok(*settlement),
+            Decision::Defer(deferral) => Err(deferral),
         }
     }
 
     #[allow(clippy::unnecessary_wraps)] // as it is handed over
-    fn not_yet() -> Option<Verdict> {
-        Some(Verdict::NotYet("it is open".to_owned()))
+    fn not_yet() -> Option<Resolution> {
+        Some(Resolution::NotYet("it is open".to_owned()))
     }
 
     #[test]
@@ -533,7 +582,7 @@ mod tests {
             (Confirm::Off, 4, true),
         ] {
             let found = decided(&deciding(confirm, min_move), Some(close), not_yet(), false);
-            let is_held = found.as_ref().is_err_and(|failure| failure.left == DeferredFor::Held);
+            let is_held = found.as_ref().is_err_and(|failure| failure.left == DeferReason::Held);
             assert_eq!(is_held, held, "{confirm:?} {min_move}");
         }
         // strike and venue disagree, for any minimum move
@@ -556,24 +605,28 @@ mod tests {
     fn only_polymarket_decides_where_that_is_asked_for() {
         let clear = Some(quoted(67_000, 68_000));
         let only = deciding(Confirm::Only, 0);
-        let left = |verdict| decided(&only, clear, verdict, false).unwrap_err().left;
-        assert_eq!(left(not_yet()), DeferredFor::NotResolved);
-        assert_eq!(left(None), DeferredFor::OutOfReach);
-        let booking = decided(&only, None, Some(Verdict::Final(Outcome::No)), false).unwrap();
-        assert_eq!((booking.status, booking.profit), (Status::Confirmed, Usd((-5).into())));
+        let left = |resolution| decided(&only, clear, resolution, false).unwrap_err().left;
+        assert_eq!(left(not_yet()), DeferReason::NotResolved);
+        assert_eq!(left(None), DeferReason::SourceDown);
+        let settlement = decided(&only, None, Some(Resolution::Final(Outcome::No)), false).unwrap();
+        assert_eq!(
+            (settlement.status(), settlement.profit()),
+            (Status::Confirmed, Usd((-5).into()))
+        );
     }
 
     #[test]
     fn a_trade_without_a_price_waits_longer_only_if_everything_answered() {
-        for (confirm, verdict, price_failed, left) in [
-            (Confirm::Off, None, false, DeferredFor::NoPrice),
-            (Confirm::Off, None, true, DeferredFor::OutOfReach),
-            (Confirm::Auto, not_yet(), false, DeferredFor::NoPrice),
-            (Confirm::Auto, not_yet(), true, DeferredFor::OutOfReach),
-            (Confirm::Auto, None, false, DeferredFor::OutOfReach),
-            (Confirm::Auto, None, true, DeferredFor::OutOfReach),
+        for (confirm, resolution, price_failed, left) in [
+            (Confirm::Off, None, false, DeferReason::NoData),
+            (Confirm::Off, None, true, DeferReason::SourceDown),
+            (Confirm::Auto, not_yet(), false, DeferReason::NoData),
+            (Confirm::Auto, not_yet(), true, DeferReason::SourceDown),
+            (Confirm::Auto, None, false, DeferReason::SourceDown),
+            (Confirm::Auto, None, true, DeferReason::SourceDown),
         ] {
-            let failure = decided(&deciding(confirm, 4), None, verdict, price_failed).unwrap_err();
+            let failure =
+                decided(&deciding(confirm, 4), None, resolution, price_failed).unwrap_err();
             assert_eq!(failure.left, left, "{confirm:?} {price_failed}");
         }
     }
@@ -582,15 +635,17 @@ mod tests {
     fn a_price_that_is_not_believed_is_no_price() {
         let venue = |source, open: i64, close: i64| WindowPrices { source, ..quoted(open, close) };
         let decide = |prices: &[WindowPrices]| {
-            let evidence = Evidence { prices, price_failed: false, verdict: None };
-            match decide_trade(trade(), evidence, Strike::Venue, &deciding(Confirm::Off, 0), SOON) {
-                Decided::Booking(booking) => Ok((booking.outcome, booking.proof.unwrap().measured)),
-                Decided::Deferral(deferral) => Err((deferral.left, deferral.reason)),
+            let data = MarketData { prices, price_failed: false, resolution: None };
+            match decide_trade(trade(), data, Strike::Venue, &deciding(Confirm::Off, 0), SOON) {
+                Decision::Settle(settlement) => {
+                    Ok((settlement.outcome(), settlement.measured().cloned()))
+                }
+                Decision::Defer(deferral) => Err((deferral.left, deferral.reason)),
             }
         };
         let a_thousandth = venue(Source::Coinbase, 67_000, 67);
         let (left, reason) = decide(&[a_thousandth]).unwrap_err();
-        assert_eq!(left, DeferredFor::NoPrice);
+        assert_eq!(left, DeferReason::NoData);
         assert!(reason.contains("more than 5 % from the recorded strike 67000"), "{reason}");
         // another venue's price is near the strike
         let (outcome, measured) =
@@ -604,32 +659,36 @@ mod tests {
 
     #[test]
     fn an_answer_about_another_market_decides_nothing_and_neither_do_candles() {
-        let other = Some(Verdict::OtherMarket("it is on eth".to_owned()));
+        let other = Some(Resolution::OtherMarket("it is on eth".to_owned()));
         for confirm in [Confirm::Auto, Confirm::Only] {
             let clear = Some(quoted(67_000, 68_000));
             let left = decided(&deciding(confirm, 4), clear, other.clone(), false).unwrap_err();
-            assert_eq!(left.left, DeferredFor::OtherMarket);
+            assert_eq!(left.left, DeferReason::OtherMarket);
             assert!(left.reason.contains("it is on eth"));
         }
-        let other_year = Some(Verdict::OtherYear("it is of 2025".to_owned()));
+        let other_year = Some(Resolution::OtherYear("it is of 2025".to_owned()));
         let clear = Some(quoted(67_000, 68_000));
         assert!(decided(&deciding(Confirm::Auto, 4), clear, other_year.clone(), false).is_ok());
         let left = decided(&deciding(Confirm::Only, 4), clear, other_year, false).unwrap_err();
-        assert_eq!(left.left, DeferredFor::NotResolved);
+        assert_eq!(left.left, DeferReason::NotResolved);
     }
 
     #[test]
-    fn polymarkets_word_leaves_what_it_confirms_and_replaces_the_rest() {
+    fn a_resolution_leaves_what_it_confirms_and_replaces_the_rest() {
         let confirmed = confirm_trade(trade(), Earlier::default(), Outcome::Yes).unwrap();
-        assert_eq!((confirmed.status, confirmed.leaves_row()), (Status::Confirmed, true));
-        assert_eq!((confirmed.profit, confirmed.is_win), (Usd(5.into()), Some(true)));
+        assert_eq!((confirmed.status(), confirmed.leaves_row()), (Status::Confirmed, true));
+        assert_eq!((confirmed.profit(), confirmed.is_win()), (Usd(5.into()), Some(true)));
         let corrected = confirm_trade(trade(), Earlier::default(), Outcome::No).unwrap();
-        assert_eq!((corrected.status, corrected.leaves_row()), (Status::Corrected, false));
-        assert_eq!((corrected.profit, corrected.is_win), (Usd((-5).into()), Some(false)));
+        assert_eq!((corrected.status(), corrected.leaves_row()), (Status::Corrected, false));
+        assert_eq!((corrected.profit(), corrected.is_win()), (Usd((-5).into()), Some(false)));
         let split = confirm_trade(trade(), Earlier::default(), Outcome::Split).unwrap();
-        assert_eq!((split.profit, split.is_win), (Usd(0.into()), None));
-        let first =
-            decided(&deciding(Confirm::Auto, 4), None, Some(Verdict::Final(Outcome::Yes)), false);
+        assert_eq!((split.profit(), split.is_win()), (Usd(0.into()), None));
+        let first = decided(
+            &deciding(Confirm::Auto, 4),
+            None,
+            Some(Resolution::Final(Outcome::Yes)),
+            false,
+        );
         assert!(!first.unwrap().leaves_row(), "it is not written yet");
     }
 }

@@ -116,7 +116,7 @@ pub struct Bet {
 
 /// Why a row without `is_win` is not due. [`Self::key`] gives the key of `excluded` in JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Excluded {
+pub enum Exclusion {
     /// The bot decided not to trade.
     Hold,
     /// `action` names no side and is not HOLD.
@@ -137,7 +137,7 @@ pub enum Excluded {
     MarketOpen,
 }
 
-impl Excluded {
+impl Exclusion {
     /// Every reason, in display order.
     pub const ALL: [Self; 9] = [
         Self::Hold,
@@ -191,9 +191,9 @@ impl Excluded {
 
 /// The classification of a row without `is_win`.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Judged {
+pub enum Eligibility {
     /// The row is not due, or not due yet.
-    Excluded(Excluded),
+    Excluded(Exclusion),
     /// The row is due.
     Due(Box<Trade>),
     /// The row seems due, but its values cannot be used.
@@ -219,21 +219,21 @@ pub struct Reading {
 }
 
 /// Classifies a row whose `is_win` is NULL, as of `now`.
-pub fn judge(row: Row, reading: Reading, now: UnixSeconds) -> Judged {
+pub fn judge(row: Row, reading: Reading, now: UnixSeconds) -> Eligibility {
     let side = match row.action.text() {
         Some(word) if word.trim().eq_ignore_ascii_case("HOLD") => {
-            return Judged::Excluded(Excluded::Hold);
+            return Eligibility::Excluded(Exclusion::Hold);
         }
         word => match word.and_then(Side::named) {
             Some(side) => side,
-            None => return Judged::Excluded(Excluded::OtherAction),
+            None => return Eligibility::Excluded(Exclusion::OtherAction),
         },
     };
     if let Some(reason) = excluded_by_its_values(&row, reading) {
-        return Judged::Excluded(reason);
+        return Eligibility::Excluded(reason);
     }
     let logged_at = row.timestamp.text().and_then(|text| read_timestamp(text, reading.zone));
-    let in_error = |message: String| Judged::InError { message, logged_at };
+    let in_error = |message: String| Eligibility::InError { message, logged_at };
     let Some(logged_at) = logged_at else {
         return in_error(format!(
             "timestamp {} is no date and time settle can read",
@@ -241,7 +241,7 @@ pub fn judge(row: Row, reading: Reading, now: UnixSeconds) -> Judged {
         ));
     };
     if now.since(logged_at) <= SETTLING_AGE {
-        return Judged::Excluded(Excluded::TooRecent);
+        return Eligibility::Excluded(Exclusion::TooRecent);
     }
     let Some(slug) = row.market_slug.text() else {
         return in_error(format!("market_slug is {}, not text", row.market_slug));
@@ -249,12 +249,12 @@ pub fn judge(row: Row, reading: Reading, now: UnixSeconds) -> Judged {
     let market = match market::read_slug(slug, logged_at, reading.rules) {
         Ok(market) => market,
         Err(SlugError::NoTime) => {
-            return Judged::Due(Box::new(Trade { row, logged_at, job: Job::BookUnknown }));
+            return Eligibility::Due(Box::new(Trade { row, logged_at, job: Job::BookUnknown }));
         }
         Err(error) => return in_error(format!("market_slug {}: {error}", row.market_slug)),
     };
     if market.close > now {
-        return Judged::Excluded(Excluded::MarketOpen);
+        return Eligibility::Excluded(Exclusion::MarketOpen);
     }
     if !market.family.is_known() {
         let length = market.close.since(market.open);
@@ -264,7 +264,7 @@ pub fn judge(row: Row, reading: Reading, now: UnixSeconds) -> Judged {
         ));
     }
     match read_bet(&row, market, side, reading.strike == Strike::Recorded) {
-        Ok(bet) => Judged::Due(Box::new(Trade { row, logged_at, job: Job::Decide(bet) })),
+        Ok(bet) => Eligibility::Due(Box::new(Trade { row, logged_at, job: Job::Decide(bet) })),
         Err(message) => in_error(message),
     }
 }
@@ -359,7 +359,7 @@ pub(crate) fn unknown_statuses(row: &Row) -> impl Iterator<Item = (&'static str,
 }
 
 /// Why the values of a YES or NO row exclude it, regardless of its market and time.
-fn excluded_by_its_values(row: &Row, reading: Reading) -> Option<Excluded> {
+fn excluded_by_its_values(row: &Row, reading: Reading) -> Option<Exclusion> {
     let outcome = row.actual_outcome.text().map(|text| text.trim().to_ascii_uppercase());
     let is_skipped = |cell: &Cell| {
         cell.any_number() == Some(Decimal::ONE)
@@ -367,15 +367,15 @@ fn excluded_by_its_values(row: &Row, reading: Reading) -> Option<Excluded> {
     };
     let booked = [&row.actual_outcome, &row.profit_loss].into_iter().any(|cell| !cell.is_empty());
     match outcome.as_deref() {
-        Some("UNKNOWN") => Some(Excluded::Unknown),
-        Some("SPLIT") => Some(Excluded::Split),
-        _ if not_made(row) => Some(Excluded::NotMade),
+        Some("UNKNOWN") => Some(Exclusion::Unknown),
+        Some("SPLIT") => Some(Exclusion::Split),
+        _ if not_made(row) => Some(Exclusion::NotMade),
         _ if !reading.include_skipped
             && row.skipped_unfavorable_move.as_ref().is_some_and(is_skipped) =>
         {
-            Some(Excluded::SkippedByBot)
+            Some(Exclusion::SkippedByBot)
         }
-        _ if booked => Some(Excluded::AlreadyBooked),
+        _ if booked => Some(Exclusion::AlreadyBooked),
         _ => None,
     }
 }
@@ -460,11 +460,11 @@ pub(crate) mod tests {
         Cell::Text(text.to_owned())
     }
 
-    fn judged(change: impl FnOnce(&mut Row)) -> Judged {
+    fn judged(change: impl FnOnce(&mut Row)) -> Eligibility {
         judged_at(NOW, change)
     }
 
-    fn judged_at(now: UnixSeconds, change: impl FnOnce(&mut Row)) -> Judged {
+    fn judged_at(now: UnixSeconds, change: impl FnOnce(&mut Row)) -> Eligibility {
         let mut row = row();
         change(&mut row);
         judge(row, READING, now)
@@ -478,13 +478,13 @@ pub(crate) mod tests {
         include_skipped: false,
     };
 
-    fn is_due(standing: &Judged) -> bool {
-        matches!(standing, Judged::Due(_))
+    fn is_due(standing: &Eligibility) -> bool {
+        matches!(standing, Eligibility::Due(_))
     }
 
     #[test]
     fn an_old_unsettled_bet_on_a_closed_market_is_due() {
-        let Judged::Due(trade) = judged(|_| {}) else { panic!() };
+        let Eligibility::Due(trade) = judged(|_| {}) else { panic!() };
         let Job::Decide(bet) = trade.job else { panic!() };
         assert_eq!(bet.side, Side::No);
         assert_eq!(bet.price.0.to_string(), "0.44");
@@ -493,11 +493,14 @@ pub(crate) mod tests {
 
     #[test]
     fn hold_and_unknown_actions_are_never_touched() {
-        assert_eq!(judged(|row| row.action = text("HOLD")), Judged::Excluded(Excluded::Hold));
-        assert_eq!(judged(|row| row.action = text(" hold")), Judged::Excluded(Excluded::Hold));
+        assert_eq!(judged(|row| row.action = text("HOLD")), Eligibility::Excluded(Exclusion::Hold));
+        assert_eq!(
+            judged(|row| row.action = text(" hold")),
+            Eligibility::Excluded(Exclusion::Hold)
+        );
         for action in [text("BUY"), text("BUY_YES"), text(""), Cell::Null, Cell::Integer(1)] {
             let standing = judged(|row| row.action = action);
-            assert_eq!(standing, Judged::Excluded(Excluded::OtherAction));
+            assert_eq!(standing, Eligibility::Excluded(Exclusion::OtherAction));
         }
     }
 
@@ -506,7 +509,7 @@ pub(crate) mod tests {
         for (word, side) in
             [("Up", Side::Yes), ("yes", Side::Yes), (" no ", Side::No), ("DOWN", Side::No)]
         {
-            let Judged::Due(trade) = judged(|row| row.action = text(word)) else {
+            let Eligibility::Due(trade) = judged(|row| row.action = text(word)) else {
                 panic!("{word}")
             };
             let Job::Decide(bet) = trade.job else { panic!() };
@@ -530,9 +533,9 @@ pub(crate) mod tests {
             "error",
         ] {
             let standing = judged(|row| row.execution_status = Some(text(status)));
-            assert_eq!(standing, Judged::Excluded(Excluded::NotMade), "{status}");
+            assert_eq!(standing, Eligibility::Excluded(Exclusion::NotMade), "{status}");
             let standing = judged(|row| row.verification_status = Some(text(status)));
-            assert_eq!(standing, Judged::Excluded(Excluded::NotMade), "{status}");
+            assert_eq!(standing, Eligibility::Excluded(Exclusion::NotMade), "{status}");
         }
     }
 
@@ -564,7 +567,11 @@ pub(crate) mod tests {
         ] {
             let row = Row { skipped_unfavorable_move: Some(mark.clone()), ..row() };
             let standing = judge(row.clone(), READING, NOW);
-            assert_eq!(standing == Judged::Excluded(Excluded::SkippedByBot), skipped, "{mark}");
+            assert_eq!(
+                standing == Eligibility::Excluded(Exclusion::SkippedByBot),
+                skipped,
+                "{mark}"
+            );
             assert_eq!(is_due(&standing), !skipped, "{mark}");
             assert!(is_due(&judge(row, Reading { include_skipped: true, ..READING }, NOW)));
         }
@@ -580,7 +587,7 @@ pub(crate) mod tests {
             |row| row.actual_outcome = text("YES"),
         ];
         for change in booked {
-            assert_eq!(judged(change), Judged::Excluded(Excluded::AlreadyBooked));
+            assert_eq!(judged(change), Eligibility::Excluded(Exclusion::AlreadyBooked));
         }
         let empty: [Change; 3] = [
             |row| row.actual_outcome = text(" "),
@@ -603,7 +610,7 @@ pub(crate) mod tests {
             judge(row, READING, NOW)
         };
         let bet = |standing| {
-            let Judged::Due(trade) = standing else { panic!("{standing:?}") };
+            let Eligibility::Due(trade) = standing else { panic!("{standing:?}") };
             let Job::Decide(bet) = trade.job else { panic!() };
             bet
         };
@@ -627,7 +634,7 @@ pub(crate) mod tests {
         ] {
             let standing = fill(price, amount);
             assert!(
-                matches!(standing, Judged::InError { ref message, .. }
+                matches!(standing, Eligibility::InError { ref message, .. }
                 if message.starts_with("verified_fill_")),
                 "{standing:?}"
             );
@@ -639,16 +646,16 @@ pub(crate) mod tests {
         let on = |slug: &str| judged(|row| row.market_slug = text(slug));
         let standing = on("btc-updown-60s-1770987600");
         assert!(
-            matches!(standing, Judged::InError { ref message, .. } if message.contains("60 s"))
+            matches!(standing, Eligibility::InError { ref message, .. } if message.contains("60 s"))
         );
-        assert_eq!(on("btc-updown-1w-1770987600"), Judged::Excluded(Excluded::MarketOpen));
+        assert_eq!(on("btc-updown-1w-1770987600"), Eligibility::Excluded(Exclusion::MarketOpen));
     }
 
     #[test]
     fn what_is_booked_already_is_not_due() {
-        for (outcome, reason) in [("UNKNOWN", Excluded::Unknown), ("SPLIT", Excluded::Split)] {
+        for (outcome, reason) in [("UNKNOWN", Exclusion::Unknown), ("SPLIT", Exclusion::Split)] {
             let standing = judged(|row| row.actual_outcome = text(outcome));
-            assert_eq!(standing, Judged::Excluded(reason));
+            assert_eq!(standing, Eligibility::Excluded(reason));
         }
         for status in [None, Some(Cell::Null), Some(text("executed")), Some(text("pending"))] {
             assert!(is_due(&judged(|row| row.execution_status = status)));
@@ -659,7 +666,7 @@ pub(crate) mod tests {
     fn a_trade_is_due_only_when_older_than_fifteen_minutes() {
         let logged = UnixSeconds(1_770_988_242);
         let recent = judged_at(logged.plus(900), |_| {});
-        assert_eq!(recent, Judged::Excluded(Excluded::TooRecent));
+        assert_eq!(recent, Eligibility::Excluded(Exclusion::TooRecent));
         assert!(is_due(&judged_at(logged.plus(901), |_| {})));
     }
 
@@ -668,7 +675,7 @@ pub(crate) mod tests {
         let early = |row: &mut Row| row.timestamp = text("2026-02-12 20:00:00");
         let close = UnixSeconds(1_770_988_500);
         let open = judged_at(close.plus(-1), early);
-        assert_eq!(open, Judged::Excluded(Excluded::MarketOpen));
+        assert_eq!(open, Eligibility::Excluded(Exclusion::MarketOpen));
         assert!(is_due(&judged_at(close, early)));
     }
 
@@ -678,7 +685,7 @@ pub(crate) mod tests {
             row.market_slug = text("no-timestamp-here");
             row.executed_price = Cell::Null;
         });
-        let Judged::Due(trade) = standing else { panic!() };
+        let Eligibility::Due(trade) = standing else { panic!() };
         assert_eq!(trade.job, Job::BookUnknown);
     }
 
@@ -703,31 +710,33 @@ pub(crate) mod tests {
         for (name, column) in columns {
             for cell in &bad {
                 let standing = judged(|row| *column(row) = cell.clone());
-                let Judged::InError { message, .. } = standing else { panic!("{name} {cell}") };
+                let Eligibility::InError { message, .. } = standing else {
+                    panic!("{name} {cell}")
+                };
                 assert!(message.starts_with(name), "{message}");
             }
         }
         let standing = judged(|row| row.executed_price = Cell::Real(1.01));
-        assert!(matches!(standing, Judged::InError { .. }));
+        assert!(matches!(standing, Eligibility::InError { .. }));
     }
 
     #[test]
     fn a_timestamp_or_slug_that_cannot_be_read_is_an_error_not_an_outcome() {
         for cell in [text("soon"), Cell::Null, Cell::Integer(1_770_988_242)] {
             let standing = judged(|row| row.timestamp = cell);
-            assert!(matches!(standing, Judged::InError { logged_at: None, .. }));
+            assert!(matches!(standing, Eligibility::InError { logged_at: None, .. }));
         }
         for cell in [Cell::Null, Cell::Bytes(vec![255]), text("eth-updown-15m-1770987600")] {
             let standing = judged(|row| row.market_slug = cell);
-            assert!(matches!(standing, Judged::InError { logged_at: Some(_), .. }));
+            assert!(matches!(standing, Eligibility::InError { logged_at: Some(_), .. }));
         }
     }
 
     #[test]
     fn each_exclusion_has_a_key_and_words_of_its_own() {
         let told: std::collections::BTreeSet<_> =
-            Excluded::ALL.iter().map(|reason| (reason.key(), reason.words())).collect();
-        assert_eq!(told.len(), Excluded::ALL.len());
+            Exclusion::ALL.iter().map(|reason| (reason.key(), reason.words())).collect();
+        assert_eq!(told.len(), Exclusion::ALL.len());
     }
 
     #[test]

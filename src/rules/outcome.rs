@@ -83,7 +83,7 @@ impl fmt::Display for Outcome {
 
 /// An outcome decided by prices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Decision {
+pub struct Comparison {
     /// The outcome.
     pub outcome: Outcome,
     /// The signed distance from strike to close, rounded to 4 places. `None` if the quotient does
@@ -118,13 +118,13 @@ impl Tie {
 }
 
 /// YES if `close` is above `strike`, NO if it is below, and the outcome of `tie` if they are equal.
-pub fn decide(strike: BtcPrice, close: BtcPrice, tie: Tie) -> Decision {
+pub fn decide(strike: BtcPrice, close: BtcPrice, tie: Tie) -> Comparison {
     let outcome = match close.0.cmp(&strike.0) {
         std::cmp::Ordering::Greater => Outcome::Yes,
         std::cmp::Ordering::Less => Outcome::No,
         std::cmp::Ordering::Equal => tie.outcome(),
     };
-    Decision { outcome, margin: change(strike, close) }
+    Comparison { outcome, margin: change(strike, close) }
 }
 
 /// `(to - from) / from` in bps, rounded to 4 places; `None` if it does not fit a `Decimal`.

@@ -9,7 +9,7 @@ use crate::rules::units::{SharePrice, Shares, Usd};
 
 /// The money of one settled trade.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Settlement {
+pub struct Money {
     /// Shares bought: position / price.
     pub shares: Shares,
     /// The payout in dollars, without the shares that were taken as a fee.
@@ -52,7 +52,7 @@ pub fn pay_out(
     side: Side,
     outcome: Outcome,
     fee: Option<Fee>,
-) -> Settlement {
+) -> Money {
     let (paid_per_share, is_win) = match outcome {
         Outcome::Split => (Decimal::new(5, 1), None),
         _ if outcome == side.wins_on() => (Decimal::ONE, Some(true)),
@@ -69,7 +69,7 @@ pub fn pay_out(
     };
     let payout = held.saturating_mul(paid_per_share);
     let profit = payout.saturating_sub(position.0).saturating_sub(added);
-    Settlement { shares, payout: Usd(payout), cost: position, fee, profit: Usd(profit), is_win }
+    Money { shares, payout: Usd(payout), cost: position, fee, profit: Usd(profit), is_win }
 }
 
 #[cfg(test)]
@@ -81,7 +81,7 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn settled(position: &str, price: &str, side: Side, outcome: Outcome) -> Settlement {
+    fn settled(position: &str, price: &str, side: Side, outcome: Outcome) -> Money {
         with_fee(position, price, side, outcome, None)
     }
 
@@ -91,13 +91,13 @@ mod tests {
         side: Side,
         outcome: Outcome,
         fee: Option<Fee>,
-    ) -> Settlement {
+    ) -> Money {
         let price = SharePrice::new(dollars(price)).unwrap();
         let position = Usd(dollars(position));
         pay_out(position, shares(position, price).unwrap(), price, side, outcome, fee)
     }
 
-    fn cents(settlement: Settlement) -> String {
+    fn cents(settlement: Money) -> String {
         settlement.profit.0.trunc_with_scale(2).to_string()
     }
 

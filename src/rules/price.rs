@@ -108,7 +108,7 @@ pub struct Priced {
 
 /// The prices that one market needs, all from one venue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Need {
+pub struct PriceRequest {
     /// The price at the window's close.
     pub close: PriceAt,
     /// The price at the window's start.
@@ -119,7 +119,7 @@ pub struct Need {
     pub before: PriceAt,
 }
 
-/// The prices found for one [`Need`].
+/// The prices found for one [`PriceRequest`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WindowPrices {
     /// The venue of all prices.
@@ -165,7 +165,7 @@ impl Strikes {
 }
 
 /// The needed prices, each with the recorded strikes that its prices are checked against.
-pub type Needs = BTreeMap<Need, Option<Strikes>>;
+pub type PriceRequests = BTreeMap<PriceRequest, Option<Strikes>>;
 
 #[cfg(test)]
 mod tests {

@@ -11,10 +11,10 @@ use crate::rules::units::UnixSeconds;
 /// Two windows are the same if their opens and their closes differ by less than this, in seconds.
 const SAME_MINUTE: i64 = 60;
 
-/// Polymarket's verdict on a market.
+/// Polymarket's resolution on a market.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
-    /// Resolved; final.
+pub enum Resolution {
+    /// Resolutions; final.
     Final(Outcome),
     /// Not resolved, or not reliably; the reason.
     NotYet(String),
@@ -25,8 +25,8 @@ pub enum Verdict {
     OtherMarket(String),
 }
 
-impl Verdict {
-    /// The verdict for a slug that no market can have.
+impl Resolution {
+    /// The resolution for a slug that no market can have.
     pub fn no_such_market() -> Self {
         Self::NotYet("no market of Polymarket's can have this slug".to_owned())
     }
@@ -79,63 +79,63 @@ impl Stated {
 /// Polymarket's answer for a slug.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
-    /// Polymarket's verdict on the market it answers about.
-    pub verdict: Verdict,
+    /// Polymarket's resolution on the market it answers about.
+    pub resolution: Resolution,
     /// What it states about that market.
     pub states: Stated,
 }
 
 impl Answer {
-    /// The verdict if the answer is about this market, else [`Verdict::OtherMarket`].
-    fn verdict_on(&self, market: &Market) -> Verdict {
+    /// The resolution if the answer is about this market, else [`Resolution::OtherMarket`].
+    fn resolution_on(&self, market: &Market) -> Resolution {
         let other = self.states.other_window(market).or_else(|| self.states.wrong_asset());
-        other.map_or_else(|| self.verdict.clone(), Verdict::OtherMarket)
+        other.map_or_else(|| self.resolution.clone(), Resolution::OtherMarket)
     }
 }
 
-impl From<Verdict> for Answer {
-    fn from(verdict: Verdict) -> Self {
-        Self { verdict, states: Stated::default() }
+impl From<Resolution> for Answer {
+    fn from(resolution: Resolution) -> Self {
+        Self { resolution, states: Stated::default() }
     }
 }
 
 /// The result of asking Polymarket about several slugs.
 #[derive(Debug, Default)]
-pub struct Resolved {
-    /// Answers by slug. A missing slug could not be asked, so its verdict is not known.
+pub struct Resolutions {
+    /// Answers by slug. A missing slug could not be asked, so its resolution is not known.
     pub answers: HashMap<String, Answer>,
     /// One message for each problem.
-    pub troubles: Vec<String>,
+    pub problems: Vec<String>,
 }
 
-impl Resolved {
+impl Resolutions {
     /// Adds the result for other markets.
     pub fn absorb(&mut self, other: Self) {
         self.answers.extend(other.answers);
-        self.troubles.extend(other.troubles);
+        self.problems.extend(other.problems);
     }
 
-    /// Polymarket's verdict on the market that a row names by `slug`; `None` if it could not be
+    /// Polymarket's resolution on the market that a row names by `slug`; `None` if it could not be
     /// asked. An answer counts only for the right window and asset. A slug without a year may name
     /// another year's market; then the answer for the slug with the year counts.
-    pub fn verdict(&self, slug: &str, market: &Market) -> Option<Verdict> {
+    pub fn resolution(&self, slug: &str, market: &Market) -> Option<Resolution> {
         let answer = self.answers.get(slug);
         let Some(dated) = market::with_year(slug, market) else {
-            return Some(answer?.verdict_on(market));
+            return Some(answer?.resolution_on(market));
         };
         let is_ours = |answer: &&Answer| {
             answer.states.has_window() && answer.states.other_window(market).is_none()
         };
         if let Some(ours) = answer.filter(is_ours) {
-            return Some(ours.verdict_on(market));
+            return Some(ours.resolution_on(market));
         }
-        let verdict = self.answers.get(&dated)?.verdict_on(market);
+        let resolution = self.answers.get(&dated)?.resolution_on(market);
         let other_window = answer?.states.other_window(market);
-        Some(match (verdict, other_window) {
-            (Verdict::NotYet(why), Some(other)) => Verdict::OtherYear(format!(
+        Some(match (resolution, other_window) {
+            (Resolution::NotYet(why), Some(other)) => Resolution::OtherYear(format!(
                 "{other}; under {dated}: {why}; the market counts as not resolved"
             )),
-            (verdict, _) => verdict,
+            (resolution, _) => resolution,
         })
     }
 }

@@ -6,12 +6,12 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
 
 use crate::rules::eligibility::{
-    Bet, Excluded, Job, Judged, Reading, Row, Trade, judge, unknown_statuses,
+    Bet, Eligibility, Exclusion, Job, Reading, Row, Trade, judge, unknown_statuses,
 };
 use crate::rules::market::market_slug;
 use crate::rules::market::{Basis, RuleSet, with_year};
 use crate::rules::price::PriceAt;
-use crate::rules::price::{Need, Strikes};
+use crate::rules::price::{PriceRequest, Strikes};
 use crate::rules::strike::Strike;
 use crate::rules::text::printable;
 use crate::rules::units::UnixSeconds;
@@ -76,9 +76,9 @@ impl Tally {
 
 /// What a trade needs from the sources: the prices for its market, and Polymarket's slug.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Wants {
+pub struct TradeRequest {
     /// The prices; `None` if there is nothing to decide.
-    pub need: Option<Need>,
+    pub need: Option<PriceRequest>,
     /// The slug; `None` if no Polymarket market can have it.
     pub slug: Option<String>,
     /// The slug with the year added, if the row's slug omits it.
@@ -86,8 +86,8 @@ pub struct Wants {
 }
 
 /// What a trade needs from the sources.
-pub fn wants(trade: &Trade, strike: Strike) -> Wants {
-    Wants { need: need(trade, strike), slug: slug(trade), dated_slug: dated_slug(trade) }
+pub fn wants(trade: &Trade, strike: Strike) -> TradeRequest {
+    TradeRequest { need: need(trade, strike), slug: slug(trade), dated_slug: dated_slug(trade) }
 }
 
 /// Polymarket's slug of a trade's market with the year added, if the row's slug omits it.
@@ -107,11 +107,11 @@ pub fn slug(trade: &Trade) -> Option<String> {
 }
 
 /// The prices that a trade's market needs.
-pub fn need(trade: &Trade, strike: Strike) -> Option<Need> {
+pub fn need(trade: &Trade, strike: Strike) -> Option<PriceRequest> {
     let Job::Decide(bet) = &trade.job else { return None };
     let market = &bet.market;
     let quote = |at| PriceAt { at, basis: market.basis };
-    Some(Need {
+    Some(PriceRequest {
         close: quote(market.close),
         open: quote(market.open),
         open_is_strike: strike == Strike::Venue,
@@ -145,7 +145,7 @@ pub struct Selection {
     pub batch: Vec<Pick>,
     /// The distinct needs of the trades, with the strikes they recorded; trades beyond the batch
     /// are included.
-    pub wants: Vec<(Wants, Option<Strikes>)>,
+    pub wants: Vec<(TradeRequest, Option<Strikes>)>,
     /// Rows in error.
     pub errors: Vec<RowError>,
     /// All due trades, with those in error, waiting and beyond the batch.
@@ -159,7 +159,7 @@ pub struct Selection {
     /// Due trades beyond the batch.
     pub beyond_batch: Tally,
     /// The number of rows that are not due, by reason.
-    pub excluded: BTreeMap<Excluded, u64>,
+    pub excluded: BTreeMap<Exclusion, u64>,
     /// Due trades by a status that settle does not recognize, with the column that holds it.
     pub unknown_statuses: BTreeMap<(&'static str, String), u64>,
     /// Due trades with a readable market close, and how many of them are dated after it.
@@ -193,13 +193,13 @@ pub struct Warning {
 impl Selection {
     /// Trades without an outcome, due or not; orders that were not filled do not count.
     pub fn unsettled(&self) -> u64 {
-        let waits = Excluded::ALL.into_iter().filter(|reason| reason.still_waits());
+        let waits = Exclusion::ALL.into_iter().filter(|reason| reason.still_waits());
         self.due.count + waits.map(|reason| self.excluded(reason)).sum::<u64>()
     }
 
     /// Trades booked as UNKNOWN or as a split.
     pub fn booked_without_result(&self) -> u64 {
-        self.excluded(Excluded::Unknown) + self.excluded(Excluded::Split)
+        self.excluded(Exclusion::Unknown) + self.excluded(Exclusion::Split)
     }
 
     /// The problems in the rows: slugs that `rules` seems to misread, because trades are dated
@@ -227,7 +227,7 @@ impl Selection {
         reading.into_iter().chain(unknown).collect()
     }
 
-    fn excluded(&self, reason: Excluded) -> u64 {
+    fn excluded(&self, reason: Exclusion) -> u64 {
         self.excluded.get(&reason).copied().unwrap_or(0)
     }
 }
@@ -240,7 +240,7 @@ pub struct Selector<'a> {
     /// `None` means no limit.
     batch: Option<usize>,
     /// The index of each distinct need so far, with the strikes recorded for it.
-    places: BTreeMap<Wants, (usize, Option<Strikes>)>,
+    places: BTreeMap<TradeRequest, (usize, Option<Strikes>)>,
     /// The last trade of the batch is on top.
     picks: BinaryHeap<Pick>,
     selection: Selection,
@@ -270,13 +270,13 @@ impl<'a> Selector<'a> {
         let trade_id = row.id.clone();
         let selection = &mut self.selection;
         match judge(row, self.reading, self.now) {
-            Judged::Excluded(reason) => *selection.excluded.entry(reason).or_default() += 1,
-            Judged::InError { message, logged_at } => {
+            Eligibility::Excluded(reason) => *selection.excluded.entry(reason).or_default() += 1,
+            Eligibility::InError { message, logged_at } => {
                 selection.due.add(logged_at);
                 selection.in_error.add(logged_at);
                 selection.errors.push(RowError { trade_id, message });
             }
-            Judged::Due(trade) => {
+            Eligibility::Due(trade) => {
                 selection.due.add(Some(trade.logged_at));
                 for (column, status) in unknown_statuses(&trade.row) {
                     let known = selection.unknown_statuses.len();
@@ -336,7 +336,7 @@ impl<'a> Selector<'a> {
     /// Returns the selection, with `passed_over` HOLD rows that were never read added to the count.
     pub fn finish(mut self, passed_over: u64) -> Selection {
         if passed_over > 0 {
-            *self.selection.excluded.entry(Excluded::Hold).or_default() += passed_over;
+            *self.selection.excluded.entry(Exclusion::Hold).or_default() += passed_over;
         }
         self.selection.batch = self.picks.into_sorted_vec();
         let mut wants: Vec<_> = self.places.into_iter().collect();

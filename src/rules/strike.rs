@@ -125,7 +125,7 @@ impl fmt::Display for Doubt {
 }
 
 /// The reasons to doubt a recorded strike, the strongest first; empty if it looks right.
-pub fn doubts(recorded: BtcPrice, venue: Neighbours) -> Vec<Doubt> {
+pub fn check_strike(recorded: BtcPrice, venue: Neighbours) -> Vec<Doubt> {
     let away = |price: BtcPrice| recorded.0.checked_sub(price.0).map(|away| away.abs());
     let Some(own) = away(venue.open) else { return vec![] };
     let off = change(venue.open, recorded);
@@ -160,7 +160,7 @@ mod tests {
             before: before.map(price),
             in_dollars: true,
         };
-        doubts(price(recorded), venue).into_iter().map(Doubt::name).collect()
+        check_strike(price(recorded), venue).into_iter().map(Doubt::name).collect()
     }
 
     #[test]
@@ -190,7 +190,7 @@ mod tests {
                 before: None,
                 in_dollars: false,
             };
-            doubts(price(70_040), venue).len()
+            check_strike(price(70_040), venue).len()
         };
         // the strike is right, and the venue is 40 dollars low
         assert_eq!(found(70_015), 0);

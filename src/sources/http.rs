@@ -33,7 +33,7 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// Why a service's answer is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Trouble {
+pub enum FetchError {
     /// It cannot be reached, or asks to be left alone: worth another try.
     NotNow(String),
     /// It failed on this request, or its answer cannot be used: worth another try.
@@ -46,7 +46,7 @@ pub enum Trouble {
     Never(String),
 }
 
-impl Trouble {
+impl FetchError {
     /// Whether the same request may be answered a moment later.
     fn may_pass(&self) -> bool {
         matches!(self, Self::NotNow(_) | Self::Failed(_))
@@ -65,15 +65,15 @@ impl Trouble {
 }
 
 /// What an HTTP status other than 200 means: the same for all services. None for 200.
-pub fn refusal(status: u16) -> Option<Trouble> {
+pub fn refusal(status: u16) -> Option<FetchError> {
     let said = format!("answered HTTP {status}");
     match status {
         200 => None,
-        403 | 451 => Some(Trouble::Never(format!("{said} (not available from here)"))),
-        408 | 418 | 425 | 429 => Some(Trouble::NotNow(said)),
-        301..=308 | 404 | 405 | 410 | 501 => Some(Trouble::Gone(said)),
-        500..=599 => Some(Trouble::Failed(said)),
-        _ => Some(Trouble::Refused(said)),
+        403 | 451 => Some(FetchError::Never(format!("{said} (not available from here)"))),
+        408 | 418 | 425 | 429 => Some(FetchError::NotNow(said)),
+        301..=308 | 404 | 405 | 410 | 501 => Some(FetchError::Gone(said)),
+        500..=599 => Some(FetchError::Failed(said)),
+        _ => Some(FetchError::Refused(said)),
     }
 }
 
@@ -95,27 +95,27 @@ pub struct Client {
 /// The JSON in a body, read as the type that a service's answers have.
 ///
 /// # Errors
-/// [`Trouble::Failed`] where it is not whole JSON or has another shape.
-pub fn json<'body, T: Deserialize<'body>>(body: &'body [u8]) -> Result<T, Trouble> {
+/// [`FetchError::Failed`] where it is not whole JSON or has another shape.
+pub fn json<'body, T: Deserialize<'body>>(body: &'body [u8]) -> Result<T, FetchError> {
     serde_json::from_slice(body).map_err(|error| {
         let what = match error.classify() {
             Category::Data => "of another shape than known",
             _ => "that is not whole JSON",
         };
-        Trouble::Failed(format!("sent a body {what} ({})", printable(&error.to_string())))
+        FetchError::Failed(format!("sent a body {what} ({})", printable(&error.to_string())))
     })
 }
 
 /// At most so many requests in so much time, whoever sends them.
 #[derive(Debug)]
-pub struct Pace {
+pub struct RateLimiter {
     most: usize,
     within: Duration,
     /// Since when requests are counted, and how many there were.
     counted: Mutex<(Instant, usize)>,
 }
 
-impl Pace {
+impl RateLimiter {
     /// At most `most` requests in each stretch of `within`.
     pub fn new(most: usize, within: Duration) -> Self {
         Self { most, within, counted: Mutex::new((Instant::now(), 0)) }
@@ -138,14 +138,14 @@ impl Pace {
 
 /// Requests sent to a service.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Traffic {
+pub struct RequestStats {
     /// How many, every try counted.
     pub requests: u64,
     /// How many of them had no answer that could be used.
     pub failures: u64,
 }
 
-impl Traffic {
+impl RequestStats {
     /// Counts these, too.
     pub fn add(&mut self, other: Self) {
         self.requests += other.requests;
@@ -162,37 +162,37 @@ struct Response {
 
 impl Client {
     /// Gets `url` until it is answered, at most `most_tries` times, and has `read` say what a body with
-    /// status 200 means. Adds every request sent to `traffic`.
+    /// status 200 means. Adds every request sent to `stats`.
     ///
     /// # Errors
-    /// [`Trouble`], of the last try.
+    /// [`FetchError`], of the last try.
     pub fn get<T>(
         &self,
         url: &str,
         most_tries: u32,
-        traffic: &mut Traffic,
-        read: impl Fn(&[u8]) -> Result<T, Trouble>,
-    ) -> Result<T, Trouble> {
+        stats: &mut RequestStats,
+        read: impl Fn(&[u8]) -> Result<T, FetchError>,
+    ) -> Result<T, FetchError> {
         let mut tries = 1;
         loop {
-            traffic.requests += 1;
+            stats.requests += 1;
             let began = Instant::now();
             let (answer, retry_after) = match self.get_once(url) {
                 Ok(response) => {
                     let answer = refusal(response.status).map_or_else(|| read(&response.body), Err);
                     (answer, response.retry_after)
                 }
-                Err(trouble) => (Err(trouble), None),
+                Err(error) => (Err(error), None),
             };
-            traffic.failures += u64::from(answer.is_err());
-            let Some(trouble) = answer.as_ref().err().filter(|trouble| trouble.may_pass()) else {
+            stats.failures += u64::from(answer.is_err());
+            let Some(error) = answer.as_ref().err().filter(|error| error.may_pass()) else {
                 return answer;
             };
             // a service that hangs is not waited for again: other trades wait, too
-            let hung = began.elapsed() >= REQUEST_TIMEOUT;
+            let timed_out = began.elapsed() >= REQUEST_TIMEOUT;
             let wait = retry_after.unwrap_or_else(|| backoff(tries));
-            debug!("GET {url}: {} (try {tries} of {most_tries})", trouble.why());
-            if tries == most_tries || hung || wait > MAX_RETRY_AFTER {
+            debug!("GET {url}: {} (try {tries} of {most_tries})", error.why());
+            if tries == most_tries || timed_out || wait > MAX_RETRY_AFTER {
                 return answer;
             }
             thread::sleep(wait);
@@ -222,14 +222,14 @@ impl Client {
         delivered(client.get(url).timeout(HOOK_TIMEOUT).send())
     }
 
-    fn get_once(&self, url: &str) -> Result<Response, Trouble> {
+    fn get_once(&self, url: &str) -> Result<Response, FetchError> {
         let deadline = Instant::now() + REQUEST_TIMEOUT;
-        let client = self.client().map_err(Trouble::NotNow)?;
+        let client = self.client().map_err(FetchError::NotNow)?;
         let response = client.get(url).send().map_err(|error| {
             let why = in_words(&error);
             match error.is_timeout() || error.is_connect() {
-                true => Trouble::NotNow(why),
-                false => Trouble::Failed(why),
+                true => FetchError::NotNow(why),
+                false => FetchError::Failed(why),
             }
         })?;
         let status = response.status().as_u16();
@@ -283,23 +283,25 @@ fn delivered(answer: reqwest::Result<blocking::Response>) -> Result<(), Undelive
 }
 
 /// Reads a body to its end, or says why not: too large, too slow, or torn.
-fn read_body(mut response: impl Read, deadline: Instant) -> Result<Vec<u8>, Trouble> {
+fn read_body(mut response: impl Read, deadline: Instant) -> Result<Vec<u8>, FetchError> {
     let mut body = Vec::new();
     let mut chunk = [0; 16 * 1024];
     loop {
         let count = match response.read(&mut chunk) {
             Ok(0) => return Ok(body),
             Ok(count) => count,
-            Err(error) => return Err(Trouble::Failed(format!("broke off its answer ({error})"))),
+            Err(error) => {
+                return Err(FetchError::Failed(format!("broke off its answer ({error})")));
+            }
         };
         body.extend_from_slice(&chunk[..count]);
         if body.len() as u64 > MAX_BODY {
             let most = MAX_BODY / 1024 / 1024;
-            return Err(Trouble::Failed(format!("sent more than {most} MiB")));
+            return Err(FetchError::Failed(format!("sent more than {most} MiB")));
         }
         if Instant::now() > deadline {
             let most = REQUEST_TIMEOUT.as_secs();
-            return Err(Trouble::NotNow(format!("took longer than {most} s")));
+            return Err(FetchError::NotNow(format!("took longer than {most} s")));
         }
     }
 }
@@ -344,7 +346,7 @@ mod tests {
 
     #[test]
     fn no_more_requests_are_sent_than_the_pace_allows() {
-        let pace = Pace::new(3, Duration::from_millis(40));
+        let pace = RateLimiter::new(3, Duration::from_millis(40));
         let began = Instant::now();
         (0..7).for_each(|_| pace.wait());
         // the fourth and the seventh begin a stretch of their own
@@ -355,14 +357,14 @@ mod tests {
     fn an_endless_body_is_cut_off() {
         let endless = std::io::repeat(b'x');
         let error = read_body(endless, Instant::now() + REQUEST_TIMEOUT).unwrap_err();
-        assert_eq!(error, Trouble::Failed("sent more than 4 MiB".to_owned()));
+        assert_eq!(error, FetchError::Failed("sent more than 4 MiB".to_owned()));
     }
 
     #[test]
     fn a_body_that_comes_too_slowly_is_cut_off() {
         let past = Instant::now().checked_sub(Duration::from_secs(1)).unwrap();
         let slow = read_body(&b"slow"[..], past);
-        assert!(matches!(slow, Err(Trouble::NotNow(why)) if why.starts_with("took longer")));
+        assert!(matches!(slow, Err(FetchError::NotNow(why)) if why.starts_with("took longer")));
     }
 
     #[test]
@@ -386,7 +388,7 @@ mod tests {
             (r#"{"a":1,"a":1}"#, "another shape"),
             (r#"{"a":1,"\u0061":2}"#, "another shape"),
         ] {
-            let Err(Trouble::Failed(why)) = read(body) else { panic!("{body:.40}") };
+            let Err(FetchError::Failed(why)) = read(body) else { panic!("{body:.40}") };
             assert!(why.contains(named), "{body:.40}: {why}");
         }
     }
@@ -408,11 +410,11 @@ mod tests {
             (308, "gone"),
         ] {
             let got = match refusal(status) {
-                Some(Trouble::Never(_)) => "never",
-                Some(Trouble::NotNow(_)) => "not now",
-                Some(Trouble::Failed(_)) => "failed",
-                Some(Trouble::Gone(_)) => "gone",
-                Some(Trouble::Refused(_)) => "refused",
+                Some(FetchError::Never(_)) => "never",
+                Some(FetchError::NotNow(_)) => "not now",
+                Some(FetchError::Failed(_)) => "failed",
+                Some(FetchError::Gone(_)) => "gone",
+                Some(FetchError::Refused(_)) => "refused",
                 None => "an answer",
             };
             assert_eq!(got, wanted, "{status}");

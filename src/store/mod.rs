@@ -39,7 +39,7 @@ pub use lock::RunLock;
 pub use notified::{Noteworthy, NotificationState};
 pub use results::{Latest, Totals};
 pub use undo::Undone;
-pub use write::{Note, RowWrite, Writes};
+pub use write::{Note, WriteOutcome, Writes};
 
 /// Rows per page; no lock is held between two pages.
 const PAGE: usize = 5000;

@@ -1,16 +1,15 @@
-//! The content of a record: a booking and its evidence, as columns of `settlement_records`.
+//! The content of a record: a settlement and its evidence, as columns of `settlement_records`.
 //! `records` and `history` add and read records.
 
 use std::fmt::Display;
 
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 
-use crate::rules::decision::{Booking, Measured};
+use crate::rules::decision::{Measured, Settlement};
 use crate::rules::eligibility::Bet;
 use crate::rules::fees::{Fee, Taken};
 use crate::rules::market::RuleSet;
 use crate::rules::outcome::Outcome;
-use crate::rules::pnl::Settlement;
 use crate::rules::units::{Usd, decimal_from_text};
 use crate::rules::value::Cell;
 use crate::store::RunInfo;
@@ -31,40 +30,38 @@ pub(super) fn fee(dollars: Option<&str>, taken: Option<&str>) -> Option<Fee> {
 /// A column of `settlement_records` and its value.
 type Column<'a> = (&'static str, ToSqlOutput<'a>);
 
-/// The record of a booking; `written` holds the row's new outcome, profit, win or loss, fee.
+/// The record of a settlement; `written` holds the row's new outcome, profit, win or loss, fee.
 pub(super) fn values<'a>(
     run: &'a RunInfo,
-    booking: &'a Booking,
+    settlement: &'a Settlement,
     written: &'a [Cell; 4],
 ) -> Vec<Column<'a>> {
-    let proof = booking.proof.as_ref();
     let mut values = Vec::with_capacity(40);
-    values.extend(of_run(run, booking));
-    values.extend(of_row(booking, written));
-    values.extend(of_market(proof.map(|proof| &proof.bet)));
-    values.extend(of_prices(proof.and_then(|proof| proof.measured.as_ref())));
-    values.extend(of_money(booking, proof.and_then(|proof| proof.settlement.as_ref())));
+    values.extend(of_run(run, settlement));
+    values.extend(of_row(settlement, written));
+    values.extend(of_market(settlement.bet()));
+    values.extend(of_prices(settlement.measured()));
+    values.extend(of_money(settlement));
     values
 }
 
 /// The run, the status, and Polymarket's resolution.
-fn of_run<'a>(run: &'a RunInfo, booking: &'a Booking) -> [Column<'a>; 7] {
-    let resolution = booking.proof.as_ref().and_then(|proof| proof.resolution);
-    let previous_id = booking.earlier.as_ref().and_then(|earlier| earlier.record_id);
+fn of_run<'a>(run: &'a RunInfo, settlement: &'a Settlement) -> [Column<'a>; 7] {
+    let previous_id = settlement.earlier().and_then(|earlier| earlier.record_id);
     [
         ("run_id", word(Some(&run.run_id))),
         ("written_at", text(Some(&run.started_at))),
         ("version", word(Some(env!("CARGO_PKG_VERSION")))),
-        ("status", word(Some(booking.status.as_str()))),
+        ("status", word(Some(settlement.status().as_str()))),
         ("previous_id", ToSqlOutput::Owned(Value::from(previous_id))),
-        ("resolution", word(resolution.map(Outcome::as_str))),
+        ("resolution", word(settlement.resolution().map(Outcome::as_str))),
         ("rules", word(run.rules.map(RuleSet::as_str))),
     ]
 }
 
 /// The trade, and its row's values before and after the write.
-fn of_row<'a>(booking: &'a Booking, written: &'a [Cell; 4]) -> [Column<'a>; 12] {
-    let row = &booking.trade.row;
+fn of_row<'a>(settlement: &'a Settlement, written: &'a [Cell; 4]) -> [Column<'a>; 12] {
+    let row = &settlement.trade.row;
     let [outcome, profit, is_win, fee] = written;
     let no_fee = ToSqlOutput::Borrowed(ValueRef::Null);
     [
@@ -115,19 +112,20 @@ fn of_prices(measured: Option<&Measured>) -> [Column<'_>; 10] {
     ]
 }
 
-fn of_money<'a>(booking: &Booking, settlement: Option<&Settlement>) -> [Column<'a>; 6] {
-    let fee = booking.fee();
+fn of_money<'a>(settlement: &Settlement) -> [Column<'a>; 6] {
+    let money = settlement.money();
+    let fee = settlement.fee();
     let taken = fee.map(|fee| match fee.taken {
         Taken::InShares => IN_SHARES,
         Taken::Added => "added to the spend",
     });
     [
-        ("shares", text(settlement.map(|settlement| settlement.shares))),
-        ("payout", text(settlement.map(|settlement| settlement.payout))),
-        ("cost", text(settlement.map(|settlement| settlement.cost))),
+        ("shares", text(money.map(|money| money.shares))),
+        ("payout", text(money.map(|money| money.payout))),
+        ("cost", text(money.map(|money| money.cost))),
         ("fee", text(fee.map(|fee| fee.dollars))),
         ("fee_taken", word(taken)),
-        ("profit", text(Some(booking.profit))),
+        ("profit", text(Some(settlement.profit()))),
     ]
 }
 

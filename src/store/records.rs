@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use rusqlite::{Connection, ToSql, Transaction, params, params_from_iter};
 
-use crate::rules::decision::{Booking, Confirm, DeferredFor, Status};
+use crate::rules::decision::{Case, Confirm, DeferReason, Settlement};
 use crate::rules::market::RuleSet;
 use crate::rules::strike::Strike;
 use crate::rules::units::f64_from_decimal;
@@ -36,17 +36,17 @@ pub(super) fn add_run(transaction: &Transaction<'_>, run: &RunInfo) -> rusqlite:
     Ok(())
 }
 
-/// Adds the record of a booking; if candles decided it, queues the trade for confirmation.
+/// Adds the record of a settlement; if candles decided it, queues the trade for confirmation.
 pub(super) fn add(
     transaction: &Transaction<'_>,
     run: &RunInfo,
-    booking: &Booking,
+    settlement: &Settlement,
     columns: Columns,
 ) -> rusqlite::Result<()> {
-    let row = &booking.trade.row;
-    let previous_id = booking.earlier.as_ref().and_then(|earlier| earlier.record_id);
-    let written = values_in_row(transaction, booking, columns)?;
-    let mut values = record::values(run, booking, &written);
+    let row = &settlement.trade.row;
+    let previous_id = settlement.earlier().and_then(|earlier| earlier.record_id);
+    let written = values_in_row(transaction, settlement, columns)?;
+    let mut values = record::values(run, settlement, &written);
     let before = match previous_id {
         Some(previous) => measured_before(transaction, previous)?,
         None => vec![],
@@ -82,8 +82,7 @@ pub(super) fn add(
             )?
             .execute(params![row.rowid, row.id, row.market_slug])?,
     };
-    let bet = booking.proof.as_ref().map(|proof| &proof.bet);
-    if let (Status::Provisional, Some(bet)) = (booking.status, bet) {
+    if let Case::Provisional { bet, .. } = &settlement.case {
         transaction
             .prepare_cached(
                 "INSERT INTO settlement_unconfirmed
@@ -186,14 +185,14 @@ pub(super) fn add_note(
 /// Schedules a retry after the database refused an outcome, so that it does not block others.
 pub(super) fn add_refused(
     transaction: &Transaction<'_>,
-    booking: &Booking,
+    settlement: &Settlement,
     why: &str,
     run: &RunInfo,
 ) -> rusqlite::Result<()> {
-    match booking.earlier.as_ref().map(|earlier| earlier.record_id) {
-        None => retries::add(transaction, &booking.trade.row, why, DeferredFor::NotWritten, run),
+    match settlement.earlier().map(|earlier| earlier.record_id) {
+        None => retries::add(transaction, &settlement.trade.row, why, DeferReason::NotWritten, run),
         Some(Some(record_id)) => {
-            unconfirmed::ask_later(transaction, record_id, booking.trade.row.rowid, run)
+            unconfirmed::ask_later(transaction, record_id, settlement.trade.row.rowid, run)
         }
         Some(None) => Ok(()),
     }
@@ -222,11 +221,11 @@ pub(super) fn doubted(connection: &Connection) -> rusqlite::Result<BTreeMap<Stri
 /// changed them, so then they are read back.
 pub(super) fn values_in_row(
     transaction: &Transaction<'_>,
-    booking: &Booking,
+    settlement: &Settlement,
     columns: Columns,
 ) -> rusqlite::Result<[Cell; 4]> {
-    let row = &booking.trade.row;
-    if columns.triggers || booking.leaves_row() {
+    let row = &settlement.trade.row;
+    if columns.triggers || settlement.leaves_row() {
         let fee = if columns.fee_paid() { "fee_paid" } else { "NULL" };
         let sql = format!(
             "SELECT actual_outcome, profit_loss, is_win, {fee} FROM trades WHERE rowid = ?1"
@@ -236,14 +235,14 @@ pub(super) fn values_in_row(
             Ok([at(0)?, at(1)?, at(2)?, at(3)?])
         });
     }
-    let fee = match (&row.fee_paid, booking.fee()) {
+    let fee = match (&row.fee_paid, settlement.fee()) {
         (Some(_), Some(fee)) => Cell::Real(f64_from_decimal(fee.dollars.0)),
         (old, _) => old.clone().unwrap_or(Cell::Null),
     };
     Ok([
-        Cell::Text(booking.outcome.as_str().to_owned()),
-        Cell::Real(f64_from_decimal(booking.profit.0)),
-        booking.is_win.map_or(Cell::Null, |is_win| Cell::Integer(is_win.into())),
+        Cell::Text(settlement.outcome().as_str().to_owned()),
+        Cell::Real(f64_from_decimal(settlement.profit().0)),
+        settlement.is_win().map_or(Cell::Null, |is_win| Cell::Integer(is_win.into())),
         fee,
     ])
 }

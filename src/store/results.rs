@@ -15,7 +15,7 @@ use crate::rules::market;
 use crate::rules::market::{Family, RuleSet};
 use crate::rules::outcome::Side;
 use crate::rules::statistics::stats::Streaks;
-use crate::rules::statistics::{BookedAs, Mode, Results, Settled, Standing};
+use crate::rules::statistics::{BookedAs, Mode, Provenance, Results, Settled};
 use crate::rules::timestamp::{NaiveZone, read_instant};
 use crate::rules::units::{FloatUsd, SharePrice, UnixSeconds, Usd, nearest_decimal};
 use crate::rules::value::Cell;
@@ -167,7 +167,7 @@ impl Store {
     /// # Errors
     /// [`Error::Database`].
     pub fn results(&self, zone: NaiveZone, rules: RuleSet) -> Result<Results, Error> {
-        let vouched = self.vouched()?;
+        let provenance = self.provenance()?;
         let mut fingerprints = Vec::new();
         let mut results = Results { has_signals: self.columns.signal_type, ..Results::default() };
         let mut places: HashMap<Option<String>, u32> = HashMap::new();
@@ -233,7 +233,7 @@ impl Store {
                     other if cell(other).any_number() == Some(Decimal::ZERO) => Mode::Live,
                     _ => Mode::Paper,
                 },
-                vouched: Standing::Elsewhere,
+                provenance: Provenance::Elsewhere,
                 signal: *places.entry(signal).or_insert(next),
                 duration: text(row, 2)?.and_then(|slug| match durations.get(slug) {
                     Some(known) => *known,
@@ -254,7 +254,8 @@ impl Store {
             }
         })?;
         for (trade, fingerprint) in trades.iter_mut().zip(fingerprints) {
-            trade.vouched = vouched.get(&fingerprint).copied().unwrap_or(Standing::Elsewhere);
+            trade.provenance =
+                provenance.get(&fingerprint).copied().unwrap_or(Provenance::Elsewhere);
         }
         results.signals = vec![None; places.len()];
         for (signal, place) in places {
@@ -268,12 +269,12 @@ impl Store {
 
     /// The standing of each outcome that settle wrote, by the fingerprint of the row at that time.
     /// A row that changed since then has another fingerprint.
-    fn vouched(&self) -> Result<HashMap<u64, Standing>, Error> {
+    fn provenance(&self) -> Result<HashMap<u64, Provenance>, Error> {
         let read = || {
             if !self.has_records()? {
                 return Ok(HashMap::new());
             }
-            let mut vouched = HashMap::new();
+            let mut provenance = HashMap::new();
             let mut taken_back = Vec::new();
             let mut statement = self.connection.prepare(
                 "SELECT status, trade_id, market_slug, action,
@@ -282,32 +283,32 @@ impl Store {
             )?;
             let mut rows = statement.query([])?;
             while let Some(row) = rows.next()? {
-                match text(row, 0)?.and_then(vouched_by) {
+                match text(row, 0)?.and_then(provenance_of) {
                     Some(by) => {
-                        vouched.insert(fingerprint(row, 1)?, by);
+                        provenance.insert(fingerprint(row, 1)?, by);
                     }
                     None => taken_back.push((fingerprint(row, 1)?, row.get::<_, i64>(7)?)),
                 }
             }
             for (fingerprint, record_id) in taken_back {
                 let standing = status_that_stands(&self.connection, record_id)?;
-                match standing.as_deref().and_then(vouched_by) {
-                    Some(by) => vouched.insert(fingerprint, by),
-                    None => vouched.remove(&fingerprint),
+                match standing.as_deref().and_then(provenance_of) {
+                    Some(by) => provenance.insert(fingerprint, by),
+                    None => provenance.remove(&fingerprint),
                 };
             }
-            Ok(vouched)
+            Ok(provenance)
         };
         read().map_err(|error| self.failed("read", error))
     }
 }
 
 /// The standing that a record of this status gives; `None` for one that undoes another.
-fn vouched_by(status: &str) -> Option<Standing> {
+fn provenance_of(status: &str) -> Option<Provenance> {
     match status {
-        "confirmed" | "corrected" => Some(Standing::Confirmed),
-        "provisional" => Some(Standing::Provisional),
-        "unknown" => Some(Standing::Final),
+        "confirmed" | "corrected" => Some(Provenance::Confirmed),
+        "provisional" => Some(Provenance::Provisional),
+        "unknown" => Some(Provenance::Final),
         _ => None,
     }
 }

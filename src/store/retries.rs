@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use crate::error::Error;
-use crate::rules::decision::DeferredFor;
+use crate::rules::decision::DeferReason;
 use crate::rules::eligibility::Row;
 use crate::rules::selection::{LONGEST_WAIT, Retry};
 use crate::rules::units::UnixSeconds;
@@ -60,13 +60,13 @@ pub(super) fn add(
     transaction: &Transaction<'_>,
     row: &Row,
     reason: &str,
-    left: DeferredFor,
+    left: DeferReason,
     run: &RunInfo,
 ) -> rusqlite::Result<()> {
     let counts = left.waits_longer();
     let held = match left {
-        DeferredFor::Held => HELD,
-        DeferredFor::OtherMarket | DeferredFor::NotWritten => IN_ERROR,
+        DeferReason::Held => HELD,
+        DeferReason::OtherMarket | DeferReason::NotWritten => IN_ERROR,
         _ => 0,
     };
     let failures: i64 = transaction

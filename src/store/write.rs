@@ -9,7 +9,7 @@ use rusqlite::{ToSql, Transaction, params_from_iter};
 
 use crate::error::Error;
 use crate::interrupt::Interrupt;
-use crate::rules::decision::{Booking, Deferral};
+use crate::rules::decision::{Deferral, Settlement};
 use crate::rules::text::printable_line;
 use crate::rules::units::f64_from_decimal;
 use crate::store::columns::{BookSql, Columns};
@@ -28,22 +28,22 @@ pub enum Note<'a> {
     Forget(i64),
 }
 
-/// The result of writing one booking.
+/// The result of writing one settlement.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RowWrite {
+pub enum WriteOutcome {
     /// The outcome and its record were written.
-    Done,
+    Written,
     /// The row changed after it was read, so nothing was written.
-    Changed,
+    Conflict,
     /// A CHECK or trigger in the bot's table refused the values; holds SQLite's message.
-    Refused(String),
+    Rejected(String),
 }
 
 /// The result of a write.
 #[derive(Debug, Default)]
 pub struct Writes {
-    /// The result of each booking that was tried, in order.
-    pub done: Vec<RowWrite>,
+    /// The result of each settlement that was tried, in order.
+    pub done: Vec<WriteOutcome>,
     /// The error that stopped the write, if any.
     pub error: Option<Error>,
 }
@@ -51,31 +51,31 @@ pub struct Writes {
 impl Writes {
     /// Whether anything was written.
     pub fn any(&self) -> bool {
-        self.done.contains(&RowWrite::Done)
+        self.done.contains(&WriteOutcome::Written)
     }
 }
 
 impl Store {
-    /// Writes outcomes and notes. Skips a booking if its row changed after it was read, or if the
+    /// Writes outcomes and notes. Skips a settlement if its row changed after it was read, or if the
     /// database refuses it. Stops between two transactions if `interrupt` asks for it.
     pub fn write(
         &mut self,
         run: &RunInfo,
-        bookings: &[Booking],
+        settlements: &[Settlement],
         notes: &[Note<'_>],
         interrupt: &Interrupt,
     ) -> Writes {
         let mut written = Writes::default();
         let mut notes = notes;
         loop {
-            let finished = written.done.len() == bookings.len() && notes.is_empty();
+            let finished = written.done.len() == settlements.len() && notes.is_empty();
             if finished || interrupt.asked() {
                 break;
             }
             if let Some(touched) = self.touched {
                 thread::sleep(PAUSE.saturating_sub(touched.elapsed()));
             }
-            let rest = &bookings[written.done.len()..];
+            let rest = &settlements[written.done.len()..];
             let some = self.retry_while_busy(interrupt, |store| store.write_some(run, rest, notes));
             self.touched = Some(Instant::now());
             match some {
@@ -97,38 +97,38 @@ impl Store {
     fn write_some(
         &mut self,
         run: &RunInfo,
-        bookings: &[Booking],
+        settlements: &[Settlement],
         notes: &[Note<'_>],
-    ) -> rusqlite::Result<(Vec<RowWrite>, usize)> {
+    ) -> rusqlite::Result<(Vec<WriteOutcome>, usize)> {
         let columns = self.columns;
         let sql = Rc::clone(&self.book_sql);
         let transaction = Short::begin(self)?;
         schema::make_tables(&transaction.0)?;
         let mut run_added = false;
-        let mut done: Vec<RowWrite> = Vec::new();
-        for booking in bookings {
+        let mut done: Vec<WriteOutcome> = Vec::new();
+        for settlement in settlements {
             if !done.is_empty() && transaction.is_full() {
                 break;
             }
-            let put = match book(&transaction.0, booking, columns, &sql) {
+            let put = match update_trade(&transaction.0, settlement, columns, &sql) {
                 Err(error) if refused(&error) && !transaction.0.is_autocommit() => {
                     let why = printable_line(&error.to_string());
-                    records::add_refused(&transaction.0, booking, &why, run)?;
-                    RowWrite::Refused(why)
+                    records::add_refused(&transaction.0, settlement, &why, run)?;
+                    WriteOutcome::Rejected(why)
                 }
                 other => other?,
             };
-            if put == RowWrite::Done {
+            if put == WriteOutcome::Written {
                 if !run_added {
                     records::add_run(&transaction.0, run)?;
                     run_added = true;
                 }
-                records::add(&transaction.0, run, booking, columns)?;
+                records::add(&transaction.0, run, settlement, columns)?;
             }
             done.push(put);
         }
         let mut notes_done = 0;
-        if done.len() == bookings.len() {
+        if done.len() == settlements.len() {
             for note in notes {
                 if notes_done + done.len() > 0 && transaction.is_full() {
                     break;
@@ -142,15 +142,15 @@ impl Store {
     }
 }
 
-/// Writes an outcome if the row still holds the values that it was decided from. For a booking that
+/// Writes an outcome if the row still holds the values that it was decided from. For a settlement that
 /// leaves the row unchanged, only checks that.
-fn book(
+fn update_trade(
     transaction: &Transaction<'_>,
-    booking: &Booking,
+    settlement: &Settlement,
     columns: Columns,
     sql: &BookSql,
-) -> rusqlite::Result<RowWrite> {
-    let row = &booking.trade.row;
+) -> rusqlite::Result<WriteOutcome> {
+    let row = &settlement.trade.row;
     let as_read: [&dyn ToSql; 17] = [
         &row.rowid,
         &row.is_win,
@@ -170,15 +170,16 @@ fn book(
         &row.verified_fill_price,
         &row.verified_fill_amount,
     ];
-    let put = |as_read: bool| if as_read { RowWrite::Done } else { RowWrite::Changed };
-    if booking.leaves_row() {
+    let put = |as_read: bool| if as_read { WriteOutcome::Written } else { WriteOutcome::Conflict };
+    if settlement.leaves_row() {
         let mut look = transaction.prepare_cached(&sql.look)?;
         return look.query_row(&as_read[..], |found| found.get(0)).map(put);
     }
-    let outcome = booking.outcome.as_str();
-    let profit = f64_from_decimal(booking.profit.0);
-    let new: [&dyn ToSql; 3] = [&outcome, &profit, &booking.is_win];
-    let fee = booking.fee().filter(|_| columns.fee_paid());
+    let outcome = settlement.outcome().as_str();
+    let profit = f64_from_decimal(settlement.profit().0);
+    let is_win = settlement.is_win();
+    let new: [&dyn ToSql; 3] = [&outcome, &profit, &is_win];
+    let fee = settlement.fee().filter(|_| columns.fee_paid());
     let fee = fee.map(|fee| f64_from_decimal(fee.dollars.0));
     let update = if fee.is_some() { &sql.update_with_fee } else { &sql.update };
     let fee = fee.as_ref().map(|fee| fee as &dyn ToSql);

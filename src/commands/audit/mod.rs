@@ -9,19 +9,19 @@ use log::warn;
 use rust_decimal::Decimal;
 
 use crate::commands::{Exit, new_run_id, only};
-use crate::engine::context::{Outside, Writing};
+use crate::engine::context::{Outside, RunContext};
 use crate::error::Error;
 use crate::interrupt::Interrupt;
 use crate::output::print::{after_writing, show};
 use crate::output::progress::Bar;
-use crate::rules::decision::{Booking, Confirm, Earlier, Proof, Status};
-use crate::rules::eligibility::{Bet, Excluded, Job, Reading, Row, Trade, judge_again, not_made};
+use crate::rules::decision::{Case, Confirm, Earlier, Settlement};
+use crate::rules::eligibility::{Bet, Exclusion, Job, Reading, Row, Trade, judge_again, not_made};
 use crate::rules::fees::{Fee, FeeMode, Fees, Taken};
 use crate::rules::market::market_slug;
 use crate::rules::outcome::{Outcome, Side};
 use crate::rules::pnl::pay_out;
-use crate::rules::price::Needs;
-use crate::rules::resolution::{Resolved, Verdict};
+use crate::rules::price::PriceRequests;
+use crate::rules::resolution::{Resolution, Resolutions};
 use crate::rules::selection::{RowError, dated_slug, need};
 use crate::rules::strike::Strike;
 use crate::rules::timestamp::{NaiveZone, read_timestamp};
@@ -30,9 +30,9 @@ use crate::rules::value::Cell;
 use crate::settings::values::date;
 use crate::settings::{self, CommonArgs, FeeArgs, ReadingArgs, ServiceArgs};
 use crate::sources::candles::fallback::Found;
-use crate::sources::polymarket::Resolutions;
+use crate::sources::polymarket::ResolutionSource;
 use crate::store::{Access, RunLock};
-use crate::store::{Record, RowWrite, RunInfo, Store, standing_record};
+use crate::store::{Record, RunInfo, Store, WriteOutcome, standing_record};
 use chrono::{DateTime, Utc};
 use clap::Args;
 
@@ -82,7 +82,7 @@ pub fn run(common: &CommonArgs, args: &AuditArgs, now: DateTime<Utc>) -> Result<
     let interrupt = Interrupt::listen(Exit::Interrupted.code())?;
     let run_id = new_run_id(now);
     let writing =
-        args.fix.then_some(Writing { run_id: &run_id, retry_wait: 0, interrupt: &interrupt });
+        args.fix.then_some(RunContext { run_id: &run_id, retry_wait: 0, interrupt: &interrupt });
     let reading = settings::reading_settled(&args.reading);
     let which = Which { ids: args.ids.clone(), since: args.since };
     let (mut polymarket, mut prices) = settings::sources(&args.services);
@@ -126,8 +126,8 @@ fn plain_id(row: &Row) -> String {
 /// A settled trade that disagrees with the resolution.
 #[derive(Debug)]
 pub struct Disagreement {
-    /// The right booking.
-    pub right: Booking,
+    /// The right settlement.
+    pub right: Settlement,
     /// Likely cause.
     pub cause: Cause,
     /// Whether this audit corrected it.
@@ -143,7 +143,7 @@ impl Disagreement {
     /// Difference between the written profit and the right one, in dollars.
     pub fn at_stake(&self) -> Usd {
         let written = self.profit_written().map_or(Decimal::ZERO, |profit| profit.0);
-        Usd(self.right.profit.0.saturating_sub(written).abs())
+        Usd(self.right.profit().0.saturating_sub(written).abs())
     }
 }
 
@@ -163,7 +163,7 @@ pub struct Audit {
     /// Polymarket answered no request.
     pub nothing_had: bool,
     /// Problems with the sources.
-    pub troubles: Vec<String>,
+    pub problems: Vec<String>,
     /// A signal stopped the corrections.
     pub interrupted: bool,
     /// A database error stopped the corrections.
@@ -216,13 +216,13 @@ pub fn audit(
     which: &Which,
     now: UnixSeconds,
     progress: &mut dyn FnMut(usize, usize),
-    writing: Option<Writing<'_>>,
+    writing: Option<RunContext<'_>>,
 ) -> Result<Audit, Error> {
     let mut audit = Audit::default();
     let trades = settled(store, reading, which, &mut audit)?;
     let resolved = resolve(sources.resolutions, &trades, progress);
-    audit.nothing_had = resolved.answers.is_empty() && !resolved.troubles.is_empty();
-    audit.troubles.clone_from(&resolved.troubles);
+    audit.nothing_had = resolved.answers.is_empty() && !resolved.problems.is_empty();
+    audit.problems.clone_from(&resolved.problems);
 
     let mut wrong = Vec::new();
     for trade in trades {
@@ -230,20 +230,21 @@ pub fn audit(
             fees.on(&bet.market, trade.logged_at, bet.position, bet.price)
         };
         let mut compared = compare(trade, &resolved, |trade, bet| on(fees, trade, bet));
-        if let Compared::Wrong(booking) = compared {
+        if let Compared::Wrong(settlement) = compared {
             // a fee that settle or the bot recorded takes precedence over this command's fee
             // options
-            let records = store.records_of(&booking.trade.row)?;
+            let records = store.records_of(&settlement.trade.row)?;
             let taker = Fees { mode: FeeMode::Taker, ..*fees };
-            compared = match (money_of(&records, &booking.trade.row), paid(&booking.trade.row)) {
-                (Some(record), _) => compare(booking.trade, &resolved, |_, _| record.fee()),
-                (None, Some(paid)) => compare(booking.trade, &resolved, |trade, bet| {
-                    let due = on(&taker, trade, bet);
-                    let due = due.filter(|due| same_money(Some(paid), due.dollars));
-                    Some(due.unwrap_or(Fee { dollars: paid, taken: Taken::Added }))
-                }),
-                (None, None) => Compared::Wrong(booking),
-            };
+            compared =
+                match (money_of(&records, &settlement.trade.row), paid(&settlement.trade.row)) {
+                    (Some(record), _) => compare(settlement.trade, &resolved, |_, _| record.fee()),
+                    (None, Some(paid)) => compare(settlement.trade, &resolved, |trade, bet| {
+                        let due = on(&taker, trade, bet);
+                        let due = due.filter(|due| same_money(Some(paid), due.dollars));
+                        Some(due.unwrap_or(Fee { dollars: paid, taken: Taken::Added }))
+                    }),
+                    (None, None) => Compared::Wrong(settlement),
+                };
         }
         match compared {
             Compared::Right => {}
@@ -252,17 +253,17 @@ pub fn audit(
                 let message = format!("cannot be checked: {why}");
                 audit.errors.push(RowError { trade_id, message });
             }
-            Compared::Wrong(booking) => wrong.push(*booking),
+            Compared::Wrong(settlement) => wrong.push(*settlement),
         }
     }
-    let wanted = |booking: &Booking| need(&booking.trade, Strike::Recorded);
-    let unlike = wrong.iter().filter(|booking| differs(booking));
-    let needs: Needs = unlike.filter_map(wanted).map(|need| (need, None)).collect();
+    let wanted = |settlement: &Settlement| need(&settlement.trade, Strike::Recorded);
+    let unlike = wrong.iter().filter(|settlement| differs(settlement));
+    let needs: PriceRequests = unlike.filter_map(wanted).map(|need| (need, None)).collect();
     let found = match needs.is_empty() {
         true => Found::default(),
         false => sources.prices.find(&needs, now),
     };
-    audit.troubles.extend(found.troubles);
+    audit.problems.extend(found.problems);
     for right in wrong {
         let prices = wanted(&right).and_then(|need| found.prices.get(&need)?.last());
         let cause = cause(&right, prices, fees);
@@ -291,7 +292,7 @@ fn settled(
         let id = row.id.clone();
         let trade = match not_made(&row) && is_bet {
             true => {
-                let why = Excluded::NotMade.words();
+                let why = Exclusion::NotMade.words();
                 Err(format!("{why}, and yet it has an outcome; left alone"))
             }
             false => judge_again(row, reading).map_err(|why| format!("cannot be checked: {why}")),
@@ -312,21 +313,21 @@ fn settled(
 
 /// Asks Polymarket about each market once, in steps.
 fn resolve(
-    resolutions: &mut dyn Resolutions,
+    resolutions: &mut dyn ResolutionSource,
     trades: &[Trade],
     progress: &mut dyn FnMut(usize, usize),
-) -> Resolved {
+) -> Resolutions {
     let mut seen = HashSet::new();
     let slug = |trade: &Trade| market_slug(trade.row.market_slug.text()?);
     let slugs = trades.iter().flat_map(|trade| [slug(trade), dated_slug(trade)]).flatten();
     let slugs: Vec<String> = slugs.filter(|slug| seen.insert(slug.clone())).collect();
-    let mut resolved = Resolved::default();
+    let mut resolved = Resolutions::default();
     for (step, some) in slugs.chunks(SLUGS_A_STEP).enumerate() {
         progress(step * SLUGS_A_STEP, slugs.len());
         let answer = resolutions.find(some);
         let out_of_reach = answer.answers.is_empty();
         resolved.answers.extend(answer.answers);
-        resolved.troubles.extend(answer.troubles);
+        resolved.problems.extend(answer.problems);
         if out_of_reach {
             break;
         }
@@ -343,8 +344,8 @@ enum Compared {
         trade_id: Cell,
         why: String,
     },
-    /// With the right booking.
-    Wrong(Box<Booking>),
+    /// With the right settlement.
+    Wrong(Box<Settlement>),
 }
 
 /// The record with the arithmetic behind the values in `row`. A confirmation has none, so this is
@@ -358,23 +359,23 @@ fn money_of<'a>(records: &'a [Record], row: &Row) -> Option<&'a Record> {
 /// Compares a settled trade with its market's resolution; `counted` gives the fee.
 fn compare(
     trade: Trade,
-    resolved: &Resolved,
+    resolved: &Resolutions,
     counted: impl Fn(&Trade, &Bet) -> Option<Fee>,
 ) -> Compared {
     let slug = market_slug(trade.row.market_slug.text().unwrap_or_default());
-    let verdict = match (slug, &trade.job) {
-        (Some(slug), Job::Decide(bet)) => resolved.verdict(&slug, &bet.market),
+    let resolution = match (slug, &trade.job) {
+        (Some(slug), Job::Decide(bet)) => resolved.resolution(&slug, &bet.market),
         (Some(slug), Job::BookUnknown) => {
-            resolved.answers.get(&slug).map(|answer| answer.verdict.clone())
+            resolved.answers.get(&slug).map(|answer| answer.resolution.clone())
         }
-        (None, _) => Some(Verdict::no_such_market()),
+        (None, _) => Some(Resolution::no_such_market()),
     };
     let row = &trade.row;
-    let (outcome, right) = match (&trade.job, verdict) {
-        (Job::Decide(_), Some(Verdict::OtherMarket(why))) => {
+    let (outcome, right) = match (&trade.job, resolution) {
+        (Job::Decide(_), Some(Resolution::OtherMarket(why))) => {
             return Compared::OtherMarket { trade_id: row.id.clone(), why };
         }
-        (Job::Decide(bet), Some(Verdict::Final(outcome))) => {
+        (Job::Decide(bet), Some(Resolution::Final(outcome))) => {
             let fee = counted(&trade, bet);
             (
                 outcome,
@@ -382,7 +383,7 @@ fn compare(
             )
         }
         // the slug has no readable time, and Polymarket has no such market: the loss was made up
-        (Job::BookUnknown, Some(Verdict::NotYet(_)))
+        (Job::BookUnknown, Some(Resolution::NotYet(_)))
             if holds_is_win(row, Some(false)) || is_booked_unknown(row) =>
         {
             (Outcome::Unknown, None)
@@ -395,20 +396,12 @@ fn compare(
     if outcome_agrees && holds_is_win(row, is_win) && same_money(profit(row), profit_right) {
         return Compared::Right;
     }
-    Compared::Wrong(Box::new(Booking {
-        outcome,
-        profit: profit_right,
-        is_win,
-        status: if right.is_some() { Status::Corrected } else { Status::Unknown },
-        proof: right.map(|(bet, settlement)| Proof {
-            bet,
-            measured: None,
-            resolution: Some(outcome),
-            settlement: Some(settlement),
-        }),
-        earlier: Some(Earlier::default()),
-        trade,
-    }))
+    let earlier = Earlier::default();
+    let case = match right {
+        Some((bet, money)) => Case::Corrected { bet, earlier, outcome, money },
+        None => Case::Unknown { earlier: Some(earlier) },
+    };
+    Compared::Wrong(Box::new(Settlement { trade, case }))
 }
 
 /// The row's `fee_paid` in dollars, if positive.
@@ -427,12 +420,19 @@ fn correct(
     audit: &mut Audit,
     reading: Reading,
     now: UnixSeconds,
-    writing: Writing<'_>,
+    writing: RunContext<'_>,
 ) -> Result<(), Error> {
     for disagreement in &mut audit.disagreements {
         let records = store.records_of(&disagreement.right.trade.row)?;
         let record_id = records.last().and_then(|record| record.integer("id"));
-        disagreement.right.earlier = Some(Earlier { record_id, ..Earlier::default() });
+        let replaced = Earlier { record_id, ..Earlier::default() };
+        match &mut disagreement.right.case {
+            Case::Unknown { earlier } => *earlier = Some(replaced),
+            Case::ConfirmedLater { earlier, .. } | Case::Corrected { earlier, .. } => {
+                *earlier = replaced;
+            }
+            Case::Provisional { .. } | Case::Confirmed { .. } => {}
+        }
     }
     let run = RunInfo {
         run_id: writing.run_id.to_owned(),
@@ -443,14 +443,14 @@ fn correct(
         confirm: Some(Confirm::Only),
         retry_wait: writing.retry_wait,
     };
-    let right: Vec<Booking> =
+    let right: Vec<Settlement> =
         audit.disagreements.iter().map(|disagreement| disagreement.right.clone()).collect();
     writing.interrupt.hold();
     let written = store.write(&run, &right, &[], writing.interrupt);
     audit.interrupted = writing.interrupt.asked();
     if let Some(error) = &written.error {
         warn!("the audit could not correct all: {error}");
-        audit.troubles.push(format!("not all could be corrected: {error}"));
+        audit.problems.push(format!("not all could be corrected: {error}"));
         audit.incomplete = true;
     }
     if written.any() {
@@ -460,14 +460,14 @@ fn correct(
     let mut done = written.done.into_iter();
     for disagreement in &mut audit.disagreements {
         let message = match (done.next(), &left) {
-            (Some(RowWrite::Done), _) => {
+            (Some(WriteOutcome::Written), _) => {
                 disagreement.fixed = true;
                 continue;
             }
-            (Some(RowWrite::Changed), _) => {
+            (Some(WriteOutcome::Conflict), _) => {
                 "changed by another program meanwhile; left alone".to_owned()
             }
-            (Some(RowWrite::Refused(why)), _) => format!("the database refuses it: {why}"),
+            (Some(WriteOutcome::Rejected(why)), _) => format!("the database refuses it: {why}"),
             (None, Some(left)) => left.clone(),
             // a signal stopped the writes before this row
             (None, None) => break,

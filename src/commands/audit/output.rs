@@ -51,8 +51,8 @@ fn sentence(disagreement: &Disagreement) -> String {
         bare(&row.market_slug),
         bare(&row.action),
         bare(&row.actual_outcome),
-        right.outcome,
-        money(right.profit),
+        right.outcome(),
+        money(right.profit()),
         disagreement.cause
     )
 }
@@ -97,12 +97,12 @@ impl From<&Disagreement> for DisagreementJson {
             market_slug: row.market_slug.json(),
             action: row.action.json(),
             written: row.actual_outcome.json(),
-            resolved: right.outcome,
+            resolved: right.outcome(),
             cause: disagreement.cause.name(),
             profit_written: disagreement.profit_written(),
-            profit_right: right.profit,
+            profit_right: right.profit(),
             is_win_written: row.is_win.json(),
-            is_win_right: right.is_win,
+            is_win_right: right.is_win(),
             fixed: disagreement.fixed,
         }
     }
@@ -126,6 +126,6 @@ pub fn json(audit: &Audit) -> serde_json::Result<String> {
         at_stake: by_cause.iter().map(|(cause, (_, stake))| (cause.name(), *stake)).collect(),
         fixed_count: audit.fixed(),
         errors: audit.errors.iter().map(ErrorJson::from).collect(),
-        warnings: audit.troubles.clone(),
+        warnings: audit.problems.clone(),
     })
 }

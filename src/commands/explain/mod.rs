@@ -7,7 +7,9 @@ use crate::commands::{Exit, only};
 use crate::error::Error;
 use crate::output::print::show;
 use crate::rules::decision::Status;
-use crate::rules::eligibility::{Excluded, Job, Judged, Reading, Row, Trade, judge, judge_again};
+use crate::rules::eligibility::{
+    Eligibility, Exclusion, Job, Reading, Row, Trade, judge, judge_again,
+};
 use crate::rules::market::RuleSet;
 use crate::rules::outcome;
 use crate::rules::outcome::{CloseCall, MIN_MOVE_BPS, Outcome, Tie};
@@ -68,7 +70,7 @@ pub enum State {
     /// Differs from settle's last record.
     ChangedSince,
     /// Not due, with the reason.
-    Excluded(Excluded),
+    Excluded(Exclusion),
     /// Due, but with unusable values; holds the message.
     InError(String),
     /// A close call held for Polymarket's resolution.
@@ -166,10 +168,10 @@ fn state(row: &Row, records: &[Record], held: bool, reading: Reading, now: UnixS
         (Some(_), _) => State::ChangedSince,
         (None, true) => State::SettledElsewhere,
         (None, false) => match judge(row.clone(), reading, now) {
-            Judged::Excluded(reason) => State::Excluded(reason),
-            Judged::InError { message, .. } => State::InError(message),
-            Judged::Due(_) if held => State::Held,
-            Judged::Due(_) => State::Pending,
+            Eligibility::Excluded(reason) => State::Excluded(reason),
+            Eligibility::InError { message, .. } => State::InError(message),
+            Eligibility::Due(_) if held => State::Held,
+            Eligibility::Due(_) => State::Pending,
         },
     }
 }

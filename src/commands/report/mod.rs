@@ -18,7 +18,7 @@ use crate::commands::{Exit, only};
 use crate::error::Error;
 use crate::output::files::{is_of_database, replace_file};
 use crate::output::print::{print, show};
-use crate::rules::eligibility::{Judged, Reading, Row, judge};
+use crate::rules::eligibility::{Eligibility, Reading, Row, judge};
 use crate::rules::selection::RowError;
 use crate::rules::statistics::stats::Extreme;
 use crate::rules::statistics::{
@@ -222,9 +222,9 @@ fn pending(
         let at = row.timestamp.text().and_then(|text| read_timestamp(text, reading.zone));
         let (rowid, id, held) = (row.rowid, row.id.clone(), is_held(&row));
         let error = match judge(row, reading, now) {
-            Judged::Excluded(reason) if !reason.still_waits() => return,
-            Judged::InError { message, .. } => Some(RowError { trade_id: id, message }),
-            Judged::Due(_) | Judged::Excluded(_) => {
+            Eligibility::Excluded(reason) if !reason.still_waits() => return,
+            Eligibility::InError { message, .. } => Some(RowError { trade_id: id, message }),
+            Eligibility::Due(_) | Eligibility::Excluded(_) => {
                 waiting.push(at);
                 None
             }

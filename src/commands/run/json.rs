@@ -15,7 +15,7 @@ use crate::rules::price::Source;
 use crate::rules::selection::Warning;
 use crate::rules::units::{Bps, BtcPrice, Shares, UnixSeconds, Usd};
 use crate::rules::value::Cell;
-use crate::sources::http::Traffic;
+use crate::sources::http::RequestStats;
 
 #[derive(Serialize)]
 struct RunJson<'a> {
@@ -185,10 +185,10 @@ pub fn run(ran: &[DatabaseRun], dry_run: bool) -> serde_json::Result<String> {
             WarningJson { code, message: format!("{of}{message}") }
         }));
         // a problem with a source affects every database, so it appears once
-        for trouble in &summary.troubles {
-            let trouble = WarningJson { code: "source", message: trouble.clone() };
-            if !warnings.contains(&trouble) {
-                warnings.push(trouble);
+        for error in &summary.problems {
+            let error = WarningJson { code: "source", message: error.clone() };
+            if !warnings.contains(&error) {
+                warnings.push(error);
             }
         }
     }
@@ -224,7 +224,7 @@ pub fn run(ran: &[DatabaseRun], dry_run: bool) -> serde_json::Result<String> {
         warnings,
         alerts,
         // the databases share the requests
-        requests: requests(summaries.first().map_or(&BTreeMap::new(), |first| &first.traffic)),
+        requests: requests(summaries.first().map_or(&BTreeMap::new(), |first| &first.stats)),
     })
 }
 
@@ -244,8 +244,8 @@ fn total_profit(summaries: &[&Summary]) -> Option<Usd> {
 }
 
 /// Requests by service, including services without any.
-fn requests(traffic: &BTreeMap<&'static str, Traffic>) -> BTreeMap<&'static str, u64> {
+fn requests(stats: &BTreeMap<&'static str, RequestStats>) -> BTreeMap<&'static str, u64> {
     let services = Source::SERVICES.iter().map(|source| source.as_str()).chain(["polymarket"]);
-    let sent = |service| traffic.get(service).map_or(0, |traffic| traffic.requests);
+    let sent = |service| stats.get(service).map_or(0, |stats| stats.requests);
     services.map(|service| (service, sent(service))).collect()
 }

@@ -16,9 +16,9 @@ use reqwest::Url;
 use rust_decimal::Decimal;
 
 use crate::commands::{Exit, new_run_id};
-use crate::engine::context::{Database, Outside, Task, Writing};
+use crate::engine::context::{Database, Outside, RunContext, Task};
 use crate::engine::run::settle;
-use crate::engine::status::{DatabaseStatus, Glance};
+use crate::engine::status::{DatabaseStatus, StatusLine};
 use crate::engine::summary::Event;
 use crate::engine::summary::Summary;
 use crate::error::Error;
@@ -191,7 +191,7 @@ pub struct DatabaseRun {
     /// State after the run, if the metrics need it.
     pub status: Option<DatabaseStatus>,
     /// The last line of the summary; `None` in a dry run.
-    pub glance: Option<Glance>,
+    pub glance: Option<StatusLine>,
 }
 
 impl DatabaseRun {
@@ -253,7 +253,7 @@ fn in_each_database(
         lags: settings::lags(&args.alert),
         now,
     };
-    let writing = run_id.map(|run_id| Writing {
+    let writing = run_id.map(|run_id| RunContext {
         run_id,
         retry_wait: i64::from(args.interval_minutes) * 60,
         interrupt: &interrupt,
@@ -322,7 +322,7 @@ struct After<'a> {
     common: &'a CommonArgs,
     args: &'a RunArgs,
     task: &'a Task<'a>,
-    writing: Option<Writing<'a>>,
+    writing: Option<RunContext<'a>>,
 }
 
 impl After<'_> {
@@ -361,13 +361,13 @@ impl After<'_> {
         status.map_err(complain).ok()
     }
 
-    fn glance(&self, store: &Store, database: &Path, summary: &Summary) -> Option<Glance> {
+    fn glance(&self, store: &Store, database: &Path, summary: &Summary) -> Option<StatusLine> {
         let Task { reading, now, .. } = *self.task;
         let read = || Ok::<_, Error>((store.latest(reading.zone, now)?, store.doubted()?.len()));
         let complain =
             |why| warn!("the summary of {} lacks its last line: {why}", database.display());
         let (latest, doubts) = read().map_err(complain).ok()?;
-        Some(Glance::after(summary, latest, doubts, now))
+        Some(StatusLine::after(summary, latest, doubts, now))
     }
 }
 

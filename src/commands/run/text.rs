@@ -5,12 +5,12 @@ use std::fmt::Write;
 use std::path::Path;
 
 use crate::commands::run::DatabaseRun;
-use crate::engine::status::Glance;
+use crate::engine::status::StatusLine;
 use crate::engine::summary::{Summary, age};
 use crate::engine::trade_result::TradeResult;
 use crate::output::style::{BAD, CAUTION, GOOD, STRONG, bare, errors, field, line, money, styled};
 use crate::rules::decision::Status;
-use crate::rules::eligibility::Excluded;
+use crate::rules::eligibility::Exclusion;
 use crate::rules::outcome::Outcome;
 use crate::rules::selection::Warning;
 use crate::rules::text::printable_line;
@@ -68,9 +68,9 @@ pub(super) fn summary(summary: &Summary, dry_run: bool) -> String {
     let (before, after) = (summary.due_before, summary.due_after.count);
     field(&mut text, "Due", format_args!("{before} before, {after} after"));
     text.push_str(&not_due(&summary.excluded));
-    let asked = summary.traffic.iter().filter(|(_, traffic)| traffic.requests > 0);
+    let asked = summary.stats.iter().filter(|(_, stats)| stats.requests > 0);
     let asked: Vec<String> =
-        asked.map(|(service, traffic)| format!("{service} {}", traffic.requests)).collect();
+        asked.map(|(service, stats)| format!("{service} {}", stats.requests)).collect();
     let asked = if asked.is_empty() { "none".to_owned() } else { asked.join(", ") };
     field(&mut text, "Requests", format_args!("{asked}"));
     text.push_str(&errors(&summary.errors));
@@ -137,8 +137,8 @@ fn warnings(summary: &Summary) -> String {
         let what = "what was written before the signal is complete; the next run does the rest";
         line(&mut text, format_args!("{} {what}", styled(CAUTION, "Interrupted:")));
     }
-    for trouble in &summary.troubles {
-        line(&mut text, format_args!("{} {trouble}", styled(CAUTION, "Source:")));
+    for error in &summary.problems {
+        line(&mut text, format_args!("{} {error}", styled(CAUTION, "Source:")));
     }
     for alert in summary.alerts() {
         line(&mut text, format_args!("{} {alert}", styled(CAUTION, "Alert:")));
@@ -195,7 +195,7 @@ fn columns(cells: &[String; 10]) -> String {
 }
 
 /// The rows that are not due, by reason.
-pub fn not_due(excluded: &BTreeMap<Excluded, u64>) -> String {
+pub fn not_due(excluded: &BTreeMap<Exclusion, u64>) -> String {
     let mut text = String::new();
     field(&mut text, "Not due", format_args!("{}", excluded.values().sum::<u64>()));
     for (reason, count) in excluded {
@@ -205,8 +205,8 @@ pub fn not_due(excluded: &BTreeMap<Excluded, u64>) -> String {
 }
 
 /// The last line of `run` and `status`.
-pub fn glance(glance: &Glance) -> String {
-    let Glance { now, unsettled, latest, wrong } = glance;
+pub fn glance(glance: &StatusLine) -> String {
+    let StatusLine { now, unsettled, latest, wrong } = glance;
     let settled = latest.last_settled.map_or_else(
         || "nothing settled by settle".to_owned(),
         |at| format!("last settled {} ago ({at})", age(now.since(at).max(0))),

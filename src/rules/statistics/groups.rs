@@ -8,7 +8,7 @@ use rust_decimal::prelude::ToPrimitive;
 use crate::rules::outcome::Side;
 use crate::rules::statistics::reflection::day_of;
 use crate::rules::statistics::stats::Figures;
-use crate::rules::statistics::{Mode, Results, Settled, Standing};
+use crate::rules::statistics::{Mode, Provenance, Results, Settled};
 
 /// A property that trades are grouped by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,7 +136,7 @@ fn place(trade: &Settled, by: Dimension) -> i64 {
             .map(|tenth| tenth.min(9)),
         Dimension::Duration => trade.duration,
         Dimension::Mode => (trade.mode != Mode::NotSaid).then_some(trade.mode as i64),
-        Dimension::Standing => Some(trade.vouched as i64),
+        Dimension::Standing => Some(trade.provenance as i64),
     };
     place.unwrap_or(NO_VALUE)
 }
@@ -162,13 +162,13 @@ fn key(results: &Results, by: Dimension, place: i64) -> Option<String> {
             mode.key().map(str::to_owned)
         }
         Dimension::Standing => [
-            (Standing::Confirmed, "confirmed"),
-            (Standing::Provisional, "provisional"),
-            (Standing::Final, "unknown"),
-            (Standing::Elsewhere, "elsewhere"),
+            (Provenance::Confirmed, "confirmed"),
+            (Provenance::Provisional, "provisional"),
+            (Provenance::Final, "unknown"),
+            (Provenance::Elsewhere, "elsewhere"),
         ]
         .into_iter()
-        .find(|(vouched, _)| place == *vouched as i64)
+        .find(|(provenance, _)| place == *provenance as i64)
         .map(|(_, word)| word.to_owned()),
     }
 }

@@ -42,7 +42,7 @@ pub struct Settled {
     /// Paper or live.
     pub mode: Mode,
     /// Where the outcome comes from.
-    pub vouched: Standing,
+    pub provenance: Provenance,
     /// The index of its `signal_type` in [`Results::signals`].
     pub signal: u32,
     /// Length of its market's window in seconds; `None` if the slug does not state it.
@@ -99,7 +99,7 @@ impl Mode {
 
 /// Where a written outcome comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Standing {
+pub enum Provenance {
     /// Polymarket's resolution.
     Confirmed,
     /// Candles; Polymarket has not confirmed the outcome yet.
@@ -188,7 +188,7 @@ pub(crate) mod tests {
             price: Some(Decimal::new(5, 1)),
             side: Some(Side::Yes),
             mode: Mode::Paper,
-            vouched: Standing::Provisional,
+            provenance: Provenance::Provisional,
             signal: 0,
             duration: Some(900),
         }

@@ -6,7 +6,7 @@ use crate::rules::price::Source;
 use crate::rules::units::UnixSeconds;
 use crate::sources::candles::planner::{Limits, Range};
 use crate::sources::candles::{Candle, CandleService, Columns, all_candles, candle_of};
-use crate::sources::http::{self, Trouble};
+use crate::sources::http::{self, FetchError};
 
 /// Binance's BTCUSDT candles.
 pub struct Binance;
@@ -56,7 +56,7 @@ impl CandleService for Binance {
         )
     }
 
-    fn read(&self, body: &[u8]) -> Result<Vec<Candle>, Trouble> {
+    fn read(&self, body: &[u8]) -> Result<Vec<Candle>, FetchError> {
         let rows: Vec<Columns<9>> = http::json(body)?;
         all_candles(rows.into_iter().map(
             |Columns([time, open, high, low, close, volume, _close_time, _quote_volume, count])| {
@@ -110,7 +110,7 @@ mod tests {
             br#"[["x"]]"#,
             br#"[[1770987600000,"67051.53","671"#,
         ] {
-            assert!(matches!(Binance.read(body), Err(Trouble::Failed(_))), "{body:?}");
+            assert!(matches!(Binance.read(body), Err(FetchError::Failed(_))), "{body:?}");
         }
     }
 }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use crate::rules::price::Source;
 use crate::sources::candles::planner::{Limits, Range};
 use crate::sources::candles::{Candle, CandleService, Number, all_candles, candle_of};
-use crate::sources::http::{self, Trouble};
+use crate::sources::http::{self, FetchError};
 
 /// Bitstamp's BTC/USD candles.
 pub struct Bitstamp;
@@ -29,7 +29,7 @@ impl CandleService for Bitstamp {
         format!("/api/v2/ohlc/btcusd/?step={step}&limit={rows}&start={first}")
     }
 
-    fn read(&self, body: &[u8]) -> Result<Vec<Candle>, Trouble> {
+    fn read(&self, body: &[u8]) -> Result<Vec<Candle>, FetchError> {
         let body: Body = http::json(body)?;
         all_candles(body.data.ohlc.into_iter().map(|row| {
             let prices = [row.open, row.high, row.low, row.close];
@@ -90,7 +90,7 @@ mod tests {
             br#"{"data":{"ohlc":[{"open":"1"}]}}"#,
             br#"{"data":{"ohlc":[{"clo"#,
         ] {
-            assert!(matches!(Bitstamp.read(body), Err(Trouble::Failed(_))), "{body:?}");
+            assert!(matches!(Bitstamp.read(body), Err(FetchError::Failed(_))), "{body:?}");
         }
     }
 }

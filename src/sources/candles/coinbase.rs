@@ -4,7 +4,7 @@
 use crate::rules::price::Source;
 use crate::sources::candles::planner::{Limits, Range};
 use crate::sources::candles::{Candle, CandleService, Columns, all_candles, candle_of};
-use crate::sources::http::{self, Trouble};
+use crate::sources::http::{self, FetchError};
 
 /// Coinbase Exchange's BTC-USD candles.
 pub struct Coinbase;
@@ -29,7 +29,7 @@ impl CandleService for Coinbase {
         )
     }
 
-    fn read(&self, body: &[u8]) -> Result<Vec<Candle>, Trouble> {
+    fn read(&self, body: &[u8]) -> Result<Vec<Candle>, FetchError> {
         let rows: Vec<Columns<5>> = http::json(body)?;
         all_candles(rows.into_iter().map(|Columns([time, low, high, open, close])| {
             candle_of(time.seconds(), [open, high, low, close])
@@ -84,7 +84,7 @@ mod tests {
         ] {
             let body = format!("[[7,1.5,2.5,2,2,1],{row}]");
             let read = Coinbase.read(body.as_bytes());
-            assert!(matches!(read, Err(Trouble::Failed(_))), "{row}: {read:?}");
+            assert!(matches!(read, Err(FetchError::Failed(_))), "{row}: {read:?}");
         }
     }
 
@@ -98,7 +98,7 @@ mod tests {
             b"[[1,2]]",
             b"null",
         ] {
-            assert!(matches!(Coinbase.read(body), Err(Trouble::Failed(_))), "{body:?}");
+            assert!(matches!(Coinbase.read(body), Err(FetchError::Failed(_))), "{body:?}");
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::rules::text::printable;
 use crate::rules::units::{UnixSeconds, decimal_from_text};
 use crate::sources::candles::fallback::{PriceSource, SourceAnswer};
 use crate::sources::candles::{Candle, CandleRows};
-use crate::sources::http::Traffic;
+use crate::sources::http::RequestStats;
 
 /// Bad lines named in full for one file; the others are only counted.
 const BAD_LINES_NAMED: usize = 5;
@@ -48,10 +48,10 @@ impl PriceSource for DumpFiles {
             match read {
                 Ok(read) => {
                     answer.answered |= read.candles > 0;
-                    answer.troubles.extend(read.complaints(path));
+                    answer.problems.extend(read.complaints(path));
                 }
                 Err(error) => {
-                    answer.troubles.push(format!("{}: cannot be read ({error})", path.display()));
+                    answer.problems.push(format!("{}: cannot be read ({error})", path.display()));
                 }
             }
         }
@@ -60,8 +60,8 @@ impl PriceSource for DumpFiles {
         answer
     }
 
-    fn traffic(&self) -> Traffic {
-        Traffic::default()
+    fn stats(&self) -> RequestStats {
+        RequestStats::default()
     }
 }
 

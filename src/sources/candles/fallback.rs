@@ -6,12 +6,14 @@ use std::sync::Arc;
 
 use log::{debug, warn};
 
-use crate::rules::price::{Need, Needs, PriceAt, Priced, Source, Strikes, WindowPrices};
+use crate::rules::price::{
+    PriceAt, PriceRequest, PriceRequests, Priced, Source, Strikes, WindowPrices,
+};
 use crate::rules::units::UnixSeconds;
 use crate::sources::candles::planner::{Pass, plan, spans};
 use crate::sources::candles::{CandleRows, CandleService};
 use crate::sources::http;
-use crate::sources::http::{Client, Traffic, Trouble};
+use crate::sources::http::{Client, FetchError, RequestStats};
 
 /// Something that has prices.
 pub trait PriceSource {
@@ -20,7 +22,7 @@ pub trait PriceSource {
     /// Those of the prices wanted that it has, as of `now`.
     fn prices(&mut self, wanted: &BTreeSet<PriceAt>, now: UnixSeconds) -> SourceAnswer;
     /// Requests sent so far.
-    fn traffic(&self) -> Traffic;
+    fn stats(&self) -> RequestStats;
 }
 
 /// What a source came back with.
@@ -33,7 +35,7 @@ pub struct SourceAnswer {
     /// A request to it failed that may succeed later: what it lacks may yet be there.
     pub failed: bool,
     /// What went wrong, in words.
-    pub troubles: Vec<String>,
+    pub problems: Vec<String>,
 }
 
 /// A candle service behind HTTP.
@@ -42,13 +44,13 @@ pub struct Service {
     /// Base URLs, the next one used when one cannot be.
     bases: Vec<String>,
     client: Arc<Client>,
-    traffic: Traffic,
+    stats: RequestStats,
 }
 
 impl Service {
     /// `service` at `bases` (such as `https://api.kraken.com`, tried in this order).
     pub fn new(service: Box<dyn CandleService>, bases: Vec<String>, client: Arc<Client>) -> Self {
-        Self { service, bases, client, traffic: Traffic::default() }
+        Self { service, bases, client, stats: RequestStats::default() }
     }
 
     /// Sends the requests of one pass and takes the rows into `book`.
@@ -65,7 +67,7 @@ impl Service {
             while let Some(base) = self.bases.first() {
                 let url = format!("{base}{}", self.service.ask(range));
                 let read = |body: &[u8]| self.service.read(body);
-                let got = self.client.get(&url, http::TRIES, &mut self.traffic, read);
+                let got = self.client.get(&url, http::TRIES, &mut self.stats, read);
                 match got {
                     Ok(candles) => {
                         debug!("GET {url}: {} candles", candles.len());
@@ -75,17 +77,17 @@ impl Service {
                         }
                         break;
                     }
-                    Err(Trouble::Refused(why) | Trouble::Gone(why)) => {
-                        answer.troubles.push(format!("{base} {why}"));
+                    Err(FetchError::Refused(why) | FetchError::Gone(why)) => {
+                        answer.problems.push(format!("{base} {why}"));
                         break;
                     }
-                    Err(Trouble::NotNow(why) | Trouble::Failed(why)) => {
+                    Err(FetchError::NotNow(why) | FetchError::Failed(why)) => {
                         answer.failed = true;
-                        answer.troubles.push(format!("{base} {why}; not asked again in this run"));
+                        answer.problems.push(format!("{base} {why}; not asked again in this run"));
                         self.bases.remove(0);
                     }
-                    Err(Trouble::Never(why)) => {
-                        answer.troubles.push(format!("{base} {why}; not asked again in this run"));
+                    Err(FetchError::Never(why)) => {
+                        answer.problems.push(format!("{base} {why}; not asked again in this run"));
                         self.bases.remove(0);
                     }
                 }
@@ -112,8 +114,8 @@ impl PriceSource for Service {
         answer
     }
 
-    fn traffic(&self) -> Traffic {
-        self.traffic
+    fn stats(&self) -> RequestStats {
+        self.stats
     }
 }
 
@@ -122,21 +124,21 @@ impl PriceSource for Service {
 pub struct Found {
     /// The prices of each need, a venue each, in the order in which the venues were asked. More than one
     /// where the first was not whole, or not to be believed by itself.
-    pub prices: HashMap<Need, Vec<WindowPrices>>,
+    pub prices: HashMap<PriceRequest, Vec<WindowPrices>>,
     /// At least one source gave a readable answer.
     pub answered: bool,
     /// A source failed that may have the prices that are missing.
     pub failed: bool,
     /// What went wrong, by source.
-    pub troubles: Vec<String>,
+    pub problems: Vec<String>,
 }
 
 /// What settling needs of price sources; tests stand in for it with a map.
 pub trait Prices {
     /// The prices for `needs`, as of `now`, as far as they can be had.
-    fn find(&mut self, needs: &Needs, now: UnixSeconds) -> Found;
+    fn find(&mut self, needs: &PriceRequests, now: UnixSeconds) -> Found;
     /// Requests sent so far, by service.
-    fn traffic(&self) -> BTreeMap<Source, Traffic>;
+    fn stats(&self) -> BTreeMap<Source, RequestStats>;
 }
 
 /// The sources in the order they are asked.
@@ -152,7 +154,7 @@ impl Chain {
 }
 
 impl Prices for Chain {
-    fn find(&mut self, needs: &Needs, now: UnixSeconds) -> Found {
+    fn find(&mut self, needs: &PriceRequests, now: UnixSeconds) -> Found {
         let mut found = Found::default();
         let mut missing = needs.clone();
         for source in &mut self.sources {
@@ -162,9 +164,9 @@ impl Prices for Chain {
             let wanted =
                 missing.keys().flat_map(|need| [need.close, need.open, need.before]).collect();
             let answer = source.prices(&wanted, now);
-            for trouble in &answer.troubles {
-                warn!("{}: {trouble}", source.source());
-                found.troubles.push(format!("{}: {trouble}", source.source()));
+            for error in &answer.problems {
+                warn!("{}: {error}", source.source());
+                found.problems.push(format!("{}: {error}", source.source()));
             }
             found.answered |= answer.answered;
             found.failed |= answer.failed;
@@ -180,8 +182,8 @@ impl Prices for Chain {
         found
     }
 
-    fn traffic(&self) -> BTreeMap<Source, Traffic> {
-        self.sources.iter().map(|source| (source.source(), source.traffic())).collect()
+    fn stats(&self) -> BTreeMap<Source, RequestStats> {
+        self.sources.iter().map(|source| (source.source(), source.stats())).collect()
     }
 }
 
@@ -195,7 +197,11 @@ fn is_enough(prices: &WindowPrices, strikes: Option<Strikes>, all: &[WindowPrice
 }
 
 /// The prices of `need`, if this one source has all of them.
-fn quoted(source: Source, need: &Need, prices: &HashMap<PriceAt, Priced>) -> Option<WindowPrices> {
+fn quoted(
+    source: Source,
+    need: &PriceRequest,
+    prices: &HashMap<PriceAt, Priced>,
+) -> Option<WindowPrices> {
     let at = |quote| prices.get(quote).copied();
     let open = at(&need.open);
     if need.open_is_strike && open.is_none() {
@@ -231,8 +237,8 @@ mod tests {
             answer
         }
 
-        fn traffic(&self) -> Traffic {
-            Traffic { requests: 1, failures: 0 }
+        fn stats(&self) -> RequestStats {
+            RequestStats { requests: 1, failures: 0 }
         }
     }
 
@@ -240,16 +246,16 @@ mod tests {
         PriceAt { at: UnixSeconds(at), basis: Basis::Point }
     }
 
-    fn close(at: i64) -> Need {
+    fn close(at: i64) -> PriceRequest {
         let open = quote(at - 900);
-        Need { close: quote(at), open, open_is_strike: false, before: quote(at - 1800) }
+        PriceRequest { close: quote(at), open, open_is_strike: false, before: quote(at - 1800) }
     }
 
-    fn find(sources: Vec<Fixed>, needs: &[Need]) -> Found {
+    fn find(sources: Vec<Fixed>, needs: &[PriceRequest]) -> Found {
         find_beside(sources, needs, None)
     }
 
-    fn find_beside(sources: Vec<Fixed>, needs: &[Need], strikes: Option<Strikes>) -> Found {
+    fn find_beside(sources: Vec<Fixed>, needs: &[PriceRequest], strikes: Option<Strikes>) -> Found {
         let sources = sources.into_iter().map(|fixed| Box::new(fixed) as Box<dyn PriceSource>);
         let needs = needs.iter().map(|need| (*need, strikes)).collect();
         Chain::new(sources.collect()).find(&needs, UnixSeconds(10_000))
@@ -288,7 +294,7 @@ mod tests {
                 Fixed(Source::Binance, vec![(0, 1), (900, 2), (1800, 3)], false),
             ]
         };
-        let need = Need { open_is_strike: true, ..close(1800) };
+        let need = PriceRequest { open_is_strike: true, ..close(1800) };
         let quoted = &find(sources(), &[need]).prices[&need];
         assert_eq!((quoted.len(), quoted[0].source), (1, Source::Binance));
         assert!(quoted[0].before.is_some());

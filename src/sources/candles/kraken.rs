@@ -11,7 +11,7 @@ use crate::rules::price::Source;
 use crate::rules::text::printable;
 use crate::sources::candles::planner::{Limits, Range};
 use crate::sources::candles::{Candle, CandleService, Columns, all_candles, candle_of};
-use crate::sources::http::{self, Trouble};
+use crate::sources::http::{self, FetchError};
 
 /// Kraken's XBT/USD candles.
 pub struct Kraken;
@@ -35,16 +35,20 @@ impl CandleService for Kraken {
         format!("/0/public/OHLC?pair=XBTUSD&interval={}&since={since}", range.step / 60)
     }
 
-    fn read(&self, body: &[u8]) -> Result<Vec<Candle>, Trouble> {
+    fn read(&self, body: &[u8]) -> Result<Vec<Candle>, FetchError> {
         let body: Body = http::json(body)?;
         if let Some(error) = body.error.first() {
             let error = printable(error);
             let passing = ["EGeneral:Too many", "EAPI:Rate", "EService"];
             let passes = passing.iter().any(|prefix| error.starts_with(prefix));
-            return Err(if passes { Trouble::NotNow(error) } else { Trouble::Refused(error) });
+            return Err(if passes {
+                FetchError::NotNow(error)
+            } else {
+                FetchError::Refused(error)
+            });
         }
         let rows = body.result.iter().find(|(name, _)| *name != "last").map(|(_, rows)| rows.get());
-        let rows = rows.ok_or_else(|| Trouble::Failed("sent no list of candles".to_owned()))?;
+        let rows = rows.ok_or_else(|| FetchError::Failed("sent no list of candles".to_owned()))?;
         let rows: Vec<Columns<8>> = http::json(rows.as_bytes())?;
         let candles = rows.into_iter().filter_map(
             |Columns([time, open, high, low, close, _vwap, _volume, count])| {
@@ -92,9 +96,9 @@ mod tests {
     #[test]
     fn an_error_inside_http_200_is_no_answer() {
         let busy = Kraken.read(br#"{"error":["EGeneral:Too many requests"]}"#);
-        assert_eq!(busy, Err(Trouble::NotNow("EGeneral:Too many requests".to_owned())));
+        assert_eq!(busy, Err(FetchError::NotNow("EGeneral:Too many requests".to_owned())));
         let wrong = Kraken.read(br#"{"error":["EQuery:Unknown asset pair"],"result":{}}"#);
-        assert_eq!(wrong, Err(Trouble::Refused("EQuery:Unknown asset pair".to_owned())));
+        assert_eq!(wrong, Err(FetchError::Refused("EQuery:Unknown asset pair".to_owned())));
     }
 
     #[test]
@@ -106,7 +110,7 @@ mod tests {
             br#"{"error":[],"result":{"last":1}}"#,
             br#"{"error":[],"result":{"XXBTZUSD":[[1770987600,"67051.5""#,
         ] {
-            assert!(matches!(Kraken.read(body), Err(Trouble::Failed(_))), "{body:?}");
+            assert!(matches!(Kraken.read(body), Err(FetchError::Failed(_))), "{body:?}");
         }
     }
 }

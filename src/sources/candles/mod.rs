@@ -20,7 +20,7 @@ use serde_json::Value;
 use crate::rules::market::Basis;
 use crate::rules::price::{Method, PriceAt, Priced, Source};
 use crate::rules::units::{BtcPrice, UnixSeconds, decimal_from_text};
-use crate::sources::http::Trouble;
+use crate::sources::http::FetchError;
 
 use planner::{Limits, Range};
 
@@ -88,8 +88,8 @@ pub trait CandleService {
     /// candle is refused as a whole.
     ///
     /// # Errors
-    /// [`Trouble`], where the body is an error or has another shape.
-    fn read(&self, body: &[u8]) -> Result<Vec<Candle>, Trouble>;
+    /// [`FetchError`], where the body is an error or has another shape.
+    fn read(&self, body: &[u8]) -> Result<Vec<Candle>, FetchError>;
 }
 
 /// A number that a service writes as a JSON number or as a text.
@@ -143,10 +143,10 @@ fn candle_of(
 /// All candles of a body.
 ///
 /// # Errors
-/// [`Trouble::Failed`] where one of its rows is no candle.
-fn all_candles(rows: impl Iterator<Item = Option<Candle>>) -> Result<Vec<Candle>, Trouble> {
+/// [`FetchError::Failed`] where one of its rows is no candle.
+fn all_candles(rows: impl Iterator<Item = Option<Candle>>) -> Result<Vec<Candle>, FetchError> {
     let number = |(index, row): (usize, Option<Candle>)| {
-        row.ok_or_else(|| Trouble::Failed(format!("sent a row that is no candle (row {index})")))
+        row.ok_or_else(|| FetchError::Failed(format!("sent a row that is no candle (row {index})")))
     };
     rows.enumerate().map(number).collect()
 }

@@ -12,16 +12,16 @@ use serde_json::value::RawValue;
 
 use crate::rules::market;
 use crate::rules::outcome::Outcome;
-use crate::rules::resolution::{Answer, Resolved, Stated, Verdict};
+use crate::rules::resolution::{Answer, Resolution, Resolutions, Stated};
 use crate::rules::text::printable;
 use crate::rules::units::UnixSeconds;
-use crate::sources::http::{self, Trouble};
+use crate::sources::http::{self, FetchError};
 
 /// One page of a list, or several that follow each other.
 #[derive(Debug, Default)]
 pub(super) struct Page {
     answers: HashMap<String, Answer>,
-    troubles: Vec<String>,
+    problems: Vec<String>,
     /// Markets that were not asked for.
     foreign: usize,
     /// Where the next page begins.
@@ -34,7 +34,7 @@ impl Page {
         for (slug, answer) in next.answers {
             self.insert(slug, answer);
         }
-        self.troubles.extend(next.troubles);
+        self.problems.extend(next.problems);
         self.foreign += next.foreign;
         self.next_cursor = next.next_cursor;
     }
@@ -42,9 +42,9 @@ impl Page {
     fn insert(&mut self, slug: String, answer: Answer) {
         let earlier = self.answers.insert(slug.clone(), answer);
         if earlier.is_some_and(|earlier| self.answers.get(&slug) != Some(&earlier)) {
-            self.troubles.push(format!("{slug}: sent twice, not alike; taken as not resolved"));
-            let verdict = Verdict::NotYet("Polymarket sent it twice, not alike".to_owned());
-            self.answers.insert(slug, verdict.into());
+            self.problems.push(format!("{slug}: sent twice, not alike; taken as not resolved"));
+            let resolution = Resolution::NotYet("Polymarket sent it twice, not alike".to_owned());
+            self.answers.insert(slug, resolution.into());
         }
     }
 
@@ -59,39 +59,40 @@ impl Page {
     }
 
     /// What it says of the markets that it holds, where it is known to be incomplete.
-    pub fn answered(self) -> Resolved {
-        Resolved { answers: self.answers, troubles: self.troubles }
+    pub fn answered(self) -> Resolutions {
+        Resolutions { answers: self.answers, problems: self.problems }
     }
 
     /// What the whole list says of the markets that were `asked` for: one that it leaves out is not
     /// resolved.
     ///
     /// # Errors
-    /// [`Trouble::Gone`] where it holds markets, and none that was asked for: the list does not take
+    /// [`FetchError::Gone`] where it holds markets, and none that was asked for: the list does not take
     /// slugs, so that it says nothing of any.
-    pub fn resolved(mut self, asked: &[String]) -> Result<Resolved, Trouble> {
+    pub fn resolved(mut self, asked: &[String]) -> Result<Resolutions, FetchError> {
         if self.foreign > 0 {
             let sent = format!("sent {} markets that were not asked for", self.foreign);
             if self.answers.is_empty() {
-                return Err(Trouble::Gone(format!("{sent}, and none that was")));
+                return Err(FetchError::Gone(format!("{sent}, and none that was")));
             }
-            self.troubles.push(sent);
+            self.problems.push(sent);
         } else {
             for slug in asked {
-                let absent = || Verdict::NotYet("Polymarket has not resolved it".to_owned()).into();
+                let absent =
+                    || Resolution::NotYet("Polymarket has not resolved it".to_owned()).into();
                 self.answers.entry(slug.clone()).or_insert_with(absent);
             }
         }
-        Ok(Resolved { answers: self.answers, troubles: self.troubles })
+        Ok(Resolutions { answers: self.answers, problems: self.problems })
     }
 }
 
 /// What a body says of the markets that were `asked` for. One that it gives in a shape that is not the
-/// one known is not resolved, and that is a trouble.
+/// one known is not resolved, and that is a error.
 ///
 /// # Errors
-/// [`Trouble::Failed`], where it is no list of markets.
-pub(super) fn read_page(body: &[u8], asked: &[String]) -> Result<Page, Trouble> {
+/// [`FetchError::Failed`], where it is no list of markets.
+pub(super) fn read_page(body: &[u8], asked: &[String]) -> Result<Page, FetchError> {
     let list = match body.trim_ascii_start().first() {
         Some(b'[') => ListBody { markets: http::json(body)?, next_cursor: None },
         _ => http::json(body)?,
@@ -106,9 +107,9 @@ pub(super) fn read_page(body: &[u8], asked: &[String]) -> Result<Page, Trouble> 
             continue;
         };
         let answer = read_market(market.get()).unwrap_or_else(|odd| {
-            page.troubles.push(format!("{slug}: {odd}; taken as not resolved"));
+            page.problems.push(format!("{slug}: {odd}; taken as not resolved"));
             let why = format!("Polymarket's answer is not in the known shape ({odd})");
-            Verdict::NotYet(why).into()
+            Resolution::NotYet(why).into()
         });
         page.insert(slug, answer);
     }
@@ -158,8 +159,8 @@ struct ConfigBody {
 /// What a body of one page says of the markets that were `asked` for.
 ///
 /// # Errors
-/// [`Trouble`], where it is no list of such markets.
-pub fn read_markets(body: &[u8], asked: &[String]) -> Result<Resolved, Trouble> {
+/// [`FetchError`], where it is no list of such markets.
+pub fn read_markets(body: &[u8], asked: &[String]) -> Result<Resolutions, FetchError> {
     read_page(body, asked)?.resolved(asked)
 }
 
@@ -170,7 +171,7 @@ pub fn read_markets(body: &[u8], asked: &[String]) -> Result<Resolved, Trouble> 
 fn read_market(market: &str) -> Result<Answer, String> {
     let market: MarketBody =
         serde_json::from_str(market).map_err(|error| printable(&error.to_string()))?;
-    Ok(Answer { verdict: read_verdict(&market)?, states: read_stated(&market) })
+    Ok(Answer { resolution: read_resolution(&market)?, states: read_stated(&market) })
 }
 
 /// What a market states of its window and its asset. A field that is missing or cannot be read
@@ -205,8 +206,8 @@ fn read_stated(market: &MarketBody) -> Stated {
 ///
 /// # Errors
 /// In words: which field is missing or not of the known type.
-fn read_verdict(market: &MarketBody) -> Result<Verdict, String> {
-    let not_yet = |why: String| Ok(Verdict::NotYet(why));
+fn read_resolution(market: &MarketBody) -> Result<Resolution, String> {
+    let not_yet = |why: String| Ok(Resolution::NotYet(why));
     if !market.closed {
         return not_yet("Polymarket has not closed it".to_owned());
     }
@@ -248,7 +249,7 @@ fn read_verdict(market: &MarketBody) -> Result<Verdict, String> {
             return not_yet(format!("closed at {up} to {down}"));
         }
     };
-    Ok(Verdict::Final(outcome))
+    Ok(Resolution::Final(outcome))
 }
 
 /// Words of `umaResolutionStatus` for a resolution that stands.
@@ -289,20 +290,20 @@ mod tests {
         market
     }
 
-    fn verdict_of(market: &Value) -> Result<Option<Outcome>, String> {
-        read_market(&market.to_string()).map(|answer| match answer.verdict {
-            Verdict::Final(outcome) => Some(outcome),
+    fn resolution_of(market: &Value) -> Result<Option<Outcome>, String> {
+        read_market(&market.to_string()).map(|answer| match answer.resolution {
+            Resolution::Final(outcome) => Some(outcome),
             _ => None,
         })
     }
 
-    fn answer(markets: &[Value]) -> Resolved {
+    fn answer(markets: &[Value]) -> Resolutions {
         read_markets(Value::from(markets).to_string().as_bytes(), &[SLUG.to_owned()]).unwrap()
     }
 
-    fn outcome(resolved: &Resolved) -> Option<Outcome> {
-        match resolved.answers.get(SLUG)?.verdict {
-            Verdict::Final(outcome) => Some(outcome),
+    fn outcome(resolved: &Resolutions) -> Option<Outcome> {
+        match resolved.answers.get(SLUG)?.resolution {
+            Resolution::Final(outcome) => Some(outcome),
             _ => None,
         }
     }
@@ -321,23 +322,23 @@ mod tests {
         ] {
             let mut market = with("outcomes", json!(labels));
             market["outcomePrices"] = json!(prices);
-            assert_eq!(verdict_of(&market), Ok(Some(wanted)), "{labels} {prices}");
+            assert_eq!(resolution_of(&market), Ok(Some(wanted)), "{labels} {prices}");
         }
     }
 
     #[test]
     fn a_resolution_that_is_called_settled_stands() {
         let settled = with("umaResolutionStatus", json!("settled"));
-        assert_eq!(verdict_of(&settled), Ok(Some(Outcome::Yes)));
+        assert_eq!(resolution_of(&settled), Ok(Some(Outcome::Yes)));
     }
 
     #[test]
     fn fifty_fifty_is_a_split_only_where_it_is_resolved() {
         let split = with("outcomePrices", json!(r#"["0.5", "0.5"]"#));
-        assert_eq!(verdict_of(&split), Ok(Some(Outcome::Split)));
+        assert_eq!(resolution_of(&split), Ok(Some(Outcome::Split)));
         let mut open = split.clone();
         open["umaResolutionStatus"] = Value::Null;
-        assert_eq!(verdict_of(&open), Ok(None));
+        assert_eq!(resolution_of(&open), Ok(None));
     }
 
     #[test]
@@ -354,13 +355,13 @@ mod tests {
             with("umaResolutionStatus", json!("proposed")),
             with("umaResolutionStatus", json!("")),
         ] {
-            assert_eq!(verdict_of(&market), Ok(None), "{market}");
+            assert_eq!(resolution_of(&market), Ok(None), "{market}");
         }
     }
 
     #[test]
     fn a_market_without_a_resolution_status_is_final_by_its_prices() {
-        assert_eq!(verdict_of(&without("umaResolutionStatus")), Ok(Some(Outcome::Yes)));
+        assert_eq!(resolution_of(&without("umaResolutionStatus")), Ok(Some(Outcome::Yes)));
     }
 
     #[test]
@@ -384,10 +385,10 @@ mod tests {
             with("outcomePrices", json!("1,0")),
         ];
         for market in changed {
-            assert!(verdict_of(&market).is_err(), "{market}");
+            assert!(resolution_of(&market).is_err(), "{market}");
             let resolved = answer(std::slice::from_ref(&market));
             assert_eq!(outcome(&resolved), None);
-            assert_eq!(resolved.troubles.len(), 1, "{market}");
+            assert_eq!(resolved.problems.len(), 1, "{market}");
         }
     }
 
@@ -400,7 +401,7 @@ mod tests {
             close: Some(UnixSeconds(1_770_988_500)),
             other_asset: None,
         };
-        let wanted = Answer { verdict: Verdict::Final(Outcome::No), states: stated };
+        let wanted = Answer { resolution: Resolution::Final(Outcome::No), states: stated };
         assert_eq!(page.answers[SLUG], wanted);
         assert_eq!((page.next_cursor.as_deref(), page.foreign), (Some("MTAw"), 0));
     }
@@ -410,7 +411,7 @@ mod tests {
         let body =
             market().to_string().replace("\"closed\":true", "\"closed\":true,\"closed\":false");
         let resolved = read_markets(format!("[{body}]").as_bytes(), &[SLUG.to_owned()]).unwrap();
-        assert_eq!((outcome(&resolved), resolved.troubles.len()), (None, 1));
+        assert_eq!((outcome(&resolved), resolved.problems.len()), (None, 1));
     }
 
     #[test]
@@ -419,16 +420,16 @@ mod tests {
         other["slug"] = json!("btc-updown-15m-1770988500");
         let resolved = answer(&[other, market()]);
         assert_eq!(outcome(&resolved), Some(Outcome::Yes));
-        assert_eq!((resolved.answers.len(), resolved.troubles.len()), (1, 1));
-        let absent = answer(&[]).answers[SLUG].verdict.clone();
-        assert_eq!(absent, Verdict::NotYet("Polymarket has not resolved it".into()));
+        assert_eq!((resolved.answers.len(), resolved.problems.len()), (1, 1));
+        let absent = answer(&[]).answers[SLUG].resolution.clone();
+        assert_eq!(absent, Resolution::NotYet("Polymarket has not resolved it".into()));
     }
 
     #[test]
     fn a_list_of_markets_that_nobody_asked_for_says_nothing_of_any() {
         for body in ["[null,7,{}]", r#"{"markets":[{"slug":"another"}]}"#] {
             let read = read_markets(body.as_bytes(), &[SLUG.to_owned()]);
-            assert!(matches!(read, Err(Trouble::Gone(_))), "{body}");
+            assert!(matches!(read, Err(FetchError::Gone(_))), "{body}");
         }
         let asked = [SLUG.to_owned(), "btc-updown-15m-1770988500".to_owned()];
         let mut other = market();
@@ -460,7 +461,7 @@ mod tests {
         let other = with("outcomePrices", json!(r#"["0", "1"]"#));
         let resolved = answer(&[market(), other.clone(), other]);
         assert_eq!(outcome(&resolved), None);
-        assert!(!resolved.troubles.is_empty());
+        assert!(!resolved.problems.is_empty());
     }
 
     fn meant(slug: &str) -> Market {
@@ -470,12 +471,12 @@ mod tests {
 
     #[test]
     fn an_answer_counts_only_for_the_window_and_the_asset_meant() {
-        let verdict = |fields: &[(&str, Value)]| {
+        let resolution = |fields: &[(&str, Value)]| {
             let mut market = market();
             for (field, value) in fields {
                 market[*field] = value.clone();
             }
-            answer(&[market]).verdict(SLUG, &meant(SLUG)).unwrap()
+            answer(&[market]).resolution(SLUG, &meant(SLUG)).unwrap()
         };
         let (open, close) = (json!("2026-02-13T13:00:00Z"), json!("2026-02-13T13:15:00Z"));
         for fields in [
@@ -490,7 +491,7 @@ mod tests {
             &[("cryptoMarketConfig", json!({"id": "btc-15m", "asset": "btc"}))],
             &[("question", json!("Bitcoin Up or Down - February 13, 8:00AM-8:15AM ET"))],
         ] {
-            assert_eq!(verdict(fields), Verdict::Final(Outcome::Yes), "{fields:?}");
+            assert_eq!(resolution(fields), Resolution::Final(Outcome::Yes), "{fields:?}");
         }
         for (fields, named) in [
             (&[("endDate", json!("2026-02-13T13:16:00Z"))][..], "2026-02-13T13:16:00Z"),
@@ -501,7 +502,7 @@ mod tests {
             (&[("resolutionSource", json!("https://www.binance.com/en/trade/ETH_USDT"))], "eth"),
             (&[("question", json!("Ethereum Up or Down - February 13, 8AM ET"))], "ethereum"),
         ] {
-            let Verdict::OtherMarket(why) = verdict(fields) else { panic!("{fields:?}") };
+            let Resolution::OtherMarket(why) = resolution(fields) else { panic!("{fields:?}") };
             assert!(why.contains(named), "{why}");
         }
     }
@@ -511,7 +512,7 @@ mod tests {
         let plain = "bitcoin-up-or-down-february-13-8am-et";
         let dated = "bitcoin-up-or-down-february-13-2026-8am-et";
         let of = |year: i32, outcome| Answer {
-            verdict: Verdict::Final(outcome),
+            resolution: Resolution::Final(outcome),
             states: Stated {
                 open: DateTime::parse_from_rfc3339(&format!("{year}-02-13T13:00:00Z"))
                     .ok()
@@ -519,45 +520,48 @@ mod tests {
                 ..Stated::default()
             },
         };
-        let absent = || Answer::from(Verdict::NotYet("absent".to_owned()));
-        let verdict = |answers: [Option<Answer>; 2]| {
+        let absent = || Answer::from(Resolution::NotYet("absent".to_owned()));
+        let resolution = |answers: [Option<Answer>; 2]| {
             let answers = [plain, dated].map(str::to_owned).into_iter().zip(answers);
             let answers = answers.filter_map(|(slug, answer)| Some((slug, answer?))).collect();
-            Resolved { answers, troubles: vec![] }.verdict(plain, &meant(plain))
+            Resolutions { answers, problems: vec![] }.resolution(plain, &meant(plain))
         };
         let (yes, no) = (Outcome::Yes, Outcome::No);
-        assert_eq!(verdict([Some(of(2026, yes)), Some(absent())]), Some(Verdict::Final(yes)));
-        assert_eq!(verdict([Some(of(2025, no)), Some(of(2026, yes))]), Some(Verdict::Final(yes)));
-        let other = verdict([Some(of(2025, no)), Some(absent())]);
-        assert!(matches!(other, Some(Verdict::OtherYear(_))), "{other:?}");
-        assert_eq!(verdict([Some(absent()), Some(absent())]), Some(absent().verdict));
+        assert_eq!(resolution([Some(of(2026, yes)), Some(absent())]), Some(Resolution::Final(yes)));
         assert_eq!(
-            verdict([Some(of(2025, no)), None]),
+            resolution([Some(of(2025, no)), Some(of(2026, yes))]),
+            Some(Resolution::Final(yes))
+        );
+        let other = resolution([Some(of(2025, no)), Some(absent())]);
+        assert!(matches!(other, Some(Resolution::OtherYear(_))), "{other:?}");
+        assert_eq!(resolution([Some(absent()), Some(absent())]), Some(absent().resolution));
+        assert_eq!(
+            resolution([Some(of(2025, no)), None]),
             None,
             "the form with the year was not asked"
         );
         // the form with the year names its market: it need not state its window, but not another one
         let mut unsaid = of(2026, yes);
         unsaid.states.open = None;
-        let unsaid = verdict([Some(of(2025, no)), Some(unsaid)]);
-        assert_eq!(unsaid, Some(Verdict::Final(yes)));
-        let other = verdict([Some(of(2025, no)), Some(of(2024, yes))]);
-        assert!(matches!(other, Some(Verdict::OtherMarket(_))), "{other:?}");
+        let unsaid = resolution([Some(of(2025, no)), Some(unsaid)]);
+        assert_eq!(unsaid, Some(Resolution::Final(yes)));
+        let other = resolution([Some(of(2025, no)), Some(of(2024, yes))]);
+        assert!(matches!(other, Some(Resolution::OtherMarket(_))), "{other:?}");
         // without a window the plain form may be of any year
         let mut unsaid = of(2025, no);
         unsaid.states.open = None;
-        assert_eq!(verdict([Some(unsaid), Some(absent())]), Some(absent().verdict));
+        assert_eq!(resolution([Some(unsaid), Some(absent())]), Some(absent().resolution));
     }
 
     #[test]
     fn a_body_that_is_no_list_is_no_answer() {
         for body in [&b""[..], b"<html>busy</html>", b"null", b"{\"data\":[]}", b"[{\"slug\":"] {
             assert!(
-                matches!(read_markets(body, &[SLUG.to_owned()]), Err(Trouble::Failed(_))),
+                matches!(read_markets(body, &[SLUG.to_owned()]), Err(FetchError::Failed(_))),
                 "{body:?}"
             );
         }
-        assert!(read_markets(b"[]", &[SLUG.to_owned()]).unwrap().troubles.is_empty());
+        assert!(read_markets(b"[]", &[SLUG.to_owned()]).unwrap().problems.is_empty());
     }
 
     #[test]
@@ -577,7 +581,7 @@ mod tests {
         #[test]
         fn no_two_prices_but_one_and_zero_make_a_winner(first in "[0-9.]{1,6}", second in "[0-9.]{1,6}") {
             let market = with("outcomePrices", json!(format!("[\"{first}\", \"{second}\"]")));
-            let outcome = verdict_of(&market).ok().flatten();
+            let outcome = resolution_of(&market).ok().flatten();
             let is = |text: &str, price: i64| text.parse() == Ok(Decimal::from(price));
             let wanted = match () {
                 () if is(&first, 1) && is(&second, 0) => Some(Outcome::Yes),

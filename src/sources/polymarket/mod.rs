@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use log::warn;
 
-use crate::rules::resolution::Resolved;
-use crate::sources::http::{Client, Pace, TRIES, Traffic, Trouble};
+use crate::rules::resolution::Resolutions;
+use crate::sources::http::{Client, FetchError, RateLimiter, RequestStats, TRIES};
 
 pub use answer::read_markets;
 use answer::{Page, read_page};
@@ -43,19 +43,19 @@ enum List {
 }
 
 /// What settling needs of Polymarket; tests stand in for it with a map.
-pub trait Resolutions: Send {
+pub trait ResolutionSource: Send {
     /// The answers on these markets, as far as they can be had. Asked in this order.
-    fn find(&mut self, slugs: &[String]) -> Resolved;
+    fn find(&mut self, slugs: &[String]) -> Resolutions;
     /// Requests sent so far.
-    fn traffic(&self) -> Traffic;
+    fn stats(&self) -> RequestStats;
 }
 
 /// Polymarket's Gamma service behind HTTP.
 pub struct Polymarket {
     base: String,
     client: Arc<Client>,
-    traffic: Mutex<Traffic>,
-    pace: Pace,
+    stats: Mutex<RequestStats>,
+    pace: RateLimiter,
     /// `/markets/keyset` is not served, so that the plain list is asked at once.
     keyset_is_gone: AtomicBool,
 }
@@ -66,8 +66,8 @@ impl Polymarket {
         Self {
             base,
             client,
-            traffic: Mutex::default(),
-            pace: Pace::new(PACE.0, PACE.1),
+            stats: Mutex::default(),
+            pace: RateLimiter::new(PACE.0, PACE.1),
             keyset_is_gone: AtomicBool::new(false),
         }
     }
@@ -76,21 +76,21 @@ impl Polymarket {
     /// parts of them.
     ///
     /// # Errors
-    /// [`Trouble`], if nothing is answered.
-    fn find_some(&self, slugs: &[String], resolved: &mut Resolved) -> Result<(), Trouble> {
+    /// [`FetchError`], if nothing is answered.
+    fn find_some(&self, slugs: &[String], resolved: &mut Resolutions) -> Result<(), FetchError> {
         let began = Instant::now();
         let has_parts = || slugs.len() > 1 && began.elapsed() < SLOW;
         if !self.keyset_is_gone.load(Ordering::Relaxed) {
             let asked = match self.ask(List::Keyset, slugs, TRIES, resolved) {
-                Err(Trouble::NotNow(why)) => return Err(Trouble::NotNow(why)),
-                Err(Trouble::Gone(_)) => None,
+                Err(FetchError::NotNow(why)) => return Err(FetchError::NotNow(why)),
+                Err(FetchError::Gone(_)) => None,
                 Err(_) if has_parts() => {
                     Some(self.isolate(&[List::Keyset], slugs, FAILURES_OF_AN_OUTAGE, resolved))
                 }
                 asked => Some(asked),
             };
             match asked {
-                Some(asked @ (Ok(()) | Err(Trouble::NotNow(_)))) => return asked,
+                Some(asked @ (Ok(()) | Err(FetchError::NotNow(_)))) => return asked,
                 // no part was answered there, so that here the whole tells
                 Some(Err(_)) => return self.ask_lists(&[List::Plain], slugs, resolved),
                 None => {}
@@ -101,9 +101,9 @@ impl Polymarket {
                 self.keyset_is_gone.store(true, Ordering::Relaxed);
                 Ok(())
             }
-            Err(Trouble::NotNow(why)) => Err(Trouble::NotNow(why)),
+            Err(FetchError::NotNow(why)) => Err(FetchError::NotNow(why)),
             // most likely no list is served any more
-            Err(Trouble::Gone(_)) if has_parts() => {
+            Err(FetchError::Gone(_)) if has_parts() => {
                 self.isolate(&[List::Keyset, List::Plain], slugs, 2, resolved)
             }
             Err(_) if has_parts() => {
@@ -116,17 +116,17 @@ impl Polymarket {
     /// Asks about these markets once by each of `lists`, until one answers.
     ///
     /// # Errors
-    /// [`Trouble`] of the last one, if no list answers.
+    /// [`FetchError`] of the last one, if no list answers.
     fn ask_lists(
         &self,
         lists: &[List],
         slugs: &[String],
-        resolved: &mut Resolved,
-    ) -> Result<(), Trouble> {
+        resolved: &mut Resolutions,
+    ) -> Result<(), FetchError> {
         let mut asked = Ok(());
         for list in lists {
             asked = self.ask(*list, slugs, 1, resolved);
-            if matches!(asked, Ok(()) | Err(Trouble::NotNow(_))) {
+            if matches!(asked, Ok(()) | Err(FetchError::NotNow(_))) {
                 break;
             }
         }
@@ -136,24 +136,24 @@ impl Polymarket {
     /// Asks a list about these markets, page by page, until all are answered or it ends.
     ///
     /// # Errors
-    /// [`Trouble`], if a page is not answered, or the pages lead nowhere.
+    /// [`FetchError`], if a page is not answered, or the pages lead nowhere.
     fn ask(
         &self,
         list: List,
         slugs: &[String],
         tries: u32,
-        resolved: &mut Resolved,
-    ) -> Result<(), Trouble> {
+        resolved: &mut Resolutions,
+    ) -> Result<(), FetchError> {
         let mut whole = Page::default();
         let mut cursors = BTreeSet::new();
         loop {
             let path = path(list, slugs, whole.next_cursor.as_deref());
-            let mut traffic = Traffic::default();
+            let mut stats = RequestStats::default();
             self.pace.wait();
             let url = format!("{}{path}", self.base);
-            let page = self.client.get(&url, tries, &mut traffic, |body| read_page(body, slugs));
+            let page = self.client.get(&url, tries, &mut stats, |body| read_page(body, slugs));
             // a count is whole whatever became of who held it
-            self.traffic.lock().unwrap_or_else(PoisonError::into_inner).add(traffic);
+            self.stats.lock().unwrap_or_else(PoisonError::into_inner).add(stats);
             whole.absorb(page?);
             let cursor = match &whole.next_cursor {
                 Some(cursor) if list == List::Keyset && !whole.answers_all(slugs) => cursor.clone(),
@@ -163,7 +163,7 @@ impl Polymarket {
             if !leads_on || cursors.len() > slugs.len() {
                 resolved.absorb(whole.answered());
                 let why = "sent pages that do not end or do not hold what was asked for";
-                return Err(Trouble::Gone(why.to_owned()));
+                return Err(FetchError::Gone(why.to_owned()));
             }
         }
         resolved.absorb(whole.resolved(slugs)?);
@@ -175,46 +175,46 @@ impl Polymarket {
     /// answer the service counts as out of order.
     ///
     /// # Errors
-    /// [`Trouble`], if no part is answered.
+    /// [`FetchError`], if no part is answered.
     fn isolate(
         &self,
         lists: &[List],
         slugs: &[String],
         most_failures: usize,
-        resolved: &mut Resolved,
-    ) -> Result<(), Trouble> {
+        resolved: &mut Resolutions,
+    ) -> Result<(), FetchError> {
         let halves = |slugs: &[String]| {
             let (first, second) = slugs.split_at(slugs.len() / 2);
             [first.to_vec(), second.to_vec()]
         };
         let mut parts = VecDeque::from(halves(slugs));
         let (mut is_answered, mut asked, mut failures) = (false, 0, 0);
-        let mut troubles = Vec::new();
+        let mut problems = Vec::new();
         while let Some(part) = parts.pop_front() {
             asked += 1;
-            let trouble = match self.ask_lists(lists, &part, resolved) {
+            let error = match self.ask_lists(lists, &part, resolved) {
                 Ok(()) => {
                     is_answered = true;
                     continue;
                 }
-                Err(trouble @ Trouble::NotNow(_)) => return Err(trouble),
-                Err(trouble) => trouble,
+                Err(error @ FetchError::NotNow(_)) => return Err(error),
+                Err(error) => error,
             };
             failures += 1;
             match &part[..] {
-                [slug] => troubles.push(format!(
+                [slug] => problems.push(format!(
                     "{slug}: Polymarket {}; settle asks about it again in the next run",
-                    trouble.why()
+                    error.why()
                 )),
                 // both halves of the whole first, then down to single slugs
                 part if asked <= 2 => parts.extend(halves(part)),
                 part => halves(part).into_iter().rev().for_each(|half| parts.push_front(half)),
             }
             if !is_answered && (failures >= most_failures || parts.is_empty()) {
-                return Err(trouble);
+                return Err(error);
             }
         }
-        resolved.troubles.extend(troubles);
+        resolved.problems.extend(problems);
         Ok(())
     }
 
@@ -225,19 +225,19 @@ impl Polymarket {
         chunks: &[&[String]],
         next: &AtomicUsize,
         out: &AtomicBool,
-    ) -> Vec<(usize, Resolved)> {
+    ) -> Vec<(usize, Resolutions)> {
         let mut found = Vec::new();
         while !out.load(Ordering::Relaxed) {
             let place = next.fetch_add(1, Ordering::Relaxed);
             let Some(some) = chunks.get(place) else { break };
-            let mut resolved = Resolved::default();
-            if let Err(trouble) = self.find_some(some, &mut resolved) {
-                let (base, why) = (&self.base, trouble.why());
+            let mut resolved = Resolutions::default();
+            if let Err(error) = self.find_some(some, &mut resolved) {
+                let (base, why) = (&self.base, error.why());
                 // one slug alone may be the one on which the service fails
-                let is_out = some.len() > 1 || matches!(trouble, Trouble::NotNow(_));
+                let is_out = some.len() > 1 || matches!(error, FetchError::NotNow(_));
                 let rest = if is_out { "; not asked again in this run" } else { "" };
                 out.fetch_or(is_out, Ordering::Relaxed);
-                resolved.troubles.push(format!("{base} {why}{rest}"));
+                resolved.problems.push(format!("{base} {why}{rest}"));
             }
             found.push((place, resolved));
         }
@@ -245,8 +245,8 @@ impl Polymarket {
     }
 }
 
-impl Resolutions for Polymarket {
-    fn find(&mut self, slugs: &[String]) -> Resolved {
+impl ResolutionSource for Polymarket {
+    fn find(&mut self, slugs: &[String]) -> Resolutions {
         let chunks = chunks(slugs);
         let (next, out) = (AtomicUsize::new(0), AtomicBool::new(false));
         let asking = || self.find_next(&chunks, &next, &out);
@@ -259,21 +259,21 @@ impl Resolutions for Polymarket {
             found
         });
         found.sort_by_key(|(place, _)| *place);
-        let mut resolved = Resolved::default();
+        let mut resolved = Resolutions::default();
         for (_, some) in found {
             resolved.absorb(some);
         }
         // those under way when the service went out all say so
-        resolved.troubles.dedup();
-        for trouble in &mut resolved.troubles {
-            warn!("polymarket: {trouble}");
-            trouble.insert_str(0, "polymarket: ");
+        resolved.problems.dedup();
+        for error in &mut resolved.problems {
+            warn!("polymarket: {error}");
+            error.insert_str(0, "polymarket: ");
         }
         resolved
     }
 
-    fn traffic(&self) -> Traffic {
-        *self.traffic.lock().unwrap_or_else(PoisonError::into_inner)
+    fn stats(&self) -> RequestStats {
+        *self.stats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
