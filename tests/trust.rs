@@ -191,7 +191,7 @@ fn undo_restores_exactly_what_a_run_replaced() {
     let again = bench.settle(&["undo", runs[0]["run_id"].as_str().unwrap(), "--json"]);
     assert_eq!(again.code(0).json()["restored_count"], 3);
     assert_eq!(values(&bench)[0], provisional[0]);
-    explained(&bench, "1", "provisional", &["Takes back record"]);
+    explained(&bench, "1", "provisional", &["Undoes record"]);
 }
 
 #[test]

@@ -4,15 +4,17 @@
 use std::fmt;
 
 use rust_decimal::Decimal;
+use serde::{Serialize, Serializer};
 use serde_json::{Number, Value};
 
 use crate::rules::text::printable;
 use crate::rules::units::{NotUsable, decimal_from_f64, decimal_from_text};
 
 /// One SQLite value, whatever type its column declares.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub enum Cell {
     /// NULL.
+    #[default]
     Null,
     /// INTEGER.
     Integer(i64),
@@ -73,6 +75,13 @@ impl Cell {
             Self::Null => Err(NotUsable::Missing),
             other => Err(NotUsable::NotANumber(other.to_string())),
         }
+    }
+}
+
+/// As [`Cell::json`].
+impl Serialize for Cell {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.json().serialize(serializer)
     }
 }
 

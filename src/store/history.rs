@@ -1,66 +1,23 @@
 //! Reads the records of a trade and the latest runs. `records` adds new records.
 
-use rusqlite::{Connection, Params, params};
+use rusqlite::{Connection, params};
 
 use crate::error::Error;
 use crate::rules::eligibility::Row;
-use crate::rules::fees::Fee;
-use crate::rules::value::Cell;
-use crate::store::{RecordCounts, Store, cell, record, records, retries};
+use crate::store::{Record, RecordCounts, Store, records, retries};
 
 /// The number of latest runs to show.
 const SHOWN_RUNS: i64 = 5;
 
-/// One row of `settlement_records`: its columns and values, in the table's order.
-#[derive(Debug, Clone)]
-pub struct Record(pub Vec<(String, Cell)>);
-
-impl Record {
-    /// The value of a column; NULL if there is no such column.
-    pub fn cell(&self, column: &str) -> &Cell {
-        self.0.iter().find(|(name, _)| name == column).map_or(&Cell::Null, |(_, cell)| cell)
-    }
-
-    /// The text in a column; `None` for another type.
-    pub fn text(&self, column: &str) -> Option<&str> {
-        self.cell(column).text()
-    }
-
-    /// The integer in a column; `None` for another type.
-    pub fn integer(&self, column: &str) -> Option<i64> {
-        match self.cell(column) {
-            Cell::Integer(number) => Some(*number),
-            _ => None,
-        }
-    }
-
-    /// The fee that was counted; `None` if no fee was, or the record has no payout.
-    pub fn fee(&self) -> Option<Fee> {
-        record::fee(self.text("fee"), self.text("fee_taken"))
-    }
-
-    /// Whether `row` holds the values that this record wrote.
-    pub fn is_what_stands_in(&self, row: &Row) -> bool {
-        *self.cell("new_actual_outcome") == row.actual_outcome
-            && same(self.cell("new_profit_loss"), &row.profit_loss)
-            && same(self.cell("new_is_win"), &row.is_win)
-    }
-}
-
-/// Equal as SQLite compares them: a number is equal in any column type.
-fn same(one: &Cell, other: &Cell) -> bool {
-    one == other || one.any_number().is_some_and(|number| other.any_number() == Some(number))
-}
-
 /// The record whose values the row should hold: the last one. If that undid another record, the one
 /// before the undone record; `None` if there is no such record.
 pub fn standing_record(records: &[Record]) -> Option<&Record> {
-    let with_id = |id: i64| records.iter().find(|record| record.integer("id") == Some(id));
-    let before = |record: &Record| record.integer("previous_id").and_then(with_id);
+    let with_id = |id: i64| records.iter().find(|record| record.id == id);
+    let before = |record: &Record| record.previous_id.and_then(with_id);
     let mut record = records.last()?;
     // each step goes to an earlier record, so there are at most as many steps as records
     for _ in records {
-        if record.text("status") != Some("undone") {
+        if record.status != "undone" {
             return Some(record);
         }
         record = before(before(record)?)?;
@@ -108,18 +65,17 @@ impl Store {
             if !self.has_records()? {
                 return Ok(vec![]);
             }
-            let records = records_where(
+            let records = Record::all_where(
                 &self.connection,
                 "trade_id IS ?1 AND market_slug IS ?2",
                 params![row.id, row.market_slug],
             )?;
             let mut chains = chains(records);
-            let here = |record: &Record| record.integer("trade_rowid") == Some(row.rowid);
+            let here = |record: &Record| record.trade_rowid == row.rowid;
             let mut of_row = chains.iter().position(|chain| chain.iter().any(here));
             for (index, chain) in chains.iter().enumerate().filter(|_| of_row.is_none()) {
-                let standing = standing_record(chain).and_then(|record| record.integer("id"));
-                let Some(id) = standing else { continue };
-                if self.find_again(id)?.is_some_and(|found| found.rowid == row.rowid) {
+                let Some(standing) = standing_record(chain) else { continue };
+                if self.find_again(standing.id)?.is_some_and(|found| found.rowid == row.rowid) {
                     of_row = Some(index);
                     break;
                 }
@@ -136,9 +92,7 @@ fn chains(records: Vec<Record>) -> Vec<Vec<Record>> {
     let mut chains: Vec<Vec<Record>> = Vec::new();
     for record in records {
         let belongs = |earlier: &Record| {
-            let previous = record.integer("previous_id");
-            earlier.integer("trade_rowid") == record.integer("trade_rowid")
-                || previous.is_some() && previous == earlier.integer("id")
+            earlier.trade_rowid == record.trade_rowid || record.previous_id == Some(earlier.id)
         };
         match chains.iter_mut().find(|chain| chain.iter().any(belongs)) {
             Some(chain) => chain.push(record),
@@ -150,13 +104,13 @@ fn chains(records: Vec<Record>) -> Vec<Vec<Record>> {
 
 /// The records of the trade that record `id` belongs to.
 pub(super) fn chain_of(connection: &Connection, id: i64) -> rusqlite::Result<Vec<Record>> {
-    let of_id = records_where(
+    let of_id = Record::all_where(
         connection,
         "trade_id IS (SELECT trade_id FROM settlement_records WHERE id = ?1)
          AND market_slug IS (SELECT market_slug FROM settlement_records WHERE id = ?1)",
         params![id],
     )?;
-    let has_id = |record: &Record| record.integer("id") == Some(id);
+    let has_id = |record: &Record| record.id == id;
     Ok(chains(of_id).into_iter().find(|chain| chain.iter().any(has_id)).unwrap_or_default())
 }
 
@@ -167,25 +121,7 @@ pub(super) fn status_that_stands(
     id: i64,
 ) -> rusqlite::Result<Option<String>> {
     let records = chain_of(connection, id)?;
-    let status = standing_record(&records).and_then(|record| record.text("status"));
-    Ok(status.map(str::to_owned))
-}
-
-/// The records that meet a condition, oldest first.
-fn records_where(
-    connection: &Connection,
-    condition: &str,
-    values: impl Params,
-) -> rusqlite::Result<Vec<Record>> {
-    let sql = format!("SELECT * FROM settlement_records WHERE {condition} ORDER BY id");
-    let mut statement = connection.prepare_cached(&sql)?;
-    let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
-    let rows = statement.query_map(values, |row| {
-        let column =
-            |(index, name): (usize, &String)| Ok((name.clone(), cell(row.get_ref(index)?)));
-        names.iter().enumerate().map(column).collect::<rusqlite::Result<_>>().map(Record)
-    })?;
-    rows.collect()
+    Ok(standing_record(&records).map(|record| record.status.clone()))
 }
 
 /// The latest runs that wrote records, newest first.
@@ -226,16 +162,12 @@ pub(super) fn counts(connection: &Connection) -> rusqlite::Result<RecordCounts> 
 mod tests {
     use super::*;
 
-    fn record(id: i64, status: &str, previous: Option<i64>) -> Record {
-        Record(vec![
-            ("id".to_owned(), Cell::Integer(id)),
-            ("status".to_owned(), Cell::Text(status.to_owned())),
-            ("previous_id".to_owned(), previous.map_or(Cell::Null, Cell::Integer)),
-        ])
+    fn record(id: i64, status: &str, previous_id: Option<i64>) -> Record {
+        Record { id, status: status.to_owned(), previous_id, ..Record::default() }
     }
 
     fn standing_of(records: &[Record]) -> Option<i64> {
-        standing_record(records).and_then(|record| record.integer("id"))
+        standing_record(records).map(|record| record.id)
     }
 
     #[test]

@@ -22,7 +22,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Instant;
 
-use rusqlite::types::{ToSqlOutput, Value, ValueRef};
+use rusqlite::types::{FromSql, FromSqlResult, ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, OptionalExtension, ToSql};
 
 use crate::error::Error;
@@ -34,9 +34,10 @@ use crate::rules::units::UnixSeconds;
 use crate::rules::value::Cell;
 
 use columns::{BookSql, Columns, OPTIONAL};
-pub use history::{PastRun, Record, standing_record};
+pub use history::{PastRun, standing_record};
 pub use lock::RunLock;
 pub use notified::{Noteworthy, NotificationState};
+pub use record::Record;
 pub use results::{Latest, Totals};
 pub use undo::Undone;
 pub use write::{Note, WriteOutcome, Writes};
@@ -351,6 +352,12 @@ impl<'a> From<&'a Cell> for ToSqlOutput<'a> {
             Cell::Text(text) => Self::Borrowed(ValueRef::Text(text.as_bytes())),
             Cell::Bytes(bytes) => Self::Borrowed(ValueRef::Blob(bytes)),
         }
+    }
+}
+
+impl FromSql for Cell {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        Ok(cell(value))
     }
 }
 

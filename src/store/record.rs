@@ -1,12 +1,12 @@
-//! The content of a record: a settlement and its evidence, as columns of `settlement_records`.
-//! `records` and `history` add and read records.
+//! A record: one row of `settlement_records` as a typed struct. It holds what a run wrote to a trade,
+//! what was there before, and the evidence. `records` adds records, `history` follows those of a
+//! trade.
 
-use std::fmt::Display;
+use rusqlite::{Connection, Params, Row, ToSql};
+use serde::Serialize;
 
-use rusqlite::types::{ToSqlOutput, Value, ValueRef};
-
-use crate::rules::decision::{Measured, Settlement};
-use crate::rules::eligibility::Bet;
+use crate::rules::decision::Settlement;
+use crate::rules::eligibility;
 use crate::rules::fees::{Fee, Taken};
 use crate::rules::market::RuleSet;
 use crate::rules::outcome::Outcome;
@@ -16,6 +16,190 @@ use crate::store::RunInfo;
 
 /// The value of `fee_taken` for a fee that was taken in shares.
 const IN_SHARES: &str = "in shares";
+
+/// Names each column once: the struct's fields are the table's columns, in the table's order.
+macro_rules! record {
+    ($($column:ident: $type:ty,)*) => {
+        /// One row of `settlement_records`. `guide/database.md` documents the columns. Prices, money
+        /// and instants are text, with all their digits.
+        #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+        #[allow(missing_docs)] // the guide documents the columns
+        pub struct Record {
+            $(pub $column: $type,)*
+        }
+
+        impl Record {
+            /// The columns, in the order of [`Self::read`] and [`Self::values`].
+            pub(super) const COLUMNS: &[&str] = &[$(stringify!($column)),*];
+
+            /// Reads [`Self::COLUMNS`].
+            fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+                let mut places = 0..;
+                let mut place = || places.next().unwrap_or_default();
+                Ok(Self { $($column: row.get(place())?,)* })
+            }
+
+            /// The values of [`Self::COLUMNS`].
+            pub(super) fn values(&self) -> Vec<&dyn ToSql> {
+                vec![$(&self.$column),*]
+            }
+        }
+    };
+}
+
+record! {
+    id: i64,
+    run_id: String,
+    written_at: String,
+    version: String,
+    trade_rowid: i64,
+    trade_id: Cell,
+    market_slug: Cell,
+    action: Cell,
+    old_actual_outcome: Cell,
+    old_profit_loss: Cell,
+    old_is_win: Cell,
+    old_fee_paid: Cell,
+    new_actual_outcome: Cell,
+    new_profit_loss: Cell,
+    new_is_win: Cell,
+    new_fee_paid: Cell,
+    status: String,
+    previous_id: Option<i64>,
+    resolution: Option<String>,
+    rules: Option<String>,
+    epoch: Option<String>,
+    window_open: Option<String>,
+    window_close: Option<String>,
+    strike: Option<String>,
+    strike_source: Option<String>,
+    strike_doubts: Option<String>,
+    price_source: Option<String>,
+    open_price: Option<String>,
+    open_method: Option<String>,
+    close_price: Option<String>,
+    close_method: Option<String>,
+    margin_bps: Option<String>,
+    moved_bps: Option<String>,
+    position_size: Option<String>,
+    executed_price: Option<String>,
+    shares: Option<String>,
+    payout: Option<String>,
+    cost: Option<String>,
+    fee: Option<String>,
+    fee_taken: Option<String>,
+    profit: Option<String>,
+}
+
+impl Record {
+    /// The records that meet a condition, oldest first.
+    pub(super) fn all_where(
+        connection: &Connection,
+        condition: &str,
+        values: impl Params,
+    ) -> rusqlite::Result<Vec<Self>> {
+        let columns = Self::COLUMNS.join(", ");
+        let sql = format!("SELECT {columns} FROM settlement_records WHERE {condition} ORDER BY id");
+        connection.prepare_cached(&sql)?.query_map(values, Self::read)?.collect()
+    }
+
+    /// The record of a settlement; `written` holds the row's new outcome, profit, win or loss, fee.
+    /// Its id is not known yet.
+    pub(super) fn new(run: &RunInfo, settlement: &Settlement, written: [Cell; 4]) -> Self {
+        let row = &settlement.trade.row;
+        let [outcome, profit, is_win, fee] = written;
+        let mut record = Self {
+            run_id: run.run_id.clone(),
+            written_at: run.started_at.to_string(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            trade_rowid: row.rowid,
+            trade_id: row.id.clone(),
+            market_slug: row.market_slug.clone(),
+            action: row.action.clone(),
+            old_actual_outcome: row.actual_outcome.clone(),
+            old_profit_loss: row.profit_loss.clone(),
+            old_is_win: row.is_win.clone(),
+            old_fee_paid: row.fee_paid.clone().unwrap_or_default(),
+            new_actual_outcome: outcome,
+            new_profit_loss: profit,
+            new_is_win: is_win,
+            new_fee_paid: fee,
+            status: settlement.status().as_str().to_owned(),
+            previous_id: settlement.earlier().and_then(|earlier| earlier.record_id),
+            resolution: settlement.resolution().map(Outcome::as_str).map(str::to_owned),
+            rules: run.rules.map(RuleSet::as_str).map(str::to_owned),
+            profit: text(Some(settlement.profit())),
+            ..Self::default()
+        };
+        if let Some(bet) = settlement.bet() {
+            record.epoch = text(Some(bet.market.epoch));
+            record.window_open = text(Some(bet.market.open));
+            record.window_close = text(Some(bet.market.close));
+            record.position_size = text(Some(bet.position));
+            record.executed_price = text(Some(bet.price));
+        }
+        if let Some(measured) = settlement.measured() {
+            let prices = &measured.prices;
+            let doubts: Vec<&str> = measured.doubts.iter().map(|doubt| doubt.name()).collect();
+            record.strike = text(Some(measured.strike));
+            record.strike_source = text(Some(measured.strike_source));
+            record.strike_doubts = Some(doubts.join(" ")).filter(|names| !names.is_empty());
+            record.price_source = text(Some(prices.source.as_str()));
+            record.open_price = text(prices.open.map(|open| open.price));
+            record.open_method = text(prices.open.map(|open| open.method));
+            record.close_price = text(Some(prices.close.price));
+            record.close_method = text(Some(prices.close.method));
+            record.margin_bps = text(measured.margin);
+            record.moved_bps = text(measured.moved);
+        }
+        if let Some(money) = settlement.money() {
+            record.shares = text(Some(money.shares));
+            record.payout = text(Some(money.payout));
+            record.cost = text(Some(money.cost));
+            record.fee = text(money.fee.map(|fee| fee.dollars));
+            record.fee_taken = text(money.fee.map(|fee| match fee.taken {
+                Taken::InShares => IN_SHARES,
+                Taken::Added => "added to the spend",
+            }));
+        }
+        record
+    }
+
+    /// Copies the evidence of the record that this one confirms or corrects, where that has any.
+    pub(super) fn carry(&mut self, before: Self) {
+        let carry = |mine: &mut Option<String>, theirs: Option<String>| {
+            if theirs.is_some() {
+                *mine = theirs;
+            }
+        };
+        carry(&mut self.rules, before.rules);
+        carry(&mut self.epoch, before.epoch);
+        carry(&mut self.window_open, before.window_open);
+        carry(&mut self.window_close, before.window_close);
+        carry(&mut self.strike, before.strike);
+        carry(&mut self.strike_source, before.strike_source);
+        carry(&mut self.strike_doubts, before.strike_doubts);
+        carry(&mut self.price_source, before.price_source);
+        carry(&mut self.open_price, before.open_price);
+        carry(&mut self.open_method, before.open_method);
+        carry(&mut self.close_price, before.close_price);
+        carry(&mut self.close_method, before.close_method);
+        carry(&mut self.margin_bps, before.margin_bps);
+        carry(&mut self.moved_bps, before.moved_bps);
+    }
+
+    /// The fee that was counted; `None` if no fee was, or the record has no payout.
+    pub fn fee(&self) -> Option<Fee> {
+        fee(self.fee.as_deref(), self.fee_taken.as_deref())
+    }
+
+    /// Whether `row` holds the values that this record wrote.
+    pub fn is_what_stands_in(&self, row: &eligibility::Row) -> bool {
+        self.new_actual_outcome == row.actual_outcome
+            && same(&self.new_profit_loss, &row.profit_loss)
+            && same(&self.new_is_win, &row.is_win)
+    }
+}
 
 /// Reads a fee from a record's columns `fee` and `fee_taken`.
 pub(super) fn fee(dollars: Option<&str>, taken: Option<&str>) -> Option<Fee> {
@@ -27,117 +211,11 @@ pub(super) fn fee(dollars: Option<&str>, taken: Option<&str>) -> Option<Fee> {
     Some(Fee { dollars: Usd(dollars), taken })
 }
 
-/// A column of `settlement_records` and its value.
-type Column<'a> = (&'static str, ToSqlOutput<'a>);
-
-/// The record of a settlement; `written` holds the row's new outcome, profit, win or loss, fee.
-pub(super) fn values<'a>(
-    run: &'a RunInfo,
-    settlement: &'a Settlement,
-    written: &'a [Cell; 4],
-) -> Vec<Column<'a>> {
-    let mut values = Vec::with_capacity(40);
-    values.extend(of_run(run, settlement));
-    values.extend(of_row(settlement, written));
-    values.extend(of_market(settlement.bet()));
-    values.extend(of_prices(settlement.measured()));
-    values.extend(of_money(settlement));
-    values
+/// Equal as SQLite compares them: a number is equal in any column type.
+fn same(one: &Cell, other: &Cell) -> bool {
+    one == other || one.any_number().is_some_and(|number| other.any_number() == Some(number))
 }
 
-/// The run, the status, and Polymarket's resolution.
-fn of_run<'a>(run: &'a RunInfo, settlement: &'a Settlement) -> [Column<'a>; 7] {
-    let previous_id = settlement.earlier().and_then(|earlier| earlier.record_id);
-    [
-        ("run_id", word(Some(&run.run_id))),
-        ("written_at", text(Some(&run.started_at))),
-        ("version", word(Some(env!("CARGO_PKG_VERSION")))),
-        ("status", word(Some(settlement.status().as_str()))),
-        ("previous_id", ToSqlOutput::Owned(Value::from(previous_id))),
-        ("resolution", word(settlement.resolution().map(Outcome::as_str))),
-        ("rules", word(run.rules.map(RuleSet::as_str))),
-    ]
-}
-
-/// The trade, and its row's values before and after the write.
-fn of_row<'a>(settlement: &'a Settlement, written: &'a [Cell; 4]) -> [Column<'a>; 12] {
-    let row = &settlement.trade.row;
-    let [outcome, profit, is_win, fee] = written;
-    let no_fee = ToSqlOutput::Borrowed(ValueRef::Null);
-    [
-        ("trade_rowid", ToSqlOutput::Owned(Value::from(row.rowid))),
-        ("trade_id", cell(&row.id)),
-        ("market_slug", cell(&row.market_slug)),
-        ("action", cell(&row.action)),
-        ("old_actual_outcome", cell(&row.actual_outcome)),
-        ("old_profit_loss", cell(&row.profit_loss)),
-        ("old_is_win", cell(&row.is_win)),
-        ("old_fee_paid", row.fee_paid.as_ref().map_or(no_fee, cell)),
-        ("new_actual_outcome", cell(outcome)),
-        ("new_profit_loss", cell(profit)),
-        ("new_is_win", cell(is_win)),
-        ("new_fee_paid", cell(fee)),
-    ]
-}
-
-/// The window, the rule epoch, and the bet.
-fn of_market(bet: Option<&Bet>) -> [Column<'_>; 5] {
-    [
-        ("epoch", word(bet.map(|bet| bet.market.epoch))),
-        ("window_open", text(bet.map(|bet| bet.market.open))),
-        ("window_close", text(bet.map(|bet| bet.market.close))),
-        ("position_size", text(bet.map(|bet| bet.position))),
-        ("executed_price", text(bet.map(|bet| bet.price))),
-    ]
-}
-
-fn of_prices(measured: Option<&Measured>) -> [Column<'_>; 10] {
-    let quoted = measured.map(|measured| &measured.prices);
-    let open = quoted.and_then(|quoted| quoted.open.as_ref());
-    let doubts = measured.filter(|measured| !measured.doubts.is_empty()).map(|measured| {
-        let names: Vec<&str> = measured.doubts.iter().map(|doubt| doubt.name()).collect();
-        names.join(" ")
-    });
-    [
-        ("strike", text(measured.map(|measured| measured.strike))),
-        ("strike_source", word(measured.map(|measured| measured.strike_source))),
-        ("strike_doubts", text(doubts)),
-        ("price_source", word(quoted.map(|quoted| quoted.source.as_str()))),
-        ("open_price", text(open.map(|open| open.price))),
-        ("open_method", text(open.map(|open| open.method))),
-        ("close_price", text(quoted.map(|quoted| quoted.close.price))),
-        ("close_method", text(quoted.map(|quoted| quoted.close.method))),
-        ("margin_bps", text(measured.and_then(|measured| measured.margin))),
-        ("moved_bps", text(measured.and_then(|measured| measured.moved))),
-    ]
-}
-
-fn of_money<'a>(settlement: &Settlement) -> [Column<'a>; 6] {
-    let money = settlement.money();
-    let fee = settlement.fee();
-    let taken = fee.map(|fee| match fee.taken {
-        Taken::InShares => IN_SHARES,
-        Taken::Added => "added to the spend",
-    });
-    [
-        ("shares", text(money.map(|money| money.shares))),
-        ("payout", text(money.map(|money| money.payout))),
-        ("cost", text(money.map(|money| money.cost))),
-        ("fee", text(fee.map(|fee| fee.dollars))),
-        ("fee_taken", word(taken)),
-        ("profit", text(Some(settlement.profit()))),
-    ]
-}
-
-fn word(word: Option<&str>) -> ToSqlOutput<'_> {
-    ToSqlOutput::Borrowed(word.map_or(ValueRef::Null, |word| ValueRef::Text(word.as_bytes())))
-}
-
-/// Prices, money and instants are stored as text, with all their digits.
-fn text<'a>(value: Option<impl Display>) -> ToSqlOutput<'a> {
-    ToSqlOutput::Owned(value.map_or(Value::Null, |value| Value::Text(value.to_string())))
-}
-
-fn cell(cell: &Cell) -> ToSqlOutput<'_> {
-    cell.into()
+fn text(value: Option<impl ToString>) -> Option<String> {
+    value.map(|value| value.to_string())
 }

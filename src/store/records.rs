@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use rusqlite::{Connection, ToSql, Transaction, params, params_from_iter};
+use rusqlite::{Connection, Transaction, params};
 
 use crate::rules::decision::{Case, Confirm, DeferReason, Settlement};
 use crate::rules::market::RuleSet;
@@ -12,7 +12,7 @@ use crate::rules::strike::Strike;
 use crate::rules::units::f64_from_decimal;
 use crate::rules::value::Cell;
 use crate::store::columns::Columns;
-use crate::store::{Note, RunInfo, record, retries, unconfirmed};
+use crate::store::{Note, Record, RunInfo, retries, unconfirmed};
 
 /// The statement that adds a record; built once, because all records have the same columns.
 static INSERT: OnceLock<String> = OnceLock::new();
@@ -46,26 +46,19 @@ pub(super) fn add(
     let row = &settlement.trade.row;
     let previous_id = settlement.earlier().and_then(|earlier| earlier.record_id);
     let written = values_in_row(transaction, settlement, columns)?;
-    let mut values = record::values(run, settlement, &written);
-    let before = match previous_id {
-        Some(previous) => measured_before(transaction, previous)?,
-        None => vec![],
-    };
-    for (name, value) in &mut values {
-        let carried = before.iter().find(|(carried, cell)| carried == name && *cell != Cell::Null);
-        if let Some((_, cell)) = carried {
-            *value = cell.to_sql()?;
-        }
+    let mut record = Record::new(run, settlement, written);
+    if let Some(previous) = previous_id {
+        let before = Record::all_where(transaction, "id = ?1", [previous])?.pop();
+        record.carry(before.ok_or(rusqlite::Error::QueryReturnedNoRows)?);
     }
-    // by index, because a lookup of 40 names takes longer than the insertion
+    // by index, because a lookup of 40 names takes longer than the insertion; without the id
     let sql = INSERT.get_or_init(|| {
-        let names: Vec<&str> = values.iter().map(|(name, _)| *name).collect();
-        let places: Vec<String> = (1..=values.len()).map(|place| format!("?{place}")).collect();
+        let names = &Record::COLUMNS[1..];
+        let places: Vec<String> = (1..=names.len()).map(|place| format!("?{place}")).collect();
         let (names, places) = (names.join(", "), places.join(", "));
         format!("INSERT INTO settlement_records ({names}) VALUES ({places})")
     });
-    let values = values.iter().map(|(_, value)| value);
-    transaction.prepare_cached(sql)?.execute(params_from_iter(values))?;
+    transaction.prepare_cached(sql)?.execute(&record.values()[1..])?;
     let record_id = transaction.last_insert_rowid();
     transaction
         .prepare_cached("DELETE FROM settlement_retries WHERE trade_rowid = ?1")?
@@ -92,35 +85,6 @@ pub(super) fn add(
             .execute(params![record_id, row.rowid, bet.market.close.0, run.started_at.0])?;
     }
     Ok(())
-}
-
-/// The columns that a record of Polymarket's resolution copies from the record before it.
-const CARRIED: [&str; 14] = [
-    "rules",
-    "epoch",
-    "window_open",
-    "window_close",
-    "strike",
-    "strike_source",
-    "strike_doubts",
-    "price_source",
-    "open_price",
-    "open_method",
-    "close_price",
-    "close_method",
-    "margin_bps",
-    "moved_bps",
-];
-
-fn measured_before(
-    transaction: &Transaction<'_>,
-    id: i64,
-) -> rusqlite::Result<Vec<(&'static str, Cell)>> {
-    let sql = format!("SELECT {} FROM settlement_records WHERE id = ?1", CARRIED.join(", "));
-    transaction.prepare_cached(&sql)?.query_row([id], |row| {
-        let cell = |(index, name)| Ok((name, super::cell(row.get_ref(index)?)));
-        CARRIED.into_iter().enumerate().map(cell).collect()
-    })
 }
 
 /// Adds the record of undoing record `id`, whose trade is now at `rowid`. If that restores an

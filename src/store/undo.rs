@@ -6,8 +6,9 @@ use crate::error::Error;
 use crate::interrupt::Interrupt;
 use crate::rules::selection::RowError;
 use crate::rules::text::{printable, printable_line};
+use crate::store::Record;
 use crate::store::columns::Columns;
-use crate::store::history::{Record, chain_of, standing_record};
+use crate::store::history::{chain_of, standing_record};
 use crate::store::transaction::{Short, pause, refused};
 use crate::store::{RunInfo, Store, records, unconfirmed};
 
@@ -108,22 +109,21 @@ fn undo_record(
     run: &RunInfo,
     columns: Columns,
 ) -> rusqlite::Result<Option<RowError>> {
-    let has_id = |record: &&Record| record.integer("id") == Some(id);
+    let has_id = |record: &&Record| record.id == id;
     let records = chain_of(transaction, id)?;
     let this = records.iter().find(has_id).ok_or(rusqlite::Error::QueryReturnedNoRows)?;
     let refuse = |message: &str| {
-        let trade_id = this.cell("trade_id").clone();
+        let trade_id = this.trade_id.clone();
         Ok(Some(RowError { trade_id, message: message.to_owned() }))
     };
     // a record that undid another one can itself be undone while it is the latest record
-    let stands = match this.text("status") {
-        Some("undone") => records.last().as_ref().is_some_and(has_id),
+    let stands = match this.status.as_str() {
+        "undone" => records.last().as_ref().is_some_and(has_id),
         _ => standing_record(&records).as_ref().is_some_and(has_id),
     };
     if !stands {
-        let taken_back = |record: &Record| {
-            record.text("status") == Some("undone") && record.integer("previous_id") == Some(id)
-        };
+        let taken_back =
+            |record: &Record| record.status == "undone" && record.previous_id == Some(id);
         return refuse(match records.iter().any(taken_back) {
             true => "it is undone already",
             false => "a later run wrote to it; undo that one first",

@@ -353,7 +353,7 @@ enum Compared {
 fn money_of<'a>(records: &'a [Record], row: &Row) -> Option<&'a Record> {
     let standing = standing_record(records).filter(|record| record.is_what_stands_in(row))?;
     let until = records.iter().position(|record| std::ptr::eq(record, standing))?;
-    records[..=until].iter().rev().find(|record| record.text("shares").is_some())
+    records[..=until].iter().rev().find(|record| record.shares.is_some())
 }
 
 /// Compares a settled trade with its market's resolution; `counted` gives the fee.
@@ -424,7 +424,7 @@ fn correct(
 ) -> Result<(), Error> {
     for disagreement in &mut audit.disagreements {
         let records = store.records_of(&disagreement.right.trade.row)?;
-        let record_id = records.last().and_then(|record| record.integer("id"));
+        let record_id = records.last().map(|record| record.id);
         let replaced = Earlier { record_id, ..Earlier::default() };
         match &mut disagreement.right.case {
             Case::Unknown { earlier } => *earlier = Some(replaced),

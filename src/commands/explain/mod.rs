@@ -96,12 +96,12 @@ impl State {
 
 /// Why a record that candles decided is a close call, where they are often wrong; `None` if not.
 pub fn close_call(record: &Record) -> Option<&'static str> {
-    if record.text("status") != Some(Status::Provisional.as_str()) {
+    if record.status != Status::Provisional.as_str() {
         return None;
     }
-    let price = |column| BtcPrice::new(record.text(column)?.parse().ok()?).ok();
-    let outcome = Outcome::named(record.text("new_actual_outcome")?)?;
-    let (open, close) = (price("open_price"), price("close_price")?);
+    let price = |text: &Option<String>| BtcPrice::new(text.as_ref()?.parse().ok()?).ok();
+    let outcome = Outcome::named(record.new_actual_outcome.text()?)?;
+    let (open, close) = (price(&record.open_price), price(&record.close_price)?);
     // the tie rule has no effect here: a tie is a small move
     let call = outcome::close_call(outcome, open, close, Tie::Yes, Bps(MIN_MOVE_BPS))?;
     Some(match call {
@@ -163,7 +163,7 @@ fn state(row: &Row, records: &[Record], held: bool, reading: Reading, now: UnixS
         row.is_win != Cell::Null || booked(Outcome::Unknown) || booked(Outcome::Split);
     match (standing_record(records), has_outcome) {
         (Some(record), true) if record.is_what_stands_in(row) => {
-            State::Settled(record.text("status").unwrap_or("settled").to_owned())
+            State::Settled(record.status.clone())
         }
         (Some(_), _) => State::ChangedSince,
         (None, true) => State::SettledElsewhere,
@@ -183,14 +183,14 @@ mod tests {
 
     /// A record of a venue that opened at 10,000 and moved by this many bps.
     fn decided(status: &str, moved: Option<&str>, outcome: &str) -> Record {
-        let text = |text: &str| Cell::Text(text.to_owned());
         let close = Decimal::from(10_000) + moved.map_or(Decimal::ZERO, |bps| bps.parse().unwrap());
-        Record(vec![
-            ("status".to_owned(), text(status)),
-            ("open_price".to_owned(), moved.map_or(Cell::Null, |_| text("10000"))),
-            ("close_price".to_owned(), text(&close.to_string())),
-            ("new_actual_outcome".to_owned(), text(outcome)),
-        ])
+        Record {
+            status: status.to_owned(),
+            open_price: moved.map(|_| "10000".to_owned()),
+            close_price: Some(close.to_string()),
+            new_actual_outcome: Cell::Text(outcome.to_owned()),
+            ..Record::default()
+        }
     }
 
     #[test]

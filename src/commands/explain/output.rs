@@ -3,7 +3,7 @@
 use anstyle::Style;
 use rust_decimal::Decimal;
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::commands::explain::{State, Story, close_call};
 use crate::engine::summary::age;
@@ -37,13 +37,12 @@ fn tell(text: &mut String, story: &Story) {
     field(text, "Market", format_args!("{}", bare(&row.market_slug)));
     match (story.standing(), story.trade.as_ref().map(|trade| (trade, &trade.job))) {
         // the recorded window takes precedence over today's options and the row
-        (Some(record), _) if *record.cell("window_open") != Cell::Null => {
-            let column = |name: &str| record.text(name).map(printable).unwrap_or_default();
-            let (open, close) = (column("window_open"), column("window_close"));
+        (Some(record), _) if record.window_open.is_some() => {
+            let (open, close) = (column(&record.window_open), column(&record.window_close));
             field(text, "Window", format_args!("{open} to {close}"));
-            let (rules, epoch) = (column("rules"), column("epoch"));
+            let (rules, epoch) = (column(&record.rules), column(&record.epoch));
             field(text, "Rule", format_args!("--rules {rules}, epoch {epoch}"));
-            let (position, price) = (column("position_size"), column("executed_price"));
+            let (position, price) = (column(&record.position_size), column(&record.executed_price));
             let logged = bare(&row.timestamp);
             field(
                 text,
@@ -51,7 +50,7 @@ fn tell(text: &mut String, story: &Story) {
                 format_args!(
                     "${position} on {} at ${price} a share, logged {logged}: {position} / {price} \
                      = {} shares",
-                    column("action"),
+                    record.action.text().map(printable).unwrap_or_default(),
                     shares(&position, &price)
                 ),
             );
@@ -134,14 +133,14 @@ fn changed_since(record: &Record, story: &Story) -> Option<String> {
         _ => (row.position_size.any_number(), row.executed_price.any_number()),
     };
     let columns = [
-        ("position_size", size, &row.position_size),
-        ("executed_price", price, &row.executed_price),
+        ("position_size", &record.position_size, size, &row.position_size),
+        ("executed_price", &record.executed_price, price, &row.executed_price),
     ];
-    let changed = columns.iter().filter(|(name, now, _)| {
-        let then = record.cell(name).any_number();
+    let changed = columns.iter().filter(|(_, then, now, _)| {
+        let then = then.as_ref().and_then(|text| text.parse().ok());
         then.is_none() || *now != then
     });
-    let changed: Vec<String> = changed.map(|(name, _, cell)| format!("{name} {cell}")).collect();
+    let changed: Vec<String> = changed.map(|(name, .., cell)| format!("{name} {cell}")).collect();
     (!changed.is_empty()).then(|| changed.join(", "))
 }
 
@@ -156,8 +155,8 @@ fn state(story: &Story) -> String {
     match &story.state {
         State::Settled(status) => match status.as_str() {
             "provisional" => {
-                "provisional: candles decided it; a later run asks Polymarket, unless it \
-                              is told not to, and corrects it if Polymarket says otherwise"
+                "provisional: candles decided it; a later run asks Polymarket, except with \
+                 --confirm off, and corrects it if Polymarket resolved otherwise"
                     .to_owned()
             }
             "confirmed" => "confirmed: Polymarket resolved it so".to_owned(),
@@ -189,52 +188,45 @@ fn state(story: &Story) -> String {
     }
 }
 
-/// A record with its columns in printable form.
-struct Shown<'a>(&'a Record);
+/// A text of a record, printable.
+#[allow(clippy::ref_option)] // a record's field as it is
+fn column(text: &Option<String>) -> String {
+    text.as_deref().map(printable).unwrap_or_default()
+}
 
-impl Shown<'_> {
-    fn has(&self, column: &str) -> bool {
-        *self.0.cell(column) != Cell::Null
-    }
-
-    fn column(&self, column: &str) -> String {
-        self.0.text(column).map(printable).unwrap_or_default()
-    }
-
-    fn number(&self, column: &str) -> String {
-        let value = self.0.text(column).and_then(|text| text.parse().ok());
-        value.map_or_else(String::new, shown)
-    }
+/// A number of a record, at most 6 decimal places.
+#[allow(clippy::ref_option)] // a record's field as it is
+fn number(text: &Option<String>) -> String {
+    let value = text.as_ref().and_then(|text| text.parse().ok());
+    value.map_or_else(String::new, shown)
 }
 
 fn record_sentences(text: &mut String, record: &Record) {
-    let shown = Shown(record);
-    let column = |name: &str| shown.column(name);
-    let status = column("status");
-    let head = format!("{} {status}", column("written_at"));
+    let [written_at, status, run_id, version] =
+        [&record.written_at, &record.status, &record.run_id, &record.version]
+            .map(|text| printable(text));
+    let head = format!("{written_at} {status}");
     line(text, format_args!(""));
     line(
         text,
         format_args!(
-            "{} (record {}, run {}, settle {})",
+            "{} (record {}, run {run_id}, settle {version})",
             styled(STRONG, head),
-            record.integer("id").unwrap_or_default(),
-            column("run_id"),
-            column("version")
+            record.id
         ),
     );
     let mut say = |sentence: String| line(text, format_args!("  {sentence}"));
-    if let Some(previous) = record.integer("previous_id") {
+    if let Some(previous) = record.previous_id {
         let what = match status.as_str() {
-            "undone" => "Takes back",
+            "undone" => "Undoes",
             "corrected" => "Corrects",
             _ => "Confirms",
         };
         say(format!("{what} record {previous}."));
     }
     // a confirmation repeats the prices of the record before it
-    if !shown.has("previous_id") {
-        prices(&shown).into_iter().for_each(&mut say);
+    if record.previous_id.is_none() {
+        prices(record).into_iter().for_each(&mut say);
     }
     if let Some(why) = close_call(record) {
         say(format!(
@@ -242,78 +234,80 @@ fn record_sentences(text: &mut String, record: &Record) {
              it was over."
         ));
     }
-    if shown.has("resolution") {
-        say(format!("Polymarket resolved the market {}.", column("resolution")));
+    if record.resolution.is_some() {
+        say(format!("Polymarket resolved the market {}.", column(&record.resolution)));
     }
-    if shown.has("shares") {
-        let fee = match (shown.has("fee"), column("fee_taken").as_str()) {
+    if record.shares.is_some() {
+        let fee = match (record.fee.is_some(), column(&record.fee_taken).as_str()) {
             (false, _) => String::new(),
             (true, "in shares") => {
-                format!(", of which a fee worth ${} was taken in shares", shown.number("fee"))
+                format!(", of which a fee worth ${} was taken in shares", number(&record.fee))
             }
-            (true, _) => format!(", and a fee of ${} on top", shown.number("fee")),
+            (true, _) => format!(", and a fee of ${} on top", number(&record.fee)),
         };
         say(format!(
             "{} shares{fee}: paid out ${}, spent ${}, profit {}.",
-            shown.number("shares"),
-            shown.number("payout"),
-            shown.number("cost"),
-            shown.number("profit")
+            number(&record.shares),
+            number(&record.payout),
+            number(&record.cost),
+            number(&record.profit)
         ));
     }
-    let change = |name: &str| {
-        let [old, new] = ["old", "new"].map(|age| bare(record.cell(&format!("{age}_{name}"))));
-        format!("{name} {old} → {new}")
-    };
-    let mut changes = vec![change("actual_outcome"), change("profit_loss"), change("is_win")];
-    if shown.has("old_fee_paid") || shown.has("new_fee_paid") {
-        changes.push(change("fee_paid"));
+    let change =
+        |name: &str, old: &Cell, new: &Cell| format!("{name} {} → {}", bare(old), bare(new));
+    let mut changes = vec![
+        change("actual_outcome", &record.old_actual_outcome, &record.new_actual_outcome),
+        change("profit_loss", &record.old_profit_loss, &record.new_profit_loss),
+        change("is_win", &record.old_is_win, &record.new_is_win),
+    ];
+    if [&record.old_fee_paid, &record.new_fee_paid].iter().any(|fee| **fee != Cell::Null) {
+        changes.push(change("fee_paid", &record.old_fee_paid, &record.new_fee_paid));
     }
     say(format!("{}{}.{:#}", Style::new().dimmed(), changes.join(", "), Style::new().dimmed()));
 }
 
 /// Sentences about the venue's prices and the strike.
-fn prices(record: &Shown<'_>) -> Vec<String> {
+fn prices(record: &Record) -> Vec<String> {
     let mut sentences = Vec::new();
-    let venue = match record.column("price_source") {
+    let venue = match column(&record.price_source) {
         source if source == Source::Candles.as_str() => "candles (the dump file)".to_owned(),
         source => source,
     };
-    if record.has("open_price") {
+    if record.open_price.is_some() {
         sentences.push(format!(
             "At {} {} stood at {} ({}).",
-            record.column("window_open"),
+            column(&record.window_open),
             venue,
-            record.number("open_price"),
-            record.column("open_method")
+            number(&record.open_price),
+            column(&record.open_method)
         ));
     }
-    if record.has("close_price") {
-        let moved = match record.has("moved_bps") {
-            true => format!("; it had moved {} bps", record.number("moved_bps")),
+    if record.close_price.is_some() {
+        let moved = match record.moved_bps.is_some() {
+            true => format!("; it had moved {} bps", number(&record.moved_bps)),
             false => String::new(),
         };
         sentences.push(format!(
             "At {} {} stood at {} ({}){moved}.",
-            record.column("window_close"),
+            column(&record.window_close),
             venue,
-            record.number("close_price"),
-            record.column("close_method")
+            number(&record.close_price),
+            column(&record.close_method)
         ));
     }
-    if record.has("strike") {
-        let source = match record.column("strike_source").as_str() {
+    if record.strike.is_some() {
+        let source = match column(&record.strike_source).as_str() {
             "recorded" => "the recorded price_to_beat".to_owned(),
             venue => format!("{venue}'s price at the start"),
         };
         sentences.push(format!(
             "The strike is {} ({source}); the close lies {} bps from it.",
-            record.number("strike"),
-            record.number("margin_bps")
+            number(&record.strike),
+            number(&record.margin_bps)
         ));
     }
-    if record.has("strike_doubts") {
-        let names = record.column("strike_doubts");
+    if record.strike_doubts.is_some() {
+        let names = column(&record.strike_doubts);
         let words: Vec<&str> = names.split(' ').map(Doubt::words).collect();
         sentences.push(format!("The recorded strike looks wrong ({names}): {}.", words.join("; ")));
     }
@@ -348,7 +342,7 @@ struct StoryJson<'a> {
     profit_loss: Option<Usd>,
     is_win: Value,
     last_failure: Option<&'a str>,
-    records: Vec<Map<String, Value>>,
+    records: &'a [Record],
 }
 
 impl<'a> From<&'a Story> for StoryJson<'a> {
@@ -358,24 +352,24 @@ impl<'a> From<&'a Story> for StoryJson<'a> {
             Job::Decide(bet) => Some(bet.market),
             Job::BookUnknown => None,
         });
-        let recorded = |name: &str| story.standing()?.text(name).map(str::to_owned);
-        let record = |record: &Record| {
-            record.0.iter().map(|(name, cell)| (name.clone(), cell.json())).collect()
-        };
+        let standing = story.standing();
         Self {
             trade_id: row.id.json(),
             market_slug: row.market_slug.json(),
             action: row.action.json(),
             state: story.state.word(),
             explanation: state(story),
-            window_open: recorded("window_open").or(market.map(|market| market.open.to_string())),
-            window_close: recorded("window_close")
+            window_open: standing
+                .and_then(|record| record.window_open.clone())
+                .or(market.map(|market| market.open.to_string())),
+            window_close: standing
+                .and_then(|record| record.window_close.clone())
                 .or(market.map(|market| market.close.to_string())),
             outcome: row.actual_outcome.json(),
             profit_loss: row.profit_loss.any_number().map(Usd),
             is_win: row.is_win.json(),
             last_failure: story.failure.as_ref().map(|(reason, _)| reason.as_str()),
-            records: story.records.iter().map(record).collect(),
+            records: &story.records,
         }
     }
 }

@@ -14,7 +14,6 @@ use crate::rules::statistics::{Dimension, Figures};
 use crate::rules::text::{printable, printable_line};
 use crate::rules::units::{UnixSeconds, Usd, rounded};
 use crate::rules::value::Cell;
-use crate::store::Record;
 
 /// Most held trades, and most rows in error.
 pub const WAITING: usize = 200;
@@ -117,15 +116,14 @@ pub(super) fn time(at: Option<UnixSeconds>) -> String {
     at.map_or_else(|| "-".to_owned(), |at| at.format("%Y-%m-%d %H:%M").to_string())
 }
 
-/// A record's column, or a dash.
-fn of(record: Option<&Record>, column: &str) -> String {
-    let text = record.and_then(|record| record.text(column)).map(printable);
-    text.unwrap_or_else(|| "-".to_owned())
+/// A text of a record, or a dash.
+fn of(text: Option<&str>) -> String {
+    text.map_or_else(|| "-".to_owned(), printable)
 }
 
-/// A record's decimal, rounded.
-fn number(record: Option<&Record>, column: &str, places: u32) -> String {
-    let number = record.and_then(|record| record.text(column)?.parse::<Decimal>().ok());
+/// A decimal of a record, rounded.
+fn number(text: Option<&str>, places: u32) -> String {
+    let number = text.and_then(|text| text.parse::<Decimal>().ok());
     number.map_or_else(|| "-".to_owned(), |number| rounded(number, places).normalize().to_string())
 }
 
@@ -149,7 +147,7 @@ pub(super) fn trades(latest: &[Story], report: &Report) -> Markup {
             @if latest.is_empty() { (nothing_yet()) } @else {
                 p.soft {
                     (latest.len()) " of " (report.figures.settled)
-                    ", the last one first, each with its proof."
+                    ", the last one first, each with its evidence."
                 }
                 div.dense {
                     (data("The latest trades", &heads, &html! { @for story in latest { (trade(story)) } }))
@@ -172,7 +170,10 @@ fn trade(story: &Story) -> Markup {
         || bare(&row.executed_price),
         |price| rounded(price, 4).normalize().to_string(),
     );
-    let source = match (of(record, "resolution"), of(record, "price_source")) {
+    let source = match (
+        of(record.and_then(|record| record.resolution.as_deref())),
+        of(record.and_then(|record| record.price_source.as_deref())),
+    ) {
         (resolution, source) if resolution == "-" => source,
         (_, source) if source == "-" => "Polymarket".to_owned(),
         (_, source) => format!("Polymarket, {source}"),
@@ -187,9 +188,9 @@ fn trade(story: &Story) -> Markup {
             td.words { (to_the_second(&row.timestamp)) }
             td.words.market { (bare(&row.market_slug)) }
             td.words { (source) }
-            td { (number(record, "strike", 2)) }
-            td { (number(record, "close_price", 2)) }
-            td { (number(record, "margin_bps", 1)) }
+            td { (number(record.and_then(|record| record.strike.as_deref()), 2)) }
+            td { (number(record.and_then(|record| record.close_price.as_deref()), 2)) }
+            td { (number(record.and_then(|record| record.margin_bps.as_deref()), 1)) }
         }
     }
 }
