@@ -1,76 +1,159 @@
-//! The columns of the bot's table that settle uses, and the statements that name them.
+//! The one map from a field of a trade to its SQL expression. Every statement on the bot's table is
+//! built from it. The bot's own schema is its only instance.
 
-/// The columns of `trades` that settling requires.
-pub(super) const NEEDED_COLUMNS: [&str; 10] = [
-    "id",
-    "timestamp",
-    "market_slug",
-    "action",
-    "position_size",
-    "executed_price",
-    "price_to_beat",
-    "actual_outcome",
-    "profit_loss",
-    "is_win",
+/// A field of a trade, in the order in which a row is read and its update is guarded; the last two
+/// are only reported.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Field {
+    Id,
+    Timestamp,
+    MarketSlug,
+    Action,
+    PositionSize,
+    ExecutedPrice,
+    PriceToBeat,
+    ActualOutcome,
+    ProfitLoss,
+    IsWin,
+    FeePaid,
+    ExecutionStatus,
+    VerificationStatus,
+    SkippedUnfavorableMove,
+    VerifiedFillPrice,
+    VerifiedFillAmount,
+    SignalType,
+    IsTestMode,
+}
+
+/// The bot's columns, in the order of [`Field`].
+const BOT: [&str; 18] = [
+    "trades.id",
+    "trades.timestamp",
+    "trades.market_slug",
+    "trades.action",
+    "trades.position_size",
+    "trades.executed_price",
+    "trades.price_to_beat",
+    "trades.actual_outcome",
+    "trades.profit_loss",
+    "trades.is_win",
+    "trades.fee_paid",
+    "trades.execution_status",
+    "trades.verification_status",
+    "trades.skipped_unfavorable_move",
+    "trades.verified_fill_price",
+    "trades.verified_fill_amount",
+    "trades.signal_type",
+    "trades.is_test_mode",
 ];
+/// How many of them a table must have.
+const REQUIRED: usize = 10;
+/// The number of fields of a row that is settled: all but the last two.
+pub(super) const ROW_FIELDS: usize = 16;
 
-/// The columns of `trades` that settling reads if they exist, in the order in which a row is read
-/// and its update is guarded.
-pub(super) const OPTIONAL: [&str; 6] = [
-    "fee_paid",
-    "execution_status",
-    "verification_status",
-    "skipped_unfavorable_move",
-    "verified_fill_price",
-    "verified_fill_amount",
-];
-
-/// Which optional columns the table has.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Columns {
-    /// In the order of [`OPTIONAL`].
-    pub optional: [bool; OPTIONAL.len()],
-    pub signal_type: bool,
-    pub is_test_mode: bool,
+/// The SQL expression of each field; NULL where the table lacks it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct FieldMap {
+    sql: [&'static str; BOT.len()],
     /// Triggers may change the values that settle writes.
     pub triggers: bool,
 }
 
-impl Columns {
-    pub fn fee_paid(self) -> bool {
-        self.optional[0]
+impl FieldMap {
+    /// The map for a table of the bot's schema with the columns that `has` confirms.
+    ///
+    /// # Errors
+    /// The required columns that the table lacks.
+    pub fn of_bot(has: impl Fn(&str) -> bool, triggers: bool) -> Result<Self, Vec<&'static str>> {
+        let missing: Vec<&str> =
+            BOT[..REQUIRED].iter().map(|sql| name(sql)).filter(|name| !has(name)).collect();
+        if !missing.is_empty() {
+            return Err(missing);
+        }
+        Ok(Self { sql: BOT.map(|sql| if has(name(sql)) { sql } else { "NULL" }), triggers })
     }
 
-    /// The columns of [`OPTIONAL`], with NULL for each one that is missing.
-    pub fn optional_or_null(self) -> impl Iterator<Item = &'static str> {
-        let present = self.optional.into_iter().zip(OPTIONAL);
-        present.map(|(is_there, column)| if is_there { column } else { "NULL" })
+    pub fn sql(&self, field: Field) -> &'static str {
+        self.sql[field as usize]
+    }
+
+    /// The name of the field's column, for SET and for an index.
+    pub fn column(&self, field: Field) -> &'static str {
+        name(self.sql(field))
+    }
+
+    pub fn has(&self, field: Field) -> bool {
+        self.sql(field) != "NULL"
+    }
+
+    /// The rowid and the expressions of a row that is settled, for SELECT.
+    pub fn row(&self) -> String {
+        format!("trades.rowid, {}", self.sql[..ROW_FIELDS].join(", "))
+    }
+
+    /// The condition for a settled row.
+    pub fn settled(&self) -> String {
+        let (is_win, outcome) = (self.sql(Field::IsWin), self.sql(Field::ActualOutcome));
+        format!("({is_win} IS NOT NULL OR {outcome} IN ('SPLIT', 'UNKNOWN'))")
+    }
+
+    /// The rows that a run must check, of which an index can be made.
+    pub fn undecided(&self) -> String {
+        let (is_win, action) = (self.column(Field::IsWin), self.column(Field::Action));
+        format!("{is_win} IS NULL AND {action} IS NOT 'HOLD'")
+    }
+
+    /// The condition for a row that still holds what a `record` wrote, at any rowid.
+    pub fn as_recorded(&self) -> String {
+        let recorded = [
+            (Field::Id, "trade_id"),
+            (Field::MarketSlug, "market_slug"),
+            (Field::Action, "action"),
+            (Field::ActualOutcome, "new_actual_outcome"),
+            (Field::ProfitLoss, "new_profit_loss"),
+            (Field::IsWin, "new_is_win"),
+        ];
+        let is = recorded.map(|(field, column)| format!("{} IS record.{column}", self.sql(field)));
+        is.join(" AND ")
+    }
+
+    /// The condition for a `record` whose trade is no longer at its rowid.
+    pub fn moved(&self) -> String {
+        let (id, slug) = (self.sql(Field::Id), self.sql(Field::MarketSlug));
+        format!(
+            "NOT EXISTS (SELECT 1 FROM trades WHERE trades.rowid = record.trade_rowid
+                AND {id} IS record.trade_id AND {slug} IS record.market_slug)"
+        )
     }
 }
 
-/// The statements of `book` for a table with these columns.
+fn name(sql: &str) -> &str {
+    sql.strip_prefix("trades.").unwrap_or(sql)
+}
+
+/// The statements of `update_trade`. ?1 is the rowid; the values of the row as it was read follow,
+/// in the order of [`Field`], then the new ones.
 #[derive(Debug, Default)]
-pub(super) struct BookSql {
+pub(super) struct UpdateSql {
     pub look: String,
     pub update: String,
     pub update_with_fee: String,
 }
 
-impl BookSql {
-    pub fn new(columns: Columns) -> Self {
-        let mut as_read = "rowid = ?1 AND is_win IS ?2 AND id IS ?3 AND timestamp IS ?4
-            AND market_slug IS ?5 AND action IS ?6 AND position_size IS ?7
-            AND executed_price IS ?8 AND price_to_beat IS ?9 AND actual_outcome IS ?10
-            AND profit_loss IS ?11"
-            .to_owned();
-        for (column, place) in columns.optional_or_null().zip(12..) {
-            as_read.push_str(&format!(" AND {column} IS ?{place}"));
+impl UpdateSql {
+    pub fn new(map: &FieldMap) -> Self {
+        let mut as_read = "trades.rowid = ?1".to_owned();
+        for (sql, place) in map.sql[..ROW_FIELDS].iter().zip(2..) {
+            as_read.push_str(&format!(" AND {sql} IS ?{place}"));
         }
-        let set = "actual_outcome = ?18, profit_loss = ?19, is_win = ?20";
+        let [outcome, profit, is_win, fee] =
+            [Field::ActualOutcome, Field::ProfitLoss, Field::IsWin, Field::FeePaid]
+                .map(|field| map.column(field));
+        let set = format!("{outcome} = ?18, {profit} = ?19, {is_win} = ?20");
         Self {
             look: format!("SELECT EXISTS (SELECT 1 FROM trades WHERE {as_read})"),
             update: format!("UPDATE trades SET {set} WHERE {as_read}"),
-            update_with_fee: format!("UPDATE trades SET {set}, fee_paid = ?21 WHERE {as_read}"),
+            update_with_fee: format!("UPDATE trades SET {set}, {fee} = ?21 WHERE {as_read}"),
         }
     }
 }

@@ -10,7 +10,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::error::Error;
 use crate::rules::text::printable_line;
-use crate::store::columns::{BookSql, Columns, NEEDED_COLUMNS, OPTIONAL};
+use crate::store::columns::{FieldMap, UpdateSql};
 use crate::store::transaction::BUSY_TIMEOUT;
 use crate::store::{Access, Store};
 
@@ -63,8 +63,8 @@ impl Store {
         let mut store = Self {
             connection,
             path: path.to_owned(),
-            columns: Columns::default(),
-            book_sql: Rc::default(),
+            fields: FieldMap::default(),
+            update_sql: Rc::default(),
             touched: None,
         };
         store
@@ -100,10 +100,6 @@ impl Store {
             return Err(not_one("it has no table 'trades'".to_owned()));
         }
         let has = |name: &str| columns.iter().any(|column| column.eq_ignore_ascii_case(name));
-        let missing: Vec<&str> = NEEDED_COLUMNS.iter().copied().filter(|name| !has(name)).collect();
-        if !missing.is_empty() {
-            return Err(not_one(format!("its table 'trades' lacks {}", missing.join(", "))));
-        }
         if has("rowid") {
             let why = "its table 'trades' has a column 'rowid', which hides SQLite's own address of \
                        a row: settle could not tell two rows apart";
@@ -112,13 +108,11 @@ impl Store {
         let triggers = "SELECT EXISTS (SELECT 1 FROM sqlite_master
                         WHERE type = 'trigger' AND tbl_name = 'trades' COLLATE NOCASE)";
         let triggers = self.connection.query_row(triggers, [], |row| row.get(0));
-        self.columns = Columns {
-            optional: OPTIONAL.map(has),
-            signal_type: has("signal_type"),
-            is_test_mode: has("is_test_mode"),
-            triggers: triggers.map_err(|error| self.failed("read", error))?,
-        };
-        self.book_sql = Rc::new(BookSql::new(self.columns));
+        let triggers = triggers.map_err(|error| self.failed("read", error))?;
+        self.fields = FieldMap::of_bot(has, triggers).map_err(|missing| {
+            not_one(format!("its table 'trades' lacks {}", missing.join(", ")))
+        })?;
+        self.update_sql = Rc::new(UpdateSql::new(&self.fields));
         // a view, or a table without rowids, cannot be updated row by row
         match self.connection.prepare("SELECT rowid FROM trades") {
             Err(rusqlite::Error::SqlInputError { .. }) => {

@@ -4,6 +4,7 @@ use rusqlite::{Connection, params};
 
 use crate::error::Error;
 use crate::rules::eligibility::Row;
+use crate::store::columns::{Field, FieldMap};
 use crate::store::{Record, RecordCounts, Store, records, retries};
 
 /// The number of latest runs to show.
@@ -44,9 +45,9 @@ impl Store {
     /// [`Error::Database`].
     pub fn rows_with_id(&self, id: &str) -> Result<Vec<Row>, Error> {
         let read = || {
+            let (row, key) = (self.fields.row(), self.fields.sql(Field::Id));
             let sql = format!(
-                "SELECT {} FROM trades WHERE id = ?1 OR id = ?2 ORDER BY trades.rowid",
-                self.row_columns()
+                "SELECT {row} FROM trades WHERE {key} = ?1 OR {key} = ?2 ORDER BY trades.rowid"
             );
             let mut statement = self.connection.prepare(&sql)?;
             let number: Option<i64> = id.parse().ok();
@@ -148,12 +149,12 @@ fn written_by(connection: &Connection, run_id: &str) -> rusqlite::Result<Vec<(St
 }
 
 /// Counts unconfirmed trades, doubted strikes and trades to retry, and lists the latest runs.
-pub(super) fn counts(connection: &Connection) -> rusqlite::Result<RecordCounts> {
+pub(super) fn counts(connection: &Connection, fields: &FieldMap) -> rusqlite::Result<RecordCounts> {
     let unconfirmed =
         connection
             .query_row("SELECT count(*) FROM settlement_unconfirmed", [], |row| row.get(0))?;
-    let doubted = records::doubted(connection)?;
-    let parked = retries::parked(connection)?;
+    let doubted = records::doubted(connection, fields)?;
+    let parked = retries::parked(connection, fields)?;
     let last_runs = last_runs(connection)?;
     Ok(RecordCounts { unconfirmed, doubted, parked, last_runs })
 }

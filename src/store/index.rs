@@ -3,12 +3,10 @@
 
 use crate::error::Error;
 use crate::store::Store;
+use crate::store::columns::Field;
 
 /// The name of the index; all of settle's names start with `settlement`.
 pub const NAME: &str = "settlement_due";
-
-/// The rows that the index covers: all rows that a run must check.
-pub(super) const ROWS: &str = "is_win IS NULL AND action IS NOT 'HOLD'";
 
 impl Store {
     /// Whether the index exists.
@@ -28,7 +26,10 @@ impl Store {
             return Ok(false);
         }
         let sql = match wanted {
-            true => format!("CREATE INDEX IF NOT EXISTS {NAME} ON trades (is_win) WHERE {ROWS}"),
+            true => {
+                let (is_win, rows) = (self.fields.column(Field::IsWin), self.fields.undecided());
+                format!("CREATE INDEX IF NOT EXISTS {NAME} ON trades ({is_win}) WHERE {rows}")
+            }
             false => format!("DROP INDEX IF EXISTS {NAME}"),
         };
         self.connection.execute_batch(&sql).map_err(|error| self.failed("written", error))?;

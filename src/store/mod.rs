@@ -33,7 +33,7 @@ use crate::rules::strike::Strike;
 use crate::rules::units::UnixSeconds;
 use crate::rules::value::Cell;
 
-use columns::{BookSql, Columns, OPTIONAL};
+use columns::{Field, FieldMap, ROW_FIELDS, UpdateSql};
 pub use history::{PastRun, standing_record};
 pub use lock::RunLock;
 pub use notified::{Noteworthy, NotificationState};
@@ -46,8 +46,8 @@ pub use write::{Note, WriteOutcome, Writes};
 const PAGE: usize = 5000;
 /// The number of attempts at a read of one instant while another program keeps writing.
 const TRIES: usize = 5;
-/// The number of columns in [`Store::row_columns`].
-const ROW_COLUMNS: usize = 11 + OPTIONAL.len();
+/// The number of columns of [`FieldMap::row`].
+const ROW_COLUMNS: usize = 1 + ROW_FIELDS;
 
 /// The access that a database is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,8 +63,8 @@ pub enum Access {
 pub struct Store {
     connection: Connection,
     path: PathBuf,
-    columns: Columns,
-    book_sql: Rc<BookSql>,
+    fields: FieldMap,
+    update_sql: Rc<UpdateSql>,
     /// When settle last held a lock on the rows that it writes.
     touched: Option<Instant>,
 }
@@ -156,19 +156,22 @@ impl Store {
         mut visit: impl FnMut(Row),
     ) -> Result<u64, Error> {
         let has_index = self.has_index()?;
-        let (mut visited, condition, filter) = match has_index {
-            false => (0, "is_win IS NULL", Some("action IS NOT 'HOLD'")),
-            true => (0, index::ROWS, None),
+        let unsettled = format!("{} IS NULL", self.fields.sql(Field::IsWin));
+        let no_hold = format!("{} IS NOT 'HOLD'", self.fields.sql(Field::Action));
+        let (condition, filter) = match has_index {
+            false => (unsettled.clone(), Some(&no_hold[..])),
+            true => (self.fields.undecided(), None),
         };
-        self.rows(condition, filter, |row| {
+        let mut visited = 0;
+        self.rows(&condition, filter, |row| {
             visited += 1;
             visit(row);
         })?;
         if has_index && !counts_hold {
             return Ok(0);
         }
-        let all = "SELECT count(*) FROM trades WHERE is_win IS NULL";
-        let all = self.connection.query_row(all, [], |row| row.get::<_, u64>(0));
+        let all = format!("SELECT count(*) FROM trades WHERE {unsettled}");
+        let all = self.connection.query_row(&all, [], |row| row.get::<_, u64>(0));
         all.map(|all| all.saturating_sub(visited)).map_err(|error| self.failed("read", error))
     }
 
@@ -177,7 +180,7 @@ impl Store {
     /// # Errors
     /// [`Error::Database`].
     pub fn settled_rows(&self, visit: impl FnMut(Row)) -> Result<(), Error> {
-        self.rows(results::SETTLED, None, visit)
+        self.rows(&self.fields.settled(), None, visit)
     }
 
     /// The rows with these rowids, in this order, as of one instant; `None` for a missing row.
@@ -189,7 +192,7 @@ impl Store {
         rowids: impl IntoIterator<Item = i64>,
     ) -> Result<Vec<Option<Row>>, Error> {
         let read = || {
-            let sql = format!("SELECT {} FROM trades WHERE rowid = ?1", self.row_columns());
+            let sql = format!("SELECT {} FROM trades WHERE rowid = ?1", self.fields.row());
             let transaction = self.connection.unchecked_transaction()?;
             let mut statement = transaction.prepare_cached(&sql)?;
             let row = |rowid| statement.query_row([rowid], |row| self.read_row(row)).optional();
@@ -209,7 +212,7 @@ impl Store {
         mut visit: impl FnMut(Row),
     ) -> Result<(), Error> {
         let read = |row: &rusqlite::Row<'_>| self.read_row(row);
-        self.pages(condition, filter, &self.row_columns(), read, |page| {
+        self.pages(condition, filter, &self.fields.row(), read, |page| {
             page.into_iter().for_each(&mut visit);
         })
     }
@@ -262,41 +265,31 @@ impl Store {
         Ok(())
     }
 
-    /// The columns that [`Self::read_row`] reads.
-    fn row_columns(&self) -> String {
-        let optional: Vec<&str> = self.columns.optional_or_null().collect();
-        format!(
-            "trades.rowid, trades.id, trades.timestamp, trades.market_slug, trades.action,
-             trades.position_size, trades.executed_price, trades.price_to_beat,
-             trades.actual_outcome, trades.profit_loss, trades.is_win, {}",
-            optional.join(", ")
-        )
-    }
-
+    /// Reads the columns of [`FieldMap::row`].
     fn read_row(&self, row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
-        let at = |index: usize| row.get_ref(index).map(cell);
-        let optional = |place: usize| match self.columns.optional[place] {
-            true => at(ROW_COLUMNS - OPTIONAL.len() + place).map(Some),
+        let at = |field: Field| row.get_ref(1 + field as usize).map(cell);
+        let optional = |field: Field| match self.fields.has(field) {
+            true => at(field).map(Some),
             false => Ok(None),
         };
         Ok(Row {
             rowid: row.get(0)?,
-            id: at(1)?,
-            timestamp: at(2)?,
-            market_slug: at(3)?,
-            action: at(4)?,
-            position_size: at(5)?,
-            executed_price: at(6)?,
-            price_to_beat: at(7)?,
-            actual_outcome: at(8)?,
-            profit_loss: at(9)?,
-            is_win: at(10)?,
-            fee_paid: optional(0)?,
-            execution_status: optional(1)?,
-            verification_status: optional(2)?,
-            skipped_unfavorable_move: optional(3)?,
-            verified_fill_price: optional(4)?,
-            verified_fill_amount: optional(5)?,
+            id: at(Field::Id)?,
+            timestamp: at(Field::Timestamp)?,
+            market_slug: at(Field::MarketSlug)?,
+            action: at(Field::Action)?,
+            position_size: at(Field::PositionSize)?,
+            executed_price: at(Field::ExecutedPrice)?,
+            price_to_beat: at(Field::PriceToBeat)?,
+            actual_outcome: at(Field::ActualOutcome)?,
+            profit_loss: at(Field::ProfitLoss)?,
+            is_win: at(Field::IsWin)?,
+            fee_paid: optional(Field::FeePaid)?,
+            execution_status: optional(Field::ExecutionStatus)?,
+            verification_status: optional(Field::VerificationStatus)?,
+            skipped_unfavorable_move: optional(Field::SkippedUnfavorableMove)?,
+            verified_fill_price: optional(Field::VerifiedFillPrice)?,
+            verified_fill_amount: optional(Field::VerifiedFillAmount)?,
         })
     }
 
@@ -323,7 +316,7 @@ impl Store {
     /// [`Error::Database`].
     pub fn record_counts(&self) -> Result<RecordCounts, Error> {
         let read = || match self.has_records()? {
-            true => history::counts(&self.connection),
+            true => history::counts(&self.connection, &self.fields),
             false => Ok(RecordCounts::default()),
         };
         read().map_err(|error| self.failed("read", error))

@@ -11,7 +11,7 @@ use crate::rules::market::RuleSet;
 use crate::rules::strike::Strike;
 use crate::rules::units::f64_from_decimal;
 use crate::rules::value::Cell;
-use crate::store::columns::Columns;
+use crate::store::columns::{Field, FieldMap};
 use crate::store::{Note, Record, RunInfo, retries, unconfirmed};
 
 /// The statement that adds a record; built once, because all records have the same columns.
@@ -41,11 +41,11 @@ pub(super) fn add(
     transaction: &Transaction<'_>,
     run: &RunInfo,
     settlement: &Settlement,
-    columns: Columns,
+    fields: &FieldMap,
 ) -> rusqlite::Result<()> {
     let row = &settlement.trade.row;
     let previous_id = settlement.earlier().and_then(|earlier| earlier.record_id);
-    let written = values_in_row(transaction, settlement, columns)?;
+    let written = values_in_row(transaction, settlement, fields)?;
     let mut record = Record::new(run, settlement, written);
     if let Some(previous) = previous_id {
         let before = Record::all_where(transaction, "id = ?1", [previous])?.pop();
@@ -163,12 +163,16 @@ pub(super) fn add_refused(
 }
 
 /// The doubts about recorded strikes of settled trades, by name: a count and the id of one trade.
-pub(super) fn doubted(connection: &Connection) -> rusqlite::Result<BTreeMap<String, (u64, Cell)>> {
-    let mut statement = connection.prepare(
+pub(super) fn doubted(
+    connection: &Connection,
+    fields: &FieldMap,
+) -> rusqlite::Result<BTreeMap<String, (u64, Cell)>> {
+    let is_win = fields.sql(Field::IsWin);
+    let mut statement = connection.prepare(&format!(
         "SELECT strike_doubts, count(DISTINCT trade_rowid), trade_id FROM settlement_records
-         JOIN trades ON trades.rowid = trade_rowid AND trades.is_win IS NOT NULL
-         WHERE strike_doubts IS NOT NULL GROUP BY strike_doubts",
-    )?;
+         JOIN trades ON trades.rowid = trade_rowid AND {is_win} IS NOT NULL
+         WHERE strike_doubts IS NOT NULL GROUP BY strike_doubts"
+    ))?;
     let mut rows = statement.query([])?;
     let mut doubted = BTreeMap::new();
     while let Some(row) = rows.next()? {
@@ -186,14 +190,13 @@ pub(super) fn doubted(connection: &Connection) -> rusqlite::Result<BTreeMap<Stri
 pub(super) fn values_in_row(
     transaction: &Transaction<'_>,
     settlement: &Settlement,
-    columns: Columns,
+    fields: &FieldMap,
 ) -> rusqlite::Result<[Cell; 4]> {
     let row = &settlement.trade.row;
-    if columns.triggers || settlement.leaves_row() {
-        let fee = if columns.fee_paid() { "fee_paid" } else { "NULL" };
-        let sql = format!(
-            "SELECT actual_outcome, profit_loss, is_win, {fee} FROM trades WHERE rowid = ?1"
-        );
+    if fields.triggers || settlement.leaves_row() {
+        let written = [Field::ActualOutcome, Field::ProfitLoss, Field::IsWin, Field::FeePaid];
+        let written = written.map(|field| fields.sql(field)).join(", ");
+        let sql = format!("SELECT {written} FROM trades WHERE rowid = ?1");
         return transaction.prepare_cached(&sql)?.query_row([row.rowid], |row| {
             let at = |index: usize| row.get_ref(index).map(super::cell);
             Ok([at(0)?, at(1)?, at(2)?, at(3)?])

@@ -19,12 +19,9 @@ use crate::rules::statistics::{BookedAs, Mode, Provenance, Results, Settled};
 use crate::rules::timestamp::{NaiveZone, read_instant};
 use crate::rules::units::{FloatUsd, SharePrice, UnixSeconds, Usd, nearest_decimal};
 use crate::rules::value::Cell;
-use crate::store::columns::OPTIONAL;
+use crate::store::columns::Field;
 use crate::store::history::status_that_stands;
 use crate::store::{Store, cell, records};
-
-/// The condition for a settled row.
-pub(super) const SETTLED: &str = "(is_win IS NOT NULL OR actual_outcome IN ('SPLIT', 'UNKNOWN'))";
 
 /// Sums over the trades settled so far, as the bot computes them.
 #[derive(Debug, Clone, Default)]
@@ -65,16 +62,14 @@ impl Store {
                 profit: FloatUsd::new(row.get(3)?),
             })
         };
-        self.connection
-            .query_row(
-                "SELECT count(is_win), count(CASE WHEN is_win = 1 THEN 1 END),
-                        count(CASE WHEN is_win = 0 THEN 1 END),
-                        CAST(coalesce(sum(profit_loss), 0) AS REAL)
-                 FROM trades",
-                [],
-                read,
-            )
-            .map_err(|error| self.failed("read", error))
+        let (is_win, profit) = (self.fields.sql(Field::IsWin), self.fields.sql(Field::ProfitLoss));
+        let sql = format!(
+            "SELECT count({is_win}), count(CASE WHEN {is_win} = 1 THEN 1 END),
+                    count(CASE WHEN {is_win} = 0 THEN 1 END),
+                    CAST(coalesce(sum({profit}), 0) AS REAL)
+             FROM trades"
+        );
+        self.connection.query_row(&sql, [], read).map_err(|error| self.failed("read", error))
     }
 
     /// The doubts about recorded strikes of settled trades: see [`super::RecordCounts::doubted`].
@@ -83,7 +78,7 @@ impl Store {
     /// [`Error::Database`].
     pub fn doubted(&self) -> Result<BTreeMap<String, (u64, Cell)>, Error> {
         let read = || match self.has_records()? {
-            true => records::doubted(&self.connection),
+            true => records::doubted(&self.connection, &self.fields),
             false => Ok(BTreeMap::new()),
         };
         read().map_err(|error| self.failed("read", error))
@@ -117,15 +112,19 @@ impl Store {
         let mut counted: Vec<(Option<DateTime<Utc>>, i64, bool)> = Vec::new();
         let mut profit = Some(Decimal::ZERO);
         let mut no_later_than: Option<String> = None;
+        let [at, is_win, outcome, profit_loss] =
+            [Field::Timestamp, Field::IsWin, Field::ActualOutcome, Field::ProfitLoss]
+                .map(|field| self.fields.sql(field));
+        let settled = self.fields.settled();
         // first the values that are not text with a leading digit, as they do not sort by time
         for (condition, in_order) in [
-            ("(timestamp < '/~' OR timestamp >= ':' OR timestamp IS NULL)", false),
-            ("timestamp >= '/~' AND timestamp < ':'", true),
+            (format!("({at} < '/~' OR {at} >= ':' OR {at} IS NULL)"), false),
+            (format!("{at} >= '/~' AND {at} < ':'"), true),
         ] {
             let mut statement = self.connection.prepare(&format!(
-                "SELECT rowid, timestamp, is_win = 1, is_win = 0,
-                        actual_outcome IN ('SPLIT', 'UNKNOWN'), CAST(profit_loss AS REAL)
-                 FROM trades WHERE {SETTLED} AND {condition} ORDER BY timestamp DESC"
+                "SELECT rowid, {at}, {is_win} = 1, {is_win} = 0,
+                        {outcome} IN ('SPLIT', 'UNKNOWN'), CAST({profit_loss} AS REAL)
+                 FROM trades WHERE {settled} AND {condition} ORDER BY {at} DESC"
             ))?;
             let mut rows = statement.query([])?;
             while let Some(row) = rows.next()? {
@@ -169,19 +168,10 @@ impl Store {
     pub fn results(&self, zone: NaiveZone, rules: RuleSet) -> Result<Results, Error> {
         let provenance = self.provenance()?;
         let mut fingerprints = Vec::new();
-        let mut results = Results { has_signals: self.columns.signal_type, ..Results::default() };
+        let mut results =
+            Results { has_signals: self.fields.has(Field::SignalType), ..Results::default() };
         let mut places: HashMap<Option<String>, u32> = HashMap::new();
         let mut durations: HashMap<String, Option<i64>> = HashMap::new();
-        let signal = if self.columns.signal_type { "signal_type" } else { "NULL" };
-        let mode = if self.columns.is_test_mode { "is_test_mode" } else { "NULL" };
-        let mut optional = self.columns.optional_or_null().skip(OPTIONAL.len() - 2);
-        let (fill_price, fill_amount) =
-            (optional.next().unwrap_or("NULL"), optional.next().unwrap_or("NULL"));
-        let columns = format!(
-            "rowid, id, market_slug, action, actual_outcome, profit_loss, is_win, timestamp,
-             is_win = 1, is_win = 0, CAST(profit_loss AS REAL), position_size, executed_price,
-             {signal}, {mode}, {fill_price}, {fill_amount}"
-        );
         let read = |row: &rusqlite::Row<'_>| {
             let at = text(row, 7)?.and_then(|text| read_instant(text, zone));
             let nanos = at.map_or(0, |at| at.timestamp_subsec_nanos());
@@ -247,7 +237,7 @@ impl Store {
             Ok((settled, fingerprint(row, 1)?))
         };
         let trades = &mut results.trades;
-        self.pages(SETTLED, None, &columns, read, |page| {
+        self.pages(&self.fields.settled(), None, &self.result_columns(), read, |page| {
             for (trade, fingerprint) in page {
                 trades.push(trade);
                 fingerprints.push(fingerprint);
@@ -267,7 +257,33 @@ impl Store {
         Ok(results)
     }
 
-    /// The standing of each outcome that settle wrote, by the fingerprint of the row at that time.
+    /// The columns that [`Self::results`] reads.
+    fn result_columns(&self) -> String {
+        let sql = |field| self.fields.sql(field);
+        let (is_win, profit) = (sql(Field::IsWin), sql(Field::ProfitLoss));
+        [
+            "rowid",
+            sql(Field::Id),
+            sql(Field::MarketSlug),
+            sql(Field::Action),
+            sql(Field::ActualOutcome),
+            profit,
+            is_win,
+            sql(Field::Timestamp),
+            &format!("{is_win} = 1"),
+            &format!("{is_win} = 0"),
+            &format!("CAST({profit} AS REAL)"),
+            sql(Field::PositionSize),
+            sql(Field::ExecutedPrice),
+            sql(Field::SignalType),
+            sql(Field::IsTestMode),
+            sql(Field::VerifiedFillPrice),
+            sql(Field::VerifiedFillAmount),
+        ]
+        .join(", ")
+    }
+
+    /// The provenance of each outcome that settle wrote, by the fingerprint of the row at that time.
     /// A row that changed since then has another fingerprint.
     fn provenance(&self) -> Result<HashMap<u64, Provenance>, Error> {
         let read = || {

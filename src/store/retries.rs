@@ -10,6 +10,7 @@ use crate::rules::decision::DeferReason;
 use crate::rules::eligibility::Row;
 use crate::rules::selection::{LONGEST_WAIT, Retry};
 use crate::rules::units::UnixSeconds;
+use crate::store::columns::{Field, FieldMap};
 use crate::store::{RunInfo, Store};
 
 impl Store {
@@ -91,13 +92,17 @@ pub(super) fn add(
 }
 
 /// Why trades that are still unsettled failed at their latest attempt, and the number of each.
-pub(super) fn parked(connection: &Connection) -> rusqlite::Result<BTreeMap<String, u64>> {
+pub(super) fn parked(
+    connection: &Connection,
+    fields: &FieldMap,
+) -> rusqlite::Result<BTreeMap<String, u64>> {
+    let (id, is_win) = (fields.sql(Field::Id), fields.sql(Field::IsWin));
     let mut parked = BTreeMap::new();
-    let mut statement = connection.prepare(
+    let mut statement = connection.prepare(&format!(
         "SELECT retry.reason FROM settlement_retries AS retry
-         JOIN trades ON trades.rowid = retry.trade_rowid AND trades.id IS retry.trade_id
-         WHERE trades.is_win IS NULL",
-    )?;
+         JOIN trades ON trades.rowid = retry.trade_rowid AND {id} IS retry.trade_id
+         WHERE {is_win} IS NULL"
+    ))?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         *parked.entry(kind_of(row.get_ref(0)?.as_str().unwrap_or_default())).or_insert(0) += 1;

@@ -9,6 +9,7 @@ use crate::rules::eligibility::Row;
 use crate::rules::price::Source;
 use crate::rules::selection::{LONGEST_WAIT, Tally};
 use crate::rules::units::{Bps, BtcPrice, UnixSeconds, decimal_from_text};
+use crate::store::columns::{Field, FieldMap};
 use crate::store::retries::wait_after;
 use crate::store::{ROW_COLUMNS, RunInfo, Store, Unconfirmed, record};
 
@@ -23,7 +24,7 @@ impl Store {
             if !self.has_records()? {
                 return Ok(vec![]);
             }
-            let sql = query(&self.row_columns());
+            let sql = query(&self.fields);
             let mut statement = self.connection.prepare(&sql)?;
             let rows = statement.query_map(params![now.0, limit], |row| {
                 let (mut unconfirmed, as_written) = read(row, ROW_COLUMNS)?;
@@ -86,7 +87,7 @@ impl Store {
     /// The only row that holds what a record wrote, at any rowid: SQLite renumbers the rows of a
     /// table without a key when it is vacuumed or rebuilt.
     pub(super) fn find_again(&self, record_id: i64) -> rusqlite::Result<Option<Row>> {
-        let sql = query_again(&self.row_columns());
+        let sql = query_again(&self.fields);
         let mut statement = self.connection.prepare_cached(&sql)?;
         let rows = statement.query_map([record_id], |row| self.read_row(row))?;
         let mut rows = rows.collect::<rusqlite::Result<Vec<_>>>()?;
@@ -123,35 +124,27 @@ pub(super) fn forget(transaction: &Transaction<'_>, record_id: i64) -> rusqlite:
         .execute([record_id])
 }
 
-/// The condition for a row of `trades` that still holds what a `record` wrote, at any rowid.
-pub(super) const AS_RECORDED: &str = "trades.id IS record.trade_id
-    AND trades.market_slug IS record.market_slug AND trades.action IS record.action
-    AND trades.actual_outcome IS record.new_actual_outcome
-    AND trades.profit_loss IS record.new_profit_loss AND trades.is_win IS record.new_is_win";
-
-/// The condition for a `record` whose trade is no longer at its rowid.
-pub(super) const MOVED: &str = "NOT EXISTS (SELECT 1 FROM trades AS there
-    WHERE there.rowid = record.trade_rowid AND there.id IS record.trade_id
-        AND there.market_slug IS record.market_slug)";
-
 /// The query for the rows (normally one) that hold what record `?1` wrote.
-fn query_again(row_columns: &str) -> String {
+fn query_again(fields: &FieldMap) -> String {
+    let (row, id) = (fields.row(), fields.sql(Field::Id));
+    let (as_recorded, moved) = (fields.as_recorded(), fields.moved());
     format!(
-        "SELECT {row_columns} FROM settlement_records AS record
-         JOIN trades ON trades.id = record.trade_id AND {AS_RECORDED}
-         WHERE record.id = ?1 AND {MOVED} LIMIT 2"
+        "SELECT {row} FROM settlement_records AS record
+         JOIN trades ON {id} = record.trade_id AND {as_recorded}
+         WHERE record.id = ?1 AND {moved} LIMIT 2"
     )
 }
 
 /// The query for at most `?2` trades to confirm as of `?1`, with these columns first. A wait longer
 /// than the longest was recorded under a wrong clock.
-fn query(row_columns: &str) -> String {
+fn query(fields: &FieldMap) -> String {
+    let (row, as_recorded) = (fields.row(), fields.as_recorded());
     format!(
-        "SELECT {row_columns},
+        "SELECT {row},
                 waiting.record_id, record.trade_id, record.strike, record.moved_bps,
                 record.close_price, record.price_source, record.margin_bps,
                 record.fee, record.fee_taken,
-                trades.rowid IS NOT NULL AND {AS_RECORDED}, waiting.closed_at
+                trades.rowid IS NOT NULL AND {as_recorded}, waiting.closed_at
          FROM settlement_unconfirmed AS waiting
          JOIN settlement_records AS record ON record.id = waiting.record_id
          LEFT JOIN trades ON trades.rowid = waiting.trade_rowid

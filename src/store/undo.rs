@@ -7,10 +7,10 @@ use crate::interrupt::Interrupt;
 use crate::rules::selection::RowError;
 use crate::rules::text::{printable, printable_line};
 use crate::store::Record;
-use crate::store::columns::Columns;
+use crate::store::columns::{Field, FieldMap};
 use crate::store::history::{chain_of, standing_record};
 use crate::store::transaction::{Short, pause, refused};
-use crate::store::{RunInfo, Store, records, unconfirmed};
+use crate::store::{RunInfo, Store, records};
 
 /// The result of undoing a run.
 #[derive(Debug, Default)]
@@ -82,14 +82,14 @@ impl Store {
         run: &RunInfo,
         undone: &mut Undone,
     ) -> rusqlite::Result<usize> {
-        let columns = self.columns;
+        let fields = self.fields.clone();
         let transaction = Short::begin(self)?;
         let (mut restored, mut refused, mut done) = (0, vec![], 0);
         for id in ids {
             if done > 0 && transaction.is_full() {
                 break;
             }
-            match undo_record(&transaction.0, *id, run, columns)? {
+            match undo_record(&transaction.0, *id, run, &fields)? {
                 None => restored += 1,
                 Some(refusal) => refused.push(refusal),
             }
@@ -107,7 +107,7 @@ fn undo_record(
     transaction: &Transaction<'_>,
     id: i64,
     run: &RunInfo,
-    columns: Columns,
+    fields: &FieldMap,
 ) -> rusqlite::Result<Option<RowError>> {
     let has_id = |record: &&Record| record.id == id;
     let records = chain_of(transaction, id)?;
@@ -129,16 +129,16 @@ fn undo_record(
             false => "a later run wrote to it; undo that one first",
         });
     }
-    let fee = if columns.fee_paid() { "trades.fee_paid" } else { "NULL" };
+    let (trade_id, fee) = (fields.sql(Field::Id), fields.sql(Field::FeePaid));
     let recorded = format!(
-        "FROM settlement_records AS record JOIN trades ON trades.id IS record.trade_id
+        "FROM settlement_records AS record JOIN trades ON {trade_id} IS record.trade_id
          WHERE record.id = ?1 AND {} AND {fee} IS record.new_fee_paid",
-        unconfirmed::AS_RECORDED
+        fields.as_recorded()
     );
     // if the rows were renumbered, the only row that holds what the record wrote
     let rows = [
         format!("SELECT trades.rowid {recorded} AND trades.rowid = record.trade_rowid"),
-        format!("SELECT trades.rowid {recorded} AND {} LIMIT 2", unconfirmed::MOVED),
+        format!("SELECT trades.rowid {recorded} AND {} LIMIT 2", fields.moved()),
     ];
     let mut rowid = None;
     for sql in rows {
@@ -153,11 +153,17 @@ fn undo_record(
     let Some(rowid) = rowid else {
         return refuse("another program changed or deleted it since");
     };
-    let set_fee = if columns.fee_paid() { ", fee_paid = record.old_fee_paid" } else { "" };
+    let [outcome, profit, is_win, fee] =
+        [Field::ActualOutcome, Field::ProfitLoss, Field::IsWin, Field::FeePaid]
+            .map(|field| fields.column(field));
+    let set_fee = match fields.has(Field::FeePaid) {
+        true => format!(", {fee} = record.old_fee_paid"),
+        false => String::new(),
+    };
     let restored = transaction
         .prepare_cached(&format!(
-            "UPDATE trades SET actual_outcome = record.old_actual_outcome,
-                 profit_loss = record.old_profit_loss, is_win = record.old_is_win{set_fee}
+            "UPDATE trades SET {outcome} = record.old_actual_outcome,
+                 {profit} = record.old_profit_loss, {is_win} = record.old_is_win{set_fee}
              FROM (SELECT * FROM settlement_records WHERE id = ?1) AS record
              WHERE trades.rowid = ?2"
         ))?

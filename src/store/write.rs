@@ -12,7 +12,7 @@ use crate::interrupt::Interrupt;
 use crate::rules::decision::{Deferral, Settlement};
 use crate::rules::text::printable_line;
 use crate::rules::units::f64_from_decimal;
-use crate::store::columns::{BookSql, Columns};
+use crate::store::columns::{Field, FieldMap, UpdateSql};
 use crate::store::transaction::{PAUSE, Short, is_busy, refused};
 use crate::store::{RunInfo, Store, records, schema};
 
@@ -100,8 +100,8 @@ impl Store {
         settlements: &[Settlement],
         notes: &[Note<'_>],
     ) -> rusqlite::Result<(Vec<WriteOutcome>, usize)> {
-        let columns = self.columns;
-        let sql = Rc::clone(&self.book_sql);
+        let fields = self.fields.clone();
+        let sql = Rc::clone(&self.update_sql);
         let transaction = Short::begin(self)?;
         schema::make_tables(&transaction.0)?;
         let mut run_added = false;
@@ -110,7 +110,7 @@ impl Store {
             if !done.is_empty() && transaction.is_full() {
                 break;
             }
-            let put = match update_trade(&transaction.0, settlement, columns, &sql) {
+            let put = match update_trade(&transaction.0, settlement, &fields, &sql) {
                 Err(error) if refused(&error) && !transaction.0.is_autocommit() => {
                     let why = printable_line(&error.to_string());
                     records::add_refused(&transaction.0, settlement, &why, run)?;
@@ -123,7 +123,7 @@ impl Store {
                     records::add_run(&transaction.0, run)?;
                     run_added = true;
                 }
-                records::add(&transaction.0, run, settlement, columns)?;
+                records::add(&transaction.0, run, settlement, &fields)?;
             }
             done.push(put);
         }
@@ -147,13 +147,12 @@ impl Store {
 fn update_trade(
     transaction: &Transaction<'_>,
     settlement: &Settlement,
-    columns: Columns,
-    sql: &BookSql,
+    fields: &FieldMap,
+    sql: &UpdateSql,
 ) -> rusqlite::Result<WriteOutcome> {
     let row = &settlement.trade.row;
     let as_read: [&dyn ToSql; 17] = [
         &row.rowid,
-        &row.is_win,
         &row.id,
         &row.timestamp,
         &row.market_slug,
@@ -163,6 +162,7 @@ fn update_trade(
         &row.price_to_beat,
         &row.actual_outcome,
         &row.profit_loss,
+        &row.is_win,
         &row.fee_paid,
         &row.execution_status,
         &row.verification_status,
@@ -179,7 +179,7 @@ fn update_trade(
     let profit = f64_from_decimal(settlement.profit().0);
     let is_win = settlement.is_win();
     let new: [&dyn ToSql; 3] = [&outcome, &profit, &is_win];
-    let fee = settlement.fee().filter(|_| columns.fee_paid());
+    let fee = settlement.fee().filter(|_| fields.has(Field::FeePaid));
     let fee = fee.map(|fee| f64_from_decimal(fee.dollars.0));
     let update = if fee.is_some() { &sql.update_with_fee } else { &sql.update };
     let fee = fee.as_ref().map(|fee| fee as &dyn ToSql);
