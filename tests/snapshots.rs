@@ -1,14 +1,14 @@
-//! Every word of a session that a user might have, held against `tests/words/session.txt`: texts change only
-//! on purpose. `SETTLE_WORDS=write` writes what is said now.
+//! The full output of a session, against `tests/snapshots/session.txt`, and of the sample, against the
+//! README. After an intended change, `SNAPSHOTS=overwrite` writes the session's new output.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
 
 mod support;
 
 use std::fmt::Write;
-use std::path::Path;
 
 use regex::Regex;
 use rusqlite::types::Value as Sql;
+use snapbox::{IntoData, assert_data_eq, file};
 use support::exchange::{Exchange, Markets, Tape};
 use support::{Bench, Bet, CLOSE, OPEN, STRIKE, bet, services_at};
 
@@ -130,14 +130,39 @@ fn what_each_command_says() {
     run(&plain(&["settle-everything"]));
 
     let said = steady(&session.said, &bench);
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/words/session.txt");
-    if std::env::var_os("SETTLE_WORDS").is_some() {
-        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-        std::fs::write(&file, &said).unwrap();
+    assert_data_eq!(said, file!["snapshots/session.txt"].raw());
+}
+
+#[test]
+fn the_readmes_session_is_what_the_sample_prints() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("data")).unwrap();
+    let database = rusqlite::Connection::open(folder.path().join("data/performance.db")).unwrap();
+    database.execute_batch(include_str!("../examples/sample/performance.sql")).unwrap();
+    drop(database);
+    let lines = |text: &'static str| text.lines().skip(1).map(|line| line.split_once(',').unwrap());
+    let prices = lines(include_str!("../examples/sample/prices.csv"));
+    let prices = prices.map(|(at, price)| (at.parse().unwrap(), price.parse().unwrap()));
+    let resolutions = lines(include_str!("../examples/sample/resolutions.csv"));
+    let resolutions = resolutions.map(|(slug, outcome)| (slug, outcome == "Up"));
+    let exchange = Exchange::resolving(Tape::of(prices), Markets::resolved(resolutions));
+
+    let readme = include_str!("../README.md");
+    let shown = readme.split("```console\n").nth(1).unwrap().split("```").next().unwrap();
+    let mut said = String::new();
+    for command in shown.lines().filter_map(|line| line.strip_prefix("$ settle ")) {
+        let mut settle = support::settle(&command.split(' ').collect::<Vec<_>>());
+        for service in ["COINBASE", "KRAKEN", "BITSTAMP", "BINANCE", "POLYMARKET"] {
+            settle.env(format!("SETTLE_{service}_URL"), &exchange.url);
+        }
+        let output = settle.current_dir(folder.path()).output().unwrap();
+        writeln!(said, "$ settle {command}\n{}", String::from_utf8(output.stdout).unwrap())
+            .unwrap();
     }
-    let wanted = std::fs::read_to_string(&file).unwrap();
-    for (line, (is, was)) in said.lines().zip(wanted.lines()).enumerate() {
-        assert_eq!(is, was, "line {} of tests/words/session.txt", line + 1);
-    }
-    assert_eq!(said.lines().count(), wanted.lines().count());
+    // the run's time and id differ; the trades are of February 2026
+    let run = Regex::new(r"20\d{6}T\d{6}\.\d{6}Z-\d+").unwrap();
+    let time =
+        Regex::new(r"20(26-(0[3-9]|1\d)|2[7-9]-\d\d|[3-9]\d-\d\d)-\d\dT\d\d:\d\d:\d\dZ").unwrap();
+    let steady = |text: &str| time.replace_all(&run.replace_all(text, "RUN"), "NOW").into_owned();
+    assert_data_eq!(steady(said.trim_end()), steady(shown.trim_end()).raw());
 }
