@@ -141,7 +141,7 @@ fn a_notification_that_did_not_arrive_is_told_by_the_next_run() {
 #[test]
 fn a_notification_that_may_have_arrived_is_not_told_again() {
     let hooks = Hooks::start();
-    // timed_out up, a gateway's error, a redirect after the work was done
+    // hung up, a gateway's error, a redirect after the work was done
     for status in [0, 502, 302] {
         let bench = Bench::new(&[bet(1)]);
         hooks.answer(status);

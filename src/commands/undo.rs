@@ -16,7 +16,7 @@ use crate::rules::units::UnixSeconds;
 use crate::settings::CommonArgs;
 use crate::store::{Access, RunInfo, RunLock, Store, Undone};
 
-/// Which run is taken back.
+/// Which run is undone.
 #[derive(Debug, Args)]
 pub struct UndoArgs {
     /// The run's id, as `run` and `status` show it

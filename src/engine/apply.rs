@@ -61,22 +61,22 @@ impl<'a> RunState<'a> {
     /// Starts a run. If it writes, a signal now waits for the current transaction.
     pub fn new(
         task: &Task<'_>,
-        writing: Option<RunContext<'a>>,
+        context: Option<RunContext<'a>>,
         name: Option<&'a str>,
         report: &'a mut dyn FnMut(Event<'_>),
     ) -> Self {
-        let writer = writing.map(|writing| {
-            writing.interrupt.hold();
+        let writer = context.map(|context| {
+            context.interrupt.hold();
             let run = RunInfo {
-                run_id: writing.run_id.to_owned(),
+                run_id: context.run_id.to_owned(),
                 started_at: task.now,
                 command: "run",
                 rules: Some(task.reading.rules),
                 strike: Some(task.reading.strike),
                 confirm: Some(task.deciding.confirm),
-                retry_wait: writing.retry_wait,
+                retry_wait: context.retry_wait,
             };
-            (run, writing.interrupt)
+            (run, context.interrupt)
         });
         Self {
             writer,

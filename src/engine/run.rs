@@ -42,14 +42,14 @@ pub fn settle(
     databases: &mut [Database<'_>],
     outside: &mut Outside<'_>,
     task: &Task<'_>,
-    writing: Option<RunContext<'_>>,
+    context: Option<RunContext<'_>>,
 ) -> Vec<Result<Summary, Error>> {
-    let chosen: Vec<_> = databases.iter().map(|database| choose(database.store, task)).collect();
-    let answers = ask(outside, &chosen.iter().flatten().collect::<Vec<_>>(), task.now);
-    let settle = |(database, chosen): (&mut Database<'_>, Result<Plan, Error>)| {
-        carry_out(database, chosen?, &answers, task, writing)
+    let plans: Vec<_> = databases.iter().map(|database| plan(database.store, task)).collect();
+    let answers = ask(outside, &plans.iter().flatten().collect::<Vec<_>>(), task.now);
+    let settle = |(database, plan): (&mut Database<'_>, Result<Plan, Error>)| {
+        carry_out(database, plan?, &answers, task, context)
     };
-    databases.iter_mut().zip(chosen).map(settle).collect()
+    databases.iter_mut().zip(plans).map(settle).collect()
 }
 
 /// Reads every unsettled row and selects at most `batch` due trades (0: all). See
@@ -81,7 +81,7 @@ struct Plan {
     late: Tally,
 }
 
-fn choose(store: &Store, task: &Task<'_>) -> Result<Plan, Error> {
+fn plan(store: &Store, task: &Task<'_>) -> Result<Plan, Error> {
     let Task { reading, deciding, batch, lags, now } = *task;
     let selection = select(store, reading, batch, false, now)?;
     let confirmed = if batch == 0 { CONFIRMED_AT_ALL } else { CONFIRMED_A_RUN };
@@ -132,9 +132,9 @@ struct Answers {
 }
 
 /// Asks once for everything that these databases need.
-fn ask(outside: &mut Outside<'_>, chosen: &[&Plan], now: UnixSeconds) -> Answers {
+fn ask(outside: &mut Outside<'_>, plans: &[&Plan], now: UnixSeconds) -> Answers {
     let mut needs = PriceRequests::new();
-    for (need, strikes) in chosen.iter().flat_map(|chosen| &chosen.needs) {
+    for (need, strikes) in plans.iter().flat_map(|plan| &plan.needs) {
         let all = needs.entry(*need).or_default();
         for strike in strikes.iter().flat_map(|strikes| [strikes.least, strikes.greatest]) {
             *all = Some(Strikes::with(*all, strike));
@@ -142,7 +142,7 @@ fn ask(outside: &mut Outside<'_>, chosen: &[&Plan], now: UnixSeconds) -> Answers
     }
     let mut seen = HashSet::new();
     // slugs to settle come before slugs to confirm
-    let slugs = [0, 1].into_iter().flat_map(|turn| chosen.iter().map(move |c| &c.slugs[turn]));
+    let slugs = [0, 1].into_iter().flat_map(|turn| plans.iter().map(move |plan| &plan.slugs[turn]));
     let slugs: Vec<String> =
         slugs.flatten().filter(|slug| seen.insert(slug.as_str())).cloned().collect();
     let (resolved, found) = fetch(outside, &slugs, &needs, now);
@@ -179,62 +179,62 @@ fn fetch(
 /// Decides and writes the trades of one database, and sums up.
 fn carry_out(
     database: &mut Database<'_>,
-    chosen: Plan,
+    plan: Plan,
     answers: &Answers,
     task: &Task<'_>,
-    writing: Option<RunContext<'_>>,
+    context: Option<RunContext<'_>>,
 ) -> Result<Summary, Error> {
-    let Plan { selection, unconfirmed, mut late, .. } = chosen;
+    let Plan { selection, unconfirmed, mut late, .. } = plan;
     let (unsettled_before, due_before) = (selection.unsettled(), selection.due.count);
     let mut warnings = selection.warnings(task.reading.rules);
     let Answers { resolved, found, stats } = answers;
-    let mut course = RunState::new(task, writing, database.name, database.report);
-    course.all = selection.batch.len() + unconfirmed.len();
+    let mut state = RunState::new(task, context, database.name, database.report);
+    state.all = selection.batch.len() + unconfirmed.len();
     // in a total outage no trade was checked, so no deferral is noted
-    course.notes_deferrals = found.answered
+    state.notes_deferrals = found.answered
         || !resolved.answers.is_empty()
         || (found.problems.is_empty() && resolved.problems.is_empty());
-    course.left.insert(IN_ERROR, selection.in_error);
-    course.errors = selection.errors;
+    state.left.insert(IN_ERROR, selection.in_error);
+    state.errors = selection.errors;
     let mut rest = selection.batch.as_slice();
-    while !rest.is_empty() && course.stopped.is_none() {
+    while !rest.is_empty() && state.stopped.is_none() {
         let (picks, behind) = rest.split_at(CHUNK.min(rest.len()));
         match judge_and_decide(database.store, picks, &selection.wants, answers, task) {
             Ok(decided) => {
                 rest = behind;
-                course.go_on(database.store, decided)?;
+                state.go_on(database.store, decided)?;
             }
-            Err(error) if course.wrote => course.stopped = Some(Stop::Failed(error.to_string())),
+            Err(error) if state.wrote => state.stopped = Some(Stop::Failed(error.to_string())),
             Err(error) => return Err(error),
         }
     }
-    course.leave(rest);
+    state.leave(rest);
     let again = confirm(unconfirmed, resolved, task, &mut late, database.name);
-    if course.stopped.is_none() {
-        course.go_on(database.store, again)?;
+    if state.stopped.is_none() {
+        state.go_on(database.store, again)?;
     }
-    warnings.append(&mut course.warnings);
+    warnings.append(&mut state.warnings);
 
     let answered = task.deciding.confirm == Confirm::Only && !resolved.answers.is_empty();
-    let nothing_had = course.deferred && !course.had_some && !answered;
-    course.left.insert("waiting for a retry", selection.waiting);
-    course.left.insert("beyond this batch", selection.beyond_batch);
+    let nothing_had = state.deferred && !state.had_some && !answered;
+    state.left.insert("waiting for a retry", selection.waiting);
+    state.left.insert("beyond this batch", selection.beyond_batch);
     let mut due_after = Tally::default();
-    course.left.values().for_each(|tally| due_after.add_all(*tally));
+    state.left.values().for_each(|tally| due_after.add_all(*tally));
     let overdue = |(_, tally): &(&str, Tally)| {
         tally.oldest.is_some_and(|oldest| task.now.since(oldest) > task.lags.due)
     };
     let summary = Summary {
-        run_id: writing.map(|writing| writing.run_id.to_owned()),
+        run_id: context.map(|context| context.run_id.to_owned()),
         now: task.now,
-        counts: course.counts,
-        errors: course.errors,
+        counts: state.counts,
+        errors: state.errors,
         unsettled_before,
         due_before,
         due_after,
-        overdue: course.left.into_iter().filter(overdue).collect(),
+        overdue: state.left.into_iter().filter(overdue).collect(),
         nothing_had,
-        interrupted: writing.is_some_and(|writing| writing.interrupt.asked()),
+        interrupted: context.is_some_and(|context| context.interrupt.asked()),
         excluded: selection.excluded,
         unconfirmed_late: late,
         warnings,

@@ -137,7 +137,7 @@ impl StatusLine {
         match summary.problems.len() {
             _ if summary.nothing_had => wrong.insert(0, "no source answered".to_owned()),
             0 => {}
-            1 => wrong.push("1 error with a source".to_owned()),
+            1 => wrong.push("1 problem with a source".to_owned()),
             problems => wrong.push(format!("{problems} problems with sources")),
         }
         if summary.interrupted {

@@ -1,4 +1,4 @@
-//! Decides what happens to one trade: book it or defer it. Pure functions; the store writes the
+//! Decides what happens to one trade: settle it or defer it. Pure functions; the store writes the
 //! result.
 
 use rust_decimal::Decimal;

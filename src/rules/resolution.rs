@@ -14,7 +14,7 @@ const SAME_MINUTE: i64 = 60;
 /// Polymarket's resolution on a market.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Resolution {
-    /// Resolutions; final.
+    /// Resolved; final.
     Final(Outcome),
     /// Not resolved, or not reliably; the reason.
     NotYet(String),

@@ -149,11 +149,12 @@ impl UpdateSql {
         let [outcome, profit, is_win, fee] =
             [Field::ActualOutcome, Field::ProfitLoss, Field::IsWin, Field::FeePaid]
                 .map(|field| map.column(field));
-        let set = format!("{outcome} = ?18, {profit} = ?19, {is_win} = ?20");
+        let [first, second, third, fourth] = [2, 3, 4, 5].map(|place| ROW_FIELDS + place);
+        let set = format!("{outcome} = ?{first}, {profit} = ?{second}, {is_win} = ?{third}");
         Self {
             look: format!("SELECT EXISTS (SELECT 1 FROM trades WHERE {as_read})"),
             update: format!("UPDATE trades SET {set} WHERE {as_read}"),
-            update_with_fee: format!("UPDATE trades SET {set}, {fee} = ?21 WHERE {as_read}"),
+            update_with_fee: format!("UPDATE trades SET {set}, {fee} = ?{fourth} WHERE {as_read}"),
         }
     }
 }

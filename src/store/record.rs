@@ -219,3 +219,21 @@ fn same(one: &Cell, other: &Cell) -> bool {
 fn text(value: Option<impl ToString>) -> Option<String> {
     value.map(|value| value.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::schema;
+
+    #[test]
+    fn a_record_has_the_columns_of_its_table() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        let transaction = connection.transaction().unwrap();
+        schema::make_tables(&transaction).unwrap();
+        let sql = "SELECT name FROM pragma_table_info('settlement_records')";
+        let mut columns = transaction.prepare(sql).unwrap();
+        let columns = columns.query_map([], |row| row.get::<_, String>(0)).unwrap();
+        let columns: Vec<String> = columns.collect::<rusqlite::Result<_>>().unwrap();
+        assert_eq!(Record::COLUMNS, columns);
+    }
+}

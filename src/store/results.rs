@@ -1,5 +1,5 @@
 //! Reads the results of settled trades, for the figures of a report and for the sums in `status`
-//! and a run's last line. `figures` and `status` use them.
+//! and a run's last line. `rules::statistics` and `engine::status` use them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -291,7 +291,7 @@ impl Store {
                 return Ok(HashMap::new());
             }
             let mut provenance = HashMap::new();
-            let mut taken_back = Vec::new();
+            let mut undone = Vec::new();
             let mut statement = self.connection.prepare(
                 "SELECT status, trade_id, market_slug, action,
                         new_actual_outcome, new_profit_loss, new_is_win, id
@@ -303,10 +303,10 @@ impl Store {
                     Some(by) => {
                         provenance.insert(fingerprint(row, 1)?, by);
                     }
-                    None => taken_back.push((fingerprint(row, 1)?, row.get::<_, i64>(7)?)),
+                    None => undone.push((fingerprint(row, 1)?, row.get::<_, i64>(7)?)),
                 }
             }
-            for (fingerprint, record_id) in taken_back {
+            for (fingerprint, record_id) in undone {
                 let standing = status_that_stands(&self.connection, record_id)?;
                 match standing.as_deref().and_then(provenance_of) {
                     Some(by) => provenance.insert(fingerprint, by),

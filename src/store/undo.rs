@@ -122,9 +122,8 @@ fn undo_record(
         _ => standing_record(&records).as_ref().is_some_and(has_id),
     };
     if !stands {
-        let taken_back =
-            |record: &Record| record.status == "undone" && record.previous_id == Some(id);
-        return refuse(match records.iter().any(taken_back) {
+        let undone = |record: &Record| record.status == "undone" && record.previous_id == Some(id);
+        return refuse(match records.iter().any(undone) {
             true => "it is undone already",
             false => "a later run wrote to it; undo that one first",
         });

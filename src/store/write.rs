@@ -12,7 +12,7 @@ use crate::interrupt::Interrupt;
 use crate::rules::decision::{Deferral, Settlement};
 use crate::rules::text::printable_line;
 use crate::rules::units::f64_from_decimal;
-use crate::store::columns::{Field, FieldMap, UpdateSql};
+use crate::store::columns::{Field, FieldMap, ROW_FIELDS, UpdateSql};
 use crate::store::transaction::{PAUSE, Short, is_busy, refused};
 use crate::store::{RunInfo, Store, records, schema};
 
@@ -151,7 +151,7 @@ fn update_trade(
     sql: &UpdateSql,
 ) -> rusqlite::Result<WriteOutcome> {
     let row = &settlement.trade.row;
-    let as_read: [&dyn ToSql; 17] = [
+    let as_read: [&dyn ToSql; 1 + ROW_FIELDS] = [
         &row.rowid,
         &row.id,
         &row.timestamp,

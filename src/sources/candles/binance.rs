@@ -63,7 +63,7 @@ impl CandleService for Binance {
                 let milliseconds = time.seconds().filter(|at| at.0 % 1000 == 0)?.0;
                 let open_time = UnixSeconds(milliseconds / 1000);
                 let candle = candle_of(Some(open_time), [open, high, low, close])?;
-                Some(candle.traded(Some(volume.0)).traded(Some(count.0)))
+                Some(candle.traded(volume.0).traded(count.0))
             },
         ))
     }

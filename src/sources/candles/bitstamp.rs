@@ -33,7 +33,7 @@ impl CandleService for Bitstamp {
         let body: Body = http::json(body)?;
         all_candles(body.data.ohlc.into_iter().map(|row| {
             let prices = [row.open, row.high, row.low, row.close];
-            Some(candle_of(row.timestamp.seconds(), prices)?.traded(Some(row.volume.0)))
+            Some(candle_of(row.timestamp.seconds(), prices)?.traded(row.volume.0))
         }))
     }
 }
@@ -48,7 +48,8 @@ struct Data {
     ohlc: Vec<Row>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
+#[serde(default)]
 struct Row {
     timestamp: Number,
     open: Number,

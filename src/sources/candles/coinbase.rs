@@ -30,9 +30,10 @@ impl CandleService for Coinbase {
     }
 
     fn read(&self, body: &[u8]) -> Result<Vec<Candle>, FetchError> {
-        let rows: Vec<Columns<5>> = http::json(body)?;
-        all_candles(rows.into_iter().map(|Columns([time, low, high, open, close])| {
-            candle_of(time.seconds(), [open, high, low, close])
+        let rows: Vec<Columns<6>> = http::json(body)?;
+        all_candles(rows.into_iter().map(|Columns([time, low, high, open, close, volume])| {
+            // a row without a volume has fewer columns than known
+            volume.0.and_then(|_| candle_of(time.seconds(), [open, high, low, close]))
         }))
     }
 }

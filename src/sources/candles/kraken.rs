@@ -2,10 +2,8 @@
 //! first, times in seconds, and never more than the newest 720, however old `since` is. Errors come
 //! with HTTP 200; a step without a trade repeats the last price with a count of 0.
 
-use std::collections::BTreeMap;
-
 use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde_json::Value;
 
 use crate::rules::price::Source;
 use crate::rules::text::printable;
@@ -37,8 +35,8 @@ impl CandleService for Kraken {
 
     fn read(&self, body: &[u8]) -> Result<Vec<Candle>, FetchError> {
         let body: Body = http::json(body)?;
-        if let Some(error) = body.error.first() {
-            let error = printable(error);
+        if let Some(error) = body.error.unwrap_or_default().first() {
+            let error = error.as_str().map_or_else(|| "sent an error".to_owned(), printable);
             let passing = ["EGeneral:Too many", "EAPI:Rate", "EService"];
             let passes = passing.iter().any(|prefix| error.starts_with(prefix));
             return Err(if passes {
@@ -47,27 +45,30 @@ impl CandleService for Kraken {
                 FetchError::Refused(error)
             });
         }
-        let rows = body.result.iter().find(|(name, _)| *name != "last").map(|(_, rows)| rows.get());
+        let rows = body.result.and_then(|result| result.rows);
         let rows = rows.ok_or_else(|| FetchError::Failed("sent no list of candles".to_owned()))?;
-        let rows: Vec<Columns<8>> = http::json(rows.as_bytes())?;
-        let candles = rows.into_iter().filter_map(
-            |Columns([time, open, high, low, close, _vwap, _volume, count])| {
-                let candle = || candle_of(time.seconds(), [open, high, low, close]);
-                // a count of 0 is the last price repeated: no trade there, no price there
-                (!count.0.is_zero()).then(candle)
-            },
-        );
-        all_candles(candles)
+        // a count of 0 is the last price repeated: no trade there, no price there
+        let is_traded = |Columns(row): &Columns<8>| row[7].0.is_none_or(|count| !count.is_zero());
+        let candle = |Columns([time, open, high, low, close, _, _, count]): Columns<8>| {
+            // a row without a count has fewer columns than known
+            count.0.and_then(|_| candle_of(time.seconds(), [open, high, low, close]))
+        };
+        all_candles(rows.into_iter().filter(is_traded).map(candle))
     }
 }
 
-/// `{"error": [], "result": {"XXBTZUSD": [row, …], "last": 1770988500}}`; the rows' key is the pair.
+/// `{"error": [], "result": {"XXBTZUSD": [row, …], "last": 1770988500}}`.
 #[derive(Deserialize)]
 struct Body {
-    #[serde(default)]
-    error: Vec<String>,
-    #[serde(default)]
-    result: BTreeMap<String, Box<RawValue>>,
+    error: Option<Vec<Value>>,
+    result: Option<Rows>,
+}
+
+/// The rows' key is the pair's own name at Kraken.
+#[derive(Deserialize)]
+struct Rows {
+    #[serde(rename = "XXBTZUSD", alias = "XBTUSD")]
+    rows: Option<Vec<Columns<8>>>,
 }
 
 #[cfg(test)]
@@ -97,6 +98,8 @@ mod tests {
     fn an_error_inside_http_200_is_no_answer() {
         let busy = Kraken.read(br#"{"error":["EGeneral:Too many requests"]}"#);
         assert_eq!(busy, Err(FetchError::NotNow("EGeneral:Too many requests".to_owned())));
+        let busy = Kraken.read(br#"{"error":["EService:Unavailable"],"result":null}"#);
+        assert_eq!(busy, Err(FetchError::NotNow("EService:Unavailable".to_owned())));
         let wrong = Kraken.read(br#"{"error":["EQuery:Unknown asset pair"],"result":{}}"#);
         assert_eq!(wrong, Err(FetchError::Refused("EQuery:Unknown asset pair".to_owned())));
     }
@@ -108,6 +111,7 @@ mod tests {
             b"{}",
             b"[]",
             br#"{"error":[],"result":{"last":1}}"#,
+            br#"{"error":[],"result":{"XXBTZUSD":[],"XXBTZUSD":[]}}"#,
             br#"{"error":[],"result":{"XXBTZUSD":[[1770987600,"67051.5""#,
         ] {
             assert!(matches!(Kraken.read(body), Err(FetchError::Failed(_))), "{body:?}");

@@ -9,11 +9,11 @@ pub mod fallback;
 pub mod kraken;
 pub mod planner;
 
+use std::array;
 use std::collections::BTreeMap;
 
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
-use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
@@ -92,52 +92,45 @@ pub trait CandleService {
     fn read(&self, body: &[u8]) -> Result<Vec<Candle>, FetchError>;
 }
 
-/// A number that a service writes as a JSON number or as a text.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(try_from = "Value")]
-struct Number(Decimal);
+/// A number that a service writes as a JSON number or as a text; `None` for anything else.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
+#[serde(from = "Value", default)]
+struct Number(Option<Decimal>);
 
-impl TryFrom<Value> for Number {
-    type Error = &'static str;
-
-    fn try_from(value: Value) -> Result<Self, Self::Error> {
-        let number = match &value {
+impl From<Value> for Number {
+    fn from(value: Value) -> Self {
+        Self(match &value {
             Value::Number(number) => decimal_from_text(number.as_str()).ok(),
             Value::String(text) => decimal_from_text(text).ok(),
             _ => None,
-        };
-        number.map(Self).ok_or("a cell is not a number")
+        })
     }
 }
 
 impl Number {
     /// As unix seconds, where it is whole.
     fn seconds(self) -> Option<UnixSeconds> {
-        self.0.is_integer().then(|| self.0.to_i64().map(UnixSeconds))?
+        self.0.filter(Decimal::is_integer)?.to_i64().map(UnixSeconds)
     }
 }
 
-/// The first `N` columns of a row; services add columns behind them.
+/// The first `N` columns of a row. Services add columns behind them.
 #[derive(Debug)]
 struct Columns<const N: usize>([Number; N]);
 
 impl<'de, const N: usize> Deserialize<'de> for Columns<N> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut columns = Vec::<Value>::deserialize(deserializer)?;
-        columns.truncate(N);
-        let numbers: Result<Vec<_>, _> = columns.into_iter().map(Number::try_from).collect();
-        let numbers = numbers.map_err(D::Error::custom)?;
-        let few = |_| D::Error::custom(format!("a row has fewer than {N} columns"));
-        Ok(Self(numbers.try_into().map_err(few)?))
+        let columns = Vec::<Number>::deserialize(deserializer)?;
+        Ok(Self(array::from_fn(|place| columns.get(place).copied().unwrap_or_default())))
     }
 }
 
-/// The candle of these values.
+/// The candle of these values, if all are numbers.
 fn candle_of(
     open_time: Option<UnixSeconds>,
     [open, high, low, close]: [Number; 4],
 ) -> Option<Candle> {
-    Candle::new(open_time?, open.0, high.0, low.0, close.0)
+    Candle::new(open_time?, open.0?, high.0?, low.0?, close.0?)
 }
 
 /// All candles of a body.
@@ -334,13 +327,15 @@ mod tests {
     #[test]
     fn a_cell_is_a_number_or_a_text_of_one() {
         let row = |json: &str| {
-            serde_json::from_str::<Columns<2>>(json).map(|Columns(row)| row.map(|cell| cell.0)).ok()
+            let row = serde_json::from_str::<Columns<2>>(json).ok();
+            row.map(|Columns(row)| row.map(|cell| cell.0))
         };
-        let wanted = [Decimal::new(670_005, 1), Decimal::ONE];
-        assert_eq!(row(r#"[67000.5, "1"]"#), Some(wanted));
-        assert_eq!(row(r#"["67000.5", 1, null, "a new column"]"#), Some(wanted));
-        for json in ["[1]", "[1, true]", r#"[1, "soon"]"#, "[1, null]", "{}"] {
-            assert_eq!(row(json), None, "{json}");
+        let (price, one) = (Some(Decimal::new(670_005, 1)), Some(Decimal::ONE));
+        assert_eq!(row(r#"[67000.5, "1"]"#), Some([price, one]));
+        assert_eq!(row(r#"["67000.5", 1, null, "a new column"]"#), Some([price, one]));
+        for json in ["[1]", "[1, true]", r#"[1, "soon"]"#, "[1, null]"] {
+            assert_eq!(row(json), Some([one, None]), "{json}");
         }
+        assert_eq!(row("{}"), None);
     }
 }

@@ -7,7 +7,8 @@ use std::collections::{BTreeSet, HashMap};
 
 use chrono::DateTime;
 use rust_decimal::Decimal;
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::rules::market;
@@ -87,31 +88,33 @@ impl Page {
     }
 }
 
-/// What a body says of the markets that were `asked` for. One that it gives in a shape that is not the
-/// one known is not resolved, and that is a error.
+/// What a body states of the markets that were `asked` for. One in another shape than known is not
+/// resolved, and a problem.
 ///
 /// # Errors
-/// [`FetchError::Failed`], where it is no list of markets.
+/// [`FetchError::Failed`], where it is no list of markets, or one of them repeats a field.
 pub(super) fn read_page(body: &[u8], asked: &[String]) -> Result<Page, FetchError> {
     let list = match body.trim_ascii_start().first() {
-        Some(b'[') => ListBody { markets: http::json(body)?, next_cursor: None },
+        Some(b'[') => ListBody { markets: http::json(body)?, next_cursor: Sent::Absent },
         _ => http::json(body)?,
     };
-    let cursor = list.next_cursor.filter(|cursor| !cursor.is_empty());
-    let mut page = Page { next_cursor: cursor, ..Page::default() };
+    let cursor = list.next_cursor.known().filter(|cursor| !cursor.is_empty());
+    let mut page = Page { next_cursor: cursor.cloned(), ..Page::default() };
     for market in list.markets {
-        // the slug first: an answer in another shape must still be found by it
-        let named = serde_json::from_str::<SlugBody>(market.get()).ok();
-        let Some(slug) = named.map(|body| body.slug).filter(|slug| asked.contains(slug)) else {
+        if !market.get().starts_with('{') {
+            page.foreign += 1;
+            continue;
+        }
+        let market: MarketBody = http::json(market.get().as_bytes())?;
+        let Some(slug) = market.slug.known().filter(|slug| asked.contains(slug)) else {
             page.foreign += 1;
             continue;
         };
-        let answer = read_market(market.get()).unwrap_or_else(|odd| {
+        let resolution = read_resolution(&market).unwrap_or_else(|odd| {
             page.problems.push(format!("{slug}: {odd}; taken as not resolved"));
-            let why = format!("Polymarket's answer is not in the known shape ({odd})");
-            Resolution::NotYet(why).into()
+            Resolution::NotYet(format!("Polymarket's answer is not in the known shape ({odd})"))
         });
-        page.insert(slug, answer);
+        page.insert(slug.clone(), Answer { resolution, states: read_stated(&market) });
     }
     Ok(page)
 }
@@ -120,40 +123,69 @@ pub(super) fn read_page(body: &[u8], asked: &[String]) -> Result<Page, FetchErro
 #[derive(Deserialize)]
 struct ListBody {
     markets: Vec<Box<RawValue>>,
-    next_cursor: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct SlugBody {
-    slug: String,
+    #[serde(default)]
+    next_cursor: Sent<String>,
 }
 
 /// A market as Gamma sends it, without the fields that settle does not use.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
 struct MarketBody {
-    closed: bool,
-    uma_resolution_status: Option<String>,
+    slug: Sent<String>,
+    closed: Sent<bool>,
+    uma_resolution_status: Sent<String>,
     /// JSON in a text: `"[\"Up\", \"Down\"]"`.
-    outcomes: Option<String>,
+    outcomes: Sent<String>,
     /// JSON in a text, in dollars a share: `"[\"1\", \"0\"]"`.
-    outcome_prices: Option<String>,
-    event_start_time: Option<String>,
-    end_date: Option<String>,
+    outcome_prices: Sent<String>,
+    event_start_time: Sent<String>,
+    end_date: Sent<String>,
     /// `https://data.chain.link/streams/eth-usd-twap-60s-streams`,
     /// `https://www.binance.com/en/trade/ETH_USDT`.
-    resolution_source: Option<String>,
+    resolution_source: Sent<String>,
     /// "Ethereum Up or Down - November 24, 10AM ET".
-    question: Option<String>,
+    question: Sent<String>,
     /// Null on hourly markets.
-    crypto_market_config: Option<ConfigBody>,
+    crypto_market_config: Sent<ConfigBody>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
+#[serde(default)]
 struct ConfigBody {
     /// Such as `btc-5m-twap-60`.
-    id: Option<String>,
-    asset: Option<String>,
+    id: Sent<String>,
+    asset: Sent<String>,
+}
+
+/// A field as it is sent. A field that only describes the market may have another type than known
+/// without harm to the others.
+#[derive(Default)]
+enum Sent<T> {
+    /// Missing or null.
+    #[default]
+    Absent,
+    Known(T),
+    /// Of another type.
+    Odd,
+}
+
+impl<T> Sent<T> {
+    fn known(&self) -> Option<&T> {
+        match self {
+            Self::Known(value) => Some(value),
+            Self::Absent | Self::Odd => None,
+        }
+    }
+}
+
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Sent<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        Ok(match raw.get() {
+            "null" => Self::Absent,
+            text => serde_json::from_str(text).map_or(Self::Odd, Self::Known),
+        })
+    }
 }
 
 /// What a body of one page says of the markets that were `asked` for.
@@ -164,32 +196,22 @@ pub fn read_markets(body: &[u8], asked: &[String]) -> Result<Resolutions, FetchE
     read_page(body, asked)?.resolved(asked)
 }
 
-/// One market of an answer.
-///
-/// # Errors
-/// In words: which field is missing or not of the known type.
-fn read_market(market: &str) -> Result<Answer, String> {
-    let market: MarketBody =
-        serde_json::from_str(market).map_err(|error| printable(&error.to_string()))?;
-    Ok(Answer { resolution: read_resolution(&market)?, states: read_stated(&market) })
-}
-
 /// What a market states of its window and its asset. A field that is missing or cannot be read
 /// states nothing.
 fn read_stated(market: &MarketBody) -> Stated {
-    let instant = |text: &Option<String>| {
-        let at = DateTime::parse_from_rfc3339(text.as_deref()?).ok()?;
+    let instant = |text: &Sent<String>| {
+        let at = DateTime::parse_from_rfc3339(text.known()?).ok()?;
         Some(UnixSeconds(at.timestamp()))
     };
-    let config = market.crypto_market_config.as_ref();
-    let stated = config.and_then(|config| config.asset.as_deref());
-    let id = config.and_then(|config| config.id.as_deref()?.split('-').next());
-    let source = market.resolution_source.as_deref().and_then(|source| {
+    let config = market.crypto_market_config.known();
+    let stated = config.and_then(|config| config.asset.known()).map(String::as_str);
+    let id = config.and_then(|config| config.id.known()?.split('-').next());
+    let source = market.resolution_source.known().and_then(|source| {
         let (_, pair) = source.rsplit_once('/')?;
         let (asset, quote) = pair.split_once(['-', '_'])?;
         quote.to_ascii_lowercase().starts_with("usd").then_some(asset)
     });
-    let title = market.question.as_deref().and_then(|title| {
+    let title = market.question.known().and_then(|title| {
         let (asset, _) = title.split_once(" Up or Down")?;
         (!asset.contains(' ')).then_some(asset)
     });
@@ -208,10 +230,16 @@ fn read_stated(market: &MarketBody) -> Stated {
 /// In words: which field is missing or not of the known type.
 fn read_resolution(market: &MarketBody) -> Result<Resolution, String> {
     let not_yet = |why: String| Ok(Resolution::NotYet(why));
-    if !market.closed {
+    let closed = market.closed.known().ok_or("closed is not true or false")?;
+    if !closed {
         return not_yet("Polymarket has not closed it".to_owned());
     }
-    let labels = pair("outcomes", market.outcomes.as_deref())?;
+    let status = match &market.uma_resolution_status {
+        Sent::Absent => None,
+        Sent::Known(status) => Some(status.as_str()),
+        Sent::Odd => return Err("umaResolutionStatus is not text".to_owned()),
+    };
+    let labels = pair("outcomes", &market.outcomes)?;
     let up = match [labels[0].to_ascii_lowercase(), labels[1].to_ascii_lowercase()]
         .each_ref()
         .map(String::as_str)
@@ -220,7 +248,7 @@ fn read_resolution(market: &MarketBody) -> Result<Resolution, String> {
         ["down", "up"] | ["no", "yes"] => 1,
         _ => return Err("outcomes are neither Up and Down nor Yes and No".to_owned()),
     };
-    let prices = pair("outcomePrices", market.outcome_prices.as_deref())?;
+    let prices = pair("outcomePrices", &market.outcome_prices)?;
     // exact: 0.99… with more digits than a Decimal has must not become 1
     let price = |text: &String| {
         let price = Decimal::from_str_exact(text.trim()).ok()?;
@@ -229,7 +257,6 @@ fn read_resolution(market: &MarketBody) -> Result<Resolution, String> {
     let (Some(first), Some(second)) = (price(&prices[0]), price(&prices[1])) else {
         return Err("outcomePrices are not prices".to_owned());
     };
-    let status = market.uma_resolution_status.as_deref();
     match status {
         Some("") => return not_yet("Polymarket gives it no resolution status".to_owned()),
         Some(status) if !FINAL_STATUSES.iter().any(|word| status.eq_ignore_ascii_case(word)) => {
@@ -256,8 +283,8 @@ fn read_resolution(market: &MarketBody) -> Result<Resolution, String> {
 const FINAL_STATUSES: [&str; 2] = ["resolved", "settled"];
 
 /// The two texts of a field that holds JSON inside a text.
-fn pair(field: &str, text: Option<&str>) -> Result<[String; 2], String> {
-    let text = text.ok_or_else(|| format!("{field} is missing"))?;
+fn pair(field: &str, text: &Sent<String>) -> Result<[String; 2], String> {
+    let text = text.known().ok_or_else(|| format!("{field} is not text"))?;
     serde_json::from_str(text).map_err(|_| format!("{field} is not a list of two texts"))
 }
 
@@ -291,7 +318,8 @@ mod tests {
     }
 
     fn resolution_of(market: &Value) -> Result<Option<Outcome>, String> {
-        read_market(&market.to_string()).map(|answer| match answer.resolution {
+        let market: MarketBody = serde_json::from_value(market.clone()).unwrap();
+        read_resolution(&market).map(|resolution| match resolution {
             Resolution::Final(outcome) => Some(outcome),
             _ => None,
         })
@@ -365,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_or_retyped_field_is_a_trouble_and_no_outcome() {
+    fn a_missing_or_retyped_field_is_a_problem_and_no_outcome() {
         let changed = [
             without("closed"),
             without("outcomes"),
@@ -407,11 +435,42 @@ mod tests {
     }
 
     #[test]
-    fn a_field_that_comes_twice_is_not_in_the_known_shape() {
-        let body =
-            market().to_string().replace("\"closed\":true", "\"closed\":true,\"closed\":false");
-        let resolved = read_markets(format!("[{body}]").as_bytes(), &[SLUG.to_owned()]).unwrap();
-        assert_eq!((outcome(&resolved), resolved.problems.len()), (None, 1));
+    fn a_market_that_repeats_a_field_is_no_answer() {
+        let twice = "\"closed\":true,\"closed\":false";
+        let body = market().to_string().replace("\"closed\":true", twice);
+        let read = read_markets(format!("[{body}]").as_bytes(), &[SLUG.to_owned()]);
+        assert!(matches!(read, Err(FetchError::Failed(why)) if why.contains("duplicate field")));
+    }
+
+    #[test]
+    fn a_field_that_only_describes_the_market_may_have_another_type() {
+        for (field, value) in [
+            ("question", json!(7)),
+            ("endDate", json!(1_770_988_500)),
+            ("cryptoMarketConfig", json!("btc")),
+            ("cryptoMarketConfig", json!({"id": 7, "asset": null})),
+        ] {
+            let resolved = answer(&[with(field, value)]);
+            assert_eq!(outcome(&resolved), Some(Outcome::Yes), "{field}");
+            assert!(resolved.problems.is_empty());
+        }
+        let open = with("closed", json!(false));
+        let mut open_and_odd = open.clone();
+        open_and_odd["outcomes"] = json!(["Up", "Down"]);
+        for open in [open, open_and_odd] {
+            assert!(answer(&[open]).problems.is_empty(), "an open market may have no outcomes");
+        }
+        let number = json!({"markets": [market()], "next_cursor": 7}).to_string();
+        let page = read_page(number.as_bytes(), &[SLUG.to_owned()]).unwrap();
+        assert_eq!((page.answers.len(), page.next_cursor), (1, None));
+    }
+
+    #[test]
+    fn an_answer_in_an_odd_shape_still_states_which_market_it_is_about() {
+        let mut odd = with("outcomes", json!(["Up", "Down"]));
+        odd["question"] = json!("Ethereum Up or Down - February 13, 8AM ET");
+        let resolution = answer(&[odd]).resolution(SLUG, &meant(SLUG));
+        assert!(matches!(resolution, Some(Resolution::OtherMarket(_))), "{resolution:?}");
     }
 
     #[test]
