@@ -59,8 +59,8 @@ impl Exit {
     }
 
     /// The most severe exit status of several databases.
-    pub fn gravest(exits: impl IntoIterator<Item = Self>) -> Self {
-        let gravity = |exit: &Self| match exit {
+    pub fn most_serious(exits: impl IntoIterator<Item = Self>) -> Self {
+        let seriousness = |exit: &Self| match exit {
             Self::Interrupted => 8,
             Self::Usage => 7,
             Self::NoDatabase => 6,
@@ -72,7 +72,7 @@ impl Exit {
             Self::Locked => 1,
             Self::Done => 0,
         };
-        exits.into_iter().max_by_key(gravity).unwrap_or(Self::Done)
+        exits.into_iter().max_by_key(seriousness).unwrap_or(Self::Done)
     }
 
     /// Whether the run did all it could. What is left needs time or a corrected row.
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_ends_the_gravest_is_told() {
+    fn the_most_serious_of_several_exits_is_returned() {
         let order = [
             Exit::Done,
             Exit::Locked,
@@ -145,10 +145,10 @@ mod tests {
             Exit::Interrupted,
         ];
         for pair in order.windows(2) {
-            assert_eq!(Exit::gravest(pair.iter().copied()), pair[1]);
-            assert_eq!(Exit::gravest(pair.iter().rev().copied()), pair[1]);
+            assert_eq!(Exit::most_serious(pair.iter().copied()), pair[1]);
+            assert_eq!(Exit::most_serious(pair.iter().rev().copied()), pair[1]);
         }
-        assert_eq!(Exit::gravest([]), Exit::Done);
+        assert_eq!(Exit::most_serious([]), Exit::Done);
     }
 
     #[test]

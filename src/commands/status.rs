@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::commands::Exit;
-use crate::commands::run::text::{glance, not_due};
+use crate::commands::run::text::{not_due, status_line};
 use crate::engine::status::DatabaseStatus;
 use crate::engine::summary::age;
 use crate::error::Error;
@@ -55,7 +55,7 @@ pub fn run(common: &CommonArgs, args: &StatusArgs, now: DateTime<Utc>) -> Result
     let found: Vec<_> = common.db.iter().map(|database| (database, of(database))).collect();
     let exits =
         found.iter().map(|(_, status)| status.as_ref().map_or_else(Exit::of, |_| Exit::Done));
-    let exit = Exit::gravest(exits);
+    let exit = Exit::most_serious(exits);
     let as_json = |(database, status): &(&PathBuf, Result<_, Error>)| {
         let db = database.display().to_string();
         match status {
@@ -130,7 +130,7 @@ fn text(status: &DatabaseStatus, database: &Path) -> String {
     for alert in &status.alerts {
         line(&mut text, format_args!("{} {alert}", styled(CAUTION, "Alert:")));
     }
-    text.push_str(&glance(&status.glance()));
+    text.push_str(&status_line(&status.status_line()));
     text
 }
 

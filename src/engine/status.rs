@@ -90,7 +90,7 @@ impl DatabaseStatus {
     }
 
     /// The last line of `settle status`.
-    pub fn glance(&self) -> StatusLine {
+    pub fn status_line(&self) -> StatusLine {
         let Self { now, ref latest, .. } = *self;
         let errors = self.selection.in_error.count;
         let wrong = wrong(!self.alerts.is_empty(), errors, self.warnings().len());

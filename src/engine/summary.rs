@@ -398,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn so_many_contradictions_are_told_one_by_one_and_the_rest_counted() {
+    fn the_first_contradictions_are_listed_and_the_rest_counted() {
         let contradicted =
             TradeResult { contradicted_move: Some(Bps(20.into())), ..booked(Decimal::ONE) };
         let alerts = summary(&vec![contradicted; ALERTS + 7]).alerts();

@@ -105,45 +105,45 @@ impl<'a> Notifier<'a> {
         interrupt: &Interrupt,
     ) -> Result<(), Error> {
         let run_id = summary.run_id.as_deref().unwrap_or_default();
-        let stored = store.told()?;
-        let mut told = stored.clone();
+        let stored = store.notification_state()?;
+        let mut state = stored.clone();
         let (last, before) = match store.last_records(run_id)? {
             Some((last, before)) => (Some(last), Some(before)),
             None => (None, None),
         };
         // records from before notifications were enabled are not sent
-        told.corrected = told.corrected.or(before);
-        told.contradicted = told.contradicted.or(before);
-        let noteworthy = match told.corrected.min(told.contradicted) {
+        state.corrected = state.corrected.or(before);
+        state.contradicted = state.contradicted.or(before);
+        let noteworthy = match state.corrected.min(state.contradicted) {
             Some(from) => {
                 store.noteworthy(from, |note| note.is_correction || note.is_contradiction())?
             }
             None => vec![],
         };
         // store the start: the next run must not skip what an interrupted run wrote
-        if told != stored {
-            store.note_told(&told)?;
+        if state != stored {
+            store.save_notification_state(&state)?;
         }
         let news = News {
             run_id,
             database: database.display().to_string(),
             now: summary.now,
             noteworthy,
-            told: told.clone(),
+            state: state.clone(),
         };
         for notice in news.notices(summary) {
             if interrupt.asked() {
                 return Ok(());
             }
             // stored first: if the process dies before the POST returns, nothing is sent twice
-            store.note_told(&notice.then)?;
+            store.save_notification_state(&notice.then)?;
             let event = notice.body["event"].as_str().unwrap_or_default().to_owned();
             let delivered = self.client.post(url, &notice.body);
             self.is_out.set(delivered.is_err());
             match delivered {
                 Ok(()) => info!("notified: {event}"),
                 Err(Undelivered::Surely(why)) => {
-                    store.note_told(&told)?;
+                    store.save_notification_state(&state)?;
                     warn!("notification of {event} failed, the next run tries again: {why}");
                     return Ok(());
                 }
@@ -152,11 +152,11 @@ impl<'a> Notifier<'a> {
                     return Ok(());
                 }
             }
-            told = notice.then;
+            state = notice.then;
         }
-        let all = NotificationState { corrected: last, contradicted: last, ..told.clone() };
-        if all != told {
-            store.note_told(&all)?;
+        let all = NotificationState { corrected: last, contradicted: last, ..state.clone() };
+        if all != state {
+            store.save_notification_state(&all)?;
         }
         Ok(())
     }
@@ -168,24 +168,24 @@ struct News<'a> {
     database: String,
     now: UnixSeconds,
     noteworthy: Vec<Noteworthy>,
-    told: NotificationState,
+    state: NotificationState,
 }
 
 impl News<'_> {
     /// The notifications in the order they are sent.
     fn notices(&self, summary: &Summary) -> Vec<Notice> {
         let mut notices = self.of_alerts(summary);
-        let told = notices.last().map_or_else(|| self.told.clone(), |notice| notice.then.clone());
-        let corrected = |told: &mut NotificationState, id| told.corrected = Some(id);
-        let contradicted = |told: &mut NotificationState, id| told.contradicted = Some(id);
+        let state = notices.last().map_or_else(|| self.state.clone(), |notice| notice.then.clone());
+        let corrected = |state: &mut NotificationState, id| state.corrected = Some(id);
+        let contradicted = |state: &mut NotificationState, id| state.contradicted = Some(id);
         let after = |id: Option<i64>| move |note: &&Noteworthy| note.id > id.unwrap_or(0);
         let corrections = self.noteworthy.iter().filter(|note| note.is_correction);
-        let corrections = corrections.filter(after(self.told.corrected));
+        let corrections = corrections.filter(after(self.state.corrected));
         let contradictions = self.noteworthy.iter().filter(|note| note.is_contradiction());
-        let contradictions = contradictions.filter(after(self.told.contradicted));
-        notices.extend(self.of_records(CORRECTION, corrections, told.clone(), corrected));
-        let told = notices.last().map_or(told, |notice| notice.then.clone());
-        notices.extend(self.of_records(CONTRADICTION, contradictions, told, contradicted));
+        let contradictions = contradictions.filter(after(self.state.contradicted));
+        notices.extend(self.of_records(CORRECTION, corrections, state.clone(), corrected));
+        let state = notices.last().map_or(state, |notice| notice.then.clone());
+        notices.extend(self.of_records(CONTRADICTION, contradictions, state, contradicted));
         notices
     }
 
@@ -195,10 +195,10 @@ impl News<'_> {
         let late = unconfirmed.is_some().then_some("unconfirmed");
         let now = summary.overdue.keys().map(key).chain(late);
         let now: BTreeSet<String> = now.map(str::to_owned).collect();
-        let raised: Vec<&String> = now.difference(&self.told.alerts).collect();
-        let cleared: Vec<&String> = self.told.alerts.difference(&now).collect();
+        let raised: Vec<&String> = now.difference(&self.state.alerts).collect();
+        let cleared: Vec<&String> = self.state.alerts.difference(&now).collect();
         let mut notices = Vec::new();
-        let mut then = self.told.clone();
+        let mut then = self.state.clone();
         if !raised.is_empty() {
             then.alerts.extend(now.iter().cloned());
             let reasons = summary.overdue.iter().map(|(reason, tally)| {
@@ -230,7 +230,7 @@ impl News<'_> {
         &self,
         event: &str,
         notes: impl Iterator<Item = &'n Noteworthy>,
-        mut told: NotificationState,
+        mut state: NotificationState,
         mark: impl Fn(&mut NotificationState, i64),
     ) -> Vec<Notice> {
         let notes: Vec<&Noteworthy> = notes.collect();
@@ -241,16 +241,16 @@ impl News<'_> {
             let mut body = self.body(event, &text);
             body["run_id"] = json!(note.run_id);
             body["trade"] = note.json();
-            mark(&mut told, note.id);
-            notices.push(Notice { body, then: told.clone() });
+            mark(&mut state, note.id);
+            notices.push(Notice { body, then: state.clone() });
         }
         if let Some(last) = more.last() {
             let count = more.len();
             let text = format!("settle {event} on {}: {count} more trades", self.database);
-            mark(&mut told, last.id);
+            mark(&mut state, last.id);
             let mut body = self.body(event, &text);
             body["more"] = json!(count);
-            notices.push(Notice { body, then: told });
+            notices.push(Notice { body, then: state });
         }
         notices
     }

@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cause_is_told_from_the_prices_around_the_window() {
+    fn the_prices_around_the_window_show_the_cause() {
         for (recorded, prices, wanted) in [
             // the venue hardly moved
             (67_000, [66_900, 67_000, 67_010], "close-call"),

@@ -734,9 +734,9 @@ pub(crate) mod tests {
 
     #[test]
     fn each_exclusion_has_a_key_and_words_of_its_own() {
-        let told: std::collections::BTreeSet<_> =
+        let texts: std::collections::BTreeSet<_> =
             Exclusion::ALL.iter().map(|reason| (reason.key(), reason.words())).collect();
-        assert_eq!(told.len(), Exclusion::ALL.len());
+        assert_eq!(texts.len(), Exclusion::ALL.len());
     }
 
     #[test]

@@ -298,8 +298,8 @@ mod tests {
 
     #[test]
     fn a_close_call_says_why() {
-        let told = [CloseCall::UnknownMove, CloseCall::Disagreement].map(|call| call.to_string());
-        assert_eq!(told[0], "the venue's move is not known");
-        assert_eq!(told[1], "the recorded strike and the venue's own move disagree");
+        let texts = [CloseCall::UnknownMove, CloseCall::Disagreement].map(|call| call.to_string());
+        assert_eq!(texts[0], "the venue's move is not known");
+        assert_eq!(texts[1], "the recorded strike and the venue's own move disagree");
     }
 }

@@ -173,8 +173,9 @@ mod tests {
 
     #[test]
     fn a_price_says_how_it_was_had() {
-        let told = [Method::OpenOf(900), Method::OpenForMean(300)].map(|method| method.to_string());
-        assert_eq!(told[0], "open of the 900 s candle");
-        assert!(told[1].starts_with("open of the 300 s candle (the file has no finer rows"));
+        let texts =
+            [Method::OpenOf(900), Method::OpenForMean(300)].map(|method| method.to_string());
+        assert_eq!(texts[0], "open of the 900 s candle");
+        assert!(texts[1].starts_with("open of the 300 s candle (the file has no finer rows"));
     }
 }

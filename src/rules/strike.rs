@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn the_price_of_another_boundary_is_told_by_name() {
+    fn the_price_of_another_boundary_has_its_own_doubt() {
         assert_eq!(found(70_100, 70_000, 70_110, Some(69_000)), ["strike-of-the-close"]);
         assert_eq!(found(70_100, 70_000, 69_900, Some(70_110)), ["strike-of-the-window-before"]);
         assert_eq!(

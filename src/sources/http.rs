@@ -1,5 +1,5 @@
 //! The one HTTP client: time-outs, size cap, no redirects, retries with backoff, Retry-After, and
-//! what a status means. What a body means is the services' business.
+//! what a status means. Each service interprets its own bodies.
 
 use std::io::Read;
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -15,44 +15,43 @@ use serde_json::error::Category;
 
 use crate::rules::text::printable;
 
-/// How long to wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long one request may take in all, body included.
+/// The time limit of one request, body included.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
-/// How long telling somebody may take: the next run waits.
+/// The time limit of a notification; the run waits for it.
 const HOOK_TIMEOUT: Duration = Duration::from_secs(5);
-/// The largest body read, in bytes; the largest answer of any service is under a tenth of it.
+/// The largest body to read, in bytes. The services' largest answers are under a tenth of it.
 const MAX_BODY: u64 = 4 * 1024 * 1024;
-/// How often one request is sent before the service is given up for the run; one that runs into the
-/// time-out is sent once.
+/// The number of tries of one request before the run stops asking the service. A request that times
+/// out is not retried.
 pub const TRIES: u32 = 3;
-/// The wait before the second try; it doubles with each further one, and up to half is added.
+/// The wait before the second try. It doubles with each further try, plus up to half at random.
 const FIRST_BACKOFF: Duration = Duration::from_millis(250);
-/// The longest Retry-After that is waited for; a longer one gives the service up for the run.
+/// The longest Retry-After to wait for. After a longer one the run stops asking the service.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// Why a service's answer is none.
+/// Why a request has no usable answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FetchError {
-    /// It cannot be reached, or asks to be left alone: worth another try.
+    /// The service cannot be reached, or limits the rate: worth a retry.
     NotNow(String),
-    /// It failed on this request, or its answer cannot be used: worth another try.
+    /// The service failed on this request, or its answer cannot be used: worth a retry.
     Failed(String),
-    /// It will not answer this request: no use in trying again.
+    /// The service refuses this request: a retry would not help.
     Refused(String),
-    /// What was asked for is not served there (any more).
+    /// The service does not have this address, or no longer.
     Gone(String),
-    /// It will never answer this host: not to be asked again in this run.
+    /// The service refuses this host: the run does not ask it again.
     Never(String),
 }
 
 impl FetchError {
-    /// Whether the same request may be answered a moment later.
+    /// Whether a retry of the same request may succeed.
     fn may_pass(&self) -> bool {
         matches!(self, Self::NotNow(_) | Self::Failed(_))
     }
 
-    /// What happened, in words.
+    /// The message.
     pub fn why(&self) -> &str {
         match self {
             Self::NotNow(why)
@@ -64,7 +63,7 @@ impl FetchError {
     }
 }
 
-/// What an HTTP status other than 200 means: the same for all services. None for 200.
+/// The error of an HTTP status, the same for all services; `None` for 200.
 pub fn refusal(status: u16) -> Option<FetchError> {
     let said = format!("answered HTTP {status}");
     match status {
@@ -77,16 +76,16 @@ pub fn refusal(status: u16) -> Option<FetchError> {
     }
 }
 
-/// Why nobody could be told something.
+/// Why a notification was not delivered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Undelivered {
-    /// It was refused, or nobody could be reached.
+    /// The receiver refused it or cannot be reached.
     Surely(String),
-    /// It was sent, but no answer came.
+    /// It was sent, but the receiver did not answer.
     Perhaps(String),
 }
 
-/// An HTTP client that is built when it is first needed: a run with nothing due builds none.
+/// An HTTP client that is built on first use. A run with nothing due builds none.
 #[derive(Debug, Default)]
 pub struct Client {
     built: OnceLock<blocking::Client>,
@@ -106,24 +105,24 @@ pub fn json<'body, T: Deserialize<'body>>(body: &'body [u8]) -> Result<T, FetchE
     })
 }
 
-/// At most so many requests in so much time, whoever sends them.
+/// Limits the number of requests in a period, over all threads.
 #[derive(Debug)]
 pub struct RateLimiter {
     most: usize,
     within: Duration,
-    /// Since when requests are counted, and how many there were.
+    /// The start of the current period and the number of requests in it.
     counted: Mutex<(Instant, usize)>,
 }
 
 impl RateLimiter {
-    /// At most `most` requests in each stretch of `within`.
+    /// At most `most` requests in each period of length `within`.
     pub fn new(most: usize, within: Duration) -> Self {
         Self { most, within, counted: Mutex::new((Instant::now(), 0)) }
     }
 
     /// Waits until another request may be sent.
     pub fn wait(&self) {
-        // a count is whole whatever became of who held it
+        // a panic in another thread leaves the count valid
         let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
         let passed = counted.0.elapsed();
         if counted.1 >= self.most && passed < self.within {
@@ -139,21 +138,21 @@ impl RateLimiter {
 /// Requests sent to a service.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RequestStats {
-    /// How many, every try counted.
+    /// The number of requests; each try counts.
     pub requests: u64,
-    /// How many of them had no answer that could be used.
+    /// The number of them without a usable answer.
     pub failures: u64,
 }
 
 impl RequestStats {
-    /// Counts these, too.
+    /// Adds the counts of `other`.
     pub fn add(&mut self, other: Self) {
         self.requests += other.requests;
         self.failures += other.failures;
     }
 }
 
-/// Status, body, and how long the service asks to be left alone.
+/// Status, body and Retry-After.
 struct Response {
     status: u16,
     retry_after: Option<Duration>,
@@ -161,8 +160,8 @@ struct Response {
 }
 
 impl Client {
-    /// Gets `url` until it is answered, at most `most_tries` times, and has `read` say what a body with
-    /// status 200 means. Adds every request sent to `stats`.
+    /// Gets `url` with at most `most_tries` tries. `read` interprets a body with status 200. Adds each
+    /// request to `stats`.
     ///
     /// # Errors
     /// [`FetchError`], of the last try.
@@ -188,7 +187,7 @@ impl Client {
             let Some(error) = answer.as_ref().err().filter(|error| error.may_pass()) else {
                 return answer;
             };
-            // a service that hangs is not waited for again: other trades wait, too
+            // no retry after a time-out, because other trades wait
             let timed_out = began.elapsed() >= REQUEST_TIMEOUT;
             let wait = retry_after.unwrap_or_else(|| backoff(tries));
             debug!("GET {url}: {} (try {tries} of {most_tries})", error.why());
@@ -203,17 +202,17 @@ impl Client {
     /// Posts `body` to `url`, once.
     ///
     /// # Errors
-    /// [`Undelivered`]; the URL, which may hold a password, is not named.
+    /// [`Undelivered`]. Its message omits the URL, which may hold a password.
     pub fn post(&self, url: &reqwest::Url, body: &Value) -> Result<(), Undelivered> {
         let request = self.client().map_err(Undelivered::Surely)?.post(url.clone());
-        // on a connection of its own: one that the other side has closed meanwhile would lose it
+        // a new connection: a reused one may be closed by the receiver, and the request is lost
         let request = request.header(reqwest::header::CONNECTION, "close");
         let request = request.header(reqwest::header::CONTENT_TYPE, "application/json");
         let answer = request.timeout(HOOK_TIMEOUT).body(body.to_string()).send();
         delivered(answer)
     }
 
-    /// Gets `url`, once, to tell whoever is behind it something.
+    /// Gets `url`, once, as a notification.
     ///
     /// # Errors
     /// [`Undelivered`], as with [`Self::post`].
@@ -246,7 +245,7 @@ impl Client {
         if let Some(client) = self.built.get() {
             return Ok(client);
         }
-        // an error only says that a provider is installed already
+        // the only possible error is that a provider is installed already
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = blocking::Client::builder()
             .user_agent(concat!("settle/", env!("CARGO_PKG_VERSION")))
@@ -268,7 +267,7 @@ fn delivered(answer: reqwest::Result<blocking::Response>) -> Result<(), Undelive
         Ok(response) => {
             let status = response.status().as_u16();
             let said = format!("answered HTTP {status}");
-            // a gateway's error, or a redirect, can come after the work was done
+            // the receiver may have accepted it before a gateway's error or a redirect
             match status {
                 408 => Err(Undelivered::Perhaps(said)),
                 400..=499 | 503 => Err(Undelivered::Surely(said)),
@@ -282,7 +281,7 @@ fn delivered(answer: reqwest::Result<blocking::Response>) -> Result<(), Undelive
     }
 }
 
-/// Reads a body to its end, or says why not: too large, too slow, or torn.
+/// Reads a body to its end, unless it is too large, too slow or torn.
 fn read_body(mut response: impl Read, deadline: Instant) -> Result<Vec<u8>, FetchError> {
     let mut body = Vec::new();
     let mut chunk = [0; 16 * 1024];
@@ -306,13 +305,13 @@ fn read_body(mut response: impl Read, deadline: Instant) -> Result<Vec<u8>, Fetc
     }
 }
 
-/// The wait after the `tries`-th try, with jitter so that many hosts do not come back at once.
+/// The wait after the `tries`-th try, with jitter so that many hosts do not retry at once.
 fn backoff(tries: u32) -> Duration {
     let base = FIRST_BACKOFF * 2u32.saturating_pow(tries - 1);
     base + base.mul_f64(fastrand::f64() / 2.0)
 }
 
-/// A reqwest error with its causes, which it leaves out of its own text, and without the URL.
+/// A reqwest error with its root cause, which reqwest omits, and without the URL.
 fn in_words(error: &reqwest::Error) -> String {
     let kind = if error.is_timeout() {
         "did not answer in time"

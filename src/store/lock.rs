@@ -86,7 +86,7 @@ mod tests {
     const NOW: UnixSeconds = UnixSeconds(1_770_987_600);
 
     #[test]
-    fn a_second_run_is_told_who_holds_the_lock_and_gets_it_afterwards() {
+    fn a_second_run_names_the_holder_of_the_lock_and_gets_it_afterwards() {
         let folder = tempfile::tempdir().unwrap();
         let database = folder.path().join("p.db");
         std::fs::write(&database, "").unwrap();

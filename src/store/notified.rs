@@ -61,18 +61,18 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Database`].
-    pub fn told(&self) -> Result<NotificationState, Error> {
+    pub fn notification_state(&self) -> Result<NotificationState, Error> {
         let read = || {
             if !self.has_table("settlement_told")? {
                 return Ok(NotificationState::default());
             }
             let sql = "SELECT alerts, corrected, contradicted FROM settlement_told";
-            let told = self.connection.query_row(sql, [], |row| {
+            let state = self.connection.query_row(sql, [], |row| {
                 let alerts: String = row.get(0)?;
                 let alerts = alerts.split_whitespace().map(str::to_owned).collect();
                 Ok(NotificationState { alerts, corrected: row.get(1)?, contradicted: row.get(2)? })
             });
-            told.optional().map(Option::unwrap_or_default)
+            state.optional().map(Option::unwrap_or_default)
         };
         read().map_err(|error| self.failed("read", error))
     }
@@ -81,15 +81,15 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Database`].
-    pub fn note_told(&mut self, told: &NotificationState) -> Result<(), Error> {
-        let alerts: Vec<&str> = told.alerts.iter().map(String::as_str).collect();
+    pub fn save_notification_state(&mut self, state: &NotificationState) -> Result<(), Error> {
+        let alerts: Vec<&str> = state.alerts.iter().map(String::as_str).collect();
         let write = |store: &mut Self| {
             let transaction = Short::begin(store)?;
             transaction.0.execute_batch(SCHEMA)?;
             transaction.0.execute(
                 "INSERT OR REPLACE INTO settlement_told (only_row, alerts, corrected, contradicted)
                  VALUES (1, ?1, ?2, ?3)",
-                params![alerts.join(" "), told.corrected, told.contradicted],
+                params![alerts.join(" "), state.corrected, state.contradicted],
             )?;
             transaction.commit()
         };

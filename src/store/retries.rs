@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reasons_are_told_by_kind() {
+    fn reasons_are_counted_by_kind() {
         for (reason, kind) in [
             ("no source has the price at 2026-02-13T13:15:00Z", "no source has the price"),
             ("close call: the venue moved +1.5 bps; waits until 2026", "close call"),

@@ -97,7 +97,7 @@ pub fn print_json(out: &mut dyn Write, mut ran: Vec<DatabaseRun>, dry_run: bool)
 /// # Errors
 /// I/O errors in keeping or printing the trades.
 pub fn print_text(out: &mut dyn Write, mut ran: Vec<DatabaseRun>, dry_run: bool) -> io::Result<()> {
-    for DatabaseRun { database, result, listing, glance, .. } in &mut ran {
+    for DatabaseRun { database, result, listing, status_line, .. } in &mut ran {
         let Ok(summary) = result else { continue };
         out.write_all(text::title(summary, dry_run, database).as_bytes())?;
         if listing.count > 0 {
@@ -105,8 +105,8 @@ pub fn print_text(out: &mut dyn Write, mut ran: Vec<DatabaseRun>, dry_run: bool)
             listing.print_kept(out)?;
         }
         out.write_all(text::summary(summary, dry_run).as_bytes())?;
-        if let Some(glance) = glance {
-            out.write_all(text::glance(glance).as_bytes())?;
+        if let Some(status_line) = status_line {
+            out.write_all(text::status_line(status_line).as_bytes())?;
         }
     }
     if ran.len() > 1 {

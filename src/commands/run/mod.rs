@@ -124,7 +124,7 @@ pub fn run(common: &CommonArgs, args: &RunArgs, now: DateTime<Utc>) -> Result<Ex
     pinger.started();
     let ran = in_each_database(common, args, Some(&new_run_id(now)), now.into());
     let exit = match &ran {
-        Ok(ran) => Exit::gravest(ran.iter().map(DatabaseRun::exit)),
+        Ok(ran) => Exit::most_serious(ran.iter().map(DatabaseRun::exit)),
         Err(error) => Exit::of(error),
     };
     // another run that holds the lock writes the metrics
@@ -146,7 +146,7 @@ pub fn run(common: &CommonArgs, args: &RunArgs, now: DateTime<Utc>) -> Result<Ex
 /// [`Error`].
 pub fn dry_run(common: &CommonArgs, args: &RunArgs, now: DateTime<Utc>) -> Result<Exit, Error> {
     let ran = in_each_database(common, args, None, now.into())?;
-    let exit = Exit::gravest(ran.iter().map(DatabaseRun::exit));
+    let exit = Exit::most_serious(ran.iter().map(DatabaseRun::exit));
     show_run(common, ran, true).map(|()| exit)
 }
 
@@ -191,7 +191,7 @@ pub struct DatabaseRun {
     /// State after the run, if the metrics need it.
     pub status: Option<DatabaseStatus>,
     /// The last line of the summary; `None` in a dry run.
-    pub glance: Option<StatusLine>,
+    pub status_line: Option<StatusLine>,
 }
 
 impl DatabaseRun {
@@ -332,7 +332,7 @@ impl After<'_> {
         settled: Result<(Opened, Summary), Error>,
         listing: Listing,
     ) -> DatabaseRun {
-        let (mut status, mut glance) = (None, None);
+        let (mut status, mut status_line) = (None, None);
         let result = match (settled, self.writing) {
             (Ok((_, summary)), None) => Ok(summary),
             (Ok((Opened { mut store, .. }, summary)), Some(writing)) => {
@@ -340,7 +340,8 @@ impl After<'_> {
                 notifier.tell(&mut store, &database, &summary, writing.interrupt);
                 status = self.status(&store, &database);
                 let is_printed = !self.common.json && !self.common.quiet;
-                glance = is_printed.then(|| self.glance(&store, &database, &summary)).flatten();
+                status_line =
+                    is_printed.then(|| self.status_line(&store, &database, &summary)).flatten();
                 Ok(summary)
             }
             (Err(error), writing) => {
@@ -349,7 +350,7 @@ impl After<'_> {
                 Err(error)
             }
         };
-        DatabaseRun { database, result, listing, status, glance }
+        DatabaseRun { database, result, listing, status, status_line }
     }
 
     /// Counts for the metrics file, if there is one.
@@ -361,7 +362,7 @@ impl After<'_> {
         status.map_err(complain).ok()
     }
 
-    fn glance(&self, store: &Store, database: &Path, summary: &Summary) -> Option<StatusLine> {
+    fn status_line(&self, store: &Store, database: &Path, summary: &Summary) -> Option<StatusLine> {
         let Task { reading, now, .. } = *self.task;
         let read = || Ok::<_, Error>((store.latest(reading.zone, now)?, store.doubted()?.len()));
         let complain =

@@ -205,8 +205,8 @@ pub fn not_due(excluded: &BTreeMap<Exclusion, u64>) -> String {
 }
 
 /// The last line of `run` and `status`.
-pub fn glance(glance: &StatusLine) -> String {
-    let StatusLine { now, unsettled, latest, wrong } = glance;
+pub fn status_line(status_line: &StatusLine) -> String {
+    let StatusLine { now, unsettled, latest, wrong } = status_line;
     let settled = latest.last_settled.map_or_else(
         || "nothing settled by settle".to_owned(),
         |at| format!("last settled {} ago ({at})", age(now.since(at).max(0))),

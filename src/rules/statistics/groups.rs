@@ -188,8 +188,8 @@ mod tests {
 
     #[test]
     fn each_dimension_has_a_key_and_a_title_of_its_own() {
-        let told: std::collections::BTreeSet<_> =
+        let texts: std::collections::BTreeSet<_> =
             Dimension::ALL.iter().map(|by| (by.key(), by.title())).collect();
-        assert_eq!(told.len(), Dimension::ALL.len());
+        assert_eq!(texts.len(), Dimension::ALL.len());
     }
 }

@@ -14,9 +14,9 @@ use crate::sources::candles::fallback::{PriceSource, SourceAnswer};
 use crate::sources::candles::{Candle, CandleRows};
 use crate::sources::http::RequestStats;
 
-/// Bad lines named in full for one file; the others are only counted.
+/// The number of bad lines of a file that are listed; the others are counted.
 const BAD_LINES_NAMED: usize = 5;
-/// A longer line, in bytes, is read as several, none of which will be a candle.
+/// The longest line, in bytes. A longer one is read as several lines, none of which is a candle.
 const LONGEST_LINE: u64 = 4096;
 
 /// Dump files as a source of prices.
@@ -65,8 +65,7 @@ impl PriceSource for DumpFiles {
     }
 }
 
-/// The price for `quote`; where a mean is wanted of a file with 5-minute rows, the nearest it can
-/// tell is the open at the mean's end.
+/// The price for `quote`. For a mean, a file with 5-minute rows only has the open at the mean's end.
 fn price(book: &CandleRows, quote: PriceAt) -> Option<Priced> {
     book.price(quote).or_else(|| {
         let open = book.price(PriceAt { basis: Basis::Point, ..quote })?;
@@ -88,7 +87,7 @@ fn opens_of(quotes: &BTreeSet<PriceAt>) -> BTreeSet<UnixSeconds> {
     opens
 }
 
-/// What reading one file came to.
+/// The result of reading one file.
 #[derive(Debug, Default)]
 struct DumpRead {
     candles: usize,
@@ -104,7 +103,7 @@ impl DumpRead {
         }
     }
 
-    /// The file's bad lines, each with its number, in words.
+    /// Messages about the file's bad lines, with their numbers.
     fn complaints(&self, path: &Path) -> Vec<String> {
         let file = path.display();
         let mut complaints: Vec<String> =
@@ -121,8 +120,8 @@ impl DumpRead {
     }
 }
 
-/// Reads a dump's rows that open at one of `opens` into `book`, line by line. The format knows no
-/// quotes, so a line is its fields.
+/// Reads a dump's rows that open at one of `opens` into `book`, line by line. The format has no
+/// quotes.
 fn read_dump(
     mut file: impl BufRead,
     opens: &BTreeSet<UnixSeconds>,

@@ -1,5 +1,5 @@
-//! The sources in the user's order: what one cannot price, the next is asked for. A service behind HTTP is
-//! a source here; what it is asked and what it answers stands in its own file.
+//! Asks the sources in the user's order: each one for the prices that the earlier ones lack. A service
+//! behind HTTP is a source here; its own file has its requests and bodies.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -15,33 +15,33 @@ use crate::sources::candles::{CandleRows, CandleService};
 use crate::sources::http;
 use crate::sources::http::{Client, FetchError, RequestStats};
 
-/// Something that has prices.
+/// A candle service or a set of dump files.
 pub trait PriceSource {
-    /// Which one.
+    /// Its name in results.
     fn source(&self) -> Source;
-    /// Those of the prices wanted that it has, as of `now`.
+    /// The wanted prices that it has, as of `now`.
     fn prices(&mut self, wanted: &BTreeSet<PriceAt>, now: UnixSeconds) -> SourceAnswer;
     /// Requests sent so far.
     fn stats(&self) -> RequestStats;
 }
 
-/// What a source came back with.
+/// The answer of one source.
 #[derive(Debug, Default)]
 pub struct SourceAnswer {
     /// The prices it has.
     pub prices: HashMap<PriceAt, Priced>,
     /// It gave at least one readable answer.
     pub answered: bool,
-    /// A request to it failed that may succeed later: what it lacks may yet be there.
+    /// A request failed that may succeed later, so a missing price may exist.
     pub failed: bool,
-    /// What went wrong, in words.
+    /// Messages about what went wrong.
     pub problems: Vec<String>,
 }
 
 /// A candle service behind HTTP.
 pub struct Service {
     service: Box<dyn CandleService>,
-    /// Base URLs, the next one used when one cannot be.
+    /// Base URLs; if one fails, the next is used.
     bases: Vec<String>,
     client: Arc<Client>,
     stats: RequestStats,
@@ -119,11 +119,11 @@ impl PriceSource for Service {
     }
 }
 
-/// What all sources together came back with.
+/// The answers of all sources.
 #[derive(Debug, Default)]
 pub struct Found {
-    /// The prices of each need, a venue each, in the order in which the venues were asked. More than one
-    /// where the first was not whole, or not to be believed by itself.
+    /// The prices of each request, one entry a venue, in the order in which the venues were asked. More
+    /// than one if the first was incomplete or not plausible by itself.
     pub prices: HashMap<PriceRequest, Vec<WindowPrices>>,
     /// At least one source gave a readable answer.
     pub answered: bool,
@@ -133,9 +133,9 @@ pub struct Found {
     pub problems: Vec<String>,
 }
 
-/// What settling needs of price sources; tests stand in for it with a map.
+/// A source of prices. Tests use a map.
 pub trait Prices {
-    /// The prices for `needs`, as of `now`, as far as they can be had.
+    /// The available prices for `needs`, as of `now`.
     fn find(&mut self, needs: &PriceRequests, now: UnixSeconds) -> Found;
     /// Requests sent so far, by service.
     fn stats(&self) -> BTreeMap<Source, RequestStats>;
@@ -187,8 +187,8 @@ impl Prices for Chain {
     }
 }
 
-/// Whether one venue's prices can be decided by whichever of the recorded strikes is the trade's: no
-/// further venue has to be asked.
+/// Whether one venue's prices suffice for any of the recorded strikes, so that no further venue has to
+/// be asked.
 fn is_enough(prices: &WindowPrices, strikes: Option<Strikes>, all: &[WindowPrices]) -> bool {
     let is_believed = |Strikes { least, greatest }| {
         prices.is_believed(least, all) && prices.is_believed(greatest, all)
@@ -298,7 +298,7 @@ mod tests {
         let quoted = &find(sources(), &[need]).prices[&need];
         assert_eq!((quoted.len(), quoted[0].source), (1, Source::Binance));
         assert!(quoted[0].before.is_some());
-        // where the start is no strike, a venue that has both is asked for, too
+        // if the start is not the strike, a venue that has both prices is asked, too
         let quoted = &find(sources(), &[close(1800)]).prices[&close(1800)];
         let found: Vec<_> =
             quoted.iter().map(|found| (found.source, found.open.is_some())).collect();
@@ -322,7 +322,7 @@ mod tests {
         let believed: Vec<bool> =
             prices.iter().map(|one| one.is_believed(strike(60_000), prices)).collect();
         assert_eq!(believed, [false, true]);
-        // two venues that agree are believed, however far the strike is
+        // two venues that agree count, whatever the distance from the strike
         let all =
             find_beside(sources(60_000), &[close(900)], Some(Strikes::with(recorded, strike(1))));
         let prices = &all.prices[&close(900)];

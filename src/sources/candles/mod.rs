@@ -1,5 +1,5 @@
-//! Historical bitcoin prices: candles, what a boundary's price is, and the trait each service
-//! fills. One file a service; `planner` decides what to ask, `fallback` asks and goes on to the next source.
+//! Historical bitcoin prices: candles, the price of a boundary, and the trait of a service. One file a
+//! service; `planner` plans the requests, `fallback` asks one source after another.
 
 pub mod binance;
 pub mod bitstamp;
@@ -24,23 +24,23 @@ use crate::sources::http::FetchError;
 
 use planner::{Limits, Range};
 
-/// One candle whose open is usable: prices above 0, low ≤ high, and the open between them, which
-/// columns read in the wrong order would not satisfy for long.
+/// One candle whose open is usable: prices above 0, and the open between low and high. Columns in the
+/// wrong order soon violate that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Candle {
-    /// When it opens.
+    /// Start of its span.
     pub open_time: UnixSeconds,
     /// Price of its first trade.
     pub open: BtcPrice,
     high: Decimal,
     low: Decimal,
     close: Decimal,
-    /// Without a trade in it a candle repeats the last price, and is none.
+    /// A candle without a trade repeats the last price, so it is no price.
     traded: bool,
 }
 
 impl Candle {
-    /// A candle, or none where its open cannot be trusted.
+    /// A candle; `None` if its open is not usable.
     pub fn new(
         open_time: UnixSeconds,
         open: Decimal,
@@ -63,8 +63,7 @@ impl Candle {
         (self.low <= self.close && self.close <= self.high).then_some(self.close)
     }
 
-    /// The mean of open, high, low and close: the nearest to a mean price over its span that a
-    /// candle can tell.
+    /// The mean of open, high, low and close: a candle's best estimate of the mean price of its span.
     fn mean(&self) -> Option<Decimal> {
         let sum = self
             .open
@@ -76,16 +75,15 @@ impl Candle {
     }
 }
 
-/// A candle service: what to ask, and what an answer means. Both are pure.
+/// A candle service: what to ask, and what an answer means. Its functions are pure.
 pub trait CandleService {
-    /// Which one.
+    /// The service's name in results.
     fn source(&self) -> Source;
-    /// How much it gives a request.
+    /// Its limits.
     fn limits(&self) -> Limits;
     /// Path and query that ask for `range`.
     fn ask(&self, range: Range) -> String;
-    /// What a status of 200 with this body means: all of its candles. A body with one row that is no
-    /// candle is refused as a whole.
+    /// The candles of a body with status 200. One row that is no candle refuses the whole body.
     ///
     /// # Errors
     /// [`FetchError`], where the body is an error or has another shape.
@@ -108,7 +106,7 @@ impl From<Value> for Number {
 }
 
 impl Number {
-    /// As unix seconds, where it is whole.
+    /// As Unix seconds; `None` for a fraction.
     fn seconds(self) -> Option<UnixSeconds> {
         self.0.filter(Decimal::is_integer)?.to_i64().map(UnixSeconds)
     }
@@ -144,15 +142,15 @@ fn all_candles(rows: impl Iterator<Item = Option<Candle>>) -> Result<Vec<Candle>
     rows.enumerate().map(number).collect()
 }
 
-/// The rows one source gave, by step in seconds and opening instant.
+/// The rows of one source, by step in seconds and opening instant.
 #[derive(Debug, Default)]
 pub struct CandleRows {
     rows: BTreeMap<(i64, UnixSeconds), Option<Candle>>,
 }
 
 impl CandleRows {
-    /// Takes in a candle of `step` seconds, unless it is still forming at `now`. Two different
-    /// opens for one instant cancel each other out: then there is no price there.
+    /// Adds a candle of `step` seconds, unless it is still forming at `now`. Two different candles for
+    /// one instant cancel each other out: then there is no price.
     pub fn insert(&mut self, step: i64, candle: Candle, now: UnixSeconds) {
         if candle.open_time.plus(step) > now {
             return;
@@ -171,8 +169,8 @@ impl CandleRows {
         self.rows.get(&(step, open_time))?.as_ref()
     }
 
-    /// The price that `quote` asks for, from the finest rows that tell it; none where the row at
-    /// exactly that instant is not here.
+    /// The price that `quote` asks for, from the finest rows; `None` without a row at exactly that
+    /// instant.
     pub fn price(&self, quote: PriceAt) -> Option<Priced> {
         match quote.basis {
             Basis::Point => self
@@ -182,7 +180,7 @@ impl CandleRows {
                 .mean_of_seconds(quote.at, length)
                 .map(|mean| (mean, Method::MeanOfSeconds(length)))
                 .or_else(|| {
-                    // the minute holds what a shorter mean is of, and not what a longer one is
+                    // the minute contains the span of a shorter mean, not of a longer one
                     let minute = self.candle(60, quote.at.plus(-60)).filter(|_| length <= 60);
                     let mean = minute.filter(|minute| minute.traded)?.mean()?;
                     Some((mean, Method::MeanOfMinute))
@@ -193,15 +191,15 @@ impl CandleRows {
         }
     }
 
-    /// The open at an instant, and the step in seconds of the finest candle that is here; none where
-    /// that one says that nobody traded.
+    /// The open at an instant of the finest candle, and its step in seconds; `None` if that candle has
+    /// no trade.
     fn open_at(&self, at: UnixSeconds) -> Option<(i64, BtcPrice)> {
         let finest = STEPS.iter().find_map(|step| Some((*step, self.candle(*step, at)?)));
         finest.filter(|(_, candle)| candle.traded).map(|(step, candle)| (step, candle.open))
     }
 
-    /// The mean of the closes of the one-second candles of `[at - length, at)`, if all are here and at
-    /// least half of them had a trade. A second without a trade keeps the last close.
+    /// The mean of the closes of the one-second candles of `[at - length, at)`, if all exist and at
+    /// least half of them have a trade. A second without a trade keeps the last close.
     fn mean_of_seconds(&self, at: UnixSeconds, length: i64) -> Option<Decimal> {
         let (mut sum, mut traded) = (Decimal::ZERO, 0);
         for second in 1..=length {

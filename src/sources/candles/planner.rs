@@ -1,4 +1,4 @@
-//! From the rows wanted to the fewest requests that fetch them. Pure: no service is asked here.
+//! Plans the fewest requests that fetch the wanted rows. Pure: it asks no service.
 
 use std::collections::BTreeSet;
 
@@ -6,14 +6,14 @@ use crate::rules::market::Basis;
 use crate::rules::price::PriceAt;
 use crate::rules::units::UnixSeconds;
 
-/// How much a service gives a request.
+/// The limits of a service.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Candle lengths it has, in seconds, finest first.
     pub steps: &'static [i64],
     /// Most rows of one answer.
     pub rows: i64,
-    /// Set where it only ever gives the newest so many rows of a step.
+    /// Set if the service only has this many newest rows of a step.
     pub newest_only: Option<i64>,
 }
 
@@ -29,7 +29,7 @@ pub struct Range {
 }
 
 impl Range {
-    /// How many candles open in it.
+    /// The number of candles, both ends included.
     pub fn rows(self) -> i64 {
         self.last.since(self.first) / self.step + 1
     }
@@ -42,7 +42,7 @@ pub struct Span {
     pub first: UnixSeconds,
     /// Opening of the last candle.
     pub last: UnixSeconds,
-    /// The candle length in seconds; none where any candle that opens there will do.
+    /// The candle length in seconds; `None` if any candle that opens there is usable.
     pub step: Option<i64>,
 }
 
@@ -77,9 +77,9 @@ pub fn spans(quotes: &BTreeSet<PriceAt>, pass: Pass, limits: &Limits) -> BTreeSe
         .collect()
 }
 
-/// The requests that fetch `spans` as of `now`. From the earliest span not yet covered, the step is
-/// taken whose one request covers the most; of equals the one that leaves fewest gaps, then the
-/// coarsest. A span that the service has no whole, finished candles for is in no request.
+/// The requests that fetch `spans` as of `now`. From the earliest uncovered span on, it takes the step
+/// whose request covers the most spans; of equals the one with the fewest gaps, then the coarsest. It
+/// skips a span for which the service has no whole, finished candles.
 pub fn plan(spans: &BTreeSet<Span>, limits: &Limits, now: UnixSeconds) -> Vec<Range> {
     let spans: Vec<Span> = spans.iter().copied().collect();
     let mut covered = vec![false; spans.len()];
@@ -108,7 +108,7 @@ pub fn plan(spans: &BTreeSet<Span>, limits: &Limits, now: UnixSeconds) -> Vec<Ra
 struct Cover {
     range: Range,
     members: Vec<usize>,
-    /// How many spans it covers before the first one it must leave out.
+    /// The number of spans before the first one that it cannot cover.
     unbroken: usize,
 }
 
@@ -143,7 +143,7 @@ fn cover(
     cover
 }
 
-/// Whether candles of `step` seconds open at the span's ends, are finished, and are still given.
+/// Whether candles of `step` seconds open at the span's ends, are finished, and are still available.
 fn obtainable(span: &Span, step: i64, limits: &Limits, now: UnixSeconds) -> bool {
     let opens = |at: UnixSeconds| at.0.rem_euclid(step) == 0;
     let forming = now.0 - now.0.rem_euclid(step);

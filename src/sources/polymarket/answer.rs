@@ -1,5 +1,5 @@
-//! What Polymarket's bodies mean, field by field, never guessed: which market one is about, and whether its
-//! result is final. What is not plainly a final result is "not yet". Pure; asking is in the file above.
+//! Interprets Polymarket's bodies field by field: which market an answer is about, and whether its
+//! resolution is final. Anything else than a final resolution is "not yet". Pure; `mod.rs` asks.
 //!
 //! Source: the fields of `GET /markets` as Polymarket's Gamma service answers them (measured 2026).
 
@@ -30,7 +30,7 @@ pub(super) struct Page {
 }
 
 impl Page {
-    /// Takes in the page behind this one.
+    /// Adds the next page.
     pub fn absorb(&mut self, next: Self) {
         for (slug, answer) in next.answers {
             self.insert(slug, answer);
@@ -49,27 +49,26 @@ impl Page {
         }
     }
 
-    /// Whether it says something of every market that was `asked` for.
+    /// Whether it has an answer for each market that was `asked` for.
     pub fn answers_all(&self, asked: &[String]) -> bool {
         self.answers.len() == asked.iter().collect::<BTreeSet<_>>().len()
     }
 
-    /// Whether it holds markets, and none that was asked for.
+    /// Whether it holds only markets that were not asked for.
     pub fn is_foreign(&self) -> bool {
         self.foreign > 0 && self.answers.is_empty()
     }
 
-    /// What it says of the markets that it holds, where it is known to be incomplete.
+    /// The answers of an incomplete list.
     pub fn answered(self) -> Resolutions {
         Resolutions { answers: self.answers, problems: self.problems }
     }
 
-    /// What the whole list says of the markets that were `asked` for: one that it leaves out is not
-    /// resolved.
+    /// The answers of a complete list. A market that was `asked` for and is missing is not resolved.
     ///
     /// # Errors
-    /// [`FetchError::Gone`] where it holds markets, and none that was asked for: the list does not take
-    /// slugs, so that it says nothing of any.
+    /// [`FetchError::Gone`] if it holds only markets that were not asked for: then the list ignores
+    /// slugs, and a missing market proves nothing.
     pub fn resolved(mut self, asked: &[String]) -> Result<Resolutions, FetchError> {
         if self.foreign > 0 {
             let sent = format!("sent {} markets that were not asked for", self.foreign);
@@ -88,8 +87,8 @@ impl Page {
     }
 }
 
-/// What a body states of the markets that were `asked` for. One in another shape than known is not
-/// resolved, and a problem.
+/// The answers of a body on the markets that were `asked` for. A market in another shape than known
+/// is not resolved and a problem.
 ///
 /// # Errors
 /// [`FetchError::Failed`], where it is no list of markets, or one of them repeats a field.
@@ -188,7 +187,7 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Sent<T> {
     }
 }
 
-/// What a body of one page says of the markets that were `asked` for.
+/// The answers of a body of one page on the markets that were `asked` for.
 ///
 /// # Errors
 /// [`FetchError`], where it is no list of such markets.
@@ -269,7 +268,7 @@ fn read_resolution(market: &MarketBody) -> Result<Resolution, String> {
     let outcome = match up_and_down {
         paid if paid == [Decimal::ONE, Decimal::ZERO] => Outcome::Yes,
         paid if paid == [Decimal::ZERO, Decimal::ONE] => Outcome::No,
-        // half a dollar a share is a resolution only where it is called one
+        // half a dollar a share is a resolution only with a final status
         paid if paid == [half, half] && status.is_some() => Outcome::Split,
         _ => {
             let [up, down] = [&prices[up], &prices[1 - up]].map(|price| printable(price));
@@ -279,7 +278,7 @@ fn read_resolution(market: &MarketBody) -> Result<Resolution, String> {
     Ok(Resolution::Final(outcome))
 }
 
-/// Words of `umaResolutionStatus` for a resolution that stands.
+/// The values of `umaResolutionStatus` for a final resolution.
 const FINAL_STATUSES: [&str; 2] = ["resolved", "settled"];
 
 /// The two texts of a field that holds JSON inside a text.

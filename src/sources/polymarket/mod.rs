@@ -1,5 +1,5 @@
-//! Asking Polymarket's Gamma service for its resolutions, many markets a request, by whichever list it
-//! still serves. What an answer means is in `answer`.
+//! Asks Polymarket's Gamma service for resolutions, many markets a request, by the first list that it
+//! serves. `answer` interprets the answers.
 //!
 //! Source: the lists and their limits as Gamma documents and answers them (2026).
 
@@ -27,10 +27,10 @@ const LONGEST_QUERY: usize = 6_000;
 const AT_ONCE: usize = 4;
 /// Most requests in 10 seconds; the service's own limit is 300.
 const PACE: (usize, Duration) = (250, Duration::from_secs(10));
-/// After so many failed requests and none that was answered, no slug is looked for that makes the
-/// service fail: it is out of order.
+/// After this many failed requests without an answer the service counts as down, and settle stops
+/// searching for the slug that makes it fail.
 const FAILURES_OF_AN_OUTAGE: usize = 12;
-/// Where the lists fail this slowly, no such slug is looked for either: the trades wait.
+/// If the lists fail this slowly, settle does not search for such a slug, because the trades wait.
 const SLOW: Duration = Duration::from_secs(5);
 
 /// Gamma's lists, in the order in which they are tried.
@@ -42,9 +42,9 @@ enum List {
     Plain,
 }
 
-/// What settling needs of Polymarket; tests stand in for it with a map.
+/// A source of resolutions. Tests use a map.
 pub trait ResolutionSource: Send {
-    /// The answers on these markets, as far as they can be had. Asked in this order.
+    /// The available answers on these markets, asked in this order.
     fn find(&mut self, slugs: &[String]) -> Resolutions;
     /// Requests sent so far.
     fn stats(&self) -> RequestStats;
@@ -56,7 +56,7 @@ pub struct Polymarket {
     client: Arc<Client>,
     stats: Mutex<RequestStats>,
     pace: RateLimiter,
-    /// `/markets/keyset` is not served, so that the plain list is asked at once.
+    /// `/markets/keyset` is not served: settle asks the plain list at once.
     keyset_is_gone: AtomicBool,
 }
 
@@ -72,8 +72,8 @@ impl Polymarket {
         }
     }
 
-    /// Asks about these markets by the first list that answers, and where a list fails on the whole, about
-    /// parts of them.
+    /// Asks about these markets by the first list that answers. If a list fails on all of them, asks
+    /// about parts.
     ///
     /// # Errors
     /// [`FetchError`], if nothing is answered.
@@ -91,7 +91,7 @@ impl Polymarket {
             };
             match asked {
                 Some(asked @ (Ok(()) | Err(FetchError::NotNow(_)))) => return asked,
-                // no part was answered there, so that here the whole tells
+                // that list answered no part, so ask this one about the whole
                 Some(Err(_)) => return self.ask_lists(&[List::Plain], slugs, resolved),
                 None => {}
             }
@@ -113,7 +113,7 @@ impl Polymarket {
         }
     }
 
-    /// Asks about these markets once by each of `lists`, until one answers.
+    /// Asks each of `lists` once about these markets, until one answers.
     ///
     /// # Errors
     /// [`FetchError`] of the last one, if no list answers.
@@ -136,7 +136,7 @@ impl Polymarket {
     /// Asks a list about these markets, page by page, until all are answered or it ends.
     ///
     /// # Errors
-    /// [`FetchError`], if a page is not answered, or the pages lead nowhere.
+    /// [`FetchError`], if a page is not answered, or the pages do not end.
     fn ask(
         &self,
         list: List,
@@ -152,7 +152,7 @@ impl Polymarket {
             self.pace.wait();
             let url = format!("{}{path}", self.base);
             let page = self.client.get(&url, tries, &mut stats, |body| read_page(body, slugs));
-            // a count is whole whatever became of who held it
+            // a panic in another thread leaves the count valid
             self.stats.lock().unwrap_or_else(PoisonError::into_inner).add(stats);
             whole.absorb(page?);
             let cursor = match &whole.next_cursor {
@@ -170,9 +170,9 @@ impl Polymarket {
         Ok(())
     }
 
-    /// Finds the slugs on which the service fails, by asking about smaller and smaller parts of `slugs`,
-    /// and takes the answers on all others. Each part is asked for once; after `most_failures` and no
-    /// answer the service counts as out of order.
+    /// Finds the slugs on which the service fails by halving `slugs`, and keeps the answers on all
+    /// others. Asks for each part once. After `most_failures` without an answer the service counts as
+    /// down.
     ///
     /// # Errors
     /// [`FetchError`], if no part is answered.
@@ -218,8 +218,8 @@ impl Polymarket {
         Ok(())
     }
 
-    /// Asks about the chunks that nobody else has taken, until one finds that the service is `out`:
-    /// what came of each, with its place.
+    /// Asks about the chunks that no other thread has taken, until a thread finds that the service is
+    /// `out`. Returns each result with its place.
     fn find_next(
         &self,
         chunks: &[&[String]],
@@ -233,7 +233,7 @@ impl Polymarket {
             let mut resolved = Resolutions::default();
             if let Err(error) = self.find_some(some, &mut resolved) {
                 let (base, why) = (&self.base, error.why());
-                // one slug alone may be the one on which the service fails
+                // a single slug may be the one on which the service fails
                 let is_out = some.len() > 1 || matches!(error, FetchError::NotNow(_));
                 let rest = if is_out { "; not asked again in this run" } else { "" };
                 out.fetch_or(is_out, Ordering::Relaxed);
@@ -254,7 +254,7 @@ impl ResolutionSource for Polymarket {
             let others: Vec<_> =
                 (1..chunks.len().min(AT_ONCE)).map(|_| scope.spawn(asking)).collect();
             let mut found = asking();
-            // one that panicked has found nothing
+            // a thread that panicked has no results
             found.extend(others.into_iter().filter_map(|other| other.join().ok()).flatten());
             found
         });
@@ -263,7 +263,7 @@ impl ResolutionSource for Polymarket {
         for (_, some) in found {
             resolved.absorb(some);
         }
-        // those under way when the service went out all say so
+        // every request under way reports the same outage
         resolved.problems.dedup();
         for error in &mut resolved.problems {
             warn!("polymarket: {error}");
@@ -277,7 +277,7 @@ impl ResolutionSource for Polymarket {
     }
 }
 
-/// The slugs in parts of which each fits into one request.
+/// Splits the slugs so that each part fits into one request.
 fn chunks(slugs: &[String]) -> Vec<&[String]> {
     let mut chunks = Vec::new();
     let mut rest = slugs;
@@ -294,8 +294,8 @@ fn chunks(slugs: &[String]) -> Vec<&[String]> {
     chunks
 }
 
-/// Path and query that ask a list for these markets: closed ones only, as many as there are slugs. Both
-/// are always said, as the lists' defaults differ.
+/// Path and query that ask a list for these markets: closed ones only, as many as there are slugs.
+/// Both are always given, because the lists' defaults differ.
 fn path(list: List, slugs: &[String], cursor: Option<&str>) -> String {
     let name = match list {
         List::Keyset => "/markets/keyset",
@@ -314,7 +314,7 @@ fn path(list: List, slugs: &[String], cursor: Option<&str>) -> String {
     path
 }
 
-/// A text as it may stand in a query.
+/// A text escaped for a query.
 fn escaped(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     let escape = |byte: u8| match plain(byte) {
