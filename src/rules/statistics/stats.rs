@@ -141,37 +141,18 @@ impl SqlSum {
     }
 }
 
-/// A sum of decimals. Digits of decimals with the same scale are added as integers, which is exact
-/// and needs no alignment. 96-bit digits in 128 bits have room for four billion trades.
-struct Sum([i128; Decimal::MAX_SCALE as usize + 1]);
-
-impl Sum {
-    const ZERO: Self = Self([0; Decimal::MAX_SCALE as usize + 1]);
-
-    fn add(&mut self, value: Decimal) {
-        if let Some(digits) = self.0.get_mut(value.scale() as usize) {
-            *digits += value.mantissa();
-        }
-    }
-
-    /// `None` if the total does not fit a `Decimal`.
-    fn total(&self) -> Option<Decimal> {
-        let mut there = (0..).zip(&self.0).filter(|(_, digits)| **digits != 0);
-        there.try_fold(Decimal::ZERO, |sum, (places, digits)| {
-            let part = Decimal::try_from_i128_with_scale(*digits, places).ok()?;
-            sum.checked_add(part)
-        })
-    }
-}
-
 impl Figures {
     /// Computes the figures of these trades, which must be in the order of logging.
     pub fn of<'a>(trades: impl IntoIterator<Item = &'a Settled>) -> Self {
         let mut figures = Self::default();
         let mut by_rowid = Vec::new();
         let mut profits = Vec::new();
-        let (mut gain, mut loss) = (Sum::ZERO, Sum::ZERO);
-        let (mut stake, mut price, mut priced) = (Sum::ZERO, Sum::ZERO, 0u64);
+        // None where a sum does not fit a Decimal
+        let zero = Some(Decimal::ZERO);
+        let (mut gain, mut loss, mut stake, mut price, mut priced) = (zero, zero, zero, zero, 0u64);
+        let add = |sum: &mut Option<Decimal>, value| {
+            *sum = sum.and_then(|sum| sum.checked_add(value));
+        };
         let (mut curve, mut peak) = (Some(Decimal::ZERO), (Decimal::ZERO, None));
         let mut fall = (Decimal::ZERO, None, None);
         for trade in trades {
@@ -183,18 +164,18 @@ impl Figures {
                 continue;
             }
             if let Some(dollars) = trade.stake {
-                stake.add(dollars);
+                add(&mut stake, dollars);
             }
             if let Some(paid) = trade.price.filter(|_| trade.decided) {
-                price.add(paid);
+                add(&mut price, paid);
                 priced += 1;
             }
             let Some(profit) = trade.profit else { continue };
             profits.push(profit);
             if profit.is_sign_negative() {
-                loss.add(-profit);
+                add(&mut loss, -profit);
             } else {
-                gain.add(profit);
+                add(&mut gain, profit);
             }
             let extreme = Extreme { profit: Usd(profit), rowid: trade.rowid };
             if figures.best.is_none_or(|best| best.profit < extreme.profit) {
@@ -221,12 +202,12 @@ impl Figures {
         figures.decided_average = decided.average();
         let count = Decimal::from(profits.len());
         figures.median_profit = median(profits).map(Usd);
-        figures.gross_profit = gain.total().map(Usd);
-        figures.gross_loss = loss.total().map(Usd);
+        figures.gross_profit = gain.map(Usd);
+        figures.gross_loss = loss.map(Usd);
         figures.average_profit =
             figures.net_profit().and_then(|profit| profit.checked_div(count)).map(Usd);
-        figures.stake = stake.total().map(Usd);
-        figures.average_price = price.total().and_then(|sum| sum.checked_div(priced.into()));
+        figures.stake = stake.map(Usd);
+        figures.average_price = price.and_then(|sum| sum.checked_div(priced.into()));
         figures.drawdown =
             Drawdown { amount: curve.map(|_| Usd(fall.0)), from: fall.1, to: fall.2 };
         figures
