@@ -1,4 +1,4 @@
-//! Rows that cannot be settled: each is named once, nothing of it is invented, and the others go on.
+//! Rows that cannot be settled. Each is reported once, no value of it is invented, and the other rows settle.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
 
 mod support;
@@ -15,7 +15,7 @@ fn text(text: &str) -> Value {
     Value::Text(text.into())
 }
 
-/// Every way a row can be bad, each under an id of its own.
+/// Every way a row can be invalid, each with its own id.
 fn bad_bets() -> Vec<Bet> {
     let numbers = [
         Value::Null,
@@ -36,7 +36,7 @@ fn bad_bets() -> Vec<Bet> {
         bets.push(Bet { strike: value(), ..bet(0) });
     }
     bets.push(Bet { price: Value::Real(1.000_001), ..bet(0) });
-    // each value can be held, but not the number of shares
+    // each value is representable, but the number of shares is not
     bets.push(Bet { size: Value::Real(7e28), price: Value::Real(1e-20), ..bet(0) });
     for timestamp in ["", "soon", "2026-02-30 10:00:00", "13/02/2026", "\u{1b}[2J"] {
         bets.push(bet(0).at(timestamp));
@@ -52,7 +52,7 @@ fn bad_bets() -> Vec<Bet> {
 }
 
 #[test]
-fn each_bad_row_is_named_once_and_the_good_ones_settle() {
+fn each_bad_row_is_reported_once_and_the_good_rows_settle() {
     let bad = bad_bets();
     let count = i64::try_from(bad.len()).unwrap();
     let bench = Bench::with_schema(KEYLESS, &bad);
@@ -73,7 +73,7 @@ fn each_bad_row_is_named_once_and_the_good_ones_settle() {
 }
 
 #[test]
-fn the_log_line_names_the_first_three_and_the_summary_all() {
+fn the_log_lists_the_first_three_bad_rows_and_the_summary_all() {
     let bets: Vec<Bet> = (1..=5).map(|id| Bet { price: Value::Null, ..bet(id) }).collect();
     let bench = Bench::new(&bets);
     let ended = bench.settle(&["run"]);
@@ -89,7 +89,7 @@ fn the_log_line_names_the_first_three_and_the_summary_all() {
 }
 
 #[test]
-fn strange_slugs_do_no_harm() {
+fn unusual_slugs_are_handled_safely() {
     let slugs = [
         "btc-🚀-no-time".to_owned(),
         "line\nbreak".to_owned(),
@@ -116,7 +116,7 @@ fn strange_slugs_do_no_harm() {
 }
 
 #[test]
-fn a_row_in_error_is_mended_by_the_bot_and_then_settles() {
+fn a_row_in_error_settles_after_the_bot_corrects_it() {
     let bench = Bench::new(&[Bet { price: Value::Null, ..bet(1) }]);
     for _ in 0..3 {
         bench.run_at(&exchange().url, &[]).code(3);
@@ -127,7 +127,7 @@ fn a_row_in_error_is_mended_by_the_bot_and_then_settles() {
 }
 
 #[test]
-fn a_stuck_trade_is_an_alert_and_a_young_one_is_not() {
+fn a_stuck_trade_raises_an_alert_and_a_recent_one_does_not() {
     let missing = bet(1).on(&format!("btc-updown-15m-{}", OPEN - 9000));
     let bench = Bench::new(&[missing, bet(2)]);
     let summary = bench.run_at(&exchange().url, &[]).code(4).json();

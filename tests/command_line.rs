@@ -1,4 +1,4 @@
-//! Settings by flag, environment and `.env`; bad values; completions, manual and help.
+//! Settings by flag, environment and `.env`; invalid values; completions, manual and help.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
 
 mod support;
@@ -19,7 +19,7 @@ fn would_settle(bench: &Bench, arguments: &[&str], environment: &[(&str, &str)])
 }
 
 #[test]
-fn a_flag_beats_the_environment_which_beats_dotenv_which_beats_the_default() {
+fn flags_override_the_environment_then_dotenv_then_defaults() {
     let (bench, dump) = bench_of(60);
     let candles = ("SETTLE_CANDLES", dump.as_str());
     assert_eq!(would_settle(&bench, &[], &[candles]), 50);
@@ -30,12 +30,12 @@ fn a_flag_beats_the_environment_which_beats_dotenv_which_beats_the_default() {
     assert_eq!(would_settle(&bench, &[], &environment), 8);
     assert_eq!(would_settle(&bench, &["--batch", "9"], &environment), 9);
     assert_eq!(would_settle(&bench, &["--batch", "0"], &environment), 60);
-    // empty is not set
+    // an empty value counts as not set
     assert_eq!(would_settle(&bench, &[], &[candles, ("SETTLEMENT_BATCH_SIZE", "")]), 7);
 }
 
 #[test]
-fn the_timers_and_the_alerts_settings_are_read_under_their_names() {
+fn environment_settings_are_validated() {
     let (bench, dump) = bench_of(1);
     for (name, bad) in [
         ("SETTLEMENT_INTERVAL_MINUTES", "0"),
@@ -61,7 +61,7 @@ fn the_timers_and_the_alerts_settings_are_read_under_their_names() {
 }
 
 #[test]
-fn a_setting_in_dotenv_that_cannot_be_read_is_named() {
+fn an_invalid_setting_in_dotenv_is_reported_by_name() {
     let (bench, _) = bench_of(1);
     std::fs::write(bench.folder.path().join(".env"), "A=1\nSETTLE_DB=my data.db\n").unwrap();
     let ended = bench.settle(&["status"]);
@@ -88,7 +88,7 @@ fn quiet_still_raises_an_alert() {
 }
 
 #[test]
-fn colour_comes_only_when_asked_for_off_a_terminal() {
+fn colour_without_a_terminal_requires_an_option() {
     let (bench, dump) = bench_of(1);
     let escape = |arguments: &[&str]| {
         let mut all = vec!["dry-run", "--candles", dump.as_str()];
@@ -101,7 +101,7 @@ fn colour_comes_only_when_asked_for_off_a_terminal() {
 }
 
 #[test]
-fn completions_and_manual_are_made_from_the_same_definition() {
+fn completions_and_manual_are_generated_from_the_same_definition() {
     for shell in ["bash", "zsh", "fish"] {
         let ended = Ended::from(settle(&["completions", shell]).output().unwrap());
         assert!(ended.code(0).stdout.contains("alert-lag-hours"), "{shell}");
@@ -121,7 +121,7 @@ fn no_command_and_unknown_options_are_usage_errors() {
 }
 
 #[test]
-fn under_systemd_each_line_has_its_priority_and_no_time() {
+fn under_systemd_each_line_has_a_priority_and_no_timestamp() {
     use std::os::unix::fs::MetadataExt;
     let bench = Bench::new(&[bet(1)]);
     let dump = bench.dump("d.csv", &[(CLOSE, STRIKE + 1.0)]);
@@ -142,7 +142,7 @@ fn under_systemd_each_line_has_its_priority_and_no_time() {
 }
 
 #[test]
-fn options_stand_under_their_own_headings() {
+fn options_are_grouped_under_headings() {
     let help = Ended::from(settle(&["run", "--help"]).output().unwrap()).code(0).stdout.clone();
     for (heading, options) in [
         ("Trades", &["--batch", "--timezone", "--rules", "--include-skipped"][..]),
@@ -154,7 +154,7 @@ fn options_stand_under_their_own_headings() {
         ("Output", &["--json", "--color", "--quiet", "--verbose"]),
     ] {
         let (_, group) = help.split_once(&format!("\n{heading}:\n")).expect("a heading");
-        // up to the next heading, which begins a line
+        // up to the next heading, which starts at the first column
         let begins_heading = |line: &&str| !line.is_empty() && !line.starts_with(' ');
         let group = group.lines().take_while(|line| !begins_heading(line)).collect::<String>();
         for option in options {

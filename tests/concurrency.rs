@@ -1,4 +1,4 @@
-//! Beside the bot and beside another run: nothing is doubled, nobody is locked out.
+//! Runs in parallel with the bot and with other runs: nothing is settled twice, and no process is locked out.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
 
 mod support;
@@ -20,7 +20,7 @@ fn tape() -> Tape {
 }
 
 #[test]
-fn a_second_run_exits_11_at_once_and_says_who_holds_the_lock() {
+fn a_second_run_exits_11_immediately_and_reports_the_lock_holder() {
     let bench = Bench::new(&[bet(1)]);
     let (send, receive) = mpsc::channel();
     let second = bench.db.clone();
@@ -41,7 +41,7 @@ fn a_second_run_exits_11_at_once_and_says_who_holds_the_lock() {
 }
 
 #[test]
-fn a_lock_file_left_by_a_dead_run_blocks_nobody() {
+fn a_lock_file_left_by_a_dead_run_does_not_block() {
     let bench = Bench::new(&[bet(1)]);
     std::fs::write(bench.folder.path().join("performance.db-settle.lock"), "process 1").unwrap();
     bench.run_at(&Exchange::of(tape()).url, &[]).code(0);
@@ -49,8 +49,8 @@ fn a_lock_file_left_by_a_dead_run_blocks_nobody() {
 }
 
 #[test]
-fn the_lock_works_in_a_folder_that_cannot_be_written() {
-    // in WAL mode, with the bot at work, such a database can be written all the same
+fn the_lock_works_in_a_read_only_folder() {
+    // in WAL mode, while the bot runs, such a database can still be written
     let bench = Bench::new(&[bet(1)]);
     let dump = bench.dump("d.csv", &[(CLOSE, STRIKE + 1.0)]);
     let bot = bench.sql();
@@ -67,7 +67,7 @@ fn the_lock_works_in_a_folder_that_cannot_be_written() {
         command.env_clear().args(["run", "--confirm", "off", "--candles"]).arg(&dump);
         command.arg("--db").arg(&bench.db).current_dir("/");
         if std::fs::metadata(&bench.db).unwrap().uid() == 0 {
-            // nothing is out of root's reach
+            // file permissions do not restrict root
             command.uid(65_534).gid(65_534);
         }
         support::Ended::from(command.output().unwrap())
@@ -83,7 +83,7 @@ fn the_lock_works_in_a_folder_that_cannot_be_written() {
     assert!(!bench.files().iter().any(|name| name.ends_with(".lock")), "{:?}", bench.files());
 }
 
-/// What another program may do to the trades 1 to 9 while they are being settled.
+/// What another program may do to trades 1 to 9 during a run.
 const BOT_AT_WORK: &str = "
     DELETE FROM trades WHERE id = 1;
     UPDATE trades SET is_win = 0, actual_outcome = 'NO', profit_loss = -5 WHERE id = 2;
@@ -95,7 +95,7 @@ const BOT_AT_WORK: &str = "
     UPDATE trades SET fee_paid = 0.123 WHERE id = 9;";
 
 #[test]
-fn a_trade_that_changed_before_its_turn_is_settled_as_it_stands_or_left_alone() {
+fn a_trade_changed_during_a_run_is_settled_on_its_new_values_or_skipped() {
     let schema = format!("{} ALTER TABLE trades ADD COLUMN fee_paid REAL;", support::KEYED);
     let bench = Bench::with_schema(&schema, &(1..=9).map(bet).collect::<Vec<_>>());
     let database = bench.db.clone();
@@ -113,13 +113,13 @@ fn a_trade_that_changed_before_its_turn_is_settled_as_it_stands_or_left_alone() 
 }
 
 #[test]
-fn update_of_a_trade_that_is_gone_or_changed_is_reported_and_no_error() {
+fn a_trade_deleted_or_changed_during_a_run_is_reported_without_an_error() {
     let schema = format!("{} ALTER TABLE trades ADD COLUMN fee_paid REAL;", support::KEYED);
     let bench = Bench::with_schema(&schema, &(1..=9).map(bet).collect::<Vec<_>>());
     bench.sql().pragma_update(None, "journal_mode", "wal").unwrap();
     let database = bench.db.clone();
     let exchange = Exchange::start(move |asked, _| {
-        // the bot's transaction has begun before we read, and ends while we wait to write
+        // the bot's transaction begins before settle reads, and ends while settle waits to write
         let bot = Connection::open(&database).unwrap();
         bot.execute_batch(&format!("BEGIN IMMEDIATE; {BOT_AT_WORK}")).unwrap();
         std::thread::spawn(move || {
@@ -145,13 +145,13 @@ fn update_of_a_trade_that_is_gone_or_changed_is_reported_and_no_error() {
             ended.stderr
         );
     }
-    // what the bot only changed is settled by the next run, on the new values
+    // the next run settles the trades that the bot only changed, with their new values
     bench.run_at(&Exchange::of(tape()).url, &[]).code(0);
     assert_eq!(bench.booked(3), (Some("YES".into()), Some(15.0), Some(1)));
 }
 
 #[test]
-fn no_lock_is_held_across_the_network() {
+fn no_lock_is_held_during_network_requests() {
     let bench = Bench::new(&[bet(1)]);
     let database = bench.db.clone();
     let exchange = Exchange::start(move |asked, _| {
@@ -207,7 +207,7 @@ fn the_bot_keeps_writing_while_a_backlog_is_settled() {
 }
 
 #[test]
-fn a_reader_in_the_way_of_a_commit_does_not_make_the_bot_wait() {
+fn a_reader_that_blocks_a_commit_does_not_block_the_bot() {
     let bench = Bench::new(&[bet(1)]);
     let dump = bench.dump("d.csv", &[(CLOSE, STRIKE + 1.0)]);
     let reader = bench.sql();
@@ -216,14 +216,14 @@ fn a_reader_in_the_way_of_a_commit_does_not_make_the_bot_wait() {
     let arguments = ["run", "--candles", dump.to_str().unwrap()];
     let mut run = bench.command(&arguments).stdout(std::process::Stdio::null()).spawn().unwrap();
     thread::sleep(Duration::from_millis(500));
-    // settle cannot commit now; the bot gets its turn all the same
+    // settle cannot commit now; the bot can still write
     let bot = bench.sql();
     bot.busy_timeout(Duration::from_secs(5)).unwrap();
     for _ in 0..5 {
         let began = Instant::now();
         bot.execute_batch("BEGIN IMMEDIATE; UPDATE trades SET confidence = 2; ROLLBACK").unwrap();
         let waited = began.elapsed();
-        // far from the 30 s that settle itself waits, and room for a machine that is busy
+        // much less than settle's own wait of 30 s, with a margin for a busy machine
         assert!(waited < Duration::from_secs(2), "the bot waited {waited:?}");
     }
     assert_eq!(bench.count("is_win IS NULL"), 1);
@@ -233,7 +233,7 @@ fn a_reader_in_the_way_of_a_commit_does_not_make_the_bot_wait() {
 }
 
 #[test]
-fn a_bots_lock_is_waited_for() {
+fn settle_waits_for_the_bots_lock() {
     let bench = Bench::new(&[bet(1)]);
     let dump = bench.dump("d.csv", &[(CLOSE, STRIKE + 1.0)]);
     let bot = bench.sql();

@@ -1,5 +1,5 @@
-//! Killed at any instant, a run leaves each trade untouched or settled with its record; asked to
-//! stop, it ends with 130.
+//! A run that is killed at any instant leaves each trade either untouched or settled with its record.
+//! A run that receives SIGTERM or SIGINT exits with 130.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
 
 mod support;
@@ -14,13 +14,13 @@ use support::{Bench, CLOSE, OPEN, STRIKE, bet, services_at};
 const TRADES: i64 = 3000;
 
 fn signal(child: &Child, name: &str) {
-    // the shell's own kill: not every machine has the program
+    // the shell's built-in kill: some machines lack the program
     let kill = format!("kill {name} {}", child.id());
     let sent = Command::new("sh").args(["-c", &kill]).status().unwrap();
     assert!(sent.success());
 }
 
-/// Trades that are not as their last record says, or have a result and no record.
+/// Trades that differ from their last record, or have a result without a record.
 fn torn(bench: &Bench) -> i64 {
     let values = "(actual_outcome, profit_loss, is_win)";
     let sql = bench.sql();
@@ -28,7 +28,7 @@ fn torn(bench: &Bench) -> i64 {
     if !sql.query_row(exists, [], |row| row.get::<_, bool>(0)).unwrap() {
         return bench.count(&format!("{values} IS NOT (NULL, NULL, NULL)"));
     }
-    // an open transaction is finished or taken back by whoever opens the database next
+    // the next process that opens the database completes or rolls back an open transaction
     bench.count(&format!(
         "{values} IS NOT (SELECT new_actual_outcome, new_profit_loss, new_is_win
              FROM settlement_records WHERE trade_id = +trades.id ORDER BY id DESC LIMIT 1)
@@ -37,7 +37,7 @@ fn torn(bench: &Bench) -> i64 {
     ))
 }
 
-/// What can be seen of a write from outside: the database's files, their lengths and times.
+/// The externally visible effects of a write: the database's files, their lengths and times.
 fn traces(bench: &Bench) -> Vec<Option<(u64, SystemTime)>> {
     let trace = |suffix: &str| {
         let metadata = bench.folder.path().join(format!("performance.db{suffix}")).metadata();
@@ -47,8 +47,8 @@ fn traces(bench: &Bench) -> Vec<Option<(u64, SystemTime)>> {
     ["", "-journal", "-wal"].map(trace).to_vec()
 }
 
-/// Kills the command `rounds` times: every other time at an instant of its start, else up to 15 ms
-/// after its first write is seen. How many of the kills left some of its writes done.
+/// Kills the command `rounds` times: every other time during its start, otherwise up to 15 ms after its
+/// first write is seen. Returns how many kills left some writes done.
 fn kill_again_and_again(bench: &Bench, rounds: u64, command: impl Fn() -> Command) -> u64 {
     let records = || {
         let count = "SELECT count(*) FROM settlement_records";
@@ -66,7 +66,7 @@ fn kill_again_and_again(bench: &Bench, rounds: u64, command: impl Fn() -> Comman
             micros = round * 7919 % 15_000;
         }
         thread::sleep(Duration::from_micros(micros));
-        // SIGKILL; no error where it has ended already
+        // SIGKILL; not an error if the process has already ended
         child.kill().unwrap();
         let killed = child.wait().unwrap().code().is_none();
         assert_eq!(torn(bench), 0, "round {round}");
@@ -84,7 +84,7 @@ fn of_many(journal: &str) -> Bench {
 }
 
 #[test]
-fn sigkill_at_any_instant_tears_no_trade() {
+fn sigkill_at_any_instant_leaves_no_partial_trade() {
     for journal in ["DELETE", "WAL"] {
         let bench = of_many(journal);
         let dump = bench.dump("d.csv", &[(CLOSE, STRIKE + 1.0)]);
@@ -100,7 +100,7 @@ fn sigkill_at_any_instant_tears_no_trade() {
 }
 
 #[test]
-fn sigkill_while_correcting_and_while_undoing_tears_no_trade() {
+fn sigkill_during_correction_or_undo_leaves_no_partial_trade() {
     let bench = of_many("DELETE");
     let tape = Tape::of([(OPEN, STRIKE), (CLOSE, STRIKE + 100.0)]);
     let undecided = Exchange::of(tape.clone());
@@ -135,7 +135,7 @@ fn sigkill_while_correcting_and_while_undoing_tears_no_trade() {
 }
 
 #[test]
-fn a_disk_that_is_full_at_any_byte_tears_no_trade() {
+fn a_full_disk_at_any_byte_leaves_no_partial_trade() {
     for journal in ["DELETE", "WAL"] {
         let bench = of_many(journal);
         bench.sql().execute("DELETE FROM trades WHERE id > 400", []).unwrap();
@@ -143,10 +143,10 @@ fn a_disk_that_is_full_at_any_byte_tears_no_trade() {
         let dump = bench.dump("d.csv", &[(CLOSE, STRIKE + 1.0)]);
         let size = bench.bytes().len() as u64 / 512;
         let mut failed = 0;
-        // from a journal that cannot be begun to room for nearly all
+        // from no space for the journal to space for almost everything
         for limit in (0..12).chain((size.saturating_sub(20)..size + 400).step_by(16)) {
             let mut limited = Command::new("sh");
-            // a write beyond the limit then fails as on a full disk, and kills nobody
+            // a write beyond the limit then fails as on a full disk, without a fatal signal
             limited.args(["-c", "trap '' XFSZ; ulimit -f $0; exec \"$@\"", &limit.to_string()]);
             limited.arg(env!("CARGO_BIN_EXE_settle")).args(["run", "--batch", "40", "--candles"]);
             limited.arg(&dump).env_clear().env("SETTLE_CONFIRM", "off").env("SETTLE_DB", &bench.db);
@@ -169,7 +169,7 @@ fn a_disk_that_is_full_at_any_byte_tears_no_trade() {
 }
 
 #[test]
-fn sigterm_and_sigint_while_fetching_end_at_once_with_130() {
+fn sigterm_and_sigint_while_fetching_exit_immediately_with_130() {
     for name in ["-TERM", "-INT"] {
         let slow = Exchange::start(|_, _| {
             thread::sleep(Duration::from_secs(10));

@@ -1,5 +1,5 @@
-//! What is not a performance database is refused and left untouched; every database of the bot's is
-//! worked with; `status` only ever reads.
+//! Files that are not a performance database are refused and left unchanged. Every schema of the bot
+//! works. `status` only reads.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
 
 mod support;
@@ -10,7 +10,7 @@ use support::exchange::{Exchange, Tape};
 use support::{Bench, CLOSE, Ended, KEYED, KEYLESS, OPEN, STRIKE, bet, shared};
 
 #[test]
-fn what_is_no_performance_database_is_exit_10_and_untouched() {
+fn other_files_are_refused_with_exit_10_and_left_unchanged() {
     type Case = (&'static str, Option<&'static [u8]>, Option<&'static str>, &'static str);
     let cases: [Case; 7] = [
         ("missing", None, None, "no database at"),
@@ -73,7 +73,7 @@ fn what_is_no_performance_database_is_exit_10_and_untouched() {
 }
 
 #[test]
-fn a_folder_is_no_database() {
+fn a_folder_is_not_accepted_as_a_database() {
     let bench = Bench::new(&[]);
     let ended = bench.settle(&["run", "--db", "."]);
     assert!(ended.code(10).stderr.contains("it is not a file"));
@@ -84,7 +84,7 @@ fn both_real_schemas_work() {
     for name in ["schema.sql", "schema-rebuilt-table.sql"] {
         let Some(path) = shared(name) else { return };
         let schema = std::fs::read_to_string(path).unwrap();
-        // SQLite keeps its own table for AUTOINCREMENT
+        // SQLite creates this table itself for AUTOINCREMENT
         let schema = schema.replace("CREATE TABLE sqlite_sequence(name,seq);", "");
         let schema = schema.replace(" NOT NULL", "");
         let bench = Bench::with_schema(&schema, &[bet(1), bet(2).action("NO")]);
@@ -95,7 +95,7 @@ fn both_real_schemas_work() {
 }
 
 #[test]
-fn an_outcome_the_table_does_not_allow_is_an_error_of_its_row_and_the_others_settle() {
+fn an_outcome_the_table_rejects_is_an_error_for_that_row_only() {
     let no_unknown = KEYED.replace(
         "actual_outcome TEXT,",
         "actual_outcome TEXT CHECK (actual_outcome IN ('YES', 'NO')),",
@@ -116,7 +116,7 @@ fn an_outcome_the_table_does_not_allow_is_an_error_of_its_row_and_the_others_set
         assert!(message.contains("the database refuses it"), "{message}");
         assert!(!message.contains('\u{1b}') && !ended.stderr.contains('\u{1b}'), "{message}");
         assert_eq!(bench.count("is_win = 1"), 2);
-        // and it waits longer and longer, so that it takes nobody's place
+        // its wait grows with each failure, so that it does not block other trades
         bench.settle(&arguments).code(3);
         bench.settle(&arguments).code(3);
         assert_eq!(bench.settle(&["status", "--json"]).json()["error_count"], 1);
@@ -128,7 +128,7 @@ fn an_outcome_the_table_does_not_allow_is_an_error_of_its_row_and_the_others_set
 }
 
 #[test]
-fn what_a_trigger_of_the_bots_makes_of_a_write_is_what_is_recorded() {
+fn the_record_contains_values_as_modified_by_the_bots_triggers() {
     let schema = format!(
         "{KEYED} CREATE TRIGGER cents AFTER UPDATE OF profit_loss ON trades
          BEGIN UPDATE trades SET profit_loss = round(NEW.profit_loss, 2) WHERE id = NEW.id; END;"
@@ -146,7 +146,7 @@ fn what_a_trigger_of_the_bots_makes_of_a_write_is_what_is_recorded() {
 }
 
 #[test]
-fn a_generated_execution_status_counts() {
+fn a_generated_execution_status_column_is_used() {
     let schema = KEYED.replace(
         "execution_status TEXT DEFAULT 'pending'",
         "execution_status TEXT AS (CASE WHEN id = 1 THEN 'failed' ELSE 'executed' END)",
@@ -157,7 +157,7 @@ fn a_generated_execution_status_counts() {
 }
 
 #[test]
-fn a_profit_that_is_no_number_is_not_added_up_as_zero() {
+fn a_non_numeric_profit_is_not_summed_as_zero() {
     let bench = Bench::new(&[bet(1)]);
     bench.sql().execute_batch("UPDATE trades SET profit_loss = 9e999, is_win = 1").unwrap();
     let status = bench.settle(&["status", "--json"]).code(0).json();
@@ -166,7 +166,7 @@ fn a_profit_that_is_no_number_is_not_added_up_as_zero() {
 }
 
 #[test]
-fn columns_settle_does_not_know_keep_their_values() {
+fn unknown_columns_keep_their_values() {
     let schema = format!("{KEYED} ALTER TABLE trades ADD COLUMN whale_activity REAL DEFAULT 0.7;");
     let bench = Bench::with_schema(&schema, &[bet(1)]);
     let dump = bench.dump("d.csv", &[(support::CLOSE, support::STRIKE + 1.0)]);
@@ -178,7 +178,7 @@ fn columns_settle_does_not_know_keep_their_values() {
 }
 
 #[test]
-fn status_counts_and_sums() {
+fn status_reports_counts_and_sums() {
     let bench = Bench::new(&[bet(1), bet(2), bet(3), bet(4), bet(5), bet(6).action("HOLD")]);
     bench
         .sql()
@@ -213,7 +213,7 @@ fn status_counts_and_sums() {
 }
 
 #[test]
-fn status_works_on_a_file_that_cannot_be_written() {
+fn status_works_on_a_read_only_file() {
     for journal in ["DELETE", "WAL"] {
         let bench = Bench::new(&[bet(1)]);
         let _: String = bench
@@ -233,7 +233,7 @@ fn status_works_on_a_file_that_cannot_be_written() {
 }
 
 #[test]
-fn the_index_is_made_only_where_it_is_asked_for_and_goes_without_a_trace() {
+fn the_index_is_created_only_on_request_and_removed_completely() {
     for schema in [KEYED, KEYLESS] {
         let bench = Bench::with_schema(schema, &[bet(1)]);
         let schema_now = || {
@@ -273,7 +273,7 @@ fn the_index_is_made_only_where_it_is_asked_for_and_goes_without_a_trace() {
 }
 
 #[test]
-fn reading_beside_a_bot_that_opens_writes_and_closes_never_fails() {
+fn reading_while_the_bot_opens_writes_and_closes_never_fails() {
     for journal in ["DELETE", "WAL"] {
         let bench = Bench::new(&(1..=3000).map(bet).collect::<Vec<_>>());
         let _: String = bench
@@ -283,7 +283,7 @@ fn reading_beside_a_bot_that_opens_writes_and_closes_never_fails() {
         let stop = std::sync::atomic::AtomicBool::new(false);
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                // each time the last connection closes, SQLite takes the -wal file away
+                // SQLite removes the -wal file each time the last connection closes
                 for turn in (0..20).cycle() {
                     if stop.load(std::sync::atomic::Ordering::Relaxed) {
                         break;
@@ -310,8 +310,8 @@ fn reading_beside_a_bot_that_opens_writes_and_closes_never_fails() {
 }
 
 #[test]
-fn reading_works_after_a_bot_that_crashed_in_a_transaction() {
-    // a rollback journal that was left behind: SQLite has to put the old pages back before it reads
+fn reading_works_after_the_bot_crashed_in_a_transaction() {
+    // a rollback journal remains: SQLite must restore the old pages before it reads
     let bench = Bench::new(&(1..=20).map(bet).collect::<Vec<_>>());
     let copy = bench.folder.path().join("crashed.db");
     {
@@ -333,11 +333,11 @@ fn reading_works_after_a_bot_that_crashed_in_a_transaction() {
 }
 
 #[test]
-fn a_reader_who_may_not_write_the_file_leaves_nothing_that_locks_the_bot_out() {
+fn a_reader_without_write_permission_does_not_lock_the_bot_out() {
     let bench = Bench::new(&[bet(1)]);
     let _: String =
         bench.sql().query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).unwrap();
-    // the folder may be written by everybody, the file only by its owner
+    // every user may write to the folder, but only the owner may write to the file
     std::fs::set_permissions(&bench.folder, PermissionsExt::from_mode(0o777)).unwrap();
     std::fs::set_permissions(&bench.db, PermissionsExt::from_mode(0o644)).unwrap();
     let mut command = bench.command(&["status", "--json"]);

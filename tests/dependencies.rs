@@ -1,11 +1,11 @@
-//! What the project stands on: licences that may be passed on, nothing from outside the registry, and no
-//! crate twice that is not known of. Works offline, from `Cargo.lock` and what cargo has.
+//! Checks of the dependencies: licences that permit redistribution, no source except the registry, and no
+//! unlisted duplicate versions. Works offline, with `Cargo.lock` and cargo's local cache.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
-/// Licences under which a crate may be linked into an MIT program that is passed on as a binary.
+/// Licences under which a crate may be linked into an MIT program that is distributed as a binary.
 const LICENCES: [&str; 11] = [
     "0BSD",
     "Apache-2.0",
@@ -20,19 +20,20 @@ const LICENCES: [&str; 11] = [
     "Zlib",
 ];
 
-/// Crates that others need in two versions: ring and tempfile another getrandom, maud another syn.
+/// Crates that are required in two versions: ring and tempfile use different getrandom versions, and maud
+/// another version of syn.
 const TWICE: [&str; 2] = ["getrandom", "syn"];
 
-/// A crate that is built into settle, or builds it.
+/// A crate that settle uses at run time or build time.
 struct Package {
     name: String,
     version: String,
-    /// Where it is from, if it is not from the registry.
+    /// Its source, if it is not from the registry.
     elsewhere: Option<String>,
     licence: String,
 }
 
-/// All of them but the project itself.
+/// All crates except the project itself.
 fn packages() -> Vec<Package> {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["tree", "--locked", "--offline", "--edges", "normal,build", "--prefix", "none"]);
@@ -56,7 +57,7 @@ fn packages() -> Vec<Package> {
     others
 }
 
-/// Whether an SPDX expression can be met by the licences above.
+/// Whether the licences above satisfy an SPDX expression.
 fn may_be_used(expression: &str) -> bool {
     let expression = expression.replace('/', " OR ").replace(['(', ')'], " ");
     expression
@@ -65,7 +66,7 @@ fn may_be_used(expression: &str) -> bool {
 }
 
 #[test]
-fn every_licence_may_be_passed_on() {
+fn every_licence_permits_redistribution() {
     for Package { name, licence, .. } in packages() {
         assert!(may_be_used(&licence), "{name} is under {licence}");
     }
@@ -74,7 +75,7 @@ fn every_licence_may_be_passed_on() {
 }
 
 #[test]
-fn everything_is_from_the_registry() {
+fn every_crate_is_from_the_registry() {
     for Package { name, elsewhere, .. } in packages() {
         assert!(
             elsewhere.is_none() || elsewhere.as_deref() == Some("(*)"),
@@ -84,7 +85,7 @@ fn everything_is_from_the_registry() {
 }
 
 #[test]
-fn no_crate_is_there_twice_that_is_not_known_of() {
+fn no_crate_has_an_unlisted_second_version() {
     let mut versions: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for Package { name, version, .. } in packages() {
         versions.entry(name).or_default().insert(version);

@@ -1,14 +1,14 @@
-//! The rules of the house that a machine can hold: where things are, which way dependencies point, and
-//! that what `CONTRIBUTING.md` says of files and promises is so.
+//! Automated checks of the project's structure: file locations, the direction of dependencies, and the file
+//! and promise lists in `CONTRIBUTING.md`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Lines of a file without its tests; more want a reason, or a seam to part it at.
+/// The maximum number of lines in a file without its tests. A longer file needs a reason, or must be split.
 const LONGEST: usize = 500;
 
-/// The layers from the top to the bottom: a file imports from its own layer and from those below it. Those of
+/// The layers from top to bottom. A file imports only from its own layer and from lower layers. Entries in
 /// one line do not import each other.
 const LAYERS: [&[&str]; 10] = [
     &["main", "lib", "guide"],
@@ -23,7 +23,7 @@ const LAYERS: [&[&str]; 10] = [
     &["error", "interrupt"],
 ];
 
-/// What no decision may touch.
+/// What the rules must not use.
 const OUTSIDE: [&str; 10] = [
     "std::fs",
     "std::net",
@@ -65,13 +65,13 @@ fn sources() -> Vec<(String, String)> {
     named.collect()
 }
 
-/// A file up to its tests.
+/// The text of a file before its tests.
 fn without_tests(text: &str) -> &str {
     text.split("#[cfg(test)]\n").next().unwrap()
 }
 
 #[test]
-fn every_file_begins_by_saying_what_belongs_in_it() {
+fn every_file_begins_with_a_description_of_its_content() {
     for (name, text) in sources() {
         let opening: String = text.lines().take_while(|line| line.starts_with("//!")).collect();
         assert!(opening.len() > 60, "{name} does not say what belongs in it: {opening}");
@@ -79,21 +79,21 @@ fn every_file_begins_by_saying_what_belongs_in_it() {
 }
 
 #[test]
-fn no_file_outgrows_its_readers() {
+fn no_file_exceeds_the_line_limit() {
     for (name, text) in sources() {
         let lines = without_tests(&text).lines().count();
         assert!(lines <= LONGEST, "{name} has {lines} lines without its tests");
     }
 }
 
-/// The layer of a file or a module: its folder, or its own name at the root.
+/// The layer of a file or a module: its folder, or its own name if it is at the root.
 fn layer_of(path: &str) -> usize {
     let name = path.split(['/', ':', '.']).next().unwrap();
     let found = LAYERS.iter().position(|layer| layer.contains(&name));
     found.unwrap_or_else(|| panic!("{path} is in no layer: add its folder to LAYERS"))
 }
 
-/// Every module of ours that a text names, by its path behind `crate::`, those in braces one by one.
+/// The path of every project module in a text, without `crate::`; names in braces are listed one by one.
 fn named_modules(text: &str) -> Vec<String> {
     let is_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
     let mut found = Vec::new();
@@ -111,7 +111,7 @@ fn named_modules(text: &str) -> Vec<String> {
     found
 }
 
-/// What is wrong with the imports of one file.
+/// The invalid imports of one file.
 fn upward_imports(name: &str, text: &str) -> Vec<String> {
     let own = layer_of(name);
     let folder = name.split(['/', '.']).next().unwrap();
@@ -124,11 +124,11 @@ fn upward_imports(name: &str, text: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_import_points_downwards() {
+fn every_import_is_from_the_same_or_a_lower_layer() {
     let found: Vec<String> =
         sources().iter().flat_map(|(name, text)| upward_imports(name, text)).collect();
     assert!(found.is_empty(), "{found:#?}");
-    // and the check finds one that does not
+    // the check detects an invalid import
     let planted = upward_imports("rules/planted.rs", "use crate::engine::run::Task;\n");
     assert_eq!(planted, ["rules/planted.rs imports engine::run::Task"]);
     let planted = upward_imports("store/planted.rs", "fn f() { crate::sources::http::json(&[]); }");
@@ -137,7 +137,7 @@ fn every_import_points_downwards() {
     assert_eq!(planted, ["error.rs imports commands::Exit"]);
 }
 
-/// The file of a module path, of those in `names`: that of the longest beginning that has one.
+/// The file of a module path among `names`: the one that matches its longest prefix.
 fn file_of<'a>(module: &str, names: &'a [String]) -> Option<&'a String> {
     let mut parts: Vec<&str> = module.split("::").collect();
     while !parts.is_empty() {
@@ -151,8 +151,8 @@ fn file_of<'a>(module: &str, names: &'a [String]) -> Option<&'a String> {
     None
 }
 
-/// Files that import each other in a circle, if there are any. A folder's `mod.rs` and the files beside it
-/// are one: it is their table of contents.
+/// Files that form an import cycle, if any. A folder's `mod.rs` and the files beside it count as one, because
+/// `mod.rs` is their table of contents.
 fn cycle(imports: &[(String, Vec<String>)]) -> Option<Vec<String>> {
     fn visit(
         name: &str,
@@ -182,7 +182,7 @@ fn cycle(imports: &[(String, Vec<String>)]) -> Option<Vec<String>> {
 }
 
 #[test]
-fn no_files_import_each_other_in_a_circle() {
+fn there_are_no_circular_imports() {
     let sources = sources();
     let names: Vec<String> = sources.iter().map(|(name, _)| name.clone()).collect();
     let imports: Vec<(String, Vec<String>)> = sources
@@ -202,7 +202,7 @@ fn no_files_import_each_other_in_a_circle() {
 }
 
 #[test]
-fn what_decides_touches_nothing_outside() {
+fn rules_use_no_io_and_no_clock() {
     for (name, text) in sources().iter().filter(|(name, _)| name.starts_with("rules/")) {
         for outside in OUTSIDE {
             assert!(!without_tests(text).contains(outside), "{name} uses {outside}");
@@ -211,7 +211,7 @@ fn what_decides_touches_nothing_outside() {
 }
 
 #[test]
-fn only_the_store_speaks_sql_and_only_one_client_http() {
+fn only_the_store_uses_sql_and_only_one_client_uses_http() {
     for (name, text) in sources() {
         let is_store = name.starts_with("store/");
         let has_sql = ["SELECT ", "UPDATE trades", "INSERT INTO", "DELETE FROM"]
@@ -224,7 +224,7 @@ fn only_the_store_speaks_sql_and_only_one_client_http() {
 }
 
 #[test]
-fn contributing_says_where_each_file_is() {
+fn contributing_lists_every_file() {
     let map = fs::read_to_string(root().join("CONTRIBUTING.md")).unwrap();
     for (name, _) in sources() {
         let folder = name.rsplit_once('/').map_or("", |(folder, _)| folder);
@@ -235,7 +235,7 @@ fn contributing_says_where_each_file_is() {
 }
 
 #[test]
-fn each_promise_names_a_test_that_there_is() {
+fn each_promise_lists_an_existing_test() {
     let map = fs::read_to_string(root().join("CONTRIBUTING.md")).unwrap();
     let promises = map.split("## What is promised").nth(1).expect("a list of promises");
     let promises = promises.split("\n## ").next().unwrap();
@@ -256,7 +256,7 @@ fn each_promise_names_a_test_that_there_is() {
 }
 
 #[test]
-fn links_between_the_projects_texts_lead_somewhere() {
+fn links_between_documents_are_valid() {
     let mut texts = files_under(&root().join("src"), ".md");
     texts.extend(
         ["README.md", "CONTRIBUTING.md", "benches/README.md"].map(|name| root().join(name)),

@@ -1,5 +1,5 @@
-//! The installer: what it would do, what it refuses, and in a mount namespace of its own, where this
-//! user may make one, what it does.
+//! The installer: its dry run, what it refuses, and a real installation in a separate mount namespace where
+//! the user may create one.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
 
 mod support;
@@ -27,12 +27,12 @@ fn open_to_all(bench: &Bench) {
 }
 
 #[test]
-fn a_dry_installation_says_what_it_would_do_and_does_nothing() {
+fn a_dry_installation_lists_its_steps_and_changes_nothing() {
     let bench = Bench::new(&[bet(1)]);
     open_to_all(&bench);
     let before = bench.bytes();
     let db = bench.db.to_str().unwrap();
-    // options may stand before the database or behind it
+    // options may come before or after the database
     for arguments in [["--interval", "15", db], [db, "--interval", "15"]] {
         let said = install(&arguments).code(0).stdout.clone();
         let wanted = ["would install /usr/local/bin/settle", "15"];
@@ -46,7 +46,7 @@ fn a_dry_installation_says_what_it_would_do_and_does_nothing() {
 }
 
 #[test]
-fn an_installation_that_cannot_work_is_refused_before_anything_is_installed() {
+fn an_invalid_installation_is_refused_before_any_change() {
     let bench = Bench::new(&[]);
     open_to_all(&bench);
     let not_one = bench.folder.path().join("notes.txt");
@@ -68,7 +68,7 @@ fn an_installation_that_cannot_work_is_refused_before_anything_is_installed() {
     }
 }
 
-/// Installs twice, looks, and uninstalls, with folders of its own in the places of the system's.
+/// Installs twice, checks the result and uninstalls, with private folders mounted over the system's.
 const IN_A_NAMESPACE: &str = r#"
 set -e
 for place in /usr/local /etc/systemd/system /etc/default; do
@@ -86,7 +86,7 @@ find /usr/local /etc/systemd/system /etc/default -name '*settle*'
 "#;
 
 #[test]
-fn an_installation_can_be_repeated_and_taken_away() {
+fn an_installation_can_be_repeated_and_removed() {
     let mut unshare = Command::new("unshare");
     unshare.args(["--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]);
     if !unshare.output().is_ok_and(|may| may.status.success()) {

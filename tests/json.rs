@@ -9,7 +9,7 @@ use serde_json::Value;
 use support::exchange::{Exchange, Markets, Tape};
 use support::{Bench, CLOSE, OPEN, STRIKE, bet, nowhere, services_at};
 
-/// The names in the first column of the table whose head is `head`.
+/// The names in the first column of the table with the header `head`.
 fn documented(head: &str) -> BTreeSet<String> {
     let page = include_str!("../src/guide/json.md");
     let head = format!("| field of {head} | |");
@@ -29,7 +29,7 @@ fn same(object: &Value, head: &str) {
 }
 
 #[test]
-fn each_command_prints_the_fields_that_the_guide_names() {
+fn each_command_prints_the_fields_in_the_guide() {
     let bench = Bench::new(&[bet(1), bet(2).action("NO")]);
     let tape = Tape::of([(OPEN, STRIKE), (CLOSE, STRIKE + 99.0)]);
     let slug = format!("btc-updown-15m-{OPEN}");
@@ -62,7 +62,7 @@ fn each_command_prints_the_fields_that_the_guide_names() {
 }
 
 #[test]
-fn the_groups_of_a_report_have_its_figures_and_a_key() {
+fn report_groups_contain_the_reports_figures_and_a_key() {
     let bench = Bench::new(&[bet(1)]);
     bench.sql().execute("UPDATE trades SET is_win = 1, profit_loss = 5", []).unwrap();
     let report = bench.settle(&["report", "--json"]).json();
@@ -74,7 +74,7 @@ fn the_groups_of_a_report_have_its_figures_and_a_key() {
 }
 
 #[test]
-fn a_failure_is_one_object_and_bad_usage_is_not_on_stdout() {
+fn a_failure_prints_one_object_and_usage_errors_leave_stdout_empty() {
     let bench = Bench::new(&[bet(1)]);
     let failed = bench.settle(&["explain", "99", "--json"]);
     let object = failed.code(1).json();
@@ -84,7 +84,7 @@ fn a_failure_is_one_object_and_bad_usage_is_not_on_stdout() {
 }
 
 #[test]
-fn what_nobody_answers_is_null_or_zero_never_made_up() {
+fn unavailable_values_are_null_or_zero() {
     let bench = Bench::new(&[bet(1)]);
     let run = bench.run_at(&nowhere(), &["--sources", "coinbase"]).code(5).json();
     assert_eq!((&run["settled_count"], &run["pending_count"]), (&Value::from(0), &Value::from(1)));

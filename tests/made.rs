@@ -1,5 +1,5 @@
-//! Trades that were not made are not booked, and what was filled is booked at the fill: over the real
-//! command, by what stands in the row.
+//! Trades that were not executed are not booked, and executed trades are booked at their fill. The tests run
+//! the real command on different row contents.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
 
@@ -20,7 +20,7 @@ fn later_schema() -> String {
     )
 }
 
-/// A price that rises in the window of [`OPEN`].
+/// A price that rises during the window of [`OPEN`].
 fn up() -> Exchange {
     Exchange::of(Tape::of([(OPEN, STRIKE), (CLOSE, STRIKE + 100.0)]))
 }
@@ -35,7 +35,7 @@ fn run(bench: &Bench, arguments: &[&str]) -> Json {
     bench.run_at(&up().url, arguments).code(0).json()
 }
 
-/// A command against an exchange that serves all services.
+/// Runs a command with an exchange that serves all services.
 fn ask(bench: &Bench, exchange: &Exchange, command: &[&str]) -> Ended {
     let services = services_at(&exchange.url);
     let arguments = command.iter().copied().chain(services.iter().map(String::as_str));
@@ -43,7 +43,7 @@ fn ask(bench: &Bench, exchange: &Exchange, command: &[&str]) -> Ended {
 }
 
 #[test]
-fn a_row_that_the_bot_skipped_is_not_booked_unless_it_is_asked_for() {
+fn rows_the_bot_skipped_are_booked_only_on_request() {
     let bench = bench(
         3,
         "UPDATE trades SET skipped_unfavorable_move = 1 WHERE id < 3;
@@ -68,7 +68,7 @@ fn a_row_that_the_bot_skipped_is_not_booked_unless_it_is_asked_for() {
 }
 
 #[test]
-fn an_order_that_was_not_filled_is_not_booked_and_an_unknown_status_is_named_once() {
+fn unfilled_orders_are_not_booked_and_unknown_statuses_are_reported_once() {
     let bench = bench(8, "
         UPDATE trades SET execution_status = 'cancelled' WHERE id = 1;
         UPDATE trades SET execution_status = 'CANCELED_MARKET_RESOLVED' WHERE id = 2;
@@ -91,7 +91,7 @@ fn an_order_that_was_not_filled_is_not_booked_and_an_unknown_status_is_named_onc
 }
 
 #[test]
-fn what_the_bot_has_booked_itself_is_never_overwritten() {
+fn results_booked_by_the_bot_are_never_overwritten() {
     let bench = bench(
         4,
         "
@@ -108,7 +108,7 @@ fn what_the_bot_has_booked_itself_is_never_overwritten() {
 }
 
 #[test]
-fn every_reason_for_which_a_row_is_left_out_is_counted_by_run_dry_run_and_status() {
+fn run_dry_run_and_status_count_excluded_rows_by_reason() {
     let bench = bench(
         6,
         "
@@ -131,7 +131,7 @@ fn every_reason_for_which_a_row_is_left_out_is_counted_by_run_dry_run_and_status
     assert!(text.contains("Not due      5"), "{text}");
     assert!(text.contains("     1  action is neither YES, NO, UP, DOWN nor HOLD"), "{text}");
     assert_eq!(bench.booked(6), (Some("YES".into()), Some(-5.0), Some(0)), "' down ' is a side");
-    // with settle's own index a run does not read HOLD rows; status counts them all the same
+    // with settle's own index a run does not read HOLD rows; status still counts them
     bench.settle(&["index"]).code(0);
     assert_eq!(run(&bench, &[])["excluded"]["hold"], 0);
     let status = bench.settle(&["status", "--json"]).code(0).json();
@@ -139,7 +139,7 @@ fn every_reason_for_which_a_row_is_left_out_is_counted_by_run_dry_run_and_status
 }
 
 #[test]
-fn the_money_is_the_fill_that_the_bot_verified() {
+fn profit_is_computed_from_the_verified_fill() {
     let bench = bench(
         2,
         "
@@ -157,12 +157,12 @@ fn the_money_is_the_fill_that_the_bot_verified() {
         assert_eq!(trade["cost"].as_f64(), Some(cost));
         assert_eq!(trade["money_source"], source);
     }
-    // the audit counts the same money
+    // the audit uses the same amount
     let markets = Markets::resolved([(&*format!("btc-updown-15m-{OPEN}"), true)]);
     let exchange = Exchange::resolving(Tape::default(), markets);
     let audit = ask(&bench, &exchange, &["audit", "--json"]).code(0).json();
     assert_eq!(audit["disagreements"], json!([]));
-    // so do the report and the story of the trade
+    // the report and `explain` use it too
     let report = bench.settle(&["report", "--json"]).code(0).json();
     assert_eq!(report["total_stake"].as_f64(), Some(7.82));
     let story = bench.settle(&["explain", "1"]).code(0).stdout.clone();
@@ -171,7 +171,7 @@ fn the_money_is_the_fill_that_the_bot_verified() {
 }
 
 #[test]
-fn a_fill_that_changes_while_prices_are_fetched_is_settled_as_it_stands() {
+fn a_fill_changed_during_price_requests_is_settled_on_its_new_values() {
     let bench = bench(1, "UPDATE trades SET verified_fill_price = 0.5, verified_fill_amount = 6;");
     let database = bench.db.clone();
     let tape = Tape::of([(OPEN, STRIKE), (CLOSE, STRIKE + 100.0)]);
@@ -181,12 +181,12 @@ fn a_fill_that_changes_while_prices_are_fetched_is_settled_as_it_stands() {
         tape.answer(asked)
     });
     bench.run_at(&exchange.url, &[]).code(0);
-    // the row is read again before it is decided, so that it is settled as it stands
+    // settle reads the row again before it decides, and uses its current values
     assert_eq!(bench.booked(1), (Some("YES".into()), Some(2.0), Some(1)));
 }
 
 #[test]
-fn a_duration_that_is_named_and_not_understood_is_no_quarter_of_an_hour() {
+fn an_unknown_duration_is_not_treated_as_15_minutes() {
     let open = support::now().div_euclid(900) * 900 - 3600;
     let logged = support::as_logged(open + 60);
     let on = |id: i64, slug: &str| bet(id).on(slug).at(&logged);
@@ -199,7 +199,7 @@ fn a_duration_that_is_named_and_not_understood_is_no_quarter_of_an_hour() {
         on(6, &format!("bitcoin-up-or-down-{open}")),
         on(7, &format!("btc-up-or-down-5m-{open}")),
     ]);
-    // down in the first five minutes, up after fifteen
+    // down after five minutes, up after fifteen
     let prices = [(-60, 0.0), (0, 0.0), (240, -50.0), (300, -50.0), (840, 100.0), (900, 100.0)];
     let tape = Tape::of(prices.map(|(after, moved)| (open + after, STRIKE + moved)));
     let exchange = Exchange::of(tape);

@@ -1,4 +1,4 @@
-//! Whom a run tells of itself: notifications, pings, metrics.
+//! The notifications, pings and metrics of a run.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
 
 mod support;
@@ -14,7 +14,7 @@ fn up() -> Tape {
     Tape::of([(OPEN, STRIKE), (CLOSE, STRIKE + 200.0)])
 }
 
-/// A run that tells the hooks; of one candle service, as each that is down takes a while.
+/// A run with notifications. It uses one candle service, because each unavailable service takes time.
 fn notified(bench: &Bench, url: &str, hooks: &Hooks, arguments: &[&str]) -> Ended {
     let own = ["--notify-url", &hooks.url, "--sources", "coinbase"];
     bench.run_at(url, &[&own, arguments].concat())
@@ -25,7 +25,7 @@ fn events(hooks: &Hooks) -> Vec<String> {
 }
 
 #[test]
-fn an_alert_is_told_once_when_it_is_raised_and_once_when_it_is_cleared() {
+fn an_alert_is_sent_once_when_raised_and_once_when_cleared() {
     let bench = Bench::new(&[bet(1)]);
     let hooks = Hooks::start();
     let out = nowhere();
@@ -48,7 +48,7 @@ fn an_alert_is_told_once_when_it_is_raised_and_once_when_it_is_cleared() {
 }
 
 #[test]
-fn rows_in_error_do_not_hide_a_trade_that_is_stuck() {
+fn rows_in_error_do_not_hide_a_stuck_trade() {
     let mut broken = bet(1);
     broken.price = rusqlite::types::Value::Null;
     let bench = Bench::new(&[broken]);
@@ -61,7 +61,7 @@ fn rows_in_error_do_not_hide_a_trade_that_is_stuck() {
 }
 
 #[test]
-fn a_correction_and_a_contradiction_are_told_once_each() {
+fn corrections_and_contradictions_are_sent_once() {
     let bench = Bench::new(&[bet(1)]);
     let hooks = Hooks::start();
     let slug = format!("btc-updown-15m-{OPEN}");
@@ -90,7 +90,7 @@ fn a_correction_and_a_contradiction_are_told_once_each() {
 }
 
 #[test]
-fn what_was_written_before_anybody_was_to_be_told_is_not_told() {
+fn changes_before_notifications_were_enabled_are_not_sent() {
     let bench = Bench::new(&[bet(1)]);
     let slug = format!("btc-updown-15m-{OPEN}");
     let auto = ["--confirm", "auto"];
@@ -103,7 +103,7 @@ fn what_was_written_before_anybody_was_to_be_told_is_not_told() {
 }
 
 #[test]
-fn many_corrections_are_not_told_one_by_one() {
+fn many_corrections_are_sent_as_one_notification() {
     let bets: Vec<_> = (1..=25).map(bet).collect();
     let bench = Bench::new(&bets);
     let slug = format!("btc-updown-15m-{OPEN}");
@@ -119,7 +119,7 @@ fn many_corrections_are_not_told_one_by_one() {
 }
 
 #[test]
-fn a_notification_that_did_not_arrive_is_told_by_the_next_run() {
+fn a_failed_notification_is_sent_by_the_next_run() {
     let bench = Bench::new(&[bet(1)]);
     let hooks = Hooks::start();
     hooks.answer(503);
@@ -130,7 +130,7 @@ fn a_notification_that_did_not_arrive_is_told_by_the_next_run() {
     hooks.answer(200);
     notified(&bench, &nowhere(), &hooks, &[]).code(5);
     assert_eq!(events(&hooks), ["alert_raised"]);
-    // nobody there: a warning, and the trade is settled all the same
+    // no server: a warning, and the trade is still settled
     let hooks_gone = nowhere();
     let exchange = Exchange::of(up());
     let ended = bench.run_at(&exchange.url, &["--notify-url", &hooks_gone]);
@@ -139,9 +139,9 @@ fn a_notification_that_did_not_arrive_is_told_by_the_next_run() {
 }
 
 #[test]
-fn a_notification_that_may_have_arrived_is_not_told_again() {
+fn a_notification_that_may_have_arrived_is_not_sent_again() {
     let hooks = Hooks::start();
-    // hung up, a gateway's error, a redirect after the work was done
+    // no answer, a gateway error, and a redirect after the request was processed
     for status in [0, 502, 302] {
         let bench = Bench::new(&[bet(1)]);
         hooks.answer(status);
@@ -155,7 +155,7 @@ fn a_notification_that_may_have_arrived_is_not_told_again() {
 }
 
 #[test]
-fn a_dry_run_tells_nobody_and_writes_no_metrics() {
+fn a_dry_run_sends_no_notification_and_writes_no_metrics() {
     let bench = Bench::new(&[bet(1)]);
     let hooks = Hooks::start();
     let before = bench.bytes();
@@ -172,7 +172,7 @@ fn a_dry_run_tells_nobody_and_writes_no_metrics() {
 }
 
 #[test]
-fn an_idle_run_with_nothing_to_tell_makes_no_table() {
+fn an_idle_run_without_notifications_creates_no_table() {
     let bench = Bench::new(&[]);
     let hooks = Hooks::start();
     let before = bench.bytes();
@@ -194,16 +194,16 @@ fn pings_follow_the_healthchecks_convention() {
     let url = format!("{}/uuid?rid=7", hooks.url);
     bench.run_at(&Exchange::of(up()).url, &["--ping-url", &url]).code(0);
     assert_eq!(targets(), ["/uuid/start?rid=7", "/uuid?rid=7"]);
-    // a run that fails altogether, too
+    // also for a run that fails completely
     let url = hooks.url.clone() + "/uuid";
     bench.settle(&["run", "--db", "none.db", "--ping-url", &url]).code(10);
     assert_eq!(targets(), ["/uuid/start", "/uuid/10"]);
-    // and a monitor that is out changes nothing
+    // an unavailable monitor does not change the result
     let ended = bench.run_at(&nowhere(), &["--ping-url", &nowhere()]);
     assert!(ended.code(0).stderr.contains("the ping (start) failed"), "{}", ended.stderr);
 }
 
-/// The samples of a file in Prometheus' text format, checked line by line.
+/// The samples of a file in Prometheus' text format; each line is validated.
 fn samples(text: &str) -> Vec<(String, f64)> {
     let name = regex::Regex::new(r"^[a-z][a-z0-9_]*$").unwrap();
     let sample = regex::Regex::new(
@@ -221,7 +221,7 @@ fn samples(text: &str) -> Vec<(String, f64)> {
             assert!(!seen.contains(&current), "{current} comes twice");
             seen.push(current.clone());
             assert_eq!(lines.next(), Some(format!("# TYPE {current} gauge").as_str()));
-            // a gauge is not to look like a counter or a histogram, and units are whole ones
+            // gauges must not have names of counters or histograms, and must use base units
             for bad in ["_total", "_count", "_sum", "_bucket", "_minutes", "_hours", "_ms"] {
                 assert!(!current.ends_with(bad), "{current}");
             }
@@ -237,7 +237,7 @@ fn samples(text: &str) -> Vec<(String, f64)> {
 }
 
 #[test]
-fn metrics_hold_what_a_run_did_and_how_the_database_stands() {
+fn metrics_contain_the_runs_results_and_the_database_state() {
     let mut broken = bet(2);
     broken.price = rusqlite::types::Value::Null;
     let bench = Bench::new(&[bet(1), broken, bet(3).action("HOLD")]);
@@ -279,7 +279,7 @@ fn metrics_hold_what_a_run_did_and_how_the_database_stands() {
     assert!(value(&first, "settle_oldest_due_age_seconds{DB}") > 3600.0);
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o644);
 
-    // a run that fails keeps the last success
+    // a failed run keeps the time of the last success
     let success = value(&first, "settle_last_success_timestamp_seconds");
     std::thread::sleep(std::time::Duration::from_millis(1100));
     bench.settle(&[&["run", "--db", "none.db"], &metrics[..]].concat()).code(10);
@@ -293,7 +293,7 @@ fn metrics_hold_what_a_run_did_and_how_the_database_stands() {
 }
 
 #[test]
-fn a_run_that_meets_a_lock_leaves_the_figures_of_whoever_holds_it() {
+fn a_run_that_finds_a_lock_leaves_the_metrics_file_unchanged() {
     let bench = Bench::new(&[bet(1)]);
     let file = bench.folder.path().join("settle.prom");
     let metrics = ["--metrics-file", file.to_str().unwrap()];
@@ -306,7 +306,7 @@ fn a_run_that_meets_a_lock_leaves_the_figures_of_whoever_holds_it() {
 }
 
 #[test]
-fn metrics_that_cannot_be_written_only_warn() {
+fn unwritable_metrics_only_cause_a_warning() {
     let bench = Bench::new(&[bet(1)]);
     let ended = bench.run_at(&Exchange::of(up()).url, &["--metrics-file", "no/such/folder/x.prom"]);
     assert!(ended.code(0).stderr.contains("metrics cannot be written"), "{}", ended.stderr);

@@ -1,5 +1,4 @@
-//! The engine on a real database with prices that are handed to it: the library's own way in, and
-//! the clock as an argument.
+//! The engine on a real database, through the library's interface. Prices and the clock are arguments.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
 
 mod support;
@@ -31,7 +30,7 @@ use settle::sources::polymarket::ResolutionSource;
 use settle::store::{Access, Store};
 use support::{Bench, CLOSE, bet};
 
-/// Prices from a map, and a note of what was wanted.
+/// Prices from a map. Records the requested prices.
 #[derive(Default)]
 struct Known {
     prices: HashMap<UnixSeconds, i64>,
@@ -59,7 +58,7 @@ impl Prices for Known {
     }
 }
 
-/// Polymarket with these resolutions, and a note of how often it was asked.
+/// Polymarket with these resolutions. Counts the requests.
 #[derive(Default)]
 struct Resolves(HashMap<String, Outcome>, u64);
 
@@ -133,7 +132,7 @@ fn orchestration_with_a_price() {
     let summary = settle(&bench, &mut prices, CLOSE + 600);
     assert_eq!((summary.settled(), summary.booked_as(true), exit_of(&summary)), (2, 1, Exit::Done));
     assert_eq!(bench.booked(1), (Some("YES".into()), Some(5.0), Some(1)));
-    // two trades of one market want one price, once
+    // two trades of one market request one price once
     assert_eq!(prices.wanted.len(), 1);
     assert_eq!(prices.wanted[0].close.basis, Basis::Point);
 }
@@ -147,7 +146,7 @@ fn orchestration_without_a_price() {
 }
 
 #[test]
-fn before_the_market_has_closed_nothing_is_wanted() {
+fn no_price_is_requested_before_the_market_closes() {
     let bench = Bench::new(&[bet(1).at("2026-02-13 12:00:00")]);
     let mut prices = known(67_001);
     let summary = settle(&bench, &mut prices, CLOSE - 1);
@@ -156,7 +155,7 @@ fn before_the_market_has_closed_nothing_is_wanted() {
 }
 
 #[test]
-fn a_trade_is_an_alert_only_once_it_is_older_than_the_lag() {
+fn a_trade_raises_an_alert_only_after_the_lag() {
     let bench = Bench::new(&[bet(1), bet(2).on(&format!("btc-updown-15m-{}", CLOSE - 9000))]);
     // the bets were logged at 13:07:42
     let logged = CLOSE - 438;
@@ -168,7 +167,7 @@ fn a_trade_is_an_alert_only_once_it_is_older_than_the_lag() {
 }
 
 #[test]
-fn each_failure_makes_the_next_try_wait_longer() {
+fn each_failure_increases_the_wait_before_the_next_try() {
     let bench = Bench::new(&[bet(1)]);
     let mut nothing = Known::default();
     let tried = |prices: &mut Known, now: i64| {
@@ -186,7 +185,7 @@ fn each_failure_makes_the_next_try_wait_longer() {
 }
 
 #[test]
-fn a_market_that_never_resolves_is_asked_about_less_and_less() {
+fn a_market_that_never_resolves_is_queried_less_and_less_often() {
     let bench = Bench::new(&[bet(1)]);
     let start = CLOSE + 7 * 3600;
     let mut prices = known(67_100);
@@ -202,7 +201,7 @@ fn a_market_that_never_resolves_is_asked_about_less_and_less() {
     }
     assert_eq!(asked_at, [0, 1, 2, 3, 5, 9, 17, 33, 65, 129, 257]);
     assert_eq!(bench.booked(1).0.as_deref(), Some("YES"), "candles decided it");
-    // and when it does resolve, it is corrected
+    // after the market resolves, the trade is corrected
     zombie.0.insert(format!("btc-updown-15m-{}", CLOSE - 900), Outcome::No);
     let later = start + 3 * 86_400;
     let summary = settle_with(&bench, &mut prices, &mut zombie, Confirm::Auto, later);

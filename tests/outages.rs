@@ -1,5 +1,5 @@
-//! Sources that fail, lie or hang up: a trade is then left pending, never guessed, and the next
-//! source is asked.
+//! Sources that fail, send invalid data or hang up. The next source is queried. Without an answer a trade
+//! stays pending, and no outcome is guessed.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
 
 mod support;
@@ -17,7 +17,7 @@ fn tape() -> Tape {
     Tape::of([(OPEN, STRIKE), (CLOSE, STRIKE + 100.0)])
 }
 
-/// An exchange on which `service` answers as told and the others answer well.
+/// An exchange on which `service` sends the given answer and the other services answer correctly.
 fn broken(service: &'static str, reply: impl Fn() -> Reply + Send + Sync + 'static) -> Exchange {
     Exchange::start(
         move |asked, _| {
@@ -26,7 +26,7 @@ fn broken(service: &'static str, reply: impl Fn() -> Reply + Send + Sync + 'stat
     )
 }
 
-/// A body of the service's true shape whose only row opens at another instant.
+/// A valid body of the service whose only row opens at another instant.
 fn other_instant(service: &str) -> String {
     let (at, price) = (CLOSE + 60, STRIKE - 500.0);
     match service {
@@ -48,9 +48,9 @@ fn requests(ended: &Ended, service: &str) -> i64 {
 }
 
 #[test]
-fn whatever_the_first_source_does_the_next_one_is_asked() {
+fn after_any_fault_of_the_first_source_the_next_is_queried() {
     type Fault = (&'static str, fn() -> Reply, i64);
-    // the fault, and how many requests it takes to give up
+    // the fault, and the number of requests until settle gives up
     let faults: [Fault; 14] = [
         ("no rows", || Reply::ok("[]"), 1),
         ("row at another instant", || Reply::ok(other_instant("coinbase")), 1),
@@ -91,12 +91,12 @@ fn whatever_the_first_source_does_the_next_one_is_asked() {
     }
 }
 
-/// A good row of Coinbase's, at the close.
+/// A valid row of Coinbase at the close.
 fn good_row() -> String {
     format!("[{CLOSE},{},{},{},{},1]", STRIKE, STRIKE + 100.0, STRIKE + 100.0, STRIKE)
 }
 
-/// What a hostile service may send with a status of 200.
+/// Bodies that a hostile service may send with status 200.
 fn hostile_bodies() -> Vec<(&'static str, String)> {
     let row = good_row();
     let deep = "[".repeat(100_000) + &"]".repeat(100_000);
@@ -115,8 +115,7 @@ fn hostile_bodies() -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Answers as the services would, but for every third request or so, to which one fault or another
-/// is the answer: which, only `seed` decides.
+/// Answers as the services would, but about every third request gets a fault. `seed` determines the faults.
 fn faulty(seed: u64, tape: Tape, markets: support::exchange::Markets) -> Exchange {
     let random = std::sync::Mutex::new(fastrand::Rng::with_seed(seed));
     Exchange::start(move |asked, _| {
@@ -137,7 +136,7 @@ fn faulty(seed: u64, tape: Tape, markets: support::exchange::Markets) -> Exchang
             4 => Reply::ok("[]"),
             5 => Reply::ok("{}"),
             6 => {
-                // torn in the middle
+                // truncated in the middle
                 let mut body = body(well());
                 body.truncate(body.len() / 2);
                 Reply::ok(body)
@@ -153,7 +152,7 @@ fn faulty(seed: u64, tape: Tape, markets: support::exchange::Markets) -> Exchang
 }
 
 #[test]
-fn whatever_faults_come_in_whatever_order_each_trade_ends_as_it_should() {
+fn each_trade_gets_the_right_outcome_under_random_faults() {
     let windows = 60;
     let seed_at_a_time = |seed: u64| {
         let open = |index: i64| OPEN + index * 900;
@@ -161,7 +160,7 @@ fn whatever_faults_come_in_whatever_order_each_trade_ends_as_it_should() {
             (0..windows).map(|index| format!("btc-updown-15m-{}", open(index))).collect();
         let bets = slugs.iter().zip(1..).map(|(slug, id)| bet(id).on(slug));
         let bench = Bench::new(&bets.collect::<Vec<_>>());
-        // up and down in turns, by far more than any margin, and Polymarket says the same
+        // the price alternates by more than any margin, and Polymarket resolves the same way
         let price = |index: i64| STRIKE + if index % 2 == 0 { 0.0 } else { 500.0 };
         let tape = Tape::of((0..=windows).map(|index| (open(index), price(index))));
         bench.sql().execute_batch(&format!(
@@ -173,7 +172,7 @@ fn whatever_faults_come_in_whatever_order_each_trade_ends_as_it_should() {
         while bench.count("actual_outcome IS NULL") > 0 {
             assert!(runs < 30, "seed {seed}: still unsettled after {runs} runs");
             let exchange = faulty(seed * 1000 + runs, tape.clone(), markets.clone());
-            // nothing waits for its retry
+            // no trade waits for its retry
             let arguments = ["--confirm", "auto", "--batch", "25"];
             bench.run_at(&exchange.url, &arguments);
             bench.sql().execute_batch("UPDATE settlement_retries SET next_try = 0").ok();
@@ -210,7 +209,7 @@ fn a_hostile_source_is_dropped_with_a_warning() {
 }
 
 #[test]
-fn a_hostile_polymarket_is_no_outcome() {
+fn a_hostile_polymarket_answer_sets_no_outcome() {
     let market = support::exchange::market(
         &format!("btc-updown-15m-{OPEN}"),
         true,
@@ -233,7 +232,7 @@ fn a_hostile_polymarket_is_no_outcome() {
 }
 
 #[test]
-fn a_certificate_nobody_vouches_for_is_no_answer_whatever_is_asked() {
+fn an_untrusted_certificate_is_rejected_for_every_service() {
     use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
     let bench = Bench::new(&[bet(1)]);
     let made = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 \
@@ -262,7 +261,7 @@ fn a_certificate_nobody_vouches_for_is_no_answer_whatever_is_asked() {
     thread::spawn(move || {
         for mut stream in listener.incoming().map_while(Result::ok) {
             let mut tls = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
-            // the client ends the handshake when it has seen the certificate
+            // the client ends the handshake after it receives the certificate
             while tls.is_handshaking() && tls.complete_io(&mut stream).is_ok() {}
             counted.fetch_add(usize::from(!tls.is_handshaking()), Ordering::SeqCst);
         }
@@ -301,8 +300,8 @@ fn no_redirect_is_followed() {
 }
 
 #[test]
-fn no_compressed_answer_is_asked_for_or_unpacked() {
-    // the gzip header, and then what would be a bomb
+fn compressed_answers_are_neither_requested_nor_unpacked() {
+    // a gzip header and invalid compressed data
     let packed = [&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3][..], &[0; 100]].concat();
     let exchange = Exchange::start(move |asked, _| {
         assert!(!asked.takes_compressed);
@@ -320,7 +319,7 @@ fn no_compressed_answer_is_asked_for_or_unpacked() {
 }
 
 #[test]
-fn an_endless_slow_body_is_given_up_once_and_for_all() {
+fn an_endless_slow_body_times_out_and_is_not_retried() {
     let bench = Bench::new(&[bet(1)]);
     let exchange = broken("coinbase", || Reply::Drip);
     let ended = bench.run_at(&exchange.url, &["--sources", "coinbase,binance"]);
@@ -329,7 +328,7 @@ fn an_endless_slow_body_is_given_up_once_and_for_all() {
 }
 
 #[test]
-fn a_torn_body_is_no_answer() {
+fn a_truncated_body_is_rejected() {
     let torn = || Reply::Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n[[177098".to_vec());
     let bench = Bench::new(&[bet(1)]);
     let ended =
@@ -361,7 +360,7 @@ fn each_service_alone_prices_a_market_by_the_row_at_the_close() {
     }
 }
 
-/// A quarter hour that ended some hours ago: Kraken gives only the newest rows.
+/// The close of a 15-minute window some hours ago: Kraken returns only the newest rows.
 #[allow(clippy::disallowed_methods)]
 fn recent_close() -> i64 {
     let now = chrono::Utc::now().timestamp();
@@ -369,7 +368,7 @@ fn recent_close() -> i64 {
 }
 
 #[test]
-fn a_row_at_another_instant_is_never_taken_whatever_the_service() {
+fn a_row_at_another_instant_is_rejected_for_every_service() {
     for service in ["coinbase", "kraken", "bitstamp", "binance"] {
         let close = recent_close();
         let slug = format!("bitcoin-up-or-down-{close}");
@@ -383,8 +382,8 @@ fn a_row_at_another_instant_is_never_taken_whatever_the_service() {
 }
 
 #[test]
-fn krakens_newest_rows_are_not_taken_for_an_old_instant() {
-    // 800 quarter hours, all later than the one wanted
+fn krakens_newest_rows_are_not_used_for_an_old_instant() {
+    // 800 rows, all later than the requested one
     let close = recent_close();
     let tape = Tape::of((1..=800).map(|index| (close - 86_400 + index * 60, STRIKE - 500.0)));
     let bench = Bench::new(&[bet(1).on(&format!("btc-updown-{}", close - 86_400))]);
@@ -394,7 +393,7 @@ fn krakens_newest_rows_are_not_taken_for_an_old_instant() {
 }
 
 #[test]
-fn krakens_error_inside_http_200_is_no_price() {
+fn krakens_error_inside_http_200_is_not_a_price() {
     let busy = || Reply::ok("{\"error\":[\"EGeneral:Too many requests\"]}");
     let bench = Bench::new(&[bet(1).on(&format!("btc-updown-{}", recent_close()))]);
     let arguments = ["--sources", "kraken", "--rules", "slug-close"];
@@ -434,8 +433,8 @@ fn with_no_source_at_all_nothing_is_written_and_the_next_run_settles() {
 }
 
 #[test]
-fn a_dead_host_is_not_asked_for_every_range() {
-    // four hundred quarter hours are two ranges
+fn a_dead_host_is_not_queried_for_every_range() {
+    // 400 windows of 15 minutes need two ranges
     let bets: Vec<_> = (0..400)
         .map(|index| bet(index).on(&format!("btc-updown-15m-{}", OPEN - index * 900)))
         .collect();
@@ -445,7 +444,7 @@ fn a_dead_host_is_not_asked_for_every_range() {
 }
 
 #[test]
-fn a_price_that_is_not_there_leaves_its_trade_pending_and_blocks_no_other() {
+fn a_missing_price_leaves_only_its_own_trade_pending() {
     let missing = bet(1).on(&format!("btc-updown-15m-{}", OPEN - 9000));
     let bench = Bench::new(&[missing, bet(2)]);
     let ended = bench.run_at(&Exchange::of(tape()).url, &[]);
@@ -456,7 +455,7 @@ fn a_price_that_is_not_there_leaves_its_trade_pending_and_blocks_no_other() {
     );
     assert_eq!(bench.booked(1), (None, None, None));
     assert_eq!(bench.booked(2).2, Some(1));
-    // the price turns up: the very next run settles it
+    // the price becomes available: the next run settles the trade
     let mut later = tape();
     later.0.insert(OPEN - 9000 + 900, STRIKE);
     bench.run_at(&Exchange::of(later).url, &[]).code(0);
@@ -464,12 +463,12 @@ fn a_price_that_is_not_there_leaves_its_trade_pending_and_blocks_no_other() {
 }
 
 #[test]
-fn a_summary_names_so_many_reasons_and_counts_the_rest() {
+fn a_summary_lists_twenty_reasons_and_counts_the_rest() {
     let bets: Vec<_> = (0..33)
         .map(|place| bet(place + 1).on(&format!("btc-updown-15m-{}", OPEN - place * 900)))
         .collect();
     let bench = Bench::new(&bets);
-    // a price, but of no market's close
+    // a price that is not at the close of any market
     let dump = bench.dump("prices.csv", &[(OPEN - 900_000, STRIKE)]);
     let ended = bench.settle(&["run", "--candles", dump.to_str().unwrap()]);
     let named = ended.stdout.lines().filter(|line| line.contains("  pending trade ")).count();
@@ -478,7 +477,7 @@ fn a_summary_names_so_many_reasons_and_counts_the_rest() {
 }
 
 #[test]
-fn hopeless_trades_at_the_head_of_the_queue_starve_nobody() {
+fn failing_trades_do_not_block_the_batch() {
     let hopeless = (0..120).map(|id| {
         bet(id)
             .at("2026-02-12 10:00:00")
@@ -503,7 +502,7 @@ fn hopeless_trades_at_the_head_of_the_queue_starve_nobody() {
 }
 
 #[test]
-fn trades_too_old_for_the_only_source_do_not_starve_the_others() {
+fn trades_too_old_for_the_only_source_do_not_block_the_batch() {
     let close = recent_close();
     let old = (1..=3).map(|id| bet(id).at("2026-02-12 10:00:00"));
     let slug = format!("btc-updown-{close}");
@@ -518,7 +517,7 @@ fn trades_too_old_for_the_only_source_do_not_starve_the_others() {
 }
 
 #[test]
-fn a_proxy_that_refuses_everything_is_an_outage_not_a_verdict() {
+fn a_proxy_that_refuses_every_request_is_an_outage() {
     let bench = Bench::new(&[bet(1)]);
     let before = bench.bytes();
     for _ in 0..3 {
@@ -529,7 +528,7 @@ fn a_proxy_that_refuses_everything_is_an_outage_not_a_verdict() {
 }
 
 #[test]
-fn an_unreachable_source_is_named_on_stderr() {
+fn an_unreachable_source_is_reported_on_stderr() {
     let bench = Bench::new(&[bet(1)]);
     let url = nowhere();
     let mut arguments = vec!["run".to_owned()];
@@ -550,7 +549,7 @@ fn an_unreachable_source_is_named_on_stderr() {
     );
 }
 
-/// Rows at the opening and the close, of which the last has `amount` traded in it.
+/// Rows at the open and the close. The last row has a volume of `amount`.
 fn quiet_close(service: &'static str, amount: &'static str) -> Exchange {
     broken(service, move || {
         let rows = [(OPEN, STRIKE, "1"), (CLOSE, STRIKE + 100.0, amount)];
@@ -573,7 +572,7 @@ fn quiet_close(service: &'static str, amount: &'static str) -> Exchange {
 }
 
 #[test]
-fn a_candle_without_a_trade_is_no_price() {
+fn a_candle_without_a_trade_is_not_a_price() {
     for (service, quiet, traded) in [("bitstamp", "0.00000000", "0.01"), ("binance", "0", "1")] {
         let bench = Bench::new(&[bet(1)]);
         let sources = ["--sources", service];
@@ -582,7 +581,7 @@ fn a_candle_without_a_trade_is_no_price() {
         assert_eq!(bench.booked(1), (None, None, None));
         bench.run_at(&quiet_close(service, traded).url, &sources).code(0);
         assert_eq!(bench.booked(1).0.as_deref(), Some("YES"), "{service}");
-        // another venue had a trade there
+        // another venue had a trade at this time
         let bench = Bench::new(&[bet(1)]);
         let both = format!("{service},coinbase");
         let exchange = quiet_close(service, quiet);
@@ -593,7 +592,7 @@ fn a_candle_without_a_trade_is_no_price() {
 
 #[test]
 fn a_price_far_from_the_recorded_strike_needs_a_second_venue() {
-    // Coinbase's decimal point is wrong at the close
+    // Coinbase's price at the close has a misplaced decimal point
     let wrong = || Tape::of([(OPEN, STRIKE), (CLOSE, 67.1)]);
     let exchange = Exchange::start(move |asked, _| match asked.service() {
         "coinbase" => wrong().answer(asked),
@@ -610,7 +609,7 @@ fn a_price_far_from_the_recorded_strike_needs_a_second_venue() {
         assert_eq!(summary["trades"][0]["price_source"], "bitstamp", "{summary}");
         assert_eq!(bench.booked(1).0.as_deref(), Some("YES"));
     }
-    // a market that really fell by a tenth: two venues say so
+    // the price really fell by a tenth: two venues agree
     let fell = Exchange::of(Tape::of([(OPEN, STRIKE), (CLOSE, STRIKE * 0.9)]));
     let bench = Bench::new(&[bet(1)]);
     let summary = bench.run_at(&fell.url, &[]).code(0).json();
@@ -619,7 +618,7 @@ fn a_price_far_from_the_recorded_strike_needs_a_second_venue() {
         (&summary["requests"]["coinbase"], &summary["requests"]["bitstamp"]),
         (&1.into(), &1.into())
     );
-    // a dump of another coin is no price
+    // a dump of another coin provides no price
     let bench = Bench::new(&[bet(1)]);
     let dump = bench.dump("ETHUSDT-1m.csv", &[(OPEN, 2000.0), (CLOSE, 2010.0)]);
     let summary = bench.settle(&["run", "--json", "--candles", dump.to_str().unwrap()]).json();

@@ -1,5 +1,5 @@
-//! `settle report --html`: one page that asks for nothing, shows data as text, and can be read on a
-//! phone; held by its text, and by a real browser where there is one.
+//! `settle report --html`: one page without external requests. It escapes data and is readable on a phone.
+//! The tests check its text, and a real browser where one is installed.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
 
 mod support;
@@ -16,8 +16,8 @@ use support::{Bench, Bet, CLOSE, OPEN, STRIKE, bet, services_at};
 const SCRIPT: &str = "<script>document.title = 'taken over'</script>";
 const IMAGE: &str = "<img src=x onerror=\"document.title = 'taken over'\">";
 
-/// Three trades that settle on a venue's price, one that is held, two in error, one booked by another
-/// program; and data that a page must not take for its own text.
+/// Three trades settled by a venue's price, one held, two in error, one booked by another program, and data
+/// that the page must escape.
 fn settled() -> Bench {
     let late = "btc-updown-15m-1770988500";
     let bench = Bench::new(&[
@@ -47,7 +47,7 @@ fn settled() -> Bench {
     set(3, "momentum", 1);
     let prices = [(OPEN, STRIKE), (CLOSE, STRIKE + 99.0), (CLOSE + 900, STRIKE + 100.0)];
     let exchange = Exchange::of(Tape::of(prices));
-    // nobody resolves anything: what is close is held
+    // no market is resolved: close calls are held
     let services = services_at(&exchange.url);
     let mut run = vec!["run", "--confirm", "auto", "--hold-hours", "87600"];
     run.extend(services.iter().map(String::as_str));
@@ -63,7 +63,7 @@ fn page(bench: &Bench) -> (PathBuf, String) {
 }
 
 #[test]
-fn the_page_shows_figures_trades_with_their_proof_held_and_erroneous_rows() {
+fn the_page_shows_figures_trades_with_evidence_held_rows_and_errors() {
     let (_, page) = page(&settled());
     for part in [
         "<h2>Summary, live",
@@ -86,7 +86,7 @@ fn the_page_shows_figures_trades_with_their_proof_held_and_erroneous_rows() {
 }
 
 #[test]
-fn what_the_database_holds_stays_text() {
+fn database_values_are_escaped_as_text() {
     let (_, page) = page(&settled());
     assert!(!page.contains("<script") && !page.contains("<img"), "{page}");
     assert!(page.contains("&lt;script&gt;document.title = 'taken over'&lt;/script&gt;"), "{page}");
@@ -94,7 +94,7 @@ fn what_the_database_holds_stays_text() {
 }
 
 #[test]
-fn the_page_names_nothing_outside_of_itself() {
+fn the_page_has_no_external_references() {
     let (_, page) = page(&settled());
     for loads in ["http:", "https:", "url(", "@import", "<link", "<iframe", "srcset", " href="] {
         assert!(!page.contains(loads), "{loads} in:\n{page}");
@@ -103,7 +103,7 @@ fn the_page_names_nothing_outside_of_itself() {
 }
 
 #[test]
-fn the_page_replaces_an_older_one_and_never_a_database() {
+fn the_page_overwrites_an_older_page_but_never_a_database() {
     let bench = settled();
     let (path, first) = page(&bench);
     assert_eq!(page(&bench).1.len(), first.len());
@@ -114,7 +114,7 @@ fn the_page_replaces_an_older_one_and_never_a_database() {
     assert_eq!(over.code(2).stdout, "");
     assert_eq!(bench.bytes(), before);
 
-    // a database that is open has its latest pages in the file beside it
+    // an open database has its latest pages in the -wal file
     let sql = bench.sql();
     sql.pragma_update(None, "journal_mode", "wal").unwrap();
     sql.execute("UPDATE trades SET profit_loss = 4 WHERE id = 7", []).unwrap();
@@ -137,7 +137,7 @@ fn the_page_replaces_an_older_one_and_never_a_database() {
 }
 
 #[test]
-fn no_trade_and_one_trade_make_a_page() {
+fn a_page_works_with_no_trade_and_one_trade() {
     let bench = Bench::new(&[]);
     assert!(page(&bench).1.contains("No trade is settled yet."));
     bench.insert(&[bet(1)]);
@@ -148,7 +148,7 @@ fn no_trade_and_one_trade_make_a_page() {
 }
 
 #[test]
-fn a_browser_shows_it_wide_and_narrow_light_and_dark() {
+fn a_browser_shows_the_page_wide_and_narrow_light_and_dark() {
     let Some(browser) = Browser::start() else { return };
     let bench = settled();
     let (path, _) = page(&bench);
@@ -168,7 +168,7 @@ fn a_browser_shows_it_wide_and_narrow_light_and_dark() {
                 .find(text => text.includes('script'))",
         );
         assert_eq!(slug, SCRIPT);
-        // every chart is drawn, within its card
+        // every chart is drawn inside its card
         let charts = browser.value(
             "[...document.querySelectorAll('svg')].map(svg => {
                 const [own, card] = [svg, svg.closest('section')].map(e => e.getBoundingClientRect());

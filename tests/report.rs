@@ -1,4 +1,4 @@
-//! `settle report`: its figures against the bot's own SQL, its triggers, what it reads and leaves be.
+//! `settle report`: its figures compared with the bot's own SQL, its triggers, and its filters.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
 
 mod support;
@@ -10,7 +10,7 @@ use settle::store::{Access, Store};
 use support::exchange::{Exchange, Tape};
 use support::{Bench, Bet, CLOSE, Ended, KEYLESS, OPEN, STRIKE, as_logged, bet, now, shared};
 
-/// A trade that the bot, or settle, has booked: id, time, signal, profit, outcome, `is_win`.
+/// A trade that the bot or settle has booked: id, time, signal, profit, outcome, `is_win`.
 type Row<'a> = (i64, &'a str, &'a str, f64, &'a str, Option<i64>);
 
 fn add(bench: &Bench, rows: &[Row]) {
@@ -27,8 +27,7 @@ fn add(bench: &Bench, rows: &[Row]) {
     }
 }
 
-/// Twelve trades whose profits do not sum exactly in binary, with one SPLIT, one UNKNOWN and one
-/// that waits.
+/// Twelve trades whose profits have no exact binary sum, with one SPLIT, one UNKNOWN and one pending trade.
 fn booked() -> Bench {
     let bench = Bench::new(&[bet(99).at("2026-02-13 22:00:00")]);
     let rows: Vec<Row> = vec![
@@ -60,7 +59,7 @@ fn group<'a>(report: &'a Value, dimension: &str, key: &Value) -> &'a Value {
     groups.iter().find(|group| &group["key"] == key).unwrap_or_else(|| panic!("{key}: {groups:?}"))
 }
 
-/// What the bot reads of its table: the count, the wins, the win rate, the profit, as floats are.
+/// The values that the bot reads from its table: the count, the wins, the win rate and the profit as float.
 type Read = (i64, i64, Option<f64>, Option<f64>);
 
 const FIGURES: &str = "count(is_win), coalesce(sum(is_win = 1), 0), avg(is_win), sum(profit_loss)";
@@ -87,7 +86,7 @@ fn by_signal(bench: &Bench) -> Vec<(Option<String>, Read)> {
     rows.unwrap().map(Result::unwrap).collect()
 }
 
-/// To the last bit: the bot's floats, and ours read back from JSON.
+/// Compares the bot's floats with those from JSON, bit by bit.
 #[track_caller]
 fn same_as_sql(figures: &Value, (counted, wins, win_rate, profit): Read) {
     assert_eq!(figures["wins"], wins);
@@ -112,7 +111,7 @@ fn win_rate_profit_and_signals_equal_the_bots_own_sql() {
 }
 
 #[test]
-fn so_they_do_on_the_real_sample_once_settled() {
+fn figures_of_the_settled_real_sample_equal_the_bots_own_sql() {
     let (Some(database), Some(dump)) =
         (shared("performance-sample.db"), shared("BTCUSDT-5m-2026-02-13.csv"))
     else {
@@ -134,7 +133,7 @@ fn so_they_do_on_the_real_sample_once_settled() {
 }
 
 #[test]
-fn the_figures_are_those_that_help_defines() {
+fn the_figures_match_their_definitions_in_help() {
     let bench = booked();
     let figures = report(&bench, &[]);
     for (field, wanted) in [
@@ -149,13 +148,13 @@ fn the_figures_are_those_that_help_defines() {
         ("best_profit", json!(95)),
         ("best_trade_id", json!(12)),
         ("worst_profit", json!(-5)),
-        // the split trade's stake counts, the unknown one's does not
+        // the SPLIT trade's stake counts, the UNKNOWN trade's does not
         ("total_stake", json!(55)),
         ("current_streak", json!(2)),
         ("current_streak_is_wins", json!(true)),
         ("longest_win_streak", json!(2)),
         ("longest_loss_streak", json!(2)),
-        // the four from the top of 0.3 - 5 + 3.33… down to the fourth loss
+        // the four trades from the peak of 0.3 - 5 + 3.33… down to the fourth loss
         ("drawdown_from", json!("2026-02-12T02:00:00Z")),
         ("drawdown_to", json!("2026-02-13T04:00:00Z")),
     ] {
@@ -165,10 +164,10 @@ fn the_figures_are_those_that_help_defines() {
         let value = figures[field].as_f64().unwrap();
         assert!((value - wanted).abs() < 1e-6, "{field}: {value} is not {wanted}");
     };
-    // Wilson's interval of 6 in 10, from the published formula with z = 1.959964
+    // Wilson's interval for 6 of 10, from the published formula with z = 1.959964
     near("win_rate_low", 0.312_674);
     near("win_rate_high", 0.831_820);
-    // the sixth of eleven
+    // the sixth of eleven values
     assert_eq!(figures["median_profit"].as_f64(), Some(1e-7));
     near("max_drawdown", 5.0 - 3.333_333_333 + 4.35 - 0.7 + 5.0 + 4.999_999);
     near("profit_factor", 99.333_333_4 / 19.349_999);
@@ -176,7 +175,7 @@ fn the_figures_are_those_that_help_defines() {
 }
 
 #[test]
-fn trades_are_grouped_by_what_was_known_of_them() {
+fn trades_are_grouped_by_their_recorded_attributes() {
     let bench = booked();
     let connection = bench.sql();
     for (id, price) in [(1, 0.8), (2, 0.79), (3, 0.0999), (4, 0.9), (6, 0.1), (7, 1.0), (8, 0.0)] {
@@ -191,9 +190,9 @@ fn trades_are_grouped_by_what_was_known_of_them() {
     assert_eq!(count("price", "0.70-0.80"), 1);
     assert_eq!(count("price", "0.10-0.20"), 1);
     assert_eq!(count("price", "0.50-0.60"), 5);
-    // a share at a whole dollar is with those just below
+    // a price of exactly one dollar is in the highest group
     assert_eq!(count("price", "0.90-1.00"), 2);
-    // a price that no share has is with none of them
+    // a price outside the valid range is in the group without a key
     assert_eq!(group(&figures, "price", &Value::Null)["settled_count"], 1);
     assert_eq!(count("mode", "paper"), 6);
     assert_eq!(count("mode", "live"), 6);
@@ -204,7 +203,7 @@ fn trades_are_grouped_by_what_was_known_of_them() {
 }
 
 #[test]
-fn the_triggers_are_booleans_and_split_and_unknown_never_count() {
+fn triggers_are_booleans_and_ignore_split_and_unknown() {
     let bench = Bench::new(&[]);
     let loss = |id, at| (id, at, "a", -5.0, "NO", Some(0));
     add(
@@ -243,7 +242,7 @@ fn the_triggers_are_booleans_and_split_and_unknown_never_count() {
     assert_eq!(tenth["tenth_trade"], true);
     assert_eq!(tenth["three_losses"], false);
 
-    // a trade of that day still waits; then one of today is the latest day, which is not over
+    // a trade of that day is still pending; later a trade of today makes the latest day unfinished
     bench.insert(&[bet(20).at("2026-02-12 23:50:00")]);
     assert_eq!(reflect(&bench)["end_of_day"], false);
     bench.sql().execute("DELETE FROM trades WHERE id = 20", []).unwrap();
@@ -255,7 +254,7 @@ fn the_triggers_are_booleans_and_split_and_unknown_never_count() {
 }
 
 #[test]
-fn since_until_and_last_choose_trades_but_not_triggers() {
+fn since_until_and_last_filter_trades_but_not_triggers() {
     let bench = booked();
     let counts = |arguments: &[&str]| {
         let figures = report(&bench, arguments);
@@ -274,7 +273,7 @@ fn since_until_and_last_choose_trades_but_not_triggers() {
 }
 
 #[test]
-fn what_cannot_be_asked_is_said_with_exit_2() {
+fn invalid_filters_are_reported_with_exit_2() {
     let bench = booked();
     for (arguments, said) in [
         (&["--last", "0"][..], "--last"),
@@ -290,7 +289,7 @@ fn what_cannot_be_asked_is_said_with_exit_2() {
 }
 
 #[test]
-fn text_and_csv_say_the_same_and_nothing_is_written() {
+fn text_and_csv_agree_and_nothing_is_written() {
     let bench = booked();
     let (bytes, files) = (bench.bytes(), bench.files());
     let text = bench.settle(&["report"]).code(0).stdout.clone();
@@ -319,7 +318,7 @@ fn text_and_csv_say_the_same_and_nothing_is_written() {
 }
 
 #[test]
-fn no_trade_and_one_trade_make_a_report() {
+fn a_report_works_with_no_trade_and_one_trade() {
     let bench = Bench::new(&[]);
     let none = report(&bench, &[]);
     assert_eq!(none["trades_count"], 0);
@@ -336,7 +335,7 @@ fn no_trade_and_one_trade_make_a_report() {
 }
 
 #[test]
-fn a_table_without_signals_or_modes_has_a_report() {
+fn a_report_works_without_signal_and_mode_columns() {
     let bench = Bench::with_schema(KEYLESS, &[bet(1), bet(1)]);
     bench
         .sql()
@@ -349,7 +348,7 @@ fn a_table_without_signals_or_modes_has_a_report() {
 }
 
 #[test]
-fn provisional_and_confirmed_and_what_settle_did_not_write_are_apart() {
+fn provisional_confirmed_and_foreign_results_are_separate() {
     let bench = Bench::new(&[bet(1), bet(2)]);
     add(&bench, &[(3, "2026-02-13 13:09:00", "a", 5.0, "YES", Some(1))]);
     let exchange = Exchange::of(Tape::of([(CLOSE, STRIKE + 9.0)]));
@@ -364,20 +363,20 @@ fn provisional_and_confirmed_and_what_settle_did_not_write_are_apart() {
     };
     assert_eq!(standing(&bench, "provisional"), 2);
     assert_eq!(standing(&bench, "elsewhere"), 1);
-    // what another program changes is no longer what settle vouches for
+    // settle no longer counts a row as its own after another program changes it
     bench.sql().execute("UPDATE trades SET profit_loss = 4 WHERE id = 1", []).unwrap();
     assert_eq!(standing(&bench, "provisional"), 1);
     assert_eq!(standing(&bench, "elsewhere"), 2);
 }
 
-/// The last line of what was printed.
+/// The last line of the output.
 fn last_line(ended: &Ended) -> String {
     ended.code(0).stdout.lines().last().unwrap().to_owned()
 }
 
 #[test]
 fn status_and_run_end_with_one_line() {
-    // young enough not to be overdue, old enough for its market to have closed
+    // recent enough not to be overdue, old enough for its market to have closed
     let logged = now() - 2400;
     let open = logged.div_euclid(900) * 900;
     let bench = Bench::new(&[bet(1).at(&as_logged(logged)).on(&format!("btc-updown-15m-{open}"))]);
@@ -388,13 +387,13 @@ fn status_and_run_end_with_one_line() {
     {
         assert!(line.contains(part), "{part}: {line}");
     }
-    // the minute before the close, too, whose mean counts by now
+    // includes the minute before the close, because these markets use its mean
     let tape = [(open, STRIKE), (open + 840, STRIKE + 9.0), (open + 900, STRIKE + 9.0)];
     let exchange = Exchange::of(Tape::of(tape));
     let services = support::services_at(&exchange.url);
     let services: Vec<&str> = services.iter().map(String::as_str).collect();
     let line = last_line(&bench.settle(&[&["run"], &services[..]].concat()));
-    // just after midnight it is yesterday's profit
+    // just after midnight the profit belongs to yesterday
     let profit = if logged / 86_400 == now() / 86_400 { "+5.00" } else { "+0.00" };
     let today = format!("today {profit} dollars");
     for part in ["Status", "0 unsettled", "last settled 0 min ago", &today] {
@@ -408,8 +407,8 @@ fn status_and_run_end_with_one_line() {
 }
 
 #[test]
-fn run_and_status_agree_on_what_is_wrong_and_on_when_settle_last_settled() {
-    // the strike is that of the close
+fn run_and_status_agree_on_warnings_and_the_last_settlement() {
+    // the recorded strike is the price at the close
     let bench = Bench::new(&[Bet { strike: Sql::Real(STRIKE + 99.0), ..bet(1) }]);
     let exchange = Exchange::of(Tape::of([(OPEN, STRIKE), (CLOSE, STRIKE + 99.5)]));
     let first = bench.run_at(&exchange.url, &[]).code(0).json();
@@ -424,7 +423,7 @@ fn run_and_status_agree_on_what_is_wrong_and_on_when_settle_last_settled() {
 }
 
 #[test]
-fn cents_that_cancel_out_are_a_number_as_in_the_bots_sql() {
+fn profits_that_cancel_out_sum_as_in_the_bots_sql() {
     let bench = Bench::new(&[]);
     add(
         &bench,
@@ -444,7 +443,7 @@ fn cents_that_cancel_out_are_a_number_as_in_the_bots_sql() {
 }
 
 #[test]
-fn what_the_bot_counts_is_told_beside_what_splits_add() {
+fn figures_with_and_without_splits_are_both_reported() {
     let bench = Bench::new(&[]);
     add(
         &bench,
@@ -454,7 +453,7 @@ fn what_the_bot_counts_is_told_beside_what_splits_add() {
             (3, "2026-02-12 03:00:00", "a", -1.5, "SPLIT", None),
         ],
     );
-    // the split one's price is no part of what the bets that won or lost were bought at
+    // the SPLIT trade's price is not part of the average entry price of wins and losses
     bench.sql().execute("UPDATE trades SET executed_price = 0.59 WHERE id = 3", []).unwrap();
     let figures = report(&bench, &[]);
     let float = |name: &str| figures[name].as_f64().unwrap();
@@ -464,7 +463,7 @@ fn what_the_bot_counts_is_told_beside_what_splits_add() {
 }
 
 #[test]
-fn trades_of_one_second_are_in_the_order_of_its_fractions() {
+fn trades_in_the_same_second_are_ordered_by_fraction() {
     let bench = Bench::new(&[]);
     add(
         &bench,
@@ -481,11 +480,11 @@ fn trades_of_one_second_are_in_the_order_of_its_fractions() {
 }
 
 #[test]
-fn beside_a_writer_what_is_read_is_of_one_instant() {
+fn reads_during_writes_are_consistent() {
     let bench = Bench::new(&[bet(1)]);
     let store = Store::open(&bench.db, Access::Read).unwrap();
     let bot = bench.sql();
-    // reads twice, and the bot writes in between the first `written` times
+    // reads twice; the bot writes between the two reads for the first `written` tries
     let read = |written: u32| {
         let mut tries = 0;
         let count = |store: &Store| {
@@ -505,23 +504,23 @@ fn beside_a_writer_what_is_read_is_of_one_instant() {
     };
     assert_eq!(read(0), ((0.0, 0.0), 1));
     assert_eq!(read(2), ((2.0, 2.0), 3));
-    // one that never stops writing is not waited for
+    // the read does not wait for a bot that never stops writing
     assert_eq!(read(9), ((4.0, 5.0), 5));
 }
 
 #[test]
-fn the_latest_losses_are_the_latest_whatever_form_their_times_have() {
+fn the_latest_losses_are_found_in_any_timestamp_format() {
     let bench = Bench::new(&[]);
     add(
         &bench,
         &[
-            // as text the first is the latest; as instants the losses are
+            // sorted as text, the first row is the latest; sorted by instant, the losses are the latest
             (1, "2026-02-13T01:00:00+05:00", "a", 5.0, "YES", Some(1)),
             (2, "2026-02-12 21:00:00", "a", -5.0, "NO", Some(0)),
             (3, "2026-02-12 22:00:00", "a", -5.0, "NO", Some(0)),
             (4, "2026-02-12T23:00:00Z", "a", -5.0, "NO", Some(0)),
             (5, "2026-02-12 19:00:00", "a", 5.0, "YES", Some(1)),
-            // sorts in front of all digits
+            // a space sorts before all digits
             (6, " 2026-02-12 23:30:00", "a", -5.0, "NO", Some(0)),
         ],
     );

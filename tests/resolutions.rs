@@ -1,5 +1,5 @@
-//! Polymarket's resolutions decide, candles stand in for them, and later runs confirm or correct:
-//! over HTTP, in a real database.
+//! Polymarket's resolutions decide outcomes. Candles decide provisionally, and later runs confirm or correct
+//! them. The tests use HTTP and a real database.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
 
 mod support;
@@ -16,17 +16,17 @@ fn slug() -> String {
     format!("btc-updown-15m-{OPEN}")
 }
 
-/// The venue went up by this many dollars in the window of [`OPEN`].
+/// The venue rose by this many dollars in the window of [`OPEN`].
 fn moved(dollars: f64) -> Tape {
     Tape::of([(OPEN - 900, STRIKE), (OPEN, STRIKE), (CLOSE, STRIKE + dollars)])
 }
 
-/// Polymarket resolved that window Up or Down; the venue went up by $100, or 14.9 bps.
+/// Polymarket resolved that window Up or Down; the venue rose by $100, or 14.9 bps.
 fn resolved(up: bool) -> Exchange {
     Exchange::resolving(moved(100.0), Markets::resolved([(slug().as_str(), up)]))
 }
 
-/// The same, and Polymarket answers with this object.
+/// The venue rose by $100, and Polymarket answers with this object.
 fn answering(object: String) -> Exchange {
     Exchange::resolving(moved(100.0), Markets(BTreeMap::from([(slug(), object)])))
 }
@@ -39,7 +39,7 @@ fn asked_of(exchange: &Exchange, service: &str) -> usize {
     exchange.asked().iter().filter(|asked| asked.starts_with(service)).count()
 }
 
-/// Status, outcome and old outcome of every record, in order.
+/// Status, outcome and previous outcome of every record, in order.
 fn records(bench: &Bench) -> Vec<(String, String, Option<String>)> {
     let sql = bench.sql();
     let mut statement = sql
@@ -54,7 +54,7 @@ fn record(status: &str, new: &str, old: Option<&str>) -> (String, String, Option
 }
 
 #[test]
-fn where_polymarket_has_resolved_its_outcome_is_the_one_written() {
+fn polymarkets_resolution_decides_the_outcome() {
     for (up, outcome, profit, is_win) in [(true, "YES", 5.0, 1), (false, "NO", -5.0, 0)] {
         let bench = Bench::new(&[bet(1)]);
         let exchange = resolved(up);
@@ -72,7 +72,7 @@ fn where_polymarket_has_resolved_its_outcome_is_the_one_written() {
 }
 
 #[test]
-fn unresolved_first_and_resolved_later_is_confirmed_once() {
+fn a_provisional_trade_is_confirmed_once_after_resolution() {
     let bench = Bench::new(&[bet(1)]);
     let summary = bench.run_at(&unresolved().url, &AUTO).code(0).json();
     assert_eq!((&summary["settled_count"], &summary["provisional_count"]), (&1.into(), &1.into()));
@@ -86,7 +86,7 @@ fn unresolved_first_and_resolved_later_is_confirmed_once() {
         records(&bench),
         [record("provisional", "YES", None), record("confirmed", "YES", Some("YES"))]
     );
-    // the price it was decided by is not asked for again
+    // the price that decided the trade is not requested again
     assert_eq!(asked_of(&exchange, "coinbase"), 0);
 
     let idle = resolved(true);
@@ -130,7 +130,7 @@ fn a_wrong_provisional_outcome_is_corrected_once_and_its_old_values_are_kept() {
 }
 
 #[test]
-fn what_another_program_changed_meanwhile_is_not_corrected() {
+fn rows_changed_by_another_program_are_not_corrected() {
     let bench = Bench::new(&[bet(1)]);
     bench.run_at(&unresolved().url, &AUTO).code(0);
     bench.sql().execute("UPDATE trades SET profit_loss = 4.5", []).unwrap();
@@ -143,7 +143,7 @@ fn what_another_program_changed_meanwhile_is_not_corrected() {
 }
 
 #[test]
-fn rows_settled_by_candles_alone_are_confirmed_by_a_later_run_that_may() {
+fn rows_settled_with_confirm_off_are_confirmed_by_a_later_run() {
     let bench = Bench::new(&[bet(1)]);
     let exchange = resolved(false);
     let summary = bench.run_at(&exchange.url, &["--confirm", "off"]).code(0).json();
@@ -159,14 +159,14 @@ fn a_market_resolved_fifty_fifty_is_a_split() {
     let exchange = answering(market(&slug(), true, ["Up", "Down"], ["0.5", "0.5"]));
     let summary = bench.run_at(&exchange.url, &AUTO).code(0).json();
     assert_eq!(summary["split_count"], 1);
-    // ten shares at half a dollar for a stake of five
+    // a stake of five dollars bought ten shares at 0.50
     assert_eq!(bench.booked(1), (Some("SPLIT".into()), Some(0.0), None));
     let summary = bench.run_at(&exchange.url, &AUTO).code(0).json();
     assert_eq!((&summary["settled_count"], &summary["due_after"]), (&0.into(), &0.into()));
 }
 
 #[test]
-fn labels_count_by_name_in_either_order() {
+fn outcome_labels_are_matched_by_name_in_either_order() {
     for (labels, prices, outcome) in [
         (["Up", "Down"], ["0", "1"], "NO"),
         (["Down", "Up"], ["0", "1"], "YES"),
@@ -181,7 +181,7 @@ fn labels_count_by_name_in_either_order() {
 }
 
 #[test]
-fn a_market_that_is_open_undetermined_or_disputed_is_left_to_candles() {
+fn candles_decide_markets_that_are_open_undetermined_or_disputed() {
     let good = market(&slug(), true, ["Up", "Down"], ["0", "1"]);
     for object in [
         market(&slug(), false, ["Up", "Down"], ["0.0005", "0.9995"]),
@@ -197,7 +197,7 @@ fn a_market_that_is_open_undetermined_or_disputed_is_left_to_candles() {
 }
 
 #[test]
-fn an_answer_that_is_none_or_has_changed_its_shape_is_a_warning_and_no_outcome() {
+fn an_invalid_answer_is_a_warning_and_sets_no_outcome() {
     let good = market(&slug(), true, ["Up", "Down"], ["0", "1"]);
     let list = |object: String| Reply::ok(format!("[{object}]"));
     type Answer = Box<dyn Fn() -> Reply + Send + Sync>;
@@ -248,11 +248,11 @@ fn an_answer_that_is_none_or_has_changed_its_shape_is_a_warning_and_no_outcome()
 }
 
 #[test]
-fn markets_are_asked_a_hundred_a_request_once_each_and_half_of_them_may_be_absent() {
+fn each_market_is_requested_once_in_batches_of_a_hundred() {
     let slugs: Vec<String> =
         (0..150).map(|index| format!("btc-updown-15m-{}", OPEN + index * 900)).collect();
     let up = |index: usize| index.is_multiple_of(3);
-    // two bets on each market, and the candles say Up throughout
+    // two bets on each market; all candles indicate Up
     let bets: Vec<Bet> = (0..300)
         .map(|id| bet(id).on(&slugs[id as usize % 150]).at("2026-02-13 13:00:01"))
         .collect();
@@ -318,7 +318,7 @@ fn with_both_down_nothing_is_written() {
 }
 
 #[test]
-fn polymarket_only_asks_no_candle_service_and_waits() {
+fn confirm_only_requests_no_candles_and_waits() {
     let bench = Bench::new(&[bet(1)]);
     let exchange = unresolved();
     let summary = bench.run_at(&exchange.url, &["--confirm", "only"]).code(4).json();
@@ -331,12 +331,12 @@ fn polymarket_only_asks_no_candle_service_and_waits() {
 }
 
 /// A bet on the 15-minute window that closed between 45 and 60 minutes ago, and a tape on which the
-/// venue moved by so many dollars in it.
+/// venue's price changed by this many dollars in it.
 fn lately(dollars: f64) -> (Bet, Tape) {
     let now = support::now();
     let open = now - now % 900 - 3600;
     let bet = bet(1).on(&format!("btc-updown-15m-{open}")).at(&support::as_logged(open + 60));
-    // these markets are priced by the mean of the minute before
+    // these markets use the mean price of the minute before
     let tape = Tape::of([(open - 60, STRIKE), (open + 840, STRIKE + dollars)]);
     (bet, tape)
 }
@@ -388,7 +388,7 @@ fn a_strike_that_disagrees_with_the_venues_move_is_a_close_call() {
     assert_eq!(summary["held_count"], 1);
     let reason = summary["trades"][0]["reason"].to_string();
     assert!(reason.contains("disagree"), "{reason}");
-    // candles alone hold nothing
+    // with `--confirm off` no trade is held
     let summary = bench.run_at(&exchange.url, &["--confirm", "off"]).json();
     assert_eq!(summary["provisional_count"], 1);
     assert_eq!(bench.booked(1).0.as_deref(), Some("NO"));
@@ -403,7 +403,7 @@ fn a_clear_move_is_not_held() {
 }
 
 #[test]
-fn what_is_confirmed_in_passing_does_not_eat_the_batch() {
+fn confirmations_do_not_count_towards_the_batch() {
     let bench = Bench::new(&[bet(1), bet(2), bet(3)]);
     bench.run_at(&unresolved().url, &["--confirm", "auto", "--batch", "2"]).code(4);
     bench.insert(&[bet(4)]);
@@ -412,7 +412,7 @@ fn what_is_confirmed_in_passing_does_not_eat_the_batch() {
 }
 
 #[test]
-fn a_clear_move_that_polymarket_resolves_the_other_way_is_an_alert() {
+fn a_resolution_against_a_clear_move_is_an_alert() {
     // $120 are 17.9 bps
     let tape = moved(120.0);
     let exchange = Exchange::resolving(tape, Markets::resolved([(slug().as_str(), false)]));
@@ -425,7 +425,7 @@ fn a_clear_move_that_polymarket_resolves_the_other_way_is_an_alert() {
     assert!(alert.contains("resolved it NO, but coinbase moved +17.9 bps"), "{alert}");
     assert!(ended.stderr.contains("coinbase moved +17.9 bps"), "{}", ended.stderr);
 
-    // the same where the outcome of an earlier run is corrected
+    // the same applies when the outcome of an earlier run is corrected
     let bench = Bench::new(&[bet(1)]);
     bench.run_at(&exchange.url, &["--confirm", "off"]).code(0);
     let summary = bench.run_at(&exchange.url, &AUTO).code(0).json();
@@ -433,7 +433,7 @@ fn a_clear_move_that_polymarket_resolves_the_other_way_is_an_alert() {
 }
 
 #[test]
-fn a_strike_of_another_boundary_is_named_in_the_summary_and_in_status() {
+fn a_suspicious_strike_is_reported_in_the_summary_and_in_status() {
     let tape = Tape::of([(OPEN - 900, STRIKE - 90.0), (OPEN, STRIKE), (CLOSE, STRIKE + 100.0)]);
     let exchange = Exchange::of(tape);
     for (strike, name) in [
@@ -450,7 +450,7 @@ fn a_strike_of_another_boundary_is_named_in_the_summary_and_in_status() {
         assert_eq!(summary["trades"][0]["strike_warnings"][0], name);
         let status = bench.settle(&["status"]).code(0).stdout.clone();
         assert!(status.contains(&format!("{name}: 1 settled trade, one of them is 1")), "{status}");
-        // of a trade that was taken back nothing is said
+        // status has no warning about a trade that was undone
         bench.settle(&["undo", summary["run_id"].as_str().unwrap()]).code(0);
         let status = bench.settle(&["status", "--json"]).json();
         assert_eq!(status["warnings"].as_array().map(Vec::len), Some(0), "{status}");
@@ -458,9 +458,9 @@ fn a_strike_of_another_boundary_is_named_in_the_summary_and_in_status() {
 }
 
 #[test]
-fn a_takers_fee_is_counted_and_kept_apart() {
+fn a_takers_fee_is_counted_and_recorded_separately() {
     let schema = format!("{} ALTER TABLE trades ADD COLUMN fee_paid REAL;", support::KEYED);
-    // $50 at 0.50 are 100 shares: $1.75 since mid 2026, added to the spend
+    // $50 at 0.50 buys 100 shares: the fee since mid 2026 is $1.75, added to the stake
     let (bet, tape) = lately(100.0);
     let bet = Bet { size: Value::Real(50.0), ..bet };
     for (action, profit) in [("YES", 48.25), ("NO", -51.75)] {
@@ -500,7 +500,7 @@ fn a_dry_run_shows_what_would_be_corrected_and_writes_nothing() {
 }
 
 #[test]
-fn every_real_market_that_is_resolved_is_written_as_polymarket_resolved_it() {
+fn every_resolved_real_market_gets_polymarkets_outcome() {
     let (Some(markets), Some(candles)) =
         (support::shared("markets.csv"), support::shared("binance-btcusdt-1m.csv"))
     else {
@@ -522,7 +522,7 @@ fn every_real_market_that_is_resolved_is_written_as_polymarket_resolved_it() {
     }));
     let bench = Bench::new(&bets);
     let exchange = Exchange::resolving(tape, Markets::resolved(outcomes.clone()));
-    // in two runs: in one, Polymarket's limit would have it wait
+    // two runs, because Polymarket's rate limit would delay a single run
     let (mut confirmed, mut calls) = (0, 0);
     for (batch, code) in [("8000", 4), ("0", 0)] {
         let arguments = ["--confirm", "auto", "--strike", "venue", "--batch", batch];
@@ -545,7 +545,7 @@ fn every_real_market_that_is_resolved_is_written_as_polymarket_resolved_it() {
 }
 
 #[test]
-fn a_trade_that_was_unsettled_again_is_settled_and_confirmed_again() {
+fn a_trade_that_was_reset_is_settled_and_confirmed_again() {
     let bench = Bench::new(&[bet(1)]);
     bench.run_at(&unresolved().url, &AUTO).code(0);
     let reset = "UPDATE trades SET actual_outcome = NULL, profit_loss = NULL, is_win = NULL";
@@ -557,7 +557,7 @@ fn a_trade_that_was_unsettled_again_is_settled_and_confirmed_again() {
 }
 
 #[test]
-fn rows_numbered_anew_are_found_again_and_corrected() {
+fn renumbered_rows_are_found_and_corrected() {
     let rebuild = "CREATE TABLE new AS SELECT * FROM trades; DROP TABLE trades;
                    ALTER TABLE new RENAME TO trades";
     for renumber in ["VACUUM", rebuild] {
@@ -569,7 +569,7 @@ fn rows_numbered_anew_are_found_again_and_corrected() {
         bench.sql().execute("DELETE FROM trades WHERE id = 1", []).unwrap();
         bench.sql().execute_batch(renumber).unwrap();
         assert_eq!(bench.settle(&["explain", "2", "--json"]).json()["state"], "provisional");
-        // asked once more in vain, and remembered where it stands now
+        // one more request without a resolution; settle records the row's new position
         let in_vain = bench.run_at(&unresolved().url, &AUTO).json();
         assert_eq!(in_vain["warnings"].as_array().map(Vec::len), Some(0), "{in_vain}");
         let summary = bench.run_at(&resolved(false).url, &AUTO).json();
@@ -578,7 +578,7 @@ fn rows_numbered_anew_are_found_again_and_corrected() {
         let explained = bench.settle(&["explain", "3", "--json"]).json();
         assert_eq!(explained["state"], "corrected");
         assert_eq!(explained["records"].as_array().unwrap().len(), 2);
-        // and what was written can be taken back, both times
+        // both writes can be undone
         for (run, outcome) in [(&summary, Some("YES")), (&first, None)] {
             let undone = bench.settle(&["undo", run["run_id"].as_str().unwrap(), "--json"]).json();
             assert_eq!(undone["restored_count"], 2, "{undone}");
@@ -588,7 +588,7 @@ fn rows_numbered_anew_are_found_again_and_corrected() {
 }
 
 #[test]
-fn a_trade_that_cannot_be_read_for_a_while_is_still_corrected() {
+fn a_temporarily_unreadable_trade_is_still_corrected() {
     let bench = Bench::new(&[bet(1)]);
     bench.run_at(&unresolved().url, &AUTO).code(0);
     bench.sql().execute("UPDATE trades SET position_size = NULL", []).unwrap();
@@ -599,7 +599,7 @@ fn a_trade_that_cannot_be_read_for_a_while_is_still_corrected() {
 }
 
 #[test]
-fn what_is_not_confirmed_any_more_is_said() {
+fn rows_that_are_no_longer_confirmed_are_reported() {
     let bench = Bench::new(&[bet(1)]);
     bench.run_at(&unresolved().url, &AUTO).code(0);
     bench.sql().execute("UPDATE trades SET profit_loss = 4.5", []).unwrap();
@@ -610,7 +610,7 @@ fn what_is_not_confirmed_any_more_is_said() {
 }
 
 #[test]
-fn a_correction_counts_the_fee_that_was_counted_before() {
+fn a_correction_keeps_the_fee_counted_at_settlement() {
     let schema = format!("{} ALTER TABLE trades ADD COLUMN fee_paid REAL;", support::KEYED);
     let bench = Bench::with_schema(&schema, &[bet(1)]);
     let taker = ["--confirm", "auto", "--fees", "taker"];
@@ -619,7 +619,7 @@ fn a_correction_counts_the_fee_that_was_counted_before() {
     assert_eq!(fee, Ok(0.15625));
     let summary = bench.run_at(&resolved(false).url, &AUTO).code(0).json();
     assert_eq!(summary["corrected_count"], 1);
-    // in February the fee was taken in shares, and these paid nothing
+    // in February the fee was taken in shares, and the shares of a losing trade paid nothing
     assert_eq!(bench.booked(1), (Some("NO".into()), Some(-5.0), Some(0)));
     assert_eq!(bench.count("fee_paid = 0.15625"), 1);
     let back = bench.settle(&["explain", "1"]).stdout;
@@ -627,7 +627,7 @@ fn a_correction_counts_the_fee_that_was_counted_before() {
 }
 
 #[test]
-fn records_of_polymarkets_word_keep_the_prices_of_the_trade() {
+fn confirmation_records_keep_the_prices_of_the_trade() {
     let bench = Bench::new(&[bet(1)]);
     bench.run_at(&unresolved().url, &AUTO).code(0);
     bench.run_at(&resolved(true).url, &AUTO).code(0);
@@ -647,7 +647,7 @@ fn records_of_polymarkets_word_keep_the_prices_of_the_trade() {
 }
 
 #[test]
-fn one_slug_that_is_refused_does_not_stand_in_the_others_way() {
+fn one_refused_slug_does_not_block_the_others() {
     let opens: Vec<i64> = (0..30).map(|index| OPEN + index * 900).collect();
     let slugs: Vec<String> = opens.iter().map(|open| format!("btc-updown-15m-{open}")).collect();
     let bets: Vec<Bet> = slugs.iter().zip(1..).map(|(slug, id)| bet(id).on(slug)).collect();
@@ -665,7 +665,7 @@ fn one_slug_that_is_refused_does_not_stand_in_the_others_way() {
     assert_eq!((&summary["settled_count"], &summary["pending_count"]), (&29.into(), &1.into()));
     let requests = summary["requests"]["polymarket"].as_i64().unwrap();
     assert!(requests <= 11, "{requests}");
-    // where everything is refused, it does not ask for each one by itself
+    // if every request is refused, settle does not request each slug separately
     for (status, most) in [(404, 6), (422, 14), (451, 14)] {
         let refusing = Exchange::start(move |_, _| Reply::status(status));
         let other = Bench::new(&bets);
@@ -675,7 +675,7 @@ fn one_slug_that_is_refused_does_not_stand_in_the_others_way() {
 }
 
 #[test]
-fn a_run_that_confirms_something_is_no_outage() {
+fn a_run_that_confirms_a_trade_is_not_an_outage() {
     let bench = Bench::new(&[bet(1)]);
     bench.run_at(&unresolved().url, &AUTO).code(0);
     bench.insert(&[bet(2).on(&format!("btc-updown-15m-{}", OPEN + 900))]);
@@ -697,13 +697,13 @@ fn a_venue_with_both_ends_of_the_window_is_preferred() {
     assert_eq!(summary["trades"][0]["price_source"], "bitstamp");
 }
 
-/// The object of a market with these fields beside the usual ones.
+/// A market object with these additional fields.
 fn with_fields(object: &str, fields: &str) -> String {
     object.replacen('{', &format!("{{{fields},"), 1)
 }
 
 #[test]
-fn an_answer_about_another_market_is_an_error_that_names_both_and_nothing_decides() {
+fn an_answer_about_another_market_is_an_error_and_decides_nothing() {
     let good = market(&slug(), true, ["Up", "Down"], ["1", "0"]);
     for (fields, named) in [
         ("\"eventStartTime\":\"2025-02-13T13:00:00Z\"", "2025-02-13T13:00:00Z"),
@@ -720,7 +720,7 @@ fn an_answer_about_another_market_is_an_error_that_names_both_and_nothing_decide
         let summary = bench.run_at(&exchange.url, &["--confirm", "only"]).code(3).json();
         assert_eq!((&summary["settled_count"], &summary["pending_count"]), (&0.into(), &0.into()));
     }
-    // what candles decided is not confirmed by such an answer either
+    // such an answer does not confirm an outcome that candles decided
     let bench = Bench::new(&[bet(1)]);
     bench.run_at(&unresolved().url, &AUTO).code(0);
     let other = with_fields(
@@ -730,7 +730,7 @@ fn an_answer_about_another_market_is_an_error_that_names_both_and_nothing_decide
     let summary = bench.run_at(&answering(other.clone()).url, &AUTO).code(0).json();
     assert_eq!(summary["warnings"][0]["code"], "other_market");
     assert_eq!(bench.booked(1).0.as_deref(), Some("YES"));
-    // nor does an audit take it for a disagreement
+    // an audit does not count it as a disagreement
     let exchange = answering(other);
     let services = services_at(&exchange.url);
     let audit: Vec<&str> =
@@ -741,7 +741,7 @@ fn an_answer_about_another_market_is_an_error_that_names_both_and_nothing_decide
 }
 
 #[test]
-fn a_trade_whose_answer_is_about_another_market_stays_in_error_while_it_waits() {
+fn a_trade_answered_with_another_market_stays_in_error_while_waiting() {
     let good = market(&slug(), true, ["Up", "Down"], ["1", "0"]);
     let other = with_fields(&good, "\"endDate\":\"2026-02-13T13:05:00Z\"");
     let bench = Bench::new(&[bet(1)]);
@@ -764,7 +764,7 @@ fn the_window_may_be_stated_to_the_minute() {
 }
 
 #[test]
-fn last_years_market_of_a_slug_without_a_year_is_not_ours() {
+fn last_years_market_is_not_used_for_a_slug_without_a_year() {
     let plain = "bitcoin-up-or-down-february-13-8am-et";
     let dated = "bitcoin-up-or-down-february-13-2026-8am-et";
     let of = |slug: &str, year: i32, prices| {
@@ -780,17 +780,17 @@ fn last_years_market_of_a_slug_without_a_year_is_not_ours() {
         bench.run_at(&exchange.url, &AUTO).code(0).json()
     };
     let (up, down) = (["1", "0"], ["0", "1"]);
-    // Polymarket knows last year's alone: candles decide, with a warning
+    // Polymarket has only last year's market: candles decide, with a warning
     let bench = Bench::new(&[bet(1).on(plain)]);
     let summary = run(&bench, vec![of(plain, 2025, down)]);
     assert_eq!(summary["provisional_count"], 1);
     assert_eq!(summary["warnings"][0]["code"], "other_year");
     assert_eq!(bench.booked(1).0.as_deref(), Some("YES"));
-    // this year's is known under the form with the year: it corrects what candles decided
+    // this year's market has a slug with the year: it corrects the outcome that candles decided
     let summary = run(&bench, vec![of(plain, 2025, up), of(dated, 2026, down)]);
     assert_eq!(summary["corrected_count"], 1);
     assert_eq!(bench.booked(1).0.as_deref(), Some("NO"));
-    // the plain form is this year's
+    // the slug without a year is this year's market
     let bench = Bench::new(&[bet(1).on(plain)]);
     let summary = run(&bench, vec![of(plain, 2026, down)]);
     assert_eq!(summary["confirmed_count"], 1);
@@ -813,7 +813,7 @@ fn each_form_of_a_final_answer_is_confirmed() {
     }
 }
 
-/// Forty trades on forty markets, which resolved Down although the price rose.
+/// Forty trades on forty markets that resolved Down although the price rose.
 fn forty() -> (Bench, Vec<String>, Markets, Tape) {
     let opens: Vec<i64> = (0..40).map(|index| OPEN + index * 900).collect();
     let slugs: Vec<String> = opens.iter().map(|open| format!("btc-updown-15m-{open}")).collect();
@@ -832,7 +832,7 @@ fn slugs_on_which_polymarket_fails_are_isolated_whatever_the_status() {
         (404, vec![21]),
         (410, vec![5]),
         (503, vec![3, 4, 30]),
-        // one in each quarter
+        // one failing slug in each quarter
         (500, vec![0, 12, 22, 39]),
     ] {
         let (bench, slugs, markets, tape) = forty();
@@ -858,7 +858,7 @@ fn slugs_on_which_polymarket_fails_are_isolated_whatever_the_status() {
 }
 
 #[test]
-fn whichever_list_is_served_confirms() {
+fn either_list_endpoint_confirms_trades() {
     for (gone, status) in [("/markets/keyset", 404), ("/markets/keyset", 410), ("/markets", 410)] {
         let (bench, _, markets, tape) = forty();
         let exchange = Exchange::start(move |asked, _| match asked.service() {
@@ -873,7 +873,7 @@ fn whichever_list_is_served_confirms() {
 }
 
 #[test]
-fn a_list_in_pages_is_read_to_its_end() {
+fn a_paged_list_is_read_to_the_end() {
     let (bench, _, markets, _) = forty();
     let exchange = Exchange::start(move |asked, _| {
         let at: usize = asked.query.get("after_cursor").map_or(0, |at| at.parse().unwrap());
@@ -884,7 +884,7 @@ fn a_list_in_pages_is_read_to_its_end() {
     assert_eq!(summary["requests"]["polymarket"], 3);
 }
 
-/// Fifteen of the markets that were asked for, from one place on, and a cursor that leads on.
+/// Fifteen of the requested markets, from a given position, and a cursor to the next page.
 fn pages(asked: &support::exchange::Asked, markets: &Markets, at: usize) -> Reply {
     if asked.path != "/markets/keyset" {
         return Reply::status(410);
@@ -900,18 +900,18 @@ fn pages(asked: &support::exchange::Asked, markets: &Markets, at: usize) -> Repl
 }
 
 #[test]
-fn a_page_that_repeats_ends_the_paging_and_leaves_out_what_it_did_not_hold() {
+fn a_repeated_page_ends_the_paging() {
     let (bench, _, markets, _) = forty();
     let exchange = Exchange::start(move |asked, _| pages(asked, &markets, 0));
     let summary = bench.run_at(&exchange.url, &["--confirm", "only", "--batch", "0"]).json();
-    // the parts of the list that are asked for then are read to their end as far as one page holds them
+    // settle then requests parts of the list, and confirms those that fit on one page
     assert!(summary["confirmed_count"].as_u64().unwrap() >= 15, "{summary}");
     assert_eq!(summary["pending"].get("not_resolved"), None, "absent is not: not resolved");
     assert!(summary["requests"]["polymarket"].as_u64().unwrap() <= 20, "{summary}");
 }
 
 #[test]
-fn pages_without_an_end_are_given_up() {
+fn endless_paging_is_stopped() {
     for page in ["", r#"{"slug":"btc-updown-15m-1"}"#] {
         let (bench, ..) = forty();
         let exchange = Exchange::start(move |asked, before| match asked.path.as_str() {
@@ -927,7 +927,7 @@ fn pages_without_an_end_are_given_up() {
 }
 
 #[test]
-fn a_list_that_does_not_take_slugs_says_nothing_of_any() {
+fn a_list_that_ignores_slugs_decides_no_market() {
     let bench = Bench::new(&[bet(1)]);
     let foreign = market("btc-updown-15m-1", true, ["Up", "Down"], ["1", "0"]);
     let tape = moved(100.0);
@@ -944,7 +944,7 @@ fn a_list_that_does_not_take_slugs_says_nothing_of_any() {
 fn a_trade_that_polymarket_does_not_confirm_within_the_lag_is_an_alert() {
     let bench = Bench::new(&[bet(1)]);
     let lag = |hours: &'static str| ["--confirm", "auto", "--confirm-lag-hours", hours];
-    // not in the run that writes it, however old its market is
+    // no alert in the run that writes the trade, regardless of the market's age
     let first = bench.run_at(&unresolved().url, &lag("24")).code(0).json();
     assert_eq!((&first["provisional_count"], &first["alert"]), (&1.into(), &false.into()));
     let gone = Exchange::start(|asked, _| match asked.service() {
@@ -958,9 +958,9 @@ fn a_trade_that_polymarket_does_not_confirm_within_the_lag_is_an_alert() {
     let status = bench.settle(&["status", "--json", "--confirm-lag-hours", "24"]).code(0).json();
     assert_eq!((&status["alert"], &status["unconfirmed_count"]), (&true.into(), &1.into()));
     bench.run_at(&gone.url, &lag("87600")).code(0);
-    // candles alone are what was asked for
+    // `--confirm off` expects no confirmation, so there is no alert
     bench.run_at(&gone.url, &["--confirm", "off", "--confirm-lag-hours", "24"]).code(0);
-    // it is not asked about again yet, and is late all the same
+    // the trade is not yet due for another request, but is still late
     bench.run_at(&unresolved().url, &lag("24")).code(4);
     bench.run_at(&unresolved().url, &lag("24")).code(4);
     bench.run_at(&unresolved().url, &lag("24")).code(4);

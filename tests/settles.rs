@@ -1,4 +1,4 @@
-//! A run settles what is due, as the README says, and nothing else: over HTTP, in a real database.
+//! A run settles due trades, as the README describes, and no others: over HTTP, in a real database.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
 
 mod support;
@@ -39,7 +39,7 @@ fn a_winning_and_a_losing_trade_are_booked() {
 }
 
 #[test]
-fn a_summary_names_each_trade_with_its_proof() {
+fn a_summary_lists_each_trade_with_its_evidence() {
     let bench = Bench::new(&[bet(7)]);
     let summary = bench.run_at(&down().url, &[]).code(0).json();
     let trade = &summary["trades"][0];
@@ -57,7 +57,7 @@ fn a_summary_names_each_trade_with_its_proof() {
 
 #[test]
 fn the_price_is_the_open_at_the_close_of_the_window_not_a_minute_later() {
-    // at the slug's own number and a minute after the close the price is on the other side
+    // at the slug's own time and one minute after the close the price is on the other side of the strike
     let tape = [(OPEN, STRIKE + 500.0), (CLOSE, STRIKE - 1.0), (CLOSE + 60, STRIKE + 500.0)];
     let bench = Bench::new(&[bet(1)]);
     bench.run_at(&Exchange::of(Tape::of(tape)).url, &[]).code(0);
@@ -85,7 +85,7 @@ fn slug_close_reads_the_number_as_the_close() {
 }
 
 #[test]
-fn a_reading_that_closes_markets_before_the_bets_is_doubted() {
+fn rules_that_close_markets_before_the_bets_cause_a_warning() {
     let bench = Bench::new(&(1..=6).map(bet).collect::<Vec<_>>());
     let warnings = |arguments: &[&str]| {
         let ended = bench.settle(&[&["status", "--json"], arguments].concat());
@@ -134,7 +134,7 @@ fn the_batch_limits_a_run_and_the_oldest_go_first() {
 }
 
 #[test]
-fn hold_recent_open_and_unexecuted_rows_are_left_as_they_are() {
+fn hold_recent_open_and_unexecuted_rows_are_unchanged() {
     let now = support::as_logged(support::now());
     let bench = Bench::new(&[
         bet(1).action("HOLD"),
@@ -169,7 +169,7 @@ fn hold_recent_open_and_unexecuted_rows_are_left_as_they_are() {
 }
 
 #[test]
-fn nothing_due_makes_no_request_and_no_table() {
+fn without_due_trades_no_request_is_sent_and_no_table_created() {
     let bench = Bench::new(&[]);
     let exchange = up();
     let summary = bench.run_at(&exchange.url, &[]).code(0).json();
@@ -249,7 +249,7 @@ fn every_write_has_its_record() {
 }
 
 #[test]
-fn a_dry_run_shows_all_and_writes_nothing_at_all() {
+fn a_dry_run_shows_every_trade_and_writes_nothing() {
     for journal in ["DELETE", "WAL"] {
         let bench = Bench::new(&[bet(1), bet(2).on("nothing")]);
         let mode: String = bench
@@ -277,7 +277,7 @@ fn a_dry_run_shows_all_and_writes_nothing_at_all() {
     }
 }
 
-/// More than are read at a time, and more text than is kept in memory.
+/// More trades than are read at a time, and more text than is kept in memory.
 #[test]
 fn a_backlog_settles_in_one_run_and_each_trade_is_listed_once() {
     const TRADES: i64 = 12_500;
@@ -303,7 +303,7 @@ fn a_backlog_settles_in_one_run_and_each_trade_is_listed_once() {
 }
 
 #[test]
-fn a_dry_run_and_a_run_say_the_same() {
+fn a_dry_run_and_a_run_print_the_same() {
     let bench = Bench::new(&[bet(1), bet(2).action("NO"), bet(3).on("nothing")]);
     let exchange = up();
     let urls = support::services_at(&exchange.url);
@@ -320,7 +320,7 @@ fn a_dry_run_and_a_run_say_the_same() {
 }
 
 #[test]
-fn the_keyless_schema_is_settled_row_by_row_even_with_doubled_ids() {
+fn the_keyless_schema_is_settled_by_row_even_with_duplicate_ids() {
     let bench = Bench::with_schema(KEYLESS, &[bet(1), bet(1).action("NO"), bet(2)]);
     bench.run_at(&up().url, &[]).code(0);
     assert_eq!(bench.count("is_win = 1 AND profit_loss = 5"), 2);
@@ -328,9 +328,9 @@ fn the_keyless_schema_is_settled_row_by_row_even_with_doubled_ids() {
 }
 
 #[test]
-fn naive_timestamps_are_read_in_the_zone_given() {
-    // 20:07 at +07:00 is 13:07 UTC, inside the window; the market is long closed either way, so it
-    // is the age that shows in the summary
+fn naive_timestamps_use_the_configured_time_zone() {
+    // 20:07 at +07:00 is 13:07 UTC, inside the window. The market is closed in both zones, so the
+    // test compares the age in the summary.
     let bench = Bench::new(&[bet(1).at("2026-02-13 20:07:42")]);
     let age = |zone: &str| {
         let status = bench.settle(&["status", "--json", "--timezone", zone]).code(0).json();
@@ -341,7 +341,7 @@ fn naive_timestamps_are_read_in_the_zone_given() {
 }
 
 #[test]
-fn offline_with_dump_files() {
+fn dump_files_settle_trades_offline() {
     let bench = Bench::new(&[bet(1)]);
     let dump = bench.dump("a.csv", &[(OPEN, STRIKE), (CLOSE, STRIKE + 3.0)]);
     let ended = bench.settle(&["run", "--json", "--candles", dump.to_str().unwrap()]);
@@ -352,7 +352,7 @@ fn offline_with_dump_files() {
 }
 
 #[test]
-fn a_bad_line_of_a_dump_is_named_with_its_number() {
+fn an_invalid_dump_line_is_reported_with_its_number() {
     let bench = Bench::new(&[bet(1)]);
     let dump = bench.dump("a.csv", &[(OPEN, STRIKE), (CLOSE, STRIKE + 3.0)]);
     let text = std::fs::read_to_string(&dump).unwrap();
@@ -362,9 +362,9 @@ fn a_bad_line_of_a_dump_is_named_with_its_number() {
 }
 
 #[test]
-fn the_twap_epoch_takes_the_mean_of_the_minute_before() {
-    // 2026-09-01 00:00 UTC; the minute before the close averages above the strike, the open at the
-    // close is below it
+fn the_twap_epoch_uses_the_mean_of_the_minute_before() {
+    // 2026-09-01 00:00 UTC; the mean of the minute before the close is above the strike, the open at the close
+    // is below it
     let open = 1_788_220_800;
     let close = open + 900;
     let mut tape = Tape::of([(open - 60, STRIKE), (close, STRIKE - 50.0)]);
@@ -392,7 +392,7 @@ fn hourly_and_daily_markets_settle() {
         bet(1).on("bitcoin-up-or-down-february-13-2026-8am-et"),
         bet(2).on("bitcoin-up-or-down-on-february-13-2026"),
     ]);
-    // 8am ET opens at 13:00 UTC; noon ET is 17:00 UTC, where the price ties with the strike
+    // 8am ET opens at 13:00 UTC; noon ET is 17:00 UTC, where the price equals the strike
     let tape = Tape::of([(OPEN + 3600, STRIKE + 1.0), (OPEN + 4 * 3600, STRIKE)]);
     let summary = bench.run_at(&Exchange::of(tape).url, &[]).code(0).json();
     assert_eq!(bench.booked(1), (Some("YES".into()), Some(5.0), Some(1)));
@@ -428,7 +428,7 @@ fn the_demos_sample_needs_one_candle_request_and_one_to_polymarket() {
 }
 
 #[test]
-fn of_the_real_sample_only_what_was_not_skipped_is_settled_unless_it_is_asked_for() {
+fn skipped_rows_of_the_real_sample_are_settled_only_on_request() {
     let (Some(database), Some(dump)) =
         (shared("performance-sample.db"), shared("BTCUSDT-5m-2026-02-13.csv"))
     else {

@@ -1,4 +1,4 @@
-//! Several databases in one run: prices are shared, and one bad database stops no other.
+//! Several databases in one run: they share prices, and one bad database does not stop the others.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
 
 mod support;
@@ -17,7 +17,7 @@ fn run(command: &str, url: &str, databases: &[&Path], arguments: &[&str]) -> End
     }
     let mut all: Vec<&str> = all.iter().map(String::as_str).collect();
     all.extend(["--confirm", "auto"]);
-    // the tests' markets are of years ago
+    // the tests' markets closed long ago
     all.extend(["--confirm-lag-hours", "87600"].iter().filter(|_| command != "status"));
     all.extend(arguments);
     Ended::from(settle(&all).output().unwrap())
@@ -59,7 +59,7 @@ fn several_databases_share_every_price_and_resolution() {
 }
 
 #[test]
-fn one_bad_database_does_not_stop_the_others_and_is_named() {
+fn one_bad_database_is_reported_and_does_not_stop_the_others() {
     let good = Bench::new(&[bet(1)]);
     let also_good = Bench::new(&[bet(2)]);
     let bad = good.folder.path().join("bad.db");
@@ -81,7 +81,7 @@ fn one_bad_database_does_not_stop_the_others_and_is_named() {
     for database in [&bad, &missing] {
         assert!(ended.stderr.contains(database.to_str().unwrap()), "{}", ended.stderr);
     }
-    // what is logged of a trade says whose it is
+    // log lines about a trade contain its database
     let again = [good.db.as_path(), &also_good.db];
     also_good.insert(&[bet(3)]);
     let ended = run("run", &exchange.url, &again, &["-v"]);
@@ -95,7 +95,7 @@ fn one_bad_database_does_not_stop_the_others_and_is_named() {
 }
 
 #[test]
-fn the_summary_for_people_says_which_failed() {
+fn the_text_summary_lists_failed_databases() {
     let good = Bench::new(&[bet(1)]);
     let missing = good.folder.path().join("missing.db");
     let exchange = Exchange::of(two_windows());
@@ -111,13 +111,13 @@ fn the_summary_for_people_says_which_failed() {
 }
 
 #[test]
-fn a_locked_database_is_passed_over() {
+fn a_locked_database_is_skipped() {
     let (one, other) = (Bench::new(&[bet(1)]), Bench::new(&[bet(2)]));
     let lock = std::fs::File::create(one.folder.path().join("performance.db-settle.lock")).unwrap();
     lock.lock().unwrap();
     let exchange = Exchange::of(two_windows());
     run("run", &exchange.url, &[&one.db, &other.db], &[]).code(11);
-    // what is wrong elsewhere is not hidden by it
+    // a skipped database does not hide errors in another
     let broken = Bet { price: rusqlite::types::Value::Null, ..bet(3) };
     other.insert(&[broken]);
     run("run", &exchange.url, &[&one.db, &other.db], &[]).code(3);
@@ -134,7 +134,7 @@ fn the_same_database_twice_is_settled_once() {
 }
 
 #[test]
-fn a_dry_run_over_several_databases_writes_to_none() {
+fn a_dry_run_over_several_databases_writes_nothing() {
     let (one, other) = (Bench::new(&[bet(1)]), Bench::new(&[bet(2)]));
     let before = (one.bytes(), other.bytes());
     let ended = run("dry-run", &Exchange::of(two_windows()).url, &[&one.db, &other.db], &[]);
@@ -143,7 +143,7 @@ fn a_dry_run_over_several_databases_writes_to_none() {
 }
 
 #[test]
-fn each_database_has_its_own_alerts_and_the_exit_code_is_the_gravest() {
+fn each_database_has_its_own_alerts_and_the_most_severe_exit_code_is_returned() {
     let (stuck, idle) = (Bench::new(&[bet(1)]), Bench::new(&[]));
     let hooks = Hooks::start();
     let notify = ["--notify-url", hooks.url.as_str()];
@@ -157,7 +157,7 @@ fn each_database_has_its_own_alerts_and_the_exit_code_is_the_gravest() {
 }
 
 #[test]
-fn status_tells_of_each_and_other_commands_take_one() {
+fn status_reports_several_databases_and_other_commands_accept_one() {
     let (one, other) = (Bench::new(&[bet(1)]), Bench::new(&[]));
     let missing = one.folder.path().join("missing.db");
     let paths = [&one.db, &other.db, &missing].map(|path| path.to_str().unwrap().to_owned());

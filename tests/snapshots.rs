@@ -1,4 +1,4 @@
-//! The full output of a session, against `tests/snapshots/session.txt`, and of the sample, against the
+//! Compares the full output of a session with `tests/snapshots/session.txt`, and that of the sample with the
 //! README. After an intended change, `SNAPSHOTS=overwrite` writes the session's new output.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
 
@@ -12,7 +12,7 @@ use snapbox::{IntoData, assert_data_eq, file};
 use support::exchange::{Exchange, Markets, Tape};
 use support::{Bench, Bet, CLOSE, OPEN, STRIKE, bet, services_at};
 
-/// What changes from run to run, by the word that stands for it.
+/// Values that change between runs, with their placeholders.
 const CHANGING: [(&str, &str); 6] = [
     (r"\d{8}T\d{6}\.\d{6}Z-\d+", "RUN_ID"),
     (r"127\.0\.0\.1:\d+", "HOST"),
@@ -45,13 +45,13 @@ impl Session<'_> {
     }
 }
 
-/// What was said, with a word in the place of each thing that changes.
+/// The output, with placeholders for the values that change.
 fn steady(said: &str, bench: &Bench) -> String {
     let mut said = said.replace(bench.folder.path().to_str().unwrap(), "FOLDER");
     for (pattern, word) in CHANGING {
         said = Regex::new(pattern).unwrap().replace_all(&said, word).into_owned();
     }
-    // the test's own days; the markets' are in February
+    // the dates of the test run; the markets' dates are in February
     let today = Regex::new(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ").unwrap();
     let now = support::now();
     let when = |found: &regex::Captures<'_>| {
@@ -62,13 +62,13 @@ fn steady(said: &str, bench: &Bench) -> String {
 }
 
 #[test]
-fn what_each_command_says() {
+fn the_output_of_each_command_matches_the_snapshot() {
     let late = format!("btc-updown-15m-{CLOSE}");
     let bench = Bench::new(&[
         bet(1),
         bet(2).action("NO").at("2026-02-13 13:08:00.5"),
         bet(3).on("no-time-here"),
-        // too close to call
+        // a close call
         bet(4).on(&late).at("2026-02-13 13:20:00"),
         // no price
         bet(5).on("btc-updown-15m-1771000200").at("2026-02-13 16:31:00"),
@@ -116,7 +116,7 @@ fn what_each_command_says() {
     run(&plain(&["undo", "no-such-run"]));
     run(&plain(&["index"]));
     run(&plain(&["index", "--drop"]));
-    // what goes wrong
+    // errors
     run(&plain(&["explain", "99"]));
     run(&plain(&["status", "--db", "nowhere.db"]));
     std::fs::write(bench.folder.path().join("text.db"), "not a database at all, but a text")
@@ -134,7 +134,7 @@ fn what_each_command_says() {
 }
 
 #[test]
-fn the_readmes_session_is_what_the_sample_prints() {
+fn the_readmes_session_matches_the_samples_output() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("data")).unwrap();
     let database = rusqlite::Connection::open(folder.path().join("data/performance.db")).unwrap();

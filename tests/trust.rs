@@ -1,4 +1,4 @@
-//! Every outcome can be explained, checked against Polymarket and taken back.
+//! Every outcome can be explained, checked against Polymarket and undone.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
 
 mod support;
@@ -12,7 +12,7 @@ fn slug() -> String {
     format!("btc-updown-15m-{OPEN}")
 }
 
-/// The venue went down by $50, then up by $100 in the window of [`OPEN`]; Polymarket resolved it so.
+/// The venue fell by $50, then rose by $100 in the window of [`OPEN`]; Polymarket has this resolution.
 fn exchange(up: Option<bool>) -> Exchange {
     let tape = [(OPEN - 900, STRIKE + 50.0), (OPEN, STRIKE), (CLOSE, STRIKE + 100.0)];
     let slug = slug();
@@ -52,7 +52,7 @@ fn explained(bench: &Bench, id: &str, state: &str, parts: &[&str]) {
 }
 
 #[test]
-fn explain_tells_a_provisional_and_a_corrected_trade_so_that_it_can_be_checked() {
+fn explain_shows_verifiable_evidence_of_provisional_and_corrected_trades() {
     let bench = Bench::new(&[bet(1)]);
     run(&bench, &exchange(None));
     let story = [
@@ -80,7 +80,7 @@ fn explain_tells_a_provisional_and_a_corrected_trade_so_that_it_can_be_checked()
 }
 
 #[test]
-fn explain_tells_a_settled_trade_as_it_was_settled() {
+fn explain_shows_a_settled_trade_under_its_original_rules() {
     let bench = Bench::new(&[bet(1)]);
     bench.run_at(&exchange(None).url, &["--rules", "slug-close"]).code(0);
     bench.sql().execute("UPDATE trades SET executed_price = 0.25", []).unwrap();
@@ -94,7 +94,7 @@ fn explain_tells_a_settled_trade_as_it_was_settled() {
 }
 
 #[test]
-fn explain_tells_what_is_not_settled_and_why() {
+fn explain_shows_why_a_trade_is_not_settled() {
     let now = support::now();
     let mut broken = bet(4);
     broken.price = Value::Null;
@@ -124,7 +124,7 @@ fn explain_tells_what_is_not_settled_and_why() {
 }
 
 #[test]
-fn explain_tells_a_held_trade() {
+fn explain_shows_a_held_trade() {
     let open = support::now() / 900 * 900 - 3600;
     let bench = Bench::new(&[bet(1)
         .on(&format!("btc-updown-15m-{open}"))
@@ -135,7 +135,7 @@ fn explain_tells_a_held_trade() {
 }
 
 #[test]
-fn explain_shows_every_row_of_an_id_in_a_table_without_a_key_and_no_escapes() {
+fn explain_shows_every_keyless_row_of_an_id_without_escape_sequences() {
     let bench = Bench::with_schema(
         KEYLESS,
         &[bet(1), bet(1).on("\u{1b}[31mred\u{202e}\n"), bet(1).action("NO")],
@@ -150,7 +150,7 @@ fn explain_shows_every_row_of_an_id_in_a_table_without_a_key_and_no_escapes() {
 
 // ---------------------------------------------------------------- undo
 
-/// The trades as they are, each value with its type.
+/// The current trades; each value with its type.
 fn values(bench: &Bench) -> Vec<[Value; 5]> {
     let sql = bench.sql();
     let mut statement = sql
@@ -164,7 +164,7 @@ fn values(bench: &Bench) -> Vec<[Value; 5]> {
 #[test]
 fn undo_restores_exactly_what_a_run_replaced() {
     let bench = Bench::new(&[bet(1), bet(2).action("NO"), bet(3).on("no-time"), bet(4)]);
-    // a value that another program left behind comes back with its type
+    // undo restores a value of another program with its type
     bench.sql().execute("UPDATE trades SET profit_loss = '' WHERE id = 1", []).unwrap();
     let before = values(&bench);
     let first = run(&bench, &exchange(None));
@@ -179,13 +179,13 @@ fn undo_restores_exactly_what_a_run_replaced() {
     let undone = undo(&second).code(0).json();
     assert_eq!(undone["restored_count"], 3);
     assert_eq!(values(&bench)[..2], provisional[..2]);
-    // what candles decided is to be confirmed again
+    // the provisional trades need confirmation again
     assert_eq!(bench.settle(&["status", "--json"]).json()["unconfirmed_count"], 3);
     assert_eq!(undo(&first).code(3).json()["restored_count"], 3);
     assert_eq!(values(&bench), before);
     assert_eq!(bench.settle(&["status", "--json"]).json()["unconfirmed_count"], 0);
 
-    // an undo is a run, and can be undone
+    // an undo is a run and can be undone
     let runs = bench.settle(&["status", "--json"]).json()["last_runs"].clone();
     assert_eq!((&runs[0]["command"], &runs[0]["written"]["undone"]), (&"undo".into(), &3.into()));
     let again = bench.settle(&["undo", runs[0]["run_id"].as_str().unwrap(), "--json"]);
@@ -195,7 +195,7 @@ fn undo_restores_exactly_what_a_run_replaced() {
 }
 
 #[test]
-fn undo_leaves_what_was_changed_since_and_lists_it() {
+fn undo_skips_and_lists_rows_changed_since() {
     let bench = Bench::new(&[bet(1), bet(2), bet(3)]);
     let summary = run(&bench, &exchange(Some(true)));
     bench.sql().execute("UPDATE trades SET profit_loss = 4.9 WHERE id = 2", []).unwrap();
@@ -210,7 +210,7 @@ fn undo_leaves_what_was_changed_since_and_lists_it() {
 }
 
 #[test]
-fn undo_of_an_unknown_run_says_where_runs_are_listed() {
+fn undo_of_an_unknown_run_reports_where_runs_are_listed() {
     let bench = Bench::new(&[bet(1)]);
     let before = bench.bytes();
     let ended = bench.settle(&["undo", "nonsense"]);
@@ -219,7 +219,7 @@ fn undo_of_an_unknown_run_says_where_runs_are_listed() {
 }
 
 #[test]
-fn undo_puts_the_fee_back() {
+fn undo_restores_the_fee() {
     let schema = format!("{KEYED} ALTER TABLE trades ADD COLUMN fee_paid REAL;");
     let bench = Bench::with_schema(&schema, &[bet(1)]);
     bench.sql().execute("UPDATE trades SET fee_paid = 0.25", []).unwrap();
@@ -232,7 +232,7 @@ fn undo_puts_the_fee_back() {
 
 // ---------------------------------------------------------------- audit
 
-/// Audits one trade that another program booked so, in a market that Polymarket resolved `up`.
+/// Audits one trade that another program booked with these values, in a market that Polymarket resolved `up`.
 fn audited(bet: Bet, booked: (&str, f64, Option<i64>), up: bool) -> Json {
     let bench = Bench::new(std::slice::from_ref(&bet));
     book(&bench, bet.id, booked.0, booked.1, booked.2);
@@ -243,13 +243,13 @@ fn audited(bet: Bet, booked: (&str, f64, Option<i64>), up: bool) -> Json {
 }
 
 #[test]
-fn what_agrees_with_polymarket_is_no_disagreement() {
+fn results_equal_to_polymarkets_are_not_disagreements() {
     let audit = audited(bet(1), ("YES", 5.0, Some(1)), true);
     assert_eq!(
         (&audit["checked_count"], &audit["disagreements"]),
         (&1.into(), &Json::Array(vec![]))
     );
-    // others round to the cent
+    // other programs round to the cent
     let mut odd = bet(1);
     odd.price = Value::Real(0.39);
     let audit = audited(odd, ("YES", 7.82, Some(1)), true);
@@ -265,7 +265,7 @@ fn each_disagreement_has_its_likely_cause() {
     };
     let no_market = bet(1).on("no-time-here");
     for (bet, booked, cause, right) in [
-        // the venue went down before the window, and up in it
+        // the venue fell before the window, and rose during it
         (bet(1), ("NO", -5.0, Some(0)), "wrong-window", 5.0),
         // the recorded strike is above the close
         (with_strike(STRIKE + 101.0), ("NO", -5.0, Some(0)), "wrong-strike", 5.0),
@@ -290,7 +290,7 @@ fn each_disagreement_has_its_likely_cause() {
 }
 
 #[test]
-fn a_close_call_is_told_apart_from_a_wrong_window() {
+fn a_close_call_is_distinguished_from_a_wrong_window() {
     let bench = Bench::new(&[bet(1)]);
     book(&bench, 1, "NO", -5.0, Some(0));
     let tape = Tape::of([(OPEN - 900, STRIKE + 50.0), (OPEN, STRIKE), (CLOSE, STRIKE + 20.0)]);
@@ -314,14 +314,14 @@ fn fix_corrects_with_a_record_that_keeps_the_old_values() {
     explained(&bench, "1", "corrected", &["actual_outcome NO → YES, profit_loss -5 → 5"]);
     let again = with_services(&bench, &exchange.url, &["audit", "--fix", "--json"]).code(0).json();
     assert_eq!(again["fixed_count"], 0);
-    // and an audit's corrections can be taken back
+    // an audit's corrections can be undone
     bench.settle(&["undo", audit["run_id"].as_str().unwrap()]).code(0);
     assert_eq!(bench.booked(1), (Some("NO".into()), Some(-5.0), Some(0)));
     assert_eq!(bench.booked(3), (Some("NO".into()), Some(-5.0), Some(0)));
 }
 
 #[test]
-fn an_audit_is_of_the_trades_asked_for() {
+fn an_audit_checks_only_the_requested_trades() {
     let bench = Bench::new(&[bet(1), bet(2).at("2026-02-14 10:00:00"), bet(3)]);
     for id in [1, 2, 3] {
         book(&bench, id, "NO", -5.0, Some(0));
@@ -342,7 +342,7 @@ fn an_audit_is_of_the_trades_asked_for() {
 }
 
 #[test]
-fn what_is_not_resolved_or_cannot_be_asked_is_no_disagreement() {
+fn unresolved_and_unavailable_markets_are_not_disagreements() {
     let bench = Bench::new(&[bet(1), bet(2)]);
     book(&bench, 1, "NO", -5.0, Some(0));
     book(&bench, 2, "NO", -5.0, Some(0));
@@ -357,7 +357,7 @@ fn what_is_not_resolved_or_cannot_be_asked_is_no_disagreement() {
 }
 
 #[test]
-fn an_audit_in_text_names_the_money_at_stake() {
+fn an_audit_in_text_reports_the_money_at_stake() {
     let bench = Bench::new(&[bet(1), bet(2)]);
     book(&bench, 1, "NO", -5.0, Some(0));
     book(&bench, 2, "NO", -5.0, Some(0));
@@ -372,7 +372,7 @@ fn an_audit_in_text_names_the_money_at_stake() {
 }
 
 #[test]
-fn an_audit_never_makes_up_what_polymarket_did_not_say() {
+fn an_audit_never_invents_an_outcome() {
     let mut no_slug = bet(1);
     no_slug.slug = Value::Null;
     let other = "will-bitcoin-be-above-100k-on-feb-13";
@@ -392,7 +392,7 @@ fn an_audit_never_makes_up_what_polymarket_did_not_say() {
     assert_eq!(bench.count("id < 4 AND actual_outcome = 'YES' AND is_win = 1"), 3);
     assert_eq!(bench.booked(4), (Some("NO".into()), Some(0.0), Some(0)));
 
-    // with Polymarket down, nothing is known of a loss without a market either
+    // with Polymarket down, a loss without a market is not corrected either
     book(&bench, 2, "NO", -5.0, Some(0));
     let down = with_services(&bench, &support::nowhere(), &["audit", "2", "--fix", "--json"]);
     assert_eq!(down.code(5).json()["fixed_count"], 0);
@@ -400,7 +400,7 @@ fn an_audit_never_makes_up_what_polymarket_did_not_say() {
 }
 
 #[test]
-fn an_audit_names_ids_it_did_not_find_and_rows_it_cannot_check() {
+fn an_audit_lists_missing_ids_and_rows_it_cannot_check() {
     let mut broken = bet(2);
     broken.price = Value::Null;
     let bench = Bench::new(&[bet(1), broken]);
@@ -416,7 +416,7 @@ fn an_audit_names_ids_it_did_not_find_and_rows_it_cannot_check() {
 }
 
 #[test]
-fn a_correction_the_database_refuses_is_named_and_the_others_are_made() {
+fn a_refused_correction_is_reported_and_the_others_are_written() {
     let schema = format!(
         "{KEYED} CREATE TRIGGER strict BEFORE UPDATE ON trades WHEN NEW.id = 2 AND OLD.is_win = 0
          BEGIN SELECT RAISE(ABORT, 'no'); END;"
@@ -428,7 +428,7 @@ fn a_correction_the_database_refuses_is_named_and_the_others_are_made() {
     let exchange = exchange(Some(true));
     let audit = with_services(&bench, &exchange.url, &["audit", "--fix", "--json"]).code(3).json();
     assert_eq!((&audit["fixed_count"], &audit["errors"][0]["trade_id"]), (&2.into(), &2.into()));
-    // nor does one that cannot be taken back stand in the way of the others
+    // a trade that cannot be undone does not block the others
     let no_way_back = "CREATE TRIGGER back BEFORE UPDATE ON trades WHEN NEW.id = 3
                        BEGIN SELECT RAISE(ABORT, 'no'); END;";
     bench.sql().execute_batch(no_way_back).unwrap();
@@ -441,7 +441,7 @@ fn a_correction_the_database_refuses_is_named_and_the_others_are_made() {
 }
 
 #[test]
-fn an_audit_keeps_profit_and_fee_in_step() {
+fn an_audit_keeps_profit_and_fee_consistent() {
     let schema = format!("{KEYED} ALTER TABLE trades ADD COLUMN fee_paid REAL;");
     let later = bet(1).at("2026-10-01 10:00:00");
     let bench = Bench::with_schema(&schema, &[later]);
@@ -454,7 +454,7 @@ fn an_audit_keeps_profit_and_fee_in_step() {
 }
 
 #[test]
-fn an_audit_never_corrects_a_fee_that_settle_counted_or_the_bot_noted() {
+fn an_audit_keeps_a_fee_that_settle_or_the_bot_recorded() {
     let schema = format!("{KEYED} ALTER TABLE trades ADD COLUMN fee_paid REAL;");
     let later = || bet(1).at("2026-10-01 10:00:00");
     for (counted, asked) in [("taker", "none"), ("none", "taker")] {
@@ -472,14 +472,14 @@ fn an_audit_never_corrects_a_fee_that_settle_counted_or_the_bot_noted() {
             assert_eq!(bench.booked(1), before);
         }
     }
-    // the bot booked 4.90 and a fee of 0.10: they add up to the 5.00 that were won
+    // the bot booked 4.90 and a fee of 0.10: the sum is the gain of 5.00
     let bench = Bench::with_schema(&schema, &[later()]);
     book(&bench, 1, "YES", 4.9, Some(1));
     bench.sql().execute("UPDATE trades SET fee_paid = 0.1", []).unwrap();
     let fix = ["audit", "--fix", "--json"];
     let audit = with_services(&bench, &exchange(Some(true)).url, &fix).code(0).json();
     assert_eq!(audit["fixed_count"], 0);
-    // where the outcome itself is wrong, they still add up after the correction
+    // where the outcome itself is wrong, profit and fee still add up after the correction
     let audit = with_services(&bench, &exchange(Some(false)).url, &fix).code(0).json();
     assert_eq!(audit["fixed_count"], 1);
     assert_eq!(bench.booked(1), (Some("NO".into()), Some(-5.1), Some(0)));
@@ -487,7 +487,7 @@ fn an_audit_never_corrects_a_fee_that_settle_counted_or_the_bot_noted() {
 }
 
 #[test]
-fn what_cannot_be_printed_was_written_all_the_same() {
+fn results_are_written_even_if_printing_fails() {
     let bench = Bench::new(&[bet(1)]);
     let dump = bench.dump("d.csv", &[(CLOSE, STRIKE + 1.0)]);
     let Ok(full) = std::fs::OpenOptions::new().write(true).open("/dev/full") else {

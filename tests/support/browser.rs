@@ -1,4 +1,4 @@
-//! A real browser, headless, over the `WebDriver` protocol; none where the machine has none.
+//! A real headless browser, controlled over the `WebDriver` protocol, if the machine has one.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use reqwest::blocking::Client;
 use serde_json::{Value, json};
 
-/// What a page is looked at with.
+/// A browser session.
 pub struct Browser {
     driver: Child,
     client: Client,
@@ -17,9 +17,9 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// Starts one; none, which it says, where there is no chromedriver with a Chromium.
+    /// Starts a browser. Returns none and prints the reason if chromedriver or Chromium is missing.
     pub fn start() -> Option<Self> {
-        // the certificates' arithmetic has to be chosen before a client is made, even for loopback
+        // rustls needs a crypto provider before a client is created, even for loopback
         let _ = rustls::crypto::ring::default_provider().install_default();
         let port = TcpListener::bind("127.0.0.1:0").ok()?.local_addr().ok()?.port();
         let mut command = Command::new("chromedriver");
@@ -74,7 +74,7 @@ impl Browser {
         answer["value"].take()
     }
 
-    /// Opens a file on a screen so wide, in light or dark.
+    /// Opens a file at the given screen width, in light or dark mode.
     pub fn open(&self, page: &Path, width: u32, scheme: &str) {
         let cdp = |cmd: &str, params: Value| {
             self.post("goog/cdp/execute", &json!({"cmd": cmd, "params": params}));
@@ -87,13 +87,13 @@ impl Browser {
         self.post("url", &json!({"url": format!("file://{}", page.display())}));
     }
 
-    /// What a JavaScript expression comes to in the page.
+    /// The value of a JavaScript expression in the page.
     pub fn value(&self, expression: &str) -> Value {
         let script = format!("return {expression}");
         self.post("execute/sync", &json!({"script": script, "args": []}))
     }
 
-    /// What the page has written to the console, refused requests included.
+    /// The page's console messages, including refused requests.
     pub fn complaints(&self) -> Value {
         self.post("se/log", &json!({"type": "browser"}))
     }

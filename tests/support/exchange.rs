@@ -1,5 +1,5 @@
-//! A local exchange: a real HTTP server that speaks the shapes of the four candle services, from
-//! one tape of prices, and of Polymarket, or misbehaves as a test tells it to.
+//! A local exchange: a real HTTP server with the formats of the four candle services, from one tape of
+//! prices, and of Polymarket. A test can make it misbehave.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -7,15 +7,15 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// What a request asked: path, and query parameters.
+/// A request: path and query parameters.
 pub struct Asked {
     pub path: String,
     pub query: BTreeMap<String, String>,
     /// Every `slug` parameter.
     pub slugs: Vec<String>,
     pub user_agent: Option<String>,
-    /// Whether it would take a compressed answer.
-    #[allow(dead_code)] // the examples do not look
+    /// Whether the client accepts a compressed answer.
+    #[allow(dead_code)] // the examples do not use it
     pub takes_compressed: bool,
 }
 
@@ -24,14 +24,14 @@ impl Asked {
         self.query.get(name)?.parse().ok()
     }
 
-    /// ISO 8601 or unix seconds, as Coinbase takes them.
+    /// Parses ISO 8601 or unix seconds, as Coinbase does.
     fn instant(&self, name: &str) -> Option<i64> {
         let text = self.query.get(name)?;
         let iso = || Some(chrono::DateTime::parse_from_rfc3339(text).ok()?.timestamp());
         text.parse().ok().or_else(iso)
     }
 
-    /// A list of markets in the shape of the path that was asked.
+    /// A list of markets in the format of the requested path.
     pub fn list(&self, markets: &[&str]) -> Reply {
         let list = format!("[{}]", markets.join(","));
         match self.path.as_str() {
@@ -40,7 +40,7 @@ impl Asked {
         }
     }
 
-    /// The service whose path this is.
+    /// The service with this path.
     pub fn service(&self) -> &'static str {
         match self.path.as_str() {
             path if path.starts_with("/products/") => "coinbase",
@@ -54,15 +54,15 @@ impl Asked {
 }
 
 /// What the server sends back.
-#[allow(dead_code)] // the demo only answers well
+#[allow(dead_code)] // the demo only sends valid answers
 pub enum Reply {
     /// Status, headers, body.
     Say(u16, Vec<(&'static str, String)>, Vec<u8>),
-    /// These bytes as they are, then the connection is closed.
+    /// These bytes unchanged, then the connection is closed.
     Raw(Vec<u8>),
-    /// A status of 200 and so many bytes of spaces.
+    /// A status of 200 and this many spaces.
     Flood(usize),
-    /// A status of 200 and a space now and then, for ever.
+    /// A status of 200 and an endless, slow series of spaces.
     Drip,
 }
 
@@ -76,12 +76,12 @@ impl Reply {
     }
 }
 
-/// Prices by instant: a candle opens at every instant that has one.
+/// Prices by instant. A candle opens at each of these instants.
 #[derive(Clone, Default)]
 pub struct Tape(pub BTreeMap<i64, f64>);
 
 impl Tape {
-    #[allow(dead_code)] // the measurement has prices of its own
+    #[allow(dead_code)] // the measurement has its own prices
     pub fn of(prices: impl IntoIterator<Item = (i64, f64)>) -> Self {
         Self(prices.into_iter().collect())
     }
@@ -104,7 +104,7 @@ impl Tape {
             .collect()
     }
 
-    /// What the service asked would answer, had this been its market.
+    /// The answer of the requested service for this tape.
     pub fn answer(&self, asked: &Asked) -> Reply {
         let answer = match asked.service() {
             "coinbase" => self.coinbase(asked),
@@ -142,7 +142,7 @@ impl Tape {
         let since = asked.number("since")?;
         let mut candles = self.candles(step, i64::MIN, i64::MAX);
         candles.drain(..candles.len().saturating_sub(720));
-        // an old `since` is ignored rather than refused
+        // an old `since` is ignored, not refused
         if candles.first().is_some_and(|(first, _)| *first <= since) {
             candles.retain(|(at, _)| *at > since);
         }
@@ -197,13 +197,13 @@ impl Tape {
     }
 }
 
-/// Polymarket's markets: slug to the JSON object it answers with.
+/// Polymarket's markets: the JSON object for each slug.
 #[derive(Clone, Default)]
 pub struct Markets(pub BTreeMap<String, String>);
 
 impl Markets {
     /// Markets resolved `Up` (true) or `Down` (false).
-    #[allow(dead_code)] // not every test has some
+    #[allow(dead_code)] // not every test uses it
     pub fn resolved<'a>(outcomes: impl IntoIterator<Item = (&'a str, bool)>) -> Self {
         let market = |(slug, up): (&str, bool)| {
             let prices = if up { ["1", "0"] } else { ["0", "1"] };
@@ -212,7 +212,7 @@ impl Markets {
         Self(outcomes.into_iter().map(market).collect())
     }
 
-    /// Closed markets of those asked for, in no order of theirs, as Gamma gives them.
+    /// The requested markets that are closed, in arbitrary order, as from Gamma.
     pub fn answer(&self, asked: &Asked) -> Option<Reply> {
         let limit = usize::try_from(asked.number("limit").unwrap_or(20)).ok()?;
         let closed_only = asked.query.get("closed").is_some_and(|closed| closed == "true");
@@ -223,8 +223,8 @@ impl Markets {
     }
 }
 
-/// A market as Gamma answers it, its lists inside strings.
-#[allow(dead_code)] // not every test has some
+/// A market in Gamma's format, with lists inside strings.
+#[allow(dead_code)] // not every test uses it
 pub fn market(slug: &str, closed: bool, labels: [&str; 2], prices: [&str; 2]) -> String {
     let list = |items: [&str; 2]| format!("[\\\"{}\\\", \\\"{}\\\"]", items[0], items[1]);
     format!(
@@ -235,20 +235,20 @@ pub fn market(slug: &str, closed: bool, labels: [&str; 2], prices: [&str; 2]) ->
     )
 }
 
-/// A running server; it ends with the process.
+/// A running server. It ends with the process.
 pub struct Exchange {
     pub url: String,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl Exchange {
-    /// Serves `tape` in the shapes of all four services; Polymarket has resolved nothing.
-    #[allow(dead_code)] // the demo's has
+    /// Serves `tape` in the formats of all four services. Polymarket has no resolutions.
+    #[allow(dead_code)] // the demo has resolutions
     pub fn of(tape: Tape) -> Self {
         Self::resolving(tape, Markets::default())
     }
 
-    /// Serves `tape` in the shapes of all four services, and `markets`.
+    /// Serves `tape` in the formats of all four services, and `markets`.
     pub fn resolving(tape: Tape, markets: Markets) -> Self {
         Self::start(move |asked, _| match asked.service() {
             "polymarket" => markets.answer(asked).unwrap_or_else(|| Reply::status(400)),
@@ -256,7 +256,7 @@ impl Exchange {
         })
     }
 
-    /// Answers each request, with the number of requests before it, as `answer` says.
+    /// Answers each request with `answer`, which also gets the number of earlier requests.
     pub fn start(answer: impl Fn(&Asked, usize) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port on loopback");
         let url = format!("http://{}", listener.local_addr().expect("a bound socket"));
@@ -272,8 +272,8 @@ impl Exchange {
         Self { url, asked: log }
     }
 
-    /// Every request so far: the service's name and what it was asked.
-    #[allow(dead_code)] // the demo does not look
+    /// Every request so far: the service's name and the request.
+    #[allow(dead_code)] // the demo does not use it
     pub fn asked(&self) -> Vec<String> {
         self.asked.lock().expect("no thread panics holding it").clone()
     }
@@ -291,11 +291,11 @@ fn serve(
         log.push(format!("{} {target}", asked.service()));
         log.len() - 1
     };
-    // a client that hangs up in the middle is what some tests are about
+    // some tests have clients that hang up in the middle, so errors are ignored
     let _ = respond(&mut stream, answer(&asked, before));
 }
 
-/// The target and the meaning of one request; a connection serves no second one.
+/// Reads the target and parameters of one request. A connection serves only one request.
 fn read(stream: &mut TcpStream) -> Option<(String, Asked)> {
     let mut lines = BufReader::new(stream).lines();
     let target = lines.next()?.ok()?.split(' ').nth(1)?.to_owned();

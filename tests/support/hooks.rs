@@ -1,4 +1,4 @@
-//! A server that is told things: it keeps every request, and answers as a test wants it to.
+//! A webhook server that keeps every request and sends the answer that a test sets.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -6,14 +6,13 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// A running server; it ends with the process.
+/// A running server. It ends with the process.
 pub struct Hooks {
     pub url: String,
     heard: Arc<Mutex<Vec<Heard>>>,
     status: Arc<AtomicU16>,
 }
 
-/// One request.
 #[derive(Debug, Clone)]
 pub struct Heard {
     pub method: String,
@@ -33,7 +32,7 @@ impl Hooks {
                 let Some(request) = read(&stream) else { continue };
                 kept.lock().unwrap().push(request);
                 let status = answer.load(Ordering::SeqCst);
-                // 0: hang up without an answer
+                // 0: close the connection without an answer
                 if status > 0 {
                     let _ = write!(stream, "HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n");
                 }
@@ -42,17 +41,17 @@ impl Hooks {
         Self { url, heard, status }
     }
 
-    /// From now on answers with this status; with 0 not at all.
+    /// Sets the status of later answers; 0 means no answer.
     pub fn answer(&self, status: u16) {
         self.status.store(status, Ordering::SeqCst);
     }
 
-    /// What was heard since the last time, in order.
+    /// The requests since the last call, in order.
     pub fn heard(&self) -> Vec<Heard> {
         std::mem::take(&mut *self.heard.lock().unwrap())
     }
 
-    /// The JSON bodies heard since the last time.
+    /// The JSON bodies since the last call.
     pub fn events(&self) -> Vec<serde_json::Value> {
         let heard = self.heard();
         assert!(heard.iter().all(|heard| heard.method == "POST"), "{heard:?}");

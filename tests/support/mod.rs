@@ -1,4 +1,4 @@
-//! What the whole-command tests stand on: real databases, the real binary, a local exchange.
+//! The basis of the tests of whole commands: real databases, the real binary, a local exchange.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
 
 pub mod browser;
@@ -11,14 +11,14 @@ use std::process::{Command, Output};
 use rusqlite::types::Value;
 use rusqlite::{Connection, params};
 
-/// 2026-02-13 13:00 UTC, the opening of the 15-minute market most tests bet on.
+/// 2026-02-13 13:00 UTC, the open of the 15-minute market in most tests.
 pub const OPEN: i64 = 1_770_987_600;
 /// Its close.
 pub const CLOSE: i64 = OPEN + 900;
 /// Its strike.
 pub const STRIKE: f64 = 67_000.0;
 
-/// The bot's table as its own migrations leave it.
+/// The bot's table after its own migrations.
 pub const KEYED: &str = "CREATE TABLE trades (
     id INTEGER PRIMARY KEY AUTOINCREMENT, timestamp DATETIME NOT NULL, market_slug TEXT,
     action TEXT, confidence REAL, position_size REAL, reasoning TEXT, price_to_beat REAL,
@@ -26,12 +26,12 @@ pub const KEYED: &str = "CREATE TABLE trades (
     is_test_mode INTEGER DEFAULT 0, execution_status TEXT DEFAULT 'pending');
     CREATE INDEX idx_trades_is_win ON trades(is_win);";
 
-/// The table as CREATE TABLE AS leaves it: no key, loose types, no `execution_status`.
+/// The table as CREATE TABLE AS creates it: no key, loose types, no `execution_status`.
 pub const KEYLESS: &str = "CREATE TABLE trades (
     id INT, timestamp NUM, market_slug TEXT, \"action\" TEXT, position_size REAL, price_to_beat REAL,
     executed_price REAL, actual_outcome TEXT, profit_loss REAL, is_win NUM);";
 
-/// A bet to put into a database.
+/// A bet to insert into a database.
 #[derive(Clone)]
 pub struct Bet {
     pub id: i64,
@@ -43,7 +43,7 @@ pub struct Bet {
     pub strike: Value,
 }
 
-/// A bet of $5 at 0.50 on YES, made seven minutes into the market of [`OPEN`].
+/// A bet of $5 at 0.50 on YES, placed seven minutes into the market of [`OPEN`].
 pub fn bet(id: i64) -> Bet {
     Bet {
         id,
@@ -70,13 +70,13 @@ impl Bet {
     }
 }
 
-/// A folder with a performance database in it.
+/// A folder with a performance database.
 pub struct Bench {
     pub folder: tempfile::TempDir,
     pub db: PathBuf,
 }
 
-/// What one trade looks like after a run: outcome, profit, `is_win`.
+/// The result of one trade after a run: outcome, profit, `is_win`.
 pub type Booked = (Option<String>, Option<f64>, Option<i64>);
 
 impl Bench {
@@ -136,7 +136,7 @@ impl Bench {
         self.sql().query_row(&sql, [], |row| row.get(0)).unwrap()
     }
 
-    /// Runs settle on this database, in its folder, with nothing of our environment.
+    /// A settle command on this database, in its folder, without the test's own environment.
     pub fn settle(&self, arguments: &[&str]) -> Ended {
         Ended::from(self.command(arguments).output().unwrap())
     }
@@ -144,8 +144,8 @@ impl Bench {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = settle(arguments);
         command.current_dir(self.folder.path()).env("SETTLE_DB", &self.db);
-        // tests about Polymarket say so, and so do those about trades that it never confirms: the tests'
-        // markets are of years ago
+        // tests about Polymarket, or about trades that it never confirms, override these defaults; the tests'
+        // markets closed long ago
         command.env("SETTLE_CONFIRM", "off").env("SETTLEMENT_CONFIRM_LAG_HOURS", "87600");
         command
     }
@@ -189,14 +189,14 @@ impl Bench {
 pub fn settle(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_settle"));
     command.args(arguments).env_clear();
-    // where coverage is measured, it is measured here, too
+    // coverage also measures the started processes
     if let Some(profile) = std::env::var_os("LLVM_PROFILE_FILE") {
         command.env("LLVM_PROFILE_FILE", profile);
     }
     command
 }
 
-/// Options that send every service's requests to one server.
+/// Options that send the requests of every service to one server.
 pub fn services_at(url: &str) -> Vec<String> {
     ["coinbase", "kraken", "bitstamp", "binance", "polymarket"]
         .iter()
@@ -204,25 +204,25 @@ pub fn services_at(url: &str) -> Vec<String> {
         .collect()
 }
 
-/// The unix second it is.
-#[allow(clippy::disallowed_methods)] // the command reads the real clock, so these tests must
+/// The current unix time in seconds.
+#[allow(clippy::disallowed_methods)] // the command reads the real clock, so these tests must too
 pub fn now() -> i64 {
     chrono::Utc::now().timestamp()
 }
 
-/// An instant as the bot logs it.
+/// An instant in the bot's log format.
 pub fn as_logged(at: i64) -> String {
     let instant = chrono::DateTime::from_timestamp(at, 0).unwrap();
     instant.format("%Y-%m-%d %H:%M:%S%.6f").to_string()
 }
 
-/// Where nothing listens: the servers of the tests are at 127.0.0.1, and a port of theirs that was free a
-/// moment ago may be another test's by now.
+/// An address without a listener. The tests' servers use 127.0.0.1; a port there that was free a moment ago
+/// may already belong to another test.
 pub fn nowhere() -> String {
     "http://127.0.0.2:9".to_owned()
 }
 
-/// How a command ended.
+/// The result of a command.
 #[derive(Debug)]
 pub struct Ended {
     pub code: i32,
@@ -253,7 +253,7 @@ impl Ended {
     }
 }
 
-/// A file of the shared real data; none where it is not there, which the test says.
+/// A file of the shared real data. Returns none and prints a message if it is missing.
 pub fn shared(name: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data").join(name);
     if path.exists() {
