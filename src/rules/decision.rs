@@ -176,9 +176,7 @@ impl Settlement {
 
     /// Win or loss; `None` for a split or an unknown outcome.
     pub fn is_win(&self) -> Option<bool> {
-        let outcome = self.outcome();
-        let bet = self.bet().filter(|_| outcome != Outcome::Split)?;
-        Some(outcome == bet.side.wins_on())
+        self.bet()?.side.is_win(self.outcome())
     }
 
     /// The status of the outcome.
@@ -347,7 +345,7 @@ pub fn decide_trade(
         Job::Decide(bet) => *bet,
         Job::BookUnknown => return settle(trade, Case::Unknown { earlier: None }),
     };
-    let prices = believed(data.prices, bet.recorded_strike);
+    let prices = plausible(data.prices, bet.recorded_strike);
     let measured = prices.and_then(|prices| measure(&bet, prices, strike));
     let left = |trade, left, reason, measured| {
         Decision::Defer(Box::new(Deferral { trade, left, reason, measured }))
@@ -420,12 +418,12 @@ pub(crate) fn money(trade: &Trade, bet: &Bet, outcome: Outcome, fees: &Fees) -> 
 
 /// The prices to decide by: the first credible set that includes the open, else the first credible
 /// set. The recorded strike is the reference for credibility.
-fn believed(all: &[WindowPrices], recorded: Option<BtcPrice>) -> Option<&WindowPrices> {
-    let is_believed =
-        |prices: &&WindowPrices| recorded.is_none_or(|strike| prices.is_believed(strike, all));
-    let mut believed = all.iter().filter(is_believed);
-    let first = believed.next()?;
-    let whole = [first].into_iter().chain(believed).find(|prices| prices.open.is_some());
+fn plausible(all: &[WindowPrices], recorded: Option<BtcPrice>) -> Option<&WindowPrices> {
+    let is_plausible =
+        |prices: &&WindowPrices| recorded.is_none_or(|strike| prices.is_plausible(strike, all));
+    let mut plausible = all.iter().filter(is_plausible);
+    let first = plausible.next()?;
+    let whole = [first].into_iter().chain(plausible).find(|prices| prices.open.is_some());
     Some(whole.unwrap_or(first))
 }
 
@@ -433,7 +431,7 @@ fn believed(all: &[WindowPrices], recorded: Option<BtcPrice>) -> Option<&WindowP
 fn no_price(bet: &Bet, all: &[WindowPrices]) -> String {
     let close = bet.market.close;
     match (all, bet.recorded_strike) {
-        ([first, ..], Some(strike)) if believed(all, bet.recorded_strike).is_none() => format!(
+        ([first, ..], Some(strike)) if plausible(all, bet.recorded_strike).is_none() => format!(
             "no source has a plausible price at {close}: {}'s {} or its price at the start is \
              more than 5 % from the recorded strike {strike}, and no second venue is within 1 % of it",
             first.source, first.close.price

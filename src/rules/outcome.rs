@@ -35,6 +35,14 @@ impl Side {
             Self::No => Outcome::No,
         }
     }
+
+    /// Win or loss on this outcome; `None` for SPLIT and UNKNOWN.
+    pub fn is_win(self, outcome: Outcome) -> Option<bool> {
+        match outcome {
+            Outcome::Yes | Outcome::No => Some(outcome == self.wins_on()),
+            Outcome::Split | Outcome::Unknown => None,
+        }
+    }
 }
 
 impl fmt::Display for Side {

@@ -20,8 +20,6 @@ pub struct Money {
     pub fee: Option<Fee>,
     /// `payout` less `cost`, and less a fee that was added to the spend; in dollars.
     pub profit: Usd,
-    /// True for a win, false for a loss, `None` for a split.
-    pub is_win: Option<bool>,
 }
 
 /// The number of shares does not fit a `Decimal` of 28 digits.
@@ -53,10 +51,10 @@ pub fn pay_out(
     outcome: Outcome,
     fee: Option<Fee>,
 ) -> Money {
-    let (paid_per_share, is_win) = match outcome {
-        Outcome::Split => (Decimal::new(5, 1), None),
-        _ if outcome == side.wins_on() => (Decimal::ONE, Some(true)),
-        _ => (Decimal::ZERO, Some(false)),
+    let paid_per_share = match outcome {
+        Outcome::Split => Decimal::new(5, 1),
+        _ if outcome == side.wins_on() => Decimal::ONE,
+        _ => Decimal::ZERO,
     };
     // a share pays at most $1, and the fee is worth less than the shares, so nothing overflows
     let (held, added) = match fee {
@@ -69,7 +67,7 @@ pub fn pay_out(
     };
     let payout = held.saturating_mul(paid_per_share);
     let profit = payout.saturating_sub(position.0).saturating_sub(added);
-    Money { shares, payout: Usd(payout), cost: position, fee, profit: Usd(profit), is_win }
+    Money { shares, payout: Usd(payout), cost: position, fee, profit: Usd(profit) }
 }
 
 #[cfg(test)]
@@ -97,36 +95,36 @@ mod tests {
         pay_out(position, shares(position, price).unwrap(), price, side, outcome, fee)
     }
 
-    fn cents(settlement: Money) -> String {
-        settlement.profit.0.trunc_with_scale(2).to_string()
+    fn cents(money: Money) -> String {
+        money.profit.0.trunc_with_scale(2).to_string()
     }
 
     #[test]
     fn yes_wins() {
-        let settlement = settled("11.92", "0.39", Side::Yes, Outcome::Yes);
-        assert_eq!(cents(settlement), "18.64");
-        assert_eq!(settlement.is_win, Some(true));
+        let money = settled("11.92", "0.39", Side::Yes, Outcome::Yes);
+        assert_eq!(cents(money), "18.64");
+        assert_eq!(Side::Yes.is_win(Outcome::Yes), Some(true));
     }
 
     #[test]
     fn yes_loses() {
-        let settlement = settled("11.92", "0.39", Side::Yes, Outcome::No);
-        assert_eq!(settlement.profit.0, dollars("-11.92"));
-        assert_eq!(settlement.is_win, Some(false));
+        let money = settled("11.92", "0.39", Side::Yes, Outcome::No);
+        assert_eq!(money.profit.0, dollars("-11.92"));
+        assert_eq!(Side::Yes.is_win(Outcome::No), Some(false));
     }
 
     #[test]
     fn no_wins() {
-        let settlement = settled("5.00", "0.11", Side::No, Outcome::No);
-        assert_eq!(cents(settlement), "40.45");
-        assert_eq!(settlement.is_win, Some(true));
+        let money = settled("5.00", "0.11", Side::No, Outcome::No);
+        assert_eq!(cents(money), "40.45");
+        assert_eq!(Side::No.is_win(Outcome::No), Some(true));
     }
 
     #[test]
     fn no_loses() {
-        let settlement = settled("5.00", "0.89", Side::No, Outcome::Yes);
-        assert_eq!(settlement.profit.0, dollars("-5.00"));
-        assert_eq!(settlement.is_win, Some(false));
+        let money = settled("5.00", "0.89", Side::No, Outcome::Yes);
+        assert_eq!(money.profit.0, dollars("-5.00"));
+        assert_eq!(Side::No.is_win(Outcome::Yes), Some(false));
     }
 
     #[test]
@@ -136,9 +134,9 @@ mod tests {
 
     #[test]
     fn a_split_pays_half_a_dollar_a_share_and_is_neither_win_nor_loss() {
-        let settlement = settled("10", "0.40", Side::No, Outcome::Split);
-        assert_eq!(settlement.profit.0, dollars("2.5"));
-        assert_eq!(settlement.is_win, None);
+        let money = settled("10", "0.40", Side::No, Outcome::Split);
+        assert_eq!(money.profit.0, dollars("2.5"));
+        assert_eq!(Side::No.is_win(Outcome::Split), None);
     }
 
     #[test]
@@ -185,15 +183,15 @@ mod tests {
             let position = Decimal::new(cents, 2);
             let price = SharePrice::new(Decimal::new(price, 4)).unwrap();
             let bought = shares(Usd(position), price).unwrap();
-            let settlement = pay_out(Usd(position), bought, price, side, outcome, None);
-            prop_assert_eq!(settlement.profit.0, settlement.payout.0 - settlement.cost.0);
-            prop_assert!(settlement.payout.0 >= Decimal::ZERO);
-            prop_assert!(settlement.profit.0 >= -position);
+            let money = pay_out(Usd(position), bought, price, side, outcome, None);
+            prop_assert_eq!(money.profit.0, money.payout.0 - money.cost.0);
+            prop_assert!(money.payout.0 >= Decimal::ZERO);
+            prop_assert!(money.profit.0 >= -position);
             // both sides' payouts add up to $1 a share (half of the last of 28 digits rounds)
             let other = if yes_side { Side::No } else { Side::Yes };
             let against = pay_out(Usd(position), bought, price, other, outcome, None);
-            let both = settlement.payout.0 + against.payout.0;
-            prop_assert!((both - settlement.shares.0).abs() < Decimal::new(1, 15));
+            let both = money.payout.0 + against.payout.0;
+            prop_assert!((both - money.shares.0).abs() < Decimal::new(1, 15));
         }
     }
 }

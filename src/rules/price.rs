@@ -134,16 +134,16 @@ pub struct WindowPrices {
 
 impl WindowPrices {
     /// Whether each price is near the recorded strike or confirmed by another venue of `all`.
-    pub fn is_believed(&self, strike: BtcPrice, all: &[Self]) -> bool {
-        let is_believed = |price: BtcPrice, of: fn(&Self) -> Option<Priced>| {
+    pub fn is_plausible(&self, strike: BtcPrice, all: &[Self]) -> bool {
+        let is_plausible = |price: BtcPrice, of: fn(&Self) -> Option<Priced>| {
             is_near_strike(price, strike)
                 || all
                     .iter()
                     .filter(|other| other.source != self.source)
                     .any(|other| of(other).is_some_and(|second| bears_out(second.price, price)))
         };
-        is_believed(self.close.price, |prices| Some(prices.close))
-            && self.open.is_none_or(|open| is_believed(open.price, |prices| prices.open))
+        is_plausible(self.close.price, |prices| Some(prices.close))
+            && self.open.is_none_or(|open| is_plausible(open.price, |prices| prices.open))
     }
 }
 

@@ -33,7 +33,7 @@ impl Store {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 return Err(Error::NoDatabase(path.to_owned()));
             }
-            Err(error) => return Err(not_one(&format!("it cannot be looked at ({error})"))),
+            Err(error) => return Err(not_one(&format!("it cannot be read ({error})"))),
         };
         if !metadata.is_file() {
             return Err(not_one("it is not a file"));

@@ -267,7 +267,7 @@ impl Store {
 
     /// Reads the columns of [`FieldMap::row`].
     fn read_row(&self, row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
-        let at = |field: Field| row.get_ref(1 + field as usize).map(cell);
+        let at = |field: Field| row.get::<_, Cell>(1 + field as usize);
         let optional = |field: Field| match self.fields.has(field) {
             true => at(field).map(Some),
             false => Ok(None),
@@ -323,19 +323,6 @@ impl Store {
     }
 }
 
-fn cell(value: ValueRef<'_>) -> Cell {
-    match value {
-        ValueRef::Null => Cell::Null,
-        ValueRef::Integer(number) => Cell::Integer(number),
-        ValueRef::Real(number) => Cell::Real(number),
-        ValueRef::Text(bytes) => match std::str::from_utf8(bytes) {
-            Ok(text) => Cell::Text(text.to_owned()),
-            Err(_) => Cell::Bytes(bytes.to_owned()),
-        },
-        ValueRef::Blob(bytes) => Cell::Bytes(bytes.to_owned()),
-    }
-}
-
 impl<'a> From<&'a Cell> for ToSqlOutput<'a> {
     fn from(cell: &'a Cell) -> Self {
         match cell {
@@ -350,7 +337,16 @@ impl<'a> From<&'a Cell> for ToSqlOutput<'a> {
 
 impl FromSql for Cell {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        Ok(cell(value))
+        Ok(match value {
+            ValueRef::Null => Self::Null,
+            ValueRef::Integer(number) => Self::Integer(number),
+            ValueRef::Real(number) => Self::Real(number),
+            ValueRef::Text(bytes) => match std::str::from_utf8(bytes) {
+                Ok(text) => Self::Text(text.to_owned()),
+                Err(_) => Self::Bytes(bytes.to_owned()),
+            },
+            ValueRef::Blob(bytes) => Self::Bytes(bytes.to_owned()),
+        })
     }
 }
 

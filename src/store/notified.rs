@@ -140,7 +140,7 @@ impl Store {
                  ORDER BY record.id",
             )?;
             let notes = statement.query_map([after], |row| {
-                let at = |index: usize| row.get_ref(index).map(super::cell);
+                let at = |index: usize| row.get::<_, Cell>(index);
                 let status: String = row.get(4)?;
                 let resolution: Option<String> = row.get(9)?;
                 let moved: Option<String> = row.get(10)?;

@@ -176,8 +176,7 @@ pub(super) fn doubted(
     let mut rows = statement.query([])?;
     let mut doubted = BTreeMap::new();
     while let Some(row) = rows.next()? {
-        let (names, count, id): (String, u64, _) =
-            (row.get(0)?, row.get(1)?, super::cell(row.get_ref(2)?));
+        let (names, count, id): (String, u64, Cell) = (row.get(0)?, row.get(1)?, row.get(2)?);
         for name in names.split(' ') {
             doubted.entry(name.to_owned()).or_insert_with(|| (0, id.clone())).0 += count;
         }
@@ -198,7 +197,7 @@ pub(super) fn values_in_row(
         let written = written.map(|field| fields.sql(field)).join(", ");
         let sql = format!("SELECT {written} FROM trades WHERE rowid = ?1");
         return transaction.prepare_cached(&sql)?.query_row([row.rowid], |row| {
-            let at = |index: usize| row.get_ref(index).map(super::cell);
+            let at = |index: usize| row.get::<_, Cell>(index);
             Ok([at(0)?, at(1)?, at(2)?, at(3)?])
         });
     }

@@ -21,7 +21,7 @@ use crate::rules::units::{FloatUsd, SharePrice, UnixSeconds, Usd, nearest_decima
 use crate::rules::value::Cell;
 use crate::store::columns::Field;
 use crate::store::history::status_that_stands;
-use crate::store::{Store, cell, records};
+use crate::store::{Store, records};
 
 /// Sums over the trades settled so far, as the bot computes them.
 #[derive(Debug, Clone, Default)]
@@ -180,16 +180,13 @@ impl Store {
             let without_result = matches!(booked, Some("SPLIT" | "UNKNOWN"));
             let (won, lost): (Option<bool>, Option<bool>) = (row.get(8)?, row.get(9)?);
             let profit_as_stored: Option<f64> = row.get(10)?;
-            let signal = match row.get_ref(13)? {
-                ValueRef::Null => None,
-                value => Some(cell(value)),
+            let signal = match row.get(13)? {
+                Cell::Null => None,
+                Cell::Text(text) => Some(text),
+                other => Some(other.to_string()),
             };
-            let signal = signal.map(|cell| match cell.text() {
-                Some(text) => text.to_owned(),
-                None => cell.to_string(),
-            });
             let next = u32::try_from(places.len()).unwrap_or(u32::MAX);
-            let (price, amount) = (cell(row.get_ref(15)?), cell(row.get_ref(16)?));
+            let (price, amount) = (row.get(15)?, row.get(16)?);
             // settle never settles a trade whose fill cannot be used
             let (stake, price) = match verified_fill(Some(&price), Some(&amount)).ok().flatten() {
                 Some((price, shares)) => (price.0.checked_mul(shares.0), Some(price)),
@@ -216,11 +213,9 @@ impl Store {
                 stake,
                 price: price.map(|price| price.0),
                 side: text(row, 3)?.and_then(Side::named),
-                mode: match row.get_ref(14)? {
-                    ValueRef::Null => Mode::NotSaid,
-                    ValueRef::Integer(0) => Mode::Live,
-                    ValueRef::Integer(_) => Mode::Paper,
-                    other if cell(other).any_number() == Some(Decimal::ZERO) => Mode::Live,
+                mode: match row.get::<_, Cell>(14)? {
+                    Cell::Null => Mode::NotSaid,
+                    other if other.any_number() == Some(Decimal::ZERO) => Mode::Live,
                     _ => Mode::Paper,
                 },
                 provenance: Provenance::Elsewhere,
@@ -369,7 +364,7 @@ fn text<'a>(row: &'a rusqlite::Row<'_>, index: usize) -> rusqlite::Result<Option
 }
 
 fn decimal(row: &rusqlite::Row<'_>, index: usize) -> rusqlite::Result<Option<Decimal>> {
-    Ok(cell(row.get_ref(index)?).any_number())
+    Ok(row.get::<_, Cell>(index)?.any_number())
 }
 
 /// Length of the window of a slug's market, in seconds. A daily window counts as 24 hours, also

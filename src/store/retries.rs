@@ -134,8 +134,8 @@ fn read(connection: &Connection) -> rusqlite::Result<HashMap<i64, Retry>> {
     )?;
     let rows = statement.query_map([], |row| {
         let retry = Retry {
-            trade_id: super::cell(row.get_ref(1)?),
-            market_slug: super::cell(row.get_ref(2)?),
+            trade_id: row.get(1)?,
+            market_slug: row.get(2)?,
             next_try: UnixSeconds(row.get(3)?),
             held: row.get::<_, i64>(4)? == HELD,
             error: row.get(5)?,

@@ -170,7 +170,7 @@ fn read(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<(Unconfirmed,
         margin: decimal(6)?.map(Bps),
         fee: record::fee(text(7)?.as_deref(), text(8)?.as_deref()),
     };
-    let trade_id = super::cell(row.get_ref(first + 1)?);
+    let trade_id = row.get(first + 1)?;
     let closed_at = UnixSeconds(row.get(first + 10)?);
     Ok((Unconfirmed { record_id, trade_id, row: None, closed_at, earlier }, row.get(first + 9)?))
 }

@@ -371,37 +371,30 @@ fn compare(
         (None, _) => Some(Resolution::no_such_market()),
     };
     let row = &trade.row;
-    let (outcome, right) = match (&trade.job, resolution) {
+    let earlier = Earlier::default();
+    let case = match (&trade.job, resolution) {
         (Job::Decide(_), Some(Resolution::OtherMarket(why))) => {
             return Compared::OtherMarket { trade_id: row.id.clone(), why };
         }
         (Job::Decide(bet), Some(Resolution::Final(outcome))) => {
-            let fee = counted(&trade, bet);
-            (
-                outcome,
-                Some((*bet, pay_out(bet.position, bet.shares, bet.price, bet.side, outcome, fee))),
-            )
+            let Bet { position, shares, price, side, .. } = *bet;
+            let money = pay_out(position, shares, price, side, outcome, counted(&trade, bet));
+            Case::Corrected { bet: *bet, earlier, outcome, money }
         }
         // the slug has no readable time, and Polymarket has no such market: the loss was made up
         (Job::BookUnknown, Some(Resolution::NotYet(_)))
             if holds_is_win(row, Some(false)) || is_booked_unknown(row) =>
         {
-            (Outcome::Unknown, None)
+            Case::Unknown { earlier: Some(earlier) }
         }
         _ => return Compared::Unresolved,
     };
-    let is_win = right.and_then(|(_, settlement)| settlement.is_win);
-    let profit_right = right.map_or(Usd(Decimal::ZERO), |(_, settlement)| settlement.profit);
-    let outcome_agrees = row.actual_outcome.text() == Some(outcome.as_str());
-    if outcome_agrees && holds_is_win(row, is_win) && same_money(profit(row), profit_right) {
-        return Compared::Right;
-    }
-    let earlier = Earlier::default();
-    let case = match right {
-        Some((bet, money)) => Case::Corrected { bet, earlier, outcome, money },
-        None => Case::Unknown { earlier: Some(earlier) },
-    };
-    Compared::Wrong(Box::new(Settlement { trade, case }))
+    let right = Settlement { trade, case };
+    let row = &right.trade.row;
+    let is_right = !differs(&right)
+        && holds_is_win(row, right.is_win())
+        && same_money(profit(row), right.profit());
+    if is_right { Compared::Right } else { Compared::Wrong(Box::new(right)) }
 }
 
 /// The row's `fee_paid` in dollars, if positive.

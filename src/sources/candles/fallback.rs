@@ -190,10 +190,10 @@ impl Prices for Chain {
 /// Whether one venue's prices suffice for any of the recorded strikes, so that no further venue has to
 /// be asked.
 fn is_enough(prices: &WindowPrices, strikes: Option<Strikes>, all: &[WindowPrices]) -> bool {
-    let is_believed = |Strikes { least, greatest }| {
-        prices.is_believed(least, all) && prices.is_believed(greatest, all)
+    let is_plausible = |Strikes { least, greatest }| {
+        prices.is_plausible(least, all) && prices.is_plausible(greatest, all)
     };
-    prices.open.is_some() && strikes.is_none_or(is_believed)
+    prices.open.is_some() && strikes.is_none_or(is_plausible)
 }
 
 /// The prices of `need`, if this one source has all of them.
@@ -318,17 +318,17 @@ mod tests {
         let recorded = Some(Strikes::with(None, strike(60_000)));
         let found = find_beside(sources(60_020), &[close(900)], recorded);
         let prices = &found.prices[&close(900)];
-        assert_eq!(prices.len(), 2, "Kraken's is near the strike, so that nobody else is asked");
-        let believed: Vec<bool> =
-            prices.iter().map(|one| one.is_believed(strike(60_000), prices)).collect();
-        assert_eq!(believed, [false, true]);
+        assert_eq!(prices.len(), 2, "Kraken's is near the strike, so no further venue is asked");
+        let plausible: Vec<bool> =
+            prices.iter().map(|one| one.is_plausible(strike(60_000), prices)).collect();
+        assert_eq!(plausible, [false, true]);
         // two venues that agree count, whatever the distance from the strike
         let all =
             find_beside(sources(60_000), &[close(900)], Some(Strikes::with(recorded, strike(1))));
         let prices = &all.prices[&close(900)];
-        let believed: Vec<bool> =
-            prices.iter().map(|one| one.is_believed(strike(1), prices)).collect();
-        assert_eq!(believed, [false, true, true]);
+        let plausible: Vec<bool> =
+            prices.iter().map(|one| one.is_plausible(strike(1), prices)).collect();
+        assert_eq!(plausible, [false, true, true]);
         // without a recorded strike the first venue will do
         assert_eq!(find(sources(60_000), &[close(900)]).prices[&close(900)].len(), 1);
     }
