@@ -6,11 +6,11 @@ set -u
 unit=${1:?usage: alert.sh UNIT}
 said=$(journalctl --quiet --no-pager --output=cat --lines=20 --unit="$unit" 2>/dev/null || true)
 title="$unit failed on $(uname -n)"
-told=0
+sent=0
 failed=0
 
-tell() {
-    told=$((told + 1))
+send() {
+    sent=$((sent + 1))
     "$@" || { failed=$((failed + 1)); echo "settle: the alert could not be sent with $1" >&2; }
 }
 as_json() {
@@ -27,8 +27,8 @@ to_webhook() {
         curl -fsS --max-time 30 -H 'Content-Type: application/json' --data-binary @- "$SETTLE_ALERT_WEBHOOK"
 }
 
-[ -z "${SETTLE_ALERT_MAIL:-}" ] || tell by_mail
-[ -z "${SETTLE_ALERT_NTFY:-}" ] || tell to_ntfy
-[ -z "${SETTLE_ALERT_WEBHOOK:-}" ] || tell to_webhook
-[ "$told" -gt 0 ] || echo "settle: $title; set SETTLE_ALERT_MAIL, _NTFY or _WEBHOOK in /etc/default/settle to be told" >&2
+[ -z "${SETTLE_ALERT_MAIL:-}" ] || send by_mail
+[ -z "${SETTLE_ALERT_NTFY:-}" ] || send to_ntfy
+[ -z "${SETTLE_ALERT_WEBHOOK:-}" ] || send to_webhook
+[ "$sent" -gt 0 ] || echo "settle: $title; set SETTLE_ALERT_MAIL, _NTFY or _WEBHOOK in /etc/default/settle to receive alerts" >&2
 [ "$failed" -eq 0 ]

@@ -160,5 +160,5 @@ settle runs as $user every $interval minutes. To look at next:
   $binary run --db $(quoted "$database") --batch 0
                                          once, as $user, where more than a batch of trades waits
   $binary status --db $(quoted "$database")
-  /etc/default/settle                    settings, and where to be told of alerts
+  /etc/default/settle                    settings, and where to send alerts
 TEXT

@@ -58,7 +58,7 @@ fn an_invalid_installation_is_refused_before_any_change() {
         (&["--interval", "90", db], 2, "whole hours that divide the day"),
         (&["--interval"], 2, "needs a value"),
         (&["--frequently", db], 2, "no option --frequently"),
-        (&["--user", "nobody-of-this-name", db], 2, "there is no user"),
+        (&["--user", "no-such-user", db], 2, "there is no user"),
         (&["/no/such.db"], 10, "no database at /no/such.db"),
         (&[not_one], 10, "not a performance database"),
     ] {

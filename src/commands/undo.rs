@@ -74,7 +74,7 @@ fn text(undone: &Undone, run_id: &str, database: &Path) -> String {
         line(&mut text, format_args!("{label} {error}; run it again"));
     }
     if undone.restored > 0 {
-        let what = "trades that are unsettled again are settled by the next run";
+        let what = "the next run settles the trades that are unsettled again";
         line(&mut text, format_args!("{what}"));
     }
     text

@@ -273,27 +273,19 @@ fn prices(record: &Record) -> Vec<String> {
         source if source == Source::Candles.as_str() => "candles (the dump file)".to_owned(),
         source => source,
     };
-    if record.open_price.is_some() {
-        sentences.push(format!(
-            "At {} {} stood at {} ({}).",
-            column(&record.window_open),
-            venue,
-            number(&record.open_price),
-            column(&record.open_method)
-        ));
-    }
-    if record.close_price.is_some() {
-        let moved = match record.moved_bps.is_some() {
-            true => format!("; it had moved {} bps", number(&record.moved_bps)),
-            false => String::new(),
-        };
-        sentences.push(format!(
-            "At {} {} stood at {} ({}){moved}.",
-            column(&record.window_close),
-            venue,
-            number(&record.close_price),
-            column(&record.close_method)
-        ));
+    let moved = match record.moved_bps.is_some() {
+        true => format!("; it moved {} bps", number(&record.moved_bps)),
+        false => String::new(),
+    };
+    let boundaries = [
+        (&record.window_open, &record.open_price, &record.open_method, ""),
+        (&record.window_close, &record.close_price, &record.close_method, &moved),
+    ];
+    for (at, price, method, moved) in boundaries {
+        if price.is_some() {
+            let (at, price, method) = (column(at), number(price), column(method));
+            sentences.push(format!("At {at} {venue} was at {price} ({method}){moved}."));
+        }
     }
     if record.strike.is_some() {
         let source = match column(&record.strike_source).as_str() {

@@ -117,7 +117,7 @@ pub(super) fn triggers(report: &Report) -> [(&'static str, bool, String); 3] {
 }
 
 /// Whether a formatted figure is a gain; `None` without a sign or at 0.
-pub(super) fn fortune(shown: &str) -> Option<bool> {
+pub(super) fn sign_of(shown: &str) -> Option<bool> {
     let is_gain = match shown.as_bytes() {
         [b'+', ..] => true,
         [b'-', _, ..] => false,

@@ -144,7 +144,7 @@ fn self_reflection(report: &Report) -> Markup {
     html! {
         section {
             h2 { "Self-reflection" }
-            p.soft { "Over all trades, whatever the report is about." }
+            p.soft { "Over all trades, also those outside the report." }
             div.wrap {
                 (data("Self-reflection", &["Trigger", "<Now", "<Why"], &html! {
                     @for (name, is_due, why) in triggers(report) {

@@ -7,7 +7,7 @@ use rust_decimal::Decimal;
 use crate::commands::explain::{State, Story};
 use crate::commands::report::Report;
 use crate::commands::report::format::{
-    COLUMNS, FIGURES, Shown, dollars, fortune, name_of, sets, verdict,
+    COLUMNS, FIGURES, Shown, dollars, name_of, sets, sign_of, verdict,
 };
 use crate::output::style::bare;
 use crate::rules::statistics::{Dimension, Figures};
@@ -233,7 +233,7 @@ pub(super) fn waiting(held: &[Story], report: &Report) -> Markup {
         section.long {
             h2 { "In error: rows that cannot be read" }
             @if errors.is_empty() { p.soft { "None." } } @else {
-                p.soft { "Mend the row, and the next run settles it." }
+                p.soft { "Fix the row; the next run settles it." }
                 (data("Rows in error", &["Trade", "<What is wrong"], &error_rows))
                 (more(pending.errors.len(), errors.len()))
             }
@@ -249,7 +249,7 @@ fn to_the_second(timestamp: &Cell) -> String {
 
 /// CSS class of a gain or a loss.
 pub(super) fn class_of(shown: &str) -> &'static str {
-    match fortune(shown) {
+    match sign_of(shown) {
         Some(true) => "gain",
         Some(false) => "loss",
         None => "",

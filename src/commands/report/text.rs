@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::commands::report::Report;
 use crate::commands::report::format::{
-    COLUMNS, FIGURES, fortune, name_of, sets, triggers, verdict, what_it_is_of,
+    COLUMNS, FIGURES, name_of, sets, sign_of, triggers, verdict, what_it_is_of,
 };
 use crate::output::style::{BAD, CAUTION, GOOD, STRONG, bare, errors, field, line, styled};
 use crate::rules::statistics::{Breakdown, Dimension, Group};
@@ -123,7 +123,7 @@ fn table(rows: &[Vec<String>]) -> String {
         for (column, cell) in row.iter().enumerate() {
             let space = " ".repeat(widths[column].saturating_sub(cell.chars().count()));
             let is_words = column == 0 || rows[0][column] == "verdict";
-            let coloured = match fortune(cell) {
+            let coloured = match sign_of(cell) {
                 Some(true) if !is_words => styled(GOOD, cell),
                 Some(false) if !is_words => styled(BAD, cell),
                 _ => cell.clone(),

@@ -89,12 +89,12 @@ pub struct RunArgs {
     #[command(flatten)]
     pub alert: AlertArgs,
 
-    /// Whom a run tells of itself.
+    /// Notifications of a run.
     #[command(flatten)]
     pub monitoring: MonitorArgs,
 }
 
-/// Whom a run tells of itself; a dry run tells nobody.
+/// Notifications of a run; a dry run sends none.
 #[derive(Debug, Args)]
 pub struct MonitorArgs {
     /// URL for one JSON POST per alert raised or cleared, contradiction and correction; dry-run sends
