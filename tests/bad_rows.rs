@@ -58,7 +58,7 @@ fn each_bad_row_is_reported_once_and_the_good_rows_settle() {
     let bench = Bench::with_schema(KEYLESS, &bad);
     bench.insert(&[bet(1000), bet(1001).action("NO")]);
     let ended = bench.run_at(&exchange().url, &["--batch", "2"]);
-    let summary = ended.code(3).json();
+    let summary = ended.code(4).json();
     assert_eq!(summary["settled_count"], 2);
     let mut named: Vec<i64> = summary["errors"]
         .as_array()
@@ -77,7 +77,7 @@ fn the_log_lists_the_first_three_bad_rows_and_the_summary_all() {
     let bets: Vec<Bet> = (1..=5).map(|id| Bet { price: Value::Null, ..bet(id) }).collect();
     let bench = Bench::new(&bets);
     let ended = bench.settle(&["run"]);
-    ended.code(3);
+    ended.code(4);
     let log = ended.stderr.lines().find(|line| line.contains("settled 0")).unwrap();
     assert!(log.contains("trade 3:") && !log.contains("trade 4:"), "{log}");
     for id in 1..=5 {
@@ -119,7 +119,7 @@ fn unusual_slugs_are_handled_safely() {
 fn a_row_in_error_settles_after_the_bot_corrects_it() {
     let bench = Bench::new(&[Bet { price: Value::Null, ..bet(1) }]);
     for _ in 0..3 {
-        bench.run_at(&exchange().url, &[]).code(3);
+        bench.run_at(&exchange().url, &[]).code(4);
     }
     bench.sql().execute("UPDATE trades SET executed_price = 0.25", []).unwrap();
     bench.run_at(&exchange().url, &[]).code(0);

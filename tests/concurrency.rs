@@ -129,7 +129,7 @@ fn a_trade_deleted_or_changed_during_a_run_is_reported_without_an_error() {
         tape().answer(asked)
     });
     let ended = bench.run_at(&exchange.url, &["--fees", "taker"]);
-    let summary = ended.code(0).json();
+    let summary = ended.code(4).json();
     assert_eq!(summary["settled_count"], 1);
     assert_eq!(summary["changed_count"], 8);
     assert_eq!(bench.booked(2).2, Some(0), "what another wrote stands");

@@ -109,7 +109,7 @@ fn an_outcome_the_table_rejects_is_an_error_for_that_row_only() {
         let dump = bench.dump("d.csv", &[(support::CLOSE, support::STRIKE + 1.0)]);
         let arguments = ["run", "--json", "--candles", dump.to_str().unwrap()];
         let ended = bench.settle(&arguments);
-        let summary = ended.code(3).json();
+        let summary = ended.code(4).json();
         assert_eq!(summary["settled_count"], 2);
         assert_eq!(summary["errors"][0]["trade_id"], 1);
         let message = summary["errors"][0]["message"].as_str().unwrap();
@@ -117,8 +117,8 @@ fn an_outcome_the_table_rejects_is_an_error_for_that_row_only() {
         assert!(!message.contains('\u{1b}') && !ended.stderr.contains('\u{1b}'), "{message}");
         assert_eq!(bench.count("is_win = 1"), 2);
         // its wait grows with each failure, so that it does not block other trades
-        bench.settle(&arguments).code(3);
-        bench.settle(&arguments).code(3);
+        bench.settle(&arguments).code(4);
+        bench.settle(&arguments).code(4);
         assert_eq!(bench.settle(&["status", "--json"]).json()["error_count"], 1);
         let sql = bench.sql();
         let wait = "SELECT failures, next_try - unixepoch() > 0 FROM settlement_retries";

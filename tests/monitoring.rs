@@ -53,7 +53,7 @@ fn rows_in_error_do_not_hide_a_stuck_trade() {
     broken.price = rusqlite::types::Value::Null;
     let bench = Bench::new(&[broken]);
     let hooks = Hooks::start();
-    notified(&bench, &nowhere(), &hooks, &[]).code(3);
+    notified(&bench, &nowhere(), &hooks, &[]).code(4);
     assert_eq!(hooks.events()[0]["alerts"], serde_json::json!(["rows_in_error"]));
     bench.insert(&[bet(2)]);
     notified(&bench, &nowhere(), &hooks, &[]).code(5);
@@ -248,7 +248,7 @@ fn metrics_contain_the_runs_results_and_the_database_state() {
         // the first request fails
         move |asked, before| if before == 0 { Reply::status(500) } else { tape.answer(asked) }
     });
-    bench.run_at(&exchange.url, &metrics).code(3);
+    bench.run_at(&exchange.url, &metrics).code(4);
     let first = samples(&fs::read_to_string(&file).unwrap());
     let value = |samples: &[(String, f64)], name: &str| {
         let label = format!("database=\"{}\"", bench.db.display());
@@ -257,7 +257,7 @@ fn metrics_contain_the_runs_results_and_the_database_state() {
         found.unwrap_or_else(|| panic!("{name} is not in {samples:#?}")).1
     };
     for (name, wanted) in [
-        ("settle_last_run_exit_code", 3.0),
+        ("settle_last_run_exit_code", 4.0),
         ("settle_last_run_settled_trades{DB}", 1.0),
         ("settle_last_run_won_trades{DB}", 1.0),
         ("settle_last_run_profit_dollars{DB}", 5.0),

@@ -713,11 +713,11 @@ fn an_answer_about_another_market_is_an_error_and_decides_nothing() {
     ] {
         let bench = Bench::new(&[bet(1)]);
         let exchange = answering(with_fields(&good, fields));
-        let summary = bench.run_at(&exchange.url, &AUTO).code(3).json();
+        let summary = bench.run_at(&exchange.url, &AUTO).code(4).json();
         let message = summary["errors"][0]["message"].as_str().unwrap();
         assert!(message.contains(named) && message.contains("the trade's"), "{message}");
         assert_eq!(bench.booked(1), (None, None, None), "{fields}");
-        let summary = bench.run_at(&exchange.url, &["--confirm", "only"]).code(3).json();
+        let summary = bench.run_at(&exchange.url, &["--confirm", "only"]).code(4).json();
         assert_eq!((&summary["settled_count"], &summary["pending_count"]), (&0.into(), &0.into()));
     }
     // such an answer does not confirm an outcome that candles decided
@@ -746,7 +746,7 @@ fn a_trade_answered_with_another_market_stays_in_error_while_waiting() {
     let other = with_fields(&good, "\"endDate\":\"2026-02-13T13:05:00Z\"");
     let bench = Bench::new(&[bet(1)]);
     for _ in 0..4 {
-        let summary = bench.run_at(&answering(other.clone()).url, &AUTO).code(3).json();
+        let summary = bench.run_at(&answering(other.clone()).url, &AUTO).code(4).json();
         assert_eq!(summary["errors"].as_array().unwrap().len(), 1);
     }
     let status = bench.settle(&["status", "--json"]).code(0).json();

@@ -120,7 +120,7 @@ fn a_locked_database_is_skipped() {
     // a skipped database does not hide errors in another
     let broken = Bet { price: rusqlite::types::Value::Null, ..bet(3) };
     other.insert(&[broken]);
-    run("run", &exchange.url, &[&one.db, &other.db], &[]).code(3);
+    run("run", &exchange.url, &[&one.db, &other.db], &[]).code(4);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use log::warn;
 
 use crate::engine::context::{RunContext, Task};
 use crate::engine::summary::{Counts, Event, IN_ERROR, INTERRUPTED};
-use crate::engine::trade_result::TradeResult;
+use crate::engine::trade_result::{CHANGED, TradeResult};
 use crate::error::Error;
 use crate::interrupt::Interrupt;
 use crate::rules::decision::{DeferReason, Deferral, Settlement};
@@ -133,7 +133,7 @@ impl<'a> RunState<'a> {
                 // the next run tries the confirmation again
                 _ if settlement.earlier().is_some() => {}
                 _ => {
-                    let (trade, left) = (settlement.trade, DeferReason::Interrupted);
+                    let (trade, left) = (settlement.trade, DeferReason::OutOfTime);
                     let reason = INTERRUPTED.to_owned();
                     deferrals.push(Deferral { trade, left, reason, measured: None });
                 }
@@ -142,7 +142,13 @@ impl<'a> RunState<'a> {
         for (settlement, put) in settlements.into_iter().zip(done) {
             match put {
                 WriteOutcome::Written => self.end(&TradeResult::of_settlement(settlement, true)),
-                WriteOutcome::Conflict => self.end(&TradeResult::of_settlement(settlement, false)),
+                WriteOutcome::Conflict => {
+                    if settlement.earlier().is_none() {
+                        let logged_at = Some(settlement.trade.logged_at);
+                        self.left.entry(CHANGED).or_default().add(logged_at);
+                    }
+                    self.end(&TradeResult::of_settlement(settlement, false));
+                }
                 WriteOutcome::Rejected(why) => {
                     self.refuse(settlement, &format!("the database refuses it: {why}"));
                 }
@@ -154,7 +160,8 @@ impl<'a> RunState<'a> {
                     "no price or resolution"
                 }
                 DeferReason::Held => "close calls held for Polymarket",
-                DeferReason::Interrupted => INTERRUPTED,
+                DeferReason::OutOfTime => INTERRUPTED,
+                DeferReason::Changed => CHANGED,
                 DeferReason::OtherMarket | DeferReason::NotWritten => IN_ERROR,
             };
             self.left.entry(reason).or_default().add(Some(deferral.trade.logged_at));
@@ -188,6 +195,7 @@ impl<'a> RunState<'a> {
     fn refuse(&mut self, settlement: Settlement, why: &str) {
         if settlement.earlier().is_none() {
             self.left.entry(IN_ERROR).or_default().add(Some(settlement.trade.logged_at));
+            self.counts.add_not_written();
         }
         self.errors.push(RowError { trade_id: settlement.trade.row.id, message: why.to_owned() });
     }

@@ -64,7 +64,7 @@ pub struct Counts {
     pending: BTreeMap<&'static str, u64>,
     held: u64,
     changed: u64,
-    changed_unsettled: u64,
+    gone: u64,
     profit: Decimal,
     profit_overflows: bool,
     /// Trades left, by ending and reason.
@@ -102,7 +102,9 @@ impl Counts {
             Ending::Held => self.held += 1,
             Ending::Changed => {
                 self.changed += 1;
-                self.changed_unsettled += u64::from(!result.settled_before);
+                if !result.settled_before {
+                    *self.pending.entry(DeferReason::Changed.key()).or_default() += 1;
+                }
             }
         }
         let id = &result.row.id;
@@ -128,12 +130,17 @@ impl Counts {
     /// Counts a trade whose row another program deleted.
     pub(crate) fn add_gone(&mut self) {
         self.changed += 1;
-        self.changed_unsettled += 1;
+        self.gone += 1;
+    }
+
+    /// Counts a trade whose outcome the database refuses; its row is also in error.
+    pub(crate) fn add_not_written(&mut self) {
+        *self.pending.entry(DeferReason::NotWritten.key()).or_default() += 1;
     }
 
     /// Counts trades that the run did not reach before a signal stopped it.
     pub(crate) fn add_interrupted(&mut self, count: u64) {
-        let interrupted = DeferReason::Interrupted;
+        let interrupted = DeferReason::OutOfTime;
         *self.pending.entry(interrupted.key()).or_default() += count;
         let left = (Ending::Pending(interrupted).as_str(), INTERRUPTED.to_owned());
         self.left.entry(left).or_default().count += count;
@@ -287,7 +294,7 @@ impl Summary {
 
     /// Unsettled trades after the run.
     pub fn unsettled_after(&self) -> u64 {
-        self.unsettled_before.saturating_sub(self.settled() + self.counts.changed_unsettled)
+        self.unsettled_before.saturating_sub(self.settled() + self.counts.gone)
     }
 
     /// Age of the oldest due trade left, in seconds.
@@ -295,10 +302,9 @@ impl Summary {
         self.due_after.oldest.map(|oldest| self.now.since(oldest))
     }
 
-    /// Whether a due trade is past the alert lag, rows in error excluded, or a provisional trade is
-    /// past the confirm lag.
+    /// Whether a due trade is past the alert lag, or a provisional trade is past the confirm lag.
     pub fn is_overdue(&self) -> bool {
-        self.overdue.keys().any(|reason| *reason != IN_ERROR) || self.unconfirmed_late.count > 0
+        !self.overdue.is_empty() || self.unconfirmed_late.count > 0
     }
 
     /// Whether there are [`Self::alerts`].

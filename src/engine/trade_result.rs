@@ -199,7 +199,7 @@ mod tests {
             logged_at: UnixSeconds(0),
             job: Job::BookUnknown,
         };
-        let (why, reason) = (DeferReason::Interrupted, "the run was interrupted".to_owned());
+        let (why, reason) = (DeferReason::OutOfTime, "the run was interrupted".to_owned());
         let deferral = Deferral { trade, left: why, reason, measured: None };
         let result = TradeResult::of_deferral(deferral);
         assert_eq!((result.ending, result.close_time()), (Ending::Pending(why), None));

@@ -272,10 +272,12 @@ pub enum DeferReason {
     OtherMarket,
     /// The database refuses the values to write: a row error. Each retry waits longer.
     NotWritten,
+    /// Another program changed the row while it was decided. Each retry waits longer.
+    Changed,
     /// A source that may have the answer could not be reached.
     SourceDown,
-    /// The run was stopped before the trade was written.
-    Interrupted,
+    /// The run ended, by its time limit or a signal, before the trade was decided and written.
+    OutOfTime,
 }
 
 impl DeferReason {
@@ -287,14 +289,18 @@ impl DeferReason {
             Self::NoData => "no_price",
             Self::OtherMarket => "other_market",
             Self::NotWritten => "not_written",
+            Self::Changed => "changed",
             Self::SourceDown => "out_of_reach",
-            Self::Interrupted => "interrupted",
+            Self::OutOfTime => "out_of_time",
         }
     }
 
     /// Whether each retry waits longer, because every source that was asked has answered.
     pub fn waits_longer(self) -> bool {
-        matches!(self, Self::NotResolved | Self::NoData | Self::OtherMarket | Self::NotWritten)
+        matches!(
+            self,
+            Self::NotResolved | Self::NoData | Self::OtherMarket | Self::NotWritten | Self::Changed
+        )
     }
 }
 

@@ -22,7 +22,9 @@ pub enum Cell {
     Real(f64),
     /// TEXT.
     Text(String),
-    /// BLOB, or TEXT that is not UTF-8.
+    /// TEXT that is not UTF-8. It stays text, so that a comparison in SQL finds it again.
+    BadText(Vec<u8>),
+    /// BLOB.
     Bytes(Vec<u8>),
 }
 
@@ -52,7 +54,7 @@ impl Cell {
             Self::Integer(number) => Value::from(*number),
             Self::Real(number) => Number::from_f64(*number).map_or(Value::Null, Value::Number),
             Self::Text(text) => Value::from(text.as_str()),
-            Self::Bytes(_) => Value::from(self.to_string()),
+            Self::BadText(_) | Self::Bytes(_) => Value::from(self.to_string()),
         }
     }
 
@@ -93,6 +95,7 @@ impl fmt::Display for Cell {
             Self::Integer(number) => number.fmt(f),
             Self::Real(number) => number.fmt(f),
             Self::Text(text) => write!(f, "'{}'", printable(text)),
+            Self::BadText(bytes) => write!(f, "a text of {} bytes that is not UTF-8", bytes.len()),
             Self::Bytes(bytes) => write!(f, "a blob of {} bytes", bytes.len()),
         }
     }

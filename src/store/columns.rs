@@ -55,7 +55,7 @@ pub(super) const ROW_FIELDS: usize = 16;
 #[derive(Debug, Clone, Default)]
 pub(super) struct FieldMap {
     sql: [&'static str; BOT.len()],
-    /// Triggers may change the values that settle writes.
+    /// Triggers may change the values that settle writes, or the row.
     pub triggers: bool,
 }
 
@@ -132,7 +132,8 @@ fn name(sql: &str) -> &str {
 }
 
 /// The statements of `update_trade`. ?1 is the rowid; the values of the row as it was read follow,
-/// in the order of [`Field`], then the new ones.
+/// in the order of [`Field`], then the new ones. OR ABORT overrides the table's own conflict clauses:
+/// REPLACE would delete a row of the bot, and ROLLBACK would end the transaction.
 #[derive(Debug, Default)]
 pub(super) struct UpdateSql {
     pub look: String,
@@ -153,8 +154,10 @@ impl UpdateSql {
         let set = format!("{outcome} = ?{first}, {profit} = ?{second}, {is_win} = ?{third}");
         Self {
             look: format!("SELECT EXISTS (SELECT 1 FROM trades WHERE {as_read})"),
-            update: format!("UPDATE trades SET {set} WHERE {as_read}"),
-            update_with_fee: format!("UPDATE trades SET {set}, {fee} = ?{fourth} WHERE {as_read}"),
+            update: format!("UPDATE OR ABORT trades SET {set} WHERE {as_read}"),
+            update_with_fee: format!(
+                "UPDATE OR ABORT trades SET {set}, {fee} = ?{fourth} WHERE {as_read}"
+            ),
         }
     }
 }

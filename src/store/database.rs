@@ -65,6 +65,7 @@ impl Store {
             path: path.to_owned(),
             fields: FieldMap::default(),
             update_sql: Rc::default(),
+            has_tables: false,
             touched: None,
         };
         store

@@ -65,6 +65,8 @@ pub struct Store {
     path: PathBuf,
     fields: FieldMap,
     update_sql: Rc<UpdateSql>,
+    /// This connection has made settle's own tables, or found them.
+    has_tables: bool,
     /// When settle last held a lock on the rows that it writes.
     touched: Option<Instant>,
 }
@@ -330,6 +332,7 @@ impl<'a> From<&'a Cell> for ToSqlOutput<'a> {
             Cell::Integer(number) => Self::Owned(Value::Integer(*number)),
             Cell::Real(number) => Self::Owned(Value::Real(*number)),
             Cell::Text(text) => Self::Borrowed(ValueRef::Text(text.as_bytes())),
+            Cell::BadText(bytes) => Self::Borrowed(ValueRef::Text(bytes)),
             Cell::Bytes(bytes) => Self::Borrowed(ValueRef::Blob(bytes)),
         }
     }
@@ -343,7 +346,7 @@ impl FromSql for Cell {
             ValueRef::Real(number) => Self::Real(number),
             ValueRef::Text(bytes) => match std::str::from_utf8(bytes) {
                 Ok(text) => Self::Text(text.to_owned()),
-                Err(_) => Self::Bytes(bytes.to_owned()),
+                Err(_) => Self::BadText(bytes.to_owned()),
             },
             ValueRef::Blob(bytes) => Self::Bytes(bytes.to_owned()),
         })

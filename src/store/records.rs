@@ -146,15 +146,16 @@ pub(super) fn add_note(
     }
 }
 
-/// Schedules a retry after the database refused an outcome, so that it does not block others.
-pub(super) fn add_refused(
+/// Schedules a retry of a trade that was decided and not written, so that it does not block others.
+pub(super) fn add_unwritten(
     transaction: &Transaction<'_>,
     settlement: &Settlement,
     why: &str,
+    left: DeferReason,
     run: &RunInfo,
 ) -> rusqlite::Result<()> {
     match settlement.earlier().map(|earlier| earlier.record_id) {
-        None => retries::add(transaction, &settlement.trade.row, why, DeferReason::NotWritten, run),
+        None => retries::add(transaction, &settlement.trade.row, why, left, run),
         Some(Some(record_id)) => {
             unconfirmed::ask_later(transaction, record_id, settlement.trade.row.rowid, run)
         }

@@ -1,17 +1,22 @@
 //! Short write transactions with a pause between them, so that the bot hardly waits, and timeouts
-//! for other programs' locks.
+//! for other programs' locks. An item that a trigger or constraint refuses does not stop the others.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
-use log::debug;
+use log::{debug, warn};
 use rusqlite::{ErrorCode, Transaction, TransactionBehavior};
 
 use crate::interrupt::Interrupt;
+use crate::rules::text::printable_line;
 use crate::store::Store;
 
 /// How long settle waits for the bot's locks.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+/// The length of one wait for a lock: after it settle checks for a signal.
+const BUSY_SLICE: Duration = Duration::from_millis(250);
+/// After a wait of this length settle logs that it waits.
+const LONG_WAIT: Duration = Duration::from_secs(2);
 /// A write transaction accepts no further trade after this time, so the bot waits at most this long
 /// plus one commit.
 const TRANSACTION_BUDGET: Duration = Duration::from_millis(12);
@@ -23,20 +28,151 @@ pub(super) const PAUSE: Duration = Duration::from_millis(17);
 /// transaction is rolled back, and retried after a pause.
 const COMMIT_PATIENCE: Duration = Duration::from_millis(20);
 
+/// What is written item by item.
+pub(super) trait Items {
+    /// The result of one item.
+    type Done;
+    /// The number of items.
+    fn count(&self) -> usize;
+    /// Writes item `index`.
+    ///
+    /// # Errors
+    /// SQLite's; if [`refused`], the item is taken back and handed to [`Self::refuse`].
+    fn put(&self, transaction: &Transaction<'_>, index: usize) -> rusqlite::Result<Self::Done>;
+    /// Notes that the database refused item `index`, with SQLite's message.
+    ///
+    /// # Errors
+    /// SQLite's.
+    fn refuse(
+        &self,
+        transaction: &Transaction<'_>,
+        index: usize,
+        why: String,
+    ) -> rusqlite::Result<Self::Done>;
+}
+
+/// The result of one transaction.
+enum Step<T> {
+    Committed(Vec<T>),
+    /// A trigger rolled the transaction back at this item: nothing of it is written.
+    RolledBack(usize, String),
+}
+
 impl Store {
-    /// Retries a transaction while another program's read prevents its commit, for at most
-    /// [`BUSY_TIMEOUT`].
+    /// Writes items in order, in as many transactions as the time budget requires. Stops between two
+    /// transactions if `interrupt` asks for it. Returns the results of the items that were written
+    /// or refused, and the error that stopped the work.
+    pub(super) fn write_items<I: Items>(
+        &mut self,
+        items: &I,
+        interrupt: &Interrupt,
+    ) -> (Vec<I::Done>, Option<rusqlite::Error>) {
+        let mut done = Vec::new();
+        // a transaction that a trigger rolled back is repeated up to this item, which then is the
+        // first of its transaction
+        let mut offender = None;
+        let mut refusal: Option<String> = None;
+        while done.len() < items.count() && !interrupt.asked() {
+            if let Some(touched) = self.touched {
+                thread::sleep(PAUSE.saturating_sub(touched.elapsed()));
+            }
+            let first = done.len();
+            let end = offender.filter(|at| first < *at).unwrap_or(items.count());
+            let step = self.retry_while_busy(interrupt, |store| match &refusal {
+                Some(why) => store.refuse_item(items, first, why.clone()),
+                None => store.write_some_items(items, first..end),
+            });
+            self.touched = Some(Instant::now());
+            match step {
+                Ok(Step::Committed(some)) => {
+                    done.extend(some);
+                    refusal = None;
+                }
+                Ok(Step::RolledBack(at, why)) if at == first => refusal = Some(why),
+                Ok(Step::RolledBack(at, _)) => offender = Some(at),
+                Err(error) if is_busy(&error) && interrupt.asked() => break,
+                Err(error) => return (done, Some(error)),
+            }
+        }
+        (done, None)
+    }
+
+    /// One transaction: at least one item, then as many as the time budget allows.
+    fn write_some_items<I: Items>(
+        &mut self,
+        items: &I,
+        range: std::ops::Range<usize>,
+    ) -> rusqlite::Result<Step<I::Done>> {
+        // without triggers, OR ABORT takes back what a refused statement did
+        let has_triggers = self.fields.triggers;
+        let transaction = Short::begin(self)?;
+        let mut done = Vec::new();
+        for index in range {
+            if !done.is_empty() && transaction.is_full() {
+                break;
+            }
+            if has_triggers {
+                transaction.0.prepare_cached("SAVEPOINT item")?.execute([])?;
+            }
+            match items.put(&transaction.0, index) {
+                Ok(one) => done.push(one),
+                Err(error) if !is_of_row(&error) => return Err(error),
+                Err(error) => {
+                    let why = printable_line(&error.to_string());
+                    if transaction.0.is_autocommit() {
+                        return Ok(Step::RolledBack(index, why));
+                    }
+                    if has_triggers {
+                        transaction.0.execute_batch("ROLLBACK TO item")?;
+                    }
+                    done.push(items.refuse(&transaction.0, index, why)?);
+                }
+            }
+            if has_triggers {
+                transaction.0.prepare_cached("RELEASE item")?.execute([])?;
+            }
+        }
+        transaction.commit()?;
+        Ok(Step::Committed(done))
+    }
+
+    fn refuse_item<I: Items>(
+        &mut self,
+        items: &I,
+        index: usize,
+        why: String,
+    ) -> rusqlite::Result<Step<I::Done>> {
+        let transaction = Short::begin(self)?;
+        let done = items.refuse(&transaction.0, index, why)?;
+        transaction.commit()?;
+        Ok(Step::Committed(vec![done]))
+    }
+
+    /// Retries a transaction while another program's lock prevents it, for at most
+    /// [`BUSY_TIMEOUT`], in slices, so that a signal ends the wait.
     pub(super) fn retry_while_busy<T>(
         &mut self,
         interrupt: &Interrupt,
         mut transaction: impl FnMut(&mut Self) -> rusqlite::Result<T>,
     ) -> rusqlite::Result<T> {
         let began = Instant::now();
+        let mut is_logged = false;
         loop {
+            self.connection.busy_timeout(BUSY_SLICE)?;
             let done = transaction(self);
+            self.connection.busy_timeout(BUSY_TIMEOUT)?;
             let busy = done.as_ref().is_err_and(is_busy);
             if !busy || began.elapsed() > BUSY_TIMEOUT || interrupt.asked() {
                 return done;
+            }
+            if !is_logged && began.elapsed() > LONG_WAIT {
+                is_logged = true;
+                warn!(
+                    "another program holds the lock of {}; settle waits at most {} s; see which \
+                     programs have the database open",
+                    self.path.display(),
+                    BUSY_TIMEOUT.as_secs()
+                );
             }
             thread::sleep(PAUSE);
         }
@@ -55,15 +191,14 @@ impl<'a> Short<'a> {
     }
 
     /// Whether the time budget is used up.
-    pub fn is_full(&self) -> bool {
+    fn is_full(&self) -> bool {
         self.1.elapsed() > TRANSACTION_BUDGET
     }
 
     /// Commits. If a reader blocks the commit for too long, the result is
     /// [`ErrorCode::DatabaseBusy`], and nothing is written.
     pub fn commit(self) -> rusqlite::Result<()> {
-        let patience = |time| self.0.busy_timeout(time);
-        patience(COMMIT_PATIENCE)?;
+        self.0.busy_timeout(COMMIT_PATIENCE)?;
         // not `Transaction::commit`, which consumes the transaction even if it fails
         let committing = Instant::now();
         let committed = self.0.execute_batch("COMMIT");
@@ -75,21 +210,25 @@ impl<'a> Short<'a> {
         if committed.is_err() && !self.0.is_autocommit() {
             self.0.execute_batch("ROLLBACK")?;
         }
-        patience(BUSY_TIMEOUT)?;
+        self.0.busy_timeout(BUSY_TIMEOUT)?;
         committed
     }
 }
 
-/// Waits between two transactions, so that the bot can write.
-pub(super) fn pause() {
-    thread::sleep(PAUSE);
-}
-
-pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
+fn is_busy(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
 }
 
-/// Whether an error concerns the row: a constraint of the table forbids the values.
-pub(super) fn refused(error: &rusqlite::Error) -> bool {
-    error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation)
+/// Whether an error concerns the row: a constraint or trigger of the table refuses the values. Other
+/// errors concern the database, such as a full disk.
+fn is_of_row(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(
+            ErrorCode::ConstraintViolation
+                | ErrorCode::TypeMismatch
+                | ErrorCode::TooBig
+                | ErrorCode::Unknown
+        )
+    )
 }

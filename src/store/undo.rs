@@ -5,11 +5,11 @@ use rusqlite::Transaction;
 use crate::error::Error;
 use crate::interrupt::Interrupt;
 use crate::rules::selection::RowError;
-use crate::rules::text::{printable, printable_line};
+use crate::rules::text::printable;
 use crate::store::Record;
 use crate::store::columns::{Field, FieldMap};
 use crate::store::history::{chain_of, standing_record};
-use crate::store::transaction::{Short, pause, refused};
+use crate::store::transaction::Items;
 use crate::store::{RunInfo, Store, records};
 
 /// The result of undoing a run.
@@ -42,26 +42,19 @@ impl Store {
         let Some(ids) = ids.filter(|ids| !ids.is_empty()) else {
             return Err(Error::NoSuchRun(printable(undo)));
         };
-        let mut undone = Undone::default();
-        let mut rest = ids.as_slice();
-        while !rest.is_empty() {
-            if interrupt.asked() {
-                undone.interrupted = true;
-                break;
+        let fields = self.fields.clone();
+        let items = UndoItems { ids: &ids, run, fields: &fields };
+        let (done, error) = self.write_items(&items, interrupt);
+        let error = error.map(|error| self.failed("written", error));
+        match error {
+            Some(error) if !done.iter().any(Option::is_none) => Err(error),
+            error => {
+                let interrupted = error.is_none() && done.len() < ids.len();
+                let all = done.len();
+                let refused: Vec<RowError> = done.into_iter().flatten().collect();
+                Ok(Undone { restored: (all - refused.len()) as u64, refused, interrupted, error })
             }
-            let done =
-                self.retry_while_busy(interrupt, |store| store.undo_some(rest, run, &mut undone));
-            match done.map_err(|error| self.failed("written", error)) {
-                Ok(done) => rest = &rest[done..],
-                Err(error) if undone.restored == 0 => return Err(error),
-                Err(error) => {
-                    undone.error = Some(error);
-                    break;
-                }
-            }
-            pause();
         }
-        Ok(undone)
     }
 
     /// The ids of a run's records, newest first; `None` if settle has written nothing yet.
@@ -74,31 +67,39 @@ impl Store {
             .prepare("SELECT id FROM settlement_records WHERE run_id = ?1 ORDER BY id DESC")?;
         statement.query_map([run_id], |row| row.get(0))?.collect::<rusqlite::Result<_>>().map(Some)
     }
+}
 
-    /// One transaction: at least one record, then as many as the time budget allows.
-    fn undo_some(
-        &mut self,
-        ids: &[i64],
-        run: &RunInfo,
-        undone: &mut Undone,
-    ) -> rusqlite::Result<usize> {
-        let fields = self.fields.clone();
-        let transaction = Short::begin(self)?;
-        let (mut restored, mut refused, mut done) = (0, vec![], 0);
-        for id in ids {
-            if done > 0 && transaction.is_full() {
-                break;
-            }
-            match undo_record(&transaction.0, *id, run, &fields)? {
-                None => restored += 1,
-                Some(refusal) => refused.push(refusal),
-            }
-            done += 1;
-        }
-        transaction.commit()?;
-        undone.restored += restored;
-        undone.refused.extend(refused);
-        Ok(done)
+/// The records of a run to undo, newest first.
+struct UndoItems<'a> {
+    ids: &'a [i64],
+    run: &'a RunInfo,
+    fields: &'a FieldMap,
+}
+
+impl Items for UndoItems<'_> {
+    /// Why a trade was not restored.
+    type Done = Option<RowError>;
+
+    fn count(&self) -> usize {
+        self.ids.len()
+    }
+
+    fn put(&self, transaction: &Transaction<'_>, index: usize) -> rusqlite::Result<Self::Done> {
+        undo_record(transaction, self.ids[index], self.run, self.fields)
+    }
+
+    fn refuse(
+        &self,
+        transaction: &Transaction<'_>,
+        index: usize,
+        why: String,
+    ) -> rusqlite::Result<Self::Done> {
+        let trade_id = transaction.query_row(
+            "SELECT trade_id FROM settlement_records WHERE id = ?1",
+            [self.ids[index]],
+            |row| row.get(0),
+        )?;
+        Ok(Some(RowError { trade_id, message: format!("the database refuses it: {why}") }))
     }
 }
 
@@ -159,23 +160,14 @@ fn undo_record(
         true => format!(", {fee} = record.old_fee_paid"),
         false => String::new(),
     };
-    let restored = transaction
+    transaction
         .prepare_cached(&format!(
-            "UPDATE trades SET {outcome} = record.old_actual_outcome,
+            "UPDATE OR ABORT trades SET {outcome} = record.old_actual_outcome,
                  {profit} = record.old_profit_loss, {is_win} = record.old_is_win{set_fee}
              FROM (SELECT * FROM settlement_records WHERE id = ?1) AS record
              WHERE trades.rowid = ?2"
         ))?
-        .execute([id, rowid]);
-    match restored {
-        Err(error) if refused(&error) && !transaction.is_autocommit() => {
-            return refuse(&format!(
-                "the database refuses it: {}",
-                printable_line(&error.to_string())
-            ));
-        }
-        other => other?,
-    };
+        .execute([id, rowid])?;
     records::add_run(transaction, run)?;
     records::add_undone(transaction, id, rowid, run)?;
     Ok(None)

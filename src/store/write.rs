@@ -2,18 +2,15 @@
 //! hardly waits. `record` builds the content of a record.
 
 use std::rc::Rc;
-use std::thread;
-use std::time::Instant;
 
-use rusqlite::{ToSql, Transaction, params_from_iter};
+use rusqlite::{ToSql, Transaction, ffi, params, params_from_iter};
 
 use crate::error::Error;
 use crate::interrupt::Interrupt;
-use crate::rules::decision::{Deferral, Settlement};
-use crate::rules::text::printable_line;
+use crate::rules::decision::{DeferReason, Deferral, Settlement};
 use crate::rules::units::f64_from_decimal;
 use crate::store::columns::{Field, FieldMap, ROW_FIELDS, UpdateSql};
-use crate::store::transaction::{PAUSE, Short, is_busy, refused};
+use crate::store::transaction::{Items, Short};
 use crate::store::{RunInfo, Store, records, schema};
 
 /// A note about a trade that gets no outcome in this write.
@@ -65,80 +62,87 @@ impl Store {
         notes: &[Note<'_>],
         interrupt: &Interrupt,
     ) -> Writes {
-        let mut written = Writes::default();
-        let mut notes = notes;
-        loop {
-            let finished = written.done.len() == settlements.len() && notes.is_empty();
-            if finished || interrupt.asked() {
-                break;
-            }
-            if let Some(touched) = self.touched {
-                thread::sleep(PAUSE.saturating_sub(touched.elapsed()));
-            }
-            let rest = &settlements[written.done.len()..];
-            let some = self.retry_while_busy(interrupt, |store| store.write_some(run, rest, notes));
-            self.touched = Some(Instant::now());
-            match some {
-                Ok((done, notes_done)) => {
-                    written.done.extend(done);
-                    notes = &notes[notes_done..];
-                }
-                Err(error) if is_busy(&error) && interrupt.asked() => break,
-                Err(error) => {
-                    written.error = Some(self.failed("written", error));
-                    break;
-                }
-            }
+        if settlements.is_empty() && notes.is_empty() {
+            return Writes::default();
         }
-        written
+        if let Err(error) = self.make_tables(interrupt) {
+            return Writes { done: vec![], error: Some(self.failed("written", error)) };
+        }
+        let (fields, sql) = (self.fields.clone(), Rc::clone(&self.update_sql));
+        let items = RunItems { run, settlements, notes, fields: &fields, sql: &sql };
+        let (mut done, error) = self.write_items(&items, interrupt);
+        done.truncate(settlements.len());
+        Writes { done, error: error.map(|error| self.failed("written", error)) }
     }
 
-    /// One transaction: at least one row, then as many as the time budget allows.
-    fn write_some(
-        &mut self,
-        run: &RunInfo,
-        settlements: &[Settlement],
-        notes: &[Note<'_>],
-    ) -> rusqlite::Result<(Vec<WriteOutcome>, usize)> {
-        let fields = self.fields.clone();
-        let sql = Rc::clone(&self.update_sql);
-        let transaction = Short::begin(self)?;
-        schema::make_tables(&transaction.0)?;
-        let mut run_added = false;
-        let mut done: Vec<WriteOutcome> = Vec::new();
-        for settlement in settlements {
-            if !done.is_empty() && transaction.is_full() {
-                break;
-            }
-            let put = match update_trade(&transaction.0, settlement, &fields, &sql) {
-                Err(error) if refused(&error) && !transaction.0.is_autocommit() => {
-                    let why = printable_line(&error.to_string());
-                    records::add_refused(&transaction.0, settlement, &why, run)?;
-                    WriteOutcome::Rejected(why)
-                }
-                other => other?,
-            };
-            if put == WriteOutcome::Written {
-                if !run_added {
-                    records::add_run(&transaction.0, run)?;
-                    run_added = true;
-                }
-                records::add(&transaction.0, run, settlement, &fields)?;
-            }
-            done.push(put);
+    /// Makes settle's own tables at the first write of a run.
+    fn make_tables(&mut self, interrupt: &Interrupt) -> rusqlite::Result<()> {
+        if self.has_tables {
+            return Ok(());
         }
-        let mut notes_done = 0;
-        if done.len() == settlements.len() {
-            for note in notes {
-                if notes_done + done.len() > 0 && transaction.is_full() {
-                    break;
-                }
-                records::add_note(&transaction.0, note, run)?;
-                notes_done += 1;
+        self.retry_while_busy(interrupt, |store| {
+            let transaction = Short::begin(store)?;
+            schema::make_tables(&transaction.0)?;
+            transaction.commit()
+        })?;
+        self.has_tables = true;
+        Ok(())
+    }
+}
+
+/// The settlements of a run, then its notes.
+struct RunItems<'a> {
+    run: &'a RunInfo,
+    settlements: &'a [Settlement],
+    notes: &'a [Note<'a>],
+    fields: &'a FieldMap,
+    sql: &'a UpdateSql,
+}
+
+impl Items for RunItems<'_> {
+    type Done = WriteOutcome;
+
+    fn count(&self) -> usize {
+        self.settlements.len() + self.notes.len()
+    }
+
+    fn put(&self, transaction: &Transaction<'_>, index: usize) -> rusqlite::Result<WriteOutcome> {
+        let Some(settlement) = self.settlements.get(index) else {
+            let note = &self.notes[index - self.settlements.len()];
+            return records::add_note(transaction, note, self.run).map(|()| WriteOutcome::Written);
+        };
+        let put = update_trade(transaction, settlement, self.fields, self.sql)?;
+        match &put {
+            WriteOutcome::Written => {
+                records::add_run(transaction, self.run)?;
+                records::add(transaction, self.run, settlement, self.fields)?;
             }
+            WriteOutcome::Conflict => {
+                let why = "another program changed the row during the run";
+                records::add_unwritten(
+                    transaction,
+                    settlement,
+                    why,
+                    DeferReason::Changed,
+                    self.run,
+                )?;
+            }
+            WriteOutcome::Rejected(_) => {}
         }
-        transaction.commit()?;
-        Ok((done, notes_done))
+        Ok(put)
+    }
+
+    fn refuse(
+        &self,
+        transaction: &Transaction<'_>,
+        index: usize,
+        why: String,
+    ) -> rusqlite::Result<WriteOutcome> {
+        if let Some(settlement) = self.settlements.get(index) {
+            let left = DeferReason::NotWritten;
+            records::add_unwritten(transaction, settlement, &why, left, self.run)?;
+        }
+        Ok(WriteOutcome::Rejected(why))
     }
 }
 
@@ -183,8 +187,47 @@ fn update_trade(
     let fee = fee.map(|fee| f64_from_decimal(fee.dollars.0));
     let update = if fee.is_some() { &sql.update_with_fee } else { &sql.update };
     let fee = fee.as_ref().map(|fee| fee as &dyn ToSql);
-    transaction
+    let updated = transaction
         .prepare_cached(update)?
-        .execute(params_from_iter(as_read.into_iter().chain(new).chain(fee)))
-        .map(|updated| put(updated == 1))
+        .execute(params_from_iter(as_read.into_iter().chain(new).chain(fee)))?;
+    if updated == 1 {
+        return is_settled(transaction, settlement, fields)?
+            .then_some(WriteOutcome::Written)
+            .ok_or_else(|| refusal("a trigger moved, deleted or reset the row as it was written"));
+    }
+    // a trigger with RAISE(IGNORE) leaves the row as it was
+    let is_as_read = transaction
+        .prepare_cached(&sql.look)?
+        .query_row(&as_read[..], |found| found.get::<_, bool>(0))?;
+    match is_as_read {
+        true => Err(refusal("a trigger ignores the update")),
+        false => Ok(WriteOutcome::Conflict),
+    }
+}
+
+/// Whether the trade is still at its rowid and has an outcome. Only a trigger can change that.
+fn is_settled(
+    transaction: &Transaction<'_>,
+    settlement: &Settlement,
+    fields: &FieldMap,
+) -> rusqlite::Result<bool> {
+    if !fields.triggers {
+        return Ok(true);
+    }
+    let row = &settlement.trade.row;
+    let (id, slug) = (fields.sql(Field::Id), fields.sql(Field::MarketSlug));
+    let sql = format!(
+        "SELECT EXISTS (SELECT 1 FROM trades WHERE trades.rowid = ?1 AND {id} IS ?2
+            AND {slug} IS ?3 AND {})",
+        fields.settled()
+    );
+    transaction
+        .prepare_cached(&sql)?
+        .query_row(params![row.rowid, row.id, row.market_slug], |found| found.get(0))
+}
+
+/// An error as SQLite reports it for a constraint.
+fn refusal(why: &str) -> rusqlite::Error {
+    let code = ffi::Error::new(ffi::SQLITE_CONSTRAINT_TRIGGER);
+    rusqlite::Error::SqliteFailure(code, Some(why.to_owned()))
 }

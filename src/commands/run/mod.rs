@@ -211,8 +211,7 @@ impl DatabaseRun {
     }
 }
 
-/// Exit status for a summary. Rows in error alone give code 3 whatever their age, so that the alert
-/// code always means a trade that waits for another reason.
+/// Exit status for a summary. A row in error that is past the alert lag is an alert, too.
 pub fn exit_of(summary: &Summary) -> Exit {
     if summary.interrupted {
         Exit::Interrupted

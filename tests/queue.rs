@@ -1,0 +1,161 @@
+//! Nothing blocks the queue: a row that a trigger or a constraint refuses, or that the bot changes meanwhile, keeps no
+//! other trade from being settled, and each such row is named with its reason.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use rusqlite::Connection;
+use support::exchange::{Exchange, Tape};
+use support::{Bench, KEYED, OPEN, STRIKE, as_logged, bet};
+
+const WINDOWS: i64 = 9;
+
+fn tape() -> Tape {
+    Tape::of((0..=WINDOWS).map(|window| (OPEN + window * 900, STRIKE + window as f64 * 100.0)))
+}
+
+/// A trade per window; the first ones are the oldest.
+fn database(schema: &str) -> Bench {
+    let bets = (0..WINDOWS).map(|window| {
+        let open = OPEN + window * 900;
+        bet(window + 1).on(&format!("btc-updown-15m-{open}")).at(&as_logged(open + 60))
+    });
+    Bench::with_schema(schema, &bets.collect::<Vec<_>>())
+}
+
+/// The bot's table with these table constraints.
+fn constrained(constraint: &str) -> String {
+    KEYED.replace("'pending');", &format!("'pending', {constraint});"))
+}
+
+/// A bot that inserts rows until it is dropped.
+struct Bot(Arc<AtomicBool>, Option<thread::JoinHandle<()>>);
+
+impl Bot {
+    fn start(bench: &Bench) -> Self {
+        let (stop, database) = (Arc::new(AtomicBool::new(false)), bench.db.clone());
+        let stopped = Arc::clone(&stop);
+        let work = move || {
+            let bot = Connection::open(database).unwrap();
+            bot.busy_timeout(Duration::from_secs(5)).unwrap();
+            while !stopped.load(Ordering::SeqCst) {
+                bot.execute("INSERT INTO trades (timestamp, action) VALUES ('x', 'HOLD')", [])
+                    .unwrap();
+                thread::sleep(Duration::from_millis(10));
+            }
+        };
+        Self(stop, Some(thread::spawn(work)))
+    }
+}
+
+impl Drop for Bot {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+        self.1.take().unwrap().join().unwrap();
+    }
+}
+
+/// Three runs of at most three trades. Trades 1 to 3 are refused with `why`; the others settle.
+fn assert_only_the_first_three_are_refused(schema: &str, why: &str) {
+    let bench = database(schema);
+    let bot = Bot::start(&bench);
+    let exchange = Exchange::of(tape());
+    let mut refused = Vec::new();
+    for _ in 0..3 {
+        let summary = bench.run_at(&exchange.url, &["--batch", "3"]).code(4).json();
+        for error in summary["errors"].as_array().unwrap() {
+            assert!(error["message"].as_str().unwrap().contains(why), "{why}: {error}");
+            refused.push(error["trade_id"].as_i64().unwrap());
+        }
+    }
+    drop(bot);
+    refused.sort_unstable();
+    refused.dedup();
+    assert_eq!(refused, [1, 2, 3], "{schema}");
+    assert_eq!(bench.count("id > 3 AND action = 'YES' AND is_win IS NOT NULL"), 6, "{schema}");
+    assert_eq!(bench.count("id <= 3 AND is_win IS NULL AND profit_loss IS NULL"), 3, "{schema}");
+    let records = "SELECT count(*) FROM settlement_records";
+    let records: i64 = bench.sql().query_row(records, [], |row| row.get(0)).unwrap();
+    assert_eq!(records, 6, "{schema}");
+    let waits = "SELECT count(*) FROM settlement_retries WHERE trade_rowid <= 3";
+    let waits: i64 = bench.sql().query_row(waits, [], |row| row.get(0)).unwrap();
+    assert_eq!(waits, 3, "{schema}");
+}
+
+#[test]
+fn a_trigger_that_refuses_a_row_does_not_block_the_queue() {
+    for (when, action, why) in [
+        ("BEFORE", "SELECT RAISE(ROLLBACK, 'not this one')", "not this one"),
+        ("AFTER", "SELECT RAISE(ROLLBACK, 'not this one')", "not this one"),
+        ("AFTER", "SELECT RAISE(FAIL, 'not this one')", "not this one"),
+        ("BEFORE", "SELECT RAISE(ABORT, 'not this one')", "not this one"),
+        ("BEFORE", "SELECT RAISE(IGNORE)", "a trigger ignores the update"),
+        ("AFTER", "DELETE FROM trades WHERE id = NEW.id", "a trigger moved, deleted or reset"),
+        (
+            "AFTER",
+            "INSERT INTO archive SELECT * FROM trades WHERE id = NEW.id; \
+             DELETE FROM trades WHERE id = NEW.id",
+            "a trigger moved, deleted or reset",
+        ),
+        (
+            "AFTER",
+            "UPDATE trades SET id = id + 1000000 WHERE id = NEW.id",
+            "a trigger moved, deleted or reset",
+        ),
+        (
+            "AFTER",
+            "UPDATE trades SET is_win = NULL WHERE id = NEW.id",
+            "a trigger moved, deleted or reset",
+        ),
+    ] {
+        let schema = format!(
+            "{KEYED} CREATE TABLE archive AS SELECT * FROM trades;
+             CREATE TRIGGER guard {when} UPDATE OF is_win ON trades WHEN OLD.id <= 3
+             AND NEW.is_win IS NOT NULL BEGIN {action}; END;"
+        );
+        assert_only_the_first_three_are_refused(&schema, why);
+    }
+}
+
+#[test]
+fn a_constraint_refuses_a_row_and_deletes_none() {
+    for conflict in ["REPLACE", "IGNORE", "ROLLBACK", "FAIL", "ABORT"] {
+        let unique = format!("UNIQUE (market_slug, actual_outcome) ON CONFLICT {conflict}");
+        let earlier = (0..3).map(|window| {
+            let open = OPEN + window * 900;
+            format!(
+                "INSERT INTO trades (id, timestamp, market_slug, action, actual_outcome, is_win)
+                 VALUES ({}, 'x', 'btc-updown-15m-{open}', 'NO', 'YES', 0);",
+                window + 100
+            )
+        });
+        let schema = constrained(&unique) + &earlier.collect::<String>();
+        let bench = database(&schema);
+        let exchange = Exchange::of(tape());
+        for _ in 0..3 {
+            bench.run_at(&exchange.url, &["--batch", "3"]).code(4);
+        }
+        assert_eq!(bench.count("id BETWEEN 4 AND 9 AND is_win IS NOT NULL"), 6, "{conflict}");
+        assert_eq!(bench.count("id <= 3 AND is_win IS NULL"), 3, "{conflict}");
+        assert_eq!(bench.count("id >= 100 AND is_win = 0"), 3, "{conflict}");
+    }
+}
+
+#[test]
+fn text_that_is_not_utf_8_is_compared_as_it_is() {
+    let bench = database(KEYED);
+    let bad = "UPDATE trades SET execution_status = CAST(x'ff41' AS TEXT) WHERE id <= 3";
+    bench.sql().execute_batch(bad).unwrap();
+    let exchange = Exchange::of(tape());
+    for _ in 0..3 {
+        bench.run_at(&exchange.url, &["--batch", "3"]);
+    }
+    assert_eq!(bench.count("is_win IS NOT NULL"), WINDOWS);
+    let unchanged = "typeof(execution_status) = 'text' AND hex(execution_status) = 'FF41'";
+    assert_eq!(bench.count(unchanged), 3);
+}
