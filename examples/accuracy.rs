@@ -26,7 +26,7 @@ use settle::engine::run as engine;
 use settle::engine::summary::Event;
 use settle::engine::summary::Summary;
 use settle::engine::trade_result::TradeResult;
-use settle::interrupt::Interrupt;
+use settle::interrupt::{Interrupt, Limit};
 use settle::rules::decision::{Confirm, Deciding};
 use settle::rules::eligibility::Reading;
 use settle::rules::fees::Fees;
@@ -170,6 +170,7 @@ fn settle(
         batch: 0,
         lags: Lags { due: i64::MAX, confirm: i64::MAX },
         now: UnixSeconds(4_000_000_000),
+        limit: &Limit::default(),
     };
     let mut results = Vec::new();
     let mut report = |event: Event<'_>| {

@@ -16,6 +16,7 @@
 //! use settle::engine::context::{Database, Outside, Task};
 //! use settle::engine::run::{self};
 //! use settle::engine::summary::Event;
+//! use settle::interrupt::Limit;
 //! use settle::rules::fees::Fees;
 //! use settle::sources::http::Client;
 //! use settle::rules::market::RuleSet;
@@ -70,6 +71,7 @@
 //!     batch: 50,
 //!     lags: Lags { due: 3600, confirm: 24 * 3600 },
 //!     now: UnixSeconds(1_770_832_800),
+//!     limit: &Limit::default(),
 //! };
 //! let mut settled = run::settle(&mut [database], &mut outside, &task, None);
 //! let summary = settled.pop().ok_or("one database")??;
@@ -83,7 +85,7 @@
 //! # A decision
 //!
 //! [`rules`] decides, with functions of values. [`store`] reads a trade's row.
-//! [`rules::eligibility`] judges whether it is due. [`rules::selection`] puts it into the batch.
+//! [`rules::eligibility`] judges whether it is due. [`rules::selection`] gives it its turn.
 //! [`sources`] fetch the prices and the resolution. [`rules::decision`] decides. [`store`] writes.
 //! [`engine::summary`] counts.
 //!

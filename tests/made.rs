@@ -171,7 +171,7 @@ fn profit_is_computed_from_the_verified_fill() {
 }
 
 #[test]
-fn a_fill_changed_during_price_requests_is_settled_on_its_new_values() {
+fn a_fill_changed_during_price_requests_is_settled_by_the_next_run() {
     let bench = bench(1, "UPDATE trades SET verified_fill_price = 0.5, verified_fill_amount = 6;");
     let database = bench.db.clone();
     let tape = Tape::of([(OPEN, STRIKE), (CLOSE, STRIKE + 100.0)]);
@@ -180,8 +180,9 @@ fn a_fill_changed_during_price_requests_is_settled_on_its_new_values() {
         bot.execute_batch("UPDATE trades SET verified_fill_amount = 4").unwrap();
         tape.answer(asked)
     });
+    let summary = bench.run_at(&exchange.url, &[]).json();
+    assert_eq!((&summary["settled_count"], &summary["pending"]["changed"]), (&0.into(), &1.into()));
     bench.run_at(&exchange.url, &[]).code(0);
-    // settle reads the row again before it decides, and uses its current values
     assert_eq!(bench.booked(1), (Some("YES".into()), Some(2.0), Some(1)));
 }
 

@@ -11,7 +11,7 @@ use settle::engine::context::{Database, Outside, RunContext, Task};
 use settle::engine::run as engine;
 use settle::engine::summary::Event;
 use settle::engine::summary::Summary;
-use settle::interrupt::Interrupt;
+use settle::interrupt::Limit;
 use settle::rules::decision::{Confirm, Deciding, Status};
 use settle::rules::eligibility::Reading;
 use settle::rules::fees::Fees;
@@ -99,8 +99,8 @@ fn settle_with(
     now: i64,
 ) -> Summary {
     let (zone, rules) = (NaiveZone::Utc, RuleSet::Polymarket);
-    let (interrupt, run_id) = (Interrupt::default(), format!("run at {now}"));
-    let writing = RunContext { run_id: &run_id, retry_wait: 600, interrupt: &interrupt };
+    let (limit, run_id) = (Limit::default(), format!("run at {now}"));
+    let writing = RunContext { run_id: &run_id, retry_wait: 600, interrupt: &limit.interrupt };
     let mut store = Store::open(&bench.db, Access::Write).unwrap();
     let mut results = Vec::new();
     let mut report = |event: Event<'_>| {
@@ -115,6 +115,7 @@ fn settle_with(
         batch: 50,
         lags: Lags { due: 3600, confirm: 24 * 3600 },
         now: UnixSeconds(now),
+        limit: &limit,
     };
     let mut outside = Outside { prices, resolutions };
     let mut settled = engine::settle(&mut [database], &mut outside, &task, Some(writing));
@@ -157,12 +158,12 @@ fn no_price_is_requested_before_the_market_closes() {
 #[test]
 fn a_trade_raises_an_alert_only_after_the_lag() {
     let bench = Bench::new(&[bet(1), bet(2).on(&format!("btc-updown-15m-{}", CLOSE - 9000))]);
-    // the bets were logged at 13:07:42
-    let logged = CLOSE - 438;
+    // the bets were logged at 13:07:42, so they became due 15 minutes later
+    let due = CLOSE - 438 + 900;
     let mut prices = known(67_001);
-    let young = settle(&bench, &mut prices, logged + 3600);
+    let young = settle(&bench, &mut prices, due + 3600);
     assert_eq!((young.settled(), young.pending(), exit_of(&young)), (1, 1, Exit::Done));
-    let old = settle(&bench, &mut prices, logged + 3601);
+    let old = settle(&bench, &mut prices, due + 3601);
     assert!(old.alert());
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 use support::exchange::{Exchange, Tape};
-use support::{Bench, KEYED, OPEN, STRIKE, as_logged, bet};
+use support::{Bench, CLOSE, KEYED, OPEN, STRIKE, as_logged, bet};
 
 const WINDOWS: i64 = 9;
 
@@ -158,4 +158,52 @@ fn text_that_is_not_utf_8_is_compared_as_it_is() {
     assert_eq!(bench.count("is_win IS NOT NULL"), WINDOWS);
     let unchanged = "typeof(execution_status) = 'text' AND hex(execution_status) = 'FF41'";
     assert_eq!(bench.count(unchanged), 3);
+}
+
+#[test]
+fn a_row_that_the_bot_changes_during_a_run_is_left_alone_and_waits() {
+    let schema = format!(
+        "{KEYED} ALTER TABLE trades ADD COLUMN fee_paid REAL;
+         ALTER TABLE trades ADD COLUMN verification_status TEXT;
+         ALTER TABLE trades ADD COLUMN skipped_unfavorable_move INTEGER;
+         ALTER TABLE trades ADD COLUMN verified_fill_price REAL;
+         ALTER TABLE trades ADD COLUMN verified_fill_amount REAL;"
+    );
+    for change in [
+        "timestamp = '2026-02-13 13:08:00'",
+        "market_slug = 'btc-updown-15m-1770988500'",
+        "action = 'NO'",
+        "position_size = 6",
+        "executed_price = 0.4",
+        "price_to_beat = 67001",
+        "actual_outcome = 'NO'",
+        "profit_loss = 1",
+        "is_win = 0",
+        "fee_paid = 0.1",
+        "execution_status = 'failed'",
+        "verification_status = 'verified'",
+        "skipped_unfavorable_move = 1",
+        "verified_fill_price = 0.4",
+        "verified_fill_amount = 12",
+        "id = 77",
+    ] {
+        let bench = Bench::with_schema(&schema, &[bet(1), bet(2)]);
+        let database = bench.db.clone();
+        let exchange = Exchange::start(move |asked, _| {
+            let bot = Connection::open(&database).unwrap();
+            bot.execute(&format!("UPDATE trades SET {change} WHERE id = 1"), []).unwrap();
+            Tape::of([(OPEN, STRIKE), (CLOSE, STRIKE + 100.0)]).answer(asked)
+        });
+        let summary = bench.run_at(&exchange.url, &[]).json();
+        assert_eq!(summary["settled_count"], 1, "{change}");
+        assert_eq!(summary["pending"]["changed"], 1, "{change}");
+        assert_eq!(bench.booked(2).2, Some(1), "{change}");
+        let records = "SELECT count(*) FROM settlement_records";
+        let records: i64 = bench.sql().query_row(records, [], |row| row.get(0)).unwrap();
+        assert_eq!(records, 1, "{change}");
+        let changed = format!("NOT id = 2 AND {change}");
+        assert_eq!(bench.count(&changed), 1, "{change}");
+        let unsettled = "NOT id = 2 AND (is_win IS NULL OR is_win = 0)";
+        assert_eq!(bench.count(unsettled), 1, "{change}");
+    }
 }

@@ -6,13 +6,14 @@ use std::collections::BTreeMap;
 use log::warn;
 
 use crate::engine::context::{RunContext, Task};
-use crate::engine::summary::{Counts, Event, IN_ERROR, INTERRUPTED};
+use crate::engine::summary::{Counts, Event, IN_ERROR, INTERRUPTED, OUT_OF_TIME};
 use crate::engine::trade_result::{CHANGED, TradeResult};
 use crate::error::Error;
 use crate::interrupt::Interrupt;
 use crate::rules::decision::{DeferReason, Deferral, Settlement};
-use crate::rules::eligibility::Row;
-use crate::rules::selection::{Pick, RowError, Tally, Warning};
+use crate::rules::eligibility::Trade;
+use crate::rules::selection::{RowError, Tally, Warning};
+use crate::rules::units::UnixSeconds;
 use crate::rules::value::Cell;
 use crate::store::{Note, RunInfo, Store, WriteOutcome};
 
@@ -22,26 +23,28 @@ pub(super) struct Batch {
     pub settlements: Vec<Settlement>,
     pub deferrals: Vec<Deferral>,
     pub notes: Vec<Note<'static>>,
-    /// Rows that another program changed after their selection; `None` if it deleted the row.
-    pub changed: Vec<Option<Row>>,
     pub warnings: Vec<Warning>,
 }
 
 /// Why a run stopped early.
 pub(super) enum Stop {
     Interrupted,
+    /// Nothing further is asked; what is decided is written.
+    OutOfTime,
     /// With the message of the database error.
     Failed(String),
 }
 
 /// A run in progress and its counts so far.
-#[allow(clippy::struct_excessive_bools)] // each is asked about by itself
+#[allow(clippy::struct_excessive_bools)] // each is a question of its own
 pub(super) struct RunState<'a> {
-    /// The run for the records, and its signal flag; `None` in a dry run.
-    writer: Option<(RunInfo, &'a Interrupt)>,
-    name: Option<&'a str>,
+    /// The run for the records; `None` in a dry run.
+    writer: Option<RunInfo>,
+    interrupt: &'a Interrupt,
+    pub name: Option<&'a str>,
     report: &'a mut dyn FnMut(Event<'_>),
-    pub notes_deferrals: bool,
+    /// A source has answered. In a total outage no trade was checked, so no deferral is noted.
+    pub answered: bool,
     pub counts: Counts,
     pub errors: Vec<RowError>,
     pub warnings: Vec<Warning>,
@@ -60,14 +63,14 @@ pub(super) struct RunState<'a> {
 impl<'a> RunState<'a> {
     /// Starts a run. If it writes, a signal now waits for the current transaction.
     pub fn new(
-        task: &Task<'_>,
+        task: &Task<'a>,
         context: Option<RunContext<'a>>,
         name: Option<&'a str>,
         report: &'a mut dyn FnMut(Event<'_>),
     ) -> Self {
         let writer = context.map(|context| {
-            context.interrupt.hold();
-            let run = RunInfo {
+            task.limit.interrupt.hold();
+            RunInfo {
                 run_id: context.run_id.to_owned(),
                 started_at: task.now,
                 command: "run",
@@ -75,14 +78,14 @@ impl<'a> RunState<'a> {
                 strike: Some(task.reading.strike),
                 confirm: Some(task.deciding.confirm),
                 retry_wait: context.retry_wait,
-            };
-            (run, context.interrupt)
+            }
         });
         Self {
             writer,
+            interrupt: &task.limit.interrupt,
             name,
             report,
-            notes_deferrals: false,
+            answered: false,
             counts: Counts::default(),
             errors: vec![],
             warnings: vec![],
@@ -101,28 +104,30 @@ impl<'a> RunState<'a> {
     /// # Errors
     /// [`Error::Database`], if this run has written nothing.
     pub fn go_on(&mut self, store: &mut Store, batch: Batch) -> Result<(), Error> {
-        let Batch { mut settlements, mut deferrals, notes, changed, mut warnings } = batch;
+        let Batch { mut settlements, mut deferrals, notes, mut warnings } = batch;
         self.warnings.append(&mut warnings);
-        self.deferred |= !deferrals.is_empty();
+        let is_row_error = |deferral: &Deferral| deferral.left == DeferReason::OtherMarket;
+        self.deferred |= !deferrals.iter().all(is_row_error);
         self.had_some |= settlements.iter().any(|settlement| settlement.bet().is_some())
             || deferrals.iter().any(|deferral| deferral.measured.is_some());
         let mut done = vec![WriteOutcome::Written; settlements.len()];
-        if let Some((run, interrupt)) = &self.writer {
+        if let Some(run) = &self.writer {
             let mut notes: Vec<Note<'_>> = notes;
-            if self.notes_deferrals {
+            if self.answered {
                 notes.extend(deferrals.iter().map(Note::Deferred));
             }
-            let written = store.write(run, &settlements, &notes, interrupt);
+            let written = store.write(run, &settlements, &notes, self.interrupt);
             done = written.done;
             self.wrote |= !done.is_empty() || (written.error.is_none() && !notes.is_empty());
-            self.stopped = match written.error {
+            match written.error {
                 Some(error) if !self.wrote => return Err(error),
                 Some(error) => {
                     warn!("{}the run could not write all: {error}", of(self.name));
-                    Some(Stop::Failed(error.to_string()))
+                    self.stopped = Some(Stop::Failed(error.to_string()));
                 }
-                None => interrupt.asked().then_some(Stop::Interrupted),
-            };
+                None if self.interrupt.asked() => self.stopped = Some(Stop::Interrupted),
+                None => {}
+            }
         }
         for settlement in settlements.split_off(done.len()) {
             match &self.stopped {
@@ -144,8 +149,7 @@ impl<'a> RunState<'a> {
                 WriteOutcome::Written => self.end(&TradeResult::of_settlement(settlement, true)),
                 WriteOutcome::Conflict => {
                     if settlement.earlier().is_none() {
-                        let logged_at = Some(settlement.trade.logged_at);
-                        self.left.entry(CHANGED).or_default().add(logged_at);
+                        self.leave_since(CHANGED, settlement.trade.due_since());
                     }
                     self.end(&TradeResult::of_settlement(settlement, false));
                 }
@@ -160,26 +164,18 @@ impl<'a> RunState<'a> {
                     "no price or resolution"
                 }
                 DeferReason::Held => "close calls held for Polymarket",
-                DeferReason::OutOfTime => INTERRUPTED,
+                DeferReason::OutOfTime if self.interrupt.asked() => INTERRUPTED,
+                DeferReason::OutOfTime => OUT_OF_TIME,
                 DeferReason::Changed => CHANGED,
                 DeferReason::OtherMarket | DeferReason::NotWritten => IN_ERROR,
             };
-            self.left.entry(reason).or_default().add(Some(deferral.trade.logged_at));
+            self.leave_since(reason, deferral.trade.due_since());
             if deferral.left == DeferReason::OtherMarket {
                 let trade_id = deferral.trade.row.id.clone();
                 self.errors.push(RowError { trade_id, message: deferral.reason });
                 continue;
             }
             self.end(&TradeResult::of_deferral(deferral));
-        }
-        for row in changed {
-            match row {
-                Some(row) => self.end(&TradeResult::of_changed(row)),
-                None => {
-                    warn!("{}a trade was deleted by another program meanwhile", of(self.name));
-                    self.counts.add_gone();
-                }
-            }
         }
         Ok(())
     }
@@ -194,14 +190,14 @@ impl<'a> RunState<'a> {
     /// Reports a settlement that cannot be written as an error of its row.
     fn refuse(&mut self, settlement: Settlement, why: &str) {
         if settlement.earlier().is_none() {
-            self.left.entry(IN_ERROR).or_default().add(Some(settlement.trade.logged_at));
+            self.leave_since(IN_ERROR, settlement.trade.due_since());
             self.counts.add_not_written();
         }
         self.errors.push(RowError { trade_id: settlement.trade.row.id, message: why.to_owned() });
     }
 
-    /// Counts the trades that the run did not reach.
-    pub fn leave(&mut self, rest: &[Pick]) {
+    /// Counts trades that the run did not reach.
+    pub fn leave(&mut self, rest: &[Trade]) {
         if rest.is_empty() {
             return;
         }
@@ -211,15 +207,20 @@ impl<'a> RunState<'a> {
                 self.errors.push(RowError { trade_id: Cell::Null, message });
                 IN_ERROR
             }
-            _ => {
-                self.counts.add_interrupted(rest.len() as u64);
-                INTERRUPTED
-            }
+            Some(Stop::Interrupted) => INTERRUPTED,
+            Some(Stop::OutOfTime) | None => OUT_OF_TIME,
         };
-        let tally = self.left.entry(reason).or_default();
-        for pick in rest {
-            tally.add(Some(pick.logged_at));
+        if reason != IN_ERROR {
+            self.deferred = true;
+            self.counts.add_out_of_time(reason, rest.len() as u64);
         }
+        for trade in rest {
+            self.leave_since(reason, trade.due_since());
+        }
+    }
+
+    fn leave_since(&mut self, reason: &'static str, due_since: UnixSeconds) {
+        self.left.entry(reason).or_default().add(Some(due_since));
     }
 }
 

@@ -1,40 +1,42 @@
-//! One run, top to bottom: select due trades, ask for prices and resolutions, decide, write, sum
-//! up. Databases, sources and the time are arguments. `rules::decision` decides a trade; `store`
-//! writes it.
+//! One run, top to bottom: select due trades, ask Polymarket and write what it has resolved, ask for
+//! prices and write the rest, sum up. `rules::decision` decides a trade; `store` writes it.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::thread;
-
-use crate::engine::summary::Event;
-use crate::engine::summary::{IN_ERROR, Summary};
-use crate::error::Error;
-use crate::rules::decision::{Confirm, Decision, MarketData, decide_trade};
-use crate::rules::eligibility::{Eligibility, Job, Reading, judge, judge_again};
-use crate::rules::price::Source;
-use crate::rules::price::{PriceRequests, Strikes};
-use crate::rules::resolution::{Resolution, Resolutions};
-use crate::rules::selection::{
-    Pick, Selection, Selector, Tally, TradeRequest, Warning, dated_slug, slug, wants,
-};
-use crate::rules::units::UnixSeconds;
-use crate::rules::value::Cell;
-use crate::sources::candles::fallback::Found;
-use crate::sources::http::RequestStats;
-use crate::store::{Store, Unconfirmed};
+use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
+use std::vec;
 
 use crate::engine::apply::{Batch, RunState, Stop};
 use crate::engine::confirm::confirm;
 use crate::engine::context::{Database, Outside, RunContext, Task};
+use crate::engine::summary::{Event, IN_ERROR, OUT_OF_TIME, Summary};
+use crate::error::Error;
+use crate::interrupt::Limit;
+use crate::rules::decision::{
+    Confirm, Decision, DeferReason, MarketData, decide_trade, needs_prices,
+};
+use crate::rules::eligibility::{Exclusion, Job, Reading, Trade, judge_again};
+use crate::rules::price::{PriceRequests, Source, Strikes};
+use crate::rules::resolution::{Resolution, Resolutions};
+use crate::rules::selection::{
+    Offer, Retry, Selection, Selector, Tally, Warning, dated_slug, need, slug,
+};
+use crate::rules::units::UnixSeconds;
+use crate::sources::candles::fallback::Found;
+use crate::sources::http::RequestStats;
+use crate::store::{FIRST, Store, Unconfirmed};
 
 /// Most provisional trades that a run with a batch limit confirms.
 const CONFIRMED_A_RUN: u32 = 1000;
 /// The same without a batch limit, as memory holds all of them. The next run continues.
 const CONFIRMED_AT_ALL: u32 = 20_000;
-/// Trades read, decided and written per batch.
-const CHUNK: usize = 1000;
+/// Trades that Polymarket is asked about, and that are written, at a time.
+const PAGE: usize = 1000;
+/// Trades for whose prices the candle services are asked at a time. Without a batch limit, memory
+/// holds so many.
+const BLOCK: usize = 20 * PAGE;
 
 /// Settles one batch per database and confirms provisional trades of earlier runs. Without
-/// `writing` this is a dry run. Databases share requests. An error in one does not stop the others.
+/// `context` this is a dry run. Databases share what the sources answered. An error in one does not
+/// stop the others.
 ///
 /// # Errors
 /// Per database: [`Error::Database`], if the run wrote nothing there.
@@ -44,248 +46,365 @@ pub fn settle(
     task: &Task<'_>,
     context: Option<RunContext<'_>>,
 ) -> Vec<Result<Summary, Error>> {
-    let plans: Vec<_> = databases.iter().map(|database| plan(database.store, task)).collect();
-    let answers = ask(outside, &plans.iter().flatten().collect::<Vec<_>>(), task.now);
-    let settle = |(database, plan): (&mut Database<'_>, Result<Plan, Error>)| {
-        carry_out(database, plan?, &answers, task, context)
-    };
-    databases.iter_mut().zip(plans).map(settle).collect()
+    let mut known = Resolutions::default();
+    let settle =
+        |database: &mut Database<'_>| settle_one(database, outside, &mut known, task, context);
+    databases.iter_mut().map(settle).collect()
 }
 
-/// Reads every unsettled row and selects at most `batch` due trades (0: all). See
-/// [`Store::unsettled_rows`] for `counts_hold`.
+/// Counts every unsettled row. See [`Store::unsettled_page`] for `counts_hold`.
 ///
 /// # Errors
 /// [`Error::Database`].
-pub fn select(
+pub fn count(
     store: &Store,
     reading: Reading,
-    batch: usize,
     counts_hold: bool,
     now: UnixSeconds,
 ) -> Result<Selection, Error> {
     let retries = store.retries()?;
-    let mut selector = Selector::new(reading, &retries, batch, now);
-    let passed_over = store.unsettled_rows(counts_hold, |row| selector.take(row))?;
-    Ok(selector.finish(passed_over))
+    let mut selector = Selector::new(reading, &retries, now);
+    let passed_over = store.unsettled_rows(counts_hold, |row| drop(selector.take(row)))?;
+    selector.selection.exclude(Exclusion::Hold, passed_over);
+    Ok(selector.selection)
 }
 
-/// One database's share of a run, and what it needs from the sources.
-struct Plan {
-    selection: Selection,
-    unconfirmed: Vec<Unconfirmed>,
-    /// Slugs of the batch, then slugs to confirm.
-    slugs: [Vec<String>; 2],
-    needs: PriceRequests,
-    /// Provisional trades past the confirm lag that this run does not ask about.
-    late: Tally,
-}
-
-fn plan(store: &Store, task: &Task<'_>) -> Result<Plan, Error> {
-    let Task { reading, deciding, batch, lags, now } = *task;
-    let selection = select(store, reading, batch, false, now)?;
-    let confirmed = if batch == 0 { CONFIRMED_AT_ALL } else { CONFIRMED_A_RUN };
-    let unconfirmed = match deciding.confirm {
-        Confirm::Off => vec![],
-        _ => store.unconfirmed(now, confirmed)?,
-    };
-    let late = match deciding.confirm {
-        Confirm::Off => Tally::default(),
-        _ => store.not_asked_yet(now, now.plus(-lags.confirm))?,
-    };
-    let wanted = wanted(&selection);
-    let slugs = match deciding.confirm {
-        Confirm::Off => Default::default(),
-        _ => slugs(&wanted, &unconfirmed, reading),
-    };
-    let needs = match deciding.confirm {
-        Confirm::Only => PriceRequests::new(),
-        _ => wanted.iter().filter_map(|(wants, strikes)| Some((wants.need?, *strikes))).collect(),
-    };
-    Ok(Plan { selection, unconfirmed, slugs, needs, late })
-}
-
-/// What the batch needs, without duplicates.
-fn wanted(selection: &Selection) -> Vec<&(TradeRequest, Option<Strikes>)> {
-    let places: BTreeSet<usize> = selection.batch.iter().map(|pick| pick.wants).collect();
-    places.into_iter().map(|place| &selection.wants[place]).collect()
-}
-
-/// Slugs to ask Polymarket about: those of the batch and those to confirm. A slug without a year
-/// also appears in its form with the year.
-fn slugs(
-    wanted: &[&(TradeRequest, Option<Strikes>)],
-    unconfirmed: &[Unconfirmed],
-    reading: Reading,
-) -> [Vec<String>; 2] {
-    let batch = wanted.iter().flat_map(|(wants, _)| [&wants.slug, &wants.dated_slug]);
-    let rows = unconfirmed.iter().filter_map(|unconfirmed| unconfirmed.row.clone());
-    let trades = rows.filter_map(|row| judge_again(row, reading).ok());
-    let earlier = trades.flat_map(|trade| [slug(&trade), dated_slug(&trade)]);
-    [batch.flatten().cloned().collect(), earlier.flatten().collect()]
-}
-
-struct Answers {
-    resolved: Resolutions,
-    found: Found,
-    stats: BTreeMap<&'static str, RequestStats>,
-}
-
-/// Asks once for everything that these databases need.
-fn ask(outside: &mut Outside<'_>, plans: &[&Plan], now: UnixSeconds) -> Answers {
-    let mut needs = PriceRequests::new();
-    for (need, strikes) in plans.iter().flat_map(|plan| &plan.needs) {
-        let all = needs.entry(*need).or_default();
-        for strike in strikes.iter().flat_map(|strikes| [strikes.least, strikes.greatest]) {
-            *all = Some(Strikes::with(*all, strike));
-        }
-    }
-    let mut seen = HashSet::new();
-    // slugs to settle come before slugs to confirm
-    let slugs = [0, 1].into_iter().flat_map(|turn| plans.iter().map(move |plan| &plan.slugs[turn]));
-    let slugs: Vec<String> =
-        slugs.flatten().filter(|slug| seen.insert(slug.as_str())).cloned().collect();
-    let (resolved, found) = fetch(outside, &slugs, &needs, now);
-    let services = outside.prices.stats().into_iter();
-    let services = services.filter(|(source, _)| *source != Source::Candles);
-    let stats = services
-        .map(|(source, stats)| (source.as_str(), stats))
-        .chain([("polymarket", outside.resolutions.stats())])
-        .collect();
-    Answers { resolved, found, stats }
-}
-
-/// Asks Polymarket and the candle services in parallel. Skips a service with nothing to ask.
-fn fetch(
-    outside: &mut Outside<'_>,
-    slugs: &[String],
-    needs: &PriceRequests,
-    now: UnixSeconds,
-) -> (Resolutions, Found) {
-    let Outside { prices, resolutions } = outside;
-    match (slugs.is_empty(), needs.is_empty()) {
-        (true, true) => (Resolutions::default(), Found::default()),
-        (true, false) => (Resolutions::default(), prices.find(needs, now)),
-        (false, true) => (resolutions.find(slugs), Found::default()),
-        (false, false) => thread::scope(|scope| {
-            let resolved = scope.spawn(|| resolutions.find(slugs));
-            let found = prices.find(needs, now);
-            // a panic in the thread counts as not asked
-            (resolved.join().unwrap_or_default(), found)
-        }),
-    }
-}
-
-/// Decides and writes the trades of one database, and sums up.
-fn carry_out(
+fn settle_one(
     database: &mut Database<'_>,
-    plan: Plan,
-    answers: &Answers,
+    outside: &mut Outside<'_>,
+    known: &mut Resolutions,
     task: &Task<'_>,
     context: Option<RunContext<'_>>,
 ) -> Result<Summary, Error> {
-    let Plan { selection, unconfirmed, mut late, .. } = plan;
-    let (unsettled_before, due_before) = (selection.unsettled(), selection.due.count);
-    let mut warnings = selection.warnings(task.reading.rules);
-    let Answers { resolved, found, stats } = answers;
+    let before = stats(outside);
+    let (confirm_lag, now) = (task.lags.confirm, task.now);
+    let most = if task.batch == 0 { CONFIRMED_AT_ALL } else { CONFIRMED_A_RUN };
+    let (mut unconfirmed, mut late) = match task.deciding.confirm {
+        Confirm::Off => (vec![], Tally::default()),
+        _ => (
+            database.store.unconfirmed(now, most)?,
+            database.store.not_asked_yet(now, now.plus(-confirm_lag))?,
+        ),
+    };
+    let retries = database.store.retries()?;
+    let mut due = DueTrades::new(&retries, task);
     let mut state = RunState::new(task, context, database.name, database.report);
-    state.all = selection.batch.len() + unconfirmed.len();
-    // in a total outage no trade was checked, so no deferral is noted
-    state.notes_deferrals = found.answered
-        || !resolved.answers.is_empty()
-        || (found.problems.is_empty() && resolved.problems.is_empty());
-    state.left.insert(IN_ERROR, selection.in_error);
-    state.errors = selection.errors;
-    let mut rest = selection.batch.as_slice();
-    while !rest.is_empty() && state.stopped.is_none() {
-        let (picks, behind) = rest.split_at(CHUNK.min(rest.len()));
-        match judge_and_decide(database.store, picks, &selection.wants, answers, task) {
-            Ok(decided) => {
-                rest = behind;
-                state.go_on(database.store, decided)?;
-            }
-            Err(error) if state.wrote => state.stopped = Some(Stop::Failed(error.to_string())),
-            Err(error) => return Err(error),
+    state.all = unconfirmed.len();
+    let mut found = Found::default();
+    let mut run = Run { outside, known, task, state: &mut state, found: &mut found };
+    loop {
+        let block = due.next_block(database.store)?;
+        let is_last = block.is_empty();
+        run.state.all += block.len();
+        let undecided =
+            run.decide_by_polymarket(database.store, block, &mut unconfirmed, &mut late)?;
+        run.decide_by_prices(database.store, undecided)?;
+        if is_last || run.state.stopped.is_some() {
+            break;
         }
     }
-    state.leave(rest);
-    let again = confirm(unconfirmed, resolved, task, &mut late, database.name);
-    if state.stopped.is_none() {
-        state.go_on(database.store, again)?;
+    // the rest is only counted
+    loop {
+        let block = due.next_block(database.store)?;
+        if block.is_empty() {
+            break;
+        }
+        state.leave(&block);
     }
-    warnings.append(&mut state.warnings);
 
-    let answered = task.deciding.confirm == Confirm::Only && !resolved.answers.is_empty();
+    let selection = due.selector.selection;
+    let mut warnings = selection.warnings(task.reading.rules);
+    warnings.append(&mut state.warnings);
+    let answered = task.deciding.confirm == Confirm::Only && !known.answers.is_empty();
     let nothing_had = state.deferred && !state.had_some && !answered;
-    state.left.insert("waiting for a retry", selection.waiting);
-    state.left.insert("beyond this batch", selection.beyond_batch);
+    for (reason, tally) in [
+        (IN_ERROR, selection.in_error),
+        ("waiting for a retry", selection.waiting),
+        ("beyond this batch", selection.beyond_batch),
+    ] {
+        state.left.entry(reason).or_default().add_all(tally);
+    }
     let mut due_after = Tally::default();
     state.left.values().for_each(|tally| due_after.add_all(*tally));
     let overdue = |(_, tally): &(&str, Tally)| {
         tally.oldest.is_some_and(|oldest| task.now.since(oldest) > task.lags.due)
     };
+    let (unsettled_before, due_before) = (selection.unsettled(), selection.due.count);
+    let mut errors = selection.errors;
+    errors.append(&mut state.errors);
     let summary = Summary {
         run_id: context.map(|context| context.run_id.to_owned()),
         now: task.now,
         counts: state.counts,
-        errors: state.errors,
+        errors,
         unsettled_before,
         due_before,
         due_after,
         overdue: state.left.into_iter().filter(overdue).collect(),
         nothing_had,
-        interrupted: context.is_some_and(|context| context.interrupt.asked()),
+        interrupted: context.is_some() && task.limit.interrupt.asked(),
         excluded: selection.excluded,
         unconfirmed_late: late,
         warnings,
-        problems: [&resolved.problems[..], &found.problems].concat(),
-        stats: stats.clone(),
+        problems: [&known.problems[..], &found.problems].concat(),
+        stats: stats(outside)
+            .into_iter()
+            .map(|(service, stats)| {
+                (service, stats.since(before.get(service).copied().unwrap_or_default()))
+            })
+            .collect(),
     };
     (database.report)(Event::SummedUp(&summary));
     Ok(summary)
 }
 
-/// Reads the rows again, as another program may have changed them, and decides them.
-fn judge_and_decide(
-    store: &mut Store,
-    picks: &[Pick],
-    wanted: &[(TradeRequest, Option<Strikes>)],
-    answers: &Answers,
-    task: &Task<'_>,
-) -> Result<Batch, Error> {
-    let Task { reading, deciding, now, .. } = *task;
-    let Answers { resolved, found, .. } = answers;
-    let mut batch = Batch::default();
-    for (pick, row) in picks.iter().zip(store.rows_at(picks.iter().map(|pick| pick.rowid))?) {
-        let (wanted, _) = &wanted[pick.wants];
-        let judged = row.filter(|row| row.is_win == Cell::Null).map(|row| judge(row, reading, now));
-        let trade = match judged {
-            Some(Eligibility::Due(trade)) if wants(&trade, reading.strike) == *wanted => *trade,
-            _ => {
-                batch.changed.extend(store.rows_at([pick.rowid])?);
+/// The requests to each service so far.
+fn stats(outside: &Outside<'_>) -> BTreeMap<&'static str, RequestStats> {
+    let services = outside.prices.stats().into_iter();
+    let services = services.filter(|(source, _)| *source != Source::Candles);
+    services
+        .map(|(source, stats)| (source.as_str(), stats))
+        .chain([("polymarket", outside.resolutions.stats())])
+        .collect()
+}
+
+/// Reads the unsettled rows of a database, each once, and offers the due trades in blocks: with a
+/// batch limit the ones that became due first, without one in the order of their rows.
+struct DueTrades<'a> {
+    selector: Selector<'a>,
+    batch: usize,
+    /// After a signal no further row is read.
+    limit: &'a Limit,
+    /// The cursor of the next page; `None` after the last.
+    after: Option<i64>,
+    /// The trades that are still to be offered.
+    offers: vec::IntoIter<Offer>,
+}
+
+impl<'a> DueTrades<'a> {
+    fn new(retries: &'a HashMap<i64, Retry>, task: &Task<'a>) -> Self {
+        let selector = Selector::new(task.reading, retries, task.now);
+        let Task { batch, limit, .. } = *task;
+        Self { selector, batch, limit, after: Some(FIRST), offers: vec![].into_iter() }
+    }
+
+    /// The next trades, at most [`BLOCK`] and one page; none at the end.
+    fn next_block(&mut self, store: &Store) -> Result<Vec<Trade>, Error> {
+        if self.batch > 0 {
+            let mut first = BinaryHeap::new();
+            while self.after.is_some() {
+                for offer in self.next_page(store)? {
+                    first.push(offer);
+                    if first.len() > self.batch
+                        && let Some(last) = first.pop()
+                    {
+                        let due_since = last.trade.due_since();
+                        self.selector.selection.beyond_batch.add(Some(due_since));
+                    }
+                }
+                if self.after.is_none() {
+                    self.offers = first.into_sorted_vec().into_iter();
+                    break;
+                }
+            }
+            let block = self.offers.by_ref().take(BLOCK);
+            return Ok(block.map(|offer| *offer.trade).collect());
+        }
+        let mut block = Vec::new();
+        while self.after.is_some() && block.len() < BLOCK {
+            block.extend(self.next_page(store)?.into_iter().map(|offer| *offer.trade));
+        }
+        Ok(block)
+    }
+
+    /// The trades that one page of rows offers.
+    fn next_page(&mut self, store: &Store) -> Result<Vec<Offer>, Error> {
+        let Some(after) = self.after.filter(|_| !self.limit.interrupt.asked()) else {
+            self.after = None;
+            return Ok(vec![]);
+        };
+        let page = store.unsettled_page(after, false)?;
+        self.after = page.next;
+        self.selector.selection.exclude(Exclusion::Hold, page.passed_over);
+        Ok(page.rows.into_iter().filter_map(|row| self.selector.take(row)).collect())
+    }
+}
+
+/// A run on one database: what it asks, knows and has done.
+struct Run<'a, 'b, 'c> {
+    outside: &'a mut Outside<'b>,
+    /// What Polymarket has answered in this run.
+    known: &'a mut Resolutions,
+    task: &'a Task<'a>,
+    state: &'a mut RunState<'c>,
+    /// What the candle services have answered for the current block, and their problems in the run.
+    found: &'a mut Found,
+}
+
+impl Run<'_, '_, '_> {
+    /// Asks Polymarket page by page, and writes at once what it has resolved. The first page also has
+    /// the provisional trades. Returns the trades that prices may decide.
+    fn decide_by_polymarket(
+        &mut self,
+        store: &mut Store,
+        block: Vec<Trade>,
+        unconfirmed: &mut Vec<Unconfirmed>,
+        late: &mut Tally,
+    ) -> Result<Vec<(Trade, Option<Resolution>)>, Error> {
+        let mut undecided = Vec::new();
+        let mut trades = block.into_iter();
+        loop {
+            let page: Vec<Trade> = trades.by_ref().take(PAGE).collect();
+            if page.is_empty() && unconfirmed.is_empty() {
+                return Ok(undecided);
+            }
+            if self.is_over() {
+                self.state.leave(&page);
+                self.state.leave(trades.as_slice());
+                return Ok(undecided);
+            }
+            let to_confirm = std::mem::take(unconfirmed);
+            self.ask_polymarket(&page, &to_confirm);
+            let mut batch = Batch::default();
+            for trade in page {
+                let resolution = self.resolution(&trade, &mut batch.warnings);
+                match needs_prices(&trade, resolution.as_ref(), self.task.deciding.confirm) {
+                    true => undecided.push((trade, resolution)),
+                    false => self.decide(&mut batch, trade, resolution.as_ref()),
+                }
+            }
+            self.state.go_on(store, batch)?;
+            if !to_confirm.is_empty() && self.state.stopped.is_none() {
+                let name = self.state.name;
+                let again = confirm(to_confirm, self.known, self.task, late, name);
+                self.state.go_on(store, again)?;
+            }
+        }
+    }
+
+    /// Asks for the prices of these trades, decides them and writes them.
+    fn decide_by_prices(
+        &mut self,
+        store: &mut Store,
+        undecided: Vec<(Trade, Option<Resolution>)>,
+    ) -> Result<(), Error> {
+        if undecided.is_empty() {
+            return Ok(());
+        }
+        let is_asked = !self.is_over();
+        if is_asked {
+            let mut needs = PriceRequests::new();
+            for (trade, _) in &undecided {
+                let (Some(need), Job::Decide(bet)) = (need(trade, self.task.reading.strike), &trade.job)
+                else {
+                    continue;
+                };
+                let strikes = needs.entry(need).or_default();
+                if let Some(strike) = bet.recorded_strike {
+                    *strikes = Some(Strikes::with(*strikes, strike));
+                }
+            }
+            let mut problems = std::mem::take(&mut self.found.problems);
+            *self.found = self.outside.prices.find(&needs, self.task.now);
+            let none = self.found.problems.is_empty() && self.known.problems.is_empty();
+            self.state.answered |= self.found.answered || none;
+            add_new(&mut problems, std::mem::take(&mut self.found.problems));
+            self.found.problems = problems;
+        }
+        let mut undecided = undecided.into_iter();
+        loop {
+            let page: Vec<_> = undecided.by_ref().take(PAGE).collect();
+            if page.is_empty() {
+                return Ok(());
+            }
+            // after the end of the run, what is known is still decided and written
+            let goes_on = matches!(self.state.stopped, None | Some(Stop::OutOfTime));
+            if !is_asked || !goes_on {
+                let rest: Vec<Trade> = page.into_iter().map(|(trade, _)| trade).collect();
+                self.state.leave(&rest);
                 continue;
             }
-        };
-        let resolution = match (&wanted.slug, &trade.job) {
-            (Some(slug), Job::Decide(bet)) => resolved.resolution(slug, &bet.market),
-            _ => Some(Resolution::no_such_market()),
-        };
-        if let Some(Resolution::OtherYear(why)) = &resolution {
-            batch.warnings.push(Warning {
-                code: "other_year",
-                message: format!("trade {}: {why}", trade.row.id),
-            });
+            let mut batch = Batch::default();
+            for (trade, resolution) in page {
+                self.decide(&mut batch, trade, resolution.as_ref());
+            }
+            self.state.go_on(store, batch)?;
         }
-        let prices = wanted.need.and_then(|need| found.prices.get(&need));
+    }
+
+    /// Decides one trade with what is known.
+    fn decide(&self, batch: &mut Batch, trade: Trade, resolution: Option<&Resolution>) {
+        let Task { reading, deciding, now, limit, .. } = *self.task;
+        let prices = need(&trade, reading.strike).and_then(|need| self.found.prices.get(&need));
         let data = MarketData {
             prices: prices.map_or(&[], Vec::as_slice),
-            price_failed: found.failed,
-            resolution: resolution.as_ref(),
+            price_failed: self.found.failed,
+            resolution,
         };
         match decide_trade(trade, data, reading.strike, deciding, now) {
             Decision::Settle(settlement) => batch.settlements.push(*settlement),
-            Decision::Defer(deferral) => batch.deferrals.push(*deferral),
+            Decision::Defer(mut deferral) => {
+                if deferral.left == DeferReason::SourceDown && limit.is_over() {
+                    deferral.left = DeferReason::OutOfTime;
+                    deferral.reason = OUT_OF_TIME.to_owned();
+                }
+                batch.deferrals.push(*deferral);
+            }
         }
     }
-    Ok(batch)
+
+    /// Polymarket's resolution of a trade's market; `None` if it could not be asked.
+    fn resolution(&self, trade: &Trade, warnings: &mut Vec<Warning>) -> Option<Resolution> {
+        let resolution = match (slug(trade), &trade.job) {
+            (Some(slug), Job::Decide(bet)) => self.known.resolution(&slug, &bet.market),
+            _ => Some(Resolution::no_such_market()),
+        };
+        if let Some(Resolution::OtherYear(why)) = &resolution {
+            let message = format!("trade {}: {why}", trade.row.id);
+            warnings.push(Warning { code: "other_year", message });
+        }
+        resolution
+    }
+
+    /// Asks about the markets of these trades that this run has not asked about yet: those to settle
+    /// first. A slug without a year is also asked about in its form with the year.
+    fn ask_polymarket(&mut self, page: &[Trade], to_confirm: &[Unconfirmed]) {
+        if self.task.deciding.confirm == Confirm::Off {
+            return;
+        }
+        let earlier = to_confirm.iter().filter_map(|unconfirmed| unconfirmed.row.clone());
+        let earlier: Vec<Trade> =
+            earlier.filter_map(|row| judge_again(row, self.task.reading).ok()).collect();
+        let slugs = page.iter().chain(&earlier).flat_map(|trade| [slug(trade), dated_slug(trade)]);
+        let mut seen = HashSet::new();
+        let slugs: Vec<String> = slugs
+            .flatten()
+            .filter(|slug| !self.known.answers.contains_key(slug) && seen.insert(slug.clone()))
+            .collect();
+        if slugs.is_empty() {
+            return;
+        }
+        let mut resolved = self.outside.resolutions.find(&slugs);
+        self.state.answered |= !resolved.answers.is_empty();
+        add_new(&mut self.known.problems, std::mem::take(&mut resolved.problems));
+        self.known.absorb(resolved);
+    }
+
+    /// Whether the run must stop: it notes why.
+    fn is_over(&mut self) -> bool {
+        if self.state.stopped.is_none() && self.task.limit.is_over() {
+            let signal = self.task.limit.interrupt.asked();
+            self.state.stopped = Some(if signal { Stop::Interrupted } else { Stop::OutOfTime });
+        }
+        self.state.stopped.is_some()
+    }
+}
+
+/// Adds the problems that are not known yet: each is reported once a run.
+fn add_new(problems: &mut Vec<String>, found: Vec<String>) {
+    for problem in found {
+        if !problems.contains(&problem) {
+            problems.push(problem);
+        }
+    }
 }

@@ -49,8 +49,7 @@ impl DatabaseStatus {
         now: UnixSeconds,
     ) -> Result<Self, Error> {
         store.consistent_read(|store| {
-            // `status` only counts, so a batch of one is enough
-            let selection = engine::select(store, reading, 1, true, now)?;
+            let selection = engine::count(store, reading, true, now)?;
             let oldest = selection.due.oldest;
             let overdue = oldest.is_some_and(|oldest| now.since(oldest) > lags.due).then(|| {
                 "a due trade is older than the alert lag; settle run settles it or prints the reason"

@@ -64,7 +64,6 @@ pub struct Counts {
     pending: BTreeMap<&'static str, u64>,
     held: u64,
     changed: u64,
-    gone: u64,
     profit: Decimal,
     profit_overflows: bool,
     /// Trades left, by ending and reason.
@@ -127,22 +126,16 @@ impl Counts {
         }
     }
 
-    /// Counts a trade whose row another program deleted.
-    pub(crate) fn add_gone(&mut self) {
-        self.changed += 1;
-        self.gone += 1;
-    }
-
     /// Counts a trade whose outcome the database refuses; its row is also in error.
     pub(crate) fn add_not_written(&mut self) {
         *self.pending.entry(DeferReason::NotWritten.key()).or_default() += 1;
     }
 
-    /// Counts trades that the run did not reach before a signal stopped it.
-    pub(crate) fn add_interrupted(&mut self, count: u64) {
-        let interrupted = DeferReason::OutOfTime;
-        *self.pending.entry(interrupted.key()).or_default() += count;
-        let left = (Ending::Pending(interrupted).as_str(), INTERRUPTED.to_owned());
+    /// Counts trades that the run did not reach, with the reason.
+    pub(crate) fn add_out_of_time(&mut self, reason: &str, count: u64) {
+        let out_of_time = DeferReason::OutOfTime;
+        *self.pending.entry(out_of_time.key()).or_default() += count;
+        let left = (Ending::Pending(out_of_time).as_str(), reason.to_owned());
         self.left.entry(left).or_default().count += count;
     }
 }
@@ -199,6 +192,9 @@ pub struct Summary {
 pub(crate) const IN_ERROR: &str = "in error";
 /// Reason of a trade that the run did not reach before a signal.
 pub(crate) const INTERRUPTED: &str = "the run was interrupted";
+/// Reason of a trade that the run did not reach before its time was over.
+pub(crate) const OUT_OF_TIME: &str =
+    "the time of the run was over (--max-seconds); the next run continues";
 
 impl Summary {
     /// Trades settled by this run: won, lost, split and unknown.
@@ -294,7 +290,7 @@ impl Summary {
 
     /// Unsettled trades after the run.
     pub fn unsettled_after(&self) -> u64 {
-        self.unsettled_before.saturating_sub(self.settled() + self.counts.gone)
+        self.unsettled_before.saturating_sub(self.settled())
     }
 
     /// Age of the oldest due trade left, in seconds.
@@ -357,6 +353,8 @@ pub fn age(seconds: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rules::decision::Deferral;
+    use crate::rules::eligibility::{Job, Trade};
 
     #[test]
     fn ages_have_two_units_at_most() {
@@ -366,10 +364,13 @@ mod tests {
     }
 
     fn booked(profit: Decimal) -> TradeResult {
+        let row = crate::rules::eligibility::tests::row();
+        let trade = Trade { row, logged_at: UnixSeconds(0), job: Job::BookUnknown };
+        let (left, reason) = (DeferReason::NoData, String::new());
         TradeResult {
             ending: Ending::Booked(Status::Provisional),
             profit: Some(Usd(profit)),
-            ..TradeResult::of_changed(crate::rules::eligibility::tests::row())
+            ..TradeResult::of_deferral(Deferral { trade, left, reason, measured: None })
         }
     }
 

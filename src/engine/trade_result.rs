@@ -155,29 +155,6 @@ impl TradeResult {
             row: deferral.trade.row,
         }
     }
-
-    /// For a row that another program settled or changed after its selection.
-    pub(crate) fn of_changed(row: Row) -> Self {
-        Self {
-            row,
-            ending: Ending::Changed,
-            reason: Some(CHANGED.to_owned()),
-            outcome: None,
-            is_win: None,
-            profit: None,
-            bet: None,
-            strike: None,
-            close_price: None,
-            price_source: None,
-            margin: None,
-            moved: None,
-            contradicted_move: None,
-            close_call: false,
-            doubts: vec![],
-            corrected_from: None,
-            settled_before: false,
-        }
-    }
 }
 
 /// Whether candles decided the settlement although it is a close call.

@@ -337,6 +337,14 @@ pub struct MarketData<'a> {
     pub resolution: Option<&'a Resolution>,
 }
 
+/// Whether candles may have to decide the trade, now that Polymarket's resolution is known: `None` if
+/// it could not be asked.
+pub fn needs_prices(trade: &Trade, resolution: Option<&Resolution>, confirm: Confirm) -> bool {
+    let is_decided =
+        matches!(resolution, Some(Resolution::Final(_) | Resolution::OtherMarket(_)));
+    matches!(trade.job, Job::Decide(_)) && confirm != Confirm::Only && !is_decided
+}
+
 /// Decides an unsettled trade against `strike` as of `now`. Polymarket's resolution decides if it
 /// exists; otherwise candles decide, unless a close call is still held.
 pub fn decide_trade(

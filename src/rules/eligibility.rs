@@ -67,6 +67,18 @@ pub struct Trade {
     pub job: Job,
 }
 
+impl Trade {
+    /// When the trade became due: at its market's close, or [`SETTLING_AGE`] after it was logged if
+    /// that is later.
+    pub fn due_since(&self) -> UnixSeconds {
+        let aged = self.logged_at.plus(SETTLING_AGE);
+        match &self.job {
+            Job::Decide(bet) => aged.max(bet.market.close),
+            Job::BookUnknown => aged,
+        }
+    }
+}
+
 /// How a due trade is settled.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Job {

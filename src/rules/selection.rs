@@ -1,17 +1,17 @@
-//! Selects the trades of a run: the due ones, oldest first, and retries after trades that never
-//! failed. Pure functions of rows and retries. The selection keeps no rows, so memory use stays
-//! small.
+//! Selects the trades that a run is offered, and counts the rows that are not due. Pure functions of
+//! rows and retries: the trade that became due first goes first, a trade that failed goes behind.
 
+use std::cmp::Ordering;
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BinaryHeap, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use crate::rules::eligibility::{
-    Bet, Eligibility, Exclusion, Job, Reading, Row, Trade, judge, unknown_statuses,
+    Eligibility, Exclusion, Job, Reading, Row, SETTLING_AGE, Trade, judge, unknown_statuses,
 };
 use crate::rules::market::market_slug;
 use crate::rules::market::{Basis, RuleSet, with_year};
 use crate::rules::price::PriceAt;
-use crate::rules::price::{PriceRequest, Strikes};
+use crate::rules::price::PriceRequest;
 use crate::rules::strike::Strike;
 use crate::rules::text::printable;
 use crate::rules::units::UnixSeconds;
@@ -62,9 +62,9 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Adds one trade.
-    pub fn add(&mut self, logged_at: Option<UnixSeconds>) {
-        self.add_all(Self { count: 1, oldest: logged_at });
+    /// Adds one trade that waits since then.
+    pub fn add(&mut self, since: Option<UnixSeconds>) {
+        self.add_all(Self { count: 1, oldest: since });
     }
 
     /// Adds the trades of another tally.
@@ -72,22 +72,6 @@ impl Tally {
         self.count += others.count;
         self.oldest = self.oldest.into_iter().chain(others.oldest).min();
     }
-}
-
-/// What a trade needs from the sources: the prices for its market, and Polymarket's slug.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct TradeRequest {
-    /// The prices; `None` if there is nothing to decide.
-    pub need: Option<PriceRequest>,
-    /// The slug; `None` if no Polymarket market can have it.
-    pub slug: Option<String>,
-    /// The slug with the year added, if the row's slug omits it.
-    pub dated_slug: Option<String>,
-}
-
-/// What a trade needs from the sources.
-pub fn wants(trade: &Trade, strike: Strike) -> TradeRequest {
-    TradeRequest { need: need(trade, strike), slug: slug(trade), dated_slug: dated_slug(trade) }
 }
 
 /// Polymarket's slug of a trade's market with the year added, if the row's slug omits it.
@@ -123,29 +107,40 @@ pub fn need(trade: &Trade, strike: Strike) -> Option<PriceRequest> {
     })
 }
 
-/// A trade of the batch, in the order of settlement. It holds no row, so that a backlog of any
-/// length fits into memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Pick {
-    /// Trades that never failed come first (`None` sorts before `Some`), oldest first. Retries
-    /// follow, by the time of their next attempt.
-    retry_at: Option<UnixSeconds>,
-    /// When the trade was logged.
-    pub logged_at: UnixSeconds,
-    /// SQLite's rowid of its row.
-    pub rowid: i64,
-    /// The index of its needs in [`Selection::wants`].
-    pub wants: usize,
+/// A trade that a run may settle, ordered by its turn.
+#[derive(Debug)]
+pub struct Offer {
+    /// Trades that never failed come first (`None` sorts before `Some`), by the moment at which they
+    /// became due. Retries follow, by the time of their next attempt. The rowid decides between
+    /// equals.
+    turn: (Option<UnixSeconds>, UnixSeconds, i64),
+    /// The trade.
+    pub trade: Box<Trade>,
+}
+
+impl PartialEq for Offer {
+    fn eq(&self, other: &Self) -> bool {
+        self.turn == other.turn
+    }
+}
+
+impl Eq for Offer {}
+
+impl PartialOrd for Offer {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Offer {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.turn.cmp(&other.turn)
+    }
 }
 
 /// The result of a pass over the unsettled rows.
 #[derive(Debug, Default)]
 pub struct Selection {
-    /// The trades to settle, in order.
-    pub batch: Vec<Pick>,
-    /// The distinct needs of the trades, with the strikes they recorded; trades beyond the batch
-    /// are included.
-    pub wants: Vec<(TradeRequest, Option<Strikes>)>,
     /// Rows in error.
     pub errors: Vec<RowError>,
     /// All due trades, with those in error, waiting and beyond the batch.
@@ -156,7 +151,7 @@ pub struct Selection {
     pub waiting: Tally,
     /// Close calls that wait for Polymarket; each run checks them again.
     pub held: Tally,
-    /// Due trades beyond the batch.
+    /// Due trades beyond the batch. The engine counts them, as it keeps the batch.
     pub beyond_batch: Tally,
     /// The number of rows that are not due, by reason.
     pub excluded: BTreeMap<Exclusion, u64>,
@@ -175,7 +170,7 @@ const STATUSES_NAMED: usize = 20;
 /// How long a trade may stay open before an alert, in seconds.
 #[derive(Debug, Clone, Copy)]
 pub struct Lags {
-    /// For a due trade, from when it was logged.
+    /// For a due trade, from the moment it became due.
     pub due: i64,
     /// For a provisional trade, from its market's close.
     pub confirm: i64,
@@ -227,57 +222,51 @@ impl Selection {
         reading.into_iter().chain(unknown).collect()
     }
 
+    /// Counts rows that are not due.
+    pub fn exclude(&mut self, reason: Exclusion, count: u64) {
+        if count > 0 {
+            *self.excluded.entry(reason).or_default() += count;
+        }
+    }
+
     fn excluded(&self, reason: Exclusion) -> u64 {
         self.excluded.get(&reason).copied().unwrap_or(0)
     }
 }
 
-/// Classifies rows one by one; keeps a [`Pick`] for each trade of the batch, but no rows.
+/// Judges rows one by one, and counts them.
 pub struct Selector<'a> {
     reading: Reading,
     now: UnixSeconds,
     retries: &'a HashMap<i64, Retry>,
-    /// `None` means no limit.
-    batch: Option<usize>,
-    /// The index of each distinct need so far, with the strikes recorded for it.
-    places: BTreeMap<TradeRequest, (usize, Option<Strikes>)>,
-    /// The last trade of the batch is on top.
-    picks: BinaryHeap<Pick>,
-    selection: Selection,
+    /// The counts so far.
+    pub selection: Selection,
 }
 
 impl<'a> Selector<'a> {
-    /// A selector of at most `batch` trades (0 means all) as of `now`.
-    pub fn new(
-        reading: Reading,
-        retries: &'a HashMap<i64, Retry>,
-        batch: usize,
-        now: UnixSeconds,
-    ) -> Self {
-        Self {
-            reading,
-            now,
-            retries,
-            batch: (batch > 0).then_some(batch),
-            places: BTreeMap::new(),
-            picks: BinaryHeap::new(),
-            selection: Selection::default(),
-        }
+    /// For rows as of `now`; `retries` are the trades that failed before, by rowid.
+    pub fn new(reading: Reading, retries: &'a HashMap<i64, Retry>, now: UnixSeconds) -> Self {
+        Self { reading, now, retries, selection: Selection::default() }
     }
 
-    /// Classifies one row and adds it to the selection.
-    pub fn take(&mut self, row: Row) {
+    /// Judges an unsettled row and counts it. Returns the trade if a run may settle it now.
+    pub fn take(&mut self, row: Row) -> Option<Offer> {
         let trade_id = row.id.clone();
         let selection = &mut self.selection;
         match judge(row, self.reading, self.now) {
-            Eligibility::Excluded(reason) => *selection.excluded.entry(reason).or_default() += 1,
+            Eligibility::Excluded(reason) => {
+                selection.exclude(reason, 1);
+                None
+            }
             Eligibility::InError { message, logged_at } => {
-                selection.due.add(logged_at);
-                selection.in_error.add(logged_at);
+                let due_since = logged_at.map(|logged_at| logged_at.plus(SETTLING_AGE));
+                selection.due.add(due_since);
+                selection.in_error.add(due_since);
                 selection.errors.push(RowError { trade_id, message });
+                None
             }
             Eligibility::Due(trade) => {
-                selection.due.add(Some(trade.logged_at));
+                selection.due.add(Some(trade.due_since()));
                 for (column, status) in unknown_statuses(&trade.row) {
                     let known = selection.unknown_statuses.len();
                     match selection.unknown_statuses.entry((column, printable(status.trim()))) {
@@ -290,60 +279,34 @@ impl<'a> Selector<'a> {
                     selection.dated += 1;
                     selection.dated_after_close += u64::from(trade.logged_at > bet.market.close);
                 }
-                self.consider(&trade);
+                self.offer(trade)
             }
         }
     }
 
-    fn consider(&mut self, trade: &Trade) {
+    /// The due trade, unless it waits for a later retry.
+    fn offer(&mut self, trade: Box<Trade>) -> Option<Offer> {
         let retry = self.retries.get(&trade.row.rowid).filter(|retry| retry.is_of(&trade.row));
         // a wait longer than the longest was recorded under a wrong clock
         let wait = retry.map_or(0, |retry| retry.next_try.since(self.now));
+        let due_since = trade.due_since();
         if (1..=LONGEST_WAIT).contains(&wait) {
-            let logged_at = Some(trade.logged_at);
             match retry.and_then(|retry| retry.error.clone()) {
                 // in error while it waits, so that the alert does not change with each attempt
                 Some(message) => {
-                    self.selection.in_error.add(logged_at);
+                    self.selection.in_error.add(Some(due_since));
                     let trade_id = trade.row.id.clone();
                     self.selection.errors.push(RowError { trade_id, message });
                 }
-                None => self.selection.waiting.add(logged_at),
+                None => self.selection.waiting.add(Some(due_since)),
             }
-            return;
+            return None;
         }
         if retry.is_some_and(|retry| retry.held) {
-            self.selection.held.add(Some(trade.logged_at));
+            self.selection.held.add(Some(due_since));
         }
-        let next = (self.places.len(), None);
-        let (place, strikes) = self.places.entry(wants(trade, self.reading.strike)).or_insert(next);
-        if let Job::Decide(Bet { recorded_strike: Some(strike), .. }) = trade.job {
-            *strikes = Some(Strikes::with(*strikes, strike));
-        }
-        self.picks.push(Pick {
-            retry_at: retry.map(|retry| retry.next_try),
-            logged_at: trade.logged_at,
-            rowid: trade.row.rowid,
-            wants: *place,
-        });
-        if self.batch.is_some_and(|batch| self.picks.len() > batch)
-            && let Some(last) = self.picks.pop()
-        {
-            self.selection.beyond_batch.add(Some(last.logged_at));
-        }
-    }
-
-    /// Returns the selection, with `passed_over` HOLD rows that were never read added to the count.
-    pub fn finish(mut self, passed_over: u64) -> Selection {
-        if passed_over > 0 {
-            *self.selection.excluded.entry(Exclusion::Hold).or_default() += passed_over;
-        }
-        self.selection.batch = self.picks.into_sorted_vec();
-        let mut wants: Vec<_> = self.places.into_iter().collect();
-        wants.sort_by_key(|(_, (place, _))| *place);
-        let wants = wants.into_iter().map(|(wants, (_, strikes))| (wants, strikes));
-        self.selection.wants = wants.collect();
-        self.selection
+        let turn = (retry.map(|retry| retry.next_try), due_since, trade.row.rowid);
+        Some(Offer { turn, trade })
     }
 }
 
@@ -359,16 +322,13 @@ mod tests {
         Row { rowid, id, timestamp, ..crate::rules::eligibility::tests::row() }
     }
 
-    fn select(rows: Vec<Row>, retries: &HashMap<i64, Retry>, batch: usize) -> Selection {
-        let mut selector = Selector::new(READING, retries, batch, NOW);
-        for row in rows {
-            selector.take(row);
-        }
-        selector.finish(0)
-    }
-
-    fn ids(selection: &Selection) -> Vec<i64> {
-        selection.batch.iter().map(|pick| pick.rowid).collect()
+    /// The rowids of the offered trades, in the order of their turns, and the counts.
+    fn select(rows: Vec<Row>, retries: &HashMap<i64, Retry>) -> (Vec<i64>, Selection) {
+        let mut selector = Selector::new(READING, retries, NOW);
+        let mut offers: Vec<Offer> =
+            rows.into_iter().filter_map(|row| selector.take(row)).collect();
+        offers.sort();
+        (offers.iter().map(|offer| offer.trade.row.rowid).collect(), selector.selection)
     }
 
     fn retry(rowid: i64, next_try: UnixSeconds) -> (i64, Retry) {
@@ -380,36 +340,31 @@ mod tests {
     }
 
     #[test]
-    fn oldest_first_by_instant_not_by_text_or_id() {
+    fn the_trade_that_became_due_first_goes_first_whatever_its_text_or_id() {
         let rows = vec![
             row(1, "2026-02-13 13:30:00"),
             row(2, "2026-02-13T20:10:00+07:00"),
             row(3, "2026-02-13 13:20:00.5"),
         ];
-        assert_eq!(ids(&select(rows, &HashMap::new(), 0)), [2, 3, 1]);
+        assert_eq!(select(rows, &HashMap::new()).0, [2, 3, 1]);
+        // both became due when they were 15 minutes old; a market of four hours closes later
+        let mut long = row(1, "2026-02-13 13:00:00");
+        long.market_slug = Cell::Text("btc-updown-4h-1770984000".to_owned());
+        let rows = vec![long, row(2, "2026-02-13 13:10:00")];
+        assert_eq!(select(rows, &HashMap::new()).0, [2, 1]);
     }
 
     #[test]
-    fn at_most_the_batch_is_taken_and_the_rest_counted() {
-        let rows: Vec<Row> = (0..7)
-            .map(|minute| row(minute, &format!("2026-02-13 13:0{}:00", 6 - minute)))
-            .collect();
-        let selection = select(rows.clone(), &HashMap::new(), 3);
-        assert_eq!(ids(&selection), [6, 5, 4]);
-        assert_eq!((selection.due.count, selection.beyond_batch.count), (7, 4));
-        assert_eq!(selection.beyond_batch.oldest, Some(UnixSeconds(1_770_987_780)));
-        assert_eq!(select(rows, &HashMap::new(), 0).batch.len(), 7);
-    }
-
-    #[test]
-    fn failing_trades_never_keep_good_ones_out() {
+    fn trades_that_failed_go_behind_the_others() {
         let rows: Vec<Row> = (0..100)
             .map(|id| row(id, if id < 60 { "2026-02-13 13:00:00" } else { "2026-02-13 14:00:00" }))
             .collect();
         let failed: HashMap<i64, Retry> = (0..60).map(|id| retry(id, NOW)).collect();
-        let selection = select(rows, &failed, 50);
-        assert_eq!(ids(&selection)[..40], (60..100).collect::<Vec<i64>>());
-        assert_eq!(selection.batch.len(), 50);
+        let (ids, selection) = select(rows, &failed);
+        assert_eq!(ids[..40], (60..100).collect::<Vec<i64>>());
+        assert_eq!((ids.len(), selection.due.count), (100, 100));
+        // 13:00 is before the market's close at 13:15
+        assert_eq!(selection.due.oldest, Some(UnixSeconds(1_770_988_500)));
     }
 
     #[test]
@@ -419,9 +374,8 @@ mod tests {
         if let Some(other) = failed.get_mut(&2) {
             other.trade_id = Cell::Integer(77);
         }
-        let selection = select(rows, &failed, 50);
-        assert_eq!(ids(&selection), [2]);
-        assert_eq!(selection.waiting.count, 1);
+        let (ids, selection) = select(rows, &failed);
+        assert_eq!((ids, selection.waiting.count), (vec![2], 1));
     }
 
     #[test]
@@ -429,8 +383,8 @@ mod tests {
         let rows = vec![row(1, "2026-02-13 13:00:00")];
         let (rowid, mut failed) = retry(1, NOW.plus(1));
         failed.error = Some("Polymarket's market is another".to_owned());
-        let selection = select(rows, &[(rowid, failed)].into(), 50);
-        assert_eq!((selection.batch.len(), selection.waiting.count), (0, 0));
+        let (ids, selection) = select(rows, &[(rowid, failed)].into());
+        assert_eq!((ids.len(), selection.waiting.count), (0, 0));
         assert_eq!((selection.in_error.count, selection.errors.len()), (1, 1));
     }
 
@@ -438,47 +392,35 @@ mod tests {
     fn a_wait_noted_under_a_wrong_clock_does_not_hold() {
         let rows = vec![row(1, "2026-02-13 13:00:00")];
         let failed = [retry(1, NOW.plus(LONGEST_WAIT + 1))].into();
-        assert_eq!(ids(&select(rows, &failed, 50)), [1]);
+        assert_eq!(select(rows, &failed).0, [1]);
     }
 
     #[test]
-    fn rows_in_error_take_no_place_in_the_batch() {
+    fn rows_in_error_are_not_offered() {
         let mut bad = row(1, "2026-02-13 13:00:00");
         bad.executed_price = Cell::Null;
-        let selection = select(vec![bad, row(2, "2026-02-13 13:01:00")], &HashMap::new(), 1);
-        assert_eq!(ids(&selection), [2]);
+        let (ids, selection) = select(vec![bad, row(2, "2026-02-13 13:01:00")], &HashMap::new());
+        assert_eq!(ids, [2]);
         assert_eq!(selection.errors[0].trade_id, Cell::Integer(1));
         assert_eq!(selection.in_error.count, 1);
     }
 
     #[test]
-    fn a_status_that_nobody_knows_is_named_once_with_its_count() {
+    fn an_unknown_status_is_named_once_with_its_count() {
         let with = |rowid, status: &str| Row {
             execution_status: Some(Cell::Text(status.to_owned())),
             ..row(rowid, "2026-02-13 13:00:00")
         };
         let rows =
             vec![with(1, "RETRYING"), with(2, "RETRYING"), with(3, "executed"), with(4, "live")];
-        let selection = select(rows, &HashMap::new(), 0);
-        let warnings = selection.warnings(RuleSet::Polymarket);
+        let warnings = select(rows, &HashMap::new()).1.warnings(RuleSet::Polymarket);
         assert_eq!((warnings.len(), warnings[0].code), (1, "unknown_status"));
         assert!(
             warnings[0].message.starts_with("2 due trades have the execution_status 'RETRYING'")
         );
         let many = (0..100).map(|rowid| with(rowid, &format!("order {rowid}"))).collect();
-        let selection = select(many, &HashMap::new(), 0);
+        let selection = select(many, &HashMap::new()).1;
         assert_eq!(selection.unknown_statuses.len(), STATUSES_NAMED);
-    }
-
-    #[test]
-    fn the_strikes_of_a_markets_trades_are_noted_from_least_to_greatest() {
-        let with = |rowid, strike: i64| Row {
-            price_to_beat: Cell::Integer(strike),
-            ..row(rowid, "2026-02-13 13:00:00")
-        };
-        let selection = select(vec![with(1, 7), with(2, 5), with(3, 6)], &HashMap::new(), 1);
-        let [(_, Some(strikes))] = &selection.wants[..] else { panic!() };
-        assert_eq!((strikes.least.0, strikes.greatest.0), (5.into(), 7.into()));
     }
 
     #[test]
@@ -489,7 +431,7 @@ mod tests {
         unknown.actual_outcome = Cell::Text("UNKNOWN".to_owned());
         let recent = row(3, "2026-02-14 20:13:00");
         let due = row(4, "2026-02-13 13:00:00");
-        let selection = select(vec![hold, unknown, recent, due], &HashMap::new(), 0);
+        let (_, selection) = select(vec![hold, unknown, recent, due], &HashMap::new());
         assert_eq!(selection.unsettled(), 2);
         assert_eq!(selection.booked_without_result(), 1);
         assert_eq!(selection.excluded.values().sum::<u64>() + selection.due.count, 4);

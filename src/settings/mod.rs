@@ -15,6 +15,7 @@ use rust_decimal::Decimal;
 
 use values::{base_url, existing_file, hours, rate, seconds_of, zone};
 
+use crate::interrupt::Limit;
 use crate::output::print::Printing;
 use crate::rules::eligibility::Reading;
 use crate::rules::fees::FeeMode;
@@ -257,8 +258,8 @@ impl From<&FeeArgs> for Fees {
 }
 
 /// Polymarket and the price sources in the order asked for: dump files alone, or the services.
-pub fn sources(services: &ServiceArgs) -> (Polymarket, Chain) {
-    let client = Arc::new(Client::default());
+pub fn sources(services: &ServiceArgs, limit: Limit) -> (Polymarket, Chain) {
+    let client = Arc::new(Client::new(limit));
     let polymarket = Polymarket::new(services.polymarket_url.clone(), Arc::clone(&client));
     (polymarket, price_chain(services, &client))
 }

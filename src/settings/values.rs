@@ -36,6 +36,13 @@ pub(crate) fn interval(text: &str) -> Result<u32, String> {
     }
 }
 
+pub(crate) fn seconds(text: &str) -> Result<u64, String> {
+    match text.trim().parse() {
+        Ok(seconds @ 1..=86_400) => Ok(seconds),
+        _ => Err("a whole number of seconds from 1 to 86400 is needed".to_owned()),
+    }
+}
+
 pub(crate) fn hours(text: &str) -> Result<Decimal, String> {
     match text.trim().parse::<Decimal>() {
         Ok(hours) if hours >= Decimal::ZERO && hours <= Decimal::from(87_600) => Ok(hours),

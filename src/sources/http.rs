@@ -2,7 +2,8 @@
 //! what a status means. Each service interprets its own bodies.
 
 use std::io::Read;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::error::Category;
 
+use crate::interrupt::{Limit, SIGNAL_CHECK};
 use crate::rules::text::printable;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -27,6 +29,8 @@ const MAX_BODY: u64 = 4 * 1024 * 1024;
 pub const TRIES: u32 = 3;
 /// The wait before the second try. It doubles with each further try, plus up to half at random.
 const FIRST_BACKOFF: Duration = Duration::from_millis(250);
+/// How long after the end of a run a request that is under way is cut.
+const GRACE: Duration = Duration::from_secs(5);
 /// The longest Retry-After to wait for. After a longer one the run stops asking the service.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(5);
 
@@ -86,9 +90,12 @@ pub enum Undelivered {
 }
 
 /// An HTTP client that is built on first use. A run with nothing due builds none.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Client {
-    built: OnceLock<blocking::Client>,
+    built: Arc<OnceLock<blocking::Client>>,
+    limit: Limit,
+    /// How long after the limit's end a request that is under way is cut.
+    grace: Duration,
 }
 
 /// The JSON in a body, read as the type that a service's answers have.
@@ -120,13 +127,13 @@ impl RateLimiter {
         Self { most, within, counted: Mutex::new((Instant::now(), 0)) }
     }
 
-    /// Waits until another request may be sent.
-    pub fn wait(&self) {
+    /// Waits until another request may be sent, or the run must stop.
+    pub fn wait(&self, limit: &Limit) {
         // a panic in another thread leaves the count valid
         let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
         let passed = counted.0.elapsed();
         if counted.1 >= self.most && passed < self.within {
-            thread::sleep(self.within.saturating_sub(passed));
+            limit.sleep(self.within.saturating_sub(passed));
         }
         if counted.0.elapsed() >= self.within {
             *counted = (Instant::now(), 0);
@@ -150,6 +157,14 @@ impl RequestStats {
         self.requests += other.requests;
         self.failures += other.failures;
     }
+
+    /// The counts without those of `earlier`.
+    pub fn since(self, earlier: Self) -> Self {
+        Self {
+            requests: self.requests - earlier.requests,
+            failures: self.failures - earlier.failures,
+        }
+    }
 }
 
 /// Status, body and Retry-After.
@@ -160,6 +175,23 @@ struct Response {
 }
 
 impl Client {
+    /// A client of a run with this limit: no request begins after its end, and one that is under way
+    /// is cut 5 s later.
+    pub fn new(limit: Limit) -> Self {
+        Self { built: Arc::default(), limit, grace: GRACE }
+    }
+
+    /// The same client with an earlier end, at which also a request that is under way is cut.
+    pub fn until(&self, end: Option<Instant>) -> Self {
+        let limit = Limit { end, ..self.limit.clone() };
+        Self { built: Arc::clone(&self.built), limit, grace: Duration::ZERO }
+    }
+
+    /// When the run must stop.
+    pub fn limit(&self) -> &Limit {
+        &self.limit
+    }
+
     /// Gets `url` with at most `most_tries` tries. `read` interprets a body with status 200. Adds each
     /// request to `stats`.
     ///
@@ -174,6 +206,9 @@ impl Client {
     ) -> Result<T, FetchError> {
         let mut tries = 1;
         loop {
+            if self.limit.is_over() {
+                return Err(self.over());
+            }
             stats.requests += 1;
             let began = Instant::now();
             let (answer, retry_after) = match self.get_once(url) {
@@ -188,13 +223,13 @@ impl Client {
                 return answer;
             };
             // no retry after a time-out, because other trades wait
-            let timed_out = began.elapsed() >= REQUEST_TIMEOUT;
+            let timed_out = began.elapsed() >= self.longest();
             let wait = retry_after.unwrap_or_else(|| backoff(tries));
             debug!("GET {url}: {} (try {tries} of {most_tries})", error.why());
             if tries == most_tries || timed_out || wait > MAX_RETRY_AFTER {
                 return answer;
             }
-            thread::sleep(wait);
+            self.limit.sleep(wait);
             tries += 1;
         }
     }
@@ -221,24 +256,41 @@ impl Client {
         delivered(client.get(url).timeout(HOOK_TIMEOUT).send())
     }
 
+    /// The error of a request that is not sent, or not waited for, because the run must stop.
+    fn over(&self) -> FetchError {
+        let why = match self.limit.interrupt.asked() {
+            true => "was not asked further, because a signal ended the run",
+            false => "was not asked further, because the time for it is over (--max-seconds)",
+        };
+        FetchError::NotNow(why.to_owned())
+    }
+
+    /// The time limit of a request that begins now.
+    fn longest(&self) -> Duration {
+        let left = self.limit.left().map(|left| left + self.grace);
+        left.map_or(REQUEST_TIMEOUT, |left| left.min(REQUEST_TIMEOUT))
+    }
+
+    /// One request. Another thread sends it, so that a signal ends the wait.
     fn get_once(&self, url: &str) -> Result<Response, FetchError> {
-        let deadline = Instant::now() + REQUEST_TIMEOUT;
-        let client = self.client().map_err(FetchError::NotNow)?;
-        let response = client.get(url).send().map_err(|error| {
-            let why = in_words(&error);
-            match error.is_timeout() || error.is_connect() {
-                true => FetchError::NotNow(why),
-                false => FetchError::Failed(why),
+        let longest = self.longest();
+        let client = self.client().map_err(FetchError::NotNow)?.clone();
+        let (send, receive) = mpsc::channel();
+        let url = url.to_owned();
+        thread::spawn(move || {
+            // the receiver is gone after a signal
+            let _ = send.send(fetch(&client, &url, longest));
+        });
+        loop {
+            match receive.recv_timeout(SIGNAL_CHECK) {
+                Ok(answer) => return answer,
+                Err(RecvTimeoutError::Timeout) if !self.limit.interrupt.asked() => {}
+                Err(RecvTimeoutError::Timeout) => return Err(self.over()),
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(FetchError::Failed("could not be read".to_owned()));
+                }
             }
-        })?;
-        let status = response.status().as_u16();
-        let retry_after = response
-            .headers()
-            .get(reqwest::header::RETRY_AFTER)
-            .and_then(|value| value.to_str().ok()?.trim().parse().ok())
-            .map(Duration::from_secs);
-        let body = read_body(response, deadline)?;
-        Ok(Response { status, retry_after, body })
+        }
     }
 
     fn client(&self) -> Result<&blocking::Client, String> {
@@ -259,6 +311,26 @@ impl Client {
             })?;
         Ok(self.built.get_or_init(|| client))
     }
+}
+
+/// Sends one request and reads its answer, within `longest`.
+fn fetch(client: &blocking::Client, url: &str, longest: Duration) -> Result<Response, FetchError> {
+    let deadline = Instant::now() + longest;
+    let response = client.get(url).timeout(longest).send().map_err(|error| {
+        let why = in_words(&error);
+        match error.is_timeout() || error.is_connect() {
+            true => FetchError::NotNow(why),
+            false => FetchError::Failed(why),
+        }
+    })?;
+    let status = response.status().as_u16();
+    let retry_after = response
+        .headers()
+        .get(reqwest::header::RETRY_AFTER)
+        .and_then(|value| value.to_str().ok()?.trim().parse().ok())
+        .map(Duration::from_secs);
+    let body = read_body(response, deadline, longest)?;
+    Ok(Response { status, retry_after, body })
 }
 
 fn delivered(answer: reqwest::Result<blocking::Response>) -> Result<(), Undelivered> {
@@ -282,7 +354,11 @@ fn delivered(answer: reqwest::Result<blocking::Response>) -> Result<(), Undelive
 }
 
 /// Reads a body to its end, unless it is too large, too slow or torn.
-fn read_body(mut response: impl Read, deadline: Instant) -> Result<Vec<u8>, FetchError> {
+fn read_body(
+    mut response: impl Read,
+    deadline: Instant,
+    longest: Duration,
+) -> Result<Vec<u8>, FetchError> {
     let mut body = Vec::new();
     let mut chunk = [0; 16 * 1024];
     loop {
@@ -299,8 +375,8 @@ fn read_body(mut response: impl Read, deadline: Instant) -> Result<Vec<u8>, Fetc
             return Err(FetchError::Failed(format!("sent more than {most} MiB")));
         }
         if Instant::now() > deadline {
-            let most = REQUEST_TIMEOUT.as_secs();
-            return Err(FetchError::NotNow(format!("took longer than {most} s")));
+            let most = longest.as_secs_f64();
+            return Err(FetchError::NotNow(format!("took longer than {most:.0} s")));
         }
     }
 }
@@ -347,7 +423,7 @@ mod tests {
     fn no_more_requests_are_sent_than_the_pace_allows() {
         let pace = RateLimiter::new(3, Duration::from_millis(40));
         let began = Instant::now();
-        (0..7).for_each(|_| pace.wait());
+        (0..7).for_each(|_| pace.wait(&Limit::default()));
         // the fourth and the seventh begin a stretch of their own
         assert!(began.elapsed() >= Duration::from_millis(80));
     }
@@ -355,14 +431,15 @@ mod tests {
     #[test]
     fn an_endless_body_is_cut_off() {
         let endless = std::io::repeat(b'x');
-        let error = read_body(endless, Instant::now() + REQUEST_TIMEOUT).unwrap_err();
+        let error =
+            read_body(endless, Instant::now() + REQUEST_TIMEOUT, REQUEST_TIMEOUT).unwrap_err();
         assert_eq!(error, FetchError::Failed("sent more than 4 MiB".to_owned()));
     }
 
     #[test]
     fn a_body_that_comes_too_slowly_is_cut_off() {
         let past = Instant::now().checked_sub(Duration::from_secs(1)).unwrap();
-        let slow = read_body(&b"slow"[..], past);
+        let slow = read_body(&b"slow"[..], past, REQUEST_TIMEOUT);
         assert!(matches!(slow, Err(FetchError::NotNow(why)) if why.starts_with("took longer")));
     }
 

@@ -44,6 +44,8 @@ pub use write::{Note, WriteOutcome, Writes};
 
 /// Rows per page; no lock is held between two pages.
 const PAGE: usize = 5000;
+/// The cursor of the first page.
+pub const FIRST: i64 = i64::MIN;
 /// The number of attempts at a read of one instant while another program keeps writing.
 const TRIES: usize = 5;
 /// The number of columns of [`FieldMap::row`].
@@ -105,6 +107,17 @@ pub struct Unconfirmed {
     pub earlier: Earlier,
 }
 
+/// A page of unsettled rows.
+#[derive(Debug)]
+pub struct UnsettledPage {
+    /// The rows, without HOLD rows.
+    pub rows: Vec<Row>,
+    /// The number of HOLD rows of the page.
+    pub passed_over: u64,
+    /// The cursor of the next page; `None` at the end.
+    pub next: Option<i64>,
+}
+
 /// The counts that settle's own tables give.
 #[derive(Debug, Clone, Default)]
 pub struct RecordCounts {
@@ -145,10 +158,42 @@ impl Store {
         read(self)
     }
 
-    /// Passes every row whose `is_win` is NULL to `visit`, by rowid, in pages. No lock is held
-    /// while `visit` runs. Most unsettled rows of a bot are HOLD rows: they are skipped, and their
-    /// number is returned. With settle's index they are not read, so they are counted only if
-    /// `counts_hold`.
+    /// One page of the rows whose `is_win` is NULL, by rowid, behind the cursor `after`; the first
+    /// page is behind [`FIRST`]. No lock is held afterwards. Most unsettled rows of a bot are HOLD
+    /// rows: they are skipped and counted. With settle's index they are not read, so they are counted
+    /// only if `counts_hold`, on the first page.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn unsettled_page(&self, after: i64, counts_hold: bool) -> Result<UnsettledPage, Error> {
+        let unsettled = format!("{} IS NULL", self.fields.sql(Field::IsWin));
+        let no_hold = format!("{} IS NOT 'HOLD'", self.fields.sql(Field::Action));
+        let count = |condition: &str| {
+            let sql = format!("SELECT count(*) FROM trades WHERE {condition}");
+            let count = self.connection.query_row(&sql, [], |row| row.get::<_, u64>(0));
+            count.map_err(|error| self.failed("read", error))
+        };
+        let read = |row: &rusqlite::Row<'_>| self.read_row(row);
+        if self.has_index()? {
+            let condition = self.fields.undecided();
+            let (rows, next) = self.page(&condition, None, &self.fields.row(), after, read)?;
+            let passed_over = match counts_hold && after == FIRST {
+                true => count(&format!("{unsettled} AND NOT ({no_hold})"))?,
+                false => 0,
+            };
+            return Ok(UnsettledPage { rows, passed_over, next });
+        }
+        let (rows, next) =
+            self.page(&unsettled, Some(&no_hold), &self.fields.row(), after, read)?;
+        let all = match next {
+            Some(_) => PAGE as u64,
+            None => count(&format!("{unsettled} AND trades.rowid > {after}"))?,
+        };
+        let passed_over = all.saturating_sub(rows.len() as u64);
+        Ok(UnsettledPage { rows, passed_over, next })
+    }
+
+    /// Passes every row of [`Self::unsettled_page`] to `visit`; returns the number of HOLD rows.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -157,32 +202,25 @@ impl Store {
         counts_hold: bool,
         mut visit: impl FnMut(Row),
     ) -> Result<u64, Error> {
-        let has_index = self.has_index()?;
-        let unsettled = format!("{} IS NULL", self.fields.sql(Field::IsWin));
-        let no_hold = format!("{} IS NOT 'HOLD'", self.fields.sql(Field::Action));
-        let (condition, filter) = match has_index {
-            false => (unsettled.clone(), Some(&no_hold[..])),
-            true => (self.fields.undecided(), None),
-        };
-        let mut visited = 0;
-        self.rows(&condition, filter, |row| {
-            visited += 1;
-            visit(row);
-        })?;
-        if has_index && !counts_hold {
-            return Ok(0);
+        let (mut after, mut passed_over) = (Some(FIRST), 0);
+        while let Some(from) = after {
+            let page = self.unsettled_page(from, counts_hold)?;
+            page.rows.into_iter().for_each(&mut visit);
+            passed_over += page.passed_over;
+            after = page.next;
         }
-        let all = format!("SELECT count(*) FROM trades WHERE {unsettled}");
-        let all = self.connection.query_row(&all, [], |row| row.get::<_, u64>(0));
-        all.map(|all| all.saturating_sub(visited)).map_err(|error| self.failed("read", error))
+        Ok(passed_over)
     }
 
     /// Passes every row that has an outcome to `visit`, in pages.
     ///
     /// # Errors
     /// [`Error::Database`].
-    pub fn settled_rows(&self, visit: impl FnMut(Row)) -> Result<(), Error> {
-        self.rows(&self.fields.settled(), None, visit)
+    pub fn settled_rows(&self, mut visit: impl FnMut(Row)) -> Result<(), Error> {
+        let read = |row: &rusqlite::Row<'_>| self.read_row(row);
+        self.pages(&self.fields.settled(), &self.fields.row(), read, |page| {
+            page.into_iter().for_each(&mut visit);
+        })
     }
 
     /// The rows with these rowids, in this order, as of one instant; `None` for a missing row.
@@ -206,30 +244,35 @@ impl Store {
         rows
     }
 
-    /// Passes every row that meets the condition and the filter to `visit`.
-    fn rows(
-        &self,
-        condition: &str,
-        filter: Option<&str>,
-        mut visit: impl FnMut(Row),
-    ) -> Result<(), Error> {
-        let read = |row: &rusqlite::Row<'_>| self.read_row(row);
-        self.pages(condition, filter, &self.fields.row(), read, |page| {
-            page.into_iter().for_each(&mut visit);
-        })
-    }
-
-    /// Reads these columns (the rowid first) of every row that meets the condition and the filter,
-    /// by rowid, in pages. No lock is held while `visit` has a page. The condition alone limits a
-    /// page, so that a filter that few rows pass does not make it long.
+    /// Reads these columns (the rowid first) of every row that meets the condition, by rowid, in
+    /// pages. No lock is held while `visit` has a page.
     fn pages<T>(
         &self,
         condition: &str,
-        filter: Option<&str>,
         columns: &str,
         mut read: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
         mut visit: impl FnMut(Vec<T>),
     ) -> Result<(), Error> {
+        let mut after = Some(FIRST);
+        while let Some(from) = after {
+            let (page, next) = self.page(condition, None, columns, from, &mut read)?;
+            visit(page);
+            after = next;
+        }
+        Ok(())
+    }
+
+    /// Reads these columns (the rowid first) of the rows of one page, behind the rowid `after`, and
+    /// the cursor of the next page. The condition alone limits a page, so that a filter that few rows
+    /// pass does not make it long.
+    fn page<T>(
+        &self,
+        condition: &str,
+        filter: Option<&str>,
+        columns: &str,
+        after: i64,
+        mut read: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<(Vec<T>, Option<i64>), Error> {
         let last_of_page = format!(
             "SELECT rowid FROM trades WHERE {condition} AND rowid > ?1
              ORDER BY rowid LIMIT 1 OFFSET {}",
@@ -241,7 +284,7 @@ impl Store {
              ORDER BY rowid LIMIT {PAGE}",
             filter.unwrap_or("TRUE")
         );
-        let mut read_page = |after: i64| -> rusqlite::Result<(Option<i64>, Vec<T>)> {
+        let mut read_page = || -> rusqlite::Result<_> {
             let mut last = None;
             if filter.is_some() {
                 let mut statement = self.connection.prepare_cached(&last_of_page)?;
@@ -256,15 +299,9 @@ impl Store {
                 read_rows.push(read(row)?);
             }
             let is_full = read_rows.len() == PAGE;
-            Ok((if filter.is_some() { last } else { latest.filter(|_| is_full) }, read_rows))
+            Ok((read_rows, if filter.is_some() { last } else { latest.filter(|_| is_full) }))
         };
-        let mut after = Some(i64::MIN);
-        while let Some(from) = after {
-            let (last, page) = read_page(from).map_err(|error| self.failed("read", error))?;
-            visit(page);
-            after = last;
-        }
-        Ok(())
+        read_page().map_err(|error| self.failed("read", error))
     }
 
     /// Reads the columns of [`FieldMap::row`].

@@ -232,7 +232,7 @@ impl Store {
             Ok((settled, fingerprint(row, 1)?))
         };
         let trades = &mut results.trades;
-        self.pages(&self.fields.settled(), None, &self.result_columns(), read, |page| {
+        self.pages(&self.fields.settled(), &self.result_columns(), read, |page| {
             for (trade, fingerprint) in page {
                 trades.push(trade);
                 fingerprints.push(fingerprint);

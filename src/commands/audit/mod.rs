@@ -11,7 +11,7 @@ use rust_decimal::Decimal;
 use crate::commands::{Exit, new_run_id, only};
 use crate::engine::context::{Outside, RunContext};
 use crate::error::Error;
-use crate::interrupt::Interrupt;
+use crate::interrupt::{Interrupt, Limit};
 use crate::output::print::{after_writing, show};
 use crate::output::progress::Bar;
 use crate::rules::decision::{Case, Confirm, Earlier, Settlement};
@@ -85,7 +85,7 @@ pub fn run(common: &CommonArgs, args: &AuditArgs, now: DateTime<Utc>) -> Result<
         args.fix.then_some(RunContext { run_id: &run_id, retry_wait: 0, interrupt: &interrupt });
     let reading = settings::reading_settled(&args.reading);
     let which = Which { ids: args.ids.clone(), since: args.since };
-    let (mut polymarket, mut prices) = settings::sources(&args.services);
+    let (mut polymarket, mut prices) = settings::sources(&args.services, Limit::at_signal(&interrupt));
     let mut sources = Outside { prices: &mut prices, resolutions: &mut polymarket };
     let fees = Fees::from(&args.fees);
     let mut bar = Bar::new(common.quiet, "markets asked about");

@@ -7,7 +7,7 @@ mod listing;
 pub mod text;
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use clap::Args;
@@ -22,7 +22,7 @@ use crate::engine::status::{DatabaseStatus, StatusLine};
 use crate::engine::summary::Event;
 use crate::engine::summary::Summary;
 use crate::error::Error;
-use crate::interrupt::Interrupt;
+use crate::interrupt::{Interrupt, Limit};
 use crate::monitoring::metrics::{self, DatabaseFigures, RunFigures};
 use crate::monitoring::notify::Notifier;
 use crate::monitoring::ping::Pinger;
@@ -33,7 +33,7 @@ use crate::rules::decision::{Confirm, Deciding};
 use crate::rules::fees::Fees;
 use crate::rules::outcome::MIN_MOVE_BPS;
 use crate::rules::units::{Bps, UnixSeconds};
-use crate::settings::values::{batch, bps, hook_url, hours, interval, seconds_of};
+use crate::settings::values::{batch, bps, hook_url, hours, interval, seconds, seconds_of};
 use crate::settings::{self, AlertArgs, CommonArgs, FeeArgs, JudgingArgs, ServiceArgs};
 use crate::store::{Access, RunLock, Store};
 
@@ -52,6 +52,11 @@ pub struct RunArgs {
     #[arg(long, env = "SETTLEMENT_INTERVAL_MINUTES", value_name = "M", default_value = "10",
           value_parser = interval, help_heading = "Trades")]
     pub interval_minutes: u32,
+
+    /// Seconds after which a run begins no further request; what is decided by then is written
+    #[arg(long, env = "SETTLE_MAX_SECONDS", value_name = "S", default_value = "240",
+          value_parser = seconds, help_heading = "Trades")]
+    pub max_seconds: u64,
 
     /// Polymarket's part in deciding
     #[arg(
@@ -244,6 +249,7 @@ fn in_each_database(
     now: UnixSeconds,
 ) -> Result<Vec<DatabaseRun>, Error> {
     let interrupt = Interrupt::listen(Exit::Interrupted.code())?;
+    let limit = Limit::after(&interrupt, Duration::from_secs(args.max_seconds));
     let deciding = Deciding::from(args);
     let task = Task {
         reading: settings::reading(&args.judging),
@@ -251,6 +257,7 @@ fn in_each_database(
         batch: args.batch,
         lags: settings::lags(&args.alert),
         now,
+        limit: &limit,
     };
     let writing = run_id.map(|run_id| RunContext {
         run_id,
@@ -266,7 +273,7 @@ fn in_each_database(
     let mut opened: Vec<Result<Opened, Error>> =
         databases.iter().map(|database| open(database, writing.is_some(), now)).collect();
 
-    let (mut polymarket, mut prices) = settings::sources(&args.services);
+    let (mut polymarket, mut prices) = settings::sources(&args.services, limit.clone());
     let mut outside = Outside { prices: &mut prices, resolutions: &mut polymarket };
     let mut reports: Vec<_> =
         watches.iter_mut().map(|watch| |event: Event<'_>| watch.take(&event)).collect();

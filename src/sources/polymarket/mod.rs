@@ -54,8 +54,14 @@ pub trait ResolutionSource: Send {
 pub struct Polymarket {
     base: String,
     client: Arc<Client>,
+    /// The client of the current call, with this service's share of the time that is left.
+    asking: Client,
     stats: Mutex<RequestStats>,
     pace: RateLimiter,
+    /// How long this service has been waited for in this run.
+    waited: Duration,
+    /// It could not be asked: settle does not ask it again in this run.
+    is_out: bool,
     /// `/markets/keyset` is not served: settle asks the plain list at once.
     keyset_is_gone: AtomicBool,
 }
@@ -65,7 +71,10 @@ impl Polymarket {
     pub fn new(base: String, client: Arc<Client>) -> Self {
         Self {
             base,
+            asking: Client::clone(&client),
             client,
+            waited: Duration::ZERO,
+            is_out: false,
             stats: Mutex::default(),
             pace: RateLimiter::new(PACE.0, PACE.1),
             keyset_is_gone: AtomicBool::new(false),
@@ -149,9 +158,9 @@ impl Polymarket {
         loop {
             let path = path(list, slugs, whole.next_cursor.as_deref());
             let mut stats = RequestStats::default();
-            self.pace.wait();
+            self.pace.wait(self.asking.limit());
             let url = format!("{}{path}", self.base);
-            let page = self.client.get(&url, tries, &mut stats, |body| read_page(body, slugs));
+            let page = self.asking.get(&url, tries, &mut stats, |body| read_page(body, slugs));
             // a panic in another thread leaves the count valid
             self.stats.lock().unwrap_or_else(PoisonError::into_inner).add(stats);
             whole.absorb(page?);
@@ -245,8 +254,21 @@ impl Polymarket {
     }
 }
 
+impl Polymarket {
+    /// This service is waited for in at most half of a run's time.
+    fn end_of_share(&self) -> Option<Instant> {
+        let left = self.client.limit().left()?;
+        Some(Instant::now() + left.saturating_sub(self.waited) / 2)
+    }
+}
+
 impl ResolutionSource for Polymarket {
     fn find(&mut self, slugs: &[String]) -> Resolutions {
+        if self.is_out {
+            return Resolutions::default();
+        }
+        let began = Instant::now();
+        self.asking = self.client.until(self.end_of_share());
         let chunks = chunks(slugs);
         let (next, out) = (AtomicUsize::new(0), AtomicBool::new(false));
         let asking = || self.find_next(&chunks, &next, &out);
@@ -258,6 +280,8 @@ impl ResolutionSource for Polymarket {
             found.extend(others.into_iter().filter_map(|other| other.join().ok()).flatten());
             found
         });
+        self.is_out = out.load(Ordering::Relaxed);
+        self.waited += began.elapsed();
         found.sort_by_key(|(place, _)| *place);
         let mut resolved = Resolutions::default();
         for (_, some) in found {
