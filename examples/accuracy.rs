@@ -178,10 +178,10 @@ fn settle(
             results.push(result.clone());
         }
     };
-    let database = Database { store: &mut store, name: None, report: &mut report };
-    let mut outside = Outside { prices, resolutions };
-    let mut settled = engine::settle(&mut [database], &mut outside, &task, writing);
-    let summary = settled.pop().expect("one database").expect("the database made here");
+    let mut database = Database { store: &mut store, name: None, report: &mut report };
+    let mut outside = Outside { prices, resolutions, known: Resolutions::default() };
+    let summary = engine::settle(&mut database, &mut outside, &task, writing);
+    let summary = summary.expect("the database made here");
     (summary, results)
 }
 

@@ -20,6 +20,7 @@
 //! use settle::rules::fees::Fees;
 //! use settle::sources::http::Client;
 //! use settle::rules::market::RuleSet;
+//! use settle::rules::resolution::Resolutions;
 //! use settle::sources::polymarket::Polymarket;
 //! use settle::rules::selection::Lags;
 //! use settle::store::{Access, Store};
@@ -50,10 +51,11 @@
 //!         results.push(result.clone());
 //!     }
 //! };
-//! let database = Database { store: &mut store, name: None, report: &mut report };
+//! let mut database = Database { store: &mut store, name: None, report: &mut report };
 //! let mut prices = Chain::new(vec![Box::new(DumpFiles::new(vec![dump]))]);
 //! let mut polymarket = Polymarket::new("http://127.0.0.1".to_owned(), Client::default().into());
-//! let mut outside = Outside { prices: &mut prices, resolutions: &mut polymarket };
+//! let known = Resolutions::default();
+//! let mut outside = Outside { prices: &mut prices, resolutions: &mut polymarket, known };
 //! let strike = Strike::Recorded;
 //! let task = Task {
 //!     reading: Reading {
@@ -73,8 +75,7 @@
 //!     now: UnixSeconds(1_770_832_800),
 //!     limit: &Limit::default(),
 //! };
-//! let mut settled = run::settle(&mut [database], &mut outside, &task, None);
-//! let summary = settled.pop().ok_or("one database")??;
+//! let summary = run::settle(&mut database, &mut outside, &task, None)?;
 //! assert_eq!(summary.settled(), 1);
 //! assert_eq!(results[0].is_win, Some(true));
 //! assert_eq!(results[0].profit.map(|profit| profit.cents()), Some("+15.17".to_owned()));

@@ -108,7 +108,7 @@ fn settle_with(
             results.push(result.clone());
         }
     };
-    let database = Database { store: &mut store, name: None, report: &mut report };
+    let mut database = Database { store: &mut store, name: None, report: &mut report };
     let task = Task {
         reading: Reading { zone, rules, strike: Strike::Recorded, include_skipped: false },
         deciding: &deciding(confirm),
@@ -117,9 +117,8 @@ fn settle_with(
         now: UnixSeconds(now),
         limit: &limit,
     };
-    let mut outside = Outside { prices, resolutions };
-    let mut settled = engine::settle(&mut [database], &mut outside, &task, Some(writing));
-    settled.pop().unwrap().unwrap()
+    let mut outside = Outside { prices, resolutions, known: Resolutions::default() };
+    engine::settle(&mut database, &mut outside, &task, Some(writing)).unwrap()
 }
 
 fn known(dollars: i64) -> Known {

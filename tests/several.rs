@@ -40,22 +40,35 @@ fn several_databases_share_every_price_and_resolution() {
     let exchange = Exchange::of(two_windows());
     let ended = run("run", &exchange.url, &[&one.db, &other.db], &[]);
     let summary = ended.code(0).json();
-    assert_eq!(summary["requests"]["coinbase"], 1, "{:?}", exchange.asked());
-    assert_eq!(summary["requests"]["polymarket"], 1);
-    assert_eq!(summary["settled_count"], 3);
-    assert_eq!((&summary["wins"], &summary["losses"]), (&2.into(), &1.into()));
-    assert_eq!(summary["total_profit"].as_f64(), Some(5.0));
     let databases = summary["databases"].as_array().unwrap();
-    let counts: Vec<_> = databases.iter().map(|db| db["settled_count"].as_u64().unwrap()).collect();
-    assert_eq!(counts, [1, 2]);
-    let trades = summary["trades"].as_array().unwrap();
-    assert_eq!(trades.len(), 3);
-    assert_eq!(trades[0]["db"], one.db.to_str().unwrap());
-    assert_eq!(trades[2]["db"], other.db.to_str().unwrap());
+    let numbers = |name: &str| -> Vec<i64> {
+        databases.iter().map(|db| db[name].as_i64().unwrap()).collect()
+    };
+    assert_eq!(numbers("settled_count"), [1, 2]);
+    assert_eq!((numbers("wins"), numbers("losses")), (vec![1, 1], vec![0, 1]));
+    assert_eq!(numbers("total_profit"), [5, 0]);
+    // the second database asks only about its own market
+    let requests = |name: &str| -> Vec<i64> {
+        databases.iter().map(|db| db["requests"][name].as_i64().unwrap()).collect()
+    };
+    assert_eq!((requests("coinbase"), requests("polymarket")), (vec![1, 1], vec![1, 1]));
+    assert_eq!(databases[0]["db"], one.db.to_str().unwrap());
+    assert_eq!(databases[0]["trades"][0]["trade_id"], 1);
+    assert_eq!(databases[1]["trades"].as_array().unwrap().len(), 2);
     assert_eq!(
         (one.booked(1).2, other.booked(7).2, other.booked(8).2),
         (Some(1), Some(1), Some(0))
     );
+    // a third one with the same markets asks nothing
+    let third = Bench::new(&[bet(1)]);
+    other
+        .sql()
+        .execute_batch("UPDATE trades SET is_win = NULL, actual_outcome = NULL, profit_loss = NULL")
+        .unwrap();
+    let summary = run("dry-run", &exchange.url, &[&other.db, &third.db], &[]).json();
+    assert_eq!(summary["databases"][1]["settled_count"], 1);
+    assert_eq!(summary["databases"][1]["requests"]["coinbase"], 0);
+    assert_eq!(summary["databases"][1]["requests"]["polymarket"], 0);
 }
 
 #[test]
@@ -88,8 +101,7 @@ fn one_bad_database_is_reported_and_does_not_stop_the_others() {
     let line = format!("{}: trade 3 ", also_good.db.display());
     assert!(ended.code(0).stderr.contains(&line), "{}", ended.stderr);
     let none = run("run", &exchange.url, &[&bad, &missing], &[]);
-    assert_eq!(none.code(10).json()["requests"]["coinbase"], 0);
-    assert!(none.json()["total_profit"].is_null());
+    assert_eq!(none.code(10).json()["databases"][0]["success"], false);
     let text = run("run", &exchange.url, &databases, &["--color", "never"]);
     assert!(text.code(10).stderr.contains("not a performance database"));
 }
@@ -138,7 +150,10 @@ fn a_dry_run_over_several_databases_writes_nothing() {
     let (one, other) = (Bench::new(&[bet(1)]), Bench::new(&[bet(2)]));
     let before = (one.bytes(), other.bytes());
     let ended = run("dry-run", &Exchange::of(two_windows()).url, &[&one.db, &other.db], &[]);
-    assert_eq!(ended.code(0).json()["settled_count"], 2);
+    let summary = ended.code(0).json();
+    for database in summary["databases"].as_array().unwrap() {
+        assert_eq!((&database["settled_count"], &database["dry_run"]), (&1.into(), &true.into()));
+    }
     assert_eq!((one.bytes(), other.bytes()), before);
 }
 

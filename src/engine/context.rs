@@ -4,6 +4,7 @@ use crate::engine::summary::Event;
 use crate::interrupt::{Interrupt, Limit};
 use crate::rules::decision::Deciding;
 use crate::rules::eligibility::Reading;
+use crate::rules::resolution::Resolutions;
 use crate::rules::selection::Lags;
 use crate::rules::units::UnixSeconds;
 use crate::sources::candles::fallback::Prices;
@@ -20,12 +21,14 @@ pub struct Database<'a> {
     pub report: &'a mut dyn FnMut(Event<'_>),
 }
 
-/// External sources.
+/// External sources, and what they answered: the databases of a run share it.
 pub struct Outside<'a> {
     /// Historical prices.
     pub prices: &'a mut dyn Prices,
     /// Polymarket's resolutions.
     pub resolutions: &'a mut dyn ResolutionSource,
+    /// What Polymarket has answered in this run.
+    pub known: Resolutions,
 }
 
 /// Write options of a run; a dry run has none.

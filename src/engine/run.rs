@@ -15,7 +15,7 @@ use crate::rules::decision::{
 };
 use crate::rules::eligibility::{Exclusion, Job, Reading, Trade, judge_again};
 use crate::rules::price::{PriceRequests, Source, Strikes};
-use crate::rules::resolution::{Resolution, Resolutions};
+use crate::rules::resolution::Resolution;
 use crate::rules::selection::{
     Offer, Retry, Selection, Selector, Tally, Warning, dated_slug, need, slug,
 };
@@ -34,24 +34,6 @@ const PAGE: usize = 1000;
 /// holds so many.
 const BLOCK: usize = 20 * PAGE;
 
-/// Settles one batch per database and confirms provisional trades of earlier runs. Without
-/// `context` this is a dry run. Databases share what the sources answered. An error in one does not
-/// stop the others.
-///
-/// # Errors
-/// Per database: [`Error::Database`], if the run wrote nothing there.
-pub fn settle(
-    databases: &mut [Database<'_>],
-    outside: &mut Outside<'_>,
-    task: &Task<'_>,
-    context: Option<RunContext<'_>>,
-) -> Vec<Result<Summary, Error>> {
-    let mut known = Resolutions::default();
-    let settle =
-        |database: &mut Database<'_>| settle_one(database, outside, &mut known, task, context);
-    databases.iter_mut().map(settle).collect()
-}
-
 /// Counts every unsettled row. See [`Store::unsettled_page`] for `counts_hold`.
 ///
 /// # Errors
@@ -69,10 +51,14 @@ pub fn count(
     Ok(selector.selection)
 }
 
-fn settle_one(
+/// Settles a batch of one database and confirms provisional trades of earlier runs. Without
+/// `context` this is a dry run.
+///
+/// # Errors
+/// [`Error::Database`], if the run wrote nothing.
+pub fn settle(
     database: &mut Database<'_>,
     outside: &mut Outside<'_>,
-    known: &mut Resolutions,
     task: &Task<'_>,
     context: Option<RunContext<'_>>,
 ) -> Result<Summary, Error> {
@@ -91,7 +77,7 @@ fn settle_one(
     let mut state = RunState::new(task, context, database.name, database.report);
     state.all = unconfirmed.len();
     let mut found = Found::default();
-    let mut run = Run { outside, known, task, state: &mut state, found: &mut found };
+    let mut run = Run { outside, task, state: &mut state, found: &mut found };
     loop {
         let block = due.next_block(database.store)?;
         let is_last = block.is_empty();
@@ -115,7 +101,7 @@ fn settle_one(
     let selection = due.selector.selection;
     let mut warnings = selection.warnings(task.reading.rules);
     warnings.append(&mut state.warnings);
-    let answered = task.deciding.confirm == Confirm::Only && !known.answers.is_empty();
+    let answered = task.deciding.confirm == Confirm::Only && !outside.known.answers.is_empty();
     let nothing_had = state.deferred && !state.had_some && !answered;
     for (reason, tally) in [
         (IN_ERROR, selection.in_error),
@@ -146,7 +132,7 @@ fn settle_one(
         excluded: selection.excluded,
         unconfirmed_late: late,
         warnings,
-        problems: [&known.problems[..], &found.problems].concat(),
+        problems: [&outside.known.problems[..], &found.problems].concat(),
         stats: stats(outside)
             .into_iter()
             .map(|(service, stats)| {
@@ -233,8 +219,6 @@ impl<'a> DueTrades<'a> {
 /// A run on one database: what it asks, knows and has done.
 struct Run<'a, 'b, 'c> {
     outside: &'a mut Outside<'b>,
-    /// What Polymarket has answered in this run.
-    known: &'a mut Resolutions,
     task: &'a Task<'a>,
     state: &'a mut RunState<'c>,
     /// What the candle services have answered for the current block, and their problems in the run.
@@ -276,7 +260,7 @@ impl Run<'_, '_, '_> {
             self.state.go_on(store, batch)?;
             if !to_confirm.is_empty() && self.state.stopped.is_none() {
                 let name = self.state.name;
-                let again = confirm(to_confirm, self.known, self.task, late, name);
+                let again = confirm(to_confirm, &self.outside.known, self.task, late, name);
                 self.state.go_on(store, again)?;
             }
         }
@@ -295,7 +279,8 @@ impl Run<'_, '_, '_> {
         if is_asked {
             let mut needs = PriceRequests::new();
             for (trade, _) in &undecided {
-                let (Some(need), Job::Decide(bet)) = (need(trade, self.task.reading.strike), &trade.job)
+                let (Some(need), Job::Decide(bet)) =
+                    (need(trade, self.task.reading.strike), &trade.job)
                 else {
                     continue;
                 };
@@ -306,7 +291,7 @@ impl Run<'_, '_, '_> {
             }
             let mut problems = std::mem::take(&mut self.found.problems);
             *self.found = self.outside.prices.find(&needs, self.task.now);
-            let none = self.found.problems.is_empty() && self.known.problems.is_empty();
+            let none = self.found.problems.is_empty() && self.outside.known.problems.is_empty();
             self.state.answered |= self.found.answered || none;
             add_new(&mut problems, std::mem::take(&mut self.found.problems));
             self.found.problems = problems;
@@ -346,7 +331,7 @@ impl Run<'_, '_, '_> {
             Decision::Defer(mut deferral) => {
                 if deferral.left == DeferReason::SourceDown && limit.is_over() {
                     deferral.left = DeferReason::OutOfTime;
-                    deferral.reason = OUT_OF_TIME.to_owned();
+                    OUT_OF_TIME.clone_into(&mut deferral.reason);
                 }
                 batch.deferrals.push(*deferral);
             }
@@ -356,7 +341,7 @@ impl Run<'_, '_, '_> {
     /// Polymarket's resolution of a trade's market; `None` if it could not be asked.
     fn resolution(&self, trade: &Trade, warnings: &mut Vec<Warning>) -> Option<Resolution> {
         let resolution = match (slug(trade), &trade.job) {
-            (Some(slug), Job::Decide(bet)) => self.known.resolution(&slug, &bet.market),
+            (Some(slug), Job::Decide(bet)) => self.outside.known.resolution(&slug, &bet.market),
             _ => Some(Resolution::no_such_market()),
         };
         if let Some(Resolution::OtherYear(why)) = &resolution {
@@ -379,15 +364,17 @@ impl Run<'_, '_, '_> {
         let mut seen = HashSet::new();
         let slugs: Vec<String> = slugs
             .flatten()
-            .filter(|slug| !self.known.answers.contains_key(slug) && seen.insert(slug.clone()))
+            .filter(|slug| {
+                !self.outside.known.answers.contains_key(slug) && seen.insert(slug.clone())
+            })
             .collect();
         if slugs.is_empty() {
             return;
         }
         let mut resolved = self.outside.resolutions.find(&slugs);
         self.state.answered |= !resolved.answers.is_empty();
-        add_new(&mut self.known.problems, std::mem::take(&mut resolved.problems));
-        self.known.absorb(resolved);
+        add_new(&mut self.outside.known.problems, std::mem::take(&mut resolved.problems));
+        self.outside.known.absorb(resolved);
     }
 
     /// Whether the run must stop: it notes why.

@@ -6,6 +6,7 @@ use clap::ColorChoice;
 use log::error;
 
 use crate::error::Error;
+use crate::interrupt::Interrupt;
 use crate::output::json;
 
 /// How to print a result.
@@ -45,15 +46,40 @@ pub(crate) fn print_with(
     printing: Printing,
     print: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), Error> {
-    let stdout = io::stdout();
-    let mut out: Box<dyn Write> = match (printing.json, printing.quiet) {
-        (true, _) => Box::new(io::BufWriter::new(stdout.lock())),
-        (false, true) => return Ok(()),
-        (false, false) => {
-            Box::new(anstream::AutoStream::new(stdout, stream_choice(printing.color)))
-        }
-    };
+    if printing.quiet && !printing.json {
+        return Ok(());
+    }
+    let mut out = stream(printing, &Interrupt::default());
     swallow_broken_pipe(print(&mut *out).and_then(|()| out.flush()))
+}
+
+/// Standard output for JSON or text; drops text if `quiet`. While it writes, a signal ends the
+/// process at once: a reader that stops reading must not keep the process alive.
+pub(crate) fn stream(printing: Printing, interrupt: &Interrupt) -> Box<dyn Write> {
+    let interrupt = interrupt.clone();
+    match (printing.json, printing.quiet) {
+        (true, _) => Box::new(io::BufWriter::new(Free { out: io::stdout(), interrupt })),
+        (false, true) => Box::new(io::sink()),
+        (false, false) => {
+            let out = anstream::AutoStream::new(io::stdout(), stream_choice(printing.color));
+            Box::new(Free { out, interrupt })
+        }
+    }
+}
+
+struct Free<W> {
+    out: W,
+    interrupt: Interrupt,
+}
+
+impl<W: Write> Write for Free<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.interrupt.free_while(|| self.out.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.interrupt.free_while(|| self.out.flush())
+    }
 }
 
 /// The same choice in `anstream`'s type.
@@ -71,7 +97,7 @@ pub(crate) fn print(bytes: &[u8]) -> Result<(), Error> {
 }
 
 /// A broken pipe is no error: its reader needs no more output.
-fn swallow_broken_pipe(written: io::Result<()>) -> Result<(), Error> {
+pub(crate) fn swallow_broken_pipe(written: io::Result<()>) -> Result<(), Error> {
     match written {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other.map_err(Error::from),

@@ -144,7 +144,7 @@ pub enum Case {
     /// Candles decide; a later run compares the outcome with Polymarket's resolution.
     Provisional { bet: Bet, measured: Measured, money: Money },
     /// Polymarket has resolved the market of an unsettled trade.
-    Confirmed { bet: Bet, measured: Option<Measured>, outcome: Outcome, money: Money },
+    Confirmed { bet: Bet, outcome: Outcome, money: Money },
     /// Polymarket's resolution agrees with an earlier result: the row stays, a record is added.
     ConfirmedLater { bet: Bet, earlier: Earlier, outcome: Outcome, profit: Usd },
     /// Polymarket's resolution replaces an earlier result.
@@ -204,7 +204,6 @@ impl Settlement {
     pub fn measured(&self) -> Option<&Measured> {
         match &self.case {
             Case::Provisional { measured, .. } => Some(measured),
-            Case::Confirmed { measured, .. } => measured.as_ref(),
             _ => None,
         }
     }
@@ -340,8 +339,7 @@ pub struct MarketData<'a> {
 /// Whether candles may have to decide the trade, now that Polymarket's resolution is known: `None` if
 /// it could not be asked.
 pub fn needs_prices(trade: &Trade, resolution: Option<&Resolution>, confirm: Confirm) -> bool {
-    let is_decided =
-        matches!(resolution, Some(Resolution::Final(_) | Resolution::OtherMarket(_)));
+    let is_decided = matches!(resolution, Some(Resolution::Final(_) | Resolution::OtherMarket(_)));
     matches!(trade.job, Job::Decide(_)) && confirm != Confirm::Only && !is_decided
 }
 
@@ -365,23 +363,23 @@ pub fn decide_trade(
         Decision::Defer(Box::new(Deferral { trade, left, reason, measured }))
     };
     match (data.resolution, measured) {
-        (Some(Resolution::Final(outcome)), measured) => {
+        (Some(Resolution::Final(outcome)), _) => {
             let (outcome, money) = (*outcome, money(&trade, &bet, *outcome, &deciding.fees));
-            settle(trade, Case::Confirmed { bet, measured, outcome, money })
+            settle(trade, Case::Confirmed { bet, outcome, money })
         }
-        (Some(Resolution::OtherMarket(why)), measured) => {
+        (Some(Resolution::OtherMarket(why)), _) => {
             let reason = format!("{why}; the answer is not used, and candles do not decide");
-            left(trade, DeferReason::OtherMarket, reason, measured)
+            left(trade, DeferReason::OtherMarket, reason, None)
         }
-        (Some(Resolution::NotYet(why) | Resolution::OtherYear(why)), measured)
+        (Some(Resolution::NotYet(why) | Resolution::OtherYear(why)), _)
             if deciding.confirm == Confirm::Only =>
         {
             let reason = format!("not resolved yet: {why}");
-            left(trade, DeferReason::NotResolved, reason, measured)
+            left(trade, DeferReason::NotResolved, reason, None)
         }
-        (None, measured) if deciding.confirm == Confirm::Only => {
+        (None, _) if deciding.confirm == Confirm::Only => {
             let reason = "Polymarket could not be asked".to_owned();
-            left(trade, DeferReason::SourceDown, reason, measured)
+            left(trade, DeferReason::SourceDown, reason, None)
         }
         (_, Some(measured)) => match held(&bet, &measured, deciding, now) {
             Some(call) => {

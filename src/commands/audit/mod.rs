@@ -85,8 +85,13 @@ pub fn run(common: &CommonArgs, args: &AuditArgs, now: DateTime<Utc>) -> Result<
         args.fix.then_some(RunContext { run_id: &run_id, retry_wait: 0, interrupt: &interrupt });
     let reading = settings::reading_settled(&args.reading);
     let which = Which { ids: args.ids.clone(), since: args.since };
-    let (mut polymarket, mut prices) = settings::sources(&args.services, Limit::at_signal(&interrupt));
-    let mut sources = Outside { prices: &mut prices, resolutions: &mut polymarket };
+    let (mut polymarket, mut prices) =
+        settings::sources(&args.services, Limit::at_signal(&interrupt));
+    let mut sources = Outside {
+        prices: &mut prices,
+        resolutions: &mut polymarket,
+        known: Resolutions::default(),
+    };
     let fees = Fees::from(&args.fees);
     let mut bar = Bar::new(common.quiet, "markets asked about");
     let mut progress = |done, all| bar.at(done, all);

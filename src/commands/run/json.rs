@@ -1,30 +1,39 @@
-//! JSON output of `run` and `dry-run`, as `guide/json.md` documents it. Fields are only ever added.
+//! JSON output of `run` and `dry-run`, as `guide/json.md` documents it, in parts: the head, each
+//! trade, the fields. Fields are only ever added.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::commands::run::DatabaseRun;
+use crate::commands::run::{DatabaseRun, exit_of};
 use crate::engine::summary::Summary;
 use crate::engine::trade_result::TradeResult;
 use crate::output::json::{ErrorJson, SCHEMA_VERSION, WarningJson, excluded};
 use crate::rules::decision::Status;
 use crate::rules::outcome::Outcome;
 use crate::rules::price::Source;
-use crate::rules::selection::Warning;
 use crate::rules::units::{Bps, BtcPrice, Shares, UnixSeconds, Usd};
 use crate::rules::value::Cell;
 use crate::sources::http::RequestStats;
 
+/// The fields of a database before its trades.
 #[derive(Serialize)]
-struct RunJson<'a> {
-    schema_version: u32,
-    command: &'a str,
+struct HeadJson<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schema_version: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    db: Option<String>,
     run_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    databases: Vec<DatabaseJson>,
     dry_run: bool,
+}
+
+/// The fields of a database after its trades.
+#[derive(Serialize)]
+struct RunJson {
     success: bool,
     settled_count: u64,
     confirmed_count: u64,
@@ -51,59 +60,59 @@ struct RunJson<'a> {
     warnings: Vec<WarningJson>,
     alerts: Vec<String>,
     requests: BTreeMap<&'static str, u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exit_code: Option<u8>,
 }
 
-#[derive(Serialize)]
-struct DatabaseJson {
-    db: String,
-    success: bool,
-    exit_code: u8,
-    error: Option<String>,
-    settled_count: u64,
-    confirmed_count: u64,
-    provisional_count: u64,
-    corrected_count: u64,
-    wins: u64,
-    losses: u64,
-    held_count: u64,
-    pending_count: u64,
-    error_count: usize,
-    due_after: u64,
-    total_profit: Option<Usd>,
-    oldest_due_age_seconds: Option<i64>,
-    alert: bool,
-}
-
-impl From<&DatabaseRun> for DatabaseJson {
-    fn from(ran: &DatabaseRun) -> Self {
-        let summary = ran.result.as_ref().ok();
-        let count = |of: fn(&Summary) -> u64| summary.map_or(0, of);
+impl From<&Summary> for RunJson {
+    fn from(summary: &Summary) -> Self {
+        let warnings = summary.data_warnings().into_iter().map(WarningJson::from);
+        let sources = summary
+            .problems
+            .iter()
+            .map(|problem| WarningJson { code: "source", message: problem.clone() });
         Self {
-            db: ran.database.display().to_string(),
-            success: ran.exit().is_success(),
-            exit_code: ran.exit().code(),
-            error: ran.result.as_ref().err().map(ToString::to_string),
-            settled_count: count(Summary::settled),
-            confirmed_count: count(|summary| summary.with_status(Status::Confirmed)),
-            provisional_count: count(|summary| summary.with_status(Status::Provisional)),
-            corrected_count: count(|summary| summary.with_status(Status::Corrected)),
-            wins: count(|summary| summary.booked_as(true)),
-            losses: count(|summary| summary.booked_as(false)),
-            held_count: count(Summary::held),
-            pending_count: count(Summary::pending),
-            error_count: summary.map_or(0, |summary| summary.errors.len()),
-            due_after: count(|summary| summary.due_after.count),
-            total_profit: summary.and_then(Summary::total_profit),
-            oldest_due_age_seconds: summary.and_then(Summary::oldest_due_age),
-            alert: summary.is_some_and(Summary::alert),
+            success: exit_of(summary).is_success(),
+            settled_count: summary.settled(),
+            confirmed_count: summary.with_status(Status::Confirmed),
+            provisional_count: summary.with_status(Status::Provisional),
+            corrected_count: summary.with_status(Status::Corrected),
+            wins: summary.booked_as(true),
+            losses: summary.booked_as(false),
+            unknown_count: summary.booked_outcome(Outcome::Unknown),
+            split_count: summary.booked_outcome(Outcome::Split),
+            close_call_count: summary.close_calls(),
+            held_count: summary.held(),
+            pending_count: summary.pending(),
+            pending: summary.pending_by_reason().clone(),
+            excluded: excluded(&summary.excluded),
+            changed_count: summary.changed(),
+            unsettled_before: summary.unsettled_before,
+            unsettled_after: summary.unsettled_after(),
+            due_before: summary.due_before,
+            due_after: summary.due_after.count,
+            total_profit: summary.total_profit(),
+            oldest_due_age_seconds: summary.oldest_due_age(),
+            alert: summary.alert(),
+            errors: summary.errors.iter().map(ErrorJson::from).collect(),
+            warnings: warnings.chain(sources).collect(),
+            alerts: summary.alerts(),
+            requests: requests(&summary.stats),
+            exit_code: None,
         }
     }
 }
 
+/// The fields of a database in which the run failed.
+#[derive(Serialize)]
+struct FailedJson {
+    success: bool,
+    exit_code: u8,
+    error: String,
+}
+
 #[derive(Serialize)]
 struct TradeJson<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    db: Option<&'a str>,
     trade_id: Value,
     market_slug: Value,
     action: Value,
@@ -129,7 +138,6 @@ impl<'a> From<&'a TradeResult> for TradeJson<'a> {
     fn from(result: &'a TradeResult) -> Self {
         let row = &result.row;
         Self {
-            db: None,
             trade_id: row.id.json(),
             market_slug: row.market_slug.json(),
             action: row.action.json(),
@@ -153,94 +161,70 @@ impl<'a> From<&'a TradeResult> for TradeJson<'a> {
     }
 }
 
-/// One trade of `run` and `dry-run`; `db` is set if there are several databases.
+/// One trade of `run` and `dry-run`.
 ///
 /// # Errors
 /// None in practice; the type is `serde_json`'s.
-pub(super) fn trade(result: &TradeResult, db: Option<&str>) -> serde_json::Result<String> {
-    serde_json::to_string(&TradeJson { db, ..TradeJson::from(result) })
+pub(super) fn trade(result: &TradeResult) -> serde_json::Result<String> {
+    serde_json::to_string(&TradeJson::from(result))
 }
 
-/// The object of `run` and `dry-run`, on one line, without its last field, `trades`. With several
-/// databases it contains sums, and `databases` contains the counts of each.
+/// The beginning of a database's object, up to its trades. With several databases the objects are
+/// elements of `databases`.
 ///
 /// # Errors
-/// None in practice; the type is `serde_json`'s.
-pub fn run(ran: &[DatabaseRun], dry_run: bool) -> serde_json::Result<String> {
-    let several = ran.len() > 1;
-    let summaries: Vec<&Summary> = ran.iter().filter_map(|ran| ran.result.as_ref().ok()).collect();
-    let sum = |of: fn(&Summary) -> u64| summaries.iter().map(|summary| of(summary)).sum();
-    let errors = ran.iter().flat_map(|ran| {
-        let db = several.then(|| ran.database.display().to_string());
-        let errors = ran.result.iter().flat_map(|summary| &summary.errors);
-        errors.map(move |error| ErrorJson { db: db.clone(), ..ErrorJson::from(error) })
-    });
-    let mut warnings: Vec<WarningJson> = Vec::new();
-    let mut alerts: Vec<String> = Vec::new();
-    for ran in ran {
-        let Ok(summary) = &ran.result else { continue };
-        let of = if several { format!("{}: ", ran.database.display()) } else { String::new() };
-        alerts.extend(summary.alerts().iter().map(|alert| format!("{of}{alert}")));
-        warnings.extend(summary.data_warnings().into_iter().map(|Warning { code, message }| {
-            WarningJson { code, message: format!("{of}{message}") }
-        }));
-        // a problem with a source affects every database, so it appears once
-        for error in &summary.problems {
-            let error = WarningJson { code: "source", message: error.clone() };
-            if !warnings.contains(&error) {
-                warnings.push(error);
-            }
-        }
-    }
-    serde_json::to_string(&RunJson {
-        schema_version: SCHEMA_VERSION,
-        command: if dry_run { "dry-run" } else { "run" },
-        run_id: summaries.first().and_then(|summary| summary.run_id.as_deref()),
-        databases: if several { ran.iter().map(DatabaseJson::from).collect() } else { vec![] },
-        dry_run,
-        success: ran.iter().all(|ran| ran.exit().is_success()),
-        settled_count: sum(Summary::settled),
-        confirmed_count: sum(|summary| summary.with_status(Status::Confirmed)),
-        provisional_count: sum(|summary| summary.with_status(Status::Provisional)),
-        corrected_count: sum(|summary| summary.with_status(Status::Corrected)),
-        wins: sum(|summary| summary.booked_as(true)),
-        losses: sum(|summary| summary.booked_as(false)),
-        unknown_count: sum(|summary| summary.booked_outcome(Outcome::Unknown)),
-        split_count: sum(|summary| summary.booked_outcome(Outcome::Split)),
-        close_call_count: sum(Summary::close_calls),
-        held_count: sum(Summary::held),
-        pending_count: sum(Summary::pending),
-        pending: sums(summaries.iter().map(|summary| summary.pending_by_reason().clone())),
-        excluded: sums(summaries.iter().map(|summary| excluded(&summary.excluded))),
-        changed_count: sum(Summary::changed),
-        unsettled_before: sum(|summary| summary.unsettled_before),
-        unsettled_after: sum(Summary::unsettled_after),
-        due_before: sum(|summary| summary.due_before),
-        due_after: sum(|summary| summary.due_after.count),
-        total_profit: total_profit(&summaries),
-        oldest_due_age_seconds: summaries.iter().filter_map(|s| s.oldest_due_age()).max(),
-        alert: summaries.iter().any(|summary| summary.alert()),
-        errors: errors.collect(),
-        warnings,
-        alerts,
-        // the databases share the requests
-        requests: requests(summaries.first().map_or(&BTreeMap::new(), |first| &first.stats)),
-    })
+/// As for [`trade`].
+pub(super) fn head(
+    run_id: Option<&str>,
+    database: &Path,
+    several: bool,
+    is_first: bool,
+) -> serde_json::Result<String> {
+    let command = if run_id.is_none() { "dry-run" } else { "run" };
+    let (schema_version, command) = (SCHEMA_VERSION, command);
+    let before = match (several, is_first) {
+        (false, _) => String::new(),
+        (true, true) => format!(
+            "{{\"schema_version\":{schema_version},\"command\":\"{command}\",\"databases\":["
+        ),
+        (true, false) => ",".to_owned(),
+    };
+    let head = serde_json::to_string(&HeadJson {
+        schema_version: (!several).then_some(schema_version),
+        command: (!several).then_some(command),
+        db: several.then(|| database.display().to_string()),
+        run_id,
+        dry_run: run_id.is_none(),
+    })?;
+    // the object has fields, so it ends in a brace
+    let head = head.strip_suffix('}').unwrap_or(&head);
+    Ok(format!("{before}{head},\"trades\":["))
 }
 
-/// Sums the counts of several databases by name.
-fn sums(counts: impl Iterator<Item = BTreeMap<&'static str, u64>>) -> BTreeMap<&'static str, u64> {
-    let mut sums = BTreeMap::new();
-    for (name, count) in counts.flatten() {
-        *sums.entry(name).or_default() += count;
-    }
-    sums
+/// The fields that follow the trades of a database, and the end of its object.
+///
+/// # Errors
+/// As for [`trade`].
+pub(super) fn fields(ran: &DatabaseRun, several: bool) -> serde_json::Result<String> {
+    let exit = ran.exit();
+    let fields = match &ran.result {
+        Ok(summary) => serde_json::to_string(&RunJson {
+            exit_code: several.then(|| exit.code()),
+            ..RunJson::from(summary)
+        })?,
+        Err(why) => serde_json::to_string(&FailedJson {
+            success: false,
+            exit_code: exit.code(),
+            error: why.to_string(),
+        })?,
+    };
+    Ok(fields.replacen('{', ",", 1))
 }
 
-/// Sum of booked profit; `None` without a result, or on overflow.
-fn total_profit(summaries: &[&Summary]) -> Option<Usd> {
-    let sums = summaries.iter().map(|summary| summary.total_profit().map(|sum| sum.0));
-    sums.reduce(|sum, next| sum?.checked_add(next?)).flatten().map(Usd)
+/// The end of the object of several databases.
+pub(super) fn last(ran: &[DatabaseRun]) -> String {
+    let success = ran.iter().all(|ran| ran.exit().is_success());
+    format!("],\"success\":{success}}}")
 }
 
 /// Requests by service, including services without any.

@@ -1,116 +1,137 @@
-//! Keeps the trades of a run until they are printed. A long list goes into a temporary file, not
-//! into memory. `text` and `json` format the trades.
+//! Prints a run as it goes on: each trade as it is decided, then the summary of its database, so that
+//! memory does not hold a long list. `text` and `json` format the parts.
 
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Write};
+use std::path::Path;
 
-use tempfile::SpooledTempFile;
-
-use crate::commands::run::DatabaseRun;
-use crate::commands::run::{json, text};
+use crate::commands::run::{DatabaseRun, json, text};
 use crate::engine::trade_result::TradeResult;
+use crate::error::Error;
+use crate::interrupt::Interrupt;
+use crate::output::print::{Printing, stream, swallow_broken_pipe};
 
-/// Bytes kept in memory; more go into a file.
-const IN_MEMORY: usize = 4 << 20;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
-    /// Elements of a JSON array.
-    Json,
-    /// One line per trade.
-    Text,
-    /// No list.
-    Nothing,
+/// Where the output is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Nothing of the current database is printed.
+    Before,
+    /// The database's head is printed, and this many trades.
+    Trades(u64),
 }
 
-pub struct Listing {
-    form: Form,
-    /// The database's name, if the run has several.
-    database: Option<String>,
-    kept: SpooledTempFile,
-    count: u64,
+/// The output of a run.
+pub struct Listing<'a> {
+    out: Box<dyn Write>,
+    as_json: bool,
+    run_id: Option<&'a str>,
+    several: bool,
+    database: &'a Path,
+    place: Place,
+    /// The number of databases whose object is printed.
+    done: usize,
+    /// The first error of printing; nothing more is printed after it.
     error: Option<io::Error>,
 }
 
-impl Listing {
-    pub fn new(form: Form, database: Option<String>) -> Self {
-        Self { form, database, kept: SpooledTempFile::new(IN_MEMORY), count: 0, error: None }
+impl<'a> Listing<'a> {
+    /// For a run with this id (none: a dry run) over several databases or one.
+    pub fn new(
+        printing: Printing,
+        interrupt: &Interrupt,
+        run_id: Option<&'a str>,
+        several: bool,
+    ) -> Self {
+        let out = stream(printing, interrupt);
+        let (as_json, database, place) = (printing.json, Path::new(""), Place::Before);
+        Self { out, as_json, run_id, several, database, place, done: 0, error: None }
     }
 
-    /// Adds a trade. Printing reports an I/O error of this step.
-    pub fn add(&mut self, result: &TradeResult) {
-        if self.form == Form::Nothing || self.error.is_some() {
+    /// Begins with the next database.
+    pub fn begin(&mut self, database: &'a Path) {
+        self.database = database;
+        self.place = Place::Before;
+    }
+
+    /// Whether something of the current database is printed.
+    pub fn has_begun(&self) -> bool {
+        self.place != Place::Before
+    }
+
+    /// Prints a trade. The text of a run that writes lists no trades.
+    pub fn trade(&mut self, result: &TradeResult) {
+        if !self.as_json && self.run_id.is_some() {
             return;
         }
-        self.error = self.keep(result).err();
-        self.count += 1;
-    }
-
-    fn keep(&mut self, result: &TradeResult) -> io::Result<()> {
-        let entry = match self.form {
-            Form::Json => json::trade(result, self.database.as_deref())?,
-            _ => text::trade(result),
-        };
-        if self.form == Form::Json && self.count > 0 {
-            self.kept.write_all(b",")?;
-        }
-        self.kept.write_all(entry.as_bytes())
-    }
-
-    fn print_kept(&mut self, out: &mut dyn Write) -> io::Result<()> {
-        if let Some(error) = self.error.take() {
-            return Err(error);
-        }
-        self.kept.rewind()?;
-        let mut some = vec![0; 1 << 16];
-        loop {
-            match self.kept.read(&mut some)? {
-                0 => return Ok(()),
-                read => out.write_all(&some[..read])?,
+        self.print_part(|listing| {
+            let before = listing.head()?;
+            match listing.as_json {
+                true if before > 0 => listing.out.write_all(b",")?,
+                false if before == 0 => listing.out.write_all(text::trades_heading().as_bytes())?,
+                _ => {}
             }
-        }
+            listing.place = Place::Trades(before + 1);
+            let trade = match listing.as_json {
+                true => json::trade(result)?,
+                false => text::trade(result),
+            };
+            listing.out.write_all(trade.as_bytes())
+        });
     }
-}
 
-/// Prints the one JSON object of a run.
-///
-/// # Errors
-/// I/O errors in keeping or printing the trades.
-pub fn print_json(out: &mut dyn Write, mut ran: Vec<DatabaseRun>, dry_run: bool) -> io::Result<()> {
-    let object = json::run(&ran, dry_run)?;
-    // the object has fields, so it ends in a brace
-    out.write_all(object.strip_suffix('}').unwrap_or(&object).as_bytes())?;
-    out.write_all(b",\"trades\":[")?;
-    let mut some = false;
-    for listing in ran.iter_mut().map(|ran| &mut ran.listing).filter(|list| list.count > 0) {
-        if some {
-            out.write_all(b",")?;
-        }
-        listing.print_kept(out)?;
-        some = true;
+    /// Prints the result of the current database.
+    pub fn end(&mut self, ran: &DatabaseRun) {
+        self.print_part(|listing| match (listing.as_json, &ran.result) {
+            (true, _) => {
+                listing.head()?;
+                listing.done += 1;
+                let fields = json::fields(ran, listing.several)?;
+                listing.out.write_all(format!("]{fields}").as_bytes())
+            }
+            (false, Ok(summary)) => {
+                listing.head()?;
+                let summary = text::summary(summary, listing.run_id.is_none());
+                let last = ran.status_line.as_ref().map(text::status_line).unwrap_or_default();
+                listing.out.write_all(format!("{summary}{last}").as_bytes())
+            }
+            (false, Err(_)) => Ok(()),
+        });
     }
-    out.write_all(b"]}\n")
-}
 
-/// Prints the list, if any, and the summary of each database. With several databases, a last part
-/// lists how each ended.
-///
-/// # Errors
-/// I/O errors in keeping or printing the trades.
-pub fn print_text(out: &mut dyn Write, mut ran: Vec<DatabaseRun>, dry_run: bool) -> io::Result<()> {
-    for DatabaseRun { database, result, listing, status_line, .. } in &mut ran {
-        let Ok(summary) = result else { continue };
-        out.write_all(text::title(summary, dry_run, database).as_bytes())?;
-        if listing.count > 0 {
-            out.write_all(text::trades_heading().as_bytes())?;
-            listing.print_kept(out)?;
+    /// Prints what follows the last database, and returns the first error of printing.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn finish(mut self, ran: &[DatabaseRun]) -> Result<(), Error> {
+        self.print_part(|listing| {
+            if listing.several {
+                let last = match listing.as_json {
+                    true => json::last(ran),
+                    false => text::databases(ran),
+                };
+                listing.out.write_all(last.as_bytes())?;
+            }
+            listing.out.write_all(if listing.as_json { b"\n" } else { b"" })?;
+            listing.out.flush()
+        });
+        swallow_broken_pipe(self.error.map_or(Ok(()), Err))
+    }
+
+    /// Prints the head of the current database, once. Returns the number of its trades so far.
+    fn head(&mut self) -> io::Result<u64> {
+        if let Place::Trades(count) = self.place {
+            return Ok(count);
         }
-        out.write_all(text::summary(summary, dry_run).as_bytes())?;
-        if let Some(status_line) = status_line {
-            out.write_all(text::status_line(status_line).as_bytes())?;
+        self.place = Place::Trades(0);
+        let head = match self.as_json {
+            true => json::head(self.run_id, self.database, self.several, self.done == 0)?,
+            false => text::title(self.run_id, self.database),
+        };
+        self.out.write_all(head.as_bytes()).map(|()| 0)
+    }
+
+    fn print_part(&mut self, part: impl FnOnce(&mut Self) -> io::Result<()>) {
+        if self.error.is_none() {
+            self.error = part(self).err();
         }
     }
-    if ran.len() > 1 {
-        out.write_all(text::databases(&ran).as_bytes())?;
-    }
-    Ok(())
 }

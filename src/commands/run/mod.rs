@@ -27,17 +27,18 @@ use crate::monitoring::metrics::{self, DatabaseFigures, RunFigures};
 use crate::monitoring::notify::Notifier;
 use crate::monitoring::ping::Pinger;
 use crate::output;
-use crate::output::print::{after_writing, print_with};
+use crate::output::print::after_writing;
 use crate::output::progress::Bar;
 use crate::rules::decision::{Confirm, Deciding};
 use crate::rules::fees::Fees;
 use crate::rules::outcome::MIN_MOVE_BPS;
+use crate::rules::resolution::Resolutions;
 use crate::rules::units::{Bps, UnixSeconds};
 use crate::settings::values::{batch, bps, hook_url, hours, interval, seconds, seconds_of};
 use crate::settings::{self, AlertArgs, CommonArgs, FeeArgs, JudgingArgs, ServiceArgs};
 use crate::store::{Access, RunLock, Store};
 
-use listing::{Form, Listing};
+use listing::Listing;
 
 /// What a run settles, and how.
 #[derive(Debug, Args)]
@@ -129,18 +130,18 @@ pub fn run(common: &CommonArgs, args: &RunArgs, now: DateTime<Utc>) -> Result<Ex
     pinger.started();
     let ran = in_each_database(common, args, Some(&new_run_id(now)), now.into());
     let exit = match &ran {
-        Ok(ran) => Exit::most_serious(ran.iter().map(DatabaseRun::exit)),
+        Ok((ran, _)) => Exit::most_serious(ran.iter().map(DatabaseRun::exit)),
         Err(error) => Exit::of(error),
     };
     // another run that holds the lock writes the metrics
     let metrics_file = args.monitoring.metrics_file.as_ref().filter(|_| exit != Exit::Locked);
-    if let (Some(path), Ok(ran)) = (metrics_file, &ran) {
+    if let (Some(path), Ok((ran, _))) = (metrics_file, &ran) {
         let databases = ran.iter().map(DatabaseRun::figures).collect();
         let (exit_code, is_success) = (exit.code(), exit.is_success());
         let (began, took) = (now.into(), began.elapsed());
         metrics::write(path, &RunFigures { exit_code, is_success, began, took, databases });
     }
-    let shown = ran.and_then(|ran| show_run(common, ran, false));
+    let shown = ran.and_then(|(ran, printed)| result(ran, after_writing(printed, true)));
     pinger.ended(exit.code());
     shown.map(|()| exit)
 }
@@ -150,15 +151,15 @@ pub fn run(common: &CommonArgs, args: &RunArgs, now: DateTime<Utc>) -> Result<Ex
 /// # Errors
 /// [`Error`].
 pub fn dry_run(common: &CommonArgs, args: &RunArgs, now: DateTime<Utc>) -> Result<Exit, Error> {
-    let ran = in_each_database(common, args, None, now.into())?;
+    let (ran, printed) = in_each_database(common, args, None, now.into())?;
     let exit = Exit::most_serious(ran.iter().map(DatabaseRun::exit));
-    show_run(common, ran, true).map(|()| exit)
+    result(ran, printed).map(|()| exit)
 }
 
-/// Prints the result of a run. An error of the only database is returned. An error of one of
-/// several goes to stderr and into the summary.
-fn show_run(common: &CommonArgs, mut ran: Vec<DatabaseRun>, dry_run: bool) -> Result<(), Error> {
-    if ran.len() == 1 && ran[0].result.is_err() {
+/// The error of printing, or that of the only database if nothing of it is printed. Other errors go
+/// to stderr.
+fn result(mut ran: Vec<DatabaseRun>, printed: Result<(), Error>) -> Result<(), Error> {
+    if let [DatabaseRun { result: Err(_), is_printed: false, .. }] = ran[..] {
         return ran.swap_remove(0).result.map(drop);
     }
     for ran in &ran {
@@ -166,11 +167,7 @@ fn show_run(common: &CommonArgs, mut ran: Vec<DatabaseRun>, dry_run: bool) -> Re
             error!("{why}");
         }
     }
-    let shown = print_with(common.printing(), |out| match common.json {
-        true => listing::print_json(out, ran, dry_run),
-        false => listing::print_text(out, ran, dry_run),
-    });
-    after_writing(shown, !dry_run)
+    printed
 }
 
 impl From<&RunArgs> for Deciding {
@@ -191,8 +188,8 @@ pub struct DatabaseRun {
     pub database: PathBuf,
     /// The summary, or the error that stopped the run.
     pub result: Result<Summary, Error>,
-    /// The trades to print.
-    pub listing: Listing,
+    /// Whether the output has something of this database.
+    pub is_printed: bool,
     /// State after the run, if the metrics need it.
     pub status: Option<DatabaseStatus>,
     /// The last line of the summary; `None` in a dry run.
@@ -237,8 +234,8 @@ struct Opened {
     _lock: Option<RunLock>,
 }
 
-/// Settles a batch in each database; a dry run without a `run_id`. An error in one database does
-/// not stop the others.
+/// Settles a batch in each database, one after another, and prints it; a dry run without a `run_id`.
+/// An error in one database does not stop the others. Also returns the error of printing.
 ///
 /// # Errors
 /// If the signal handlers cannot be installed; then nothing was done.
@@ -247,7 +244,7 @@ fn in_each_database(
     args: &RunArgs,
     run_id: Option<&str>,
     now: UnixSeconds,
-) -> Result<Vec<DatabaseRun>, Error> {
+) -> Result<(Vec<DatabaseRun>, Result<(), Error>), Error> {
     let interrupt = Interrupt::listen(Exit::Interrupted.code())?;
     let limit = Limit::after(&interrupt, Duration::from_secs(args.max_seconds));
     let deciding = Deciding::from(args);
@@ -264,40 +261,42 @@ fn in_each_database(
         retry_wait: i64::from(args.interval_minutes) * 60,
         interrupt: &interrupt,
     });
+    let (mut polymarket, mut prices) = settings::sources(&args.services, limit.clone());
+    let mut outside = Outside {
+        prices: &mut prices,
+        resolutions: &mut polymarket,
+        known: Resolutions::default(),
+    };
     let databases = distinct(&common.db);
     let several = databases.len() > 1;
-    let name = |database: &PathBuf| several.then(|| database.display().to_string());
-    let names: Vec<Option<String>> = databases.iter().map(name).collect();
-    let watch = |name: &Option<String>| Watch::new(common, writing.is_none(), name.clone());
-    let mut watches: Vec<Watch> = names.iter().map(watch).collect();
-    let mut opened: Vec<Result<Opened, Error>> =
-        databases.iter().map(|database| open(database, writing.is_some(), now)).collect();
-
-    let (mut polymarket, mut prices) = settings::sources(&args.services, limit.clone());
-    let mut outside = Outside { prices: &mut prices, resolutions: &mut polymarket };
-    let mut reports: Vec<_> =
-        watches.iter_mut().map(|watch| |event: Event<'_>| watch.take(&event)).collect();
-    let mut to_settle = Vec::new();
-    for ((opened, report), name) in opened.iter_mut().zip(&mut reports).zip(&names) {
-        if let Ok(Opened { store, .. }) = opened {
-            to_settle.push(Database { store, name: name.as_deref(), report });
-        }
-    }
-    let mut summaries = settle(&mut to_settle, &mut outside, &task, writing).into_iter();
-
     let after = After { common, args, task: &task, writing };
+    let mut listing = Listing::new(common.printing(), &interrupt, run_id, several);
     let mut runs = Vec::new();
-    for ((database, opened), watch) in databases.into_iter().zip(opened).zip(watches) {
-        watch.bar.finish();
-        let settled = opened.and_then(|opened| {
-            // `settle` returns one summary per open database
-            #[allow(clippy::expect_used)]
-            let summary = summaries.next().expect("a summary of each database");
+    for database in &databases {
+        let name = several.then(|| database.display().to_string());
+        listing.begin(database);
+        let settled = open(database, writing.is_some(), now).and_then(|mut opened| {
+            let bar = Bar::new(common.quiet, "trades settled");
+            let mut watch = Watch { name: name.as_deref(), listing: &mut listing, bar };
+            let mut report = |event: Event<'_>| watch.take(&event);
+            let store = &mut opened.store;
+            let mut database = Database { store, name: name.as_deref(), report: &mut report };
+            let summary = settle(&mut database, &mut outside, &task, writing);
+            watch.bar.finish();
             summary.map(|summary| (opened, summary))
         });
-        runs.push(after.finish(database, settled, watch.listing));
+        let mut ran = after.finish(database.clone(), settled);
+        ran.is_printed = listing.has_begun() || several || ran.result.is_ok();
+        if ran.is_printed {
+            listing.end(&ran);
+        }
+        runs.push(ran);
     }
-    Ok(runs)
+    let printed = match &runs[..] {
+        [DatabaseRun { is_printed: false, .. }] => Ok(()),
+        _ => listing.finish(&runs),
+    };
+    Ok((runs, printed))
 }
 
 /// The databases without duplicates: two paths of one file count once.
@@ -332,12 +331,7 @@ struct After<'a> {
 }
 
 impl After<'_> {
-    fn finish(
-        &self,
-        database: PathBuf,
-        settled: Result<(Opened, Summary), Error>,
-        listing: Listing,
-    ) -> DatabaseRun {
+    fn finish(&self, database: PathBuf, settled: Result<(Opened, Summary), Error>) -> DatabaseRun {
         let (mut status, mut status_line) = (None, None);
         let result = match (settled, self.writing) {
             (Ok((_, summary)), None) => Ok(summary),
@@ -356,7 +350,7 @@ impl After<'_> {
                 Err(error)
             }
         };
-        DatabaseRun { database, result, listing, status, status_line }
+        DatabaseRun { database, result, is_printed: false, status, status_line }
     }
 
     /// Counts for the metrics file, if there is one.
@@ -378,36 +372,24 @@ impl After<'_> {
     }
 }
 
-/// Lists and logs the trades of a run, and shows its progress.
-struct Watch {
-    name: Option<String>,
-    listing: Listing,
+/// Prints and logs the trades of a run, and shows its progress.
+struct Watch<'a, 'b> {
+    name: Option<&'a str>,
+    listing: &'a mut Listing<'b>,
     bar: Bar,
 }
 
-impl Watch {
-    fn new(common: &CommonArgs, is_dry: bool, name: Option<String>) -> Self {
-        let form = match (common.json, is_dry && !common.quiet) {
-            (true, _) => Form::Json,
-            (false, true) => Form::Text,
-            (false, false) => Form::Nothing,
-        };
-        let listing = Listing::new(form, name.clone());
-        Self { name, listing, bar: Bar::new(common.quiet, "trades settled") }
-    }
-}
-
-impl Watch {
+impl Watch<'_, '_> {
     fn take(&mut self, event: &Event<'_>) {
         match event {
             Event::Ended(result) => {
-                output::log::trade(result, self.name.as_deref());
-                self.listing.add(result);
+                output::log::trade(result, self.name);
+                self.listing.trade(result);
             }
             Event::Progress { done, all } => self.bar.at(*done, *all),
             Event::SummedUp(summary) => {
                 self.bar.finish();
-                output::log::run(summary, self.name.as_deref());
+                output::log::run(summary, self.name);
             }
         }
     }

@@ -16,9 +16,9 @@ use crate::rules::selection::Warning;
 use crate::rules::text::printable_line;
 use crate::rules::units::{Usd, rounded};
 
-pub(super) fn title(summary: &Summary, dry_run: bool, database: &Path) -> String {
-    let title = if dry_run { "settle dry-run" } else { "settle run" };
-    let run = summary.run_id.as_deref().unwrap_or("nothing was written");
+pub(super) fn title(run_id: Option<&str>, database: &Path) -> String {
+    let title = if run_id.is_none() { "settle dry-run" } else { "settle run" };
+    let run = run_id.unwrap_or("nothing was written");
     format!("{} · {} · {run}\n", styled(STRONG, title), database.display())
 }
 

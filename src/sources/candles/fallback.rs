@@ -141,15 +141,17 @@ pub trait Prices {
     fn stats(&self) -> BTreeMap<Source, RequestStats>;
 }
 
-/// The sources in the order they are asked.
+/// The sources in the order they are asked, and what they have answered in this run.
 pub struct Chain {
     sources: Vec<Box<dyn PriceSource>>,
+    /// By source and instant; `None` where the source answered that it has no price.
+    known: HashMap<(Source, PriceAt), Option<Priced>>,
 }
 
 impl Chain {
     /// A chain that asks `sources` in this order.
     pub fn new(sources: Vec<Box<dyn PriceSource>>) -> Self {
-        Self { sources }
+        Self { sources, known: HashMap::new() }
     }
 }
 
@@ -161,17 +163,32 @@ impl Prices for Chain {
             if missing.is_empty() {
                 break;
             }
-            let wanted =
+            let name = source.source();
+            let wanted: BTreeSet<PriceAt> =
                 missing.keys().flat_map(|need| [need.close, need.open, need.before]).collect();
-            let answer = source.prices(&wanted, now);
-            for error in &answer.problems {
-                warn!("{}: {error}", source.source());
-                found.problems.push(format!("{}: {error}", source.source()));
+            let unknown: BTreeSet<PriceAt> =
+                wanted.into_iter().filter(|at| !self.known.contains_key(&(name, *at))).collect();
+            // what was answered before counts as an answer
+            found.answered |= unknown.is_empty();
+            if !unknown.is_empty() {
+                let answer = source.prices(&unknown, now);
+                for error in &answer.problems {
+                    warn!("{name}: {error}");
+                    found.problems.push(format!("{name}: {error}"));
+                }
+                found.answered |= answer.answered;
+                found.failed |= answer.failed;
+                for at in unknown {
+                    match answer.prices.get(&at) {
+                        Some(priced) => drop(self.known.insert((name, at), Some(*priced))),
+                        None if answer.failed => {}
+                        None => drop(self.known.insert((name, at), None)),
+                    }
+                }
             }
-            found.answered |= answer.answered;
-            found.failed |= answer.failed;
+            let known = |at| self.known.get(&(name, at)).copied().flatten();
             missing.retain(|need, strikes| {
-                let Some(quoted) = quoted(source.source(), need, &answer.prices) else {
+                let Some(quoted) = quoted(name, need, known) else {
                     return true;
                 };
                 let held = found.prices.entry(*need).or_default();
@@ -200,18 +217,20 @@ fn is_enough(prices: &WindowPrices, strikes: Option<Strikes>, all: &[WindowPrice
 fn quoted(
     source: Source,
     need: &PriceRequest,
-    prices: &HashMap<PriceAt, Priced>,
+    at: impl Fn(PriceAt) -> Option<Priced>,
 ) -> Option<WindowPrices> {
-    let at = |quote| prices.get(quote).copied();
-    let open = at(&need.open);
+    let open = at(need.open);
     if need.open_is_strike && open.is_none() {
         return None;
     }
-    Some(WindowPrices { source, close: at(&need.close)?, open, before: at(&need.before) })
+    Some(WindowPrices { source, close: at(need.close)?, open, before: at(need.before) })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+    use std::rc::Rc;
+
     use super::*;
     use crate::rules::market::Basis;
     use crate::rules::price::Method;
@@ -284,6 +303,40 @@ mod tests {
         let found = find(sources, &[close(900), close(1800)]);
         assert_eq!(found.prices[&close(900)][0].source, Source::Coinbase);
         assert_eq!(found.prices[&close(1800)][0].source, Source::Binance);
+    }
+
+    #[test]
+    fn a_source_is_asked_about_an_instant_once_a_run() {
+        let asked = Rc::new(Cell::new(0));
+        let source = Counting(Fixed(Source::Coinbase, vec![(900, 1)], false), Rc::clone(&asked));
+        let mut chain = Chain::new(vec![Box::new(source)]);
+        let mut find = |needs: &[PriceRequest]| {
+            let needs = needs.iter().map(|need| (*need, None)).collect();
+            chain.find(&needs, UnixSeconds(10_000)).prices.len()
+        };
+        assert_eq!(find(&[close(900)]), 1);
+        assert_eq!(asked.replace(0), 3);
+        // one of the instants of the second window is known, and so is that the first has no start
+        assert_eq!(find(&[close(900), close(1800)]), 1);
+        assert_eq!(asked.get(), 1);
+    }
+
+    /// Counts the instants that it is asked about.
+    struct Counting(Fixed, Rc<Cell<usize>>);
+
+    impl PriceSource for Counting {
+        fn source(&self) -> Source {
+            self.0.source()
+        }
+
+        fn prices(&mut self, wanted: &BTreeSet<PriceAt>, now: UnixSeconds) -> SourceAnswer {
+            self.1.set(self.1.get() + wanted.len());
+            self.0.prices(wanted, now)
+        }
+
+        fn stats(&self) -> RequestStats {
+            self.0.stats()
+        }
     }
 
     #[test]
