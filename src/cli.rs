@@ -10,7 +10,9 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::audit::AuditArgs;
 use crate::commands::explain::ExplainArgs;
+use crate::commands::ignore::IgnoreArgs;
 use crate::commands::index::IndexArgs;
+use crate::commands::log::LogArgs;
 use crate::commands::report::ReportArgs;
 use crate::commands::run::RunArgs;
 use crate::commands::status::StatusArgs;
@@ -59,6 +61,10 @@ pub enum Command {
     Explain(ExplainArgs),
     /// Compare settled trades with Polymarket's resolutions and list the differences
     Audit(AuditArgs),
+    /// Accept trades as they are: never due, never asked about, no alert; list them
+    Ignore(IgnoreArgs),
+    /// List every run of settle that wrote something, with its change of profit
+    Log(LogArgs),
     /// Undo one run: restore each row that it wrote, unless the row was changed since
     Undo(UndoArgs),
     /// Add one index to the bot's table, so that a run that finds nothing due reads nothing else
@@ -89,6 +95,8 @@ impl Command {
             Self::Report(_) => "report",
             Self::Explain(_) => "explain",
             Self::Audit(_) => "audit",
+            Self::Ignore(_) => "ignore",
+            Self::Log(_) => "log",
             Self::Undo(_) => "undo",
             Self::Index(_) => "index",
             Self::Completions { .. } => "completions",

@@ -80,8 +80,14 @@ pub enum Error {
     #[error("no trade has the id {0}; its id is in the column 'id' of the table 'trades'")]
     NoSuchTrade(String),
     /// No run with this id wrote to the database.
-    #[error("no run {0} wrote to this database; settle status lists the last ones")]
+    #[error("no run {0} wrote to this database; settle log lists the runs")]
     NoSuchRun(String),
+    /// No run is left to undo.
+    #[error("no run is left to undo; settle log lists the runs")]
+    NothingToUndo,
+    /// The ids of several runs begin with this text.
+    #[error("several runs begin with {0}: {1}; give more of the id")]
+    AmbiguousRun(String, String),
     /// Standard output cannot be written.
     #[error("the result cannot be printed: {0}; see where standard output leads")]
     Output(#[from] std::io::Error),

@@ -46,6 +46,8 @@ fn run(cli: &Cli, now: DateTime<Utc>) -> Result<Exit, Error> {
         Command::Report(args) => commands::report::run(common, args, now),
         Command::Explain(args) => commands::explain::run(common, args, now),
         Command::Audit(args) => commands::audit::run(common, args, now),
+        Command::Ignore(args) => commands::ignore::run(common, args, now),
+        Command::Log(args) => commands::log::run(common, args, now),
         Command::Undo(args) => commands::undo::run(common, args, now),
         Command::Index(args) => commands::index::run(common, args, now),
         Command::Completions { shell } => {

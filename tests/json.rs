@@ -59,6 +59,10 @@ fn each_command_prints_the_fields_in_the_guide() {
     assert_eq!(audit["disagreements"].as_array().unwrap().len(), 2);
     let undo = ["undo", run["run_id"].as_str().unwrap(), "--json"];
     same(&bench.settle(&undo).json(), "`undo`");
+    let log = bench.settle(&["log", "--json"]).json();
+    same(&log, "`log`");
+    same(&log["runs"][0], "one of `runs`");
+    same(&bench.settle(&["ignore", "1", "--json"]).json(), "`ignore`");
 }
 
 #[test]

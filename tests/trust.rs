@@ -214,7 +214,7 @@ fn undo_of_an_unknown_run_reports_where_runs_are_listed() {
     let bench = Bench::new(&[bet(1)]);
     let before = bench.bytes();
     let ended = bench.settle(&["undo", "nonsense"]);
-    assert!(ended.code(1).stderr.contains("settle status lists"), "{ended:?}");
+    assert!(ended.code(1).stderr.contains("settle log lists"), "{ended:?}");
     assert_eq!(bench.bytes(), before);
 }
 
@@ -228,6 +228,91 @@ fn undo_restores_the_fee() {
     assert_eq!(bench.count("fee_paid = 0.25"), 0);
     bench.settle(&["undo", summary["run_id"].as_str().unwrap()]).code(0);
     assert_eq!(bench.count("fee_paid = 0.25 AND is_win IS NULL"), 1);
+}
+
+#[test]
+fn the_log_lists_each_run_and_undo_last_undoes_the_latest() {
+    let bench = Bench::new(&[bet(1), bet(2).action("NO")]);
+    let before = values(&bench);
+    run(&bench, &exchange(None));
+    let provisional = values(&bench);
+    run(&bench, &exchange(Some(false)));
+    let log = || bench.settle(&["log", "--json"]).code(0).json()["runs"].clone();
+    let runs = log();
+    assert_eq!(runs.as_array().unwrap().len(), 2, "{runs}");
+    assert_eq!((&runs[1]["settled_count"], &runs[1]["profit_change"]), (&2.into(), &0.into()));
+    assert_eq!((&runs[0]["corrected_count"], &runs[0]["settled_count"]), (&2.into(), &0.into()));
+    assert_eq!(runs[0]["undone"], false);
+
+    let bytes = bench.bytes();
+    let dry = bench.settle(&["undo", "last", "--dry-run", "--json"]).code(0).json();
+    assert_eq!((&dry["dry_run"], &dry["restored_count"]), (&true.into(), &2.into()));
+    assert_eq!(bench.bytes(), bytes);
+
+    bench.settle(&["undo", "last"]).code(0);
+    assert_eq!(values(&bench), provisional);
+    bench.settle(&["undo", "last"]).code(0);
+    assert_eq!(values(&bench), before);
+    let runs = log();
+    let undone: Vec<bool> =
+        runs.as_array().unwrap().iter().map(|run| run["undone"].as_bool().unwrap()).collect();
+    assert_eq!(undone, [false, false, true, true], "{runs}");
+    let none = bench.settle(&["undo", "last"]);
+    assert!(none.code(1).stderr.contains("no run is left to undo"), "{none:?}");
+    // an undo that is undone has no effect
+    bench.settle(&["undo", runs[0]["run_id"].as_str().unwrap()]).code(0);
+    assert_eq!(log()[4]["undone"], false);
+    assert!(bench.settle(&["log"]).code(0).stdout.contains("undone"));
+}
+
+#[test]
+fn a_unique_prefix_of_a_run_id_is_enough() {
+    let bench = Bench::new(&[bet(1)]);
+    let first = run(&bench, &exchange(None))["run_id"].as_str().unwrap().to_owned();
+    bench.insert(&[bet(2)]);
+    run(&bench, &exchange(None));
+    let ambiguous = bench.settle(&["undo", "2"]);
+    assert!(ambiguous.code(1).stderr.contains(&first), "{ambiguous:?}");
+    assert_eq!(bench.count("is_win IS NULL"), 0);
+    let last = first.len() - 2;
+    bench.settle(&["undo", &first[..last]]).code(0);
+    assert_eq!(bench.count("is_win IS NULL AND id = 1"), 1);
+}
+
+#[test]
+fn an_ignored_trade_is_never_due_until_that_is_taken_back() {
+    let broken = Bet { size: Value::Real(0.0), ..bet(1) };
+    let bench = Bench::new(&[broken, bet(2)]);
+    bench.settle(&["ignore", "1"]).code(0);
+    let summary = bench.run_at(&exchange(None).url, &[]).code(0).json();
+    assert_eq!(
+        (&summary["excluded"]["ignored"], &summary["settled_count"]),
+        (&1.into(), &1.into())
+    );
+    assert_eq!(summary["errors"].as_array().unwrap().len(), 0);
+    let status = bench.settle(&["status", "--json"]).code(0).json();
+    assert_eq!((&status["excluded"]["ignored"], &status["due_count"]), (&1.into(), &0.into()));
+    let list = bench.settle(&["ignore", "--json"]).code(0).json();
+    assert_eq!(list["ignored"][0]["trade_id"], 1);
+    assert!(bench.settle(&["explain", "1"]).code(0).stdout.contains("ignored"));
+    bench.settle(&["ignore", "1", "--remove"]).code(0);
+    assert_eq!(bench.settle(&["ignore", "--json"]).json()["ignored"].as_array().unwrap().len(), 0);
+    assert_eq!(bench.settle(&["status", "--json"]).json()["error_count"], 1);
+    assert!(bench.settle(&["ignore", "99"]).code(1).stderr.contains("no trade has the id 99"));
+}
+
+#[test]
+fn an_ignored_provisional_trade_is_not_asked_about() {
+    let bench = Bench::new(&[bet(1)]);
+    run(&bench, &exchange(None));
+    bench.settle(&["ignore", "1"]).code(0);
+    let later = run(&bench, &exchange(Some(false)));
+    assert_eq!(
+        (&later["corrected_count"], &later["requests"]["polymarket"]),
+        (&0.into(), &0.into())
+    );
+    bench.settle(&["ignore", "1", "--remove"]).code(0);
+    assert_eq!(run(&bench, &exchange(Some(false)))["corrected_count"], 1);
 }
 
 // ---------------------------------------------------------------- audit

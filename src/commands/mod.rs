@@ -4,7 +4,9 @@
 pub mod audit;
 pub mod completions;
 pub mod explain;
+pub mod ignore;
 pub mod index;
+pub mod log;
 pub mod man;
 pub mod report;
 pub mod run;
@@ -54,6 +56,8 @@ impl Exit {
             | Error::Page { .. }
             | Error::NoSuchTrade(_)
             | Error::NoSuchRun(_)
+            | Error::NothingToUndo
+            | Error::AmbiguousRun(..)
             | Error::Output(_) => Self::Failed,
         }
     }

@@ -14,13 +14,18 @@ use crate::output::print::{after_writing, show};
 use crate::output::style::{CAUTION, STRONG, errors, field, line, styled};
 use crate::rules::units::UnixSeconds;
 use crate::settings::CommonArgs;
-use crate::store::{Access, RunInfo, RunLock, Store, Undone};
+use crate::store::{Access, RunInfo, RunLock, Store, UNDO, Undone};
 
 /// Which run is undone.
 #[derive(Debug, Args)]
 pub struct UndoArgs {
-    /// The run's id, as `run` and `status` show it
+    /// The run's id or the beginning of it, as `settle log` shows it; `last` for the latest run that
+    /// wrote something and is not undone
     run_id: String,
+
+    /// Print what would be restored; write nothing
+    #[arg(short = 'n', long)]
+    dry_run: bool,
 }
 
 /// Restores the rows that a run wrote.
@@ -28,29 +33,42 @@ pub struct UndoArgs {
 /// # Errors
 /// [`Error`]: nothing was restored.
 pub fn run(common: &CommonArgs, args: &UndoArgs, now: DateTime<Utc>) -> Result<Exit, Error> {
-    let run_id = &args.run_id;
     let database = only(common, "undo")?;
-    let mut store = Store::open(database, Access::Write)?;
+    let access = if args.dry_run { Access::Read } else { Access::Write };
+    let mut store = Store::open(database, access)?;
     let seconds = UnixSeconds::from(now);
-    let _lock = RunLock::take(database, seconds)?;
-    let interrupt = Interrupt::listen(Exit::Interrupted.code())?;
-    interrupt.hold();
-    let run = RunInfo {
-        run_id: new_run_id(now),
-        started_at: seconds,
-        command: "undo",
-        rules: None,
-        strike: None,
-        confirm: None,
-        retry_wait: 0,
+    let _lock = match args.dry_run {
+        true => None,
+        false => Some(RunLock::take(database, seconds)?),
     };
-    let undone = store.undo(run_id, &run, &interrupt)?;
+    let run_id = match args.run_id.as_str() {
+        "last" => store.last_run()?,
+        prefix => store.run_named(prefix)?,
+    };
+    let undo_run_id = (!args.dry_run).then(|| new_run_id(now));
+    let undone = match &undo_run_id {
+        None => store.undo_dry_run(&run_id)?,
+        Some(id) => {
+            let interrupt = Interrupt::listen(Exit::Interrupted.code())?;
+            interrupt.hold();
+            let run = RunInfo {
+                run_id: id.clone(),
+                started_at: seconds,
+                command: UNDO,
+                rules: None,
+                strike: None,
+                confirm: None,
+                retry_wait: 0,
+            };
+            store.undo(&run_id, &run, &interrupt)?
+        }
+    };
     let shown = show(
         common.printing(),
-        || json(&undone, run_id, &run.run_id),
-        || text(&undone, run_id, database),
+        || json(&undone, &run_id, undo_run_id.as_deref()),
+        || text(&undone, &run_id, database, args.dry_run),
     );
-    after_writing(shown, true)?;
+    after_writing(shown, !args.dry_run)?;
     Ok(exit(&undone))
 }
 
@@ -62,18 +80,19 @@ fn exit(undone: &Undone) -> Exit {
     }
 }
 
-fn text(undone: &Undone, run_id: &str, database: &Path) -> String {
+fn text(undone: &Undone, run_id: &str, database: &Path, dry_run: bool) -> String {
     let mut text = String::new();
     let title = styled(STRONG, "settle undo");
     line(&mut text, format_args!("{title} · {} · {run_id}", database.display()));
-    field(&mut text, "Restored", format_args!("{}", undone.restored));
+    let restored = if dry_run { "Would restore" } else { "Restored" };
+    field(&mut text, restored, format_args!("{}", undone.restored));
     field(&mut text, "Refused", format_args!("{}", undone.refused.len()));
     text.push_str(&errors(&undone.refused));
     if let Some(error) = &undone.error {
         let label = styled(CAUTION, "Not everything was undone:");
         line(&mut text, format_args!("{label} {error}; run it again"));
     }
-    if undone.restored > 0 {
+    if undone.restored > 0 && !dry_run {
         let what = "the next run settles the trades that are unsettled again";
         line(&mut text, format_args!("{what}"));
     }
@@ -85,7 +104,8 @@ struct UndoJson<'a> {
     schema_version: u32,
     command: &'static str,
     run_id: &'a str,
-    undo_run_id: &'a str,
+    undo_run_id: Option<&'a str>,
+    dry_run: bool,
     success: bool,
     restored_count: u64,
     refused: Vec<ErrorJson>,
@@ -96,12 +116,13 @@ struct UndoJson<'a> {
 ///
 /// # Errors
 /// None in practice; the type is `serde_json`'s.
-fn json(undone: &Undone, run_id: &str, undo_run_id: &str) -> serde_json::Result<String> {
+fn json(undone: &Undone, run_id: &str, undo_run_id: Option<&str>) -> serde_json::Result<String> {
     serde_json::to_string(&UndoJson {
         schema_version: SCHEMA_VERSION,
         command: "undo",
         run_id,
         undo_run_id,
+        dry_run: undo_run_id.is_none(),
         success: exit(undone) == Exit::Done,
         restored_count: undone.restored,
         refused: undone.refused.iter().map(ErrorJson::from).collect(),

@@ -139,6 +139,8 @@ pub enum Exclusion {
     SkippedByBot,
     /// The row already holds a profit or an outcome.
     AlreadyBooked,
+    /// The user ignores the trade.
+    Ignored,
     /// Booked as UNKNOWN before.
     Unknown,
     /// Booked as a split before.
@@ -151,12 +153,13 @@ pub enum Exclusion {
 
 impl Exclusion {
     /// Every reason, in display order.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Hold,
         Self::OtherAction,
         Self::NotMade,
         Self::SkippedByBot,
         Self::AlreadyBooked,
+        Self::Ignored,
         Self::Unknown,
         Self::Split,
         Self::TooRecent,
@@ -171,6 +174,7 @@ impl Exclusion {
             Self::NotMade => "not_made",
             Self::SkippedByBot => "skipped_by_bot",
             Self::AlreadyBooked => "already_booked",
+            Self::Ignored => "ignored",
             Self::Unknown => "unknown",
             Self::Split => "split",
             Self::TooRecent => "too_recent",
@@ -188,6 +192,7 @@ impl Exclusion {
                 "skipped_unfavorable_move is 1: no order was placed (--include-skipped settles them)"
             }
             Self::AlreadyBooked => "the row holds a profit or an outcome, and is_win is NULL",
+            Self::Ignored => "ignored (settle ignore lists them)",
             Self::Unknown => "booked as UNKNOWN: no time in the slug",
             Self::Split => "booked as a split",
             Self::TooRecent => "younger than 15 minutes",

@@ -32,6 +32,8 @@ pub struct Retry {
     pub next_try: UnixSeconds,
     /// Whether it is a close call that waits for Polymarket.
     pub held: bool,
+    /// The user ignores the trade.
+    pub ignored: bool,
     /// The row's error, if that prevented settlement.
     pub error: Option<String>,
 }
@@ -251,6 +253,11 @@ impl<'a> Selector<'a> {
 
     /// Judges an unsettled row and counts it. Returns the trade if a run may settle it now.
     pub fn take(&mut self, row: Row) -> Option<Offer> {
+        let retry = self.retries.get(&row.rowid).filter(|retry| retry.is_of(&row));
+        if retry.is_some_and(|retry| retry.ignored) {
+            self.selection.exclude(Exclusion::Ignored, 1);
+            return None;
+        }
         let trade_id = row.id.clone();
         let selection = &mut self.selection;
         match judge(row, self.reading, self.now) {
@@ -335,7 +342,7 @@ mod tests {
         let row = row(rowid, "");
         (rowid, {
             let (trade_id, market_slug) = (row.id, row.market_slug);
-            Retry { trade_id, market_slug, next_try, held: false, error: None }
+            Retry { trade_id, market_slug, next_try, held: false, ignored: false, error: None }
         })
     }
 

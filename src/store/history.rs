@@ -1,12 +1,20 @@
 //! Reads the records of a trade and the latest runs. `records` adds new records.
 
+use std::collections::{HashMap, HashSet};
+
 use rusqlite::{Connection, params};
+use rust_decimal::Decimal;
 
 use crate::error::Error;
 use crate::rules::eligibility::Row;
+use crate::rules::text::printable;
+use crate::rules::units::Usd;
+use crate::rules::value::Cell;
 use crate::store::columns::{Field, FieldMap};
 use crate::store::{Record, RecordCounts, Store, records, retries};
 
+/// The command of a run that undid another one.
+pub const UNDO: &str = "undo";
 /// The number of latest runs to show.
 const SHOWN_RUNS: i64 = 5;
 
@@ -37,7 +45,66 @@ pub struct PastRun {
     pub written: Vec<(String, u64)>,
 }
 
+/// A run that wrote records, with what it changed.
+#[derive(Debug, Clone)]
+pub struct LoggedRun {
+    /// The run's id.
+    pub run_id: String,
+    /// The command of the run.
+    pub command: String,
+    /// When it began.
+    pub started_at: String,
+    /// The trades that it settled: they had no result before.
+    pub settled: u64,
+    /// The settled trades whose result it replaced.
+    pub corrected: u64,
+    /// By how many dollars it changed the sum of `profit_loss`; `None` if that overflows.
+    pub profit_change: Option<Usd>,
+    /// Whether all that it wrote is undone.
+    pub is_undone: bool,
+}
+
 impl Store {
+    /// Every run that wrote records, newest first, as of one instant.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn logged_runs(&self) -> Result<Vec<LoggedRun>, Error> {
+        let read = || match self.has_records()? {
+            true => logged_runs(&self.connection),
+            false => Ok(vec![]),
+        };
+        read().map_err(|error| self.failed("read", error))
+    }
+
+    /// The id of the only run whose id is, or begins with, this text.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchRun`], [`Error::AmbiguousRun`], [`Error::Database`].
+    pub fn run_named(&self, prefix: &str) -> Result<String, Error> {
+        let mut ids: Vec<String> = self.logged_runs()?.into_iter().map(|run| run.run_id).collect();
+        ids.retain(|id| id.starts_with(prefix));
+        match &ids[..] {
+            _ if ids.iter().any(|id| id == prefix) => Ok(prefix.to_owned()),
+            [] => Err(Error::NoSuchRun(printable(prefix))),
+            [only] => Ok(only.clone()),
+            several => {
+                let first: Vec<&str> = several.iter().take(5).map(String::as_str).collect();
+                Err(Error::AmbiguousRun(printable(prefix), first.join(", ")))
+            }
+        }
+    }
+
+    /// The id of the latest run that wrote something which is not undone.
+    ///
+    /// # Errors
+    /// [`Error::NothingToUndo`], [`Error::Database`].
+    pub fn last_run(&self) -> Result<String, Error> {
+        let runs = self.logged_runs()?;
+        let last = runs.into_iter().find(|run| run.command != UNDO && !run.is_undone);
+        last.map(|run| run.run_id).ok_or(Error::NothingToUndo)
+    }
+
     /// Every row with this id, settled or not. A table without a key may hold several. The id may
     /// be stored as a number or text.
     ///
@@ -137,6 +204,62 @@ pub(super) fn last_runs(connection: &Connection) -> rusqlite::Result<Vec<PastRun
         Ok(PastRun { run_id, command, written })
     };
     runs.into_iter().map(run).collect()
+}
+
+/// Reads the records once, in the order of their ids.
+fn logged_runs(connection: &Connection) -> rusqlite::Result<Vec<LoggedRun>> {
+    let mut runs: HashMap<String, LoggedRun> = HashMap::new();
+    let mut order = Vec::new();
+    let mut statement = connection
+        .prepare("SELECT run_id, command, started_at FROM settlement_runs ORDER BY rowid DESC")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let run_id: String = row.get(0)?;
+        let run = LoggedRun {
+            run_id: run_id.clone(),
+            command: row.get(1)?,
+            started_at: row.get(2)?,
+            settled: 0,
+            corrected: 0,
+            profit_change: Some(Usd(Decimal::ZERO)),
+            is_undone: true,
+        };
+        runs.insert(run_id.clone(), run);
+        order.push(run_id);
+    }
+    let mut undone = HashSet::new();
+    let mut statement = connection.prepare(
+        "SELECT id, previous_id FROM settlement_records WHERE status = 'undone' ORDER BY id DESC",
+    )?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        // an undo that was itself undone has no effect
+        if !undone.contains(&row.get::<_, i64>(0)?)
+            && let Some(previous) = row.get::<_, Option<i64>>(1)?
+        {
+            undone.insert(previous);
+        }
+    }
+    let mut statement = connection.prepare(
+        "SELECT run_id, id, status, old_is_win IS NULL AND old_actual_outcome IS NULL,
+                old_profit_loss, new_profit_loss FROM settlement_records",
+    )?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let Some(run) = runs.get_mut(row.get_ref(0)?.as_str()?) else { continue };
+        let was_unsettled: bool = row.get(3)?;
+        match row.get_ref(2)?.as_str()? {
+            "undone" => {}
+            "corrected" => run.corrected += 1,
+            _ => run.settled += u64::from(was_unsettled),
+        }
+        let dollars = |cell: Cell| cell.any_number().unwrap_or_default();
+        let (old, new) = (dollars(row.get(4)?), dollars(row.get(5)?));
+        let change = run.profit_change.and_then(|sum| sum.0.checked_add(new)?.checked_sub(old));
+        run.profit_change = change.map(Usd);
+        run.is_undone &= undone.contains(&row.get(1)?);
+    }
+    Ok(order.into_iter().filter_map(|run_id| runs.remove(&run_id)).collect())
 }
 
 fn written_by(connection: &Connection, run_id: &str) -> rusqlite::Result<Vec<(String, u64)>> {

@@ -34,11 +34,12 @@ use crate::rules::units::UnixSeconds;
 use crate::rules::value::Cell;
 
 use columns::{Field, FieldMap, ROW_FIELDS, UpdateSql};
-pub use history::{PastRun, standing_record};
+pub use history::{LoggedRun, PastRun, UNDO, standing_record};
 pub use lock::RunLock;
 pub use notified::{Noteworthy, NotificationState};
 pub use record::Record;
 pub use results::{Latest, Totals};
+pub use retries::{Ignored, LastFailure};
 pub use undo::Undone;
 pub use write::{Note, WriteOutcome, Writes};
 

@@ -1,16 +1,19 @@
-//! Trades that could not be settled: the time of the next attempt and the reason
-//! (`settlement_retries`). `selection` chooses which of them a run tries.
+//! Trades that could not be settled, and trades that the user ignores: the time of the next attempt
+//! and the reason (`settlement_retries`). `selection` chooses which of them a run tries.
 
 use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use crate::error::Error;
+use crate::interrupt::Interrupt;
 use crate::rules::decision::DeferReason;
 use crate::rules::eligibility::Row;
 use crate::rules::selection::{LONGEST_WAIT, Retry};
 use crate::rules::units::UnixSeconds;
+use crate::rules::value::Cell;
 use crate::store::columns::{Field, FieldMap};
+use crate::store::transaction::Short;
 use crate::store::{RunInfo, Store};
 
 impl Store {
@@ -27,22 +30,29 @@ impl Store {
         read(&self.connection).map_err(|error| self.failed("read", error))
     }
 
-    /// Why a trade could not be settled, whether it is a held close call, and the unix second of
-    /// its next attempt.
+    /// How the last attempt to settle a trade failed.
     ///
     /// # Errors
     /// [`Error::Database`].
-    pub fn last_failure(&self, row: &Row) -> Result<Option<(String, bool, i64)>, Error> {
+    pub fn last_failure(&self, row: &Row) -> Result<Option<LastFailure>, Error> {
         let read = || {
             if !self.has_table("settlement_retries")? {
                 return Ok(None);
             }
             self.connection
                 .query_row(
-                    "SELECT reason, held = 1, next_try FROM settlement_retries
+                    "SELECT reason, held, next_try FROM settlement_retries
                      WHERE trade_rowid = ?1 AND trade_id IS ?2 AND market_slug IS ?3",
                     params![row.rowid, row.id, row.market_slug],
-                    |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+                    |row| {
+                        let held: i64 = row.get(1)?;
+                        Ok(LastFailure {
+                            reason: row.get(0)?,
+                            is_held: held == HELD,
+                            is_ignored: held == IGNORED,
+                            next_try: UnixSeconds(row.get(2)?),
+                        })
+                    },
                 )
                 .optional()
         };
@@ -50,10 +60,107 @@ impl Store {
     }
 }
 
+/// Why a trade is not settled.
+#[derive(Debug, Clone)]
+pub struct LastFailure {
+    /// Why the last attempt failed.
+    pub reason: String,
+    /// It is a close call that waits for Polymarket.
+    pub is_held: bool,
+    /// The user ignores the trade.
+    pub is_ignored: bool,
+    /// When it is tried again.
+    pub next_try: UnixSeconds,
+}
+
 /// The value of column `held` for a close call that waits for Polymarket.
 const HELD: i64 = 1;
 /// The value of column `held` for a row in error.
 const IN_ERROR: i64 = 2;
+/// The value of column `held` for a trade that the user ignores; `next_try` is the time of that.
+const IGNORED: i64 = 3;
+
+/// A trade that the user ignores.
+#[derive(Debug, Clone)]
+pub struct Ignored {
+    /// The trade's id.
+    pub trade_id: Cell,
+    /// The slug of its market.
+    pub market_slug: Cell,
+    /// When the user ignored it.
+    pub since: UnixSeconds,
+}
+
+/// The condition for a row of `settlement_unconfirmed`, named `waiting`, that the user does not
+/// ignore.
+pub(super) const NOT_IGNORED: &str = "NOT EXISTS (SELECT 1 FROM settlement_retries AS ignored
+    WHERE ignored.trade_rowid = waiting.trade_rowid AND ignored.held = 3)";
+
+impl Store {
+    /// The trades that the user ignores, by the time of that.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn ignored(&self) -> Result<Vec<Ignored>, Error> {
+        let read = || {
+            if !self.has_table("settlement_retries")? {
+                return Ok(vec![]);
+            }
+            let mut statement = self.connection.prepare(
+                "SELECT trade_id, market_slug, next_try FROM settlement_retries
+                 WHERE held = ?1 ORDER BY next_try, trade_rowid",
+            )?;
+            let rows = statement.query_map([IGNORED], |row| {
+                let since = UnixSeconds(row.get(2)?);
+                Ok(Ignored { trade_id: row.get(0)?, market_slug: row.get(1)?, since })
+            })?;
+            rows.collect()
+        };
+        read().map_err(|error| self.failed("read", error))
+    }
+
+    /// Ignores these rows from now on, or no longer if `removes`. Returns the number of trades for
+    /// which that changed.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn ignore(
+        &mut self,
+        rows: &[Row],
+        removes: bool,
+        now: UnixSeconds,
+        interrupt: &Interrupt,
+    ) -> Result<usize, Error> {
+        let write = |store: &mut Self| -> rusqlite::Result<usize> {
+            store.make_tables(interrupt)?;
+            store.retry_while_busy(interrupt, |store| {
+                let transaction = Short::begin(store)?;
+                let mut changed = 0;
+                for row in rows {
+                    changed += match removes {
+                        true => transaction.0.execute(
+                            "DELETE FROM settlement_retries WHERE trade_rowid = ?1 AND held = ?2",
+                            params![row.rowid, IGNORED],
+                        )?,
+                        false => transaction.0.execute(
+                            "INSERT INTO settlement_retries
+                                (trade_rowid, trade_id, market_slug, failures, next_try, held, reason)
+                             VALUES (?1, ?2, ?3, 0, ?4, ?5, 'ignored by the user')
+                             ON CONFLICT (trade_rowid) DO UPDATE SET trade_id = ?2,
+                                market_slug = ?3, failures = 0, next_try = ?4, held = ?5,
+                                reason = excluded.reason
+                             WHERE held IS NOT ?5 OR trade_id IS NOT ?2",
+                            params![row.rowid, row.id, row.market_slug, now.0, IGNORED],
+                        )?,
+                    };
+                }
+                transaction.commit()?;
+                Ok(changed)
+            })
+        };
+        write(self).map_err(|error| self.failed("written", error))
+    }
+}
 
 /// Records that a trade could not be settled. If `left` waits longer, so does each retry. Otherwise
 /// the trade only moves behind the trades that never failed.
@@ -101,7 +208,7 @@ pub(super) fn parked(
     let mut statement = connection.prepare(&format!(
         "SELECT retry.reason FROM settlement_retries AS retry
          JOIN trades ON trades.rowid = retry.trade_rowid AND {id} IS retry.trade_id
-         WHERE {is_win} IS NULL"
+         WHERE {is_win} IS NULL AND retry.held IS NOT {IGNORED}"
     ))?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
@@ -138,6 +245,7 @@ fn read(connection: &Connection) -> rusqlite::Result<HashMap<i64, Retry>> {
             market_slug: row.get(2)?,
             next_try: UnixSeconds(row.get(3)?),
             held: row.get::<_, i64>(4)? == HELD,
+            ignored: row.get::<_, i64>(4)? == IGNORED,
             error: row.get(5)?,
         };
         Ok((row.get(0)?, retry))

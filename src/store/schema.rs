@@ -76,7 +76,7 @@ CREATE TABLE IF NOT EXISTS settlement_retries (
     market_slug,
     failures INTEGER NOT NULL,
     next_try INTEGER NOT NULL,
-    held INTEGER NOT NULL, -- 1: a close call that waits for Polymarket; 2: the row is in error
+    held INTEGER NOT NULL, -- 1: a close call that waits for Polymarket; 2: the row is in error; 3: ignored by the user
     reason TEXT NOT NULL
 );";
 

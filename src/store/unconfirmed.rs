@@ -10,7 +10,7 @@ use crate::rules::price::Source;
 use crate::rules::selection::{LONGEST_WAIT, Tally};
 use crate::rules::units::{Bps, BtcPrice, UnixSeconds, decimal_from_text};
 use crate::store::columns::{Field, FieldMap};
-use crate::store::retries::wait_after;
+use crate::store::retries::{NOT_IGNORED, wait_after};
 use crate::store::{ROW_COLUMNS, RunInfo, Store, Unconfirmed, record};
 
 impl Store {
@@ -73,8 +73,8 @@ impl Store {
                 return Ok(Tally::default());
             }
             let sql = format!(
-                "SELECT count(*), min(closed_at) FROM settlement_unconfirmed
-                 WHERE closed_at < ?1 AND {condition}"
+                "SELECT count(*), min(closed_at) FROM settlement_unconfirmed AS waiting
+                 WHERE closed_at < ?1 AND {condition} AND {NOT_IGNORED}"
             );
             self.connection.query_row(&sql, [closed_before.0], |row| {
                 let oldest: Option<i64> = row.get(1)?;
@@ -148,7 +148,7 @@ fn query(fields: &FieldMap) -> String {
          FROM settlement_unconfirmed AS waiting
          JOIN settlement_records AS record ON record.id = waiting.record_id
          LEFT JOIN trades ON trades.rowid = waiting.trade_rowid
-         WHERE waiting.next_ask <= ?1 OR waiting.next_ask > ?1 + {LONGEST_WAIT}
+         WHERE (waiting.next_ask <= ?1 OR waiting.next_ask > ?1 + {LONGEST_WAIT}) AND {NOT_IGNORED}
          ORDER BY waiting.closed_at, waiting.trade_rowid LIMIT ?2"
     )
 }

@@ -1,6 +1,6 @@
 //! Undoes a run: restores the values that it replaced, row by row, unless a row changed since then.
 
-use rusqlite::Transaction;
+use rusqlite::{Connection, Transaction};
 
 use crate::error::Error;
 use crate::interrupt::Interrupt;
@@ -26,6 +26,23 @@ pub struct Undone {
 }
 
 impl Store {
+    /// What [`Self::undo`] would do; writes nothing.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchRun`], [`Error::Database`].
+    pub fn undo_dry_run(&self, undo: &str) -> Result<Undone, Error> {
+        let ids = self.records_to_undo(undo)?;
+        let mut undone = Undone::default();
+        for id in ids {
+            let row = row_to_restore(&self.connection, id, &self.fields);
+            match row.map_err(|error| self.failed("read", error))? {
+                Ok(_) => undone.restored += 1,
+                Err(refused) => undone.refused.push(refused),
+            }
+        }
+        Ok(undone)
+    }
+
     /// Undoes what the run `undo` wrote, newest record first: restores the values that it replaced
     /// if the row still holds what the run wrote. Stops between two transactions if `interrupt`
     /// asks for it.
@@ -38,10 +55,7 @@ impl Store {
         run: &RunInfo,
         interrupt: &Interrupt,
     ) -> Result<Undone, Error> {
-        let ids = self.records_of_run(undo).map_err(|error| self.failed("read", error))?;
-        let Some(ids) = ids.filter(|ids| !ids.is_empty()) else {
-            return Err(Error::NoSuchRun(printable(undo)));
-        };
+        let ids = self.records_to_undo(undo)?;
         let fields = self.fields.clone();
         let items = UndoItems { ids: &ids, run, fields: &fields };
         let (done, error) = self.write_items(&items, interrupt);
@@ -55,6 +69,11 @@ impl Store {
                 Ok(Undone { restored: (all - refused.len()) as u64, refused, interrupted, error })
             }
         }
+    }
+
+    fn records_to_undo(&self, undo: &str) -> Result<Vec<i64>, Error> {
+        let ids = self.records_of_run(undo).map_err(|error| self.failed("read", error))?;
+        ids.filter(|ids| !ids.is_empty()).ok_or_else(|| Error::NoSuchRun(printable(undo)))
     }
 
     /// The ids of a run's records, newest first; `None` if settle has written nothing yet.
@@ -103,19 +122,18 @@ impl Items for UndoItems<'_> {
     }
 }
 
-/// Restores what one record replaced and records that, or returns the reason not to.
-fn undo_record(
-    transaction: &Transaction<'_>,
+/// The rowid of the row that still holds what a record wrote, or the reason not to restore it.
+fn row_to_restore(
+    connection: &Connection,
     id: i64,
-    run: &RunInfo,
     fields: &FieldMap,
-) -> rusqlite::Result<Option<RowError>> {
+) -> rusqlite::Result<Result<i64, RowError>> {
     let has_id = |record: &&Record| record.id == id;
-    let records = chain_of(transaction, id)?;
+    let records = chain_of(connection, id)?;
     let this = records.iter().find(has_id).ok_or(rusqlite::Error::QueryReturnedNoRows)?;
     let refuse = |message: &str| {
         let trade_id = this.trade_id.clone();
-        Ok(Some(RowError { trade_id, message: message.to_owned() }))
+        Ok(Err(RowError { trade_id, message: message.to_owned() }))
     };
     // a record that undid another one can itself be undone while it is the latest record
     let stands = match this.status.as_str() {
@@ -140,18 +158,27 @@ fn undo_record(
         format!("SELECT trades.rowid {recorded} AND trades.rowid = record.trade_rowid"),
         format!("SELECT trades.rowid {recorded} AND {} LIMIT 2", fields.moved()),
     ];
-    let mut rowid = None;
     for sql in rows {
-        let mut statement = transaction.prepare_cached(&sql)?;
+        let mut statement = connection.prepare_cached(&sql)?;
         let found = statement.query_map([id], |row| row.get::<_, i64>(0))?;
         let found = found.collect::<rusqlite::Result<Vec<_>>>()?;
         if let [only] = found[..] {
-            rowid = Some(only);
-            break;
+            return Ok(Ok(only));
         }
     }
-    let Some(rowid) = rowid else {
-        return refuse("another program changed or deleted it since");
+    refuse("another program changed or deleted it since")
+}
+
+/// Restores what one record replaced and records that, or returns the reason not to.
+fn undo_record(
+    transaction: &Transaction<'_>,
+    id: i64,
+    run: &RunInfo,
+    fields: &FieldMap,
+) -> rusqlite::Result<Option<RowError>> {
+    let rowid = match row_to_restore(transaction, id, fields)? {
+        Ok(rowid) => rowid,
+        Err(refused) => return Ok(Some(refused)),
     };
     let [outcome, profit, is_win, fee] =
         [Field::ActualOutcome, Field::ProfitLoss, Field::IsWin, Field::FeePaid]

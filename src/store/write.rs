@@ -76,7 +76,7 @@ impl Store {
     }
 
     /// Makes settle's own tables at the first write of a run.
-    fn make_tables(&mut self, interrupt: &Interrupt) -> rusqlite::Result<()> {
+    pub(super) fn make_tables(&mut self, interrupt: &Interrupt) -> rusqlite::Result<()> {
         if self.has_tables {
             return Ok(());
         }

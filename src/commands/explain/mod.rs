@@ -17,8 +17,7 @@ use crate::rules::text::printable;
 use crate::rules::units::{Bps, BtcPrice, UnixSeconds};
 use crate::rules::value::Cell;
 use crate::settings::{self, CommonArgs, JudgingArgs};
-use crate::store::{Access, Store};
-use crate::store::{Record, standing_record};
+use crate::store::{Access, LastFailure, Record, Store, standing_record};
 use chrono::{DateTime, Utc};
 use clap::Args;
 
@@ -124,8 +123,8 @@ pub struct Story {
     pub rules: RuleSet,
     /// settle's records of the row, oldest first.
     pub records: Vec<Record>,
-    /// Why the last attempt failed, and the Unix second of the next one.
-    pub failure: Option<(String, i64)>,
+    /// How the last attempt failed.
+    pub failure: Option<LastFailure>,
 }
 
 impl Story {
@@ -133,14 +132,12 @@ impl Story {
     pub fn new(
         row: Row,
         records: Vec<Record>,
-        failure: Option<(String, bool, i64)>,
+        failure: Option<LastFailure>,
         reading: Reading,
         now: UnixSeconds,
     ) -> Self {
         let trade = judge_again(row.clone(), reading).ok();
-        let held = failure.as_ref().is_some_and(|(_, held, _)| *held);
-        let state = state(&row, &records, held, reading, now);
-        let failure = failure.map(|(reason, _, next_try)| (reason, next_try));
+        let state = state(&row, &records, failure.as_ref(), reading, now);
         Self { row, state, trade, rules: reading.rules, records, failure }
     }
 
@@ -157,7 +154,13 @@ impl Story {
     }
 }
 
-fn state(row: &Row, records: &[Record], held: bool, reading: Reading, now: UnixSeconds) -> State {
+fn state(
+    row: &Row,
+    records: &[Record],
+    failure: Option<&LastFailure>,
+    reading: Reading,
+    now: UnixSeconds,
+) -> State {
     let booked = |outcome: Outcome| row.actual_outcome.text() == Some(outcome.as_str());
     let has_outcome =
         row.is_win != Cell::Null || booked(Outcome::Unknown) || booked(Outcome::Split);
@@ -167,10 +170,13 @@ fn state(row: &Row, records: &[Record], held: bool, reading: Reading, now: UnixS
         }
         (Some(_), _) => State::ChangedSince,
         (None, true) => State::SettledElsewhere,
+        (None, false) if failure.is_some_and(|failure| failure.is_ignored) => {
+            State::Excluded(Exclusion::Ignored)
+        }
         (None, false) => match judge(row.clone(), reading, now) {
             Eligibility::Excluded(reason) => State::Excluded(reason),
             Eligibility::InError { message, .. } => State::InError(message),
-            Eligibility::Due(_) if held => State::Held,
+            Eligibility::Due(_) if failure.is_some_and(|failure| failure.is_held) => State::Held,
             Eligibility::Due(_) => State::Pending,
         },
     }

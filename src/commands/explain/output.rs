@@ -14,9 +14,9 @@ use crate::rules::outcome::Tie;
 use crate::rules::price::Source;
 use crate::rules::strike::Doubt;
 use crate::rules::text::{printable, printable_line};
-use crate::rules::units::{UnixSeconds, Usd, rounded};
+use crate::rules::units::{Usd, rounded};
 use crate::rules::value::Cell;
-use crate::store::Record;
+use crate::store::{LastFailure, Record};
 
 /// Takes several stories, as rows of a table without a key can share an id.
 pub fn text(stories: &[Story]) -> String {
@@ -104,12 +104,11 @@ fn tell(text: &mut String, story: &Story) {
         field(text, "Late", format_args!("logged {how_late} {what}"));
     }
     field(text, "State", format_args!("{}", state(story)));
-    if let Some((reason, next_try)) = &story.failure {
-        let next = UnixSeconds(*next_try);
+    if let Some(LastFailure { reason, next_try, is_ignored: false, .. }) = &story.failure {
         field(
             text,
             "Last try",
-            format_args!("{}; not again before {next}", printable_line(reason)),
+            format_args!("{}; not again before {next_try}", printable_line(reason)),
         );
     }
     for record in &story.records {
@@ -360,7 +359,7 @@ impl<'a> From<&'a Story> for StoryJson<'a> {
             outcome: row.actual_outcome.json(),
             profit_loss: row.profit_loss.any_number().map(Usd),
             is_win: row.is_win.json(),
-            last_failure: story.failure.as_ref().map(|(reason, _)| reason.as_str()),
+            last_failure: story.failure.as_ref().map(|failure| failure.reason.as_str()),
             records: &story.records,
         }
     }

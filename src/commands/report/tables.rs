@@ -208,7 +208,7 @@ pub(super) fn waiting(held: &[Story], report: &Report) -> Markup {
                 td.words { (to_the_second(&story.row.timestamp)) }
                 td.words.market { (bare(&story.row.market_slug)) }
                 td.words.long {
-                    @if let Some((reason, _)) = &story.failure { (printable_line(reason)) }
+                    @if let Some(failure) = &story.failure { (printable_line(&failure.reason)) }
                 }
             }
         }

@@ -1,0 +1,101 @@
+//! `settle log`: every run of settle that wrote something to this database, newest first, with its
+//! change of profit.
+
+use std::path::Path;
+
+use chrono::{DateTime, Utc};
+use clap::Args;
+use serde::Serialize;
+
+use crate::commands::{Exit, only};
+use crate::error::Error;
+use crate::output::json::SCHEMA_VERSION;
+use crate::output::print::show;
+use crate::output::style::{CAUTION, STRONG, line, styled};
+use crate::rules::units::Usd;
+use crate::settings::CommonArgs;
+use crate::store::{Access, LoggedRun, Store};
+
+/// `settle log` has only the options of every command.
+#[derive(Debug, Args)]
+pub struct LogArgs {}
+
+/// Prints the runs.
+///
+/// # Errors
+/// [`Error`].
+pub fn run(common: &CommonArgs, _args: &LogArgs, _now: DateTime<Utc>) -> Result<Exit, Error> {
+    let database = only(common, "log")?;
+    let store = Store::open(database, Access::Read)?;
+    let runs = store.consistent_read(Store::logged_runs)?;
+    show(common.printing(), || json(&runs), || text(&runs, database))?;
+    Ok(Exit::Done)
+}
+
+fn text(runs: &[LoggedRun], database: &Path) -> String {
+    let mut text = String::new();
+    line(&mut text, format_args!("{} · {}", styled(STRONG, "settle log"), database.display()));
+    if runs.is_empty() {
+        line(&mut text, format_args!("settle has written nothing to this database"));
+        return text;
+    }
+    let head = "run                           when                  command  settled  corrected     profit";
+    line(&mut text, format_args!("{head}"));
+    for run in runs {
+        let LoggedRun { run_id, command, started_at, settled, corrected, .. } = run;
+        let profit = run.profit_change.map_or_else(|| "too large".to_owned(), Usd::cents);
+        let undone = if run.is_undone { styled(CAUTION, "  undone") } else { String::new() };
+        line(
+            &mut text,
+            format_args!(
+                "{run_id:<28}  {started_at:<20}  {command:<7}  {settled:>7}  {corrected:>9}  \
+                 {profit:>9}{undone}"
+            ),
+        );
+    }
+    text
+}
+
+#[derive(Serialize)]
+struct LogJson<'a> {
+    schema_version: u32,
+    command: &'static str,
+    runs: Vec<RunJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct RunJson<'a> {
+    run_id: &'a str,
+    command: &'a str,
+    started_at: &'a str,
+    settled_count: u64,
+    corrected_count: u64,
+    profit_change: Option<Usd>,
+    undone: bool,
+}
+
+impl<'a> From<&'a LoggedRun> for RunJson<'a> {
+    fn from(run: &'a LoggedRun) -> Self {
+        Self {
+            run_id: &run.run_id,
+            command: &run.command,
+            started_at: &run.started_at,
+            settled_count: run.settled,
+            corrected_count: run.corrected,
+            profit_change: run.profit_change,
+            undone: run.is_undone,
+        }
+    }
+}
+
+/// One JSON object on one line.
+///
+/// # Errors
+/// None in practice; the type is `serde_json`'s.
+fn json(runs: &[LoggedRun]) -> serde_json::Result<String> {
+    serde_json::to_string(&LogJson {
+        schema_version: SCHEMA_VERSION,
+        command: "log",
+        runs: runs.iter().map(RunJson::from).collect(),
+    })
+}
