@@ -30,7 +30,7 @@ use settle::interrupt::{Interrupt, Limit};
 use settle::rules::decision::{Confirm, Deciding};
 use settle::rules::eligibility::Reading;
 use settle::rules::fees::Fees;
-use settle::rules::market::{RuleSet, read_slug};
+use settle::rules::market::{RuleSet, read_market};
 use settle::rules::outcome::Outcome;
 use settle::rules::price::{PriceAt, Source};
 use settle::rules::resolution::{Resolution, Resolutions};
@@ -43,7 +43,7 @@ use settle::sources::candles::fallback::{Chain, PriceSource, SourceAnswer};
 use settle::sources::candles::{Candle, CandleRows};
 use settle::sources::http::Client;
 use settle::sources::http::RequestStats;
-use settle::sources::polymarket::{Polymarket, ResolutionSource};
+use settle::sources::polymarket::{Bases, Polymarket, ResolutionSource};
 use settle::store::{Access, Store};
 
 /// Moves on the venue, in bps: the buckets' upper ends.
@@ -70,7 +70,7 @@ fn read_markets(path: &Path) -> Vec<Market> {
                 _ => return None,
             };
             let price_to_beat = fields.next().and_then(|price| price.parse().ok());
-            let market = read_slug(&slug, UnixSeconds(0), RuleSet::Polymarket).ok()?;
+            let market = read_market(&slug, UnixSeconds(0), RuleSet::Polymarket);
             let duration = match market.close.since(market.open) {
                 300 => "5m",
                 900 => "15m",
@@ -129,8 +129,8 @@ impl ResolutionSource for Silent {
         Resolutions { answers: slugs.iter().map(answer).collect(), problems: vec![] }
     }
 
-    fn stats(&self) -> RequestStats {
-        RequestStats::default()
+    fn stats(&self) -> BTreeMap<&'static str, RequestStats> {
+        BTreeMap::new()
     }
 }
 
@@ -367,7 +367,9 @@ fn measure_confirmation(venue: Source, book: &Rc<CandleRows>, database: &Path, m
         markets.iter().map(|market| (market.slug.as_str(), market.outcome == Outcome::Yes)),
     );
     let server = exchange::Exchange::resolving(exchange::Tape::default(), resolved);
-    let mut polymarket = Polymarket::new(server.url, Arc::new(Client::default()));
+    let [gamma, data, clob] = [(); 3].map(|()| server.url.clone());
+    let bases = Bases { gamma, data, clob };
+    let mut polymarket = Polymarket::new(bases, Arc::new(Client::default()));
     let mut prices = Chain::new(vec![Box::new(CandleFile { venue, book: Rc::clone(book) })]);
     let way = Way {
         rules: RuleSet::Polymarket,

@@ -3,12 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use settle::rules::market::market_slug;
-use settle::rules::market::{Basis, RuleSet, read_slug};
+use settle::rules::market::{Basis, RuleSet, read_market};
 use settle::rules::outcome::Outcome;
 use settle::rules::price::PriceAt;
 use settle::rules::resolution::Resolution;
 use settle::rules::timestamp::{NaiveZone, read_timestamp};
+use settle::rules::title::market_key;
 use settle::rules::units::UnixSeconds;
 use settle::sources::candles::CandleService;
 use settle::sources::candles::binance::Binance;
@@ -22,21 +22,19 @@ use settle::sources::polymarket::read_markets;
 const AT: UnixSeconds = UnixSeconds(1_770_987_600);
 const NOW: UnixSeconds = UnixSeconds(2_000_000_000);
 
-/// A slug names a window that ends after it begins, however it is written and whatever the rules,
-/// and never one of another asset's.
+/// A row's text names one market, however it is written: a key that a query can hold, and a window
+/// that ends after it begins, if the key names one.
 pub fn slug(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
+    let key = market_key(text, AT);
+    assert_eq!(key, market_key(&format!(" {}\n", text.to_ascii_uppercase()), AT));
+    let Some(key) = key else { return };
+    assert!(key.bytes().all(|byte| byte == b'-' || byte.is_ascii_alphanumeric()), "{key}");
     for rules in [RuleSet::Polymarket, RuleSet::SlugClose] {
-        let read = read_slug(text, AT, rules);
-        assert_eq!(read, read_slug(&format!(" {}\n", text.to_ascii_uppercase()), AT, rules));
-        if let Ok(market) = read {
-            assert!(market.open < market.close, "{market:?}");
-            let lower = text.to_ascii_lowercase();
-            assert!(!lower.contains("eth-updown-") && !lower.starts_with("sol-"), "{text}");
-        }
-    }
-    if let Some(slug) = market_slug(text) {
-        assert!(slug.bytes().all(|byte| byte == b'-' || byte.is_ascii_alphanumeric()), "{slug}");
+        let market = read_market(&key, AT, rules);
+        assert_eq!(market.open < market.close, market.has_window(), "{market:?}");
+        let is_others = key.contains("eth-updown-") || key.starts_with("sol-");
+        assert!(!(is_others && market.is_decided_by_candles()), "{text}");
     }
 }
 

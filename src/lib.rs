@@ -21,7 +21,7 @@
 //! use settle::sources::http::Client;
 //! use settle::rules::market::RuleSet;
 //! use settle::rules::resolution::Resolutions;
-//! use settle::sources::polymarket::Polymarket;
+//! use settle::sources::polymarket::{Bases, Polymarket};
 //! use settle::rules::selection::Lags;
 //! use settle::store::{Access, Store};
 //! use settle::rules::strike::Strike;
@@ -53,7 +53,8 @@
 //! };
 //! let mut database = Database { store: &mut store, name: None, report: &mut report };
 //! let mut prices = Chain::new(vec![Box::new(DumpFiles::new(vec![dump]))]);
-//! let mut polymarket = Polymarket::new("http://127.0.0.1".to_owned(), Client::default().into());
+//! let [gamma, data, clob] = ["http://127.0.0.1"; 3].map(str::to_owned);
+//! let mut polymarket = Polymarket::new(Bases { gamma, data, clob }, Client::default().into());
 //! let known = Resolutions::default();
 //! let mut outside = Outside { prices: &mut prices, resolutions: &mut polymarket, known };
 //! let strike = Strike::Recorded;
@@ -91,14 +92,14 @@
 //! [`engine::summary`] counts.
 //!
 //! ```
-//! use settle::rules::market::{RuleSet, read_slug};
+//! use settle::rules::market::{RuleSet, read_market};
 //! use settle::rules::outcome::{Outcome, Side, decide};
 //! use settle::rules::pnl;
 //! use settle::rules::units::{BtcPrice, SharePrice, UnixSeconds, Usd};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let traded_at = UnixSeconds(1_770_828_700);
-//! let market = read_slug("btc-updown-15m-1770828300", traded_at, RuleSet::Polymarket)?;
+//! let market = read_market("btc-updown-15m-1770828300", traded_at, RuleSet::Polymarket);
 //! assert_eq!(market.close, UnixSeconds(1_770_829_200));
 //!
 //! let strike = BtcPrice::new("67046.76".parse()?)?;

@@ -33,7 +33,6 @@ fn bad_bets() -> Vec<Bet> {
         let value = || number.clone();
         bets.push(Bet { size: value(), ..bet(0) });
         bets.push(Bet { price: value(), ..bet(0) });
-        bets.push(Bet { strike: value(), ..bet(0) });
     }
     bets.push(Bet { price: Value::Real(1.000_001), ..bet(0) });
     // each value is representable, but the number of shares is not
@@ -41,12 +40,10 @@ fn bad_bets() -> Vec<Bet> {
     for timestamp in ["", "soon", "2026-02-30 10:00:00", "13/02/2026", "\u{1b}[2J"] {
         bets.push(bet(0).at(timestamp));
     }
-    bets.push(Bet { timestamp: Value::Integer(1_770_988_062), ..bet(0) });
+    bets.push(Bet { timestamp: Value::Integer(20_260_213), ..bet(0) });
     bets.push(Bet { timestamp: Value::Null, ..bet(0) });
     bets.push(Bet { slug: Value::Null, ..bet(0) });
     bets.push(Bet { slug: Value::Blob(vec![255, 254]), ..bet(0) });
-    bets.push(bet(0).on(&format!("eth-updown-15m-{OPEN}")));
-    bets.push(bet(0).on("bitcoin-up-or-down-november-2-2025-1am-et"));
     bets.iter_mut().zip(1..).for_each(|(bet, id)| bet.id = id);
     bets
 }
@@ -70,6 +67,25 @@ fn each_bad_row_is_reported_once_and_the_good_rows_settle() {
     assert_eq!(named, (1..=count).collect::<Vec<_>>());
     assert_eq!(bench.count("is_win IS NOT NULL OR actual_outcome IS NOT NULL"), 2);
     assert_eq!(bench.booked(1000).1, Some(5.0));
+}
+
+#[test]
+fn a_strike_that_is_needed_and_missing_is_an_error_of_its_row() {
+    let strikes = [Value::Null, text("half"), Value::Real(0.0), Value::Blob(vec![1])];
+    let bets = strikes.into_iter().zip(1..).map(|(strike, id)| Bet { strike, ..bet(id) });
+    let bench = Bench::with_schema(KEYLESS, &bets.chain([bet(5)]).collect::<Vec<_>>());
+    let summary = bench.run_at(&exchange().url, &["--strike", "recorded"]).code(4).json();
+    assert_eq!(summary["settled_count"], 1);
+    let errors = summary["errors"].as_array().unwrap();
+    assert_eq!(errors.len(), 4, "{summary}");
+    assert!(
+        errors.iter().all(|error| error["message"].as_str().unwrap().contains("price_to_beat"))
+    );
+    // the venue's strike needs none
+    let other = Bench::with_schema(KEYLESS, &[Bet { strike: Value::Null, ..bet(1) }]);
+    let tape = Tape::of([(OPEN, STRIKE), (CLOSE, STRIKE + 100.0)]);
+    let summary = other.run_at(&Exchange::of(tape).url, &["--strike", "venue"]).json();
+    assert_eq!(summary["settled_count"], 1, "{summary}");
 }
 
 #[test]

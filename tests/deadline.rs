@@ -44,7 +44,9 @@ fn settle(
     let services = ["coinbase", "kraken", "bitstamp", "binance"];
     let mut arguments: Vec<String> =
         services.map(|service| format!("--{service}-url={candles}")).to_vec();
-    arguments.push(format!("--polymarket-url={polymarket}"));
+    for service in ["polymarket", "data", "clob"] {
+        arguments.push(format!("--{service}-url={polymarket}"));
+    }
     let all = [command, "--json"].into_iter().chain(more.iter().copied());
     bench.settle(&all.chain(arguments.iter().map(String::as_str)).collect::<Vec<_>>())
 }

@@ -205,9 +205,8 @@ fn an_unknown_duration_is_not_treated_as_15_minutes() {
     let tape = Tape::of(prices.map(|(after, moved)| (open + after, STRIKE + moved)));
     let exchange = Exchange::of(tape);
     let summary = bench.run_at(&exchange.url, &["--strike", "venue"]).json();
-    let errors = summary["errors"].as_array().unwrap();
-    let ids: Vec<i64> = errors.iter().map(|error| error["trade_id"].as_i64().unwrap()).collect();
-    assert_eq!(ids, [3, 4, 5], "{summary}");
+    // Polymarket alone decides these
+    assert_eq!(summary["pending"]["not_resolved"], 3, "{summary}");
     assert_eq!(summary["excluded"]["market_open"], 2);
     let outcome = |id| bench.booked(id).0;
     assert_eq!((outcome(6), outcome(7)), (Some("YES".into()), Some("NO".into())));

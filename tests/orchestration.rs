@@ -12,7 +12,7 @@ use settle::engine::run as engine;
 use settle::engine::summary::Event;
 use settle::engine::summary::Summary;
 use settle::interrupt::Limit;
-use settle::rules::decision::{Confirm, Deciding, Status};
+use settle::rules::decision::{Confirm, Deciding};
 use settle::rules::eligibility::Reading;
 use settle::rules::fees::Fees;
 use settle::rules::market::{Basis, RuleSet};
@@ -21,6 +21,7 @@ use settle::rules::price::{Method, Priced, Source};
 use settle::rules::price::{PriceRequest, PriceRequests, WindowPrices};
 use settle::rules::resolution::{Resolution, Resolutions};
 use settle::rules::selection::Lags;
+use settle::rules::settlement::Status;
 use settle::rules::strike::Strike;
 use settle::rules::timestamp::NaiveZone;
 use settle::rules::units::{Bps, BtcPrice, UnixSeconds};
@@ -73,8 +74,8 @@ impl ResolutionSource for Resolves {
         Resolutions { answers, problems: vec![] }
     }
 
-    fn stats(&self) -> RequestStats {
-        RequestStats { requests: self.1, failures: 0 }
+    fn stats(&self) -> BTreeMap<&'static str, RequestStats> {
+        [("polymarket", RequestStats { requests: self.1, failures: 0 })].into()
     }
 }
 

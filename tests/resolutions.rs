@@ -261,7 +261,8 @@ fn each_market_is_requested_once_in_batches_of_a_hundred() {
     let exchange = Exchange::resolving(tape, Markets::resolved(markets));
     let bench = Bench::new(&bets);
     let summary = bench.run_at(&exchange.url, &["--confirm", "auto", "--batch", "0"]).json();
-    assert_eq!(summary["requests"]["polymarket"], 2);
+    // one more reads what the markets that are not resolved state
+    assert_eq!(summary["requests"]["polymarket"], 3);
     assert_eq!(
         (&summary["confirmed_count"], &summary["provisional_count"]),
         (&150.into(), &150.into())
@@ -661,7 +662,7 @@ fn one_refused_slug_does_not_block_the_others() {
     let requests = summary["requests"]["polymarket"].as_i64().unwrap();
     assert!(requests <= 11, "{requests}");
     // if every request is refused, settle does not request each slug separately
-    for (status, most) in [(404, 6), (422, 14), (451, 14)] {
+    for (status, most) in [(404, 5), (422, 14), (451, 14)] {
         let refusing = Exchange::start(move |_, _| Reply::status(status));
         let other = Bench::new(&bets);
         let summary = other.run_at(&refusing.url, &only).code(5).json();
@@ -841,6 +842,8 @@ fn slugs_on_which_polymarket_fails_are_isolated_whatever_the_status() {
         });
         let summary = bench.run_at(&exchange.url, &[&AUTO[..], &["--strike", "venue"]].concat());
         let summary = summary.code(0).json();
+        // a list that is not there is not asked again: each market is asked for by itself
+        let bad = if [404, 410].contains(&status) { vec![] } else { bad };
         let wanted = 40 - bad.len();
         assert_eq!(summary["confirmed_count"], wanted, "{status}: {}", summary["warnings"]);
         assert_eq!(summary["provisional_count"], bad.len());
@@ -932,7 +935,7 @@ fn a_list_that_ignores_slugs_decides_no_market() {
     });
     let summary = bench.run_at(&exchange.url, &["--confirm", "only"]).code(5).json();
     assert_eq!(summary["pending"], serde_json::json!({"out_of_reach": 1}), "not: not_resolved");
-    assert!(summary["warnings"].to_string().contains("not asked for"), "{summary}");
+    assert!(summary["warnings"].to_string().contains("sent a"), "{summary}");
 }
 
 #[test]
@@ -962,4 +965,145 @@ fn a_trade_that_polymarket_does_not_confirm_within_the_lag_is_an_alert() {
     bench.sql().execute("UPDATE settlement_unconfirmed SET next_ask = 0", []).unwrap();
     let last = bench.run_at(&resolved(true).url, &lag("24")).code(0).json();
     assert_eq!((&last["confirmed_count"], &last["alert"]), (&1.into(), &false.into()));
+}
+
+/// A market in Gamma's format with a condition id and these fields.
+fn with_condition(slug: &str, condition: &str, status: &str, prices: [&str; 2]) -> String {
+    let plain = market(slug, true, ["Down", "Up"], prices);
+    let plain = plain.replace("\"umaResolutionStatus\":\"resolved\",", "");
+    with_fields(&plain, &format!("\"conditionId\":\"{condition}\",{status}"))
+}
+
+#[test]
+fn other_judges_decide_what_the_lists_leave_open() {
+    let condition = format!("0x{}", "7".repeat(62));
+    let resolved = "\"umaResolutionStatus\":\"resolved\"";
+    let judge = |status: &str, payouts: &str| {
+        format!(
+            "{{\"data\":[{{\"condition_id\":\"0x00{}\",\"status\":\"{status}\",\"payouts\":{payouts}}}]}}",
+            "7".repeat(62)
+        )
+    };
+    let clob = "{\"closed\":true,\"is_50_50_outcome\":false,\"tokens\":[\
+                {\"outcome\":\"Up\",\"winner\":true},{\"outcome\":\"Down\",\"winner\":false}]}";
+    let none = "{\"data\":[]}".to_owned();
+    for (status, prices, data, clob, outcome) in [
+        // closed without a usable price
+        (resolved, ["0", "0"], Some(judge("resolved", "[0,1000000]")), None, Some("YES")),
+        (
+            resolved,
+            ["0.58", "0.42"],
+            Some(judge("resolved", "[500000,500000]")),
+            None,
+            Some("SPLIT"),
+        ),
+        (resolved, ["0", "0"], Some(judge("proposed", "null")), Some(clob), None),
+        (resolved, ["0", "0"], Some(none.clone()), Some(clob), Some("YES")),
+        (resolved, ["0", "0"], Some(judge("resolved", "null")), Some(clob), Some("YES")),
+        (resolved, ["0", "0"], None, Some(clob), Some("YES")),
+        (resolved, ["0", "0"], None, None, None),
+        // final prices without a status
+        ("\"a\":1", ["0", "1"], Some(judge("resolved", "[0,1000000]")), None, Some("YES")),
+        ("\"a\":1", ["0", "1"], Some(judge("resolved", "[1000000,0]")), None, None),
+        ("\"a\":1", ["0", "1"], Some(judge("disputed", "null")), None, None),
+        ("\"umaResolutionStatus\":\"\"", ["0", "1"], None, None, Some("YES")),
+        // protocol V2
+        ("\"resolutionStatus\":\"resolved\"", ["0", "1"], None, None, Some("YES")),
+        (
+            "\"resolutionStatus\":\"active\"",
+            ["0", "1"],
+            Some(judge("resolved", "[0,1000000]")),
+            None,
+            None,
+        ),
+    ] {
+        let bench = Bench::new(&[bet(1)]);
+        let market = with_condition(&slug(), &condition, status, prices);
+        let (data, clob) = (data.clone(), clob.map(str::to_owned));
+        let reply = |body: Option<&String>| {
+            body.map_or_else(|| Reply::status(503), |body| Reply::ok(body.clone()))
+        };
+        let exchange = Exchange::start(move |asked, _| match asked.service() {
+            "polymarket" => asked.list(&[&market]),
+            "data" => reply(data.as_ref()),
+            "clob" => reply(clob.as_ref()),
+            _ => Reply::status(404),
+        });
+        let summary = bench.run_at(&exchange.url, &["--confirm", "only"]).json();
+        assert_eq!(bench.booked(1).0.as_deref(), outcome, "{status} {prices:?}: {summary}");
+    }
+}
+
+#[test]
+fn a_market_may_be_named_by_id_address_title_or_condition() {
+    let condition = format!("0x{}", "a".repeat(64));
+    let names = [
+        "2031187".to_owned(),
+        format!("https://polymarket.com/event/some-event/{}?tid=1", slug()),
+        "Bitcoin Up or Down - February 13, 8:00AM-8:15AM ET".to_owned(),
+        format!("{}-346", slug()),
+        "will-bitcoin-fall-today".to_owned(),
+        condition.clone(),
+        format!("eth-updown-15m-{OPEN}"),
+        "bitcoin-up-or-down-november-2-2025-1am-et".to_owned(),
+    ];
+    let bets: Vec<Bet> = names.iter().zip(1..).map(|(name, id)| bet(id).on(name)).collect();
+    let keys = [
+        "2031187".to_owned(),
+        slug(),
+        format!("{}-346", slug()),
+        "will-bitcoin-fall-today".to_owned(),
+        format!("eth-updown-15m-{OPEN}"),
+        "bitcoin-up-or-down-november-2-2025-1am-et".to_owned(),
+    ];
+    let markets = Markets::resolved(keys.iter().map(|key| (key.as_str(), true)));
+    let clob = "{\"closed\":true,\"tokens\":[{\"outcome\":\"Up\",\"winner\":true},\
+                {\"outcome\":\"Down\",\"winner\":false}]}";
+    let exchange = Exchange::start(move |asked, _| match asked.service() {
+        "clob" if asked.path.ends_with(&condition) => Reply::ok(clob),
+        "polymarket" => markets.answer(asked).unwrap(),
+        _ => Reply::status(404),
+    });
+    let bench = Bench::new(&bets);
+    let summary = bench.run_at(&exchange.url, &AUTO).code(0).json();
+    assert_eq!(summary["confirmed_count"], names.len(), "{summary}");
+    assert_eq!(summary["requests"]["coinbase"], 0);
+}
+
+#[test]
+fn a_slug_without_a_time_is_unknown_only_where_polymarket_has_no_such_market() {
+    let bench = Bench::new(&[bet(1).on("bitcoin-to-the-moon")]);
+    let down = Exchange::start(|_, _| Reply::status(503));
+    let summary = bench.run_at(&down.url, &AUTO).code(5).json();
+    assert_eq!(
+        summary["pending"],
+        serde_json::json!({"out_of_reach": 1}),
+        "an outage is no answer"
+    );
+    let open = market("bitcoin-to-the-moon", false, ["Yes", "No"], ["0.4", "0.6"]);
+    let markets = Markets([("bitcoin-to-the-moon".to_owned(), open)].into());
+    let summary = bench.run_at(&Exchange::resolving(Tape::default(), markets).url, &AUTO).json();
+    assert_eq!(summary["pending"], serde_json::json!({"not_resolved": 1}), "{summary}");
+    let none = Exchange::of(Tape::default());
+    let summary = bench.run_at(&none.url, &AUTO).code(0).json();
+    assert_eq!(summary["unknown_count"], 1, "{summary}");
+    assert_eq!(bench.booked(1), (Some("UNKNOWN".into()), Some(0.0), None));
+}
+
+#[test]
+fn a_market_that_states_another_rule_is_not_decided_by_candles() {
+    let rule = "\"cryptoMarketConfig\":{\"id\":\"btc-15m-twap-300\",\"asset\":\"btc\",\
+                \"twapEnabled\":true,\"twapLookbackSeconds\":300}";
+    let open = with_fields(&market(&slug(), false, ["Up", "Down"], ["0.5", "0.5"]), rule);
+    let tape = moved(100.0);
+    let exchange = Exchange::start(move |asked, _| match asked.service() {
+        "polymarket" if asked.query["closed"] == "false" => asked.list(&[&open]),
+        "polymarket" => asked.list(&[]),
+        _ => tape.answer(asked),
+    });
+    let bench = Bench::new(&[bet(1)]);
+    let summary = bench.run_at(&exchange.url, &AUTO).json();
+    assert_eq!(summary["pending"], serde_json::json!({"not_resolved": 1}), "{summary}");
+    assert_eq!(summary["warnings"][0]["code"], "rule_changed");
+    assert_eq!(bench.booked(1).0, None);
 }

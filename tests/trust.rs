@@ -471,10 +471,11 @@ fn an_audit_never_invents_an_outcome() {
     let markets = Markets::resolved([(slug().as_str(), true), (other, false)]);
     let exchange = Exchange::resolving(Tape::default(), markets);
     let audit = with_services(&bench, &exchange.url, &["audit", "--fix", "--json"]).code(3).json();
-    assert_eq!((&audit["fixed_count"], &audit["unresolved_count"]), (&1.into(), &2.into()));
+    assert_eq!((&audit["fixed_count"], &audit["unresolved_count"]), (&2.into(), &1.into()));
     let errors = audit["errors"].as_array().unwrap();
     assert_eq!(errors.iter().map(|one| one["trade_id"].clone()).collect::<Vec<_>>(), [1, 4]);
-    assert_eq!(bench.count("id < 4 AND actual_outcome = 'YES' AND is_win = 1"), 3);
+    assert_eq!(bench.count("id IN (1, 3) AND actual_outcome = 'YES' AND is_win = 1"), 2);
+    assert_eq!(bench.booked(2), (Some("NO".into()), Some(-5.0), Some(0)), "Polymarket's question");
     assert_eq!(bench.booked(4), (Some("NO".into()), Some(0.0), Some(0)));
 
     // with Polymarket down, a loss without a market is not corrected either

@@ -10,9 +10,10 @@ use crate::engine::summary::{Counts, Event, IN_ERROR, INTERRUPTED, OUT_OF_TIME};
 use crate::engine::trade_result::{CHANGED, TradeResult};
 use crate::error::Error;
 use crate::interrupt::Interrupt;
-use crate::rules::decision::{DeferReason, Deferral, Settlement};
+use crate::rules::decision::{DeferReason, Deferral};
 use crate::rules::eligibility::Trade;
 use crate::rules::selection::{RowError, Tally, Warning};
+use crate::rules::settlement::Settlement;
 use crate::rules::units::UnixSeconds;
 use crate::rules::value::Cell;
 use crate::store::{Note, RunInfo, Store, WriteOutcome};
@@ -52,7 +53,7 @@ pub(super) struct RunState<'a> {
     pub left: BTreeMap<&'static str, Tally>,
     /// At least one trade was deferred.
     pub deferred: bool,
-    /// At least one trade had a usable price or a resolution.
+    /// At least one trade had a usable price or an answer of Polymarket's that decides it.
     pub had_some: bool,
     pub wrote: bool,
     pub stopped: Option<Stop>,
@@ -106,10 +107,12 @@ impl<'a> RunState<'a> {
     pub fn go_on(&mut self, store: &mut Store, batch: Batch) -> Result<(), Error> {
         let Batch { mut settlements, mut deferrals, notes, mut warnings } = batch;
         self.warnings.append(&mut warnings);
-        let is_row_error = |deferral: &Deferral| deferral.left == DeferReason::OtherMarket;
+        let is_row_error = |deferral: &Deferral| deferral.left == DeferReason::InError;
         self.deferred |= !deferrals.iter().all(is_row_error);
         self.had_some |= settlements.iter().any(|settlement| settlement.bet().is_some())
-            || deferrals.iter().any(|deferral| deferral.measured.is_some());
+            || deferrals.iter().any(|deferral| {
+                deferral.measured.is_some() || deferral.left == DeferReason::NotResolved
+            });
         let mut done = vec![WriteOutcome::Written; settlements.len()];
         if let Some(run) = &self.writer {
             let mut notes: Vec<Note<'_>> = notes;
@@ -167,10 +170,10 @@ impl<'a> RunState<'a> {
                 DeferReason::OutOfTime if self.interrupt.asked() => INTERRUPTED,
                 DeferReason::OutOfTime => OUT_OF_TIME,
                 DeferReason::Changed => CHANGED,
-                DeferReason::OtherMarket | DeferReason::NotWritten => IN_ERROR,
+                DeferReason::InError | DeferReason::NotWritten => IN_ERROR,
             };
             self.leave_since(reason, deferral.trade.due_since());
-            if deferral.left == DeferReason::OtherMarket {
+            if deferral.left == DeferReason::InError {
                 let trade_id = deferral.trade.row.id.clone();
                 self.errors.push(RowError { trade_id, message: deferral.reason });
                 continue;

@@ -6,9 +6,9 @@ use log::info;
 use crate::engine::apply::{Batch, of};
 use crate::engine::context::Task;
 use crate::rules::decision::confirm_trade;
-use crate::rules::eligibility::{Job, judge_again};
+use crate::rules::eligibility::judge_again;
 use crate::rules::resolution::{Resolution, Resolutions};
-use crate::rules::selection::{Tally, Warning, slug};
+use crate::rules::selection::{Tally, Warning};
 use crate::store::{Note, Unconfirmed};
 
 /// Confirms or corrects provisional trades. Notes those to ask about again and those whose row
@@ -35,10 +35,9 @@ pub(super) fn confirm(
         };
         let rowid = row.rowid;
         let trade = judge_again(row, task.reading);
-        let resolution = match trade.as_ref().map(|trade| (slug(trade), &trade.job)) {
-            Ok((Some(slug), Job::Decide(bet))) => resolved.resolution(&slug, &bet.market),
-            // no market has such a slug
-            Ok(_) => Some(Resolution::no_such_market()),
+        let resolution = match trade.as_ref().map(|trade| (&trade.key, &trade.bet)) {
+            Ok((Some(key), bet)) => resolved.resolution(key, &bet.market),
+            Ok((None, _)) => Some(Resolution::NoSuchMarket),
             Err(why) => {
                 info!("{}trade {trade_id} cannot be confirmed yet: {why}", of(name));
                 Some(Resolution::NotYet(why.clone()))

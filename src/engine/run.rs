@@ -13,12 +13,11 @@ use crate::interrupt::Limit;
 use crate::rules::decision::{
     Confirm, Decision, DeferReason, MarketData, decide_trade, needs_prices,
 };
-use crate::rules::eligibility::{Exclusion, Job, Reading, Trade, judge_again};
+use crate::rules::eligibility::{Exclusion, Reading, Trade, judge_again};
+use crate::rules::market::with_year;
 use crate::rules::price::{PriceRequests, Source, Strikes};
 use crate::rules::resolution::Resolution;
-use crate::rules::selection::{
-    Offer, Retry, Selection, Selector, Tally, Warning, dated_slug, need, slug,
-};
+use crate::rules::selection::{Offer, Retry, Selection, Selector, Tally, Warning, dated_key, need};
 use crate::rules::units::UnixSeconds;
 use crate::sources::candles::fallback::Found;
 use crate::sources::http::RequestStats;
@@ -101,8 +100,7 @@ pub fn settle(
     let selection = due.selector.selection;
     let mut warnings = selection.warnings(task.reading.rules);
     warnings.append(&mut state.warnings);
-    let answered = task.deciding.confirm == Confirm::Only && !outside.known.answers.is_empty();
-    let nothing_had = state.deferred && !state.had_some && !answered;
+    let nothing_had = state.deferred && !state.had_some;
     for (reason, tally) in [
         (IN_ERROR, selection.in_error),
         ("waiting for a retry", selection.waiting),
@@ -150,7 +148,7 @@ fn stats(outside: &Outside<'_>) -> BTreeMap<&'static str, RequestStats> {
     let services = services.filter(|(source, _)| *source != Source::Candles);
     services
         .map(|(source, stats)| (source.as_str(), stats))
-        .chain([("polymarket", outside.resolutions.stats())])
+        .chain(outside.resolutions.stats())
         .collect()
 }
 
@@ -276,16 +274,17 @@ impl Run<'_, '_, '_> {
             return Ok(());
         }
         let is_asked = !self.is_over();
+        let mut undecided = undecided;
         if is_asked {
+            self.read_statements(&mut undecided);
             let mut needs = PriceRequests::new();
-            for (trade, _) in &undecided {
-                let (Some(need), Job::Decide(bet)) =
-                    (need(trade, self.task.reading.strike), &trade.job)
-                else {
+            for (trade, resolution) in &undecided {
+                if !needs_prices(trade, resolution.as_ref(), self.task.deciding.confirm) {
                     continue;
-                };
+                }
+                let Some(need) = need(trade, self.task.reading.strike) else { continue };
                 let strikes = needs.entry(need).or_default();
-                if let Some(strike) = bet.recorded_strike {
+                if let Some(strike) = trade.bet.recorded_strike {
                     *strikes = Some(Strikes::with(*strikes, strike));
                 }
             }
@@ -317,6 +316,38 @@ impl Run<'_, '_, '_> {
         }
     }
 
+    /// Reads what the markets that are not resolved state of themselves, before candles decide: another
+    /// window, asset or rule than settle knows keeps candles from deciding.
+    fn read_statements(&mut self, undecided: &mut [(Trade, Option<Resolution>)]) {
+        let is_open = |resolution: &Option<Resolution>| {
+            matches!(resolution, Some(Resolution::NotYet(_) | Resolution::OtherYear(_)))
+        };
+        let open = undecided.iter().filter(|(_, resolution)| is_open(resolution));
+        let mut seen = HashSet::new();
+        let keys: Vec<String> = open
+            .filter_map(|(trade, _)| trade.key.clone())
+            .filter(|key| seen.insert(key.clone()))
+            .collect();
+        if keys.is_empty() {
+            return;
+        }
+        let stated = self.outside.resolutions.stated(&keys);
+        for (trade, resolution) in undecided.iter_mut().filter(|(_, found)| is_open(found)) {
+            let states = trade.key.as_ref().and_then(|key| stated.answers.get(key));
+            let (Some(answer), market) = (states, &trade.bet.market) else { continue };
+            if with_year(trade.key.as_deref().unwrap_or_default(), market).is_some() {
+                continue;
+            }
+            if let Some(why) = answer.states.other_market(market) {
+                *resolution = Some(Resolution::OtherMarket(why));
+            } else if let Some(why) = answer.states.changed_rule(market) {
+                let message = format!("trade {}: {why}; candles do not decide it", trade.row.id);
+                self.state.warnings.push(Warning { code: "rule_changed", message });
+                *resolution = Some(Resolution::RuleChanged(why));
+            }
+        }
+    }
+
     /// Decides one trade with what is known.
     fn decide(&self, batch: &mut Batch, trade: Trade, resolution: Option<&Resolution>) {
         let Task { reading, deciding, now, limit, .. } = *self.task;
@@ -340,9 +371,10 @@ impl Run<'_, '_, '_> {
 
     /// Polymarket's resolution of a trade's market; `None` if it could not be asked.
     fn resolution(&self, trade: &Trade, warnings: &mut Vec<Warning>) -> Option<Resolution> {
-        let resolution = match (slug(trade), &trade.job) {
-            (Some(slug), Job::Decide(bet)) => self.outside.known.resolution(&slug, &bet.market),
-            _ => Some(Resolution::no_such_market()),
+        let resolution = match &trade.key {
+            Some(key) => self.outside.known.resolution(key, &trade.bet.market),
+            None if self.task.deciding.confirm == Confirm::Off => None,
+            None => Some(Resolution::NoSuchMarket),
         };
         if let Some(Resolution::OtherYear(why)) = &resolution {
             let message = format!("trade {}: {why}", trade.row.id);
@@ -360,18 +392,16 @@ impl Run<'_, '_, '_> {
         let earlier = to_confirm.iter().filter_map(|unconfirmed| unconfirmed.row.clone());
         let earlier: Vec<Trade> =
             earlier.filter_map(|row| judge_again(row, self.task.reading).ok()).collect();
-        let slugs = page.iter().chain(&earlier).flat_map(|trade| [slug(trade), dated_slug(trade)]);
+        let trades = page.iter().chain(&earlier);
+        let keys = trades.flat_map(|trade| [trade.key.clone(), dated_key(trade)]).flatten();
+        let known = &self.outside.known.answers;
         let mut seen = HashSet::new();
-        let slugs: Vec<String> = slugs
-            .flatten()
-            .filter(|slug| {
-                !self.outside.known.answers.contains_key(slug) && seen.insert(slug.clone())
-            })
-            .collect();
-        if slugs.is_empty() {
+        let keys: Vec<String> =
+            keys.filter(|key| !known.contains_key(key) && seen.insert(key.clone())).collect();
+        if keys.is_empty() {
             return;
         }
-        let mut resolved = self.outside.resolutions.find(&slugs);
+        let mut resolved = self.outside.resolutions.find(&keys);
         self.state.answered |= !resolved.answers.is_empty();
         add_new(&mut self.outside.known.problems, std::mem::take(&mut resolved.problems));
         self.outside.known.absorb(resolved);

@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 use rust_decimal::Decimal;
 
 use crate::engine::trade_result::{Ending, TradeResult};
-use crate::rules::decision::{DeferReason, Status};
+use crate::rules::decision::DeferReason;
 use crate::rules::eligibility::Exclusion;
 use crate::rules::outcome::Outcome;
 use crate::rules::price::Source;
 use crate::rules::selection::{RowError, Tally, Warning};
+use crate::rules::settlement::Status;
 use crate::rules::units::{Bps, UnixSeconds, Usd, rounded};
 use crate::rules::value::Cell;
 use crate::sources::http::RequestStats;
@@ -354,7 +355,7 @@ pub fn age(seconds: i64) -> String {
 mod tests {
     use super::*;
     use crate::rules::decision::Deferral;
-    use crate::rules::eligibility::{Job, Trade};
+    use crate::rules::eligibility::judge_again;
 
     #[test]
     fn ages_have_two_units_at_most() {
@@ -364,8 +365,8 @@ mod tests {
     }
 
     fn booked(profit: Decimal) -> TradeResult {
-        let row = crate::rules::eligibility::tests::row();
-        let trade = Trade { row, logged_at: UnixSeconds(0), job: Job::BookUnknown };
+        let reading = crate::rules::eligibility::tests::READING;
+        let trade = judge_again(crate::rules::eligibility::tests::row(), reading).unwrap();
         let (left, reason) = (DeferReason::NoData, String::new());
         TradeResult {
             ending: Ending::Booked(Status::Provisional),

@@ -1,9 +1,10 @@
 //! Result of one trade in a run, for listing, logging and counting. Pure; `summary` counts.
 
-use crate::rules::decision::{Case, DeferReason, Deferral, Settlement, Status};
-use crate::rules::eligibility::{Bet, Job, Row};
+use crate::rules::decision::{DeferReason, Deferral};
+use crate::rules::eligibility::{Bet, Row};
 use crate::rules::outcome::Outcome;
 use crate::rules::price::Source;
+use crate::rules::settlement::{Case, Settlement, Status};
 use crate::rules::strike::Doubt;
 use crate::rules::units::{Bps, BtcPrice, UnixSeconds, Usd};
 use crate::rules::value::Cell;
@@ -78,9 +79,9 @@ pub struct TradeResult {
 }
 
 impl TradeResult {
-    /// When the market closed; `None` without a bet.
+    /// When the market closed; `None` if only Polymarket knows the window.
     pub fn close_time(&self) -> Option<UnixSeconds> {
-        self.bet.map(|bet| bet.market.close)
+        self.bet.filter(|bet| bet.market.has_window()).map(|bet| bet.market.close)
     }
 
     /// `done` is false if the row had changed before the write.
@@ -125,10 +126,7 @@ impl TradeResult {
     }
 
     pub(crate) fn of_deferral(deferral: Deferral) -> Self {
-        let bet = match &deferral.trade.job {
-            Job::Decide(bet) => Some(*bet),
-            Job::BookUnknown => None,
-        };
+        let bet = Some(deferral.trade.bet);
         let measured = deferral.measured.as_ref();
         Self {
             ending: match deferral.left {
@@ -162,23 +160,5 @@ fn is_close(settlement: &Settlement) -> bool {
     match &settlement.case {
         Case::Provisional { measured, .. } => measured.close_call.is_some(),
         _ => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_trade_without_a_market_that_is_left_has_no_close() {
-        let trade = crate::rules::eligibility::Trade {
-            row: crate::rules::eligibility::tests::row(),
-            logged_at: UnixSeconds(0),
-            job: Job::BookUnknown,
-        };
-        let (why, reason) = (DeferReason::OutOfTime, "the run was interrupted".to_owned());
-        let deferral = Deferral { trade, left: why, reason, measured: None };
-        let result = TradeResult::of_deferral(deferral);
-        assert_eq!((result.ending, result.close_time()), (Ending::Pending(why), None));
     }
 }

@@ -5,7 +5,7 @@ use log::{error, info, warn};
 
 use crate::engine::summary::Summary;
 use crate::engine::trade_result::{CHANGED, Ending, TradeResult};
-use crate::rules::decision::Status;
+use crate::rules::settlement::Status;
 use crate::rules::units::Usd;
 
 /// Line prefix: the database's name, if there are several.

@@ -5,11 +5,12 @@ use std::fmt;
 
 use rust_decimal::Decimal;
 
-use crate::rules::decision::{Settlement, money};
+use crate::rules::decision::money;
 use crate::rules::eligibility::{Bet, Row};
 use crate::rules::fees::{FeeMode, Fees};
 use crate::rules::outcome::{MIN_MOVE_BPS, Outcome, Tie, change, decide};
 use crate::rules::price::WindowPrices;
+use crate::rules::settlement::Settlement;
 use crate::rules::strike::{Neighbours, check_strike};
 use crate::rules::units::{BtcPrice, Usd};
 use crate::rules::value::Cell;
@@ -167,14 +168,14 @@ fn cause_of_profit(right: &Settlement, bet: &Bet, fees: &Fees) -> Cause {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::decision::{Case, Earlier};
     use crate::rules::eligibility::MoneySource;
+    use crate::rules::eligibility::Trade;
     use crate::rules::eligibility::tests::row;
-    use crate::rules::eligibility::{Job, Trade};
-    use crate::rules::market::{RuleSet, read_slug};
+    use crate::rules::market::{RuleSet, read_market};
     use crate::rules::outcome::Side;
     use crate::rules::pnl;
     use crate::rules::price::{Method, Priced, Source};
+    use crate::rules::settlement::{Case, Earlier};
     use crate::rules::units::{SharePrice, UnixSeconds};
 
     fn btc(dollars: i64) -> BtcPrice {
@@ -187,7 +188,7 @@ mod tests {
         let (position, price) = (Usd(5.into()), SharePrice::new(Decimal::new(5, 1)).unwrap());
         let logged_at = UnixSeconds(1_770_988_242);
         let bet = Bet {
-            market: read_slug("btc-updown-15m-1770987600", logged_at, RuleSet::Polymarket).unwrap(),
+            market: read_market("btc-updown-15m-1770987600", logged_at, RuleSet::Polymarket),
             side: Side::No,
             position,
             price,
@@ -200,7 +201,7 @@ mod tests {
         let outcome = Outcome::Yes;
         let money = pnl::pay_out(position, bet.shares, price, bet.side, outcome, None);
         let right = Settlement {
-            trade: Trade { row, logged_at, job: Job::Decide(bet) },
+            trade: Trade { row, logged_at, key: None, bet },
             case: Case::Corrected { bet, earlier: Earlier::default(), outcome, money },
         };
         let priced = |dollars| Priced { price: btc(dollars), method: Method::OpenOf(900) };

@@ -3,18 +3,17 @@
 
 use rust_decimal::Decimal;
 
-use crate::rules::eligibility::{Bet, Job, Trade};
-use crate::rules::fees::{Fee, Fees};
-use crate::rules::outcome::{
-    CloseCall, MIN_MOVE_BPS, Outcome, change, close_call, contradicts, decide,
-};
+use crate::rules::eligibility::{Bet, Trade};
+use crate::rules::fees::Fees;
+use crate::rules::market::Family;
+use crate::rules::outcome::{CloseCall, MIN_MOVE_BPS, Outcome, change, close_call, decide};
 use crate::rules::pnl;
 use crate::rules::pnl::Money;
-use crate::rules::price::Source;
 use crate::rules::price::WindowPrices;
 use crate::rules::resolution::Resolution;
+use crate::rules::settlement::{Case, Earlier, Measured, Settlement};
 use crate::rules::strike;
-use crate::rules::strike::{Doubt, Neighbours, Strike};
+use crate::rules::strike::{Neighbours, Strike};
 use crate::rules::units::{Bps, BtcPrice, UnixSeconds, Usd};
 
 /// Polymarket's role in deciding trades.
@@ -59,205 +58,6 @@ impl Deciding {
     }
 }
 
-/// The status of a written outcome.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Status {
-    /// Decision by candles.
-    Provisional,
-    /// Polymarket's resolution.
-    Confirmed,
-    /// Polymarket's resolution, which replaced a different outcome.
-    Corrected,
-    /// No market can be read from the slug; final.
-    Unknown,
-}
-
-impl Status {
-    /// The name in records and JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Provisional => "provisional",
-            Self::Confirmed => "confirmed",
-            Self::Corrected => "corrected",
-            Self::Unknown => "unknown",
-        }
-    }
-}
-
-/// What the candles show for a market.
-#[derive(Debug, Clone)]
-pub struct Measured {
-    /// The venue's prices.
-    pub prices: WindowPrices,
-    /// The strike that the close was measured against.
-    pub strike: BtcPrice,
-    /// `recorded`, or the venue's name.
-    pub strike_source: &'static str,
-    /// The outcome by these prices.
-    pub outcome: Outcome,
-    /// The signed distance from the strike to the close.
-    pub margin: Option<Bps>,
-    /// The venue's signed move from the window's start to its close.
-    pub moved: Option<Bps>,
-    /// Why candles are unreliable for this market, whether or not the trade is held.
-    pub close_call: Option<CloseCall>,
-    /// Reasons to doubt the recorded strike.
-    pub doubts: Vec<Doubt>,
-}
-
-/// What was written for a trade before, and the evidence for it.
-#[derive(Debug, Clone, Default)]
-pub struct Earlier {
-    /// The id of its record; `None` if another program wrote the outcome.
-    pub record_id: Option<i64>,
-    /// The strike that the close was measured against.
-    pub strike: Option<BtcPrice>,
-    /// The venue's signed move in the window.
-    pub moved: Option<Bps>,
-    /// The venue's price at the window's close.
-    pub close_price: Option<BtcPrice>,
-    /// The venue of that price.
-    pub source: Option<Source>,
-    /// The signed distance from the strike to the close.
-    pub margin: Option<Bps>,
-    /// The fee that was counted.
-    pub fee: Option<Fee>,
-}
-
-/// The outcome to write to a trade, and why.
-#[derive(Debug, Clone)]
-pub struct Settlement {
-    /// The trade as it was read.
-    pub trade: Trade,
-    /// How its outcome is known.
-    pub case: Case,
-}
-
-/// How the outcome of a trade is known.
-#[derive(Debug, Clone)]
-#[allow(clippy::large_enum_variant)] // nearly all settlements have a bet and prices
-#[allow(missing_docs)] // the fields' types state what they hold
-pub enum Case {
-    /// No market can be read from the slug: UNKNOWN, final. An audit may correct an earlier result
-    /// to it.
-    Unknown { earlier: Option<Earlier> },
-    /// Candles decide; a later run compares the outcome with Polymarket's resolution.
-    Provisional { bet: Bet, measured: Measured, money: Money },
-    /// Polymarket has resolved the market of an unsettled trade.
-    Confirmed { bet: Bet, outcome: Outcome, money: Money },
-    /// Polymarket's resolution agrees with an earlier result: the row stays, a record is added.
-    ConfirmedLater { bet: Bet, earlier: Earlier, outcome: Outcome, profit: Usd },
-    /// Polymarket's resolution replaces an earlier result.
-    Corrected { bet: Bet, earlier: Earlier, outcome: Outcome, money: Money },
-}
-
-impl Settlement {
-    /// The outcome to write.
-    pub fn outcome(&self) -> Outcome {
-        match &self.case {
-            Case::Unknown { .. } => Outcome::Unknown,
-            Case::Provisional { measured, .. } => measured.outcome,
-            Case::Confirmed { outcome, .. }
-            | Case::ConfirmedLater { outcome, .. }
-            | Case::Corrected { outcome, .. } => *outcome,
-        }
-    }
-
-    /// Profit or loss in dollars; 0 for UNKNOWN.
-    pub fn profit(&self) -> Usd {
-        match &self.case {
-            Case::Unknown { .. } => Usd(Decimal::ZERO),
-            Case::ConfirmedLater { profit, .. } => *profit,
-            Case::Provisional { money, .. }
-            | Case::Confirmed { money, .. }
-            | Case::Corrected { money, .. } => money.profit,
-        }
-    }
-
-    /// Win or loss; `None` for a split or an unknown outcome.
-    pub fn is_win(&self) -> Option<bool> {
-        self.bet()?.side.is_win(self.outcome())
-    }
-
-    /// The status of the outcome.
-    pub fn status(&self) -> Status {
-        match &self.case {
-            Case::Unknown { .. } => Status::Unknown,
-            Case::Provisional { .. } => Status::Provisional,
-            Case::Confirmed { .. } | Case::ConfirmedLater { .. } => Status::Confirmed,
-            Case::Corrected { .. } => Status::Corrected,
-        }
-    }
-
-    /// The bet; `None` for UNKNOWN.
-    pub fn bet(&self) -> Option<&Bet> {
-        match &self.case {
-            Case::Unknown { .. } => None,
-            Case::Provisional { bet, .. }
-            | Case::Confirmed { bet, .. }
-            | Case::ConfirmedLater { bet, .. }
-            | Case::Corrected { bet, .. } => Some(bet),
-        }
-    }
-
-    /// What this run's candles show.
-    pub fn measured(&self) -> Option<&Measured> {
-        match &self.case {
-            Case::Provisional { measured, .. } => Some(measured),
-            _ => None,
-        }
-    }
-
-    /// Polymarket's resolution; `None` if it has not resolved.
-    pub fn resolution(&self) -> Option<Outcome> {
-        match self.status() {
-            Status::Confirmed | Status::Corrected => Some(self.outcome()),
-            Status::Provisional | Status::Unknown => None,
-        }
-    }
-
-    /// The payout and profit; `None` if there are none or the row's earlier profit stays.
-    pub fn money(&self) -> Option<&Money> {
-        match &self.case {
-            Case::Provisional { money, .. }
-            | Case::Confirmed { money, .. }
-            | Case::Corrected { money, .. } => Some(money),
-            Case::Unknown { .. } | Case::ConfirmedLater { .. } => None,
-        }
-    }
-
-    /// What this settlement confirms or replaces; `None` if the trade was unsettled.
-    pub fn earlier(&self) -> Option<&Earlier> {
-        match &self.case {
-            Case::Unknown { earlier } => earlier.as_ref(),
-            Case::ConfirmedLater { earlier, .. } | Case::Corrected { earlier, .. } => Some(earlier),
-            Case::Provisional { .. } | Case::Confirmed { .. } => None,
-        }
-    }
-
-    /// Whether the trade's row stays unchanged and only a record is added.
-    pub fn leaves_row(&self) -> bool {
-        matches!(self.case, Case::ConfirmedLater { .. })
-    }
-
-    /// The fee on the trade's fill; `None` if fees are not counted.
-    pub fn fee(&self) -> Option<Fee> {
-        self.money()?.fee
-    }
-
-    /// The venue's move in the market's window, from this run or an earlier one.
-    pub fn moved(&self) -> Option<Bps> {
-        let now = self.measured().and_then(|measured| measured.moved);
-        now.or_else(|| self.earlier()?.moved)
-    }
-
-    /// The venue's move, if Polymarket's resolution contradicts it.
-    pub fn contradicted_move(&self) -> Option<Bps> {
-        let resolution = self.resolution()?;
-        self.moved().filter(|moved| contradicts(resolution, *moved))
-    }
-}
-
 /// Why a trade is left for a later run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeferReason {
@@ -267,8 +67,9 @@ pub enum DeferReason {
     NotResolved,
     /// Every source that was asked answered, and none had a price. Each retry waits longer.
     NoData,
-    /// Polymarket's answer is about another market: a row error. Each retry waits longer.
-    OtherMarket,
+    /// The row is in error: Polymarket's answer is about another market, or the strike that is
+    /// needed is missing. Each retry waits longer.
+    InError,
     /// The database refuses the values to write: a row error. Each retry waits longer.
     NotWritten,
     /// Another program changed the row while it was decided. Each retry waits longer.
@@ -286,7 +87,7 @@ impl DeferReason {
             Self::Held => "held",
             Self::NotResolved => "not_resolved",
             Self::NoData => "no_price",
-            Self::OtherMarket => "other_market",
+            Self::InError => "in_error",
             Self::NotWritten => "not_written",
             Self::Changed => "changed",
             Self::SourceDown => "out_of_reach",
@@ -298,7 +99,7 @@ impl DeferReason {
     pub fn waits_longer(self) -> bool {
         matches!(
             self,
-            Self::NotResolved | Self::NoData | Self::OtherMarket | Self::NotWritten | Self::Changed
+            Self::NotResolved | Self::NoData | Self::InError | Self::NotWritten | Self::Changed
         )
     }
 }
@@ -339,8 +140,11 @@ pub struct MarketData<'a> {
 /// Whether candles may have to decide the trade, now that Polymarket's resolution is known: `None` if
 /// it could not be asked.
 pub fn needs_prices(trade: &Trade, resolution: Option<&Resolution>, confirm: Confirm) -> bool {
-    let is_decided = matches!(resolution, Some(Resolution::Final(_) | Resolution::OtherMarket(_)));
-    matches!(trade.job, Job::Decide(_)) && confirm != Confirm::Only && !is_decided
+    let is_decided = matches!(
+        resolution,
+        Some(Resolution::Final(_) | Resolution::OtherMarket(_) | Resolution::RuleChanged(_))
+    );
+    trade.bet.market.is_decided_by_candles() && confirm != Confirm::Only && !is_decided
 }
 
 /// Decides an unsettled trade against `strike` as of `now`. Polymarket's resolution decides if it
@@ -353,12 +157,10 @@ pub fn decide_trade(
     now: UnixSeconds,
 ) -> Decision {
     let settle = |trade, case| Decision::Settle(Box::new(Settlement { trade, case }));
-    let bet = match &trade.job {
-        Job::Decide(bet) => *bet,
-        Job::BookUnknown => return settle(trade, Case::Unknown { earlier: None }),
-    };
+    let bet = trade.bet;
     let prices = plausible(data.prices, bet.recorded_strike);
     let measured = prices.and_then(|prices| measure(&bet, prices, strike));
+    let is_polymarkets = deciding.confirm == Confirm::Only || !bet.market.is_decided_by_candles();
     let left = |trade, left, reason, measured| {
         Decision::Defer(Box::new(Deferral { trade, left, reason, measured }))
     };
@@ -369,17 +171,35 @@ pub fn decide_trade(
         }
         (Some(Resolution::OtherMarket(why)), _) => {
             let reason = format!("{why}; the answer is not used, and candles do not decide");
-            left(trade, DeferReason::OtherMarket, reason, None)
+            left(trade, DeferReason::InError, reason, None)
         }
-        (Some(Resolution::NotYet(why) | Resolution::OtherYear(why)), _)
-            if deciding.confirm == Confirm::Only =>
+        (Some(Resolution::NoSuchMarket), _) if bet.market.family == Family::Timeless => {
+            settle(trade, Case::Unknown { earlier: None })
+        }
+        (None, _) if deciding.confirm == Confirm::Off && bet.market.family == Family::Timeless => {
+            settle(trade, Case::Unknown { earlier: None })
+        }
+        (None, _) if is_polymarkets && deciding.confirm == Confirm::Off => {
+            let reason =
+                "Polymarket alone decides such a market, and --confirm off does not ask it";
+            left(trade, DeferReason::NotResolved, reason.to_owned(), None)
+        }
+        (Some(resolution), _)
+            if is_polymarkets || matches!(resolution, Resolution::RuleChanged(_)) =>
         {
-            let reason = format!("not resolved yet: {why}");
+            let reason = format!("not resolved yet: {}", resolution.why());
             left(trade, DeferReason::NotResolved, reason, None)
         }
-        (None, _) if deciding.confirm == Confirm::Only => {
+        (None, _) if is_polymarkets => {
             let reason = "Polymarket could not be asked".to_owned();
             left(trade, DeferReason::SourceDown, reason, None)
+        }
+        (_, None) if strike == Strike::Recorded && bet.recorded_strike.is_none() => {
+            let found = &trade.row.price_to_beat;
+            let why = found.number().and_then(BtcPrice::new).err();
+            let why = why.map_or_else(|| found.to_string(), |why| why.to_string());
+            let reason = format!("price_to_beat: {why}, and --strike recorded needs it");
+            left(trade, DeferReason::InError, reason, None)
         }
         (_, Some(measured)) => match held(&bet, &measured, deciding, now) {
             Some(call) => {
@@ -409,7 +229,7 @@ pub fn decide_trade(
 /// Confirms or corrects a trade that an earlier run settled by candles. The fee is the one counted
 /// then. `None` if the row holds no bet or no profit to confirm.
 pub fn confirm_trade(trade: Trade, earlier: Earlier, outcome: Outcome) -> Option<Settlement> {
-    let Job::Decide(bet) = trade.job else { return None };
+    let bet = trade.bet;
     let agrees = trade.row.actual_outcome.text() == Some(outcome.as_str());
     let case = if agrees {
         let profit = Usd(trade.row.profit_loss.any_number()?);
@@ -501,9 +321,11 @@ mod tests {
     use super::*;
     use crate::rules::eligibility::tests::row;
     use crate::rules::eligibility::{MoneySource, Row};
-    use crate::rules::market::{RuleSet, read_slug};
+    use crate::rules::market::{RuleSet, read_market};
     use crate::rules::outcome::Side;
+    use crate::rules::price::Source;
     use crate::rules::price::{Method, Priced};
+    use crate::rules::settlement::Status;
     use crate::rules::units::SharePrice;
     use crate::rules::value::Cell;
 
@@ -516,7 +338,7 @@ mod tests {
         let price = SharePrice::new(Decimal::new(5, 1)).unwrap();
         let position = Usd(5.into());
         let bet = Bet {
-            market: read_slug(&slug, OPEN, RuleSet::Polymarket).unwrap(),
+            market: read_market(&slug, OPEN, RuleSet::Polymarket),
             side: Side::Yes,
             position,
             price,
@@ -526,13 +348,13 @@ mod tests {
         };
         let row = Row {
             timestamp: Cell::Null,
-            market_slug: Cell::Text(slug),
+            market_slug: Cell::Text(slug.clone()),
             action: Cell::Text("YES".to_owned()),
             actual_outcome: Cell::Text("YES".to_owned()),
             profit_loss: Cell::Text("5".to_owned()),
             ..row()
         };
-        Trade { row, logged_at: OPEN, job: Job::Decide(bet) }
+        Trade { row, logged_at: OPEN, key: Some(slug), bet }
     }
 
     fn quoted(open: i64, close: i64) -> WindowPrices {
@@ -673,7 +495,7 @@ mod tests {
         for confirm in [Confirm::Auto, Confirm::Only] {
             let clear = Some(quoted(67_000, 68_000));
             let left = decided(&deciding(confirm, 4), clear, other.clone(), false).unwrap_err();
-            assert_eq!(left.left, DeferReason::OtherMarket);
+            assert_eq!(left.left, DeferReason::InError);
             assert!(left.reason.contains("it is on eth"));
         }
         let other_year = Some(Resolution::OtherYear("it is of 2025".to_owned()));

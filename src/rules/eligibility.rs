@@ -5,17 +5,20 @@ use std::borrow::Cow;
 
 use rust_decimal::Decimal;
 
-use crate::rules::market;
-use crate::rules::market::{Market, RuleSet, SlugError};
+use crate::rules::market::{Market, RuleSet, read_market};
 use crate::rules::outcome::Side;
 use crate::rules::pnl;
 use crate::rules::strike::Strike;
-use crate::rules::timestamp::{NaiveZone, read_timestamp};
+use crate::rules::timestamp::{NaiveZone, read_cell};
+use crate::rules::title::market_key;
 use crate::rules::units::{BtcPrice, NotUsable, SharePrice, Shares, UnixSeconds, Usd, positive};
 use crate::rules::value::Cell;
 
 /// A trade is settled only when it is older than this, in seconds: 15 minutes, its market's window.
 pub const SETTLING_AGE: i64 = 15 * 60;
+
+/// A timestamp this many seconds later than now is in the future; clocks differ by less.
+const FUTURE: i64 = 5 * 60;
 
 /// The columns of a row that settling reads, with their values in the database.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,29 +66,18 @@ pub struct Trade {
     pub row: Row,
     /// When the bot logged the trade.
     pub logged_at: UnixSeconds,
-    /// What settling must do with it.
-    pub job: Job,
+    /// The key of its market ([`market_key`]); `None` if no market can have it.
+    pub key: Option<String>,
+    /// The bet.
+    pub bet: Bet,
 }
 
 impl Trade {
     /// When the trade became due: at its market's close, or [`SETTLING_AGE`] after it was logged if
     /// that is later.
     pub fn due_since(&self) -> UnixSeconds {
-        let aged = self.logged_at.plus(SETTLING_AGE);
-        match &self.job {
-            Job::Decide(bet) => aged.max(bet.market.close),
-            Job::BookUnknown => aged,
-        }
+        self.logged_at.plus(SETTLING_AGE).max(self.bet.market.close)
     }
-}
-
-/// How a due trade is settled.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Job {
-    /// Decide its market and book it.
-    Decide(Bet),
-    /// The slug names no time: book UNKNOWN, which is final.
-    BookUnknown,
 }
 
 /// The source of a trade's size and price: `money_source` in JSON.
@@ -122,7 +114,7 @@ pub struct Bet {
     pub shares: Shares,
     /// The source of size and price.
     pub money: MoneySource,
-    /// The row's `price_to_beat`; `None` only if the run does not need it.
+    /// The row's `price_to_beat`; `None` if it is no price.
     pub recorded_strike: Option<BtcPrice>,
 }
 
@@ -149,11 +141,13 @@ pub enum Exclusion {
     TooRecent,
     /// Its market has not closed yet.
     MarketOpen,
+    /// Logged later than now: the clock or the zone of its timestamps is wrong.
+    Future,
 }
 
 impl Exclusion {
     /// Every reason, in display order.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Hold,
         Self::OtherAction,
         Self::NotMade,
@@ -164,6 +158,7 @@ impl Exclusion {
         Self::Split,
         Self::TooRecent,
         Self::MarketOpen,
+        Self::Future,
     ];
 
     /// The key in JSON.
@@ -179,6 +174,7 @@ impl Exclusion {
             Self::Split => "split",
             Self::TooRecent => "too_recent",
             Self::MarketOpen => "market_open",
+            Self::Future => "future",
         }
     }
 
@@ -197,12 +193,13 @@ impl Exclusion {
             Self::Split => "booked as a split",
             Self::TooRecent => "younger than 15 minutes",
             Self::MarketOpen => "market not closed yet",
+            Self::Future => "timestamp in the future: check --timezone",
         }
     }
 
     /// Whether such a row is a trade whose outcome is still to come.
     pub fn still_waits(self) -> bool {
-        matches!(self, Self::TooRecent | Self::MarketOpen)
+        matches!(self, Self::TooRecent | Self::MarketOpen | Self::Future)
     }
 }
 
@@ -249,41 +246,47 @@ pub fn judge(row: Row, reading: Reading, now: UnixSeconds) -> Eligibility {
     if let Some(reason) = excluded_by_its_values(&row, reading) {
         return Eligibility::Excluded(reason);
     }
-    let logged_at = row.timestamp.text().and_then(|text| read_timestamp(text, reading.zone));
+    let logged_at = read_cell(&row.timestamp, reading.zone);
     let in_error = |message: String| Eligibility::InError { message, logged_at };
     let Some(logged_at) = logged_at else {
-        return in_error(format!(
-            "timestamp {} is no date and time settle can read",
-            row.timestamp
-        ));
+        return in_error(format!("timestamp {} is not a recognised date and time", row.timestamp));
     };
+    if logged_at.since(now) > FUTURE {
+        return Eligibility::Excluded(Exclusion::Future);
+    }
     if now.since(logged_at) <= SETTLING_AGE {
         return Eligibility::Excluded(Exclusion::TooRecent);
     }
-    let Some(slug) = row.market_slug.text() else {
-        return in_error(format!("market_slug is {}, not text", row.market_slug));
-    };
-    let market = match market::read_slug(slug, logged_at, reading.rules) {
-        Ok(market) => market,
-        Err(SlugError::NoTime) => {
-            return Eligibility::Due(Box::new(Trade { row, logged_at, job: Job::BookUnknown }));
-        }
-        Err(error) => return in_error(format!("market_slug {}: {error}", row.market_slug)),
+    let (key, market) = match read_market_of(&row, logged_at, reading.rules) {
+        Ok(read) => read,
+        Err(message) => return in_error(message),
     };
     if market.close > now {
         return Eligibility::Excluded(Exclusion::MarketOpen);
     }
-    if !market.family.is_known() {
-        let length = market.close.since(market.open);
-        return in_error(format!(
-            "market_slug {}: settle supports no market of {length} s, so candles cannot decide it",
-            row.market_slug
-        ));
-    }
-    match read_bet(&row, market, side, reading.strike == Strike::Recorded) {
-        Ok(bet) => Eligibility::Due(Box::new(Trade { row, logged_at, job: Job::Decide(bet) })),
+    match read_bet(&row, market, side) {
+        Ok(bet) => Eligibility::Due(Box::new(Trade { row, logged_at, key, bet })),
         Err(message) => in_error(message),
     }
+}
+
+/// The key and the market of a row.
+///
+/// # Errors
+/// A message, if the row names no market.
+fn read_market_of(
+    row: &Row,
+    logged_at: UnixSeconds,
+    rules: RuleSet,
+) -> Result<(Option<String>, Market), String> {
+    let id = match &row.market_slug {
+        Cell::Text(text) => text.clone(),
+        Cell::Integer(id) => id.to_string(),
+        other => return Err(format!("market_slug is {other}, not text")),
+    };
+    let key = market_key(&id, logged_at);
+    let market = read_market(key.as_deref().unwrap_or_default(), logged_at, rules);
+    Ok((key, market))
 }
 
 /// Reads a settled row again, to confirm or correct it. The strike is no longer needed.
@@ -293,16 +296,11 @@ pub fn judge(row: Row, reading: Reading, now: UnixSeconds) -> Eligibility {
 pub fn judge_again(row: Row, reading: Reading) -> Result<Trade, String> {
     let side = row.action.text().and_then(Side::named);
     let side = side.ok_or_else(|| format!("action is {}", row.action))?;
-    let logged_at = row.timestamp.text().and_then(|text| read_timestamp(text, reading.zone));
+    let logged_at = read_cell(&row.timestamp, reading.zone);
     let logged_at = logged_at.ok_or_else(|| format!("timestamp is {}", row.timestamp))?;
-    let slug = row.market_slug.text();
-    let slug = slug.ok_or_else(|| format!("market_slug is {}, not text", row.market_slug))?;
-    let job = match market::read_slug(slug, logged_at, reading.rules) {
-        Ok(market) => Job::Decide(read_bet(&row, market, side, false)?),
-        Err(SlugError::NoTime) => Job::BookUnknown,
-        Err(error) => return Err(format!("market_slug {}: {error}", row.market_slug)),
-    };
-    Ok(Trade { row, logged_at, job })
+    let (key, market) = read_market_of(&row, logged_at, reading.rules)?;
+    let bet = read_bet(&row, market, side)?;
+    Ok(Trade { row, logged_at, key, bet })
 }
 
 /// Statuses of an order that was not filled. They are prefixes, because exchanges append reasons,
@@ -398,9 +396,8 @@ fn excluded_by_its_values(row: &Row, reading: Reading) -> Option<Exclusion> {
 }
 
 /// The bet's numbers, or a message about the one that cannot be used.
-fn read_bet(row: &Row, market: Market, side: Side, needs_strike: bool) -> Result<Bet, String> {
-    let strike = row.price_to_beat.number().and_then(BtcPrice::new).map_err(named("price_to_beat"));
-    let recorded_strike = if needs_strike { Some(strike?) } else { strike.ok() };
+fn read_bet(row: &Row, market: Market, side: Side) -> Result<Bet, String> {
+    let recorded_strike = row.price_to_beat.number().and_then(BtcPrice::new).ok();
     let (position, price, shares, money) =
         match verified_fill(row.verified_fill_price.as_ref(), row.verified_fill_amount.as_ref())? {
             Some((price, shares)) => {
@@ -433,9 +430,8 @@ pub(crate) fn verified_fill(
     let (Some(price), Some(amount)) = (price.filter(is_set), amount.filter(is_set)) else {
         return Ok(None);
     };
-    let number = |cell: &Cell| cell.any_number().map_or_else(|| cell.number(), Ok);
-    let price = number(price).and_then(SharePrice::new).map_err(named("verified_fill_price"))?;
-    let amount = number(amount).and_then(positive).map_err(named("verified_fill_amount"))?;
+    let price = price.number().and_then(SharePrice::new).map_err(named("verified_fill_price"))?;
+    let amount = amount.number().and_then(positive).map_err(named("verified_fill_amount"))?;
     Ok(Some((price, Shares(amount))))
 }
 
@@ -502,7 +498,7 @@ pub(crate) mod tests {
     #[test]
     fn an_old_unsettled_bet_on_a_closed_market_is_due() {
         let Eligibility::Due(trade) = judged(|_| {}) else { panic!() };
-        let Job::Decide(bet) = trade.job else { panic!() };
+        let bet = trade.bet;
         assert_eq!(bet.side, Side::No);
         assert_eq!(bet.price.0.to_string(), "0.44");
         assert_eq!(bet.market.close, UnixSeconds(1_770_988_500));
@@ -529,8 +525,7 @@ pub(crate) mod tests {
             let Eligibility::Due(trade) = judged(|row| row.action = text(word)) else {
                 panic!("{word}")
             };
-            let Job::Decide(bet) = trade.job else { panic!() };
-            assert_eq!(bet.side, side, "{word}");
+            assert_eq!(trade.bet.side, side, "{word}");
         }
     }
 
@@ -595,6 +590,19 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn numbers_and_times_may_be_text() {
+        let standing = judged(|row| {
+            row.position_size = text("7.5");
+            row.executed_price = text(" 0.30");
+            row.price_to_beat = text("67000");
+            row.timestamp = text("1770988242");
+        });
+        let Eligibility::Due(trade) = standing else { panic!("{standing:?}") };
+        assert_eq!((trade.bet.shares.0, trade.logged_at.0), (25.into(), 1_770_988_242));
+        assert_eq!(trade.bet.recorded_strike.unwrap().0, 67_000.into());
+    }
+
+    #[test]
     fn a_profit_or_an_outcome_without_a_win_is_booked_already() {
         type Change = fn(&mut Row);
         let booked: [Change; 4] = [
@@ -628,8 +636,7 @@ pub(crate) mod tests {
         };
         let bet = |standing| {
             let Eligibility::Due(trade) = standing else { panic!("{standing:?}") };
-            let Job::Decide(bet) = trade.job else { panic!() };
-            bet
+            trade.bet
         };
         let filled = bet(fill(Cell::Real(0.47), Cell::Real(6.0)));
         assert_eq!((filled.money, filled.shares.0), (MoneySource::Row, 6.into()));
@@ -659,12 +666,18 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_duration_that_settle_does_not_know_is_an_error_once_its_window_is_over() {
+    fn a_market_that_only_polymarket_decides_is_due_once_its_window_is_over() {
         let on = |slug: &str| judged(|row| row.market_slug = text(slug));
-        let standing = on("btc-updown-60s-1770987600");
-        assert!(
-            matches!(standing, Eligibility::InError { ref message, .. } if message.contains("60 s"))
-        );
+        for slug in [
+            "btc-updown-60s-1770987600",
+            "eth-updown-15m-1770987600",
+            "will-bitcoin-reach-150k-1770987600",
+            "2031187",
+            "no-timestamp-here",
+        ] {
+            let Eligibility::Due(trade) = on(slug) else { panic!("{slug}") };
+            assert!(!trade.bet.market.is_decided_by_candles(), "{slug}");
+        }
         assert_eq!(on("btc-updown-1w-1770987600"), Eligibility::Excluded(Exclusion::MarketOpen));
     }
 
@@ -697,13 +710,12 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_slug_without_a_time_is_booked_as_unknown_whatever_its_numbers() {
-        let standing = judged(|row| {
-            row.market_slug = text("no-timestamp-here");
-            row.executed_price = Cell::Null;
-        });
-        let Eligibility::Due(trade) = standing else { panic!() };
-        assert_eq!(trade.job, Job::BookUnknown);
+    fn a_timestamp_in_the_future_is_no_trade_yet() {
+        let logged = UnixSeconds(1_770_988_242);
+        let future = judged_at(logged.plus(-301), |_| {});
+        assert_eq!(future, Eligibility::Excluded(Exclusion::Future));
+        let clocks_differ = judged_at(logged.plus(-300), |_| {});
+        assert_eq!(clocks_differ, Eligibility::Excluded(Exclusion::TooRecent));
     }
 
     #[test]
@@ -711,7 +723,7 @@ pub(crate) mod tests {
         type Column = fn(&mut Row) -> &mut Cell;
         let bad = [
             Cell::Null,
-            text("0.5"),
+            text("half"),
             Cell::Bytes(vec![1]),
             Cell::Real(f64::NAN),
             Cell::Real(f64::INFINITY),
@@ -719,10 +731,9 @@ pub(crate) mod tests {
             Cell::Real(0.0),
             Cell::Integer(-1),
         ];
-        let columns: [(&str, Column); 3] = [
+        let columns: [(&str, Column); 2] = [
             ("position_size", |row| &mut row.position_size),
             ("executed_price", |row| &mut row.executed_price),
-            ("price_to_beat", |row| &mut row.price_to_beat),
         ];
         for (name, column) in columns {
             for cell in &bad {
@@ -739,11 +750,11 @@ pub(crate) mod tests {
 
     #[test]
     fn a_timestamp_or_slug_that_cannot_be_read_is_an_error_not_an_outcome() {
-        for cell in [text("soon"), Cell::Null, Cell::Integer(1_770_988_242)] {
+        for cell in [text("soon"), Cell::Null, Cell::Integer(20_260_213)] {
             let standing = judged(|row| row.timestamp = cell);
             assert!(matches!(standing, Eligibility::InError { logged_at: None, .. }));
         }
-        for cell in [Cell::Null, Cell::Bytes(vec![255]), text("eth-updown-15m-1770987600")] {
+        for cell in [Cell::Null, Cell::Bytes(vec![255])] {
             let standing = judged(|row| row.market_slug = cell);
             assert!(matches!(standing, Eligibility::InError { logged_at: Some(_), .. }));
         }
@@ -754,11 +765,5 @@ pub(crate) mod tests {
         let texts: std::collections::BTreeSet<_> =
             Exclusion::ALL.iter().map(|reason| (reason.key(), reason.words())).collect();
         assert_eq!(texts.len(), Exclusion::ALL.len());
-    }
-
-    #[test]
-    fn a_settled_row_on_another_asset_cannot_be_read_again() {
-        let row = Row { market_slug: text("eth-updown-15m-1770987600"), ..row() };
-        assert!(judge_again(row, READING).unwrap_err().contains("ETH"));
     }
 }

@@ -128,13 +128,13 @@ fn line(family: Family, filled_at: UnixSeconds) -> Option<&'static Rate> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::market::{RuleSet, read_slug};
+    use crate::rules::market::{RuleSet, read_market};
 
     fn fee(duration: &str, day: &str, shares: i64, price: &str) -> String {
         let day = chrono::NaiveDate::parse_from_str(day, "%Y-%m-%d").unwrap();
         let filled_at = UnixSeconds(day.and_hms_opt(0, 0, 0).unwrap().and_utc().timestamp());
         let slug = format!("btc-updown-{duration}-1770987600");
-        let market = read_slug(&slug, filled_at, RuleSet::Polymarket).unwrap();
+        let market = read_market(&slug, filled_at, RuleSet::Polymarket);
         let price = SharePrice::new(price.parse().unwrap()).unwrap();
         let position = Usd(Decimal::from(shares) * price.0);
         let fee = Fees::TAKER.on(&market, filled_at, position, price).unwrap();
@@ -178,11 +178,10 @@ mod tests {
     fn a_fee_that_comes_out_even_is_not_floored_below_itself() {
         // $1000 at 0.51 and $50 at 0.52 buy no round number of shares
         let filled_at = UnixSeconds(1_790_000_000);
-        let market = read_slug("btc-updown-15m-1770987600", filled_at, RuleSet::Polymarket);
+        let market = read_market("btc-updown-15m-1770987600", filled_at, RuleSet::Polymarket);
         let on = |position: i64, price: i64| {
             let price = SharePrice::new(Decimal::new(price, 2)).unwrap();
-            let fee =
-                Fees::TAKER.on(market.as_ref().unwrap(), filled_at, Usd(position.into()), price);
+            let fee = Fees::TAKER.on(&market, filled_at, Usd(position.into()), price);
             fee.unwrap().dollars.0.to_string()
         };
         assert_eq!((on(1000, 51), on(50, 52)), ("34.3".to_owned(), "1.68".to_owned()));
@@ -190,8 +189,7 @@ mod tests {
 
     #[test]
     fn without_fees_there_is_none() {
-        let market =
-            read_slug("btc-updown-5m-1770987600", ADDED_FROM, RuleSet::Polymarket).unwrap();
+        let market = read_market("btc-updown-5m-1770987600", ADDED_FROM, RuleSet::Polymarket);
         let price = SharePrice::new(Decimal::new(5, 1)).unwrap();
         assert_eq!(Fees::NONE.on(&market, ADDED_FROM, Usd(Decimal::TEN), price), None);
     }

@@ -1,4 +1,4 @@
-//! Reads a market's slug as its window and the rules that decide it. Pure functions: this module
+//! Reads a market's slug as its asset, its window and the rules that decide it. Pure functions: this module
 //! holds the dated rule table and fetches, stores and decides nothing.
 //!
 //! Sources: the slug's number opens the window (measured on 184 trades of a real bot, and equal to
@@ -7,12 +7,13 @@
 use std::fmt;
 use std::sync::LazyLock;
 
-use chrono::{Datelike, Days, LocalResult, NaiveDate, NaiveDateTime, TimeZone};
+use chrono::{Datelike, Days, NaiveDate, TimeZone};
 use chrono_tz::America::New_York;
 use regex::Regex;
 
+use crate::rules::asset::Asset;
 use crate::rules::outcome::Tie;
-use crate::rules::text::printable;
+use crate::rules::title::{is_id, month_named};
 use crate::rules::units::UnixSeconds;
 
 /// The rules by which a run reads slugs and decides ties.
@@ -53,26 +54,23 @@ pub enum Family {
     Hourly,
     /// `bitcoin-up-or-down-on-february-13-2026`: noon to noon US Eastern, ending on the named day.
     Daily,
+    /// A time, but words that settle does not know, or an hour that comes twice: Polymarket alone
+    /// knows the window.
+    OtherWords,
+    /// No time: a numeric id, a condition id or other words. UNKNOWN if Polymarket has no such
+    /// market.
+    Timeless,
 }
 
 impl Family {
-    /// Whether candles can decide such a market: Polymarket has markets of this duration, and their
-    /// rules are known.
-    pub fn is_known(self) -> bool {
-        match self {
-            Self::UpDown(seconds) => KNOWN_DURATIONS.contains(&seconds),
-            Self::Assumed15m | Self::Hourly | Self::Daily => true,
-        }
-    }
-
-    /// Length of the window in seconds. `None` for a daily window, which lasts 23 or 25 hours when
-    /// US Eastern changes its clocks.
+    /// Length of the window in seconds. `None` if it is not known, and for a daily window, which
+    /// lasts 23 or 25 hours when US Eastern changes its clocks.
     pub fn duration(self) -> Option<i64> {
         match self {
             Self::UpDown(seconds) => Some(seconds),
             Self::Assumed15m => Some(ASSUMED_DURATION),
             Self::Hourly => Some(3600),
-            Self::Daily => None,
+            Self::Daily | Self::OtherWords | Self::Timeless => None,
         }
     }
 }
@@ -148,11 +146,13 @@ const SLUG_CLOSE_EPOCH: Epoch =
 /// A market, as its slug describes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Market {
+    /// The asset that it is on.
+    pub asset: Asset,
     /// The kind of slug.
     pub family: Family,
-    /// When the window opens.
+    /// When the window opens; when the trade was logged, if only Polymarket knows the window.
     pub open: UnixSeconds,
-    /// When the window closes.
+    /// When the window closes; as for `open`.
     pub close: UnixSeconds,
     /// How the prices at its boundaries are defined.
     pub basis: Basis,
@@ -162,44 +162,23 @@ pub struct Market {
     pub epoch: &'static str,
 }
 
-/// Why a slug names no market that can be settled.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SlugError {
-    /// No window can be read: the trade becomes UNKNOWN, which is final.
-    #[error("no time can be read from the slug")]
-    NoTime,
-    /// The market is on another coin; bitcoin's price never settles it.
-    #[error("the market is on {0}, and settle has only Bitcoin's prices")]
-    NotBitcoin(String),
-    /// The slug ends in a number, but its other words name no window that settle supports.
-    #[error("it names no Bitcoin up-or-down window that settle supports")]
-    UnknownWords,
-    /// The named hour occurs twice or never on that day in US Eastern.
-    #[error("{0} US Eastern is an hour that comes twice or never (the clocks change)")]
-    NoSuchHour(NaiveDateTime),
+impl Market {
+    /// Whether the slug names the window.
+    pub fn has_window(&self) -> bool {
+        !matches!(self.family, Family::OtherWords | Family::Timeless)
+    }
+
+    /// Whether candles can decide it: settle has the asset's prices, and the rules of such windows
+    /// are known. Polymarket alone decides any other market.
+    pub fn is_decided_by_candles(&self) -> bool {
+        let is_known = match self.family {
+            Family::UpDown(seconds) => KNOWN_DURATIONS.contains(&seconds),
+            Family::Assumed15m | Family::Hourly | Family::Daily => true,
+            Family::OtherWords | Family::Timeless => false,
+        };
+        is_known && self.asset == Asset::Btc
+    }
 }
-
-/// Bitcoin's names in Polymarket's slugs.
-const BITCOIN: [&str; 2] = ["btc", "bitcoin"];
-
-/// Other assets, by their names in Polymarket's slugs. A slug with one of them, at any place, is
-/// never settled by bitcoin's price.
-const OTHER_ASSETS: [&str; 14] = [
-    "eth",
-    "ethereum",
-    "sol",
-    "solana",
-    "xrp",
-    "ripple",
-    "doge",
-    "dogecoin",
-    "bnb",
-    "hype",
-    "hyperliquid",
-    "zec",
-    "zcash",
-    "ada",
-];
 
 /// Compiles a pattern of this module. A test compiles each, so this never returns `None`.
 fn pattern(text: &str) -> Option<Regex> {
@@ -208,16 +187,23 @@ fn pattern(text: &str) -> Option<Regex> {
 
 static NUMBER_AT_END: LazyLock<Option<Regex>> =
     LazyLock::new(|| pattern(r"^(?:(?<name>.*)[^0-9])?(?<number>[0-9]{10})$"));
+/// A slug that Polymarket renamed: `btc-updown-15m-1770828300-346`.
+static NUMBER_INSIDE: LazyLock<Option<Regex>> =
+    LazyLock::new(|| pattern(r"-[0-9]{10}-[0-9]{1,6}$"));
 static UP_DOWN: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    pattern(r"^[a-z]+-(?:updown|up-or-down)(?:-(?<count>[1-9][0-9]{0,2})(?<unit>[smhdw]))?$")
+    pattern(
+        r"^(?<asset>[a-z]+)-(?:updown|up-or-down)(?:-(?<count>[1-9][0-9]{0,2})(?<unit>[smhdw]))?$",
+    )
 });
 static HOURLY: LazyLock<Option<Regex>> = LazyLock::new(|| {
     pattern(
-        r"^[a-z]+-up-or-down-(?<month>[a-z]+)-(?<day>[0-9]{1,2})(?:-(?<year>[0-9]{4}))?-(?<hour>[0-9]{1,2})(?<half>am|pm)-et$",
+        r"^(?<asset>[a-z]+)-up-or-down-(?<month>[a-z]+)-(?<day>[0-9]{1,2})(?:-(?<year>[0-9]{4}))?-(?<hour>[0-9]{1,2})(?<half>am|pm)-et$",
     )
 });
 static DAILY: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    pattern(r"^[a-z]+-up-or-down-on-(?<month>[a-z]+)-(?<day>[0-9]{1,2})(?:-(?<year>[0-9]{4}))?$")
+    pattern(
+        r"^(?<asset>[a-z]+)-up-or-down-on-(?<month>[a-z]+)-(?<day>[0-9]{1,2})(?:-(?<year>[0-9]{4}))?$",
+    )
 });
 
 /// The 10-digit unix time at a slug's end: `btc-updown-15m-1770828300` → 1770828300. `None` for an
@@ -227,49 +213,23 @@ pub fn slug_number(slug: &str) -> Option<UnixSeconds> {
     captures["number"].parse().ok().map(UnixSeconds)
 }
 
-/// Reads a slug by `rules`. `traded_at` counts only if the slug omits the year: the year whose date
-/// is nearest to it is used.
-///
-/// # Errors
-/// [`SlugError`]; only [`SlugError::NoTime`] is final.
-pub fn read_slug(slug: &str, traded_at: UnixSeconds, rules: RuleSet) -> Result<Market, SlugError> {
-    let slug = slug.trim().to_ascii_lowercase();
-    let window = read_window(&slug, traded_at, rules);
-    if let (false, Some(asset)) = (window == Err(SlugError::NoTime), other_asset(&slug)) {
-        return Err(SlugError::NotBitcoin(asset));
-    }
-    let (family, open, close) = window?;
+/// Reads the key of a market ([`crate::rules::title::market_key`]) by `rules`. `traded_at` counts
+/// only if the slug omits the year, where the year whose date is nearest to it is used, or the
+/// window.
+pub fn read_market(key: &str, traded_at: UnixSeconds, rules: RuleSet) -> Market {
+    let (asset, family, open, close) = read_window(key, traded_at, rules).unwrap_or_else(|| {
+        let inside = NUMBER_INSIDE.as_ref().is_some_and(|form| form.is_match(key));
+        let is_dated = HOURLY.as_ref().is_some_and(|form| form.is_match(key));
+        let has_time = !is_id(key) && (inside || is_dated || slug_number(key).is_some());
+        let family = if has_time { Family::OtherWords } else { Family::Timeless };
+        (Asset::Other, family, traded_at, traded_at)
+    });
     let (epoch, tie) = match rules {
         RuleSet::SlugClose => (&SLUG_CLOSE_EPOCH, Tie::No),
         RuleSet::Polymarket if family == Family::Daily => (epoch_of(family, open), Tie::Split),
         RuleSet::Polymarket => (epoch_of(family, open), Tie::Yes),
     };
-    Ok(Market { family, open, close, basis: epoch.basis, tie, epoch: epoch.name })
-}
-
-/// The asset other than Bitcoin that a lower-case slug names: the text before `-updown-` or
-/// `-up-or-down-`, or one of [`OTHER_ASSETS`].
-fn other_asset(slug: &str) -> Option<String> {
-    let named =
-        ["-updown-", "-up-or-down-"].iter().find_map(|kind| Some(slug.rsplit_once(kind)?.0));
-    let named = named.filter(|asset| !BITCOIN.contains(asset));
-    let other = || slug.split('-').find(|word| OTHER_ASSETS.contains(word));
-    named.or_else(other).map(|asset| printable(&asset.to_ascii_uppercase()))
-}
-
-/// The length of the longest slug that a market can have, in bytes.
-const LONGEST_SLUG: usize = 120;
-
-/// A row's slug as Polymarket writes it; `None` if no market can have that slug.
-pub fn market_slug(slug: &str) -> Option<String> {
-    let slug = slug.trim().to_ascii_lowercase();
-    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    (!slug.is_empty() && slug.len() <= LONGEST_SLUG && slug.bytes().all(plain)).then_some(slug)
-}
-
-/// Whether a lower-case word is one of Polymarket's names for Bitcoin.
-pub fn is_bitcoin(word: &str) -> bool {
-    BITCOIN.contains(&word)
+    Market { asset, family, open, close, basis: epoch.basis, tie, epoch: epoch.name }
 }
 
 /// The slug with the year added, for a market whose `slug` names a day but no year; `None` for any
@@ -279,7 +239,7 @@ pub fn with_year(slug: &str, market: &Market) -> Option<String> {
     let named = match market.family {
         Family::Hourly => market.open,
         Family::Daily => market.close,
-        Family::UpDown(_) | Family::Assumed15m => return None,
+        _ => return None,
     };
     let year = named.datetime()?.with_timezone(&New_York).year();
     let captures = [&HOURLY, &DAILY].into_iter().find_map(|form| form.as_ref()?.captures(&slug))?;
@@ -293,7 +253,7 @@ pub fn with_year(slug: &str, market: &Market) -> Option<String> {
 fn epoch_of(family: Family, open: UnixSeconds) -> &'static Epoch {
     let duration = match family {
         Family::UpDown(_) | Family::Assumed15m => family.duration(),
-        Family::Hourly | Family::Daily => None,
+        _ => None,
     };
     let holds = |epoch: &&Epoch| {
         epoch.from <= open
@@ -303,44 +263,46 @@ fn epoch_of(family: Family, open: UnixSeconds) -> &'static Epoch {
     EPOCHS.iter().rev().find(holds).unwrap_or(&EPOCHS[0])
 }
 
-/// The family, open and close of the window that a lower-case slug names.
+/// The asset, family, open and close of the window that a slug names; `None` if it names none.
 fn read_window(
     slug: &str,
     traded_at: UnixSeconds,
     rules: RuleSet,
-) -> Result<(Family, UnixSeconds, UnixSeconds), SlugError> {
+) -> Option<(Asset, Family, UnixSeconds, UnixSeconds)> {
     if let Some(number) = slug_number(slug) {
-        let (family, duration) = numbered_family(slug).ok_or(SlugError::UnknownWords)?;
-        return Ok(match rules {
-            RuleSet::Polymarket => (family, number, number.plus(duration)),
-            RuleSet::SlugClose => (family, number.plus(-duration), number),
+        let (asset, family, duration) = numbered_family(slug)?;
+        return Some(match rules {
+            RuleSet::Polymarket => (asset, family, number, number.plus(duration)),
+            RuleSet::SlugClose => (asset, family, number.plus(-duration), number),
         });
     }
     if let Some(captures) = HOURLY.as_ref().and_then(|hourly| hourly.captures(slug)) {
-        let hour: u32 = captures["hour"].parse().map_err(|_| SlugError::NoTime)?;
+        let hour: u32 = captures["hour"].parse().ok()?;
         if !(1..=12).contains(&hour) {
-            return Err(SlugError::NoTime);
+            return None;
         }
         let hour = hour % 12 + if &captures["half"] == "pm" { 12 } else { 0 };
-        let date = named_date(&captures, traded_at).ok_or(SlugError::NoTime)?;
-        let open = eastern(date, hour)?;
-        return Ok((Family::Hourly, open, open.plus(3600)));
+        let open = eastern(named_date(&captures, traded_at)?, hour)?;
+        return Some((asset_of(&captures), Family::Hourly, open, open.plus(3600)));
     }
-    if let Some(captures) = DAILY.as_ref().and_then(|daily| daily.captures(slug)) {
-        let date = named_date(&captures, traded_at).ok_or(SlugError::NoTime)?;
-        let before = date.checked_sub_days(Days::new(1)).ok_or(SlugError::NoTime)?;
-        return Ok((Family::Daily, eastern(before, 12)?, eastern(date, 12)?));
-    }
-    Err(SlugError::NoTime)
+    let captures = DAILY.as_ref()?.captures(slug)?;
+    let date = named_date(&captures, traded_at)?;
+    let before = date.checked_sub_days(Days::new(1))?;
+    Some((asset_of(&captures), Family::Daily, eastern(before, 12)?, eastern(date, 12)?))
 }
 
-/// The family of a slug that ends in a number, and its windows' length in seconds. `None` if the
-/// words before the number name no window.
-fn numbered_family(slug: &str) -> Option<(Family, i64)> {
+fn asset_of(captures: &regex::Captures<'_>) -> Asset {
+    Asset::named(&captures["asset"]).unwrap_or(Asset::Other)
+}
+
+/// The asset and family of a slug that ends in a number, and its windows' length in seconds. `None`
+/// if the words before the number name no window.
+fn numbered_family(slug: &str) -> Option<(Asset, Family, i64)> {
     let name = NUMBER_AT_END.as_ref()?.captures(slug)?.name("name")?.as_str();
     let captures = UP_DOWN.as_ref()?.captures(name)?;
+    let asset = asset_of(&captures);
     let (Some(count), Some(unit)) = (captures.name("count"), captures.name("unit")) else {
-        return Some((Family::Assumed15m, ASSUMED_DURATION));
+        return Some((asset, Family::Assumed15m, ASSUMED_DURATION));
     };
     let unit = match unit.as_str() {
         "s" => 1,
@@ -350,26 +312,12 @@ fn numbered_family(slug: &str) -> Option<(Family, i64)> {
         _ => 604_800,
     };
     let seconds = count.as_str().parse::<i64>().ok()? * unit;
-    Some((Family::UpDown(seconds), seconds))
+    Some((asset, Family::UpDown(seconds), seconds))
 }
 
 /// The date in an hourly or daily slug; without a year, the date nearest to `near`.
 fn named_date(captures: &regex::Captures<'_>, near: UnixSeconds) -> Option<NaiveDate> {
-    const MONTHS: [&str; 12] = [
-        "january",
-        "february",
-        "march",
-        "april",
-        "may",
-        "june",
-        "july",
-        "august",
-        "september",
-        "october",
-        "november",
-        "december",
-    ];
-    let month = MONTHS.iter().zip(1u32..).find(|(name, _)| **name == &captures["month"])?.1;
+    let month = month_named(&captures["month"])?;
     let day = captures["day"].parse().ok()?;
     if let Some(year) = captures.name("year") {
         return NaiveDate::from_ymd_opt(year.as_str().parse().ok()?, month, day);
@@ -380,13 +328,11 @@ fn named_date(captures: &regex::Captures<'_>, near: UnixSeconds) -> Option<Naive
         .min_by_key(|date| (*date - near).num_days().abs())
 }
 
-/// The instant of `hour` o'clock on `date` in US Eastern, with daylight saving time.
-fn eastern(date: NaiveDate, hour: u32) -> Result<UnixSeconds, SlugError> {
-    let local = date.and_hms_opt(hour, 0, 0).ok_or(SlugError::NoTime)?;
-    match New_York.from_local_datetime(&local) {
-        LocalResult::Single(instant) => Ok(UnixSeconds(instant.timestamp())),
-        LocalResult::Ambiguous(..) | LocalResult::None => Err(SlugError::NoSuchHour(local)),
-    }
+/// The instant of `hour` o'clock on `date` in US Eastern, with daylight saving time. `None` for an
+/// hour that comes twice or never on that day.
+fn eastern(date: NaiveDate, hour: u32) -> Option<UnixSeconds> {
+    let local = date.and_hms_opt(hour, 0, 0)?;
+    New_York.from_local_datetime(&local).single().map(|at| UnixSeconds(at.timestamp()))
 }
 
 #[cfg(test)]
@@ -402,12 +348,12 @@ mod tests {
     }
 
     fn read(slug: &str) -> Market {
-        read_slug(slug, NOW, RuleSet::Polymarket).unwrap()
+        read_market(slug, NOW, RuleSet::Polymarket)
     }
 
     #[test]
     fn patterns_compile() {
-        for pattern in [&NUMBER_AT_END, &UP_DOWN, &HOURLY, &DAILY] {
+        for pattern in [&NUMBER_AT_END, &NUMBER_INSIDE, &UP_DOWN, &HOURLY, &DAILY] {
             assert!(pattern.is_some());
         }
     }
@@ -430,7 +376,7 @@ mod tests {
             "btc-updown-15m-١٧٧٠٨٢٨٣٠٠",
         ] {
             assert_eq!(slug_number(slug), None, "{slug}");
-            assert_eq!(read_slug(slug, NOW, RuleSet::Polymarket), Err(SlugError::NoTime), "{slug}");
+            assert_eq!(read(slug).family, Family::Timeless, "{slug}");
         }
     }
 
@@ -458,16 +404,18 @@ mod tests {
     #[test]
     fn only_bitcoin_without_a_further_word_is_taken_for_fifteen_minutes() {
         for slug in [
-            "1770828300",
             "bitcoin-up-down-1770828300",
             "btc-updown-soon-1770828300",
             "btc-updown-15min-1770828300",
             "btc-updown-0m-1770828300",
             "btc-updown-1000m-1770828300",
             "will-bitcoin-reach-150k-by-december-31-1770828300",
+            "btc-updown-15m-1770828300-346",
         ] {
             for rules in [RuleSet::Polymarket, RuleSet::SlugClose] {
-                assert_eq!(read_slug(slug, NOW, rules), Err(SlugError::UnknownWords), "{slug}");
+                let market = read_market(slug, NOW, rules);
+                assert_eq!(market.family, Family::OtherWords, "{slug}");
+                assert!(!market.has_window() && !market.is_decided_by_candles(), "{slug}");
             }
         }
     }
@@ -483,7 +431,7 @@ mod tests {
             ("bitcoin-up-or-down-february-13-2026-3pm-et", true),
             ("bitcoin-up-or-down-on-february-13-2026", true),
         ] {
-            assert_eq!(read(slug).family.is_known(), is_known, "{slug}");
+            assert_eq!(read(slug).is_decided_by_candles(), is_known, "{slug}");
         }
     }
 
@@ -495,7 +443,7 @@ mod tests {
             Some("bitcoin-up-or-down-february-13-2026-3pm-et")
         );
         assert_eq!(
-            dated("Bitcoin-up-or-down-on-february-13").as_deref(),
+            dated("bitcoin-up-or-down-on-february-13").as_deref(),
             Some("bitcoin-up-or-down-on-february-13-2026")
         );
         for slug in [
@@ -507,14 +455,14 @@ mod tests {
         }
         // 8 p.m. on 31 December in US Eastern is 1 January in UTC
         let slug = "bitcoin-up-or-down-december-31-8pm-et";
-        let market = read_slug(slug, at("2025-12-31T20:00:00Z"), RuleSet::Polymarket).unwrap();
+        let market = read_market(slug, at("2025-12-31T20:00:00Z"), RuleSet::Polymarket);
         let wanted = Some("bitcoin-up-or-down-december-31-2025-8pm-et".to_owned());
         assert_eq!(with_year(slug, &market), wanted);
     }
 
     #[test]
     fn under_slug_close_the_number_closes_it_and_a_tie_is_no() {
-        let market = read_slug("btc-updown-15m-1790000100", NOW, RuleSet::SlugClose).unwrap();
+        let market = read_market("btc-updown-15m-1790000100", NOW, RuleSet::SlugClose);
         assert_eq!(market.open, UnixSeconds(1_790_000_100 - 900));
         assert_eq!(market.close, UnixSeconds(1_790_000_100));
         assert_eq!(market.tie, Tie::No);
@@ -550,14 +498,12 @@ mod tests {
     #[test]
     fn an_hourly_slug_without_a_year_is_the_one_nearest_to_the_trade() {
         let near = |iso| {
-            read_slug("bitcoin-up-or-down-december-31-11pm-et", at(iso), RuleSet::Polymarket)
-                .unwrap()
-                .open
+            read_market("bitcoin-up-or-down-december-31-11pm-et", at(iso), RuleSet::Polymarket).open
         };
         assert_eq!(near("2026-01-01T04:10:00Z"), at("2026-01-01T04:00:00Z"));
         assert_eq!(near("2026-12-31T20:00:00Z"), at("2027-01-01T04:00:00Z"));
         let daily = "bitcoin-up-or-down-on-january-1";
-        let market = read_slug(daily, at("2025-12-31T20:00:00Z"), RuleSet::Polymarket).unwrap();
+        let market = read_market(daily, at("2025-12-31T20:00:00Z"), RuleSet::Polymarket);
         assert_eq!(market.close, at("2026-01-01T17:00:00Z"));
     }
 
@@ -574,8 +520,7 @@ mod tests {
         for slug in
             ["bitcoin-up-or-down-november-1-2026-1am-et", "bitcoin-up-or-down-march-8-2026-2am-et"]
         {
-            let read = read_slug(slug, NOW, RuleSet::Polymarket);
-            assert!(matches!(read, Err(SlugError::NoSuchHour(_))), "{slug}: {read:?}");
+            assert_eq!(read(slug).family, Family::OtherWords, "{slug}");
         }
     }
 
@@ -597,25 +542,26 @@ mod tests {
             "bitcoin-up-or-down-february-3-2026-0am-et",
             "bitcoin-up-or-down-on-june-31-2026",
         ] {
-            assert_eq!(read_slug(slug, NOW, RuleSet::Polymarket), Err(SlugError::NoTime), "{slug}");
+            assert!(!read(slug).has_window(), "{slug}");
         }
     }
 
     #[test]
     fn another_coins_market_is_never_read_as_bitcoins() {
-        for slug in [
-            "eth-updown-15m-1770828300",
-            "SOL-updown-5m-1770828300",
-            "ethereum-up-or-down-february-13-2026-3pm-et",
-            "zcash-up-or-down-on-february-13-2026",
-            "ltc-updown-15m-1770828300",
-            "nvda-up-or-down-on-november-20-2026",
-            "will-eth-go-up-1770828300",
-            "wbtc-updown-15m-1770828300",
-            "btc-updown-5m-eth-updown-15m-1770828300",
+        for (slug, asset) in [
+            ("eth-updown-15m-1770828300", Asset::Eth),
+            ("sol-updown-5m-1770828300", Asset::Sol),
+            ("ethereum-up-or-down-february-13-2026-3pm-et", Asset::Eth),
+            ("zcash-up-or-down-on-february-13-2026", Asset::Zec),
+            ("ltc-updown-15m-1770828300", Asset::Other),
+            ("nvda-up-or-down-on-november-20-2026", Asset::Other),
+            ("will-eth-go-up-1770828300", Asset::Other),
+            ("wbtc-updown-15m-1770828300", Asset::Other),
+            ("btc-updown-5m-eth-updown-15m-1770828300", Asset::Other),
         ] {
-            let read = read_slug(slug, NOW, RuleSet::Polymarket);
-            assert!(matches!(read, Err(SlugError::NotBitcoin(_))), "{slug}: {read:?}");
+            let market = read(slug);
+            assert_eq!(market.asset, asset, "{slug}");
+            assert!(!market.is_decided_by_candles(), "{slug}");
         }
     }
 
@@ -623,7 +569,7 @@ mod tests {
         #[test]
         fn any_text_is_read_or_refused_without_a_panic(slug in any::<String>(), at in any::<i64>()) {
             for rules in [RuleSet::Polymarket, RuleSet::SlugClose] {
-                let _ = read_slug(&slug, UnixSeconds(at), rules);
+                let _ = read_market(&slug, UnixSeconds(at), rules);
             }
         }
 
@@ -633,9 +579,8 @@ mod tests {
             at in any::<i64>(),
         ) {
             for rules in [RuleSet::Polymarket, RuleSet::SlugClose] {
-                if let Ok(market) = read_slug(&slug, UnixSeconds(at), rules) {
-                    prop_assert!(market.open < market.close);
-                }
+                let market = read_market(&slug, UnixSeconds(at), rules);
+                prop_assert_eq!(market.open < market.close, market.has_window());
             }
         }
 

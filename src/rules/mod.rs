@@ -1,6 +1,7 @@
 //! The rules that decide a settlement, as pure functions: no clock, file, socket or SQL. This
 //! folder depends on no other folder but `error`. `engine` asks the sources and `store` writes.
 
+pub mod asset;
 pub mod audit_cause;
 pub mod decision;
 pub mod eligibility;
@@ -11,9 +12,11 @@ pub mod pnl;
 pub mod price;
 pub mod resolution;
 pub mod selection;
+pub mod settlement;
 pub mod statistics;
 pub mod strike;
 pub mod text;
 pub mod timestamp;
+pub mod title;
 pub mod units;
 pub mod value;

@@ -3,7 +3,8 @@
 
 use std::collections::HashMap;
 
-use crate::rules::market::{self, Market};
+use crate::rules::asset::Asset;
+use crate::rules::market::{self, Basis, Market};
 use crate::rules::outcome::Outcome;
 use crate::rules::text::printable;
 use crate::rules::units::UnixSeconds;
@@ -18,17 +19,28 @@ pub enum Resolution {
     Final(Outcome),
     /// Not resolved, or not reliably; the reason.
     NotYet(String),
+    /// Polymarket answers that it has no such market.
+    NoSuchMarket,
     /// The slug names no year, and Polymarket's market under it is another year's. The market meant
     /// has no resolution. The reason.
     OtherYear(String),
+    /// Not resolved, and the market states another rule than settle knows: candles do not decide it.
+    RuleChanged(String),
     /// The answer is about another window or asset; the message names both.
     OtherMarket(String),
 }
 
 impl Resolution {
-    /// The resolution for a slug that no market can have.
-    pub fn no_such_market() -> Self {
-        Self::NotYet("no market of Polymarket's can have this slug".to_owned())
+    /// Why it is not final.
+    pub fn why(&self) -> &str {
+        match self {
+            Self::Final(_) => "it is resolved",
+            Self::NoSuchMarket => "Polymarket has no such market",
+            Self::NotYet(why)
+            | Self::OtherYear(why)
+            | Self::RuleChanged(why)
+            | Self::OtherMarket(why) => why,
+        }
     }
 }
 
@@ -39,8 +51,10 @@ pub struct Stated {
     pub open: Option<UnixSeconds>,
     /// When the window closes (`endDate`).
     pub close: Option<UnixSeconds>,
-    /// The first asset it names that is not Bitcoin.
-    pub other_asset: Option<String>,
+    /// The assets that it names, in lower case, each once.
+    pub assets: Vec<String>,
+    /// How its boundaries are priced.
+    pub basis: Option<Basis>,
 }
 
 impl Stated {
@@ -65,10 +79,29 @@ impl Stated {
     }
 
     /// Describes how the stated asset differs from a market's.
-    fn wrong_asset(&self) -> Option<String> {
-        let asset = self.other_asset.as_ref()?;
-        let asset = printable(asset);
-        Some(format!("Polymarket's market of this slug is on {asset}, the trade's on btc"))
+    fn wrong_asset(&self, market: &Market) -> Option<String> {
+        let is_other = |name: &&String| Asset::named(name) != Some(market.asset);
+        let other = self.assets.iter().find(is_other)?;
+        let (stated, meant) = (printable(other), market.asset.symbol());
+        Some(format!("Polymarket's market of this slug is on {stated}, the trade's on {meant}"))
+    }
+
+    /// Describes how the stated rule differs from the one that settle knows for the market; `None`
+    /// if it does not, or none is stated.
+    pub fn changed_rule(&self, market: &Market) -> Option<String> {
+        let stated = self.basis.filter(|stated| *stated != market.basis)?;
+        let known = market.basis;
+        Some(format!("Polymarket states another rule than settle knows: {stated}, not {known}"))
+    }
+
+    /// Describes how the answer is about another market.
+    pub fn other_market(&self, market: &Market) -> Option<String> {
+        // a market whose window only Polymarket knows is known by its key alone
+        let window = if market.has_window() { self.other_window(market) } else { None };
+        window.or_else(|| match market.asset {
+            Asset::Other => None,
+            _ => self.wrong_asset(market),
+        })
     }
 
     fn has_window(&self) -> bool {
@@ -83,26 +116,39 @@ pub struct Answer {
     pub resolution: Resolution,
     /// What it states about that market.
     pub states: Stated,
+    /// The question for another judge, if the answer leaves the resolution of a closed market open.
+    pub question: Option<Question>,
+}
+
+/// What another judge is asked about a closed market.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    /// The market's condition id, as [`crate::rules::title::condition_id`] writes it.
+    pub condition: String,
+    /// Whether YES or Up is the first of its outcomes.
+    pub up_is_first: bool,
+    /// The outcome if no judge can be asked: the market has final prices and no status.
+    pub by_prices: Option<Outcome>,
 }
 
 impl Answer {
     /// The resolution if the answer is about this market, else [`Resolution::OtherMarket`].
     fn resolution_on(&self, market: &Market) -> Resolution {
-        let other = self.states.other_window(market).or_else(|| self.states.wrong_asset());
+        let other = self.states.other_market(market);
         other.map_or_else(|| self.resolution.clone(), Resolution::OtherMarket)
     }
 }
 
 impl From<Resolution> for Answer {
     fn from(resolution: Resolution) -> Self {
-        Self { resolution, states: Stated::default() }
+        Self { resolution, states: Stated::default(), question: None }
     }
 }
 
 /// The result of asking Polymarket about several slugs.
 #[derive(Debug, Default)]
 pub struct Resolutions {
-    /// Answers by slug. A missing slug could not be asked, so its resolution is not known.
+    /// Answers by key. A missing key could not be asked, so its resolution is not known.
     pub answers: HashMap<String, Answer>,
     /// One message for each problem.
     pub problems: Vec<String>,

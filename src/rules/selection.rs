@@ -6,9 +6,8 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 use crate::rules::eligibility::{
-    Eligibility, Exclusion, Job, Reading, Row, SETTLING_AGE, Trade, judge, unknown_statuses,
+    Eligibility, Exclusion, Reading, Row, SETTLING_AGE, Trade, judge, unknown_statuses,
 };
-use crate::rules::market::market_slug;
 use crate::rules::market::{Basis, RuleSet, with_year};
 use crate::rules::price::PriceAt;
 use crate::rules::price::PriceRequest;
@@ -76,26 +75,17 @@ impl Tally {
     }
 }
 
-/// Polymarket's slug of a trade's market with the year added, if the row's slug omits it.
-pub fn dated_slug(trade: &Trade) -> Option<String> {
-    match &trade.job {
-        Job::Decide(bet) => with_year(&slug(trade)?, &bet.market),
-        Job::BookUnknown => None,
-    }
+/// The key of a trade's market with the year added, if the row's slug omits it.
+pub fn dated_key(trade: &Trade) -> Option<String> {
+    with_year(trade.key.as_deref()?, &trade.bet.market)
 }
 
-/// Polymarket's slug of a trade's market; `None` for a trade without a market.
-pub fn slug(trade: &Trade) -> Option<String> {
-    match trade.job {
-        Job::Decide(_) => market_slug(trade.row.market_slug.text()?),
-        Job::BookUnknown => None,
-    }
-}
-
-/// The prices that a trade's market needs.
+/// The prices that a trade's market needs; `None` if candles do not decide it.
 pub fn need(trade: &Trade, strike: Strike) -> Option<PriceRequest> {
-    let Job::Decide(bet) = &trade.job else { return None };
-    let market = &bet.market;
+    let market = &trade.bet.market;
+    if !market.is_decided_by_candles() {
+        return None;
+    }
     let quote = |at| PriceAt { at, basis: market.basis };
     Some(PriceRequest {
         close: quote(market.close),
@@ -282,9 +272,10 @@ impl<'a> Selector<'a> {
                         Entry::Vacant(_) => {}
                     }
                 }
-                if let Job::Decide(bet) = &trade.job {
+                let market = &trade.bet.market;
+                if market.has_window() {
                     selection.dated += 1;
-                    selection.dated_after_close += u64::from(trade.logged_at > bet.market.close);
+                    selection.dated_after_close += u64::from(trade.logged_at > market.close);
                 }
                 self.offer(trade)
             }

@@ -6,8 +6,10 @@ use std::sync::LazyLock;
 
 use chrono::format::{Item, Parsed, StrftimeItems, parse};
 use chrono::{DateTime, FixedOffset, NaiveDateTime, TimeZone, Utc};
+use rust_decimal::prelude::ToPrimitive;
 
 use crate::rules::units::UnixSeconds;
+use crate::rules::value::Cell;
 
 /// The zone of timestamps without one (Python's `datetime.now()` writes local time).
 #[derive(Debug, Clone, Copy)]
@@ -63,6 +65,23 @@ pub fn read_timestamp(text: &str, zone: NaiveZone) -> Option<UnixSeconds> {
     read_instant(text, zone).map(UnixSeconds::from)
 }
 
+/// Reads a cell as [`read_timestamp`] does, or as unix seconds, milliseconds or microseconds, as a
+/// number or as text.
+pub fn read_cell(cell: &Cell, zone: NaiveZone) -> Option<UnixSeconds> {
+    if let Some(at) = cell.text().and_then(|text| read_timestamp(text, zone)) {
+        return Some(at);
+    }
+    let number = cell.any_number()?.floor().to_i64()?;
+    // 10 digits of seconds are the years 2001 to 2286
+    let seconds = match number {
+        1_000_000_000..=9_999_999_999 => number,
+        1_000_000_000_000..=9_999_999_999_999 => number / 1000,
+        1_000_000_000_000_000..=9_999_999_999_999_999 => number / 1_000_000,
+        _ => return None,
+    };
+    Some(UnixSeconds(seconds))
+}
+
 /// The same as [`read_timestamp`], with the fraction of the second.
 pub fn read_instant(text: &str, zone: NaiveZone) -> Option<DateTime<Utc>> {
     let text = text.trim();
@@ -97,6 +116,24 @@ mod tests {
 
     fn read(text: &str, zone: &str) -> Option<UnixSeconds> {
         read_timestamp(text, zone.parse().unwrap())
+    }
+
+    #[test]
+    fn unix_times_are_read_in_any_unit_as_number_and_text() {
+        for cell in [
+            Cell::Integer(INSTANT.0),
+            Cell::Integer(INSTANT.0 * 1000 + 7),
+            Cell::Integer(INSTANT.0 * 1_000_000),
+            Cell::Real(INSTANT.0 as f64 + 0.5),
+            Cell::Text(format!(" {} ", INSTANT.0)),
+            Cell::Text(format!("{}.25", INSTANT.0)),
+            Cell::Text("2026-02-13 13:10:42.167880".to_owned()),
+        ] {
+            assert_eq!(read_cell(&cell, NaiveZone::Utc), Some(INSTANT), "{cell}");
+        }
+        for cell in [Cell::Integer(20_260_213), Cell::Null, Cell::Text("soon".to_owned())] {
+            assert_eq!(read_cell(&cell, NaiveZone::Utc), None, "{cell}");
+        }
     }
 
     #[test]

@@ -58,15 +58,12 @@ impl Cell {
         }
     }
 
-    /// The number, also from numeric text.
+    /// The number, or the number in a text; `None` if there is none.
     pub fn any_number(&self) -> Option<Decimal> {
-        match self {
-            Self::Text(text) => decimal_from_text(text.trim()).ok(),
-            _ => self.number().ok(),
-        }
+        self.number().ok()
     }
 
-    /// The number in an INTEGER or REAL; text is an error.
+    /// The number, or the number in a text: Python's `Decimal` becomes TEXT in SQLite.
     ///
     /// # Errors
     /// [`NotUsable`].
@@ -74,8 +71,11 @@ impl Cell {
         match self {
             Self::Integer(number) => Ok((*number).into()),
             Self::Real(number) => decimal_from_f64(*number),
+            Self::Text(text) => {
+                decimal_from_text(text.trim()).map_err(|_| NotUsable::NotANumber(self.to_string()))
+            }
             Self::Null => Err(NotUsable::Missing),
-            other => Err(NotUsable::NotANumber(other.to_string())),
+            Self::BadText(_) | Self::Bytes(_) => Err(NotUsable::NotANumber(self.to_string())),
         }
     }
 }

@@ -34,7 +34,7 @@ use crate::sources::candles::dump::DumpFiles;
 use crate::sources::candles::fallback::{Chain, PriceSource, Service};
 use crate::sources::candles::kraken::Kraken;
 use crate::sources::http::Client;
-use crate::sources::polymarket::Polymarket;
+use crate::sources::polymarket::{Bases, Polymarket};
 
 /// Binance's hosts for market data, in the order they are tried.
 const BINANCE_HOSTS: [&str; 2] = ["https://data-api.binance.vision", "https://api.binance.com"];
@@ -180,6 +180,16 @@ pub struct ServiceArgs {
           default_value = "https://gamma-api.polymarket.com", help_heading = "Polymarket")]
     pub polymarket_url: String,
 
+    /// Base URL of Polymarket's Data API
+    #[arg(long, env = "SETTLE_DATA_URL", value_name = "URL", value_parser = base_url,
+          default_value = "https://data-api.polymarket.com", help_heading = "Polymarket")]
+    pub data_url: String,
+
+    /// Base URL of Polymarket's CLOB
+    #[arg(long, env = "SETTLE_CLOB_URL", value_name = "URL", value_parser = base_url,
+          default_value = "https://clob.polymarket.com", help_heading = "Polymarket")]
+    pub clob_url: String,
+
     /// Base URL of Coinbase Exchange
     #[arg(long, env = "SETTLE_COINBASE_URL", value_name = "URL", value_parser = base_url,
           default_value = "https://api.exchange.coinbase.com", help_heading = "Prices")]
@@ -260,7 +270,12 @@ impl From<&FeeArgs> for Fees {
 /// Polymarket and the price sources in the order asked for: dump files alone, or the services.
 pub fn sources(services: &ServiceArgs, limit: Limit) -> (Polymarket, Chain) {
     let client = Arc::new(Client::new(limit));
-    let polymarket = Polymarket::new(services.polymarket_url.clone(), Arc::clone(&client));
+    let bases = Bases {
+        gamma: services.polymarket_url.clone(),
+        data: services.data_url.clone(),
+        clob: services.clob_url.clone(),
+    };
+    let polymarket = Polymarket::new(bases, Arc::clone(&client));
     (polymarket, price_chain(services, &client))
 }
 

@@ -15,7 +15,7 @@ use serde_json::Value;
 use serde_json::error::Category;
 
 use crate::interrupt::{Limit, SIGNAL_CHECK};
-use crate::rules::text::printable;
+use crate::rules::text::{printable, printable_line};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The time limit of one request, body included.
@@ -24,6 +24,8 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 const HOOK_TIMEOUT: Duration = Duration::from_secs(5);
 /// The largest body to read, in bytes. The services' largest answers are under a tenth of it.
 const MAX_BODY: u64 = 4 * 1024 * 1024;
+/// The characters of an error's body that a message has.
+const SHOWN_OF_A_BODY: usize = 200;
 /// The number of tries of one request before the run stops asking the service. A request that times
 /// out is not retried.
 pub const TRIES: u32 = 3;
@@ -43,6 +45,8 @@ pub enum FetchError {
     Failed(String),
     /// The service refuses this request: a retry would not help.
     Refused(String),
+    /// The service does not have what is asked for: HTTP 404.
+    Missing(String),
     /// The service does not have this address, or no longer.
     Gone(String),
     /// The service refuses this host: the run does not ask it again.
@@ -61,20 +65,31 @@ impl FetchError {
             Self::NotNow(why)
             | Self::Failed(why)
             | Self::Refused(why)
+            | Self::Missing(why)
             | Self::Gone(why)
             | Self::Never(why) => why,
         }
     }
 }
 
-/// The error of an HTTP status, the same for all services; `None` for 200.
-pub fn refusal(status: u16) -> Option<FetchError> {
-    let said = format!("answered HTTP {status}");
+/// The error of an HTTP status, the same for all services; `None` for 200. Its message has the
+/// beginning of the body, and the target of a redirect.
+pub fn refusal(status: u16, body: &[u8], location: Option<&str>) -> Option<FetchError> {
+    let mut said = format!("answered HTTP {status}");
+    if let Some(location) = location {
+        said.push_str(&format!(" to {}", printable(location)));
+    }
+    let text = String::from_utf8_lossy(&body[..body.len().min(4 * SHOWN_OF_A_BODY)]);
+    let text: String = text.trim().chars().take(SHOWN_OF_A_BODY).collect();
+    if !text.is_empty() {
+        said.push_str(&format!(": {}", printable_line(&text)));
+    }
     match status {
         200 => None,
         403 | 451 => Some(FetchError::Never(format!("{said} (not available from here)"))),
         408 | 418 | 425 | 429 => Some(FetchError::NotNow(said)),
-        301..=308 | 404 | 405 | 410 | 501 => Some(FetchError::Gone(said)),
+        404 => Some(FetchError::Missing(said)),
+        301..=308 | 405 | 410 | 501 => Some(FetchError::Gone(said)),
         500..=599 => Some(FetchError::Failed(said)),
         _ => Some(FetchError::Refused(said)),
     }
@@ -167,9 +182,10 @@ impl RequestStats {
     }
 }
 
-/// Status, body and Retry-After.
+/// Status, body, Retry-After and the target of a redirect.
 struct Response {
     status: u16,
+    location: Option<String>,
     retry_after: Option<Duration>,
     body: Vec<u8>,
 }
@@ -213,7 +229,9 @@ impl Client {
             let began = Instant::now();
             let (answer, retry_after) = match self.get_once(url) {
                 Ok(response) => {
-                    let answer = refusal(response.status).map_or_else(|| read(&response.body), Err);
+                    let Response { status, location, body, .. } = &response;
+                    let answer = refusal(*status, body, location.as_deref());
+                    let answer = answer.map_or_else(|| read(body), Err);
                     (answer, response.retry_after)
                 }
                 Err(error) => (Err(error), None),
@@ -324,13 +342,12 @@ fn fetch(client: &blocking::Client, url: &str, longest: Duration) -> Result<Resp
         }
     })?;
     let status = response.status().as_u16();
-    let retry_after = response
-        .headers()
-        .get(reqwest::header::RETRY_AFTER)
-        .and_then(|value| value.to_str().ok()?.trim().parse().ok())
-        .map(Duration::from_secs);
+    let header = |name| response.headers().get(name)?.to_str().ok().map(str::trim);
+    let retry_after = header(reqwest::header::RETRY_AFTER).and_then(|value| value.parse().ok());
+    let retry_after = retry_after.map(Duration::from_secs);
+    let location = header(reqwest::header::LOCATION).map(str::to_owned);
     let body = read_body(response, deadline, longest)?;
-    Ok(Response { status, retry_after, body })
+    Ok(Response { status, location, retry_after, body })
 }
 
 fn delivered(answer: reqwest::Result<blocking::Response>) -> Result<(), Undelivered> {
@@ -471,7 +488,7 @@ mod tests {
 
     #[test]
     fn statuses_mean_the_same_everywhere() {
-        assert_eq!(refusal(200), None);
+        assert_eq!(refusal(200, b"[]", None), None);
         for (status, wanted) in [
             (451, "never"),
             (403, "never"),
@@ -481,19 +498,34 @@ mod tests {
             (520, "failed"),
             (400, "refused"),
             (422, "refused"),
-            (404, "gone"),
+            (404, "missing"),
             (410, "gone"),
             (308, "gone"),
         ] {
-            let got = match refusal(status) {
+            let got = match refusal(status, b"", None) {
                 Some(FetchError::Never(_)) => "never",
                 Some(FetchError::NotNow(_)) => "not now",
                 Some(FetchError::Failed(_)) => "failed",
                 Some(FetchError::Gone(_)) => "gone",
+                Some(FetchError::Missing(_)) => "missing",
                 Some(FetchError::Refused(_)) => "refused",
                 None => "an answer",
             };
             assert_eq!(got, wanted, "{status}");
         }
+    }
+
+    #[test]
+    fn a_refusal_has_the_beginning_of_the_body_and_the_target_of_a_redirect() {
+        let why = |status, body: &[u8], location| {
+            refusal(status, body, location).unwrap().why().to_owned()
+        };
+        let retired = why(410, b" this API is deprecated\x1b[2J ", None);
+        assert_eq!(retired, "answered HTTP 410: this API is deprecated\\u{1b}[2J");
+        assert_eq!(
+            why(308, b"", Some("https://x.invalid/")),
+            "answered HTTP 308 to https://x.invalid/"
+        );
+        assert!(why(500, &[b'x'; 5000], None).len() < 300);
     }
 }

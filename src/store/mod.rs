@@ -26,9 +26,10 @@ use rusqlite::types::{FromSql, FromSqlResult, ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, OptionalExtension, ToSql};
 
 use crate::error::Error;
-use crate::rules::decision::{Confirm, Earlier};
+use crate::rules::decision::Confirm;
 use crate::rules::eligibility::Row;
 use crate::rules::market::RuleSet;
+use crate::rules::settlement::Earlier;
 use crate::rules::strike::Strike;
 use crate::rules::units::UnixSeconds;
 use crate::rules::value::Cell;

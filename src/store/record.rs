@@ -5,11 +5,11 @@
 use rusqlite::{Connection, Params, Row, ToSql};
 use serde::Serialize;
 
-use crate::rules::decision::Settlement;
 use crate::rules::eligibility;
 use crate::rules::fees::{Fee, Taken};
 use crate::rules::market::RuleSet;
 use crate::rules::outcome::Outcome;
+use crate::rules::settlement::Settlement;
 use crate::rules::units::{Usd, decimal_from_text};
 use crate::rules::value::Cell;
 use crate::store::RunInfo;
@@ -133,8 +133,10 @@ impl Record {
         };
         if let Some(bet) = settlement.bet() {
             record.epoch = text(Some(bet.market.epoch));
-            record.window_open = text(Some(bet.market.open));
-            record.window_close = text(Some(bet.market.close));
+            if bet.market.has_window() {
+                record.window_open = text(Some(bet.market.open));
+                record.window_close = text(Some(bet.market.close));
+            }
             record.position_size = text(Some(bet.position));
             record.executed_price = text(Some(bet.price));
         }

@@ -6,8 +6,9 @@ use std::sync::OnceLock;
 
 use rusqlite::{Connection, Transaction, params};
 
-use crate::rules::decision::{Case, Confirm, DeferReason, Settlement};
+use crate::rules::decision::{Confirm, DeferReason};
 use crate::rules::market::RuleSet;
+use crate::rules::settlement::{Case, Settlement};
 use crate::rules::strike::Strike;
 use crate::rules::units::f64_from_decimal;
 use crate::rules::value::Cell;

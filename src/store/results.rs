@@ -17,6 +17,7 @@ use crate::rules::outcome::Side;
 use crate::rules::statistics::stats::Streaks;
 use crate::rules::statistics::{BookedAs, Mode, Provenance, Results, Settled};
 use crate::rules::timestamp::{NaiveZone, read_instant};
+use crate::rules::title::market_key;
 use crate::rules::units::{FloatUsd, SharePrice, UnixSeconds, Usd, nearest_decimal};
 use crate::rules::value::Cell;
 use crate::store::columns::Field;
@@ -370,7 +371,10 @@ fn decimal(row: &rusqlite::Row<'_>, index: usize) -> rusqlite::Result<Option<Dec
 /// Length of the window of a slug's market, in seconds. A daily window counts as 24 hours, also
 /// when clocks change.
 fn duration(slug: &str, at: UnixSeconds, rules: RuleSet) -> Option<i64> {
-    let market = market::read_slug(slug, at, rules).ok()?;
+    let market = market::read_market(&market_key(slug, at)?, at, rules);
+    if !market.has_window() {
+        return None;
+    }
     Some(match market.family {
         Family::Daily => 86_400,
         other => other.duration().unwrap_or_else(|| market.close.since(market.open)),

@@ -174,7 +174,7 @@ pub(super) fn add(
     let counts = left.waits_longer();
     let held = match left {
         DeferReason::Held => HELD,
-        DeferReason::OtherMarket | DeferReason::NotWritten => IN_ERROR,
+        DeferReason::InError | DeferReason::NotWritten => IN_ERROR,
         _ => 0,
     };
     let failures: i64 = transaction

@@ -4,10 +4,10 @@
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use crate::error::Error;
-use crate::rules::decision::Earlier;
 use crate::rules::eligibility::Row;
 use crate::rules::price::Source;
 use crate::rules::selection::{LONGEST_WAIT, Tally};
+use crate::rules::settlement::Earlier;
 use crate::rules::units::{Bps, BtcPrice, UnixSeconds, decimal_from_text};
 use crate::store::columns::{Field, FieldMap};
 use crate::store::retries::{NOT_IGNORED, wait_after};

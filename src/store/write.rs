@@ -7,7 +7,8 @@ use rusqlite::{ToSql, Transaction, ffi, params, params_from_iter};
 
 use crate::error::Error;
 use crate::interrupt::Interrupt;
-use crate::rules::decision::{DeferReason, Deferral, Settlement};
+use crate::rules::decision::{DeferReason, Deferral};
+use crate::rules::settlement::Settlement;
 use crate::rules::units::f64_from_decimal;
 use crate::store::columns::{Field, FieldMap, ROW_FIELDS, UpdateSql};
 use crate::store::transaction::{Items, Short};

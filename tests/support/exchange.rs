@@ -47,7 +47,9 @@ impl Asked {
             path if path.starts_with("/0/public/") => "kraken",
             path if path.starts_with("/api/v2/") => "bitstamp",
             path if path.starts_with("/api/v3/") => "binance",
-            "/markets" | "/markets/keyset" => "polymarket",
+            "/v2/resolutions" => "data",
+            path if path.starts_with("/markets/0x") => "clob",
+            path if path == "/markets" || path.starts_with("/markets/") => "polymarket",
             _ => "unknown",
         }
     }
@@ -212,8 +214,19 @@ impl Markets {
         Self(outcomes.into_iter().map(market).collect())
     }
 
-    /// The requested markets that are closed, in arbitrary order, as from Gamma.
+    /// The requested markets that are closed, in arbitrary order, as from Gamma; or one market.
     pub fn answer(&self, asked: &Asked) -> Option<Reply> {
+        let single = asked.path.strip_prefix("/markets/").filter(|path| *path != "keyset");
+        if let Some(key) = single {
+            let market = self.0.get(key.strip_prefix("slug/").unwrap_or(key));
+            return Some(market.map_or_else(
+                || {
+                    let body = b"{\"type\":\"not found error\",\"error\":\"slug not found\"}";
+                    Reply::Say(404, vec![], body.to_vec())
+                },
+                |market| Reply::ok(market.clone()),
+            ));
+        }
         let limit = usize::try_from(asked.number("limit").unwrap_or(20)).ok()?;
         let closed_only = asked.query.get("closed").is_some_and(|closed| closed == "true");
         let known = self.0.iter().rev().filter(|(slug, _)| asked.slugs.contains(slug));

@@ -198,7 +198,7 @@ pub fn settle(arguments: &[&str]) -> Command {
 
 /// Options that send the requests of every service to one server.
 pub fn services_at(url: &str) -> Vec<String> {
-    ["coinbase", "kraken", "bitstamp", "binance", "polymarket"]
+    ["coinbase", "kraken", "bitstamp", "binance", "polymarket", "data", "clob"]
         .iter()
         .map(|service| format!("--{service}-url={url}"))
         .collect()

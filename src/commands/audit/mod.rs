@@ -14,15 +14,16 @@ use crate::error::Error;
 use crate::interrupt::{Interrupt, Limit};
 use crate::output::print::{after_writing, show};
 use crate::output::progress::Bar;
-use crate::rules::decision::{Case, Confirm, Earlier, Settlement};
-use crate::rules::eligibility::{Bet, Exclusion, Job, Reading, Row, Trade, judge_again, not_made};
+use crate::rules::decision::Confirm;
+use crate::rules::eligibility::{Bet, Exclusion, Reading, Row, Trade, judge_again, not_made};
 use crate::rules::fees::{Fee, FeeMode, Fees, Taken};
-use crate::rules::market::market_slug;
+use crate::rules::market::Family;
 use crate::rules::outcome::{Outcome, Side};
 use crate::rules::pnl::pay_out;
 use crate::rules::price::PriceRequests;
 use crate::rules::resolution::{Resolution, Resolutions};
-use crate::rules::selection::{RowError, dated_slug, need};
+use crate::rules::selection::{RowError, dated_key, need};
+use crate::rules::settlement::{Case, Earlier, Settlement};
 use crate::rules::strike::Strike;
 use crate::rules::timestamp::{NaiveZone, read_timestamp};
 use crate::rules::units::{UnixSeconds, Usd};
@@ -323,8 +324,7 @@ fn resolve(
     progress: &mut dyn FnMut(usize, usize),
 ) -> Resolutions {
     let mut seen = HashSet::new();
-    let slug = |trade: &Trade| market_slug(trade.row.market_slug.text()?);
-    let slugs = trades.iter().flat_map(|trade| [slug(trade), dated_slug(trade)]).flatten();
+    let slugs = trades.iter().flat_map(|trade| [trade.key.clone(), dated_key(trade)]).flatten();
     let slugs: Vec<String> = slugs.filter(|slug| seen.insert(slug.clone())).collect();
     let mut resolved = Resolutions::default();
     for (step, some) in slugs.chunks(SLUGS_A_STEP).enumerate() {
@@ -367,28 +367,26 @@ fn compare(
     resolved: &Resolutions,
     counted: impl Fn(&Trade, &Bet) -> Option<Fee>,
 ) -> Compared {
-    let slug = market_slug(trade.row.market_slug.text().unwrap_or_default());
-    let resolution = match (slug, &trade.job) {
-        (Some(slug), Job::Decide(bet)) => resolved.resolution(&slug, &bet.market),
-        (Some(slug), Job::BookUnknown) => {
-            resolved.answers.get(&slug).map(|answer| answer.resolution.clone())
-        }
-        (None, _) => Some(Resolution::no_such_market()),
+    let resolution = match &trade.key {
+        Some(key) => resolved.resolution(key, &trade.bet.market),
+        None => Some(Resolution::NoSuchMarket),
     };
     let row = &trade.row;
     let earlier = Earlier::default();
-    let case = match (&trade.job, resolution) {
-        (Job::Decide(_), Some(Resolution::OtherMarket(why))) => {
+    let case = match resolution {
+        Some(Resolution::OtherMarket(why)) => {
             return Compared::OtherMarket { trade_id: row.id.clone(), why };
         }
-        (Job::Decide(bet), Some(Resolution::Final(outcome))) => {
-            let Bet { position, shares, price, side, .. } = *bet;
-            let money = pay_out(position, shares, price, side, outcome, counted(&trade, bet));
-            Case::Corrected { bet: *bet, earlier, outcome, money }
+        Some(Resolution::Final(outcome)) => {
+            let Bet { position, shares, price, side, .. } = trade.bet;
+            let money =
+                pay_out(position, shares, price, side, outcome, counted(&trade, &trade.bet));
+            Case::Corrected { bet: trade.bet, earlier, outcome, money }
         }
         // the slug has no readable time, and Polymarket has no such market: the loss was made up
-        (Job::BookUnknown, Some(Resolution::NotYet(_)))
-            if holds_is_win(row, Some(false)) || is_booked_unknown(row) =>
+        Some(Resolution::NoSuchMarket)
+            if trade.bet.market.family == Family::Timeless
+                && (holds_is_win(row, Some(false)) || is_booked_unknown(row)) =>
         {
             Case::Unknown { earlier: Some(earlier) }
         }

@@ -6,13 +6,11 @@ mod output;
 use crate::commands::{Exit, only};
 use crate::error::Error;
 use crate::output::print::show;
-use crate::rules::decision::Status;
-use crate::rules::eligibility::{
-    Eligibility, Exclusion, Job, Reading, Row, Trade, judge, judge_again,
-};
+use crate::rules::eligibility::{Eligibility, Exclusion, Reading, Row, Trade, judge, judge_again};
 use crate::rules::market::RuleSet;
 use crate::rules::outcome;
 use crate::rules::outcome::{CloseCall, MIN_MOVE_BPS, Outcome, Tie};
+use crate::rules::settlement::Status;
 use crate::rules::text::printable;
 use crate::rules::units::{Bps, BtcPrice, UnixSeconds};
 use crate::rules::value::Cell;
@@ -143,9 +141,8 @@ impl Story {
 
     /// Seconds from the market's close to the trade's log time; `None` if logged before.
     pub fn logged_after_close(&self) -> Option<i64> {
-        let trade = self.trade.as_ref()?;
-        let Job::Decide(bet) = &trade.job else { return None };
-        Some(trade.logged_at.since(bet.market.close)).filter(|late| *late > 0)
+        let trade = self.trade.as_ref().filter(|trade| trade.bet.market.has_window())?;
+        Some(trade.logged_at.since(trade.bet.market.close)).filter(|late| *late > 0)
     }
 
     /// The record of the values that are, or last were, in the row.

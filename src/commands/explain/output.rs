@@ -9,7 +9,7 @@ use crate::commands::explain::{State, Story, close_call};
 use crate::engine::summary::age;
 use crate::output::json::SCHEMA_VERSION;
 use crate::output::style::{STRONG, bare, field, line, styled};
-use crate::rules::eligibility::Job;
+use crate::rules::market::Market;
 use crate::rules::outcome::Tie;
 use crate::rules::price::Source;
 use crate::rules::strike::Doubt;
@@ -35,7 +35,7 @@ fn tell(text: &mut String, story: &Story) {
     let title = format!("Trade {} · {}", bare(&row.id), story.state.word());
     line(text, format_args!("{}", styled(STRONG, title)));
     field(text, "Market", format_args!("{}", bare(&row.market_slug)));
-    match (story.standing(), story.trade.as_ref().map(|trade| (trade, &trade.job))) {
+    match (story.standing(), &story.trade) {
         // the recorded window takes precedence over today's options and the row
         (Some(record), _) if record.window_open.is_some() => {
             let (open, close) = (column(&record.window_open), column(&record.window_close));
@@ -58,7 +58,8 @@ fn tell(text: &mut String, story: &Story) {
                 field(text, "Row now", format_args!("{changes}: changed since it was settled"));
             }
         }
-        (_, Some((trade, Job::Decide(bet)))) => {
+        (_, Some(trade)) if trade.bet.market.has_window() => {
+            let bet = &trade.bet;
             let market = &bet.market;
             let tie = match market.tie {
                 Tie::Yes => "a tie is YES",
@@ -127,9 +128,9 @@ fn shares(position: &str, price: &str) -> String {
 /// The row's size and price, if they differ from those it was settled with.
 fn changed_since(record: &Record, story: &Story) -> Option<String> {
     let row = &story.row;
-    let (size, price) = match story.trade.as_ref().map(|trade| &trade.job) {
-        Some(Job::Decide(bet)) => (Some(bet.position.0), Some(bet.price.0)),
-        _ => (row.position_size.any_number(), row.executed_price.any_number()),
+    let (size, price) = match &story.trade {
+        Some(trade) => (Some(trade.bet.position.0), Some(trade.bet.price.0)),
+        None => (row.position_size.any_number(), row.executed_price.any_number()),
     };
     let columns = [
         ("position_size", &record.position_size, size, &row.position_size),
@@ -339,10 +340,8 @@ struct StoryJson<'a> {
 impl<'a> From<&'a Story> for StoryJson<'a> {
     fn from(story: &'a Story) -> Self {
         let row = &story.row;
-        let market = story.trade.as_ref().and_then(|trade| match &trade.job {
-            Job::Decide(bet) => Some(bet.market),
-            Job::BookUnknown => None,
-        });
+        let market = story.trade.as_ref().map(|trade| trade.bet.market);
+        let market = market.filter(Market::has_window);
         let standing = story.standing();
         Self {
             trade_id: row.id.json(),

@@ -11,9 +11,9 @@ use crate::commands::run::{DatabaseRun, exit_of};
 use crate::engine::summary::Summary;
 use crate::engine::trade_result::TradeResult;
 use crate::output::json::{ErrorJson, SCHEMA_VERSION, WarningJson, excluded};
-use crate::rules::decision::Status;
 use crate::rules::outcome::Outcome;
 use crate::rules::price::Source;
+use crate::rules::settlement::Status;
 use crate::rules::units::{Bps, BtcPrice, Shares, UnixSeconds, Usd};
 use crate::rules::value::Cell;
 use crate::sources::http::RequestStats;
@@ -229,7 +229,8 @@ pub(super) fn last(ran: &[DatabaseRun]) -> String {
 
 /// Requests by service, including services without any.
 fn requests(stats: &BTreeMap<&'static str, RequestStats>) -> BTreeMap<&'static str, u64> {
-    let services = Source::SERVICES.iter().map(|source| source.as_str()).chain(["polymarket"]);
+    let services =
+        Source::SERVICES.iter().map(|source| source.as_str()).chain(["polymarket", "data", "clob"]);
     let sent = |service| stats.get(service).map_or(0, |stats| stats.requests);
     services.map(|service| (service, sent(service))).collect()
 }

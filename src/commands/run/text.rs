@@ -9,10 +9,10 @@ use crate::engine::status::StatusLine;
 use crate::engine::summary::{Summary, age};
 use crate::engine::trade_result::TradeResult;
 use crate::output::style::{BAD, CAUTION, GOOD, STRONG, bare, errors, field, line, money, styled};
-use crate::rules::decision::Status;
 use crate::rules::eligibility::Exclusion;
 use crate::rules::outcome::Outcome;
 use crate::rules::selection::Warning;
+use crate::rules::settlement::Status;
 use crate::rules::text::printable_line;
 use crate::rules::units::{Usd, rounded};
 

@@ -77,7 +77,9 @@ impl Service {
                         }
                         break;
                     }
-                    Err(FetchError::Refused(why) | FetchError::Gone(why)) => {
+                    Err(
+                        FetchError::Refused(why) | FetchError::Missing(why) | FetchError::Gone(why),
+                    ) => {
                         answer.problems.push(format!("{base} {why}"));
                         break;
                     }

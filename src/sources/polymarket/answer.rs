@@ -11,12 +11,21 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::rules::market;
+use crate::rules::market::Basis;
 use crate::rules::outcome::Outcome;
-use crate::rules::resolution::{Answer, Resolution, Resolutions, Stated};
+use crate::rules::resolution::{Answer, Question, Resolution, Resolutions, Stated};
 use crate::rules::text::printable;
+use crate::rules::title::condition_id;
 use crate::rules::units::UnixSeconds;
 use crate::sources::http::{self, FetchError};
+
+/// The reason of a market that is not in a list of closed markets.
+const ABSENT: &str = "Polymarket has not resolved it";
+
+/// Whether an answer only says that a list does not have the market.
+pub(super) fn is_absent(answer: &Answer) -> bool {
+    matches!(&answer.resolution, Resolution::NotYet(why) if why == ABSENT)
+}
 
 /// One page of a list, or several that follow each other.
 #[derive(Debug, Default)]
@@ -78,8 +87,7 @@ impl Page {
             self.problems.push(sent);
         } else {
             for slug in asked {
-                let absent =
-                    || Resolution::NotYet("Polymarket has not resolved it".to_owned()).into();
+                let absent = || Resolution::NotYet(ABSENT.to_owned()).into();
                 self.answers.entry(slug.clone()).or_insert_with(absent);
             }
         }
@@ -109,13 +117,23 @@ pub(super) fn read_page(body: &[u8], asked: &[String]) -> Result<Page, FetchErro
             page.foreign += 1;
             continue;
         };
-        let resolution = read_resolution(&market).unwrap_or_else(|odd| {
+        let answer = read_answer(&market).unwrap_or_else(|odd| {
             page.problems.push(format!("{slug}: {odd}; taken as not resolved"));
-            Resolution::NotYet(format!("Polymarket's answer is not in the known shape ({odd})"))
+            let why = format!("Polymarket's answer is not in the known shape ({odd})");
+            Answer { states: read_stated(&market), ..Resolution::NotYet(why).into() }
         });
-        page.insert(slug.clone(), Answer { resolution, states: read_stated(&market) });
+        page.insert(slug.clone(), answer);
     }
     Ok(page)
+}
+
+/// The answer in the body of one market.
+///
+/// # Errors
+/// [`FetchError::Failed`], where it is no market in the known shape.
+pub(super) fn read_market(body: &[u8]) -> Result<Answer, FetchError> {
+    let market: MarketBody = http::json(body)?;
+    read_answer(&market).map_err(|odd| FetchError::Failed(format!("sent a market where {odd}")))
 }
 
 /// `/markets/keyset`; `/markets` sends the list alone.
@@ -132,7 +150,10 @@ struct ListBody {
 struct MarketBody {
     slug: Sent<String>,
     closed: Sent<bool>,
+    condition_id: Sent<String>,
     uma_resolution_status: Sent<String>,
+    /// In place of `uma_resolution_status` on markets of protocol V2.
+    resolution_status: Sent<String>,
     /// JSON in a text: `"[\"Up\", \"Down\"]"`.
     outcomes: Sent<String>,
     /// JSON in a text, in dollars a share: `"[\"1\", \"0\"]"`.
@@ -154,6 +175,10 @@ struct ConfigBody {
     /// Such as `btc-5m-twap-60`.
     id: Sent<String>,
     asset: Sent<String>,
+    #[serde(rename = "twapEnabled")]
+    twap_enabled: Sent<bool>,
+    #[serde(rename = "twapLookbackSeconds")]
+    twap_lookback_seconds: Sent<i64>,
 }
 
 /// A field as it is sent. A field that only describes the market may have another type than known
@@ -214,30 +239,50 @@ fn read_stated(market: &MarketBody) -> Stated {
         let (asset, _) = title.split_once(" Up or Down")?;
         (!asset.contains(' ')).then_some(asset)
     });
-    let assets = [stated, id, source, title];
-    let other = assets.into_iter().flatten().map(str::to_ascii_lowercase);
+    let mut assets: Vec<String> =
+        [stated, id, source, title].into_iter().flatten().map(str::to_ascii_lowercase).collect();
+    assets.sort();
+    assets.dedup();
     Stated {
         open: instant(&market.event_start_time),
         close: instant(&market.end_date),
-        other_asset: other.into_iter().find(|asset| !market::is_bitcoin(asset)),
+        assets,
+        basis: read_basis(market),
     }
+}
+
+/// The rule that a market states: its configuration says it, or else the name of the stream.
+fn read_basis(market: &MarketBody) -> Option<Basis> {
+    if let Some(config) = market.crypto_market_config.known() {
+        return match config.twap_enabled.known()? {
+            true => config.twap_lookback_seconds.known().copied().map(Basis::Twap),
+            false => Some(Basis::Point),
+        };
+    }
+    let (_, mean) = market.resolution_source.known()?.split_once("-twap-")?;
+    mean.split('s').next()?.parse().ok().map(Basis::Twap)
 }
 
 /// Whether a market has resolved, and how.
 ///
 /// # Errors
 /// In words: which field is missing or not of the known type.
-fn read_resolution(market: &MarketBody) -> Result<Resolution, String> {
-    let not_yet = |why: String| Ok(Resolution::NotYet(why));
+fn read_answer(market: &MarketBody) -> Result<Answer, String> {
+    let answer =
+        |resolution, question| Ok(Answer { resolution, states: read_stated(market), question });
+    let not_yet = |why: String| answer(Resolution::NotYet(why), None);
     let closed = market.closed.known().ok_or("closed is not true or false")?;
     if !closed {
         return not_yet("Polymarket has not closed it".to_owned());
     }
-    let status = match &market.uma_resolution_status {
-        Sent::Absent => None,
-        Sent::Known(status) => Some(status.as_str()),
-        Sent::Odd => return Err("umaResolutionStatus is not text".to_owned()),
+    let status = match (&market.uma_resolution_status, &market.resolution_status) {
+        (Sent::Known(status), _) | (Sent::Absent, Sent::Known(status)) => Some(status.as_str()),
+        (Sent::Absent, Sent::Absent) => None,
+        (Sent::Odd, _) | (_, Sent::Odd) => {
+            return Err("its resolution status is not text".to_owned());
+        }
     };
+    let status = status.map(str::trim).filter(|status| !status.is_empty());
     let labels = pair("outcomes", &market.outcomes)?;
     let up = match [labels[0].to_ascii_lowercase(), labels[1].to_ascii_lowercase()]
         .each_ref()
@@ -247,35 +292,58 @@ fn read_resolution(market: &MarketBody) -> Result<Resolution, String> {
         ["down", "up"] | ["no", "yes"] => 1,
         _ => return Err("outcomes are neither Up and Down nor Yes and No".to_owned()),
     };
-    let prices = pair("outcomePrices", &market.outcome_prices)?;
+    if let Some(status) = status
+        && !FINAL_STATUSES.iter().any(|word| status.eq_ignore_ascii_case(word))
+    {
+        return not_yet(format!("Polymarket's resolution is {}", printable(status)));
+    }
+    let (outcome, prices) = match &market.outcome_prices {
+        Sent::Absent => (None, "without prices".to_owned()),
+        sent => {
+            let prices = pair("outcomePrices", sent)?;
+            let shown = [up, 1 - up].map(|place| printable(&prices[place]));
+            (outcome_by(&prices, up)?, format!("at {} to {}", shown[0], shown[1]))
+        }
+    };
+    let condition = market.condition_id.known().and_then(|id| condition_id(id));
+    let question = |by_prices| {
+        condition.map(|condition| Question { condition, up_is_first: up == 0, by_prices })
+    };
+    match (outcome, status) {
+        (Some(outcome), Some(_)) => answer(Resolution::Final(outcome), None),
+        // half a dollar a share is a resolution only with a final status
+        (Some(outcome), None) if outcome != Outcome::Split => match question(Some(outcome)) {
+            None => answer(Resolution::Final(outcome), None),
+            question => {
+                let why = "Polymarket gives it no resolution status".to_owned();
+                answer(Resolution::NotYet(why), question)
+            }
+        },
+        _ => answer(Resolution::NotYet(format!("closed {prices}")), question(None)),
+    }
+}
+
+/// The outcome by the two prices of a closed market; `None` if they are not final. `up` is the place
+/// of YES or Up.
+///
+/// # Errors
+/// In words, if they are no prices.
+fn outcome_by(prices: &[String; 2], up: usize) -> Result<Option<Outcome>, String> {
     // exact: 0.99… with more digits than a Decimal has must not become 1
-    let price = |text: &String| {
-        let price = Decimal::from_str_exact(text.trim()).ok()?;
+    let price = |place: usize| {
+        let price = Decimal::from_str_exact(prices[place].trim()).ok()?;
         (Decimal::ZERO..=Decimal::ONE).contains(&price).then_some(price)
     };
-    let (Some(first), Some(second)) = (price(&prices[0]), price(&prices[1])) else {
+    let (Some(up), Some(down)) = (price(up), price(1 - up)) else {
         return Err("outcomePrices are not prices".to_owned());
     };
-    match status {
-        Some("") => return not_yet("Polymarket gives it no resolution status".to_owned()),
-        Some(status) if !FINAL_STATUSES.iter().any(|word| status.eq_ignore_ascii_case(word)) => {
-            return not_yet(format!("Polymarket's resolution is {}", printable(status)));
-        }
-        _ => {}
-    }
     let half = Decimal::new(5, 1);
-    let up_and_down = if up == 0 { [first, second] } else { [second, first] };
-    let outcome = match up_and_down {
-        paid if paid == [Decimal::ONE, Decimal::ZERO] => Outcome::Yes,
-        paid if paid == [Decimal::ZERO, Decimal::ONE] => Outcome::No,
-        // half a dollar a share is a resolution only with a final status
-        paid if paid == [half, half] && status.is_some() => Outcome::Split,
-        _ => {
-            let [up, down] = [&prices[up], &prices[1 - up]].map(|price| printable(price));
-            return not_yet(format!("closed at {up} to {down}"));
-        }
-    };
-    Ok(Resolution::Final(outcome))
+    Ok(match [up, down] {
+        paid if paid == [Decimal::ONE, Decimal::ZERO] => Some(Outcome::Yes),
+        paid if paid == [Decimal::ZERO, Decimal::ONE] => Some(Outcome::No),
+        paid if paid == [half, half] => Some(Outcome::Split),
+        _ => None,
+    })
 }
 
 /// The values of `umaResolutionStatus` for a final resolution.
@@ -290,7 +358,7 @@ fn pair(field: &str, text: &Sent<String>) -> Result<[String; 2], String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::market::{Market, market_slug};
+    use crate::rules::market::{self, Market, RuleSet};
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
@@ -318,7 +386,7 @@ mod tests {
 
     fn resolution_of(market: &Value) -> Result<Option<Outcome>, String> {
         let market: MarketBody = serde_json::from_value(market.clone()).unwrap();
-        read_resolution(&market).map(|resolution| match resolution {
+        read_answer(&market).map(|answer| match answer.resolution {
             Resolution::Final(outcome) => Some(outcome),
             _ => None,
         })
@@ -380,7 +448,6 @@ mod tests {
             with("outcomePrices", json!(r#"["0.99999999999999999999999999", "0"]"#)),
             with("umaResolutionStatus", json!("disputed")),
             with("umaResolutionStatus", json!("proposed")),
-            with("umaResolutionStatus", json!("")),
         ] {
             assert_eq!(resolution_of(&market), Ok(None), "{market}");
         }
@@ -396,7 +463,6 @@ mod tests {
         let changed = [
             without("closed"),
             without("outcomes"),
-            without("outcomePrices"),
             with("closed", json!("true")),
             with("closed", json!(1)),
             with("umaResolutionStatus", json!(true)),
@@ -426,9 +492,11 @@ mod tests {
         let stated = Stated {
             open: Some(UnixSeconds(1_770_987_600)),
             close: Some(UnixSeconds(1_770_988_500)),
-            other_asset: None,
+            assets: ["bitcoin", "btc"].map(str::to_owned).to_vec(),
+            basis: None,
         };
-        let wanted = Answer { resolution: Resolution::Final(Outcome::No), states: stated };
+        let wanted =
+            Answer { resolution: Resolution::Final(Outcome::No), states: stated, question: None };
         assert_eq!(page.answers[SLUG], wanted);
         assert_eq!((page.next_cursor.as_deref(), page.foreign), (Some("MTAw"), 0));
     }
@@ -524,7 +592,7 @@ mod tests {
 
     fn meant(slug: &str) -> Market {
         // 2026-02-13 13:10 UTC
-        market::read_slug(slug, UnixSeconds(1_770_988_200), market::RuleSet::Polymarket).unwrap()
+        market::read_market(slug, UnixSeconds(1_770_988_200), RuleSet::Polymarket)
     }
 
     #[test]
@@ -570,6 +638,7 @@ mod tests {
         let plain = "bitcoin-up-or-down-february-13-8am-et";
         let dated = "bitcoin-up-or-down-february-13-2026-8am-et";
         let of = |year: i32, outcome| Answer {
+            question: None,
             resolution: Resolution::Final(outcome),
             states: Stated {
                 open: DateTime::parse_from_rfc3339(&format!("{year}-02-13T13:00:00Z"))
@@ -620,14 +689,6 @@ mod tests {
             );
         }
         assert!(read_markets(b"[]", &[SLUG.to_owned()]).unwrap().problems.is_empty());
-    }
-
-    #[test]
-    fn only_what_can_be_a_markets_slug_is_asked_for() {
-        assert_eq!(market_slug(" BTC-updown-15m-1770987600\n").as_deref(), Some(SLUG));
-        for slug in ["", "a b", "x&closed=false", "btc-🚀-1770987600", &"x".repeat(121)] {
-            assert_eq!(market_slug(slug), None, "{slug}");
-        }
     }
 
     proptest! {

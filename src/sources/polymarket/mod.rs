@@ -1,11 +1,13 @@
-//! Asks Polymarket's Gamma service for resolutions, many markets a request, by the first list that it
-//! serves. `answer` interprets the answers.
+//! Asks Polymarket for resolutions: Gamma's lists, many markets a request; then single markets; then
+//! the judges that know a market by its condition id. `answer` and `judge` interpret the answers.
 //!
-//! Source: the lists and their limits as Gamma documents and answers them (2026).
+//! Source: the endpoints and their limits as they are documented and answer (2026).
 
 mod answer;
+mod judge;
+mod singles;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -13,11 +15,15 @@ use std::time::{Duration, Instant};
 
 use log::warn;
 
+use crate::rules::market::{RuleSet, read_market as market_of};
 use crate::rules::resolution::Resolutions;
+use crate::rules::title::is_id;
+use crate::rules::units::UnixSeconds;
 use crate::sources::http::{Client, FetchError, RateLimiter, RequestStats, TRIES};
 
 pub use answer::read_markets;
-use answer::{Page, read_page};
+use answer::{Page, is_absent, read_page};
+use singles::isolated;
 
 /// Most markets named in one request.
 const SLUGS_A_REQUEST: usize = 100;
@@ -44,19 +50,36 @@ enum List {
 
 /// A source of resolutions. Tests use a map.
 pub trait ResolutionSource: Send {
-    /// The available answers on these markets, asked in this order.
-    fn find(&mut self, slugs: &[String]) -> Resolutions;
-    /// Requests sent so far.
-    fn stats(&self) -> RequestStats;
+    /// The available answers on the markets with these keys ([`crate::rules::title::market_key`]),
+    /// asked in this order.
+    fn find(&mut self, keys: &[String]) -> Resolutions;
+    /// What those of these markets state that are not closed; only their statements count.
+    fn stated(&mut self, keys: &[String]) -> Resolutions {
+        let _ = keys;
+        Resolutions::default()
+    }
+    /// Requests sent so far, by service.
+    fn stats(&self) -> BTreeMap<&'static str, RequestStats>;
 }
 
-/// Polymarket's Gamma service behind HTTP.
+/// Base URLs of Polymarket's services.
+#[derive(Debug, Clone)]
+pub struct Bases {
+    /// Gamma, such as `https://gamma-api.polymarket.com`.
+    pub gamma: String,
+    /// The Data API, such as `https://data-api.polymarket.com`.
+    pub data: String,
+    /// The CLOB, such as `https://clob.polymarket.com`.
+    pub clob: String,
+}
+
+/// Polymarket's services behind HTTP.
 pub struct Polymarket {
-    base: String,
+    bases: Bases,
     client: Arc<Client>,
     /// The client of the current call, with this service's share of the time that is left.
     asking: Client,
-    stats: Mutex<RequestStats>,
+    stats: Mutex<BTreeMap<&'static str, RequestStats>>,
     pace: RateLimiter,
     /// How long this service has been waited for in this run.
     waited: Duration,
@@ -64,13 +87,15 @@ pub struct Polymarket {
     is_out: bool,
     /// `/markets/keyset` is not served: settle asks the plain list at once.
     keyset_is_gone: AtomicBool,
+    /// No list is served: settle asks for each market by itself.
+    lists_are_gone: AtomicBool,
 }
 
 impl Polymarket {
-    /// The service at `base`, such as `https://gamma-api.polymarket.com`.
-    pub fn new(base: String, client: Arc<Client>) -> Self {
+    /// The services at these addresses.
+    pub fn new(bases: Bases, client: Arc<Client>) -> Self {
         Self {
-            base,
+            bases,
             asking: Client::clone(&client),
             client,
             waited: Duration::ZERO,
@@ -78,21 +103,57 @@ impl Polymarket {
             stats: Mutex::default(),
             pace: RateLimiter::new(PACE.0, PACE.1),
             keyset_is_gone: AtomicBool::new(false),
+            lists_are_gone: AtomicBool::new(false),
         }
+    }
+
+    /// One request, counted for `service`.
+    fn get<T>(
+        &self,
+        service: &'static str,
+        url: &str,
+        tries: u32,
+        read: impl Fn(&[u8]) -> Result<T, FetchError>,
+    ) -> Result<T, FetchError> {
+        let mut stats = RequestStats::default();
+        self.pace.wait(self.asking.limit());
+        let answer = self.asking.get(url, tries, &mut stats, read);
+        // a panic in another thread leaves the count valid
+        let mut counts = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.entry(service).or_default().add(stats);
+        answer
+    }
+
+    /// Asks about these markets by the first list that answers, or about each by itself where no list
+    /// is served.
+    ///
+    /// # Errors
+    /// [`FetchError`], if nothing is answered.
+    fn find_some(&self, slugs: &[String], resolved: &mut Resolutions) -> Result<(), FetchError> {
+        if !self.lists_are_gone.load(Ordering::Relaxed) {
+            match self.find_listed(slugs, resolved) {
+                Err(FetchError::Gone(_) | FetchError::Missing(_)) => {}
+                asked => return asked,
+            }
+        }
+        self.look_up(slugs, resolved)?;
+        self.lists_are_gone.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Asks about these markets by the first list that answers. If a list fails on all of them, asks
     /// about parts.
     ///
     /// # Errors
-    /// [`FetchError`], if nothing is answered.
-    fn find_some(&self, slugs: &[String], resolved: &mut Resolutions) -> Result<(), FetchError> {
+    /// [`FetchError`], if nothing is answered; [`FetchError::Gone`] or [`FetchError::Missing`] if no
+    /// list is served.
+    fn find_listed(&self, slugs: &[String], resolved: &mut Resolutions) -> Result<(), FetchError> {
         let began = Instant::now();
         let has_parts = || slugs.len() > 1 && began.elapsed() < SLOW;
         if !self.keyset_is_gone.load(Ordering::Relaxed) {
-            let asked = match self.ask(List::Keyset, slugs, TRIES, resolved) {
+            let asked = match self.ask(List::Keyset, true, slugs, TRIES, resolved) {
                 Err(FetchError::NotNow(why)) => return Err(FetchError::NotNow(why)),
-                Err(FetchError::Gone(_)) => None,
+                Err(FetchError::Gone(_) | FetchError::Missing(_)) => None,
                 Err(_) if has_parts() => {
                     Some(self.isolate(&[List::Keyset], slugs, FAILURES_OF_AN_OUTAGE, resolved))
                 }
@@ -105,16 +166,13 @@ impl Polymarket {
                 None => {}
             }
         }
-        match self.ask(List::Plain, slugs, TRIES, resolved) {
+        match self.ask(List::Plain, true, slugs, TRIES, resolved) {
             Ok(()) => {
                 self.keyset_is_gone.store(true, Ordering::Relaxed);
                 Ok(())
             }
             Err(FetchError::NotNow(why)) => Err(FetchError::NotNow(why)),
-            // most likely no list is served any more
-            Err(FetchError::Gone(_)) if has_parts() => {
-                self.isolate(&[List::Keyset, List::Plain], slugs, 2, resolved)
-            }
+            Err(error @ (FetchError::Gone(_) | FetchError::Missing(_))) => Err(error),
             Err(_) if has_parts() => {
                 self.isolate(&[List::Plain], slugs, FAILURES_OF_AN_OUTAGE, resolved)
             }
@@ -134,7 +192,7 @@ impl Polymarket {
     ) -> Result<(), FetchError> {
         let mut asked = Ok(());
         for list in lists {
-            asked = self.ask(*list, slugs, 1, resolved);
+            asked = self.ask(*list, true, slugs, 1, resolved);
             if matches!(asked, Ok(()) | Err(FetchError::NotNow(_))) {
                 break;
             }
@@ -149,6 +207,7 @@ impl Polymarket {
     fn ask(
         &self,
         list: List,
+        closed: bool,
         slugs: &[String],
         tries: u32,
         resolved: &mut Resolutions,
@@ -156,13 +215,9 @@ impl Polymarket {
         let mut whole = Page::default();
         let mut cursors = BTreeSet::new();
         loop {
-            let path = path(list, slugs, whole.next_cursor.as_deref());
-            let mut stats = RequestStats::default();
-            self.pace.wait(self.asking.limit());
-            let url = format!("{}{path}", self.base);
-            let page = self.asking.get(&url, tries, &mut stats, |body| read_page(body, slugs));
-            // a panic in another thread leaves the count valid
-            self.stats.lock().unwrap_or_else(PoisonError::into_inner).add(stats);
+            let path = path(list, closed, slugs, whole.next_cursor.as_deref());
+            let url = format!("{}{path}", self.bases.gamma);
+            let page = self.get("polymarket", &url, tries, |body| read_page(body, slugs));
             whole.absorb(page?);
             let cursor = match &whole.next_cursor {
                 Some(cursor) if list == List::Keyset && !whole.answers_all(slugs) => cursor.clone(),
@@ -211,10 +266,7 @@ impl Polymarket {
             };
             failures += 1;
             match &part[..] {
-                [slug] => problems.push(format!(
-                    "{slug}: Polymarket {}; settle asks about it again in the next run",
-                    error.why()
-                )),
+                [slug] => problems.push(isolated(slug, &error)),
                 // both halves of the whole first, then down to single slugs
                 part if asked <= 2 => parts.extend(halves(part)),
                 part => halves(part).into_iter().rev().for_each(|half| parts.push_front(half)),
@@ -241,7 +293,7 @@ impl Polymarket {
             let Some(some) = chunks.get(place) else { break };
             let mut resolved = Resolutions::default();
             if let Err(error) = self.find_some(some, &mut resolved) {
-                let (base, why) = (&self.base, error.why());
+                let (base, why) = (&self.bases.gamma, error.why());
                 // a single slug may be the one on which the service fails
                 let is_out = some.len() > 1 || matches!(error, FetchError::NotNow(_));
                 let rest = if is_out { "; not asked again in this run" } else { "" };
@@ -255,20 +307,8 @@ impl Polymarket {
 }
 
 impl Polymarket {
-    /// This service is waited for in at most half of a run's time.
-    fn end_of_share(&self) -> Option<Instant> {
-        let left = self.client.limit().left()?;
-        Some(Instant::now() + left.saturating_sub(self.waited) / 2)
-    }
-}
-
-impl ResolutionSource for Polymarket {
-    fn find(&mut self, slugs: &[String]) -> Resolutions {
-        if self.is_out {
-            return Resolutions::default();
-        }
-        let began = Instant::now();
-        self.asking = self.client.until(self.end_of_share());
+    /// Asks about these markets in parts that fit into a request, several at a time.
+    fn find_in_parts(&mut self, slugs: &[String]) -> Resolutions {
         let chunks = chunks(slugs);
         let (next, out) = (AtomicUsize::new(0), AtomicBool::new(false));
         let asking = || self.find_next(&chunks, &next, &out);
@@ -281,7 +321,6 @@ impl ResolutionSource for Polymarket {
             found
         });
         self.is_out = out.load(Ordering::Relaxed);
-        self.waited += began.elapsed();
         found.sort_by_key(|(place, _)| *place);
         let mut resolved = Resolutions::default();
         for (_, some) in found {
@@ -289,6 +328,51 @@ impl ResolutionSource for Polymarket {
         }
         // every request under way reports the same outage
         resolved.problems.dedup();
+        resolved
+    }
+
+    /// This service is waited for in at most half of a run's time.
+    fn end_of_share(&self) -> Option<Instant> {
+        let left = self.client.limit().left()?;
+        Some(Instant::now() + left.saturating_sub(self.waited) / 2)
+    }
+}
+
+impl ResolutionSource for Polymarket {
+    fn find(&mut self, keys: &[String]) -> Resolutions {
+        if self.is_out {
+            return Resolutions::default();
+        }
+        let began = Instant::now();
+        self.asking = self.client.until(self.end_of_share());
+        let is_condition = |key: &&String| key.starts_with("0x");
+        let (conditions, others): (Vec<&String>, Vec<&String>) =
+            keys.iter().partition(is_condition);
+        let (ids, slugs): (Vec<&String>, Vec<&String>) =
+            others.into_iter().partition(|key| is_id(key));
+        let slugs: Vec<String> = slugs.into_iter().cloned().collect();
+        let mut resolved = self.find_in_parts(&slugs);
+        // a market whose slug names no window may be open, or not there at all
+        let unknown = slugs.iter().filter(|slug| {
+            let market = market_of(slug, UnixSeconds(0), RuleSet::Polymarket);
+            !market.has_window() && resolved.answers.get(*slug).is_some_and(is_absent)
+        });
+        let singles: Vec<String> = ids.into_iter().chain(unknown).cloned().collect();
+        if !self.is_out
+            && let Err(error) = self.look_up(&singles, &mut resolved)
+        {
+            for slug in &singles {
+                resolved.answers.remove(slug);
+            }
+            let (base, why) = (&self.bases.gamma, error.why());
+            resolved.problems.push(format!("{base} {why}; not asked again in this run"));
+            self.is_out |= matches!(error, FetchError::NotNow(_));
+        }
+        if !self.is_out {
+            let conditions: Vec<String> = conditions.into_iter().cloned().collect();
+            self.ask_judges(&conditions, &mut resolved);
+        }
+        self.waited += began.elapsed();
         for error in &mut resolved.problems {
             warn!("polymarket: {error}");
             error.insert_str(0, "polymarket: ");
@@ -296,8 +380,31 @@ impl ResolutionSource for Polymarket {
         resolved
     }
 
-    fn stats(&self) -> RequestStats {
-        *self.stats.lock().unwrap_or_else(PoisonError::into_inner)
+    fn stated(&mut self, keys: &[String]) -> Resolutions {
+        let mut stated = Resolutions::default();
+        if self.is_out || self.lists_are_gone.load(Ordering::Relaxed) {
+            return stated;
+        }
+        let began = Instant::now();
+        self.asking = self.client.until(self.end_of_share());
+        let list = match self.keyset_is_gone.load(Ordering::Relaxed) {
+            true => List::Plain,
+            false => List::Keyset,
+        };
+        for some in chunks(keys) {
+            if self.ask(list, false, some, 1, &mut stated).is_err() {
+                break;
+            }
+        }
+        self.waited += began.elapsed();
+        stated
+    }
+
+    fn stats(&self) -> BTreeMap<&'static str, RequestStats> {
+        let counts = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
+        let services = ["polymarket", "data", "clob"];
+        let count = |service| (service, counts.get(service).copied().unwrap_or_default());
+        services.into_iter().map(count).collect()
     }
 }
 
@@ -318,20 +425,20 @@ fn chunks(slugs: &[String]) -> Vec<&[String]> {
     chunks
 }
 
-/// Path and query that ask a list for these markets: closed ones only, as many as there are slugs.
+/// Path and query that ask a list for these markets, closed or open ones, as many as there are slugs.
 /// Both are always given, because the lists' defaults differ.
-fn path(list: List, slugs: &[String], cursor: Option<&str>) -> String {
+fn path(list: List, closed: bool, slugs: &[String], cursor: Option<&str>) -> String {
     let name = match list {
         List::Keyset => "/markets/keyset",
         List::Plain => "/markets",
     };
-    let mut path = format!("{name}?closed=true&limit={}", slugs.len());
+    let mut path = format!("{name}?closed={closed}&limit={}", slugs.len());
     if let Some(cursor) = cursor {
         path.push_str("&after_cursor=");
         path.push_str(&escaped(cursor));
     }
     for slug in slugs {
-        // nothing to escape: see `market_slug`
+        // nothing to escape: see `market_key`
         path.push_str("&slug=");
         path.push_str(slug);
     }
@@ -355,9 +462,12 @@ mod tests {
     #[test]
     fn a_request_names_what_it_wants_and_how_much() {
         let slugs = ["a".to_owned(), "b".to_owned()];
-        assert_eq!(path(List::Plain, &slugs, None), "/markets?closed=true&limit=2&slug=a&slug=b");
         assert_eq!(
-            path(List::Keyset, &slugs, Some("x=/&y")),
+            path(List::Plain, true, &slugs, None),
+            "/markets?closed=true&limit=2&slug=a&slug=b"
+        );
+        assert_eq!(
+            path(List::Keyset, true, &slugs, Some("x=/&y")),
             "/markets/keyset?closed=true&limit=2&after_cursor=x%3D%2F%26y&slug=a&slug=b"
         );
     }
@@ -372,7 +482,7 @@ mod tests {
         );
         let long: Vec<String> = (0..100).map(|_| "x".repeat(120)).collect();
         for chunk in chunks(&long) {
-            assert!(path(List::Keyset, chunk, None).len() <= LONGEST_QUERY);
+            assert!(path(List::Keyset, true, chunk, None).len() <= LONGEST_QUERY);
         }
         assert_eq!(chunks(&long).concat(), long);
         assert!(chunks(&[]).is_empty());

@@ -1,0 +1,140 @@
+//! Asks about single markets, and the judges that know a market by its condition id, where the lists
+//! do not decide. `answer` and `judge` interpret the answers.
+
+use std::collections::{BTreeSet, HashMap};
+
+use crate::rules::resolution::{Answer, Question, Resolution, Resolutions};
+use crate::rules::title::is_id;
+use crate::sources::http::{FetchError, TRIES};
+use crate::sources::polymarket::Polymarket;
+use crate::sources::polymarket::answer::read_market;
+use crate::sources::polymarket::judge::{Ruling, read_clob, read_rulings};
+
+/// Most condition ids that the Data API takes in one request.
+const CONDITIONS_A_REQUEST: usize = 20;
+/// After this many single markets without an answer the service counts as down.
+const SINGLES_OF_AN_OUTAGE: usize = 3;
+
+impl Polymarket {
+    /// Asks about each of these markets by itself.
+    ///
+    /// # Errors
+    /// [`FetchError`], if nothing is answered.
+    pub(super) fn look_up(
+        &self,
+        keys: &[String],
+        resolved: &mut Resolutions,
+    ) -> Result<(), FetchError> {
+        let mut is_answered = false;
+        let mut problems = Vec::new();
+        for (count, key) in keys.iter().enumerate() {
+            let kind = if is_id(key) { "" } else { "slug/" };
+            let url = format!("{}/markets/{kind}{key}", self.bases.gamma);
+            let answer = match self.get("polymarket", &url, TRIES, read_market) {
+                Ok(answer) => answer,
+                Err(FetchError::Missing(why)) if why.contains("not found") => {
+                    Resolution::NoSuchMarket.into()
+                }
+                Err(error @ FetchError::NotNow(_)) => return Err(error),
+                Err(error) if !is_answered && count + 1 >= SINGLES_OF_AN_OUTAGE.min(keys.len()) => {
+                    return Err(error);
+                }
+                Err(error) => {
+                    problems.push(isolated(key, &error));
+                    continue;
+                }
+            };
+            is_answered = true;
+            resolved.answers.insert(key.clone(), answer);
+        }
+        resolved.problems.extend(problems);
+        Ok(())
+    }
+
+    /// Asks the judges about the closed markets whose resolution the other answers leave open, and
+    /// about the markets that are known by their condition ids alone.
+    pub(super) fn ask_judges(&self, conditions: &[String], resolved: &mut Resolutions) {
+        let open =
+            |(key, answer): (&String, &Answer)| Some((key.clone(), answer.question.clone()?));
+        let questions: Vec<(String, Question)> = resolved.answers.iter().filter_map(open).collect();
+        let asked: BTreeSet<&str> =
+            questions.iter().map(|(_, question)| question.condition.as_str()).collect();
+        let asked: Vec<&str> = asked.into_iter().collect();
+        let mut rulings = HashMap::new();
+        let mut is_silent = false;
+        for some in asked.chunks(CONDITIONS_A_REQUEST) {
+            let url = format!("{}/v2/resolutions?condition={}", self.bases.data, some.join(","));
+            match self.get("data", &url, TRIES, read_rulings) {
+                Ok(some) => rulings.extend(some),
+                Err(error) => {
+                    let (base, why) = (&self.bases.data, error.why());
+                    resolved.problems.push(format!("{base} {why}; not asked again in this run"));
+                    is_silent = true;
+                    break;
+                }
+            }
+        }
+        for (key, question) in questions {
+            let ruling = rulings.get(&question.condition);
+            let by_clob = match ruling {
+                Some(Ruling::Pays(_) | Ruling::Waits(_)) => None,
+                Some(Ruling::Silent) | None => self.ask_clob(&question.condition).ok(),
+            };
+            let resolution = ruled(&question, ruling, by_clob, is_silent);
+            if let (Some(answer), Some(resolution)) = (resolved.answers.get_mut(&key), resolution) {
+                answer.resolution = resolution;
+            }
+        }
+        for condition in conditions {
+            match self.ask_clob(condition) {
+                Ok(resolution) => {
+                    resolved.answers.insert(condition.clone(), resolution.into());
+                }
+                Err(error) => resolved.problems.push(isolated(condition, &error)),
+            }
+        }
+    }
+
+    fn ask_clob(&self, condition: &str) -> Result<Resolution, FetchError> {
+        let url = format!("{}/markets/{condition}", self.bases.clob);
+        match self.get("clob", &url, TRIES, read_clob) {
+            Err(FetchError::Missing(why)) if why.contains("not found") => {
+                Ok(Resolution::NoSuchMarket)
+            }
+            answer => answer,
+        }
+    }
+}
+
+/// The problem of one market that was asked about by itself.
+pub(super) fn isolated(key: &str, error: &FetchError) -> String {
+    format!("{key}: Polymarket {}; settle asks about it again in the next run", error.why())
+}
+
+/// The resolution by the judges; `None` if they leave the answer as it is. `is_silent`: the Data API
+/// could not be asked.
+fn ruled(
+    question: &Question,
+    ruling: Option<&Ruling>,
+    by_clob: Option<Resolution>,
+    is_silent: bool,
+) -> Option<Resolution> {
+    let outcome = match (ruling, by_clob) {
+        (Some(Ruling::Waits(status)), _) => {
+            let why = format!("Polymarket's Data API says {status}");
+            return Some(Resolution::NotYet(why));
+        }
+        (Some(ruling @ Ruling::Pays(_)), _) => ruling.outcome(question.up_is_first),
+        (_, Some(Resolution::Final(outcome))) => Some(outcome),
+        // without a status, the prices count where the judges cannot be asked
+        _ if is_silent => question.by_prices,
+        _ => None,
+    }?;
+    match question.by_prices {
+        Some(other) if other != outcome => {
+            let why = "its prices and its payouts differ".to_owned();
+            Some(Resolution::NotYet(why))
+        }
+        _ => Some(Resolution::Final(outcome)),
+    }
+}
