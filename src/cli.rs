@@ -198,7 +198,6 @@ mod tests {
     use crate::rules::fees::FeeMode;
     use crate::rules::market::RuleSet;
     use crate::rules::price::Source;
-    use crate::rules::strike::Strike;
     use crate::rules::timestamp::NaiveZone;
 
     fn parsed(arguments: &[&str], dotenv: &[(&str, &str)]) -> Result<Cli, clap::Error> {
@@ -231,7 +230,7 @@ mod tests {
         assert_eq!(settling.alert.alert_lag_hours, Decimal::ONE);
         assert!(matches!(settling.judging.reading.timezone, NaiveZone::Utc));
         assert_eq!(settling.judging.reading.rules, RuleSet::Polymarket);
-        assert_eq!(settling.judging.strike, Strike::Recorded);
+        assert_eq!(settling.judging.strike, None);
         assert_eq!(settling.confirm, Confirm::Auto);
         assert_eq!(settling.hold_hours, Decimal::from(6));
         assert_eq!(settling.fees.fees, FeeMode::None);

@@ -64,7 +64,8 @@ fn the_lock_works_in_a_read_only_folder() {
     std::fs::set_permissions(&bench.folder, PermissionsExt::from_mode(0o555)).unwrap();
     let run = || {
         let mut command = Command::new(&program);
-        command.env_clear().args(["run", "--confirm", "off", "--candles"]).arg(&dump);
+        command.env_clear().args(["run", "--confirm", "off", "--strike", "recorded", "--candles"]);
+        command.arg(&dump);
         command.arg("--db").arg(&bench.db).current_dir("/");
         if std::fs::metadata(&bench.db).unwrap().uid() == 0 {
             // file permissions do not restrict root

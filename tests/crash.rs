@@ -150,6 +150,7 @@ fn a_full_disk_at_any_byte_leaves_no_partial_trade() {
             limited.args(["-c", "trap '' XFSZ; ulimit -f $0; exec \"$@\"", &limit.to_string()]);
             limited.arg(env!("CARGO_BIN_EXE_settle")).args(["run", "--batch", "40", "--candles"]);
             limited.arg(&dump).env_clear().env("SETTLE_CONFIRM", "off").env("SETTLE_DB", &bench.db);
+            limited.env("SETTLE_STRIKE", "recorded");
             let output = limited.current_dir(&bench.folder).output().unwrap();
             let ended = support::Ended::from(output);
             assert_eq!(torn(&bench), 0, "{journal} {limit}: {ended:?}");

@@ -212,3 +212,21 @@ fn an_unknown_duration_is_not_treated_as_15_minutes() {
     assert_eq!((outcome(6), outcome(7)), (Some("YES".into()), Some("NO".into())));
     assert_eq!(bench.count("is_win IS NOT NULL"), 2);
 }
+
+#[test]
+fn an_empty_text_or_nan_is_no_result() {
+    let bench = Bench::with_schema(support::KEYLESS, &(1..=4).map(bet).collect::<Vec<_>>());
+    bench
+        .sql()
+        .execute_batch(
+            "UPDATE trades SET is_win = '', profit_loss = '', actual_outcome = '' WHERE id = 1;
+             UPDATE trades SET is_win = 'NaN', profit_loss = 'NaN' WHERE id = 2;
+             UPDATE trades SET is_win = 0 WHERE id = 3;",
+        )
+        .unwrap();
+    let tape = Tape::of([(OPEN, STRIKE), (CLOSE, STRIKE + 100.0)]);
+    let summary = bench.run_at(&Exchange::of(tape).url, &[]).code(0).json();
+    assert_eq!((&summary["settled_count"], &summary["unsettled_before"]), (&3.into(), &3.into()));
+    assert_eq!(bench.count("is_win = 1 AND profit_loss = 5"), 3);
+    assert_eq!(bench.settle(&["status", "--json"]).json()["settled_count"], 4);
+}

@@ -368,12 +368,12 @@ fn the_twap_epoch_uses_the_mean_of_the_minute_before() {
     let open = 1_788_220_800;
     let close = open + 900;
     let mut tape = Tape::of([(open - 60, STRIKE), (close, STRIKE - 50.0)]);
-    tape.0.extend((1..=60).map(|second| (close - second, STRIKE + 10.0)));
+    tape.0.extend((1..=63).map(|second| (close - second, STRIKE + 10.0)));
     let exchange = Exchange::of(tape);
     let bets = [bet(1).on(&format!("btc-updown-15m-{open}")).at("2026-09-01 00:05:00")];
     for (source, method) in [
-        ("coinbase", "mean of open, high, low, close of the minute before"),
-        ("binance", "mean of the 60 one-second closes before"),
+        ("coinbase", "(open + 4 high + 4 low + close) / 10 of the minute before"),
+        ("binance", "mean of 60 one-second closes that end 3 s before"),
     ] {
         let bench = Bench::new(&bets);
         bench.run_at(&exchange.url, &["--sources", source]).code(0);

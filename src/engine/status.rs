@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::engine::run as engine;
-use crate::engine::summary::{Summary, unconfirmed_in_words};
+use crate::engine::summary::{Summary, future_in_words, unconfirmed_in_words};
 use crate::error::Error;
 use crate::rules::eligibility::Reading;
 use crate::rules::selection::{Lags, Selection, Warning};
@@ -67,7 +67,11 @@ impl DatabaseStatus {
                 parked,
                 last_runs,
                 row_warnings: selection.warnings(reading.rules),
-                alerts: overdue.into_iter().chain(late).collect(),
+                alerts: overdue
+                    .into_iter()
+                    .chain(late)
+                    .chain(future_in_words(&selection.excluded))
+                    .collect(),
                 selection,
             })
         })

@@ -267,6 +267,7 @@ impl Summary {
         }
         alerts.extend(self.overdue_in_words());
         alerts.extend(self.unconfirmed_in_words());
+        alerts.extend(future_in_words(&self.excluded));
         alerts
     }
 
@@ -299,9 +300,12 @@ impl Summary {
         self.due_after.oldest.map(|oldest| self.now.since(oldest))
     }
 
-    /// Whether a due trade is past the alert lag, or a provisional trade is past the confirm lag.
-    pub fn is_overdue(&self) -> bool {
-        !self.overdue.is_empty() || self.unconfirmed_late.count > 0
+    /// Whether a trade needs a look: one that is past the alert lag or the confirm lag, or that is
+    /// dated in the future.
+    pub fn needs_a_look(&self) -> bool {
+        !self.overdue.is_empty()
+            || self.unconfirmed_late.count > 0
+            || self.excluded.get(&Exclusion::Future).is_some_and(|count| *count > 0)
     }
 
     /// Whether there are [`Self::alerts`].
@@ -339,6 +343,16 @@ pub fn unconfirmed_in_words(late: Tally, now: UnixSeconds) -> Option<String> {
              ago, and Polymarket has not confirmed them; settle run -vv shows what Polymarket answers"
         ),
     })
+}
+
+/// The alert about rows with a timestamp in the future; `None` if there are none.
+pub fn future_in_words(excluded: &BTreeMap<Exclusion, u64>) -> Option<String> {
+    let count = excluded.get(&Exclusion::Future).filter(|count| **count > 0)?;
+    let rows = if *count == 1 { "row has" } else { "rows have" };
+    Some(format!(
+        "{count} {rows} a timestamp in the future; settle leaves them; check --timezone and the clock \
+         of the bot"
+    ))
 }
 
 /// Formats seconds in at most two units: `3 d 4 h`, `12 min`.

@@ -43,6 +43,8 @@ pub enum Cause {
     SharesForDollars,
     /// The profit does not follow from the outcome.
     Profit,
+    /// Polymarket had resolved the market otherwise when settle wrote the outcome.
+    ResolutionChanged,
     /// None of these.
     Unexplained,
 }
@@ -62,6 +64,7 @@ impl Cause {
             Self::Fee => "fee",
             Self::SharesForDollars => "shares-for-dollars",
             Self::Profit => "profit",
+            Self::ResolutionChanged => "resolution-changed",
             Self::Unexplained => "unexplained",
         }
     }

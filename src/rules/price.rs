@@ -86,9 +86,11 @@ impl fmt::Display for Method {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::OpenOf(step) => write!(f, "open of the {step} s candle"),
-            Self::MeanOfSeconds(count) => write!(f, "mean of the {count} one-second closes before"),
+            Self::MeanOfSeconds(count) => {
+                write!(f, "mean of {count} one-second closes that end 3 s before")
+            }
             Self::MeanOfMinute => {
-                f.write_str("mean of open, high, low, close of the minute before")
+                f.write_str("(open + 4 high + 4 low + close) / 10 of the minute before")
             }
             Self::OpenForMean(step) => {
                 write!(f, "open of the {step} s candle (the file has no finer rows for the mean)")

@@ -108,15 +108,10 @@ pub struct JudgingArgs {
     #[command(flatten)]
     pub reading: ReadingArgs,
 
-    /// What the price at the close is measured against
-    #[arg(
-        long,
-        env = "SETTLE_STRIKE",
-        value_name = "STRIKE",
-        default_value = "recorded",
-        help_heading = "Prices"
-    )]
-    pub strike: Strike,
+    /// What the price at the close is measured against [default: venue; recorded with --rules
+    /// slug-close]
+    #[arg(long, env = "SETTLE_STRIKE", value_name = "STRIKE", help_heading = "Prices")]
+    pub strike: Option<Strike>,
 
     /// Settle rows whose skipped_unfavorable_move is 1, too: the bot records that it placed no order
     #[arg(long, env = "SETTLE_INCLUDE_SKIPPED", value_parser = BoolishValueParser::new(), help_heading = "Trades")]
@@ -247,7 +242,9 @@ pub fn read_dotenv(path: &Path) -> Result<HashMap<String, String>, String> {
 /// How to read rows, for a command that judges them.
 pub fn reading(judging: &JudgingArgs) -> Reading {
     let ReadingArgs { timezone: zone, rules } = judging.reading;
-    Reading { zone, rules, strike: judging.strike, include_skipped: judging.include_skipped }
+    let default = if rules == RuleSet::SlugClose { Strike::Recorded } else { Strike::Venue };
+    let (strike, include_skipped) = (judging.strike.unwrap_or(default), judging.include_skipped);
+    Reading { zone, rules, strike, include_skipped }
 }
 
 /// Ages in seconds at which a waiting trade raises an alert.

@@ -79,11 +79,7 @@ pub fn refusal(status: u16, body: &[u8], location: Option<&str>) -> Option<Fetch
     if let Some(location) = location {
         said.push_str(&format!(" to {}", printable(location)));
     }
-    let text = String::from_utf8_lossy(&body[..body.len().min(4 * SHOWN_OF_A_BODY)]);
-    let text: String = text.trim().chars().take(SHOWN_OF_A_BODY).collect();
-    if !text.is_empty() {
-        said.push_str(&format!(": {}", printable_line(&text)));
-    }
+    said.push_str(&shown(body));
     match status {
         200 => None,
         403 | 451 => Some(FetchError::Never(format!("{said} (not available from here)"))),
@@ -93,6 +89,13 @@ pub fn refusal(status: u16, body: &[u8], location: Option<&str>) -> Option<Fetch
         500..=599 => Some(FetchError::Failed(said)),
         _ => Some(FetchError::Refused(said)),
     }
+}
+
+/// The beginning of a body after a colon; empty for an empty body.
+fn shown(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&body[..body.len().min(4 * SHOWN_OF_A_BODY)]);
+    let text: String = text.trim().chars().take(SHOWN_OF_A_BODY).collect();
+    if text.is_empty() { text } else { format!(": {}", printable_line(&text)) }
 }
 
 /// Why a notification was not delivered.
@@ -123,7 +126,8 @@ pub fn json<'body, T: Deserialize<'body>>(body: &'body [u8]) -> Result<T, FetchE
             Category::Data => "of another shape than known",
             _ => "that is not whole JSON",
         };
-        FetchError::Failed(format!("sent a body {what} ({})", printable(&error.to_string())))
+        let body = shown(body);
+        FetchError::Failed(format!("sent a body {what} ({}){body}", printable(&error.to_string())))
     })
 }
 

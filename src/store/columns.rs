@@ -57,7 +57,12 @@ pub(super) struct FieldMap {
     sql: [&'static str; BOT.len()],
     /// Triggers may change the values that settle writes, or the row.
     pub triggers: bool,
+    /// Some rows have an empty text or NaN for a missing `is_win`.
+    pub empty_is_win: bool,
 }
+
+/// Texts in `is_win` that stand for NULL.
+const EMPTY: &str = "('', 'nan', 'NaN', 'NAN')";
 
 impl FieldMap {
     /// The map for a table of the bot's schema with the columns that `has` confirms.
@@ -70,7 +75,8 @@ impl FieldMap {
         if !missing.is_empty() {
             return Err(missing);
         }
-        Ok(Self { sql: BOT.map(|sql| if has(name(sql)) { sql } else { "NULL" }), triggers })
+        let sql = BOT.map(|sql| if has(name(sql)) { sql } else { "NULL" });
+        Ok(Self { sql, triggers, empty_is_win: false })
     }
 
     pub fn sql(&self, field: Field) -> &'static str {
@@ -91,10 +97,28 @@ impl FieldMap {
         format!("trades.rowid, {}", self.sql[..ROW_FIELDS].join(", "))
     }
 
+    /// The condition for a row with an empty text for a missing `is_win`.
+    pub fn has_empty_is_win(&self) -> String {
+        format!("{} IN {EMPTY}", self.sql(Field::IsWin))
+    }
+
+    /// The condition for a row without an `is_win`.
+    pub fn unsettled(&self) -> String {
+        let is_null = format!("{} IS NULL", self.sql(Field::IsWin));
+        match self.empty_is_win {
+            true => format!("({is_null} OR {})", self.has_empty_is_win()),
+            false => is_null,
+        }
+    }
+
     /// The condition for a settled row.
     pub fn settled(&self) -> String {
         let (is_win, outcome) = (self.sql(Field::IsWin), self.sql(Field::ActualOutcome));
-        format!("({is_win} IS NOT NULL OR {outcome} IN ('SPLIT', 'UNKNOWN'))")
+        let has_win = match self.empty_is_win {
+            true => format!("NOT {}", self.unsettled()),
+            false => format!("{is_win} IS NOT NULL"),
+        };
+        format!("({has_win} OR {outcome} IN ('SPLIT', 'UNKNOWN'))")
     }
 
     /// The rows that a run must check, of which an index can be made.

@@ -113,6 +113,10 @@ impl Store {
         self.fields = FieldMap::of_bot(has, triggers).map_err(|missing| {
             not_one(format!("its table 'trades' lacks {}", missing.join(", ")))
         })?;
+        let empty = self.fields.has_empty_is_win();
+        let empty = format!("SELECT EXISTS (SELECT 1 FROM trades WHERE {empty})");
+        let empty = self.connection.query_row(&empty, [], |row| row.get(0));
+        self.fields.empty_is_win = empty.map_err(|error| self.failed("read", error))?;
         self.update_sql = Rc::new(UpdateSql::new(&self.fields));
         // a view, or a table without rowids, cannot be updated row by row
         match self.connection.prepare("SELECT rowid FROM trades") {

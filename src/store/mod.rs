@@ -168,7 +168,7 @@ impl Store {
     /// # Errors
     /// [`Error::Database`].
     pub fn unsettled_page(&self, after: i64, counts_hold: bool) -> Result<UnsettledPage, Error> {
-        let unsettled = format!("{} IS NULL", self.fields.sql(Field::IsWin));
+        let unsettled = self.fields.unsettled();
         let no_hold = format!("{} IS NOT 'HOLD'", self.fields.sql(Field::Action));
         let count = |condition: &str| {
             let sql = format!("SELECT count(*) FROM trades WHERE {condition}");
@@ -176,7 +176,7 @@ impl Store {
             count.map_err(|error| self.failed("read", error))
         };
         let read = |row: &rusqlite::Row<'_>| self.read_row(row);
-        if self.has_index()? {
+        if self.has_index()? && !self.fields.empty_is_win {
             let condition = self.fields.undecided();
             let (rows, next) = self.page(&condition, None, &self.fields.row(), after, read)?;
             let passed_over = match counts_hold && after == FIRST {

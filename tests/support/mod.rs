@@ -144,9 +144,10 @@ impl Bench {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = settle(arguments);
         command.current_dir(self.folder.path()).env("SETTLE_DB", &self.db);
-        // tests about Polymarket, or about trades that it never confirms, override these defaults; the tests'
-        // markets closed long ago
+        // tests about Polymarket, about the venue's strike, or about trades that are never confirmed, override these;
+        // the tests' markets closed long ago
         command.env("SETTLE_CONFIRM", "off").env("SETTLEMENT_CONFIRM_LAG_HOURS", "87600");
+        command.env("SETTLE_STRIKE", "recorded");
         command
     }
 

@@ -189,12 +189,14 @@ impl Audit {
         causes
     }
 
-    /// Exit status. Disagreements are a result, not a failure.
+    /// Exit status: an alert where differences remain.
     pub fn exit(&self) -> Exit {
         if self.interrupted {
             Exit::Interrupted
         } else if self.nothing_had {
             Exit::NothingHad
+        } else if self.disagreements.iter().any(|disagreement| !disagreement.fixed) {
+            Exit::Alert
         } else if !self.errors.is_empty() {
             Exit::RowsInError
         } else {
@@ -272,7 +274,10 @@ pub fn audit(
     audit.problems.extend(found.problems);
     for right in wrong {
         let prices = wanted(&right).and_then(|need| found.prices.get(&need)?.last());
-        let cause = cause(&right, prices, fees);
+        let cause = match was_resolved(store, &right)? {
+            true => Cause::ResolutionChanged,
+            false => cause(&right, prices, fees),
+        };
         audit.disagreements.push(Disagreement { right, cause, fixed: false });
     }
     if let Some(writing) = writing {
@@ -351,6 +356,15 @@ enum Compared {
     },
     /// With the right settlement.
     Wrong(Box<Settlement>),
+}
+
+/// Whether the row holds an outcome that Polymarket had resolved when settle wrote it, and that its
+/// resolution now contradicts.
+fn was_resolved(store: &Store, right: &Settlement) -> Result<bool, Error> {
+    let row = &right.trade.row;
+    let records = store.records_of(row)?;
+    let standing = standing_record(&records).filter(|record| record.is_what_stands_in(row));
+    Ok(differs(right) && standing.is_some_and(|record| record.resolution.is_some()))
 }
 
 /// The record with the arithmetic behind the values in `row`. A confirmation has none, so this is

@@ -219,7 +219,7 @@ pub fn exit_of(summary: &Summary) -> Exit {
         Exit::Interrupted
     } else if summary.nothing_had {
         Exit::NothingHad
-    } else if summary.is_overdue() {
+    } else if summary.needs_a_look() {
         Exit::Alert
     } else if !summary.errors.is_empty() {
         Exit::RowsInError

@@ -5,7 +5,7 @@
 use crate::rules::price::Source;
 use crate::rules::units::UnixSeconds;
 use crate::sources::candles::planner::{Limits, Range};
-use crate::sources::candles::{Candle, CandleService, Columns, all_candles, candle_of};
+use crate::sources::candles::{Candle, CandleService, Columns, NotNull, all_candles, candle_of};
 use crate::sources::http::{self, FetchError};
 
 /// Binance's BTCUSDT candles.
@@ -57,8 +57,9 @@ impl CandleService for Binance {
     }
 
     fn read(&self, body: &[u8]) -> Result<Vec<Candle>, FetchError> {
-        let rows: Vec<Columns<9>> = http::json(body)?;
-        all_candles(rows.into_iter().map(
+        let rows: Vec<NotNull<9>> = http::json(body)?;
+        let rows = rows.into_iter().filter_map(|NotNull(row)| row);
+        all_candles(rows.map(
             |Columns([time, open, high, low, close, volume, _close_time, _quote_volume, count])| {
                 let milliseconds = time.seconds().filter(|at| at.0 % 1000 == 0)?.0;
                 let open_time = UnixSeconds(milliseconds / 1000);

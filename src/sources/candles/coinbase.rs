@@ -3,7 +3,7 @@
 
 use crate::rules::price::Source;
 use crate::sources::candles::planner::{Limits, Range};
-use crate::sources::candles::{Candle, CandleService, Columns, all_candles, candle_of};
+use crate::sources::candles::{Candle, CandleService, Columns, NotNull, all_candles, candle_of};
 use crate::sources::http::{self, FetchError};
 
 /// Coinbase Exchange's BTC-USD candles.
@@ -30,8 +30,9 @@ impl CandleService for Coinbase {
     }
 
     fn read(&self, body: &[u8]) -> Result<Vec<Candle>, FetchError> {
-        let rows: Vec<Columns<6>> = http::json(body)?;
-        all_candles(rows.into_iter().map(|Columns([time, low, high, open, close, volume])| {
+        let rows: Vec<NotNull<6>> = http::json(body)?;
+        let rows = rows.into_iter().filter_map(|NotNull(row)| row);
+        all_candles(rows.map(|Columns([time, low, high, open, close, volume])| {
             // a row without a volume has fewer columns than known
             volume.0.and_then(|_| candle_of(time.seconds(), [open, high, low, close]))
         }))
@@ -68,6 +69,19 @@ mod tests {
     #[test]
     fn no_rows_is_an_answer_without_a_price() {
         assert_eq!(Coinbase.read(b"[]"), Ok(vec![]));
+    }
+
+    #[test]
+    fn a_row_of_nulls_is_left_out() {
+        let body = b"[[900,1,3,2,2,1],[null,null,null,null,null,null],[0,1,3,2,2,1]]";
+        assert_eq!(Coinbase.read(body).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn times_in_another_unit_are_named() {
+        let body = b"[[1770987600000,1,3,2,2,1]]";
+        let Err(FetchError::Failed(why)) = Coinbase.read(body) else { panic!() };
+        assert!(why.contains("milliseconds"), "{why}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use crate::rules::market::Basis;
+use crate::rules::market::{Basis, STREAM_LAG};
 use crate::rules::price::{Method, PriceAt, Priced, Source};
 use crate::rules::text::printable;
 use crate::rules::units::{UnixSeconds, decimal_from_text};
@@ -81,7 +81,7 @@ fn opens_of(quotes: &BTreeSet<PriceAt>) -> BTreeSet<UnixSeconds> {
         opens.insert(quote.at);
         if let Basis::Twap(length) = quote.basis {
             opens.insert(quote.at.plus(-60));
-            opens.extend((1..=length).map(|second| quote.at.plus(-second)));
+            opens.extend((1..=length + STREAM_LAG).map(|second| quote.at.plus(-second)));
         }
     }
     opens

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::rules::price::Source;
 use crate::rules::text::printable;
 use crate::sources::candles::planner::{Limits, Range};
-use crate::sources::candles::{Candle, CandleService, Columns, all_candles, candle_of};
+use crate::sources::candles::{Candle, CandleService, Columns, NotNull, all_candles, candle_of};
 use crate::sources::http::{self, FetchError};
 
 /// Kraken's XBT/USD candles.
@@ -37,7 +37,13 @@ impl CandleService for Kraken {
         let body: Body = http::json(body)?;
         if let Some(error) = body.error.unwrap_or_default().first() {
             let error = error.as_str().map_or_else(|| "sent an error".to_owned(), printable);
-            let passing = ["EGeneral:Too many", "EAPI:Rate", "EService"];
+            let passing = [
+                "EGeneral:Too many",
+                "EGeneral:Internal error",
+                "EGeneral:Temporary lockout",
+                "EAPI:Rate",
+                "EService",
+            ];
             let passes = passing.iter().any(|prefix| error.starts_with(prefix));
             return Err(if passes {
                 FetchError::NotNow(error)
@@ -53,7 +59,8 @@ impl CandleService for Kraken {
             // a row without a count has fewer columns than known
             count.0.and_then(|_| candle_of(time.seconds(), [open, high, low, close]))
         };
-        all_candles(rows.into_iter().filter(is_traded).map(candle))
+        let rows = rows.into_iter().filter_map(|NotNull(row)| row);
+        all_candles(rows.filter(is_traded).map(candle))
     }
 }
 
@@ -68,7 +75,7 @@ struct Body {
 #[derive(Deserialize)]
 struct Rows {
     #[serde(rename = "XXBTZUSD", alias = "XBTUSD")]
-    rows: Option<Vec<Columns<8>>>,
+    rows: Option<Vec<NotNull<8>>>,
 }
 
 #[cfg(test)]
@@ -92,6 +99,17 @@ mod tests {
         let candles = Kraken.read(body).unwrap();
         assert_eq!(candles.len(), 1);
         assert_eq!(candles[0].open.0.to_string(), "67051.5");
+    }
+
+    #[test]
+    fn passing_errors_are_worth_a_retry() {
+        for error in
+            ["EGeneral:Internal error", "EService:Unavailable", "EGeneral:Temporary lockout"]
+        {
+            let body = format!("{{\"error\":[\"{error}\"]}}");
+            let read = Kraken.read(body.as_bytes());
+            assert_eq!(read, Err(FetchError::NotNow(error.to_owned())), "{error}");
+        }
     }
 
     #[test]

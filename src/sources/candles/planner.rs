@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::rules::market::Basis;
+use crate::rules::market::{Basis, STREAM_LAG};
 use crate::rules::price::PriceAt;
 use crate::rules::units::UnixSeconds;
 
@@ -66,7 +66,9 @@ pub fn spans(quotes: &BTreeSet<PriceAt>, pass: Pass, limits: &Limits) -> BTreeSe
                 Some(Span { first: quote.at, last: quote.at, step: None })
             }
             (Basis::Twap(length), Pass::Finest) if has_seconds => {
-                Some(Span { first: quote.at.plus(-length), last: quote.at.plus(-1), step: Some(1) })
+                let (first, last) = (length + STREAM_LAG, 1 + STREAM_LAG);
+                let at = |before: i64| quote.at.plus(-before);
+                Some(Span { first: at(first), last: at(last), step: Some(1) })
             }
             (Basis::Twap(_), Pass::Minute) => {
                 let minute = quote.at.plus(-60);
@@ -247,7 +249,7 @@ mod tests {
         let finest = spans(&quotes, Pass::Finest, &Binance.limits());
         assert_eq!(
             plan(&finest, &Binance.limits(), long_after()),
-            [Range { step: 1, first: MIDNIGHT.plus(-60), last: MIDNIGHT.plus(-1) }]
+            [Range { step: 1, first: MIDNIGHT.plus(-63), last: MIDNIGHT.plus(-4) }]
         );
         assert!(spans(&quotes, Pass::Finest, &Coinbase.limits()).is_empty());
         let minute = spans(&quotes, Pass::Minute, &Coinbase.limits());
