@@ -42,7 +42,8 @@ pub enum Error {
     ReadOnly(PathBuf),
     /// The lock file cannot be used.
     #[error(
-        "the lock {} cannot be taken: {source}; check that this user may write it and its folder",
+        "the lock {} cannot be taken: {source}; remove the file, or give it to the user that runs settle \
+         (chown)",
         path.display()
     )]
     Lock {

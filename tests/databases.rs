@@ -88,7 +88,7 @@ fn both_real_schemas_work() {
         let schema = schema.replace("CREATE TABLE sqlite_sequence(name,seq);", "");
         let schema = schema.replace(" NOT NULL", "");
         let bench = Bench::with_schema(&schema, &[bet(1), bet(2).action("NO")]);
-        let dump = bench.dump("d.csv", &[(support::CLOSE, support::STRIKE + 1.0)]);
+        let dump = bench.dump("d.csv", &[(CLOSE, STRIKE + 1.0)]);
         let ended = bench.settle(&["run", "--json", "--candles", dump.to_str().unwrap()]);
         assert_eq!(ended.code(0).json()["settled_count"], 2, "{name}");
     }
@@ -106,7 +106,7 @@ fn an_outcome_the_table_rejects_is_an_error_for_that_row_only() {
     );
     for schema in [no_unknown, trigger] {
         let bench = Bench::with_schema(&schema, &[bet(1).on("no-time-here"), bet(2), bet(3)]);
-        let dump = bench.dump("d.csv", &[(support::CLOSE, support::STRIKE + 1.0)]);
+        let dump = bench.dump("d.csv", &[(CLOSE, STRIKE + 1.0)]);
         let arguments = ["run", "--json", "--candles", dump.to_str().unwrap()];
         let ended = bench.settle(&arguments);
         let summary = ended.code(4).json();
@@ -136,7 +136,7 @@ fn the_record_contains_values_as_modified_by_the_bots_triggers() {
     let mut odd = bet(1);
     odd.price = rusqlite::types::Value::Real(0.39);
     let bench = Bench::with_schema(&schema, &[odd]);
-    let dump = bench.dump("d.csv", &[(support::CLOSE, support::STRIKE + 1.0)]);
+    let dump = bench.dump("d.csv", &[(CLOSE, STRIKE + 1.0)]);
     let arguments = ["run", "--json", "--candles", dump.to_str().unwrap()];
     let run = bench.settle(&arguments).code(0).json();
     assert_eq!(bench.booked(1).1, Some(7.82));
@@ -169,7 +169,7 @@ fn a_non_numeric_profit_is_not_summed_as_zero() {
 fn unknown_columns_keep_their_values() {
     let schema = format!("{KEYED} ALTER TABLE trades ADD COLUMN whale_activity REAL DEFAULT 0.7;");
     let bench = Bench::with_schema(&schema, &[bet(1)]);
-    let dump = bench.dump("d.csv", &[(support::CLOSE, support::STRIKE + 1.0)]);
+    let dump = bench.dump("d.csv", &[(CLOSE, STRIKE + 1.0)]);
     bench.settle(&["run", "--candles", dump.to_str().unwrap()]).code(0);
     assert_eq!(
         bench.count("whale_activity = 0.7 AND execution_status = 'pending' AND is_win = 1"),
@@ -352,4 +352,58 @@ fn a_reader_without_write_permission_does_not_lock_the_bot_out() {
     assert_eq!(ended.code(0).json()["due_count"], 1);
     assert_eq!(bench.files(), ["performance.db"]);
     bench.sql().execute("UPDATE trades SET reasoning = 'the bot writes on'", []).unwrap();
+}
+
+#[test]
+fn a_database_with_a_second_name_is_refused_by_every_command() {
+    let bench = Bench::new(&[bet(1)]);
+    let (before, link) = (bench.bytes(), bench.folder.path().join("link.db"));
+    std::fs::hard_link(&bench.db, &link).unwrap();
+    for command in [
+        &["run"][..],
+        &["dry-run"],
+        &["status"],
+        &["report"],
+        &["explain", "1"],
+        &["audit"],
+        &["log"],
+        &["ignore"],
+        &["undo", "last"],
+    ] {
+        let ended = bench.settle(command);
+        assert!(ended.code(10).stderr.contains("hard link"), "{command:?}: {ended:?}");
+    }
+    assert_eq!(bench.bytes(), before);
+    // a symbolic link has the same journal
+    std::fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink(&bench.db, &link).unwrap();
+    bench.settle(&["status", "--db", link.to_str().unwrap()]).code(0);
+}
+
+#[test]
+fn a_backup_that_is_moved_over_the_database_during_a_run_stays_as_it_is() {
+    let bench = Bench::new(&[bet(1)]);
+    let backup = bench.folder.path().join("backup.db");
+    std::fs::copy(&bench.db, &backup).unwrap();
+    let bytes = std::fs::read(&backup).unwrap();
+    let database = bench.db.clone();
+    let exchange = Exchange::start(move |asked, _| {
+        let _ = std::fs::rename(&backup, &database);
+        Tape::of([(OPEN, STRIKE), (CLOSE, STRIKE + 100.0)]).answer(asked)
+    });
+    let ended = bench.run_at(&exchange.url, &[]);
+    assert!(ended.code(1).stderr.contains("another file is at its path"), "{ended:?}");
+    assert_eq!(bench.bytes(), bytes);
+}
+
+#[test]
+fn a_database_of_a_newer_settle_is_refused() {
+    let bench = Bench::new(&[bet(1)]);
+    let tape = Tape::of([(OPEN, STRIKE), (CLOSE, STRIKE + 100.0)]);
+    bench.run_at(&Exchange::of(tape).url, &[]).code(0);
+    bench.sql().execute_batch("UPDATE settlement_schema SET version = version + 1").unwrap();
+    for command in [&["run"][..], &["status"], &["log"], &["undo", "last"]] {
+        let ended = bench.settle(command);
+        assert!(ended.code(10).stderr.contains("a newer settle"), "{command:?}: {ended:?}");
+    }
 }

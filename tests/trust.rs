@@ -315,6 +315,43 @@ fn an_ignored_provisional_trade_is_not_asked_about() {
     assert_eq!(run(&bench, &exchange(Some(false)))["corrected_count"], 1);
 }
 
+#[test]
+fn result_columns_of_text_are_confirmed_corrected_and_undone() {
+    let schema =
+        KEYED.replace("profit_loss REAL, is_win BOOLEAN", "profit_loss TEXT, is_win VARCHAR(9)");
+    let schema = format!("{schema} ALTER TABLE trades ADD COLUMN fee_paid TEXT;");
+    let bench = Bench::with_schema(&schema, &[bet(1), bet(2).action("NO")]);
+    let before = values(&bench);
+    run(&bench, &exchange(None));
+    let provisional = values(&bench);
+    assert_eq!(run(&bench, &exchange(Some(true)))["confirmed_count"], 2);
+    assert_eq!(values(&bench), provisional);
+    bench.settle(&["undo", "last"]).code(0);
+    let again = run(&bench, &exchange(Some(false)));
+    assert_eq!(again["corrected_count"], 2, "{again}");
+    bench.settle(&["undo", "last"]).code(0);
+    bench.settle(&["undo", "last"]).code(0);
+    assert_eq!(values(&bench), before);
+}
+
+#[test]
+fn rows_without_ids_are_corrected_after_a_delete_and_a_vacuum() {
+    let slugs: Vec<String> =
+        (0..6).map(|window| format!("btc-updown-15m-{}", OPEN + window * 900)).collect();
+    let bets: Vec<Bet> = slugs.iter().map(|slug| bet(1).on(slug)).collect();
+    let bench = Bench::with_schema(KEYLESS, &bets);
+    bench.sql().execute_batch("UPDATE trades SET id = NULL").unwrap();
+    let tape = Tape::of((-1..7).map(|i| (OPEN + i * 900, STRIKE + 100.0 * i as f64)));
+    let arguments = ["--confirm", "auto", "--strike", "venue"];
+    bench.run_at(&Exchange::of(tape).url, &arguments).code(0);
+    bench.sql().execute_batch("DELETE FROM trades WHERE rowid <= 2; VACUUM").unwrap();
+    let markets = Markets::resolved(slugs.iter().map(|slug| (slug.as_str(), false)));
+    let exchange = Exchange::resolving(Tape::default(), markets);
+    let summary = bench.run_at(&exchange.url, &arguments).json();
+    assert_eq!(summary["corrected_count"], 4, "{summary}");
+    assert_eq!(bench.count("actual_outcome = 'NO' AND is_win = 0"), 4);
+}
+
 // ---------------------------------------------------------------- audit
 
 /// Audits one trade that another program booked with these values, in a market that Polymarket resolved `up`.

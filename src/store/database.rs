@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::rules::text::printable_line;
 use crate::store::columns::{FieldMap, UpdateSql};
 use crate::store::transaction::BUSY_TIMEOUT;
-use crate::store::{Access, Store};
+use crate::store::{Access, Store, place, schema};
 
 /// Why a file that SQLite cannot read is not a performance database.
 const NO_DATABASE: &str = "the file is no SQLite database";
@@ -41,6 +41,9 @@ impl Store {
         if metadata.len() == 0 {
             return Err(not_one("the file is empty"));
         }
+        if let Some(why) = place::why_unsafe(path, &metadata) {
+            return Err(not_one(&why));
+        }
         let connection = match access {
             Access::Write => Connection::open_with_flags(
                 path,
@@ -65,6 +68,7 @@ impl Store {
             path: path.to_owned(),
             fields: FieldMap::default(),
             update_sql: Rc::default(),
+            file: place::id_of(&metadata),
             has_tables: false,
             touched: None,
         };
@@ -100,6 +104,11 @@ impl Store {
         if columns.is_empty() {
             return Err(not_one("it has no table 'trades'".to_owned()));
         }
+        let version = self.schema_version().map_err(|error| self.failed("read", error))?;
+        if version.is_some_and(|version| version > schema::VERSION) {
+            let why = "a newer settle wrote to it; use that version or a later one";
+            return Err(not_one(why.to_owned()));
+        }
         let has = |name: &str| columns.iter().any(|column| column.eq_ignore_ascii_case(name));
         if has("rowid") {
             let why = "its table 'trades' has a column 'rowid', which hides SQLite's own address of \
@@ -125,6 +134,31 @@ impl Store {
             }
             other => other.map(drop).map_err(|error| self.failed("read", error)),
         }
+    }
+
+    /// The version of settle's own tables; `None` if it has made none, or made them before they had one.
+    fn schema_version(&self) -> rusqlite::Result<Option<i64>> {
+        if !self.has_table("settlement_schema")? {
+            return Ok(None);
+        }
+        let version = "SELECT max(version) FROM settlement_schema";
+        self.connection.query_row(version, [], |row| row.get(0))
+    }
+
+    /// Checks that the path still names the open file: a backup may have been moved over it.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub(super) fn check_place(&self) -> Result<(), Error> {
+        if place::file_at(&self.path).is_ok_and(|file| file == self.file) {
+            return Ok(());
+        }
+        Err(Error::Database {
+            path: self.path.clone(),
+            doing: "written",
+            why: "another file is at its path now, or none".to_owned(),
+            hint: "; settle wrote nothing further; run it again",
+        })
     }
 
     #[allow(clippy::needless_pass_by_value)] // as map_err hands it over

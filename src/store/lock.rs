@@ -4,6 +4,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
@@ -70,12 +71,24 @@ fn lock_path(database: &Path) -> PathBuf {
     name.into()
 }
 
+/// Opens or creates the lock file. It must be a regular file with one name: through a link another
+/// file would be locked and emptied.
 fn open(path: &Path) -> std::io::Result<File> {
+    let refused = || std::io::Error::other("it is a link or no regular file; remove it");
+    if path.symlink_metadata().is_ok_and(|named| !named.is_file()) {
+        return Err(refused());
+    }
     let writable =
         OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
-    match writable {
-        Err(error) if cannot_be_made(&error) && path.exists() => File::open(path),
-        other => other,
+    let file = match writable {
+        Err(error) if cannot_be_made(&error) && path.exists() => File::open(path)?,
+        other => other?,
+    };
+    let (opened, named) = (file.metadata()?, path.symlink_metadata()?);
+    let is_the_same = (opened.dev(), opened.ino()) == (named.dev(), named.ino());
+    match named.is_file() && is_the_same && opened.nlink() == 1 {
+        true => Ok(file),
+        false => Err(refused()),
     }
 }
 
@@ -96,5 +109,19 @@ mod tests {
         assert!(error.contains(&holder), "{error}");
         drop(held);
         assert!(RunLock::take(&database, NOW).is_ok());
+    }
+
+    #[test]
+    fn a_lock_file_that_is_a_link_is_refused_and_its_target_untouched() {
+        for link in [std::os::unix::fs::symlink, |from: PathBuf, to| std::fs::hard_link(from, to)] {
+            let folder = tempfile::tempdir().unwrap();
+            let (database, target) = (folder.path().join("p.db"), folder.path().join("target"));
+            std::fs::write(&database, "").unwrap();
+            std::fs::write(&target, "precious").unwrap();
+            link(target.clone(), lock_path(&database)).unwrap();
+            let error = RunLock::take(&database, NOW).unwrap_err();
+            assert!(matches!(error, Error::Lock { .. }), "{error}");
+            assert_eq!(std::fs::read_to_string(&target).unwrap(), "precious");
+        }
     }
 }

@@ -7,6 +7,7 @@ mod history;
 pub mod index;
 mod lock;
 mod notified;
+mod place;
 mod record;
 mod records;
 mod results;
@@ -69,6 +70,8 @@ pub struct Store {
     path: PathBuf,
     fields: FieldMap,
     update_sql: Rc<UpdateSql>,
+    /// The file that the path named when it was opened.
+    file: place::FileId,
     /// This connection has made settle's own tables, or found them.
     has_tables: bool,
     /// When settle last held a lock on the rows that it writes.

@@ -10,7 +10,6 @@ use crate::rules::decision::{Confirm, DeferReason};
 use crate::rules::market::RuleSet;
 use crate::rules::settlement::{Case, Settlement};
 use crate::rules::strike::Strike;
-use crate::rules::units::f64_from_decimal;
 use crate::rules::value::Cell;
 use crate::store::columns::{Field, FieldMap};
 use crate::store::{Note, Record, RunInfo, retries, unconfirmed};
@@ -186,31 +185,18 @@ pub(super) fn doubted(
     Ok(doubted)
 }
 
-/// The outcome, profit, win or loss, and fee in a trade's row after a write. Triggers may have
-/// changed them, so then they are read back.
+/// The outcome, profit, win or loss, and fee in a trade's row after a write, as the columns hold them:
+/// a column's type or a trigger may change what was written.
 pub(super) fn values_in_row(
     transaction: &Transaction<'_>,
     settlement: &Settlement,
     fields: &FieldMap,
 ) -> rusqlite::Result<[Cell; 4]> {
-    let row = &settlement.trade.row;
-    if fields.triggers || settlement.leaves_row() {
-        let written = [Field::ActualOutcome, Field::ProfitLoss, Field::IsWin, Field::FeePaid];
-        let written = written.map(|field| fields.sql(field)).join(", ");
-        let sql = format!("SELECT {written} FROM trades WHERE rowid = ?1");
-        return transaction.prepare_cached(&sql)?.query_row([row.rowid], |row| {
-            let at = |index: usize| row.get::<_, Cell>(index);
-            Ok([at(0)?, at(1)?, at(2)?, at(3)?])
-        });
-    }
-    let fee = match (&row.fee_paid, settlement.fee()) {
-        (Some(_), Some(fee)) => Cell::Real(f64_from_decimal(fee.dollars.0)),
-        (old, _) => old.clone().unwrap_or(Cell::Null),
-    };
-    Ok([
-        Cell::Text(settlement.outcome().as_str().to_owned()),
-        Cell::Real(f64_from_decimal(settlement.profit().0)),
-        settlement.is_win().map_or(Cell::Null, |is_win| Cell::Integer(is_win.into())),
-        fee,
-    ])
+    let written = [Field::ActualOutcome, Field::ProfitLoss, Field::IsWin, Field::FeePaid];
+    let written = written.map(|field| fields.sql(field)).join(", ");
+    let sql = format!("SELECT {written} FROM trades WHERE rowid = ?1");
+    transaction.prepare_cached(&sql)?.query_row([settlement.trade.row.rowid], |row| {
+        let at = |index: usize| row.get::<_, Cell>(index);
+        Ok([at(0)?, at(1)?, at(2)?, at(3)?])
+    })
 }

@@ -5,6 +5,7 @@ use rusqlite::Transaction;
 
 /// Prices and money are stored as decimal text, with all their digits.
 const SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS settlement_schema (version INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS settlement_runs (
     run_id TEXT PRIMARY KEY,
     started_at TEXT NOT NULL,
@@ -80,6 +81,15 @@ CREATE TABLE IF NOT EXISTS settlement_retries (
     reason TEXT NOT NULL
 );";
 
+/// The version of these tables. A program refuses a database whose version is newer than its own.
+pub(super) const VERSION: i64 = 1;
+
 pub(super) fn make_tables(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
-    transaction.execute_batch(SCHEMA)
+    transaction.execute_batch(SCHEMA)?;
+    transaction.execute(
+        "INSERT INTO settlement_schema (version)
+         SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM settlement_schema)",
+        [VERSION],
+    )?;
+    Ok(())
 }

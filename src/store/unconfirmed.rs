@@ -130,7 +130,7 @@ fn query_again(fields: &FieldMap) -> String {
     let (as_recorded, moved) = (fields.as_recorded(), fields.moved());
     format!(
         "SELECT {row} FROM settlement_records AS record
-         JOIN trades ON {id} = record.trade_id AND {as_recorded}
+         JOIN trades ON {id} IS record.trade_id AND {as_recorded}
          WHERE record.id = ?1 AND {moved} LIMIT 2"
     )
 }

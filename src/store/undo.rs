@@ -56,6 +56,7 @@ impl Store {
         interrupt: &Interrupt,
     ) -> Result<Undone, Error> {
         let ids = self.records_to_undo(undo)?;
+        self.check_place()?;
         let fields = self.fields.clone();
         let items = UndoItems { ids: &ids, run, fields: &fields };
         let (done, error) = self.write_items(&items, interrupt);

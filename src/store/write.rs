@@ -66,6 +66,9 @@ impl Store {
         if settlements.is_empty() && notes.is_empty() {
             return Writes::default();
         }
+        if let Err(error) = self.check_place() {
+            return Writes { done: vec![], error: Some(error) };
+        }
         if let Err(error) = self.make_tables(interrupt) {
             return Writes { done: vec![], error: Some(self.failed("written", error)) };
         }
