@@ -393,8 +393,17 @@ fn hourly_and_daily_markets_settle() {
         bet(2).on("bitcoin-up-or-down-on-february-13-2026"),
     ]);
     // 8am ET opens at 13:00 UTC; noon ET is 17:00 UTC, where the price equals the strike
-    let tape = Tape::of([(OPEN + 3600, STRIKE + 1.0), (OPEN + 4 * 3600, STRIKE)]);
-    let summary = bench.run_at(&Exchange::of(tape).url, &[]).code(0).json();
+    // Binance's own candles decide: the hour's close, and the closes of the minutes at noon
+    let tape = Tape::of([
+        (OPEN, STRIKE),
+        (OPEN + 3540, STRIKE + 1.0),
+        (OPEN + 3600, STRIKE - 9.0),
+        (OPEN + 4 * 3600, STRIKE - 9.0),
+        (OPEN + 4 * 3600 + 59, STRIKE),
+    ]);
+    let exchange = Exchange::of(tape);
+    let summary = bench.run_at(&exchange.url, &[]).code(0).json();
+    assert_eq!(summary["requests"]["coinbase"], 0, "no other venue has Binance's candle");
     assert_eq!(bench.booked(1), (Some("YES".into()), Some(5.0), Some(1)));
     assert_eq!(bench.booked(2), (Some("SPLIT".into()), Some(0.0), None));
     assert_eq!(summary["split_count"], 1);
@@ -403,7 +412,7 @@ fn hourly_and_daily_markets_settle() {
 }
 
 #[test]
-fn the_demos_sample_needs_four_requests() {
+fn the_demos_sample_needs_six_requests() {
     let bench = Bench::with_schema(include_str!("../examples/sample/performance.sql"), &[]);
     let lines = |text: &'static str| text.lines().skip(1).map(|line| line.split_once(',').unwrap());
     let prices = lines(include_str!("../examples/sample/prices.csv"))
@@ -420,7 +429,8 @@ fn the_demos_sample_needs_four_requests() {
     ] {
         assert_eq!(summary[field], wanted, "{field}");
     }
-    // the list; the market whose slug has no time; what the market that is not resolved states
+    // the list; the market whose slug has no time; what the market that is not resolved states; the venues of
+    // its close call, whose hold is over
     assert_eq!(
         (&summary["requests"]["coinbase"], &summary["requests"]["polymarket"]),
         (&1.into(), &3.into()),

@@ -15,7 +15,7 @@ use crate::rules::decision::{
 };
 use crate::rules::eligibility::{Exclusion, Reading, Trade, judge_again};
 use crate::rules::market::with_year;
-use crate::rules::price::{PriceRequests, Source, Strikes};
+use crate::rules::price::{PriceRequest, PriceRequests, Source, Strikes};
 use crate::rules::resolution::Resolution;
 use crate::rules::selection::{Offer, Retry, Selection, Selector, Tally, Warning, dated_key, need};
 use crate::rules::units::UnixSeconds;
@@ -282,7 +282,7 @@ impl Run<'_, '_, '_> {
                 if !needs_prices(trade, resolution.as_ref(), self.task.deciding.confirm) {
                     continue;
                 }
-                let Some(need) = need(trade, self.task.reading.strike) else { continue };
+                let Some(need) = self.need(trade) else { continue };
                 let strikes = needs.entry(need).or_default();
                 if let Some(strike) = trade.bet.recorded_strike {
                     *strikes = Some(Strikes::with(*strikes, strike));
@@ -348,10 +348,16 @@ impl Run<'_, '_, '_> {
         }
     }
 
+    /// The prices that candles need to decide a trade.
+    fn need(&self, trade: &Trade) -> Option<PriceRequest> {
+        let venues = self.task.deciding.venues(&trade.bet.market, self.task.now);
+        need(trade, self.task.reading.strike, venues)
+    }
+
     /// Decides one trade with what is known.
     fn decide(&self, batch: &mut Batch, trade: Trade, resolution: Option<&Resolution>) {
         let Task { reading, deciding, now, limit, .. } = *self.task;
-        let prices = need(&trade, reading.strike).and_then(|need| self.found.prices.get(&need));
+        let prices = self.need(&trade).and_then(|need| self.found.prices.get(&need));
         let data = MarketData {
             prices: prices.map_or(&[], Vec::as_slice),
             price_failed: self.found.failed,

@@ -5,7 +5,8 @@ use rust_decimal::Decimal;
 
 use crate::rules::eligibility::{Bet, Trade};
 use crate::rules::fees::Fees;
-use crate::rules::market::Family;
+use crate::rules::market::{Family, Market};
+use crate::rules::opinion::{Opinion, opinion};
 use crate::rules::outcome::{CloseCall, MIN_MOVE_BPS, Outcome, change, close_call, decide};
 use crate::rules::pnl;
 use crate::rules::pnl::Money;
@@ -52,6 +53,21 @@ pub struct Deciding {
 }
 
 impl Deciding {
+    /// How many venues are asked for a market's prices: with [`Confirm::Auto`] a second one must bear
+    /// the first out, and after the hold all decide; Binance's own candle needs no other.
+    pub fn venues(&self, market: &Market, now: UnixSeconds) -> usize {
+        match self.confirm {
+            Confirm::Auto if market.basis.is_binances() => 1,
+            Confirm::Auto if self.hold_is_over(market, now) => usize::MAX,
+            Confirm::Auto => 2,
+            Confirm::Off | Confirm::Only => 1,
+        }
+    }
+
+    fn hold_is_over(&self, market: &Market, now: UnixSeconds) -> bool {
+        now.since(market.close) >= self.hold
+    }
+
     /// With [`Confirm::Off`], close calls are held only if a minimum move is set.
     fn holds(&self) -> bool {
         self.confirm == Confirm::Auto || self.min_move.0 > Decimal::ZERO
@@ -158,8 +174,15 @@ pub fn decide_trade(
 ) -> Decision {
     let settle = |trade, case| Decision::Settle(Box::new(Settlement { trade, case }));
     let bet = trade.bet;
-    let prices = plausible(data.prices, bet.recorded_strike);
-    let measured = prices.and_then(|prices| measure(&bet, prices, strike));
+    let opinion = opinion_of(&bet, data.prices, strike, deciding, now);
+    let needs_second = matches!(opinion, Opinion::NeedsSecond(_));
+    let is_divided = matches!(opinion, Opinion::Divided);
+    let measured = match opinion {
+        // another venue may have a price that this run could not get
+        Opinion::Agreed(measured) if measured.is_single && data.price_failed => None,
+        Opinion::Agreed(measured) | Opinion::NeedsSecond(measured) => Some(measured),
+        Opinion::Divided | Opinion::Nothing => None,
+    };
     let is_polymarkets = deciding.confirm == Confirm::Only || !bet.market.is_decided_by_candles();
     let left = |trade, left, reason, measured| {
         Decision::Defer(Box::new(Deferral { trade, left, reason, measured }))
@@ -201,7 +224,7 @@ pub fn decide_trade(
             let reason = format!("price_to_beat: {why}, and --strike recorded needs it");
             left(trade, DeferReason::InError, reason, None)
         }
-        (_, Some(measured)) => match held(&bet, &measured, deciding, now) {
+        (_, Some(measured)) => match held(&bet, &measured, needs_second, deciding, now) {
             Some(call) => {
                 let until = bet.market.close.plus(deciding.hold);
                 let waits = match deciding.confirm {
@@ -217,7 +240,12 @@ pub fn decide_trade(
             }
         },
         (resolution, None) => {
-            let reason = no_price(&bet, data.prices);
+            let reason = match is_divided {
+                true => {
+                    "two venues give different outcomes, and their moves are not alike".to_owned()
+                }
+                false => no_price(&bet, data.prices),
+            };
             let asked_all = deciding.confirm == Confirm::Off || resolution.is_some();
             let there = data.price_failed || !asked_all;
             let why = if there { DeferReason::SourceDown } else { DeferReason::NoData };
@@ -298,6 +326,7 @@ fn measure(bet: &Bet, prices: &WindowPrices, strike: Strike) -> Option<Measured>
         moved: open.and_then(|open| change(open, close)),
         close_call: close_call(decision.outcome, open, close, bet.market.tie, Bps(MIN_MOVE_BPS)),
         doubts,
+        is_single: false,
     })
 }
 
@@ -305,15 +334,40 @@ fn measure(bet: &Bet, prices: &WindowPrices, strike: Strike) -> Option<Measured>
 fn held(
     bet: &Bet,
     measured: &Measured,
+    needs_second: bool,
     deciding: &Deciding,
     now: UnixSeconds,
 ) -> Option<CloseCall> {
-    if !deciding.holds() || now.since(bet.market.close) >= deciding.hold {
+    let is_exact = bet.market.basis.is_binances();
+    if !deciding.holds() || deciding.hold_is_over(&bet.market, now) || is_exact {
         return None;
     }
     let prices = &measured.prices;
     let open = prices.open.map(|open| open.price);
-    close_call(measured.outcome, open, prices.close.price, bet.market.tie, deciding.min_move)
+    let call =
+        close_call(measured.outcome, open, prices.close.price, bet.market.tie, deciding.min_move);
+    call.or(needs_second.then_some(CloseCall::NoSecondVenue))
+}
+
+/// What the venues' prices say. With [`Confirm::Auto`] one venue is not enough, except where the rule is
+/// Binance's own candle.
+fn opinion_of(
+    bet: &Bet,
+    all: &[WindowPrices],
+    strike: Strike,
+    deciding: &Deciding,
+    now: UnixSeconds,
+) -> Opinion {
+    if deciding.venues(&bet.market, now) == 1 {
+        let prices = plausible(all, bet.recorded_strike);
+        let measured = prices.and_then(|prices| measure(bet, prices, strike));
+        return measured.map_or(Opinion::Nothing, Opinion::Agreed);
+    }
+    let plausible = all.iter().filter(|prices| {
+        bet.recorded_strike.is_none_or(|recorded| prices.is_plausible(recorded, all))
+    });
+    let measured = plausible.filter_map(|prices| measure(bet, prices, strike)).collect();
+    opinion(measured, deciding.hold_is_over(&bet.market, now))
 }
 
 #[cfg(test)]
@@ -378,8 +432,10 @@ mod tests {
         resolution: Option<Resolution>,
         price_failed: bool,
     ) -> Result<Settlement, Box<Deferral>> {
-        let data =
-            MarketData { prices: quoted.as_slice(), price_failed, resolution: resolution.as_ref() };
+        // a second venue bears the first out
+        let second = quoted.map(|prices| WindowPrices { source: Source::Kraken, ..prices });
+        let prices: Vec<WindowPrices> = quoted.into_iter().chain(second).collect();
+        let data = MarketData { prices: &prices, price_failed, resolution: resolution.as_ref() };
         match decide_trade(trade(), data, Strike::Recorded, deciding, SOON) {
             Decision::Settle(settlement) => Ok(*settlement),
             Decision::Defer(deferral) => Err(deferral),
@@ -421,6 +477,27 @@ mod tests {
         let disagree = quoted(67_100, 67_050);
         assert!(decided(&deciding(Confirm::Auto, 0), Some(disagree), not_yet(), false).is_err());
         assert!(decided(&deciding(Confirm::Off, 0), Some(disagree), None, false).is_ok());
+    }
+
+    #[test]
+    fn one_venue_alone_is_held_and_decides_after_the_hold() {
+        let prices = [quoted(67_000, 67_500)];
+        let decide = |confirm, now, price_failed| {
+            let open = not_yet();
+            let data = MarketData { prices: &prices, price_failed, resolution: open.as_ref() };
+            match decide_trade(trade(), data, Strike::Venue, &deciding(confirm, 4), now) {
+                Decision::Settle(settlement) => {
+                    Ok(settlement.measured().is_some_and(|measured| measured.is_single))
+                }
+                Decision::Defer(deferral) => Err(deferral.left),
+            }
+        };
+        let later = SOON.plus(6 * 3600);
+        assert_eq!(decide(Confirm::Auto, SOON, false), Err(DeferReason::Held));
+        assert_eq!(decide(Confirm::Auto, later, false), Ok(true));
+        // another venue may have a price that this run could not get
+        assert_eq!(decide(Confirm::Auto, later, true), Err(DeferReason::SourceDown));
+        assert_eq!(decide(Confirm::Off, SOON, false), Ok(false));
     }
 
     #[test]

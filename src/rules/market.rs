@@ -87,6 +87,19 @@ pub enum Basis {
     Point,
     /// The mean price over this many seconds before the instant.
     Twap(i64),
+    /// The open of Binance's 1-hour candle that opens then.
+    HourOpen,
+    /// The close of Binance's 1-hour candle that ends then.
+    HourClose,
+    /// The close of Binance's 1-minute candle that opens then.
+    MinuteClose,
+}
+
+impl Basis {
+    /// Whether it is a price of Binance's own: no other venue has it.
+    pub fn is_binances(self) -> bool {
+        matches!(self, Self::HourOpen | Self::HourClose | Self::MinuteClose)
+    }
 }
 
 impl fmt::Display for Basis {
@@ -94,6 +107,8 @@ impl fmt::Display for Basis {
         match self {
             Self::Point => f.write_str("point price"),
             Self::Twap(seconds) => write!(f, "mean over {seconds} s"),
+            Self::HourOpen | Self::HourClose => f.write_str("price of Binance's 1-hour candle"),
+            Self::MinuteClose => f.write_str("close of Binance's 1-minute candle"),
         }
     }
 }
@@ -233,7 +248,12 @@ pub fn read_market(key: &str, traded_at: UnixSeconds, rules: RuleSet) -> Market 
         RuleSet::Polymarket if family == Family::Daily => (epoch_of(family, open), Tie::Split),
         RuleSet::Polymarket => (epoch_of(family, open), Tie::Yes),
     };
-    Market { asset, family, open, close, basis: epoch.basis, tie, epoch: epoch.name }
+    let (basis, epoch) = match (rules, family) {
+        (RuleSet::Polymarket, Family::Hourly) => (Basis::HourClose, "binance-1h"),
+        (RuleSet::Polymarket, Family::Daily) => (Basis::MinuteClose, "binance-noon"),
+        _ => (epoch.basis, epoch.name),
+    };
+    Market { asset, family, open, close, basis, tie, epoch }
 }
 
 /// The slug with the year added, for a market whose `slug` names a day but no year; `None` for any
@@ -253,7 +273,7 @@ pub fn with_year(slug: &str, market: &Market) -> Option<String> {
 }
 
 /// The last line of [`EPOCHS`] that applies to a window of this family that opens at `open`. Hourly
-/// and daily markets resolve on Binance's candles and still use the point price.
+/// and daily markets resolve on Binance's candles: see [`read_market`].
 fn epoch_of(family: Family, open: UnixSeconds) -> &'static Epoch {
     let duration = match family {
         Family::UpDown(_) | Family::Assumed15m => family.duration(),
@@ -495,8 +515,8 @@ mod tests {
         let summer = read("bitcoin-up-or-down-july-4-2026-12am-et");
         assert_eq!(summer.open, at("2026-07-04T04:00:00Z"));
         assert_eq!(read("bitcoin-up-or-down-july-4-2026-12pm-et").open, at("2026-07-04T16:00:00Z"));
-        // point price even in the TWAP epoch
-        assert_eq!(read("bitcoin-up-or-down-october-4-2026-1pm-et").basis, Basis::Point);
+        // Binance's own candle even in the TWAP epoch
+        assert_eq!(read("bitcoin-up-or-down-october-4-2026-1pm-et").basis, Basis::HourClose);
     }
 
     #[test]

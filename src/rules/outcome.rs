@@ -156,6 +156,8 @@ pub enum CloseCall {
     Disagreement,
     /// The venue's price at the window's start is not known, so its move is not known.
     UnknownMove,
+    /// No second venue gives the same outcome with a like move.
+    NoSecondVenue,
 }
 
 impl fmt::Display for CloseCall {
@@ -174,6 +176,9 @@ impl fmt::Display for CloseCall {
                 f.write_str("the recorded strike and the venue's own move disagree")
             }
             Self::UnknownMove => f.write_str("the venue's move is not known"),
+            Self::NoSecondVenue => {
+                f.write_str("no second venue gives the same outcome with a like move")
+            }
         }
     }
 }
@@ -197,6 +202,17 @@ pub fn close_call(
     } else {
         None
     }
+}
+
+/// Moves of two venues in one window that differ by more than this, in bps, do not bear each other
+/// out: venues differ by less.
+const LIKE_MOVES: Decimal = Decimal::from_parts(10, 0, 0, false, 0);
+
+/// Whether two venues moved alike.
+pub fn are_alike(one: Option<Bps>, other: Option<Bps>) -> bool {
+    one.zip(other).is_some_and(|(one, other)| {
+        one.0.checked_sub(other.0).is_some_and(|between| between.abs() <= LIKE_MOVES)
+    })
 }
 
 /// A move of more than this, in bps, contradicts an opposite resolution: venues differ by less.

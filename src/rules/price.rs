@@ -42,6 +42,11 @@ impl Source {
         !matches!(self, Self::Binance | Self::Candles)
     }
 
+    /// Whether its candles are Binance's own: the service and its dump files.
+    pub fn is_binance(self) -> bool {
+        !self.in_dollars()
+    }
+
     /// Its name on the command line, in JSON and in `settlement_records`.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -74,6 +79,8 @@ pub struct PriceAt {
 pub enum Method {
     /// The open of the candle of this many seconds that opens at the instant.
     OpenOf(i64),
+    /// The close of the candle of this many seconds.
+    CloseOf(i64),
     /// The mean of the closes of this many 1-second candles before the instant.
     MeanOfSeconds(i64),
     /// The mean of open, high, low and close of the 1-minute candle before the instant.
@@ -86,6 +93,7 @@ impl fmt::Display for Method {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::OpenOf(step) => write!(f, "open of the {step} s candle"),
+            Self::CloseOf(step) => write!(f, "close of the {step} s candle"),
             Self::MeanOfSeconds(count) => {
                 write!(f, "mean of {count} one-second closes that end 3 s before")
             }
@@ -119,6 +127,8 @@ pub struct PriceRequest {
     pub open_is_strike: bool,
     /// The price at the start of the previous window; optional.
     pub before: PriceAt,
+    /// The number of venues that are asked, if they have the prices.
+    pub venues: usize,
 }
 
 /// The prices found for one [`PriceRequest`].

@@ -80,22 +80,26 @@ pub fn dated_key(trade: &Trade) -> Option<String> {
     with_year(trade.key.as_deref()?, &trade.bet.market)
 }
 
-/// The prices that a trade's market needs; `None` if candles do not decide it.
-pub fn need(trade: &Trade, strike: Strike) -> Option<PriceRequest> {
+/// The prices that a trade's market needs, from this many venues; `None` if candles do not decide it.
+pub fn need(trade: &Trade, strike: Strike, venues: usize) -> Option<PriceRequest> {
     let market = &trade.bet.market;
     if !market.is_decided_by_candles() {
         return None;
     }
-    let quote = |at| PriceAt { at, basis: market.basis };
+    let before = market.open.plus(-market.close.since(market.open));
+    // the start of the window before is only used to find the boundary that a recorded strike belongs
+    // to: a point price is enough
+    let (open, of_before) = match market.basis {
+        Basis::HourClose => (Basis::HourOpen, Basis::HourOpen),
+        Basis::MinuteClose => (Basis::MinuteClose, Basis::MinuteClose),
+        basis => (basis, Basis::Point),
+    };
     Some(PriceRequest {
-        close: quote(market.close),
-        open: quote(market.open),
+        close: PriceAt { at: market.close, basis: market.basis },
+        open: PriceAt { at: market.open, basis: open },
         open_is_strike: strike == Strike::Venue,
-        // only used to find the boundary that a recorded strike belongs to: a point price is enough
-        before: PriceAt {
-            at: market.open.plus(-market.close.since(market.open)),
-            basis: Basis::Point,
-        },
+        before: PriceAt { at: before, basis: of_before },
+        venues: if market.basis.is_binances() { 1 } else { venues },
     })
 }
 

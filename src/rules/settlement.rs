@@ -55,6 +55,8 @@ pub struct Measured {
     pub close_call: Option<CloseCall>,
     /// Reasons to doubt the recorded strike.
     pub doubts: Vec<Doubt>,
+    /// No other venue had a price, although others were asked.
+    pub is_single: bool,
 }
 
 /// What was written for a trade before, and the evidence for it.

@@ -150,7 +150,8 @@ impl Record {
             record.open_price = text(prices.open.map(|open| open.price));
             record.open_method = text(prices.open.map(|open| open.method));
             record.close_price = text(Some(prices.close.price));
-            record.close_method = text(Some(prices.close.method));
+            let single = if measured.is_single { ", single_venue" } else { "" };
+            record.close_method = Some(format!("{}{single}", prices.close.method));
             record.margin_bps = text(measured.margin);
             record.moved_bps = text(measured.moved);
         }

@@ -264,7 +264,7 @@ pub fn audit(
             Compared::Wrong(settlement) => wrong.push(*settlement),
         }
     }
-    let wanted = |settlement: &Settlement| need(&settlement.trade, Strike::Recorded);
+    let wanted = |settlement: &Settlement| need(&settlement.trade, Strike::Recorded, 1);
     let unlike = wrong.iter().filter(|settlement| differs(settlement));
     let needs: PriceRequests = unlike.filter_map(wanted).map(|need| (need, None)).collect();
     let found = match needs.is_empty() {

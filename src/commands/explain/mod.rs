@@ -105,6 +105,7 @@ pub fn close_call(record: &Record) -> Option<&'static str> {
         CloseCall::SmallMove { .. } => "the venue hardly moved",
         CloseCall::Disagreement => "the strike and the venue's own move disagree",
         CloseCall::UnknownMove => "the venue's move is not known",
+        CloseCall::NoSecondVenue => "no second venue gives the same outcome",
     })
 }
 

@@ -79,6 +79,9 @@ fn opens_of(quotes: &BTreeSet<PriceAt>) -> BTreeSet<UnixSeconds> {
     let mut opens = BTreeSet::new();
     for quote in quotes {
         opens.insert(quote.at);
+        if quote.basis == Basis::HourClose {
+            opens.extend(super::STEPS.map(|step| quote.at.plus(-step)));
+        }
         if let Basis::Twap(length) = quote.basis {
             opens.insert(quote.at.plus(-60));
             opens.extend((1..=length + STREAM_LAG).map(|second| quote.at.plus(-second)));

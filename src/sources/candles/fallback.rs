@@ -166,8 +166,12 @@ impl Prices for Chain {
                 break;
             }
             let name = source.source();
-            let wanted: BTreeSet<PriceAt> =
-                missing.keys().flat_map(|need| [need.close, need.open, need.before]).collect();
+            let wanted = missing.keys().flat_map(|need| [need.close, need.open, need.before]);
+            let has = |at: &PriceAt| !at.basis.is_binances() || name.is_binance();
+            let wanted: BTreeSet<PriceAt> = wanted.filter(has).collect();
+            if wanted.is_empty() {
+                continue;
+            }
             let unknown: BTreeSet<PriceAt> =
                 wanted.into_iter().filter(|at| !self.known.contains_key(&(name, *at))).collect();
             // what was answered before counts as an answer
@@ -195,7 +199,8 @@ impl Prices for Chain {
                 };
                 let held = found.prices.entry(*need).or_default();
                 held.push(quoted);
-                !held.iter().any(|prices| is_enough(prices, *strikes, held))
+                let enough = held.iter().filter(|prices| is_enough(prices, *strikes, held));
+                enough.count() < need.venues
             });
         }
         found
@@ -269,7 +274,13 @@ mod tests {
 
     fn close(at: i64) -> PriceRequest {
         let open = quote(at - 900);
-        PriceRequest { close: quote(at), open, open_is_strike: false, before: quote(at - 1800) }
+        PriceRequest {
+            close: quote(at),
+            open,
+            open_is_strike: false,
+            before: quote(at - 1800),
+            venues: 1,
+        }
     }
 
     fn find(sources: Vec<Fixed>, needs: &[PriceRequest]) -> Found {
@@ -305,6 +316,30 @@ mod tests {
         let found = find(sources, &[close(900), close(1800)]);
         assert_eq!(found.prices[&close(900)][0].source, Source::Coinbase);
         assert_eq!(found.prices[&close(1800)][0].source, Source::Binance);
+    }
+
+    #[test]
+    fn a_second_venue_is_asked_where_two_are_wanted() {
+        let sources = || {
+            let venues = [Source::Coinbase, Source::Kraken, Source::Bitstamp];
+            venues.map(|source| Fixed(source, vec![(0, 1), (900, 2)], false)).into()
+        };
+        for (venues, asked) in [(1, 1), (2, 2), (usize::MAX, 3)] {
+            let need = PriceRequest { venues, ..close(900) };
+            assert_eq!(find(sources(), &[need]).prices[&need].len(), asked);
+        }
+    }
+
+    #[test]
+    fn only_binance_has_its_own_candles() {
+        let basis = Basis::HourClose;
+        let at = |at| PriceAt { at: UnixSeconds(at), basis };
+        let need = PriceRequest { close: at(3600), open: at(0), before: at(-3600), ..close(900) };
+        let asked = Rc::new(Cell::new(0));
+        let coinbase = Counting(Fixed(Source::Coinbase, vec![], false), Rc::clone(&asked));
+        let mut chain = Chain::new(vec![Box::new(coinbase)]);
+        let found = chain.find(&[(need, None)].into(), UnixSeconds(10_000));
+        assert_eq!((asked.get(), found.answered), (0, false));
     }
 
     #[test]

@@ -189,6 +189,13 @@ impl CandleRows {
             Basis::Point => self
                 .open_at(quote.at)
                 .map(|(step, price)| Priced { price, method: Method::OpenOf(step) }),
+            Basis::HourOpen => self
+                .open_at(quote.at)
+                .map(|(step, price)| Priced { price, method: Method::OpenOf(step) }),
+            Basis::HourClose => {
+                STEPS.iter().find_map(|step| self.close_of(*step, quote.at.plus(-step)))
+            }
+            Basis::MinuteClose => self.close_of(60, quote.at),
             Basis::Twap(length) => self
                 .mean_of_seconds(quote.at, length)
                 .map(|mean| (mean, Method::MeanOfSeconds(length)))
@@ -202,6 +209,13 @@ impl CandleRows {
                     Some(Priced { price: BtcPrice::new(mean).ok()?, method })
                 }),
         }
+    }
+
+    /// The close of the candle of `step` seconds that opens then; `None` if it has no trade.
+    fn close_of(&self, step: i64, open_time: UnixSeconds) -> Option<Priced> {
+        let candle = self.candle(step, open_time).filter(|candle| candle.traded)?;
+        let price = BtcPrice::new(candle.close()?).ok()?;
+        Some(Priced { price, method: Method::CloseOf(step) })
     }
 
     /// The open at an instant of the finest candle, and its step in seconds; `None` if that candle has

@@ -56,6 +56,9 @@ pub enum Pass {
     Minute,
 }
 
+/// The seconds of an hour.
+const HOUR: i64 = 3600;
+
 /// The rows that price `quotes` in `pass` with the steps a service has.
 pub fn spans(quotes: &BTreeSet<PriceAt>, pass: Pass, limits: &Limits) -> BTreeSet<Span> {
     let has_seconds = limits.steps.contains(&1);
@@ -64,6 +67,16 @@ pub fn spans(quotes: &BTreeSet<PriceAt>, pass: Pass, limits: &Limits) -> BTreeSe
         .filter_map(|quote| match (quote.basis, pass) {
             (Basis::Point, Pass::Finest) => {
                 Some(Span { first: quote.at, last: quote.at, step: None })
+            }
+            (Basis::HourOpen, Pass::Finest) => {
+                Some(Span { first: quote.at, last: quote.at, step: Some(HOUR) })
+            }
+            (Basis::HourClose, Pass::Finest) => {
+                let hour = quote.at.plus(-HOUR);
+                Some(Span { first: hour, last: hour, step: Some(HOUR) })
+            }
+            (Basis::MinuteClose, Pass::Finest) => {
+                Some(Span { first: quote.at, last: quote.at, step: Some(60) })
             }
             (Basis::Twap(length), Pass::Finest) if has_seconds => {
                 let (first, last) = (length + STREAM_LAG, 1 + STREAM_LAG);
