@@ -155,7 +155,7 @@ fn settle(
         min_move: Bps(way.min_move),
         // for ever: what is held counts as not decided
         hold: i64::MAX,
-        fees: Fees::NONE,
+        fees: Fees::None,
     };
     let access = if writing.is_some() { Access::Write } else { Access::Read };
     let mut store = Store::open(database, access).expect("the database made here");

@@ -189,13 +189,13 @@ fn name_variable(
 
 #[cfg(test)]
 mod tests {
+    use crate::rules::fees::Fees;
     use std::path::PathBuf;
 
     use rust_decimal::Decimal;
 
     use super::*;
     use crate::rules::decision::Confirm;
-    use crate::rules::fees::FeeMode;
     use crate::rules::market::RuleSet;
     use crate::rules::price::Source;
     use crate::rules::timestamp::NaiveZone;
@@ -233,7 +233,7 @@ mod tests {
         assert_eq!(settling.judging.strike, None);
         assert_eq!(settling.confirm, Confirm::Auto);
         assert_eq!(settling.hold_hours, Decimal::from(6));
-        assert_eq!(settling.fees.fees, FeeMode::None);
+        assert_eq!(settling.fees.fees, Fees::None);
     }
 
     #[test]
@@ -253,7 +253,6 @@ mod tests {
             (&["run", "--confirm", "maybe"], ["--confirm", "'maybe'", "auto"]),
             (&["run", "--min-move-bps=-1"], ["--min-move-bps", "'-1'", "0 to 10000"]),
             (&["run", "--fees", "maker"], ["--fees", "'maker'", "taker"]),
-            (&["run", "--early-fee-rate", "25"], ["--early-fee-rate", "'25'", "0 to 1"]),
             (&["run", "--alert-lag-hours", "soon"], ["--alert-lag-hours", "'soon'", "0 to 87600"]),
             (&["status", "--timezone", "mars"], ["--timezone", "'mars'", "utc, local"]),
             (&["run", "--kraken-url", "ftp://x"], ["--kraken-url", "'ftp://x'", "http://"]),

@@ -69,7 +69,7 @@
 //!         confirm: Confirm::Off,
 //!         min_move: Bps(0.into()),
 //!         hold: 0,
-//!         fees: Fees::NONE,
+//!         fees: Fees::None,
 //!     },
 //!     batch: 50,
 //!     lags: Lags { due: 3600, confirm: 24 * 3600 },

@@ -148,7 +148,7 @@ fn options_are_grouped_under_headings() {
         ("Trades", &["--batch", "--timezone", "--rules", "--include-skipped"][..]),
         ("Polymarket", &["--confirm", "--hold-hours", "--polymarket-url"]),
         ("Prices", &["--sources", "--candles", "--strike", "--min-move-bps", "--kraken-url"]),
-        ("Money", &["--fees", "--early-fee-rate"]),
+        ("Money", &["--fees"]),
         ("Notifications", &["--alert-lag-hours", "--notify-url", "--ping-url", "--metrics-file"]),
         ("Database", &["--db"]),
         ("Output", &["--json", "--color", "--quiet", "--verbose"]),

@@ -84,7 +84,7 @@ fn deciding(confirm: Confirm) -> Deciding {
         confirm,
         min_move: Bps(if confirm == Confirm::Auto { 4.into() } else { 0.into() }),
         hold: 6 * 3600,
-        fees: Fees::NONE,
+        fees: Fees::None,
     }
 }
 

@@ -612,7 +612,7 @@ fn a_correction_keeps_the_fee_counted_at_settlement() {
     let taker = ["--confirm", "auto", "--fees", "taker"];
     bench.run_at(&unresolved().url, &taker).code(0);
     let fee = bench.sql().query_row("SELECT fee_paid FROM trades", [], |row| row.get::<_, f64>(0));
-    assert_eq!(fee, Ok(0.15625));
+    assert_eq!(fee, Ok(0.07812));
     let summary = bench.run_at(&resolved(false).url, &AUTO).code(0).json();
     assert_eq!(summary["corrected_count"], 1);
     // in February the fee was taken in shares, and the shares of a losing trade paid nothing

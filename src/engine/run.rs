@@ -14,6 +14,7 @@ use crate::rules::decision::{
     Confirm, Decision, DeferReason, MarketData, decide_trade, needs_prices,
 };
 use crate::rules::eligibility::{Exclusion, Reading, Trade, judge_again};
+use crate::rules::fees::StatedFee;
 use crate::rules::market::with_year;
 use crate::rules::price::{PriceRequest, PriceRequests, Source, Strikes};
 use crate::rules::resolution::Resolution;
@@ -76,7 +77,7 @@ pub fn settle(
     let mut state = RunState::new(task, context, database.name, database.report);
     state.all = unconfirmed.len();
     let mut found = Found::default();
-    let mut run = Run { outside, task, state: &mut state, found: &mut found };
+    let mut run = Run { outside, task, state: &mut state, found: &mut found, fees: HashMap::new() };
     loop {
         let block = due.next_block(database.store)?;
         let is_last = block.is_empty();
@@ -221,6 +222,8 @@ struct Run<'a, 'b, 'c> {
     state: &'a mut RunState<'c>,
     /// What the candle services have answered for the current block, and their problems in the run.
     found: &'a mut Found,
+    /// The fees that markets state while they are not resolved, by key.
+    fees: HashMap<String, StatedFee>,
 }
 
 impl Run<'_, '_, '_> {
@@ -332,6 +335,8 @@ impl Run<'_, '_, '_> {
             return;
         }
         let stated = self.outside.resolutions.stated(&keys);
+        let fees = stated.answers.iter();
+        self.fees.extend(fees.filter_map(|(key, answer)| Some((key.clone(), answer.states.fee?))));
         for (trade, resolution) in undecided.iter_mut().filter(|(_, found)| is_open(found)) {
             let states = trade.key.as_ref().and_then(|key| stated.answers.get(key));
             let (Some(answer), market) = (states, &trade.bet.market) else { continue };
@@ -348,6 +353,13 @@ impl Run<'_, '_, '_> {
         }
     }
 
+    /// The fee that a trade's market states in the answer about it, or else while it is open.
+    fn stated_fee(&self, trade: &Trade) -> Option<StatedFee> {
+        let key = trade.key.as_ref()?;
+        let of = |key: &String| self.outside.known.answers.get(key)?.states.fee;
+        of(key).or_else(|| of(&dated_key(trade)?)).or_else(|| self.fees.get(key).copied())
+    }
+
     /// The prices that candles need to decide a trade.
     fn need(&self, trade: &Trade) -> Option<PriceRequest> {
         let venues = self.task.deciding.venues(&trade.bet.market, self.task.now);
@@ -362,6 +374,7 @@ impl Run<'_, '_, '_> {
             prices: prices.map_or(&[], Vec::as_slice),
             price_failed: self.found.failed,
             resolution,
+            stated_fee: self.stated_fee(&trade),
         };
         match decide_trade(trade, data, reading.strike, deciding, now) {
             Decision::Settle(settlement) => batch.settlements.push(*settlement),

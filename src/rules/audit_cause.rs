@@ -7,7 +7,7 @@ use rust_decimal::Decimal;
 
 use crate::rules::decision::money;
 use crate::rules::eligibility::{Bet, Row};
-use crate::rules::fees::{FeeMode, Fees};
+use crate::rules::fees::Fees;
 use crate::rules::outcome::{MIN_MOVE_BPS, Outcome, Tie, change, decide};
 use crate::rules::price::WindowPrices;
 use crate::rules::settlement::Settlement;
@@ -98,16 +98,15 @@ pub(crate) fn differs(settlement: &Settlement) -> bool {
     settlement.trade.row.actual_outcome.text() != Some(settlement.outcome().as_str())
 }
 
-/// The likely cause of the wrong values, from the venue's prices if there are any. `fees` holds the
-/// rates for the taker's fee.
-pub(crate) fn cause(right: &Settlement, prices: Option<&WindowPrices>, fees: &Fees) -> Cause {
+/// The likely cause of the wrong values, from the venue's prices if there are any.
+pub(crate) fn cause(right: &Settlement, prices: Option<&WindowPrices>) -> Cause {
     let row = &right.trade.row;
     let Some(bet) = right.bet() else {
         return Cause::UnknownBooked;
     };
     if !differs(right) {
         return match holds_is_win(row, right.is_win()) {
-            true => cause_of_profit(right, bet, fees),
+            true => cause_of_profit(right, bet),
             false => Cause::WinOrLoss,
         };
     }
@@ -149,16 +148,15 @@ pub(crate) fn cause(right: &Settlement, prices: Option<&WindowPrices>, fees: &Fe
 }
 
 /// The likely cause of a wrong profit when the outcome is right.
-fn cause_of_profit(right: &Settlement, bet: &Bet, fees: &Fees) -> Cause {
+fn cause_of_profit(right: &Settlement, bet: &Bet) -> Cause {
     let written = profit(&right.trade.row);
     let wins = right.is_win() == Some(true);
-    let fee = |fees| money(&right.trade, bet, right.outcome(), fees).profit;
+    let fee = |fees| money(&right.trade, right.outcome(), fees, None).profit;
     let winnings = bet.shares.0.saturating_sub(bet.position.0);
     // Polymarket charges no such fee, but bots are often given it
     let two_percent = Usd(winnings.saturating_mul(Decimal::new(98, 2)));
-    let taker = Fees { mode: FeeMode::Taker, ..*fees };
-    if same_money(written, fee(&taker))
-        || same_money(written, fee(&Fees::NONE))
+    if same_money(written, fee(Fees::Taker))
+        || same_money(written, fee(Fees::None))
         || (wins && same_money(written, two_percent))
     {
         return Cause::Fee;
@@ -214,7 +212,7 @@ mod tests {
             open: Some(priced(open)),
             before: Some(priced(before)),
         };
-        cause(&right, Some(&prices), &Fees::NONE).name()
+        cause(&right, Some(&prices)).name()
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use rust_decimal::Decimal;
 
 use crate::rules::eligibility::{Bet, Trade};
-use crate::rules::fees::Fees;
+use crate::rules::fees::{Fees, StatedFee};
 use crate::rules::market::{Family, Market};
 use crate::rules::opinion::{Opinion, opinion};
 use crate::rules::outcome::{CloseCall, MIN_MOVE_BPS, Outcome, change, close_call, decide};
@@ -151,6 +151,8 @@ pub struct MarketData<'a> {
     pub price_failed: bool,
     /// Polymarket's resolution; `None` if it was not asked or not reached.
     pub resolution: Option<&'a Resolution>,
+    /// The fee that the market states.
+    pub stated_fee: Option<StatedFee>,
 }
 
 /// Whether candles may have to decide the trade, now that Polymarket's resolution is known: `None` if
@@ -189,7 +191,8 @@ pub fn decide_trade(
     };
     match (data.resolution, measured) {
         (Some(Resolution::Final(outcome)), _) => {
-            let (outcome, money) = (*outcome, money(&trade, &bet, *outcome, &deciding.fees));
+            let (outcome, money) =
+                (*outcome, money(&trade, *outcome, deciding.fees, data.stated_fee));
             settle(trade, Case::Confirmed { bet, outcome, money })
         }
         (Some(Resolution::OtherMarket(why)), _) => {
@@ -235,7 +238,7 @@ pub fn decide_trade(
                 left(trade, DeferReason::Held, reason, Some(measured))
             }
             None => {
-                let money = money(&trade, &bet, measured.outcome, &deciding.fees);
+                let money = money(&trade, measured.outcome, deciding.fees, data.stated_fee);
                 settle(trade, Case::Provisional { bet, measured, money })
             }
         },
@@ -271,8 +274,14 @@ pub fn confirm_trade(trade: Trade, earlier: Earlier, outcome: Outcome) -> Option
 }
 
 /// The payout and profit of a bet, with the fees that are counted.
-pub(crate) fn money(trade: &Trade, bet: &Bet, outcome: Outcome, fees: &Fees) -> Money {
-    let fee = fees.on(&bet.market, trade.logged_at, bet.position, bet.price);
+pub(crate) fn money(
+    trade: &Trade,
+    outcome: Outcome,
+    fees: Fees,
+    stated: Option<StatedFee>,
+) -> Money {
+    let bet = &trade.bet;
+    let fee = fees.on(&bet.market, trade.logged_at, bet.position, bet.price, stated);
     pnl::pay_out(bet.position, bet.shares, bet.price, bet.side, outcome, fee)
 }
 
@@ -422,7 +431,7 @@ mod tests {
 
     fn deciding(confirm: Confirm, min_move: i64) -> Deciding {
         let (min_move, hold) = (Bps(min_move.into()), 6 * 3600);
-        Deciding { confirm, min_move, hold, fees: Fees::NONE }
+        Deciding { confirm, min_move, hold, fees: Fees::None }
     }
 
     #[allow(clippy::needless_pass_by_value)] // tests make these where they hand them over
@@ -435,7 +444,12 @@ mod tests {
         // a second venue bears the first out
         let second = quoted.map(|prices| WindowPrices { source: Source::Kraken, ..prices });
         let prices: Vec<WindowPrices> = quoted.into_iter().chain(second).collect();
-        let data = MarketData { prices: &prices, price_failed, resolution: resolution.as_ref() };
+        let data = MarketData {
+            prices: &prices,
+            price_failed,
+            resolution: resolution.as_ref(),
+            stated_fee: None,
+        };
         match decide_trade(trade(), data, Strike::Recorded, deciding, SOON) {
             Decision::Settle(settlement) => Ok(*settlement),
             Decision::Defer(deferral) => Err(deferral),
@@ -484,7 +498,12 @@ mod tests {
         let prices = [quoted(67_000, 67_500)];
         let decide = |confirm, now, price_failed| {
             let open = not_yet();
-            let data = MarketData { prices: &prices, price_failed, resolution: open.as_ref() };
+            let data = MarketData {
+                prices: &prices,
+                price_failed,
+                resolution: open.as_ref(),
+                stated_fee: None,
+            };
             match decide_trade(trade(), data, Strike::Venue, &deciding(confirm, 4), now) {
                 Decision::Settle(settlement) => {
                     Ok(settlement.measured().is_some_and(|measured| measured.is_single))
@@ -544,7 +563,8 @@ mod tests {
     fn a_price_that_is_not_believed_is_no_price() {
         let venue = |source, open: i64, close: i64| WindowPrices { source, ..quoted(open, close) };
         let decide = |prices: &[WindowPrices]| {
-            let data = MarketData { prices, price_failed: false, resolution: None };
+            let data =
+                MarketData { prices, price_failed: false, resolution: None, stated_fee: None };
             match decide_trade(trade(), data, Strike::Venue, &deciding(Confirm::Off, 0), SOON) {
                 Decision::Settle(settlement) => {
                     Ok((settlement.outcome(), settlement.measured().cloned()))

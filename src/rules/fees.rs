@@ -1,7 +1,8 @@
-//! The taker's fee on a fill, by a dated schedule. Pure functions. `pnl` computes the profit.
+//! The taker's fee on a fill: by the market's own statement, or else by a dated schedule. Pure functions.
+//! `pnl` computes the profit.
 //!
-//! Source: 19 fees found on chain match the formula, floored to 5 decimals. Public sources report
-//! Polymarket's announced rates and dates (2026).
+//! Source: the fees of 15 buys of February, 19 of March and 40 of later months of 2026, found in real
+//! wallets; Polymarket's announced rates and dates.
 
 use rust_decimal::{Decimal, RoundingStrategy};
 
@@ -10,20 +11,21 @@ use crate::rules::units::{SharePrice, UnixSeconds, Usd};
 
 /// The fees a run counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum FeeMode {
-    /// No fee: a win pays its shares less the stake
+pub enum Fees {
+    /// No fee: a win pays its shares less their cost
     None,
-    /// Every fill takes liquidity and pays the taker's fee of its date
+    /// Every fill takes liquidity and pays the taker's fee
     Taker,
 }
 
-/// The fee schedule of a run.
+/// The fee that a market states (`feesEnabled`, `feeSchedule`): shares × rate × (price × (1 − price)) ^
+/// exponent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Fees {
-    /// Whether fees are counted.
-    pub mode: FeeMode,
-    /// The rate until 2026-03-29; sources differ by a factor of 2.
-    pub early_rate: Decimal,
+pub struct StatedFee {
+    /// The rate; 0 where fees are off.
+    pub rate: Decimal,
+    /// The exponent.
+    pub exponent: u32,
 }
 
 /// How a buyer pays the fee.
@@ -44,37 +46,38 @@ pub struct Fee {
     pub taken: Taken,
 }
 
-/// One line of the schedule: the fee is shares × rate × (price × (1 − price)) ^ exponent.
+/// One line of the schedule.
 struct Rate {
     /// The first instant that the line applies to.
     from: UnixSeconds,
     /// Window lengths that the line applies to, in seconds; empty means all.
     durations: &'static [i64],
-    /// `None` means [`Fees::early_rate`].
-    rate: Option<Decimal>,
-    exponent: u32,
+    fee: StatedFee,
 }
+
+/// 0.25 of the squared spread.
+const SQUARED: StatedFee = StatedFee { rate: Decimal::from_parts(25, 0, 0, false, 2), exponent: 2 };
 
 /// The schedule. Before its first line there is no fee. The last line that applies wins. Dates are
 /// 00:00 UTC.
 const SCHEDULE: &[Rate] = &[
     // 2026-01-05: the 15-minute markets …
-    Rate { from: UnixSeconds(1_767_571_200), durations: &[900], rate: None, exponent: 2 },
-    // 2026-02-12: … and the 5-minute ones; sources give a rate of 0.25, or half of it
-    Rate { from: UnixSeconds(1_770_854_400), durations: &[300], rate: None, exponent: 2 },
+    Rate { from: UnixSeconds(1_767_571_200), durations: &[900], fee: SQUARED },
+    // 2026-02-12: … and the 5-minute ones
+    Rate { from: UnixSeconds(1_770_854_400), durations: &[300], fee: SQUARED },
+    // 2026-03-06: all crypto markets
+    Rate { from: UnixSeconds(1_772_755_200), durations: &[], fee: SQUARED },
     // 2026-03-30
     Rate {
         from: UnixSeconds(1_774_828_800),
         durations: &[],
-        rate: Some(Decimal::from_parts(72, 0, 0, false, 3)),
-        exponent: 1,
+        fee: StatedFee { rate: Decimal::from_parts(72, 0, 0, false, 3), exponent: 1 },
     },
-    // "mid 2026", taken as 2026-07-01
+    // by 2026-05-17
     Rate {
-        from: UnixSeconds(1_782_864_000),
+        from: UnixSeconds(1_778_976_000),
         durations: &[],
-        rate: Some(Decimal::from_parts(7, 0, 0, false, 2)),
-        exponent: 1,
+        fee: StatedFee { rate: Decimal::from_parts(7, 0, 0, false, 2), exponent: 1 },
     },
 ];
 
@@ -82,34 +85,32 @@ const SCHEDULE: &[Rate] = &[
 const ADDED_FROM: UnixSeconds = UnixSeconds(1_777_334_400);
 
 impl Fees {
-    /// No fees.
-    pub const NONE: Self = Self { mode: FeeMode::None, early_rate: Decimal::ZERO };
-    /// The taker's fees, with the early rate that most sources give.
-    pub const TAKER: Self =
-        Self { mode: FeeMode::Taker, early_rate: Decimal::from_parts(25, 0, 0, false, 2) };
-
-    /// The fee on a fill of `position` dollars in `market` at `price`, paid win or lose. `None` if
-    /// fees are not counted.
+    /// The fee on a fill of `position` dollars in `market` at `price`, paid win or lose. What the market
+    /// states of itself counts, or else the schedule. `None` if fees are not counted.
     pub fn on(
-        &self,
+        self,
         market: &Market,
         filled_at: UnixSeconds,
         position: Usd,
         price: SharePrice,
+        stated: Option<StatedFee>,
     ) -> Option<Fee> {
-        if self.mode == FeeMode::None {
+        if self == Self::None {
             return None;
         }
         let taken = if filled_at < ADDED_FROM { Taken::InShares } else { Taken::Added };
-        let dollars = line(market.family, filled_at).map_or(Decimal::ZERO, |line| {
-            let rate = line.rate.unwrap_or(self.early_rate);
-            // shares × (price × (1 − price)) ^ exponent, without a division by the price: the
+        let fee = stated.or_else(|| Some(line(market.family, filled_at)?.fee));
+        let dollars = fee.map_or(Decimal::ZERO, |fee| {
+            // Shares × rate × (price × (1 − price)) ^ exponent, without a division by the price: the
             // division can leave a product just below its fifth decimal. The factors beside the
-            // position are at most 1, so nothing overflows.
+            // position are at most 1, so nothing overflows. With an exponent of 2 the formula gives
+            // shares, whose price is one factor more.
             let rest = Decimal::ONE.saturating_sub(price.0);
             let spread = price.0.saturating_mul(rest);
-            let curve = (1..line.exponent).fold(rest, |power, _| power.saturating_mul(spread));
-            position.0.saturating_mul(rate.saturating_mul(curve))
+            let in_shares = taken == Taken::InShares && fee.exponent > 1;
+            let first = if in_shares { spread } else { rest };
+            let curve = (1..fee.exponent).fold(first, |power, _| power.saturating_mul(spread));
+            position.0.saturating_mul(fee.rate.saturating_mul(curve))
         });
         let floored = dollars.round_dp_with_strategy(5, RoundingStrategy::ToZero);
         Some(Fee { dollars: Usd(floored.normalize()), taken })
@@ -137,7 +138,7 @@ mod tests {
         let market = read_market(&slug, filled_at, RuleSet::Polymarket);
         let price = SharePrice::new(price.parse().unwrap()).unwrap();
         let position = Usd(Decimal::from(shares) * price.0);
-        let fee = Fees::TAKER.on(&market, filled_at, position, price).unwrap();
+        let fee = Fees::Taker.on(&market, filled_at, position, price, None).unwrap();
         format!("{} {:?}", fee.dollars.0.normalize(), fee.taken)
     }
 
@@ -151,17 +152,19 @@ mod tests {
     fn each_line_of_the_schedule_begins_on_its_day() {
         for (duration, day, wanted) in [
             ("15m", "2026-01-04", "0 InShares"),
-            ("15m", "2026-01-05", "1.5625 InShares"),
+            // 1.5625 shares at 0.50
+            ("15m", "2026-01-05", "0.78125 InShares"),
             ("5m", "2026-02-11", "0 InShares"),
-            ("5m", "2026-02-12", "1.5625 InShares"),
-            ("4h", "2026-03-29", "0 InShares"),
-            ("15m", "2026-03-29", "1.5625 InShares"),
+            ("5m", "2026-02-12", "0.78125 InShares"),
+            ("4h", "2026-03-05", "0 InShares"),
+            ("4h", "2026-03-06", "0.78125 InShares"),
+            ("15m", "2026-03-29", "0.78125 InShares"),
             ("15m", "2026-03-30", "1.8 InShares"),
             ("4h", "2026-03-30", "1.8 InShares"),
             ("15m", "2026-04-27", "1.8 InShares"),
             ("15m", "2026-04-28", "1.8 Added"),
-            ("5m", "2026-06-30", "1.8 Added"),
-            ("5m", "2026-07-01", "1.75 Added"),
+            ("5m", "2026-05-16", "1.8 Added"),
+            ("5m", "2026-05-17", "1.75 Added"),
         ] {
             assert_eq!(fee(duration, day, 100, "0.5"), wanted, "{duration} {day}");
         }
@@ -181,16 +184,29 @@ mod tests {
         let market = read_market("btc-updown-15m-1770987600", filled_at, RuleSet::Polymarket);
         let on = |position: i64, price: i64| {
             let price = SharePrice::new(Decimal::new(price, 2)).unwrap();
-            let fee = Fees::TAKER.on(&market, filled_at, Usd(position.into()), price);
+            let fee = Fees::Taker.on(&market, filled_at, Usd(position.into()), price, None);
             fee.unwrap().dollars.0.to_string()
         };
         assert_eq!((on(1000, 51), on(50, 52)), ("34.3".to_owned(), "1.68".to_owned()));
     }
 
     #[test]
+    fn what_the_market_states_counts() {
+        let filled_at = UnixSeconds(1_790_000_000);
+        let market = read_market("btc-updown-15m-1770987600", filled_at, RuleSet::Polymarket);
+        let price = SharePrice::new(Decimal::new(5, 1)).unwrap();
+        for (rate, wanted) in [(0, "0"), (5, "1.25")] {
+            let stated = StatedFee { rate: Decimal::new(rate, 2), exponent: 1 };
+            let position = Usd(50.into());
+            let fee = Fees::Taker.on(&market, filled_at, position, price, Some(stated)).unwrap();
+            assert_eq!(fee.dollars.0.to_string(), wanted);
+        }
+    }
+
+    #[test]
     fn without_fees_there_is_none() {
         let market = read_market("btc-updown-5m-1770987600", ADDED_FROM, RuleSet::Polymarket);
         let price = SharePrice::new(Decimal::new(5, 1)).unwrap();
-        assert_eq!(Fees::NONE.on(&market, ADDED_FROM, Usd(Decimal::TEN), price), None);
+        assert_eq!(Fees::None.on(&market, ADDED_FROM, Usd(Decimal::TEN), price, None), None);
     }
 }

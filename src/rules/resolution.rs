@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use crate::rules::asset::Asset;
+use crate::rules::fees::StatedFee;
 use crate::rules::market::{self, Basis, Market};
 use crate::rules::outcome::Outcome;
 use crate::rules::text::printable;
@@ -55,6 +56,8 @@ pub struct Stated {
     pub assets: Vec<String>,
     /// How its boundaries are priced.
     pub basis: Option<Basis>,
+    /// The taker's fee.
+    pub fee: Option<StatedFee>,
 }
 
 impl Stated {

@@ -13,12 +13,11 @@ use clap::builder::BoolishValueParser;
 use clap::{Args, ColorChoice};
 use rust_decimal::Decimal;
 
-use values::{base_url, existing_file, hours, rate, seconds_of, zone};
+use values::{base_url, existing_file, hours, seconds_of, zone};
 
 use crate::interrupt::Limit;
 use crate::output::print::Printing;
 use crate::rules::eligibility::Reading;
-use crate::rules::fees::FeeMode;
 use crate::rules::fees::Fees;
 use crate::rules::market::RuleSet;
 use crate::rules::price::Source;
@@ -143,12 +142,7 @@ pub struct FeeArgs {
         default_value = "none",
         help_heading = "Money"
     )]
-    pub fees: FeeMode,
-
-    /// The taker's rate until 2026-03-29: sources give 0.25 or half of it
-    #[arg(long, env = "SETTLE_EARLY_FEE_RATE", value_name = "RATE", default_value = "0.25",
-          value_parser = rate, help_heading = "Money")]
-    pub early_fee_rate: Decimal,
+    pub fees: Fees,
 }
 
 /// Where prices and resolutions come from.
@@ -256,12 +250,6 @@ pub fn lags(args: &AlertArgs) -> Lags {
 pub fn reading_settled(args: &ReadingArgs) -> Reading {
     let ReadingArgs { timezone: zone, rules } = *args;
     Reading { zone, rules, strike: Strike::Recorded, include_skipped: true }
-}
-
-impl From<&FeeArgs> for Fees {
-    fn from(args: &FeeArgs) -> Self {
-        Self { mode: args.fees, early_rate: args.early_fee_rate }
-    }
 }
 
 /// Polymarket and the price sources in the order asked for: dump files alone, or the services.

@@ -57,13 +57,6 @@ pub(crate) fn bps(text: &str) -> Result<Decimal, String> {
     }
 }
 
-pub(crate) fn rate(text: &str) -> Result<Decimal, String> {
-    match text.trim().parse::<Decimal>() {
-        Ok(rate) if rate >= Decimal::ZERO && rate <= Decimal::ONE => Ok(rate),
-        _ => Err("a rate from 0 to 1 is needed".to_owned()),
-    }
-}
-
 /// `hours` in whole seconds.
 pub(crate) fn seconds_of(hours: Decimal) -> i64 {
     // `hours` allows at most ten years, so neither the product nor the conversion can overflow

@@ -16,7 +16,7 @@ use crate::output::print::{after_writing, show};
 use crate::output::progress::Bar;
 use crate::rules::decision::Confirm;
 use crate::rules::eligibility::{Bet, Exclusion, Reading, Row, Trade, judge_again, not_made};
-use crate::rules::fees::{Fee, FeeMode, Fees, Taken};
+use crate::rules::fees::{Fee, Fees, Taken};
 use crate::rules::market::Family;
 use crate::rules::outcome::{Outcome, Side};
 use crate::rules::pnl::pay_out;
@@ -93,11 +93,11 @@ pub fn run(common: &CommonArgs, args: &AuditArgs, now: DateTime<Utc>) -> Result<
         resolutions: &mut polymarket,
         known: Resolutions::default(),
     };
-    let fees = Fees::from(&args.fees);
+    let fees = args.fees.fees;
     let mut bar = Bar::new(common.quiet, "markets asked about");
     let mut progress = |done, all| bar.at(done, all);
     let found =
-        audit(&mut store, &mut sources, reading, &fees, &which, seconds, &mut progress, writing)?;
+        audit(&mut store, &mut sources, reading, fees, &which, seconds, &mut progress, writing)?;
     bar.finish();
     let shown = show(common.printing(), || output::json(&found), || output::text(&found, database));
     after_writing(shown, args.fix)?;
@@ -220,7 +220,7 @@ pub fn audit(
     store: &mut Store,
     sources: &mut Outside<'_>,
     reading: Reading,
-    fees: &Fees,
+    fees: Fees,
     which: &Which,
     now: UnixSeconds,
     progress: &mut dyn FnMut(usize, usize),
@@ -234,20 +234,21 @@ pub fn audit(
 
     let mut wrong = Vec::new();
     for trade in trades {
-        let on = |fees: &Fees, trade: &Trade, bet: &Bet| {
-            fees.on(&bet.market, trade.logged_at, bet.position, bet.price)
+        let on = |fees: Fees, trade: &Trade, bet: &Bet| {
+            let answer = trade.key.as_ref().and_then(|key| resolved.answers.get(key));
+            let stated = answer.and_then(|answer| answer.states.fee);
+            fees.on(&bet.market, trade.logged_at, bet.position, bet.price, stated)
         };
         let mut compared = compare(trade, &resolved, |trade, bet| on(fees, trade, bet));
         if let Compared::Wrong(settlement) = compared {
             // a fee that settle or the bot recorded takes precedence over this command's fee
             // options
             let records = store.records_of(&settlement.trade.row)?;
-            let taker = Fees { mode: FeeMode::Taker, ..*fees };
             compared =
                 match (money_of(&records, &settlement.trade.row), paid(&settlement.trade.row)) {
                     (Some(record), _) => compare(settlement.trade, &resolved, |_, _| record.fee()),
                     (None, Some(paid)) => compare(settlement.trade, &resolved, |trade, bet| {
-                        let due = on(&taker, trade, bet);
+                        let due = on(Fees::Taker, trade, bet);
                         let due = due.filter(|due| same_money(Some(paid), due.dollars));
                         Some(due.unwrap_or(Fee { dollars: paid, taken: Taken::Added }))
                     }),
@@ -276,7 +277,7 @@ pub fn audit(
         let prices = wanted(&right).and_then(|need| found.prices.get(&need)?.last());
         let cause = match was_resolved(store, &right)? {
             true => Cause::ResolutionChanged,
-            false => cause(&right, prices, fees),
+            false => cause(&right, prices),
         };
         audit.disagreements.push(Disagreement { right, cause, fixed: false });
     }

@@ -30,7 +30,6 @@ use crate::output;
 use crate::output::print::after_writing;
 use crate::output::progress::Bar;
 use crate::rules::decision::{Confirm, Deciding};
-use crate::rules::fees::Fees;
 use crate::rules::outcome::MIN_MOVE_BPS;
 use crate::rules::resolution::Resolutions;
 use crate::rules::units::{Bps, UnixSeconds};
@@ -177,7 +176,7 @@ impl From<&RunArgs> for Deciding {
             confirm: settling.confirm,
             min_move: Bps(settling.min_move_bps.unwrap_or(default)),
             hold: seconds_of(settling.hold_hours),
-            fees: Fees::from(&settling.fees),
+            fees: settling.fees.fees,
         }
     }
 }

@@ -11,12 +11,13 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use crate::rules::fees::StatedFee;
 use crate::rules::market::Basis;
 use crate::rules::outcome::Outcome;
 use crate::rules::resolution::{Answer, Question, Resolution, Resolutions, Stated};
 use crate::rules::text::printable;
 use crate::rules::title::condition_id;
-use crate::rules::units::UnixSeconds;
+use crate::rules::units::{UnixSeconds, decimal_from_text};
 use crate::sources::http::{self, FetchError};
 
 /// The reason of a market that is not in a list of closed markets.
@@ -167,6 +168,14 @@ struct MarketBody {
     question: Sent<String>,
     /// Null on hourly markets.
     crypto_market_config: Sent<ConfigBody>,
+    fees_enabled: Sent<bool>,
+    fee_schedule: Sent<FeeBody>,
+}
+
+#[derive(Deserialize)]
+struct FeeBody {
+    rate: serde_json::Number,
+    exponent: u32,
 }
 
 #[derive(Deserialize, Default)]
@@ -248,7 +257,20 @@ fn read_stated(market: &MarketBody) -> Stated {
         close: instant(&market.end_date),
         assets,
         basis: read_basis(market),
+        fee: read_fee(market),
     }
+}
+
+/// The fee that a market states; a schedule that cannot be read states none.
+fn read_fee(market: &MarketBody) -> Option<StatedFee> {
+    if market.fees_enabled.known() == Some(&false) {
+        return Some(StatedFee { rate: Decimal::ZERO, exponent: 1 });
+    }
+    let schedule = market.fee_schedule.known()?;
+    let rate = decimal_from_text(schedule.rate.as_str()).ok()?;
+    let exponent = schedule.exponent;
+    let is_known = (Decimal::ZERO..=Decimal::ONE).contains(&rate) && (1..=4).contains(&exponent);
+    is_known.then_some(StatedFee { rate, exponent })
 }
 
 /// The rule that a market states: its configuration says it, or else the name of the stream.
@@ -494,6 +516,7 @@ mod tests {
             close: Some(UnixSeconds(1_770_988_500)),
             assets: ["bitcoin", "btc"].map(str::to_owned).to_vec(),
             basis: None,
+            fee: Some(StatedFee { rate: Decimal::new(25, 2), exponent: 2 }),
         };
         let wanted =
             Answer { resolution: Resolution::Final(Outcome::No), states: stated, question: None };
