@@ -165,6 +165,7 @@ fn settle(
             rules: way.rules,
             strike: way.strike,
             include_skipped: false,
+            skip_status: &[],
         },
         deciding: &deciding,
         batch: 0,

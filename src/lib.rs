@@ -64,6 +64,7 @@
 //!         rules: RuleSet::Polymarket,
 //!         strike,
 //!         include_skipped: false,
+//!         skip_status: &[],
 //!     },
 //!     deciding: &Deciding {
 //!         confirm: Confirm::Off,

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use chrono::{DateTime, Utc};
 use clap::CommandFactory;
+use log::warn;
 use settle::cli::{self, Cli, Command};
 use settle::commands::{self, Exit};
 use settle::error::Error;
@@ -12,19 +13,16 @@ use settle::output::{logging, print};
 use settle::settings;
 
 fn main() -> ExitCode {
-    let dotenv = match settings::read_dotenv(Path::new(".env")) {
-        Ok(dotenv) => dotenv,
-        Err(why) => {
-            eprintln!("settle: {why}; fix or remove this line");
-            return Exit::Usage.code().into();
-        }
-    };
+    let (dotenv, warnings) = settings::read_dotenv(Path::new(".env"));
     let cli = match cli::parse(&std::env::args_os().collect::<Vec<_>>(), &dotenv) {
         Ok(cli) => cli,
         Err(error) => error.exit(),
     };
     let common = &cli.common;
     logging::start(common.quiet, common.verbose, common.color);
+    for warning in warnings {
+        warn!("{warning}");
+    }
     // the clock is read once; all other code takes `now` as an argument
     #[allow(clippy::disallowed_methods)]
     let now = Utc::now();

@@ -133,7 +133,7 @@ fn run_dry_run_and_status_count_excluded_rows_by_reason() {
     assert_eq!(bench.booked(6), (Some("YES".into()), Some(-5.0), Some(0)), "' down ' is a side");
     // with settle's own index a run does not read HOLD rows; status still counts them
     bench.settle(&["index"]).code(0);
-    assert_eq!(run(&bench, &[])["excluded"]["hold"], 0);
+    assert!(run(&bench, &[])["excluded"]["hold"].is_null(), "a count of 0 is left out");
     let status = bench.settle(&["status", "--json"]).code(0).json();
     assert_eq!(status["excluded"]["hold"], 1);
 }
@@ -229,4 +229,64 @@ fn an_empty_text_or_nan_is_no_result() {
     assert_eq!((&summary["settled_count"], &summary["unsettled_before"]), (&3.into(), &3.into()));
     assert_eq!(bench.count("is_win = 1 AND profit_loss = 5"), 3);
     assert_eq!(bench.settle(&["status", "--json"]).json()["settled_count"], 4);
+}
+
+#[test]
+fn an_order_that_is_logged_again_is_one_trade() {
+    let schema = format!("{} ALTER TABLE trades ADD COLUMN order_id TEXT;", support::KEYED);
+    let bench = Bench::with_schema(&schema, &(1..=7).map(bet).collect::<Vec<_>>());
+    bench
+        .sql()
+        .execute_batch(
+            "UPDATE trades SET order_id = 'a' WHERE id <= 3;
+             UPDATE trades SET order_id = 'b' WHERE id IN (4, 5);
+             UPDATE trades SET action = 'NO' WHERE id = 5;
+             UPDATE trades SET order_id = '' WHERE id IN (6, 7);
+             UPDATE trades SET is_win = 1, profit_loss = 5, actual_outcome = 'YES' WHERE id = 1;",
+        )
+        .unwrap();
+    let summary = run(&bench, &[]);
+    assert_eq!(
+        (&summary["settled_count"], &summary["excluded"]["duplicate_order"]),
+        (&4.into(), &2.into())
+    );
+    assert_eq!(bench.count("id IN (2, 3) AND is_win IS NULL"), 2);
+    let status = bench.settle(&["status", "--json"]).code(0).json();
+    assert_eq!(status["excluded"]["duplicate_order"], 2);
+    assert!(bench.settle(&["explain", "3"]).code(0).stdout.contains("excluded"));
+}
+
+#[test]
+fn a_no_at_the_price_of_the_yes_side_is_a_warning() {
+    let schema = format!(
+        "{} ALTER TABLE trades ADD COLUMN yes_price REAL; ALTER TABLE trades ADD COLUMN no_price REAL;",
+        support::KEYED
+    );
+    let bench = Bench::with_schema(&schema, &[bet(1).action("NO"), bet(2).action("down"), bet(3)]);
+    bench
+        .sql()
+        .execute_batch(
+            "UPDATE trades SET executed_price = 0.95, yes_price = 0.95, no_price = 0.05;
+             UPDATE trades SET executed_price = 0.5, yes_price = 0.5, no_price = 0.5 WHERE id = 2;",
+        )
+        .unwrap();
+    let summary = run(&bench, &[]);
+    let warnings = summary["warnings"].as_array().unwrap();
+    assert_eq!((warnings.len(), &warnings[0]["code"]), (1, &json!("no_at_yes_price")));
+    assert!(warnings[0]["message"].as_str().unwrap().contains("trade 1"), "{summary}");
+}
+
+#[test]
+fn statuses_may_be_left_out_by_the_user() {
+    let bench = bench(
+        3,
+        "UPDATE trades SET execution_status = 'dry_run' WHERE id = 1;
+         UPDATE trades SET execution_status = 'SIMULATED' WHERE id = 2;",
+    );
+    let summary = run(&bench, &["--skip-status", "dry_run, simulated"]);
+    assert_eq!(
+        (&summary["settled_count"], &summary["excluded"]["not_made"]),
+        (&1.into(), &2.into())
+    );
+    assert_eq!(run(&bench, &[])["settled_count"], 2, "else they are settled as paper");
 }

@@ -111,7 +111,13 @@ fn settle_with(
     };
     let mut database = Database { store: &mut store, name: None, report: &mut report };
     let task = Task {
-        reading: Reading { zone, rules, strike: Strike::Recorded, include_skipped: false },
+        reading: Reading {
+            zone,
+            rules,
+            strike: Strike::Recorded,
+            include_skipped: false,
+            skip_status: &[],
+        },
         deciding: &deciding(confirm),
         batch: 50,
         lags: Lags { due: 3600, confirm: 24 * 3600 },

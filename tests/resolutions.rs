@@ -617,9 +617,9 @@ fn a_correction_keeps_the_fee_counted_at_settlement() {
     assert_eq!(summary["corrected_count"], 1);
     // in February the fee was taken in shares, and the shares of a losing trade paid nothing
     assert_eq!(bench.booked(1), (Some("NO".into()), Some(-5.0), Some(0)));
-    assert_eq!(bench.count("fee_paid = 0.15625"), 1);
+    assert_eq!(bench.count("fee_paid = 0.07812"), 1);
     let back = bench.settle(&["explain", "1"]).stdout;
-    assert!(back.contains("fee worth $0.15625 was taken in shares"), "{back}");
+    assert!(back.contains("fee worth $0.07812 was taken in shares"), "{back}");
 }
 
 #[test]

@@ -447,17 +447,20 @@ fn skipped_rows_of_the_real_sample_are_settled_only_on_request() {
         return;
     };
     let dump = dump.to_str().unwrap();
-    for (option, settled, skipped, profit) in
-        [("", 7, 53, 1.434_197), ("--include-skipped", 60, 0, 102.126_191)]
-    {
+    for (option, strike, settled, skipped, profit) in [
+        ("", "recorded", 7, 53, 1.434_197),
+        ("--include-skipped", "recorded", 60, 0, 102.126_191),
+        ("", "venue", 7, 53, -8.369_724),
+        ("--include-skipped", "venue", 60, 0, 51.136_143),
+    ] {
         let bench = Bench::new(&[]);
         std::fs::write(&bench.db, std::fs::read(&database).unwrap()).unwrap();
         let mut arguments =
-            vec!["run", "--json", "--batch", "0", "--strike", "recorded", "--candles", dump];
+            vec!["run", "--json", "--batch", "0", "--strike", strike, "--candles", dump];
         arguments.extend(Some(option).filter(|option| !option.is_empty()));
         let summary = bench.settle(&arguments).code(0).json();
         assert_eq!(summary["settled_count"], settled);
-        assert_eq!(summary["excluded"]["skipped_by_bot"], skipped);
+        assert_eq!(summary["excluded"]["skipped_by_bot"].as_u64().unwrap_or(0), skipped);
         let written: f64 = bench
             .sql()
             .query_row("SELECT sum(profit_loss) FROM trades", [], |row| row.get(0))

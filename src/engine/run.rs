@@ -45,7 +45,7 @@ pub fn count(
     now: UnixSeconds,
 ) -> Result<Selection, Error> {
     let retries = store.retries()?;
-    let mut selector = Selector::new(reading, &retries, now);
+    let mut selector = Selector::new(reading, &retries, store.duplicate_orders()?, now);
     let passed_over = store.unsettled_rows(counts_hold, |row| drop(selector.take(row)))?;
     selector.selection.exclude(Exclusion::Hold, passed_over);
     Ok(selector.selection)
@@ -73,7 +73,9 @@ pub fn settle(
         ),
     };
     let retries = database.store.retries()?;
-    let mut due = DueTrades::new(&retries, task);
+    let duplicates = database.store.duplicate_orders()?;
+    let at_yes_price = database.store.no_at_yes_price()?;
+    let mut due = DueTrades::new(&retries, duplicates, task);
     let mut state = RunState::new(task, context, database.name, database.report);
     state.all = unconfirmed.len();
     let mut found = Found::default();
@@ -100,6 +102,13 @@ pub fn settle(
 
     let selection = due.selector.selection;
     let mut warnings = selection.warnings(task.reading.rules);
+    warnings.extend(at_yes_price.map(|id| Warning {
+        code: "no_at_yes_price",
+        message: format!(
+            "trade {id} and perhaps others: a NO is logged at the price of the YES side; settle uses \
+             executed_price as it stands; check what the bot writes there"
+        ),
+    }));
     warnings.append(&mut state.warnings);
     let nothing_had = state.deferred && !state.had_some;
     for (reason, tally) in [
@@ -167,8 +176,8 @@ struct DueTrades<'a> {
 }
 
 impl<'a> DueTrades<'a> {
-    fn new(retries: &'a HashMap<i64, Retry>, task: &Task<'a>) -> Self {
-        let selector = Selector::new(task.reading, retries, task.now);
+    fn new(retries: &'a HashMap<i64, Retry>, duplicates: HashSet<i64>, task: &Task<'a>) -> Self {
+        let selector = Selector::new(task.reading, retries, duplicates, task.now);
         let Task { batch, limit, .. } = *task;
         Self { selector, batch, limit, after: Some(FIRST), offers: vec![].into_iter() }
     }

@@ -38,10 +38,10 @@ impl From<&RowError> for ErrorJson {
     }
 }
 
-/// Every reason why a row is not due, with its number of rows.
+/// The reasons why rows are not due, with their numbers of rows; a count of 0 is left out.
 pub fn excluded(counts: &BTreeMap<Exclusion, u64>) -> BTreeMap<&'static str, u64> {
-    let count = |reason: Exclusion| (reason.key(), counts.get(&reason).copied().unwrap_or(0));
-    Exclusion::ALL.into_iter().map(count).collect()
+    let counts = counts.iter().filter(|(_, count)| **count > 0);
+    counts.map(|(reason, count)| (reason.key(), *count)).collect()
 }
 
 #[derive(Serialize)]

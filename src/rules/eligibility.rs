@@ -129,6 +129,8 @@ pub enum Exclusion {
     NotMade,
     /// `skipped_unfavorable_move` is 1: the bot placed no order.
     SkippedByBot,
+    /// The same `order_id`, side, size and price as an earlier row.
+    DuplicateOrder,
     /// The row already holds a profit or an outcome.
     AlreadyBooked,
     /// The user ignores the trade.
@@ -147,11 +149,12 @@ pub enum Exclusion {
 
 impl Exclusion {
     /// Every reason, in display order.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Hold,
         Self::OtherAction,
         Self::NotMade,
         Self::SkippedByBot,
+        Self::DuplicateOrder,
         Self::AlreadyBooked,
         Self::Ignored,
         Self::Unknown,
@@ -168,6 +171,7 @@ impl Exclusion {
             Self::OtherAction => "other_action",
             Self::NotMade => "not_made",
             Self::SkippedByBot => "skipped_by_bot",
+            Self::DuplicateOrder => "duplicate_order",
             Self::AlreadyBooked => "already_booked",
             Self::Ignored => "ignored",
             Self::Unknown => "unknown",
@@ -187,6 +191,7 @@ impl Exclusion {
             Self::SkippedByBot => {
                 "skipped_unfavorable_move is 1: no order was placed (--include-skipped settles them)"
             }
+            Self::DuplicateOrder => "the same order as an earlier row",
             Self::AlreadyBooked => "the row holds a profit or an outcome, and is_win is NULL",
             Self::Ignored => "ignored (settle ignore lists them)",
             Self::Unknown => "booked as UNKNOWN: no time in the slug",
@@ -230,6 +235,8 @@ pub struct Reading {
     pub strike: Strike,
     /// Whether rows that the bot marked as skipped are settled too.
     pub include_skipped: bool,
+    /// Further words for an order that was not filled, as [`status_word`] writes them.
+    pub skip_status: &'static [String],
 }
 
 /// Classifies a row whose `is_win` is NULL, as of `now`.
@@ -343,10 +350,15 @@ const KNOWN_STATUSES: [&str; 18] = [
     "paper",
 ];
 
+/// A status in lower case, with `_` for blanks and hyphens.
+pub fn status_word(status: &str) -> String {
+    status.trim().to_ascii_lowercase().replace([' ', '-'], "_")
+}
+
 /// Whether a status starts with one of `words`, in any case, with blanks or hyphens for `_`.
-fn begins_with_one_of(status: &str, words: &[&str]) -> bool {
-    let status = status.trim().to_ascii_lowercase().replace([' ', '-'], "_");
-    words.iter().any(|word| status.starts_with(word))
+fn begins_with_one_of(status: &str, words: &[impl AsRef<str>]) -> bool {
+    let status = status_word(status);
+    words.iter().any(|word| status.starts_with(word.as_ref()))
 }
 
 /// The non-empty status columns of a row: each column's name and its status.
@@ -363,6 +375,11 @@ fn statuses(row: &Row) -> impl Iterator<Item = (&'static str, Cow<'_, str>)> {
 /// Whether the bot's status states that the order was not filled.
 pub(crate) fn not_made(row: &Row) -> bool {
     statuses(row).any(|(_, status)| begins_with_one_of(&status, &NOT_FILLED))
+}
+
+/// Whether the user's own words state that the order was not filled.
+fn is_left_out(row: &Row, reading: Reading) -> bool {
+    statuses(row).any(|(_, status)| begins_with_one_of(&status, reading.skip_status))
 }
 
 /// The row's statuses that settle does not recognize, with their columns. Such a trade is settled
@@ -384,7 +401,7 @@ fn excluded_by_its_values(row: &Row, reading: Reading) -> Option<Exclusion> {
     match outcome.as_deref() {
         Some("UNKNOWN") => Some(Exclusion::Unknown),
         Some("SPLIT") => Some(Exclusion::Split),
-        _ if not_made(row) => Some(Exclusion::NotMade),
+        _ if not_made(row) || is_left_out(row, reading) => Some(Exclusion::NotMade),
         _ if !reading.include_skipped
             && row.skipped_unfavorable_move.as_ref().is_some_and(is_skipped) =>
         {
@@ -489,6 +506,7 @@ pub(crate) mod tests {
         rules: RuleSet::Polymarket,
         strike: Strike::Recorded,
         include_skipped: false,
+        skip_status: &[],
     };
 
     fn is_due(standing: &Eligibility) -> bool {

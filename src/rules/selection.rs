@@ -3,7 +3,7 @@
 
 use std::cmp::Ordering;
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::rules::eligibility::{
     Eligibility, Exclusion, Reading, Row, SETTLING_AGE, Trade, judge, unknown_statuses,
@@ -235,14 +235,22 @@ pub struct Selector<'a> {
     reading: Reading,
     now: UnixSeconds,
     retries: &'a HashMap<i64, Retry>,
+    /// The rows that log an order again, by rowid.
+    duplicates: HashSet<i64>,
     /// The counts so far.
     pub selection: Selection,
 }
 
 impl<'a> Selector<'a> {
-    /// For rows as of `now`; `retries` are the trades that failed before, by rowid.
-    pub fn new(reading: Reading, retries: &'a HashMap<i64, Retry>, now: UnixSeconds) -> Self {
-        Self { reading, now, retries, selection: Selection::default() }
+    /// For rows as of `now`; `retries` are the trades that failed before, and `duplicates` the rows that
+    /// log an order again, by rowid.
+    pub fn new(
+        reading: Reading,
+        retries: &'a HashMap<i64, Retry>,
+        duplicates: HashSet<i64>,
+        now: UnixSeconds,
+    ) -> Self {
+        Self { reading, now, retries, duplicates, selection: Selection::default() }
     }
 
     /// Judges an unsettled row and counts it. Returns the trade if a run may settle it now.
@@ -253,8 +261,13 @@ impl<'a> Selector<'a> {
             return None;
         }
         let trade_id = row.id.clone();
+        let is_duplicate = self.duplicates.contains(&row.rowid);
         let selection = &mut self.selection;
         match judge(row, self.reading, self.now) {
+            Eligibility::Due(_) | Eligibility::InError { .. } if is_duplicate => {
+                selection.exclude(Exclusion::DuplicateOrder, 1);
+                None
+            }
             Eligibility::Excluded(reason) => {
                 selection.exclude(reason, 1);
                 None
@@ -326,7 +339,7 @@ mod tests {
 
     /// The rowids of the offered trades, in the order of their turns, and the counts.
     fn select(rows: Vec<Row>, retries: &HashMap<i64, Retry>) -> (Vec<i64>, Selection) {
-        let mut selector = Selector::new(READING, retries, NOW);
+        let mut selector = Selector::new(READING, retries, HashSet::new(), NOW);
         let mut offers: Vec<Offer> =
             rows.into_iter().filter_map(|row| selector.take(row)).collect();
         offers.sort();

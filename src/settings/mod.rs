@@ -17,13 +17,12 @@ use values::{base_url, existing_file, hours, seconds_of, zone};
 
 use crate::interrupt::Limit;
 use crate::output::print::Printing;
-use crate::rules::eligibility::Reading;
+use crate::rules::eligibility::{Reading, status_word};
 use crate::rules::fees::Fees;
 use crate::rules::market::RuleSet;
 use crate::rules::price::Source;
 use crate::rules::selection::Lags;
 use crate::rules::strike::Strike;
-use crate::rules::text::printable;
 use crate::rules::timestamp::NaiveZone;
 use crate::sources::candles::CandleService;
 use crate::sources::candles::binance::Binance;
@@ -111,6 +110,16 @@ pub struct JudgingArgs {
     /// slug-close]
     #[arg(long, env = "SETTLE_STRIKE", value_name = "STRIKE", help_heading = "Prices")]
     pub strike: Option<Strike>,
+
+    /// Further words in execution_status and verification_status of orders that were not filled
+    #[arg(
+        long,
+        env = "SETTLE_SKIP_STATUS",
+        value_name = "WORD,…",
+        value_delimiter = ',',
+        help_heading = "Trades"
+    )]
+    pub skip_status: Vec<String>,
 
     /// Settle rows whose skipped_unfavorable_move is 1, too: the bot records that it placed no order
     #[arg(long, env = "SETTLE_INCLUDE_SKIPPED", value_parser = BoolishValueParser::new(), help_heading = "Trades")]
@@ -207,30 +216,35 @@ impl CommonArgs {
 }
 
 /// Reads settle's settings from the `.env` file at `path`; empty if there is no file. The bot uses
-/// the same file, so only lines that set `SETTLE…` are read.
-///
-/// # Errors
-/// A message: the file, or one of these lines, cannot be read.
-pub fn read_dotenv(path: &Path) -> Result<HashMap<String, String>, String> {
+/// the same file, so only lines that set `SETTLE…` are read. Also returns a warning for the file, or
+/// for each of these lines, that cannot be read; it shows no value, as that may be a secret.
+pub fn read_dotenv(path: &Path) -> (HashMap<String, String>, Vec<String>) {
+    let mut settings = HashMap::new();
     let file = match std::fs::read(path) {
         Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(HashMap::new()),
-        Err(error) => return Err(format!("{}: {error}", path.display())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return (settings, vec![]),
+        Err(error) => {
+            let path = path.display();
+            let warning = format!("{path} cannot be read ({error}); settle goes on without it");
+            return (settings, vec![warning]);
+        }
     };
-    let mut settings = HashMap::new();
-    for (line, number) in String::from_utf8_lossy(&file).lines().zip(1..) {
+    let mut warnings = Vec::new();
+    let text = String::from_utf8_lossy(&file);
+    for (line, number) in text.trim_start_matches('\u{feff}').lines().zip(1..) {
         let line = line.trim();
         if !line.strip_prefix("export ").unwrap_or(line).trim_start().starts_with("SETTLE") {
             continue;
         }
-        let setting = dotenvy::from_read_iter(line.as_bytes()).next();
-        let Some(Ok((name, value))) = setting else {
-            let (path, line) = (path.display(), printable(line));
-            return Err(format!("{path}, line {number} cannot be read: {line}"));
-        };
-        settings.insert(name, value);
+        match dotenvy::from_read_iter(line.as_bytes()).next() {
+            Some(Ok((name, value))) => drop(settings.insert(name, value)),
+            _ => warnings.push(format!(
+                "{}, line {number} is no setting; settle leaves it out; fix or remove this line",
+                path.display()
+            )),
+        }
     }
-    Ok(settings)
+    (settings, warnings)
 }
 
 /// How to read rows, for a command that judges them.
@@ -238,7 +252,10 @@ pub fn reading(judging: &JudgingArgs) -> Reading {
     let ReadingArgs { timezone: zone, rules } = judging.reading;
     let default = if rules == RuleSet::SlugClose { Strike::Recorded } else { Strike::Venue };
     let (strike, include_skipped) = (judging.strike.unwrap_or(default), judging.include_skipped);
-    Reading { zone, rules, strike, include_skipped }
+    let words = judging.skip_status.iter().map(|word| status_word(word));
+    let words: Vec<String> = words.filter(|word| !word.is_empty()).collect();
+    // a few words that live as long as the process, so that a reading can be copied
+    Reading { zone, rules, strike, include_skipped, skip_status: words.leak() }
 }
 
 /// Ages in seconds at which a waiting trade raises an alert.
@@ -249,7 +266,7 @@ pub fn lags(args: &AlertArgs) -> Lags {
 /// How to read rows, for a command that reads only settled ones; their strike has no effect.
 pub fn reading_settled(args: &ReadingArgs) -> Reading {
     let ReadingArgs { timezone: zone, rules } = *args;
-    Reading { zone, rules, strike: Strike::Recorded, include_skipped: true }
+    Reading { zone, rules, strike: Strike::Recorded, include_skipped: true, skip_status: &[] }
 }
 
 /// Polymarket and the price sources in the order asked for: dump files alone, or the services.
@@ -296,7 +313,7 @@ fn price_chain(services: &ServiceArgs, client: &Arc<Client>) -> Chain {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<HashMap<String, String>, String> {
+    fn read(text: &str) -> (HashMap<String, String>, Vec<String>) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(".env");
         std::fs::write(&path, text).unwrap();
@@ -305,23 +322,29 @@ mod tests {
 
     #[test]
     fn the_bots_own_lines_are_passed_over() {
-        let settings = read(
+        let (settings, warnings) = read(
             "OPENAI_API_KEY=sk-1\nGREETING=hello there you\n# SETTLE_DB=no\n\
              SETTLE_DB=\"/srv/bot/p.db\"\nexport SETTLEMENT_BATCH_SIZE=20\n",
-        )
-        .unwrap();
-        assert_eq!(settings.len(), 2);
+        );
+        assert_eq!((settings.len(), warnings.len()), (2, 0));
         assert_eq!(settings["SETTLE_DB"], "/srv/bot/p.db");
         assert_eq!(settings["SETTLEMENT_BATCH_SIZE"], "20");
     }
 
     #[test]
-    fn a_broken_setting_of_ours_is_an_error() {
-        assert!(read("A=1\nSETTLE_DB=a b c\n").unwrap_err().contains("line 2 cannot be read"));
+    fn a_broken_setting_is_a_warning_that_shows_no_value() {
+        let (settings, warnings) = read("A=1\nSETTLE_DB=a SECRET c\nSETTLE_FEES=taker\n");
+        assert_eq!(settings.len(), 1);
+        assert!(warnings[0].contains("line 2 is no setting"), "{warnings:?}");
+        assert!(!warnings[0].contains("SECRET"), "{warnings:?}");
     }
 
     #[test]
-    fn no_file_is_no_settings() {
-        assert!(read_dotenv(Path::new("/no/such/.env")).unwrap().is_empty());
+    fn a_folder_is_a_warning_and_no_file_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(read_dotenv(folder.path()).1.len(), 1);
+        assert_eq!(read_dotenv(Path::new("/no/such/.env")), (HashMap::new(), vec![]));
+        let (settings, _) = read("\u{feff}SETTLE_FEES=taker\n");
+        assert_eq!(settings["SETTLE_FEES"], "taker", "a byte order mark is no part of the name");
     }
 }

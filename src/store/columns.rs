@@ -1,8 +1,8 @@
 //! The one map from a field of a trade to its SQL expression. Every statement on the bot's table is
 //! built from it. The bot's own schema is its only instance.
 
-/// A field of a trade, in the order in which a row is read and its update is guarded; the last two
-/// are only reported.
+/// A field of a trade, in the order in which a row is read and its update is guarded; the last
+/// ones are only compared or reported.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Field {
     Id,
@@ -23,10 +23,13 @@ pub(super) enum Field {
     VerifiedFillAmount,
     SignalType,
     IsTestMode,
+    OrderId,
+    YesPrice,
+    NoPrice,
 }
 
 /// The bot's columns, in the order of [`Field`].
-const BOT: [&str; 18] = [
+const BOT: [&str; 21] = [
     "trades.id",
     "trades.timestamp",
     "trades.market_slug",
@@ -45,10 +48,13 @@ const BOT: [&str; 18] = [
     "trades.verified_fill_amount",
     "trades.signal_type",
     "trades.is_test_mode",
+    "trades.order_id",
+    "trades.yes_price",
+    "trades.no_price",
 ];
 /// How many of them a table must have.
 const REQUIRED: usize = 10;
-/// The number of fields of a row that is settled: all but the last two.
+/// The number of fields of a row that is settled: all but the last five.
 pub(super) const ROW_FIELDS: usize = 16;
 
 /// The SQL expression of each field; NULL where the table lacks it.

@@ -18,7 +18,7 @@ mod unconfirmed;
 mod undo;
 mod write;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Instant;
@@ -196,6 +196,57 @@ impl Store {
         };
         let passed_over = all.saturating_sub(rows.len() as u64);
         Ok(UnsettledPage { rows, passed_over, next })
+    }
+
+    /// The unsettled rows that log an order again: an earlier row, settled or not, has the same
+    /// `order_id`, side, size and price.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn duplicate_orders(&self) -> Result<HashSet<i64>, Error> {
+        if !self.fields.has(Field::OrderId) {
+            return Ok(HashSet::new());
+        }
+        let [order, action, size, price] =
+            [Field::OrderId, Field::Action, Field::PositionSize, Field::ExecutedPrice]
+                .map(|field| self.fields.sql(field));
+        let unsettled = self.fields.unsettled();
+        // the table is read once, and only if an unsettled row names an order
+        let sql = format!(
+            "WITH asked AS (SELECT DISTINCT {order} AS id FROM trades
+                            WHERE {unsettled} AND {order} IS NOT NULL AND {order} IS NOT ''),
+                  orders AS (SELECT trades.rowid AS row, {unsettled} AS unsettled,
+                                min(trades.rowid) OVER
+                                    (PARTITION BY {order}, upper(trim({action})), {size}, {price}) AS first
+                             FROM trades
+                             WHERE EXISTS (SELECT 1 FROM asked) AND {order} IN (SELECT id FROM asked))
+             SELECT row FROM orders WHERE unsettled AND row > first"
+        );
+        let read = || {
+            let mut statement = self.connection.prepare(&sql)?;
+            statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<HashSet<i64>>>()
+        };
+        read().map_err(|error| self.failed("read", error))
+    }
+
+    /// The id of an unsettled NO that is logged at the YES side's price, where the row has both prices.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn no_at_yes_price(&self) -> Result<Option<Cell>, Error> {
+        if !self.fields.has(Field::YesPrice) || !self.fields.has(Field::NoPrice) {
+            return Ok(None);
+        }
+        let [id, action, price, yes, no] =
+            [Field::Id, Field::Action, Field::ExecutedPrice, Field::YesPrice, Field::NoPrice]
+                .map(|field| self.fields.sql(field));
+        let sql = format!(
+            "SELECT {id} FROM trades WHERE {} AND {price} = {yes} AND {yes} <> {no}
+                AND upper(trim({action})) IN ('NO', 'DOWN') LIMIT 1",
+            self.fields.unsettled()
+        );
+        let found = self.connection.query_row(&sql, [], |row| row.get(0)).optional();
+        found.map_err(|error| self.failed("read", error))
     }
 
     /// Passes every row of [`Self::unsettled_page`] to `visit`; returns the number of HOLD rows.

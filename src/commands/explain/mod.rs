@@ -54,7 +54,12 @@ pub fn run(common: &CommonArgs, args: &ExplainArgs, now: DateTime<Utc>) -> Resul
 /// [`Error::Database`].
 pub fn story(store: &Store, row: Row, reading: Reading, now: UnixSeconds) -> Result<Story, Error> {
     let (records, failure) = (store.records_of(&row)?, store.last_failure(&row)?);
-    Ok(Story::new(row, records, failure, reading, now))
+    let is_duplicate = store.duplicate_orders()?.contains(&row.rowid);
+    let mut story = Story::new(row, records, failure, reading, now);
+    if is_duplicate && matches!(story.state, State::Held | State::Pending | State::InError(_)) {
+        story.state = State::Excluded(Exclusion::DuplicateOrder);
+    }
+    Ok(story)
 }
 
 /// The state of a trade.

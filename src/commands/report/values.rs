@@ -1,6 +1,8 @@
 //! The report as one JSON object, or as CSV with a line per group. `guide/json.md` documents the
 //! names that both use.
 
+use std::borrow::Cow;
+
 use rust_decimal::Decimal;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
@@ -150,8 +152,17 @@ pub fn csv(report: &Report) -> std::io::Result<Vec<u8>> {
         for one in groups {
             let mut values = Values::default();
             figures(&mut values, &one.figures)?;
-            line(by.key(), one.key.as_deref().unwrap_or("(none)"), &values)?;
+            line(by.key(), &no_formula(one.key.as_deref().unwrap_or("(none)")), &values)?;
         }
     }
     writer.into_inner().map_err(csv::IntoInnerError::into_error)
+}
+
+/// A text for a cell of CSV that no spreadsheet runs: one that begins as a formula does gets an
+/// apostrophe in front.
+fn no_formula(text: &str) -> Cow<'_, str> {
+    match text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+        true => Cow::Owned(format!("'{text}")),
+        false => Cow::Borrowed(text),
+    }
 }
