@@ -180,7 +180,7 @@ fn settle(
         }
     };
     let mut database = Database { store: &mut store, name: None, report: &mut report };
-    let mut outside = Outside { prices, resolutions, known: Resolutions::default() };
+    let mut outside = Outside { prices, resolutions, wallet: None, known: Resolutions::default() };
     let summary = engine::settle(&mut database, &mut outside, &task, writing);
     let summary = summary.expect("the database made here");
     (summary, results)

@@ -80,6 +80,17 @@ pub enum Error {
     /// No trade has this id.
     #[error("no trade has the id {0}; its id is in the column 'id' of the table 'trades'")]
     NoSuchTrade(String),
+    /// A file of `--activity` is no wallet's history.
+    #[error(
+        "{} is no wallet's history: {why}; export it from Polymarket, or save /v2/activity of the Data API",
+        path.display()
+    )]
+    NoActivity {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// No run with this id wrote to the database.
     #[error("no run {0} wrote to this database; settle log lists the runs")]
     NoSuchRun(String),

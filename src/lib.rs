@@ -56,7 +56,7 @@
 //! let [gamma, data, clob] = ["http://127.0.0.1"; 3].map(str::to_owned);
 //! let mut polymarket = Polymarket::new(Bases { gamma, data, clob }, Client::default().into());
 //! let known = Resolutions::default();
-//! let mut outside = Outside { prices: &mut prices, resolutions: &mut polymarket, known };
+//! let mut outside = Outside { prices: &mut prices, resolutions: &mut polymarket, wallet: None, known };
 //! let strike = Strike::Recorded;
 //! let task = Task {
 //!     reading: Reading {
@@ -111,7 +111,7 @@
 //! let stake = Usd("11.92".parse()?);
 //! let price = SharePrice::new("0.39".parse()?)?;
 //! let shares = pnl::shares(stake, price)?;
-//! let settlement = pnl::pay_out(stake, shares, price, Side::Yes, decision.outcome, None);
+//! let settlement = pnl::pay_out(stake, shares, price, Side::Yes, None, decision.outcome, None);
 //! assert_eq!(settlement.profit.cents(), "+18.64");
 //! # Ok(())
 //! # }

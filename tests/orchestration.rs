@@ -124,7 +124,7 @@ fn settle_with(
         now: UnixSeconds(now),
         limit: &limit,
     };
-    let mut outside = Outside { prices, resolutions, known: Resolutions::default() };
+    let mut outside = Outside { prices, resolutions, wallet: None, known: Resolutions::default() };
     engine::settle(&mut database, &mut outside, &task, Some(writing)).unwrap()
 }
 

@@ -49,7 +49,9 @@ impl Exit {
         match error {
             Error::NoDatabase(_) | Error::NotPerformanceDatabase { .. } => Self::NoDatabase,
             Error::Locked { .. } => Self::Locked,
-            Error::SeveralDatabases(_) | Error::PageOverDatabase(_) => Self::Usage,
+            Error::SeveralDatabases(_) | Error::PageOverDatabase(_) | Error::NoActivity { .. } => {
+                Self::Usage
+            }
             Error::Database { .. }
             | Error::ReadOnly(_)
             | Error::Lock { .. }

@@ -7,6 +7,7 @@ use crate::engine::apply::{Batch, of};
 use crate::engine::context::Task;
 use crate::rules::decision::confirm_trade;
 use crate::rules::eligibility::judge_again;
+use crate::rules::fill::WalletRecords;
 use crate::rules::resolution::{Resolution, Resolutions};
 use crate::rules::selection::{Tally, Warning};
 use crate::store::{Note, Unconfirmed};
@@ -16,6 +17,7 @@ use crate::store::{Note, Unconfirmed};
 pub(super) fn confirm(
     unconfirmed: Vec<Unconfirmed>,
     resolved: &Resolutions,
+    wallet: &WalletRecords,
     task: &Task<'_>,
     late: &mut Tally,
     name: Option<&str>,
@@ -34,7 +36,7 @@ pub(super) fn confirm(
             continue;
         };
         let rowid = row.rowid;
-        let trade = judge_again(row, task.reading);
+        let trade = judge_again(row, task.reading, wallet);
         let resolution = match trade.as_ref().map(|trade| (&trade.key, &trade.bet)) {
             Ok((Some(key), bet)) => resolved.resolution(key, &bet.market),
             Ok((None, _)) => Some(Resolution::NoSuchMarket),

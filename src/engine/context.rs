@@ -9,6 +9,7 @@ use crate::rules::selection::Lags;
 use crate::rules::units::UnixSeconds;
 use crate::sources::candles::fallback::Prices;
 use crate::sources::polymarket::ResolutionSource;
+use crate::sources::wallet::Wallet;
 use crate::store::Store;
 
 /// One database of a run.
@@ -27,6 +28,8 @@ pub struct Outside<'a> {
     pub prices: &'a mut dyn Prices,
     /// Polymarket's resolutions.
     pub resolutions: &'a mut dyn ResolutionSource,
+    /// The wallet, if one is given.
+    pub wallet: Option<&'a mut Wallet>,
     /// What Polymarket has answered in this run.
     pub known: Resolutions,
 }

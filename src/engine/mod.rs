@@ -4,6 +4,7 @@
 mod apply;
 mod confirm;
 pub mod context;
+mod fills;
 pub mod run;
 pub mod status;
 pub mod summary;

@@ -7,6 +7,7 @@ use std::vec;
 use crate::engine::apply::{Batch, RunState, Stop};
 use crate::engine::confirm::confirm;
 use crate::engine::context::{Database, Outside, RunContext, Task};
+use crate::engine::fills::read_wallet;
 use crate::engine::summary::{Event, IN_ERROR, OUT_OF_TIME, Summary};
 use crate::error::Error;
 use crate::interrupt::Limit;
@@ -15,10 +16,11 @@ use crate::rules::decision::{
 };
 use crate::rules::eligibility::{Exclusion, Reading, Trade, judge_again};
 use crate::rules::fees::StatedFee;
+use crate::rules::fill::WalletRecords;
 use crate::rules::market::with_year;
 use crate::rules::price::{PriceRequest, PriceRequests, Source, Strikes};
 use crate::rules::resolution::Resolution;
-use crate::rules::selection::{Offer, Retry, Selection, Selector, Tally, Warning, dated_key, need};
+use crate::rules::selection::{Offer, Selection, Selector, Tally, Warning, dated_key, need};
 use crate::rules::units::UnixSeconds;
 use crate::sources::candles::fallback::Found;
 use crate::sources::http::RequestStats;
@@ -45,7 +47,8 @@ pub fn count(
     now: UnixSeconds,
 ) -> Result<Selection, Error> {
     let retries = store.retries()?;
-    let mut selector = Selector::new(reading, &retries, store.duplicate_orders()?, now);
+    let (duplicates, wallet) = (store.duplicate_orders()?, store.wallet_records()?);
+    let mut selector = Selector::new(reading, &retries, duplicates, &wallet, now);
     let passed_over = store.unsettled_rows(counts_hold, |row| drop(selector.take(row)))?;
     selector.selection.exclude(Exclusion::Hold, passed_over);
     Ok(selector.selection)
@@ -75,11 +78,21 @@ pub fn settle(
     let retries = database.store.retries()?;
     let duplicates = database.store.duplicate_orders()?;
     let at_yes_price = database.store.no_at_yes_price()?;
-    let mut due = DueTrades::new(&retries, duplicates, task);
     let mut state = RunState::new(task, context, database.name, database.report);
+    let wallet = outside.wallet.as_deref_mut();
+    let wallet = read_wallet(database.store, wallet, task, context.is_some(), &mut state.warnings)?;
+    let selector = Selector::new(task.reading, &retries, duplicates, &wallet, now);
+    let mut due = DueTrades::new(selector, task);
     state.all = unconfirmed.len();
     let mut found = Found::default();
-    let mut run = Run { outside, task, state: &mut state, found: &mut found, fees: HashMap::new() };
+    let mut run = Run {
+        outside,
+        task,
+        state: &mut state,
+        found: &mut found,
+        fees: HashMap::new(),
+        wallet: &wallet,
+    };
     loop {
         let block = due.next_block(database.store)?;
         let is_last = block.is_empty();
@@ -117,6 +130,10 @@ pub fn settle(
         ("beyond this batch", selection.beyond_batch),
     ] {
         state.left.entry(reason).or_default().add_all(tally);
+    }
+    for ((key, why), tally) in &selection.wallet_waits {
+        state.counts.add_waiting(key, why, tally.count);
+        state.left.entry(why).or_default().add_all(*tally);
     }
     let mut due_after = Tally::default();
     state.left.values().for_each(|tally| due_after.add_all(*tally));
@@ -156,10 +173,14 @@ pub fn settle(
 fn stats(outside: &Outside<'_>) -> BTreeMap<&'static str, RequestStats> {
     let services = outside.prices.stats().into_iter();
     let services = services.filter(|(source, _)| *source != Source::Candles);
-    services
+    let mut stats: BTreeMap<&'static str, RequestStats> = services
         .map(|(source, stats)| (source.as_str(), stats))
         .chain(outside.resolutions.stats())
-        .collect()
+        .collect();
+    if let Some(wallet) = &outside.wallet {
+        stats.entry("data").or_default().add(wallet.stats());
+    }
+    stats
 }
 
 /// Reads the unsettled rows of a database, each once, and offers the due trades in blocks: with a
@@ -176,8 +197,7 @@ struct DueTrades<'a> {
 }
 
 impl<'a> DueTrades<'a> {
-    fn new(retries: &'a HashMap<i64, Retry>, duplicates: HashSet<i64>, task: &Task<'a>) -> Self {
-        let selector = Selector::new(task.reading, retries, duplicates, task.now);
+    fn new(selector: Selector<'a>, task: &Task<'a>) -> Self {
         let Task { batch, limit, .. } = *task;
         Self { selector, batch, limit, after: Some(FIRST), offers: vec![].into_iter() }
     }
@@ -233,6 +253,8 @@ struct Run<'a, 'b, 'c> {
     found: &'a mut Found,
     /// The fees that markets state while they are not resolved, by key.
     fees: HashMap<String, StatedFee>,
+    /// What a wallet says of the trades.
+    wallet: &'a WalletRecords,
 }
 
 impl Run<'_, '_, '_> {
@@ -270,7 +292,10 @@ impl Run<'_, '_, '_> {
             self.state.go_on(store, batch)?;
             if !to_confirm.is_empty() && self.state.stopped.is_none() {
                 let name = self.state.name;
-                let again = confirm(to_confirm, &self.outside.known, self.task, late, name);
+                let again = {
+                    let known = &self.outside.known;
+                    confirm(to_confirm, known, self.wallet, self.task, late, name)
+                };
                 self.state.go_on(store, again)?;
             }
         }
@@ -418,8 +443,9 @@ impl Run<'_, '_, '_> {
             return;
         }
         let earlier = to_confirm.iter().filter_map(|unconfirmed| unconfirmed.row.clone());
-        let earlier: Vec<Trade> =
-            earlier.filter_map(|row| judge_again(row, self.task.reading).ok()).collect();
+        let earlier: Vec<Trade> = earlier
+            .filter_map(|row| judge_again(row, self.task.reading, self.wallet).ok())
+            .collect();
         let trades = page.iter().chain(&earlier);
         let keys = trades.flat_map(|trade| [trade.key.clone(), dated_key(trade)]).flatten();
         let known = &self.outside.known.answers;

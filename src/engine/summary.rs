@@ -132,6 +132,12 @@ impl Counts {
         *self.pending.entry(DeferReason::NotWritten.key()).or_default() += 1;
     }
 
+    /// Counts trades that wait for the wallet, by the reason's name in JSON and in words.
+    pub(crate) fn add_waiting(&mut self, key: &'static str, why: &str, count: u64) {
+        *self.pending.entry(key).or_default() += count;
+        self.left.entry(("pending", why.to_owned())).or_default().count += count;
+    }
+
     /// Counts trades that the run did not reach, with the reason.
     pub(crate) fn add_out_of_time(&mut self, reason: &str, count: u64) {
         let out_of_time = DeferReason::OutOfTime;
@@ -370,6 +376,7 @@ mod tests {
     use super::*;
     use crate::rules::decision::Deferral;
     use crate::rules::eligibility::judge_again;
+    use crate::rules::fill::WalletRecords;
 
     #[test]
     fn ages_have_two_units_at_most() {
@@ -380,7 +387,12 @@ mod tests {
 
     fn booked(profit: Decimal) -> TradeResult {
         let reading = crate::rules::eligibility::tests::READING;
-        let trade = judge_again(crate::rules::eligibility::tests::row(), reading).unwrap();
+        let trade = judge_again(
+            crate::rules::eligibility::tests::row(),
+            reading,
+            &WalletRecords::default(),
+        )
+        .unwrap();
         let (left, reason) = (DeferReason::NoData, String::new());
         TradeResult {
             ending: Ending::Booked(Status::Provisional),

@@ -194,13 +194,14 @@ mod tests {
             position,
             price,
             shares: pnl::shares(position, price).unwrap(),
+            sold: None,
             money: MoneySource::Log,
             recorded_strike: Some(btc(recorded)),
         };
         let row =
             Row { actual_outcome: Cell::Text("NO".to_owned()), is_win: Cell::Integer(1), ..row() };
         let outcome = Outcome::Yes;
-        let money = pnl::pay_out(position, bet.shares, price, bet.side, outcome, None);
+        let money = pnl::pay_out(position, bet.shares, price, bet.side, None, outcome, None);
         let right = Settlement {
             trade: Trade { row, logged_at, key: None, bet },
             case: Case::Corrected { bet, earlier: Earlier::default(), outcome, money },

@@ -3,8 +3,8 @@
 
 use rust_decimal::Decimal;
 
-use crate::rules::eligibility::{Bet, Trade};
-use crate::rules::fees::{Fees, StatedFee};
+use crate::rules::eligibility::{Bet, MoneySource, Trade};
+use crate::rules::fees::{Fee, Fees, StatedFee};
 use crate::rules::market::{Family, Market};
 use crate::rules::opinion::{Opinion, opinion};
 use crate::rules::outcome::{CloseCall, MIN_MOVE_BPS, Outcome, change, close_call, decide};
@@ -266,14 +266,19 @@ pub fn confirm_trade(trade: Trade, earlier: Earlier, outcome: Outcome) -> Option
         let profit = Usd(trade.row.profit_loss.any_number()?);
         Case::ConfirmedLater { bet, earlier, outcome, profit }
     } else {
-        let Bet { position, shares, price, side, .. } = bet;
-        let money = pnl::pay_out(position, shares, price, side, outcome, earlier.fee);
+        let money = pay_out(&bet, outcome, earlier.fee);
         Case::Corrected { bet, earlier, outcome, money }
     };
     Some(Settlement { trade, case })
 }
 
 /// The payout and profit of a bet, with the fees that are counted.
+pub(crate) fn pay_out(bet: &Bet, outcome: Outcome, fee: Option<Fee>) -> Money {
+    let Bet { position, shares, price, side, sold, .. } = *bet;
+    pnl::pay_out(position, shares, price, side, sold, outcome, fee)
+}
+
+/// The money of a trade on this outcome, with the fee that is counted.
 pub(crate) fn money(
     trade: &Trade,
     outcome: Outcome,
@@ -281,8 +286,12 @@ pub(crate) fn money(
     stated: Option<StatedFee>,
 ) -> Money {
     let bet = &trade.bet;
-    let fee = fees.on(&bet.market, trade.logged_at, bet.position, bet.price, stated);
-    pnl::pay_out(bet.position, bet.shares, bet.price, bet.side, outcome, fee)
+    // a wallet's money holds its fees
+    let fee = match bet.money {
+        MoneySource::Wallet => None,
+        _ => fees.on(&bet.market, trade.logged_at, bet.position, bet.price, stated),
+    };
+    pay_out(bet, outcome, fee)
 }
 
 /// The prices to decide by: the first credible set that includes the open, else the first credible
@@ -382,8 +391,8 @@ fn opinion_of(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rules::eligibility::Row;
     use crate::rules::eligibility::tests::row;
-    use crate::rules::eligibility::{MoneySource, Row};
     use crate::rules::market::{RuleSet, read_market};
     use crate::rules::outcome::Side;
     use crate::rules::price::Source;
@@ -406,6 +415,7 @@ mod tests {
             position,
             price,
             shares: pnl::shares(position, price).unwrap(),
+            sold: None,
             money: MoneySource::Log,
             recorded_strike: BtcPrice::new(67_000.into()).ok(),
         };

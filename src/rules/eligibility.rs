@@ -5,13 +5,16 @@ use std::borrow::Cow;
 
 use rust_decimal::Decimal;
 
+use crate::rules::fill::{
+    Position, Sold, WalletRecord, WalletRecords, WalletSays, named, verified_fill,
+};
 use crate::rules::market::{Market, RuleSet, read_market};
 use crate::rules::outcome::Side;
 use crate::rules::pnl;
 use crate::rules::strike::Strike;
 use crate::rules::timestamp::{NaiveZone, read_cell};
 use crate::rules::title::market_key;
-use crate::rules::units::{BtcPrice, NotUsable, SharePrice, Shares, UnixSeconds, Usd, positive};
+use crate::rules::units::{BtcPrice, SharePrice, Shares, UnixSeconds, Usd, positive};
 use crate::rules::value::Cell;
 
 /// A trade is settled only when it is older than this, in seconds: 15 minutes, its market's window.
@@ -83,6 +86,8 @@ impl Trade {
 /// The source of a trade's size and price: `money_source` in JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MoneySource {
+    /// The wallet's fills.
+    Wallet,
     /// The fill that the bot verified: `verified_fill_price` and `verified_fill_amount`.
     Row,
     /// The values that the bot logged: `position_size` and `executed_price`.
@@ -93,6 +98,7 @@ impl MoneySource {
     /// The name in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Wallet => "wallet",
             Self::Row => "row",
             Self::Log => "log",
         }
@@ -112,6 +118,8 @@ pub struct Bet {
     pub price: SharePrice,
     /// The shares bought.
     pub shares: Shares,
+    /// The shares of them that were sold before the market's close.
+    pub sold: Option<Sold>,
     /// The source of size and price.
     pub money: MoneySource,
     /// The row's `price_to_beat`; `None` if it is no price.
@@ -131,6 +139,8 @@ pub enum Exclusion {
     SkippedByBot,
     /// The same `order_id`, side, size and price as an earlier row.
     DuplicateOrder,
+    /// The wallet covers the trade and has no fill for it.
+    NotFilled,
     /// The row already holds a profit or an outcome.
     AlreadyBooked,
     /// The user ignores the trade.
@@ -149,12 +159,13 @@ pub enum Exclusion {
 
 impl Exclusion {
     /// Every reason, in display order.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Hold,
         Self::OtherAction,
         Self::NotMade,
         Self::SkippedByBot,
         Self::DuplicateOrder,
+        Self::NotFilled,
         Self::AlreadyBooked,
         Self::Ignored,
         Self::Unknown,
@@ -172,6 +183,7 @@ impl Exclusion {
             Self::NotMade => "not_made",
             Self::SkippedByBot => "skipped_by_bot",
             Self::DuplicateOrder => "duplicate_order",
+            Self::NotFilled => "not_filled",
             Self::AlreadyBooked => "already_booked",
             Self::Ignored => "ignored",
             Self::Unknown => "unknown",
@@ -192,6 +204,7 @@ impl Exclusion {
                 "skipped_unfavorable_move is 1: no order was placed (--include-skipped settles them)"
             }
             Self::DuplicateOrder => "the same order as an earlier row",
+            Self::NotFilled => "the wallet has no fill for it: no trade",
             Self::AlreadyBooked => "the row holds a profit or an outcome, and is_win is NULL",
             Self::Ignored => "ignored (settle ignore lists them)",
             Self::Unknown => "booked as UNKNOWN: no time in the slug",
@@ -239,8 +252,33 @@ pub struct Reading {
     pub skip_status: &'static [String],
 }
 
-/// Classifies a row whose `is_win` is NULL, as of `now`.
-pub fn judge(row: Row, reading: Reading, now: UnixSeconds) -> Eligibility {
+/// Classifies a row whose `is_win` is NULL, as of `now`. A wallet beats the bot's marks, and its
+/// money is that of the trade.
+pub fn judge_with(
+    row: Row,
+    reading: Reading,
+    now: UnixSeconds,
+    wallet: Option<&WalletRecord>,
+) -> Eligibility {
+    let position = wallet.and_then(WalletRecord::position);
+    match judge_bet(row, reading, now, position.as_ref()) {
+        Eligibility::Due(_)
+        | Eligibility::InError { .. }
+        | Eligibility::Excluded(Exclusion::NotMade | Exclusion::SkippedByBot)
+            if wallet.is_some_and(|record| record.says == WalletSays::NotFilled) =>
+        {
+            Eligibility::Excluded(Exclusion::NotFilled)
+        }
+        judged => judged,
+    }
+}
+
+fn judge_bet(
+    row: Row,
+    reading: Reading,
+    now: UnixSeconds,
+    position: Option<&Position>,
+) -> Eligibility {
     let side = match row.action.text() {
         Some(word) if word.trim().eq_ignore_ascii_case("HOLD") => {
             return Eligibility::Excluded(Exclusion::Hold);
@@ -250,7 +288,7 @@ pub fn judge(row: Row, reading: Reading, now: UnixSeconds) -> Eligibility {
             None => return Eligibility::Excluded(Exclusion::OtherAction),
         },
     };
-    if let Some(reason) = excluded_by_its_values(&row, reading) {
+    if let Some(reason) = excluded_by_its_values(&row, reading, position.is_some()) {
         return Eligibility::Excluded(reason);
     }
     let logged_at = read_cell(&row.timestamp, reading.zone);
@@ -271,7 +309,7 @@ pub fn judge(row: Row, reading: Reading, now: UnixSeconds) -> Eligibility {
     if market.close > now {
         return Eligibility::Excluded(Exclusion::MarketOpen);
     }
-    match read_bet(&row, market, side) {
+    match read_bet(&row, market, side, position) {
         Ok(bet) => Eligibility::Due(Box::new(Trade { row, logged_at, key, bet })),
         Err(message) => in_error(message),
     }
@@ -286,27 +324,26 @@ fn read_market_of(
     logged_at: UnixSeconds,
     rules: RuleSet,
 ) -> Result<(Option<String>, Market), String> {
-    let id = match &row.market_slug {
-        Cell::Text(text) => text.clone(),
-        Cell::Integer(id) => id.to_string(),
-        other => return Err(format!("market_slug is {other}, not text")),
-    };
+    let slug = &row.market_slug;
+    let id = slug.name().ok_or_else(|| format!("market_slug is {slug}, not text"))?;
     let key = market_key(&id, logged_at);
     let market = read_market(key.as_deref().unwrap_or_default(), logged_at, rules);
     Ok((key, market))
 }
 
-/// Reads a settled row again, to confirm or correct it. The strike is no longer needed.
+/// Reads a settled row again, to confirm or correct it; a wallet's record of it gives its money.
 ///
 /// # Errors
 /// A message that names the value that cannot be used.
-pub fn judge_again(row: Row, reading: Reading) -> Result<Trade, String> {
+pub fn judge_again(row: Row, reading: Reading, wallet: &WalletRecords) -> Result<Trade, String> {
+    let position = wallet.of(row.rowid, &row.id, &row.market_slug);
+    let position = position.and_then(WalletRecord::position);
     let side = row.action.text().and_then(Side::named);
     let side = side.ok_or_else(|| format!("action is {}", row.action))?;
     let logged_at = read_cell(&row.timestamp, reading.zone);
     let logged_at = logged_at.ok_or_else(|| format!("timestamp is {}", row.timestamp))?;
     let (key, market) = read_market_of(&row, logged_at, reading.rules)?;
-    let bet = read_bet(&row, market, side)?;
+    let bet = read_bet(&row, market, side, position.as_ref())?;
     Ok(Trade { row, logged_at, key, bet })
 }
 
@@ -391,7 +428,7 @@ pub(crate) fn unknown_statuses(row: &Row) -> impl Iterator<Item = (&'static str,
 }
 
 /// Why the values of a YES or NO row exclude it, regardless of its market and time.
-fn excluded_by_its_values(row: &Row, reading: Reading) -> Option<Exclusion> {
+fn excluded_by_its_values(row: &Row, reading: Reading, is_filled: bool) -> Option<Exclusion> {
     let outcome = row.actual_outcome.text().map(|text| text.trim().to_ascii_uppercase());
     let is_skipped = |cell: &Cell| {
         cell.any_number() == Some(Decimal::ONE)
@@ -401,8 +438,9 @@ fn excluded_by_its_values(row: &Row, reading: Reading) -> Option<Exclusion> {
     match outcome.as_deref() {
         Some("UNKNOWN") => Some(Exclusion::Unknown),
         Some("SPLIT") => Some(Exclusion::Split),
-        _ if not_made(row) || is_left_out(row, reading) => Some(Exclusion::NotMade),
-        _ if !reading.include_skipped
+        _ if !is_filled && (not_made(row) || is_left_out(row, reading)) => Some(Exclusion::NotMade),
+        _ if !is_filled
+            && !reading.include_skipped
             && row.skipped_unfavorable_move.as_ref().is_some_and(is_skipped) =>
         {
             Some(Exclusion::SkippedByBot)
@@ -413,8 +451,18 @@ fn excluded_by_its_values(row: &Row, reading: Reading) -> Option<Exclusion> {
 }
 
 /// The bet's numbers, or a message about the one that cannot be used.
-fn read_bet(row: &Row, market: Market, side: Side) -> Result<Bet, String> {
+fn read_bet(
+    row: &Row,
+    market: Market,
+    side: Side,
+    position: Option<&Position>,
+) -> Result<Bet, String> {
     let recorded_strike = row.price_to_beat.number().and_then(BtcPrice::new).ok();
+    if let Some(position) = position {
+        let (position, price, shares, sold) = position.bet()?;
+        let money = MoneySource::Wallet;
+        return Ok(Bet { market, side, position, price, shares, sold, money, recorded_strike });
+    }
     let (position, price, shares, money) =
         match verified_fill(row.verified_fill_price.as_ref(), row.verified_fill_amount.as_ref())? {
             Some((price, shares)) => {
@@ -431,35 +479,16 @@ fn read_bet(row: &Row, market: Market, side: Side) -> Result<Bet, String> {
                 (position, price, shares, MoneySource::Log)
             }
         };
-    Ok(Bet { market, side, position, price, shares, money, recorded_strike })
-}
-
-/// The fill that the bot verified, from `verified_fill_price` (dollars per share) and
-/// `verified_fill_amount` (shares). `None` if either column is missing, empty or 0.
-///
-/// # Errors
-/// A message that names the column that cannot be used.
-pub(crate) fn verified_fill(
-    price: Option<&Cell>,
-    amount: Option<&Cell>,
-) -> Result<Option<(SharePrice, Shares)>, String> {
-    let is_set = |cell: &&Cell| !cell.is_empty() && cell.any_number() != Some(Decimal::ZERO);
-    let (Some(price), Some(amount)) = (price.filter(is_set), amount.filter(is_set)) else {
-        return Ok(None);
-    };
-    let price = price.number().and_then(SharePrice::new).map_err(named("verified_fill_price"))?;
-    let amount = amount.number().and_then(positive).map_err(named("verified_fill_amount"))?;
-    Ok(Some((price, Shares(amount))))
-}
-
-/// Prefixes an error with the column's name.
-fn named(column: &'static str) -> impl Fn(NotUsable) -> String {
-    move |error| format!("{column}: {error}")
+    Ok(Bet { market, side, position, price, shares, sold: None, money, recorded_strike })
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+
+    fn judge(row: Row, reading: Reading, now: UnixSeconds) -> Eligibility {
+        judge_with(row, reading, now, None)
+    }
 
     const NOW: UnixSeconds = UnixSeconds(1_770_989_400); // 2026-02-13 13:30 UTC
 

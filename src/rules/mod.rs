@@ -6,6 +6,7 @@ pub mod audit_cause;
 pub mod decision;
 pub mod eligibility;
 pub mod fees;
+pub mod fill;
 pub mod market;
 pub mod opinion;
 pub mod outcome;

@@ -4,6 +4,7 @@
 use rust_decimal::Decimal;
 
 use crate::rules::fees::{Fee, Taken};
+use crate::rules::fill::Sold;
 use crate::rules::outcome::{Outcome, Side};
 use crate::rules::units::{SharePrice, Shares, Usd};
 
@@ -40,14 +41,16 @@ pub fn shares(position: Usd, price: SharePrice) -> Result<Shares, Overflow> {
     position.0.checked_div(price.0).map(Shares).ok_or(Overflow { position, price })
 }
 
-/// The money of `shares` of `side`, bought at `price` for `position` dollars, once `outcome` is
-/// known. A winning share pays $1, a losing one $0, a split one $0.50 (Polymarket's payout). The
+/// The money of `shares` of `side`, bought at `price` for `position` dollars, once `outcome` is known;
+/// sold shares bring their proceeds. A winning share pays $1, a losing one $0, a split one $0.50 (Polymarket's
+/// payout). The
 /// fee is paid win or lose, in shares, which then pay nothing, or on top of the stake.
 pub fn pay_out(
     position: Usd,
     shares: Shares,
     price: SharePrice,
     side: Side,
+    sold: Option<Sold>,
     outcome: Outcome,
     fee: Option<Fee>,
 ) -> Money {
@@ -65,7 +68,9 @@ pub fn pay_out(
             (shares.0.saturating_sub(taken), Decimal::ZERO)
         }
     };
-    let payout = held.saturating_mul(paid_per_share);
+    let (gone, proceeds) =
+        sold.map_or_else(Default::default, |sold| (sold.shares.0, sold.proceeds.0));
+    let payout = held.saturating_sub(gone).saturating_mul(paid_per_share).saturating_add(proceeds);
     let profit = payout.saturating_sub(position.0).saturating_sub(added);
     Money { shares, payout: Usd(payout), cost: position, fee, profit: Usd(profit) }
 }
@@ -92,7 +97,7 @@ mod tests {
     ) -> Money {
         let price = SharePrice::new(dollars(price)).unwrap();
         let position = Usd(dollars(position));
-        pay_out(position, shares(position, price).unwrap(), price, side, outcome, fee)
+        pay_out(position, shares(position, price).unwrap(), price, side, None, outcome, fee)
     }
 
     fn cents(money: Money) -> String {
@@ -183,13 +188,13 @@ mod tests {
             let position = Decimal::new(cents, 2);
             let price = SharePrice::new(Decimal::new(price, 4)).unwrap();
             let bought = shares(Usd(position), price).unwrap();
-            let money = pay_out(Usd(position), bought, price, side, outcome, None);
+            let money = pay_out(Usd(position), bought, price, side, None, outcome, None);
             prop_assert_eq!(money.profit.0, money.payout.0 - money.cost.0);
             prop_assert!(money.payout.0 >= Decimal::ZERO);
             prop_assert!(money.profit.0 >= -position);
             // both sides' payouts add up to $1 a share (half of the last of 28 digits rounds)
             let other = if yes_side { Side::No } else { Side::Yes };
-            let against = pay_out(Usd(position), bought, price, other, outcome, None);
+            let against = pay_out(Usd(position), bought, price, other, None, outcome, None);
             let both = money.payout.0 + against.payout.0;
             prop_assert!((both - money.shares.0).abs() < Decimal::new(1, 15));
         }

@@ -6,8 +6,9 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::rules::eligibility::{
-    Eligibility, Exclusion, Reading, Row, SETTLING_AGE, Trade, judge, unknown_statuses,
+    Eligibility, Exclusion, Reading, Row, SETTLING_AGE, Trade, judge_with, unknown_statuses,
 };
+use crate::rules::fill::{WalletRecord, WalletRecords, WalletSays};
 use crate::rules::market::{Basis, RuleSet, with_year};
 use crate::rules::price::PriceAt;
 use crate::rules::price::PriceRequest;
@@ -147,6 +148,8 @@ pub struct Selection {
     pub waiting: Tally,
     /// Close calls that wait for Polymarket; each run checks them again.
     pub held: Tally,
+    /// Due trades that wait for the wallet, by the name of the reason in JSON and the reason.
+    pub wallet_waits: BTreeMap<(&'static str, &'static str), Tally>,
     /// Due trades beyond the batch. The engine counts them, as it keeps the batch.
     pub beyond_batch: Tally,
     /// The number of rows that are not due, by reason.
@@ -218,6 +221,11 @@ impl Selection {
         reading.into_iter().chain(unknown).collect()
     }
 
+    fn waits_for_wallet(&mut self, says: WalletSays, trade: &Trade) {
+        let (Some(key), Some(why)) = (says.pending_key(), says.why_it_waits()) else { return };
+        self.wallet_waits.entry((key, why)).or_default().add(Some(trade.due_since()));
+    }
+
     /// Counts rows that are not due.
     pub fn exclude(&mut self, reason: Exclusion, count: u64) {
         if count > 0 {
@@ -237,20 +245,23 @@ pub struct Selector<'a> {
     retries: &'a HashMap<i64, Retry>,
     /// The rows that log an order again, by rowid.
     duplicates: HashSet<i64>,
+    /// What a wallet says, by rowid.
+    wallet: &'a WalletRecords,
     /// The counts so far.
     pub selection: Selection,
 }
 
 impl<'a> Selector<'a> {
-    /// For rows as of `now`; `retries` are the trades that failed before, and `duplicates` the rows that
-    /// log an order again, by rowid.
+    /// For rows as of `now`; by rowid, `retries` are the trades that failed before, `duplicates` the rows
+    /// that log an order again, and `wallet` is what a wallet says.
     pub fn new(
         reading: Reading,
         retries: &'a HashMap<i64, Retry>,
         duplicates: HashSet<i64>,
+        wallet: &'a WalletRecords,
         now: UnixSeconds,
     ) -> Self {
-        Self { reading, now, retries, duplicates, selection: Selection::default() }
+        Self { reading, now, retries, duplicates, wallet, selection: Selection::default() }
     }
 
     /// Judges an unsettled row and counts it. Returns the trade if a run may settle it now.
@@ -261,9 +272,11 @@ impl<'a> Selector<'a> {
             return None;
         }
         let trade_id = row.id.clone();
-        let is_duplicate = self.duplicates.contains(&row.rowid);
+        let says = self.wallet.of(row.rowid, &row.id, &row.market_slug);
+        let is_filled = says.and_then(WalletRecord::position).is_some();
+        let is_duplicate = !is_filled && self.duplicates.contains(&row.rowid);
         let selection = &mut self.selection;
-        match judge(row, self.reading, self.now) {
+        match judge_with(row, self.reading, self.now, says) {
             Eligibility::Due(_) | Eligibility::InError { .. } if is_duplicate => {
                 selection.exclude(Exclusion::DuplicateOrder, 1);
                 None
@@ -281,6 +294,11 @@ impl<'a> Selector<'a> {
             }
             Eligibility::Due(trade) => {
                 selection.due.add(Some(trade.due_since()));
+                let says = says.map(|record| record.says);
+                if let Some(says) = says.filter(|says| says.pending_key().is_some()) {
+                    selection.waits_for_wallet(says, &trade);
+                    return None;
+                }
                 for (column, status) in unknown_statuses(&trade.row) {
                     let known = selection.unknown_statuses.len();
                     match selection.unknown_statuses.entry((column, printable(status.trim()))) {
@@ -339,7 +357,8 @@ mod tests {
 
     /// The rowids of the offered trades, in the order of their turns, and the counts.
     fn select(rows: Vec<Row>, retries: &HashMap<i64, Retry>) -> (Vec<i64>, Selection) {
-        let mut selector = Selector::new(READING, retries, HashSet::new(), NOW);
+        let wallet = WalletRecords::default();
+        let mut selector = Selector::new(READING, retries, HashSet::new(), &wallet, NOW);
         let mut offers: Vec<Offer> =
             rows.into_iter().filter_map(|row| selector.take(row)).collect();
         offers.sort();

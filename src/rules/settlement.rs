@@ -128,9 +128,16 @@ impl Settlement {
         }
     }
 
-    /// Win or loss; `None` for a split or an unknown outcome.
+    /// Win or loss; `None` for a split or an unknown outcome. Where shares were sold, it is the sign of
+    /// the profit.
     pub fn is_win(&self) -> Option<bool> {
-        self.bet()?.side.is_win(self.outcome())
+        let bet = self.bet()?;
+        match bet.sold {
+            Some(_) => Some(self.profit().0)
+                .filter(|profit| !profit.is_zero())
+                .map(|profit| profit.is_sign_positive()),
+            None => bet.side.is_win(self.outcome()),
+        }
     }
 
     /// The status of the outcome.

@@ -1,6 +1,7 @@
 //! One value of an SQLite row, whatever type its column declares, and how it is read. `eligibility`
 //! interprets the values of a trade.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use rust_decimal::Decimal;
@@ -33,6 +34,15 @@ impl Cell {
     pub fn text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The text of a name: a TEXT, or an INTEGER in digits.
+    pub fn name(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Text(text) => Some(Cow::Borrowed(text)),
+            Self::Integer(number) => Some(Cow::Owned(number.to_string())),
             _ => None,
         }
     }

@@ -13,9 +13,9 @@ use clap::builder::BoolishValueParser;
 use clap::{Args, ColorChoice};
 use rust_decimal::Decimal;
 
-use values::{base_url, existing_file, hours, seconds_of, zone};
+use values::{address, base_url, existing_file, hours, seconds_of, zone};
 
-use crate::interrupt::Limit;
+use crate::error::Error;
 use crate::output::print::Printing;
 use crate::rules::eligibility::{Reading, status_word};
 use crate::rules::fees::Fees;
@@ -33,6 +33,7 @@ use crate::sources::candles::fallback::{Chain, PriceSource, Service};
 use crate::sources::candles::kraken::Kraken;
 use crate::sources::http::Client;
 use crate::sources::polymarket::{Bases, Polymarket};
+use crate::sources::wallet::Wallet;
 
 /// Binance's hosts for market data, in the order they are tried.
 const BINANCE_HOSTS: [&str; 2] = ["https://data-api.binance.vision", "https://api.binance.com"];
@@ -154,6 +155,25 @@ pub struct FeeArgs {
     pub fees: Fees,
 }
 
+/// Whose fills are the trades' money.
+#[derive(Debug, Args)]
+pub struct WalletArgs {
+    /// Address of the wallet that holds the bot's positions: its fills are the money; repeatable
+    #[arg(long, env = "SETTLE_WALLET", value_name = "0x…", value_delimiter = ',',
+          value_parser = address, help_heading = "Money")]
+    pub wallet: Vec<String>,
+
+    /// A saved wallet history: Polymarket's CSV export, or JSON of the Data API's activity; repeatable
+    #[arg(
+        long,
+        env = "SETTLE_ACTIVITY",
+        value_name = "FILE",
+        value_delimiter = ',',
+        help_heading = "Money"
+    )]
+    pub activity: Vec<PathBuf>,
+}
+
 /// Where prices and resolutions come from.
 #[derive(Debug, Args)]
 pub struct ServiceArgs {
@@ -270,15 +290,26 @@ pub fn reading_settled(args: &ReadingArgs) -> Reading {
 }
 
 /// Polymarket and the price sources in the order asked for: dump files alone, or the services.
-pub fn sources(services: &ServiceArgs, limit: Limit) -> (Polymarket, Chain) {
-    let client = Arc::new(Client::new(limit));
+pub fn sources(services: &ServiceArgs, client: &Arc<Client>) -> (Polymarket, Chain) {
     let bases = Bases {
         gamma: services.polymarket_url.clone(),
         data: services.data_url.clone(),
         clob: services.clob_url.clone(),
     };
-    let polymarket = Polymarket::new(bases, Arc::clone(&client));
-    (polymarket, price_chain(services, &client))
+    let polymarket = Polymarket::new(bases, Arc::clone(client));
+    (polymarket, price_chain(services, client))
+}
+
+/// The wallet to read, if one is given.
+///
+/// # Errors
+/// [`Error::NoActivity`].
+pub fn wallet(
+    args: &WalletArgs,
+    services: &ServiceArgs,
+    client: Arc<Client>,
+) -> Result<Option<Wallet>, Error> {
+    Wallet::new(args.wallet.clone(), &args.activity, services.data_url.clone(), client)
 }
 
 fn price_chain(services: &ServiceArgs, client: &Arc<Client>) -> Chain {

@@ -10,6 +10,7 @@ use rust_decimal::prelude::ToPrimitive;
 
 use crate::rules::timestamp::{NaiveZone, read_timestamp};
 use crate::rules::units::UnixSeconds;
+use crate::sources::wallet::is_address;
 
 /// The zone of timestamps without one. `local` is the host's zone, from `TZ` or the system's
 /// settings.
@@ -20,6 +21,14 @@ pub(crate) fn zone(text: &str) -> Result<NaiveZone, String> {
         }
         false => text.parse(),
     }
+}
+
+pub(crate) fn address(text: &str) -> Result<String, String> {
+    let address = text.trim().to_ascii_lowercase();
+    is_address(&address).then_some(address).ok_or_else(|| {
+        "the address of the wallet that holds the positions is needed: 0x and 40 hexadecimal digits"
+            .to_owned()
+    })
 }
 
 pub(crate) fn batch(text: &str) -> Result<usize, String> {

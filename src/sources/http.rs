@@ -131,6 +131,16 @@ pub fn json<'body, T: Deserialize<'body>>(body: &'body [u8]) -> Result<T, FetchE
     })
 }
 
+/// A text escaped for a query.
+pub fn escaped(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let escape = |byte: u8| match plain(byte) {
+        true => char::from(byte).to_string(),
+        false => format!("%{byte:02X}"),
+    };
+    text.bytes().map(escape).collect()
+}
+
 /// Limits the number of requests in a period, over all threads.
 #[derive(Debug)]
 pub struct RateLimiter {

@@ -4,3 +4,4 @@
 pub mod candles;
 pub mod http;
 pub mod polymarket;
+pub mod wallet;

@@ -3,6 +3,7 @@
 
 mod columns;
 mod database;
+mod fills;
 mod history;
 pub mod index;
 mod lock;

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension};
 use rust_decimal::Decimal;
 
 use crate::error::Error;
-use crate::rules::eligibility::verified_fill;
+use crate::rules::fill::verified_fill;
 use crate::rules::market;
 use crate::rules::market::{Family, RuleSet};
 use crate::rules::outcome::Side;

@@ -71,6 +71,17 @@ CREATE TABLE IF NOT EXISTS settlement_unconfirmed (
 );
 CREATE INDEX IF NOT EXISTS settlement_unconfirmed_by_trade ON settlement_unconfirmed (trade_rowid);
 CREATE INDEX IF NOT EXISTS settlement_unconfirmed_by_close ON settlement_unconfirmed (closed_at);
+CREATE TABLE IF NOT EXISTS settlement_fills (
+    trade_rowid INTEGER PRIMARY KEY,
+    trade_id,
+    market_slug,
+    filled INTEGER NOT NULL,
+    shares TEXT,
+    cost TEXT,
+    sold TEXT,
+    proceeds TEXT,
+    read_at INTEGER NOT NULL
+);
 CREATE TABLE IF NOT EXISTS settlement_retries (
     trade_rowid INTEGER PRIMARY KEY,
     trade_id,

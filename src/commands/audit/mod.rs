@@ -4,6 +4,7 @@
 mod output;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
 
 use log::warn;
 use rust_decimal::Decimal;
@@ -15,11 +16,12 @@ use crate::interrupt::{Interrupt, Limit};
 use crate::output::print::{after_writing, show};
 use crate::output::progress::Bar;
 use crate::rules::decision::Confirm;
+use crate::rules::decision::pay_out;
 use crate::rules::eligibility::{Bet, Exclusion, Reading, Row, Trade, judge_again, not_made};
 use crate::rules::fees::{Fee, Fees, Taken};
+use crate::rules::fill::WalletRecord;
 use crate::rules::market::Family;
 use crate::rules::outcome::{Outcome, Side};
-use crate::rules::pnl::pay_out;
 use crate::rules::price::PriceRequests;
 use crate::rules::resolution::{Resolution, Resolutions};
 use crate::rules::selection::{RowError, dated_key, need};
@@ -31,6 +33,7 @@ use crate::rules::value::Cell;
 use crate::settings::values::date;
 use crate::settings::{self, CommonArgs, FeeArgs, ReadingArgs, ServiceArgs};
 use crate::sources::candles::fallback::Found;
+use crate::sources::http::Client;
 use crate::sources::polymarket::ResolutionSource;
 use crate::store::{Access, RunLock};
 use crate::store::{Record, RunInfo, Store, WriteOutcome, standing_record};
@@ -87,10 +90,11 @@ pub fn run(common: &CommonArgs, args: &AuditArgs, now: DateTime<Utc>) -> Result<
     let reading = settings::reading_settled(&args.reading);
     let which = Which { ids: args.ids.clone(), since: args.since };
     let (mut polymarket, mut prices) =
-        settings::sources(&args.services, Limit::at_signal(&interrupt));
+        settings::sources(&args.services, &Arc::new(Client::new(Limit::at_signal(&interrupt))));
     let mut sources = Outside {
         prices: &mut prices,
         resolutions: &mut polymarket,
+        wallet: None,
         known: Resolutions::default(),
     };
     let fees = args.fees.fees;
@@ -293,6 +297,7 @@ fn settled(
     which: &Which,
     audit: &mut Audit,
 ) -> Result<Vec<Trade>, Error> {
+    let wallet = store.wallet_records()?;
     let mut trades = Vec::new();
     let mut missing: BTreeSet<String> = which.ids.iter().cloned().collect();
     store.settled_rows(|row| {
@@ -302,12 +307,15 @@ fn settled(
         missing.remove(&plain_id(&row));
         let is_bet = row.action.text().and_then(Side::named).is_some();
         let id = row.id.clone();
-        let trade = match not_made(&row) && is_bet {
+        let of_wallet = wallet.of(row.rowid, &row.id, &row.market_slug);
+        let is_filled = of_wallet.and_then(WalletRecord::position).is_some();
+        let trade = match not_made(&row) && is_bet && !is_filled {
             true => {
                 let why = Exclusion::NotMade.words();
                 Err(format!("{why}, and yet it has an outcome; left alone"))
             }
-            false => judge_again(row, reading).map_err(|why| format!("cannot be checked: {why}")),
+            false => judge_again(row, reading, &wallet)
+                .map_err(|why| format!("cannot be checked: {why}")),
         };
         match trade {
             Ok(trade) => trades.push(trade),
@@ -393,9 +401,7 @@ fn compare(
             return Compared::OtherMarket { trade_id: row.id.clone(), why };
         }
         Some(Resolution::Final(outcome)) => {
-            let Bet { position, shares, price, side, .. } = trade.bet;
-            let money =
-                pay_out(position, shares, price, side, outcome, counted(&trade, &trade.bet));
+            let money = pay_out(&trade.bet, outcome, counted(&trade, &trade.bet));
             Case::Corrected { bet: trade.bet, earlier, outcome, money }
         }
         // the slug has no readable time, and Polymarket has no such market: the loss was made up

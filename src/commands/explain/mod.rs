@@ -6,7 +6,10 @@ mod output;
 use crate::commands::{Exit, only};
 use crate::error::Error;
 use crate::output::print::show;
-use crate::rules::eligibility::{Eligibility, Exclusion, Reading, Row, Trade, judge, judge_again};
+use crate::rules::eligibility::{
+    Eligibility, Exclusion, Reading, Row, Trade, judge_again, judge_with,
+};
+use crate::rules::fill::WalletRecords;
 use crate::rules::market::RuleSet;
 use crate::rules::outcome;
 use crate::rules::outcome::{CloseCall, MIN_MOVE_BPS, Outcome, Tie};
@@ -55,7 +58,7 @@ pub fn run(common: &CommonArgs, args: &ExplainArgs, now: DateTime<Utc>) -> Resul
 pub fn story(store: &Store, row: Row, reading: Reading, now: UnixSeconds) -> Result<Story, Error> {
     let (records, failure) = (store.records_of(&row)?, store.last_failure(&row)?);
     let is_duplicate = store.duplicate_orders()?.contains(&row.rowid);
-    let mut story = Story::new(row, records, failure, reading, now);
+    let mut story = Story::new(row, records, failure, reading, &store.wallet_records()?, now);
     if is_duplicate && matches!(story.state, State::Held | State::Pending | State::InError(_)) {
         story.state = State::Excluded(Exclusion::DuplicateOrder);
     }
@@ -138,10 +141,11 @@ impl Story {
         records: Vec<Record>,
         failure: Option<LastFailure>,
         reading: Reading,
+        wallet: &WalletRecords,
         now: UnixSeconds,
     ) -> Self {
-        let trade = judge_again(row.clone(), reading).ok();
-        let state = state(&row, &records, failure.as_ref(), reading, now);
+        let trade = judge_again(row.clone(), reading, wallet).ok();
+        let state = state(&row, &records, failure.as_ref(), reading, wallet, now);
         Self { row, state, trade, rules: reading.rules, records, failure }
     }
 
@@ -162,8 +166,10 @@ fn state(
     records: &[Record],
     failure: Option<&LastFailure>,
     reading: Reading,
+    wallet: &WalletRecords,
     now: UnixSeconds,
 ) -> State {
+    let wallet = wallet.of(row.rowid, &row.id, &row.market_slug);
     let booked = |outcome: Outcome| row.actual_outcome.text() == Some(outcome.as_str());
     let has_outcome =
         row.is_win != Cell::Null || booked(Outcome::Unknown) || booked(Outcome::Split);
@@ -176,7 +182,7 @@ fn state(
         (None, false) if failure.is_some_and(|failure| failure.is_ignored) => {
             State::Excluded(Exclusion::Ignored)
         }
-        (None, false) => match judge(row.clone(), reading, now) {
+        (None, false) => match judge_with(row.clone(), reading, now, wallet) {
             Eligibility::Excluded(reason) => State::Excluded(reason),
             Eligibility::InError { message, .. } => State::InError(message),
             Eligibility::Due(_) if failure.is_some_and(|failure| failure.is_held) => State::Held,

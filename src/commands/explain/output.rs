@@ -9,6 +9,7 @@ use crate::commands::explain::{State, Story, close_call};
 use crate::engine::summary::age;
 use crate::output::json::SCHEMA_VERSION;
 use crate::output::style::{STRONG, bare, field, line, styled};
+use crate::rules::eligibility::{MoneySource, Trade};
 use crate::rules::market::Market;
 use crate::rules::outcome::Tie;
 use crate::rules::price::Source;
@@ -49,9 +50,10 @@ fn tell(text: &mut String, story: &Story) {
                 "Bet",
                 format_args!(
                     "${position} on {} at ${price} a share, logged {logged}: {position} / {price} \
-                     = {} shares",
+                     = {} shares{}",
                     record.action.text().map(printable).unwrap_or_default(),
-                    shares(&position, &price)
+                    shares(&position, &price),
+                    story.trade.as_ref().map_or("", source_of_money)
                 ),
             );
             if let Some(changes) = changed_since(record, story) {
@@ -81,14 +83,15 @@ fn tell(text: &mut String, story: &Story) {
                 text,
                 "Bet",
                 format_args!(
-                    "${} on {} at ${} a share, logged {}: {} / {} = {} shares",
+                    "${} on {} at ${} a share, logged {}: {} / {} = {} shares{}",
                     bet.position,
                     bet.side,
                     bet.price,
                     trade.logged_at,
                     bet.position,
                     bet.price,
-                    shown(bet.shares.0)
+                    shown(bet.shares.0),
+                    source_of_money(trade)
                 ),
             );
             let strike = bet.recorded_strike.map_or("none".to_owned(), |strike| strike.to_string());
@@ -126,6 +129,15 @@ fn shares(position: &str, price: &str) -> String {
 }
 
 /// The row's size and price, if they differ from those it was settled with.
+/// Whose record the size and the price are, unless they are the logged ones.
+fn source_of_money(trade: &Trade) -> &'static str {
+    match trade.bet.money {
+        MoneySource::Wallet => ", by the wallet's fills",
+        MoneySource::Row => ", by the bot's own record of the fill",
+        MoneySource::Log => "",
+    }
+}
+
 fn changed_since(record: &Record, story: &Story) -> Option<String> {
     let row = &story.row;
     let (size, price) = match &story.trade {

@@ -18,7 +18,7 @@ use crate::commands::{Exit, only};
 use crate::error::Error;
 use crate::output::files::{is_of_database, replace_file};
 use crate::output::print::{print, show};
-use crate::rules::eligibility::{Eligibility, Reading, Row, judge};
+use crate::rules::eligibility::{Eligibility, Reading, Row, judge_with};
 use crate::rules::selection::RowError;
 use crate::rules::statistics::stats::Extreme;
 use crate::rules::statistics::{
@@ -217,11 +217,13 @@ fn pending(
     let retries = store.retries()?;
     let is_held =
         |row: &Row| retries.get(&row.rowid).is_some_and(|retry| retry.held && retry.is_of(row));
+    let wallet = store.wallet_records()?;
     let (mut pending, mut waiting) = (Pending::default(), Vec::new());
     store.unsettled_rows(false, |row| {
         let at = row.timestamp.text().and_then(|text| read_timestamp(text, reading.zone));
         let (rowid, id, held) = (row.rowid, row.id.clone(), is_held(&row));
-        let error = match judge(row, reading, now) {
+        let record = wallet.of(rowid, &row.id, &row.market_slug);
+        let error = match judge_with(row, reading, now, record) {
             Eligibility::Excluded(reason) if !reason.still_waits() => return,
             Eligibility::InError { message, .. } => Some(RowError { trade_id: id, message }),
             Eligibility::Due(_) | Eligibility::Excluded(_) => {

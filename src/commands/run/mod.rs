@@ -7,6 +7,7 @@ mod listing;
 pub mod text;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
@@ -34,7 +35,8 @@ use crate::rules::outcome::MIN_MOVE_BPS;
 use crate::rules::resolution::Resolutions;
 use crate::rules::units::{Bps, UnixSeconds};
 use crate::settings::values::{batch, bps, hook_url, hours, interval, seconds, seconds_of};
-use crate::settings::{self, AlertArgs, CommonArgs, FeeArgs, JudgingArgs, ServiceArgs};
+use crate::settings::{self, AlertArgs, CommonArgs, FeeArgs, JudgingArgs, ServiceArgs, WalletArgs};
+use crate::sources::http::Client;
 use crate::store::{Access, RunLock, Store};
 
 use listing::Listing;
@@ -93,6 +95,10 @@ pub struct RunArgs {
     /// Which of them are an alert.
     #[command(flatten)]
     pub alert: AlertArgs,
+
+    /// Whose fills they are.
+    #[command(flatten)]
+    pub wallet: WalletArgs,
 
     /// Notifications of a run.
     #[command(flatten)]
@@ -260,10 +266,13 @@ fn in_each_database(
         retry_wait: i64::from(args.interval_minutes) * 60,
         interrupt: &interrupt,
     });
-    let (mut polymarket, mut prices) = settings::sources(&args.services, limit.clone());
+    let client = Arc::new(Client::new(limit.clone()));
+    let (mut polymarket, mut prices) = settings::sources(&args.services, &client);
+    let mut wallet = settings::wallet(&args.wallet, &args.services, client)?;
     let mut outside = Outside {
         prices: &mut prices,
         resolutions: &mut polymarket,
+        wallet: wallet.as_mut(),
         known: Resolutions::default(),
     };
     let databases = distinct(&common.db);

@@ -19,7 +19,7 @@ use crate::rules::market::{RuleSet, read_market as market_of};
 use crate::rules::resolution::Resolutions;
 use crate::rules::title::is_id;
 use crate::rules::units::UnixSeconds;
-use crate::sources::http::{Client, FetchError, RateLimiter, RequestStats, TRIES};
+use crate::sources::http::{Client, FetchError, RateLimiter, RequestStats, TRIES, escaped};
 
 pub use answer::read_markets;
 use answer::{Page, is_absent, read_page};
@@ -443,16 +443,6 @@ fn path(list: List, closed: bool, slugs: &[String], cursor: Option<&str>) -> Str
         path.push_str(slug);
     }
     path
-}
-
-/// A text escaped for a query.
-fn escaped(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    let escape = |byte: u8| match plain(byte) {
-        true => char::from(byte).to_string(),
-        false => format!("%{byte:02X}"),
-    };
-    text.bytes().map(escape).collect()
 }
 
 #[cfg(test)]

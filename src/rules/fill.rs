@@ -1,0 +1,524 @@
+//! Assigns the fills of a wallet to the logged trades of each market, so that the trades of a market sum
+//! to the wallet's money in it. Pure functions; `sources::wallet` reads the wallet.
+//!
+//! Source: of 56 buys of a real wallet each belongs to the latest row of its market and side that is not
+//! later than it (measured 2026).
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use rust_decimal::Decimal;
+
+use crate::rules::asset::Asset;
+use crate::rules::market::{RuleSet, read_market};
+use crate::rules::outcome::Side;
+use crate::rules::title::market_key;
+use crate::rules::units::{NotUsable, SharePrice, Shares, UnixSeconds, Usd, positive};
+use crate::rules::value::Cell;
+
+/// A fill may be this many seconds earlier than its row: clocks differ.
+const GRACE: i64 = 2;
+/// A fill without an earlier row belongs to the next one within this many seconds.
+const NEXT_ROW: i64 = 60;
+/// Fills are booked when the market has been closed for this many seconds.
+const SETTLING: i64 = 15 * 60;
+
+/// A market as parsed, so that a slug, a title and an address of one market are equal.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum MarketId {
+    /// Its asset and its window.
+    Window(Asset, UnixSeconds, UnixSeconds),
+    /// Its key, where the key names no window.
+    Key(String),
+}
+
+impl MarketId {
+    /// The market that a text names near this time; `None` if no market can be named so.
+    pub fn read(text: &str, near: UnixSeconds) -> Option<Self> {
+        let key = market_key(text, near)?;
+        let market = read_market(&key, near, RuleSet::Polymarket);
+        Some(match market.has_window() && market.asset != Asset::Other {
+            true => Self::Window(market.asset, market.open, market.close),
+            false => Self::Key(key),
+        })
+    }
+
+    /// When its window closes; `None` if only Polymarket knows.
+    fn close(&self) -> Option<UnixSeconds> {
+        match self {
+            Self::Window(_, _, close) => Some(*close),
+            Self::Key(_) => None,
+        }
+    }
+}
+
+/// What one row of a wallet's history is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// Shares bought; the dollars hold the fee.
+    Buy,
+    /// Shares sold; the dollars are without the fee.
+    Sell,
+    /// SPLIT, MERGE, CONVERSION, MIGRATION, or a row whose side cannot be read: the market's money is
+    /// not that of its buys and sales alone.
+    Other,
+}
+
+/// One row of a wallet's history that touches the money of a market.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Activity {
+    /// The block's time.
+    pub at: UnixSeconds,
+    /// What it is.
+    pub kind: Kind,
+    /// The market.
+    pub market: MarketId,
+    /// The side; `None` where it cannot be read.
+    pub side: Option<Side>,
+    /// The number of shares.
+    pub shares: Decimal,
+    /// Dollars paid or received.
+    pub dollars: Decimal,
+}
+
+/// What was read of a wallet.
+#[derive(Debug, Clone, Default)]
+pub struct WalletReading {
+    /// The rows that touch a market's money, in any order.
+    pub rows: Vec<Activity>,
+    /// The spans of time that the reading covers, ends included.
+    pub spans: Vec<(UnixSeconds, UnixSeconds)>,
+}
+
+impl WalletReading {
+    /// Whether the reading has every row from one instant to another.
+    fn covers(&self, from: UnixSeconds, until: UnixSeconds) -> bool {
+        let mut spans = self.spans.clone();
+        spans.sort_unstable();
+        let mut reach: Option<UnixSeconds> = None;
+        for (start, end) in spans {
+            match reach {
+                None if start <= from && from <= end => reach = Some(end),
+                Some(known) if start <= known.plus(1) => reach = Some(known.max(end)),
+                _ => {}
+            }
+        }
+        reach.is_some_and(|reach| reach >= until)
+    }
+}
+
+/// A logged trade, as far as fills are concerned.
+#[derive(Debug, Clone)]
+pub struct LoggedRow {
+    /// SQLite's rowid.
+    pub rowid: i64,
+    /// The market.
+    pub market: MarketId,
+    /// The side.
+    pub side: Side,
+    /// When the bot logged it.
+    pub logged_at: UnixSeconds,
+    /// It logs the order of an earlier row again, which has the fills.
+    pub is_duplicate: bool,
+}
+
+/// What a trade bought and sold, by the wallet.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Position {
+    /// Shares bought.
+    pub shares: Decimal,
+    /// Dollars paid, fees included.
+    pub cost: Decimal,
+    /// Shares of them that were sold.
+    pub sold: Decimal,
+    /// Dollars received for these.
+    pub proceeds: Decimal,
+}
+
+/// Shares that were sold before the market's close, and the dollars received for them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sold {
+    /// The shares.
+    pub shares: Shares,
+    /// The dollars, without the sale's fee.
+    pub proceeds: Usd,
+}
+
+/// What the wallet says about a trade.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WalletSays {
+    /// It was filled.
+    Filled(Position),
+    /// It was never filled.
+    NotFilled,
+    /// The reading does not cover its market.
+    NotCovered,
+    /// Its market closed less than 15 minutes ago.
+    Settling,
+    /// It cannot be known whose a fill of its market is.
+    NotAttributed,
+    /// The wallet could not be read.
+    Unreadable,
+}
+
+/// What a wallet said about one row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WalletRecord {
+    /// The id of the row.
+    pub trade_id: Cell,
+    /// Its market, as the bot wrote it.
+    pub market_slug: Cell,
+    /// What the wallet said.
+    pub says: WalletSays,
+}
+
+impl Position {
+    /// The dollars paid, the price of a share, the shares, and what was sold of them.
+    ///
+    /// # Errors
+    /// Why they are no bet.
+    pub fn bet(&self) -> Result<(Usd, SharePrice, Shares, Option<Sold>), String> {
+        let Self { shares, cost, sold, proceeds } = *self;
+        // a fee may lift the price of a share above a dollar; the money does not follow from the price
+        let price = cost.checked_div(shares).map(|price| price.min(Decimal::ONE));
+        let price = price.ok_or(NotUsable::Missing).and_then(SharePrice::new);
+        let price = price.map_err(|error| format!("the wallet's fills: {error}"))?;
+        let sold = Sold { shares: Shares(sold), proceeds: Usd(proceeds) };
+        let sold = (!sold.shares.0.is_zero()).then_some(sold);
+        Ok((Usd(cost), price, Shares(shares), sold))
+    }
+}
+
+impl WalletRecord {
+    /// The position; `None` if it was not filled or is not known.
+    pub fn position(&self) -> Option<Position> {
+        match self.says {
+            WalletSays::Filled(position) => Some(position),
+            _ => None,
+        }
+    }
+}
+
+/// What a wallet said about rows, by rowid.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct WalletRecords(pub HashMap<i64, WalletRecord>);
+
+impl WalletRecords {
+    /// The record of a row, unless it is about another row at its rowid.
+    pub fn of(&self, rowid: i64, trade_id: &Cell, market_slug: &Cell) -> Option<&WalletRecord> {
+        let record = self.0.get(&rowid)?;
+        (record.trade_id == *trade_id && record.market_slug == *market_slug).then_some(record)
+    }
+}
+
+impl WalletSays {
+    /// Why the trade waits; `None` where it does not.
+    pub fn why_it_waits(self) -> Option<&'static str> {
+        match self {
+            Self::Filled(_) | Self::NotFilled => None,
+            Self::NotCovered => Some("the wallet's history does not cover it"),
+            Self::Settling => {
+                Some("its market closed less than 15 minutes ago; fills may be missing")
+            }
+            Self::NotAttributed => Some("the wallet does not tell whose a fill of its market is"),
+            Self::Unreadable => Some("the wallet cannot be read"),
+        }
+    }
+
+    /// The name among the reasons of `pending` in JSON; `None` where the trade does not wait.
+    pub fn pending_key(self) -> Option<&'static str> {
+        match self {
+            Self::Filled(_) | Self::NotFilled => None,
+            Self::NotCovered => Some("wallet_not_covered"),
+            Self::Settling => Some("wallet_settling"),
+            Self::NotAttributed => Some("not_attributed"),
+            Self::Unreadable => Some("wallet_unreadable"),
+        }
+    }
+}
+
+/// The fill that the bot verified, from `verified_fill_price` (dollars per share) and
+/// `verified_fill_amount` (shares). `None` if either column is missing, empty or 0.
+///
+/// # Errors
+/// A message that names the column that cannot be used.
+pub(crate) fn verified_fill(
+    price: Option<&Cell>,
+    amount: Option<&Cell>,
+) -> Result<Option<(SharePrice, Shares)>, String> {
+    let is_set = |cell: &&Cell| !cell.is_empty() && cell.any_number() != Some(Decimal::ZERO);
+    let (Some(price), Some(amount)) = (price.filter(is_set), amount.filter(is_set)) else {
+        return Ok(None);
+    };
+    let price = price.number().and_then(SharePrice::new).map_err(named("verified_fill_price"))?;
+    let amount = amount.number().and_then(positive).map_err(named("verified_fill_amount"))?;
+    Ok(Some((price, Shares(amount))))
+}
+
+/// Prefixes an error with the column's name.
+pub(crate) fn named(column: &'static str) -> impl Fn(NotUsable) -> String {
+    move |error| format!("{column}: {error}")
+}
+
+/// What `reading` says about each row, as of `now`. `rows` are all rows of each market, settled and
+/// excluded ones included.
+pub fn assign(
+    rows: &[LoggedRow],
+    reading: &WalletReading,
+    now: UnixSeconds,
+) -> HashMap<i64, WalletSays> {
+    let mut markets: BTreeMap<&MarketId, Vec<&LoggedRow>> = BTreeMap::new();
+    for row in rows {
+        markets.entry(&row.market).or_default().push(row);
+    }
+    let mut activity: HashMap<&MarketId, Vec<&Activity>> = HashMap::new();
+    for row in &reading.rows {
+        activity.entry(&row.market).or_default().push(row);
+    }
+    // the zone of the timestamps is wrong, so no row is where its fills are
+    let are_late = are_logged_late(rows);
+    let mut says = HashMap::new();
+    for (market, mut rows) in markets {
+        rows.sort_by_key(|row| (row.logged_at, row.rowid));
+        let earliest = rows.first().map_or(now, |row| row.logged_at);
+        let close = market.close().unwrap_or(earliest);
+        let all = |answer: WalletSays| rows.iter().map(|row| (row.rowid, answer)).collect();
+        let of_market: HashMap<i64, WalletSays> =
+            if !reading.covers(earliest.plus(-NEXT_ROW), close) {
+                all(WalletSays::NotCovered)
+            } else if now.since(close) < SETTLING {
+                all(WalletSays::Settling)
+            } else {
+                let fills = activity.remove(market).unwrap_or_default();
+                match positions(&rows, fills).filter(|_| !are_late) {
+                    None => all(WalletSays::NotAttributed),
+                    Some(positions) => rows
+                        .iter()
+                        .map(|row| match positions.get(&row.rowid) {
+                            Some(position) => (row.rowid, WalletSays::Filled(*position)),
+                            None => (row.rowid, WalletSays::NotFilled),
+                        })
+                        .collect(),
+                }
+            };
+        says.extend(of_market);
+    }
+    says
+}
+
+/// Whether most rows are logged after their market's close, which a wrong `--timezone` explains.
+pub fn are_logged_late(rows: &[LoggedRow]) -> bool {
+    let is_late = |row: &&LoggedRow| row.market.close().is_some_and(|close| row.logged_at > close);
+    !rows.is_empty() && rows.iter().filter(is_late).count() * 2 > rows.len()
+}
+
+/// Shares that one row bought and has not sold.
+struct Lot {
+    rowid: i64,
+    shares: Decimal,
+}
+
+/// The positions of the rows of one market, by rowid; `None` if a row of the wallet belongs to none of
+/// them, or its money is not that of buys and sales alone.
+fn positions(rows: &[&LoggedRow], mut fills: Vec<&Activity>) -> Option<HashMap<i64, Position>> {
+    // a buy comes before a sale of the same second
+    fills.sort_by_key(|fill| (fill.at, fill.kind));
+    let mut positions: HashMap<i64, Position> = HashMap::new();
+    let mut lots: HashMap<bool, VecDeque<Lot>> = HashMap::new();
+    for fill in fills {
+        let side = fill.side?;
+        let lots = lots.entry(side == Side::Yes).or_default();
+        match fill.kind {
+            Kind::Other => return None,
+            Kind::Buy => {
+                let rowid = row_of(rows, side, fill.at)?;
+                let position = positions.entry(rowid).or_default();
+                position.shares = position.shares.checked_add(fill.shares)?;
+                position.cost = position.cost.checked_add(fill.dollars)?;
+                lots.push_back(Lot { rowid, shares: fill.shares });
+            }
+            Kind::Sell => {
+                let (mut left, mut dollars) = (fill.shares, fill.dollars);
+                while left > Decimal::ZERO {
+                    let lot = lots.front_mut()?;
+                    let sold = left.min(lot.shares);
+                    // the last part gets what the others left, so that the parts sum to the sale
+                    let part = match sold == left {
+                        true => dollars,
+                        false => fill.dollars.checked_mul(sold)?.checked_div(fill.shares)?,
+                    };
+                    let position = positions.get_mut(&lot.rowid)?;
+                    position.sold = position.sold.checked_add(sold)?;
+                    position.proceeds = position.proceeds.checked_add(part)?;
+                    dollars = dollars.checked_sub(part)?;
+                    left = left.checked_sub(sold)?;
+                    lot.shares = lot.shares.checked_sub(sold)?;
+                    if lot.shares.is_zero() {
+                        lots.pop_front();
+                    }
+                }
+            }
+        }
+    }
+    Some(positions)
+}
+
+/// The row that a buy belongs to.
+fn row_of(rows: &[&LoggedRow], side: Side, at: UnixSeconds) -> Option<i64> {
+    let takes = |row: &&&LoggedRow| {
+        row.side == side
+            && !row.is_duplicate
+            && row.market.close().is_none_or(|close| row.logged_at <= close)
+    };
+    let rows: Vec<&&LoggedRow> = rows.iter().filter(takes).collect();
+    if let [only] = rows[..] {
+        return Some(only.rowid);
+    }
+    let earlier = rows.iter().rev().find(|row| row.logged_at <= at.plus(GRACE));
+    let next = || rows.iter().find(|row| row.logged_at <= at.plus(NEXT_ROW));
+    earlier.or_else(next).map(|row| row.rowid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const OPEN: i64 = 1_770_987_600;
+    const NOW: UnixSeconds = UnixSeconds(OPEN + 900 + 900);
+
+    fn market() -> MarketId {
+        MarketId::read(&format!("btc-updown-15m-{OPEN}"), UnixSeconds(OPEN)).unwrap()
+    }
+
+    fn row(rowid: i64, side: Side, at: i64) -> LoggedRow {
+        let logged_at = UnixSeconds(OPEN + at);
+        LoggedRow { rowid, market: market(), side, logged_at, is_duplicate: false }
+    }
+
+    fn fill(kind: Kind, side: Side, at: i64, shares: i64, cents: i64) -> Activity {
+        let (shares, dollars) = (shares.into(), Decimal::new(cents, 2));
+        Activity {
+            at: UnixSeconds(OPEN + at),
+            kind,
+            market: market(),
+            side: Some(side),
+            shares,
+            dollars,
+        }
+    }
+
+    fn says(rows: &[LoggedRow], fills: Vec<Activity>) -> Vec<WalletSays> {
+        let spans = vec![(UnixSeconds(OPEN - 1000), UnixSeconds(OPEN + 1000))];
+        let says = assign(rows, &WalletReading { rows: fills, spans }, NOW);
+        rows.iter().map(|row| says[&row.rowid]).collect()
+    }
+
+    fn filled(shares: i64, cost: i64, sold: i64, proceeds: i64) -> WalletSays {
+        WalletSays::Filled(Position {
+            shares: shares.into(),
+            cost: Decimal::new(cost, 2),
+            sold: sold.into(),
+            proceeds: Decimal::new(proceeds, 2),
+        })
+    }
+
+    #[test]
+    fn a_buy_belongs_to_the_latest_row_before_it_or_the_next_one() {
+        let (yes, no) = (Side::Yes, Side::No);
+        let rows = [row(1, yes, 60), row(2, yes, 120), row(3, yes, 300), row(4, no, 60)];
+        let buy = |at, shares| fill(Kind::Buy, yes, at, shares, 100 * shares);
+        let found = says(&rows, vec![buy(118, 1), buy(299, 2), buy(10, 4), buy(295, 8)]);
+        // two seconds of grace before row 2 and row 3; row 1 is the next one for the first fill
+        assert_eq!(found[0], filled(4, 400, 0, 0));
+        assert_eq!(found[1], filled(9, 900, 0, 0));
+        assert_eq!((found[2], found[3]), (filled(2, 200, 0, 0), WalletSays::NotFilled));
+        // a side with one row takes all its fills
+        let found = says(&rows[3..], vec![fill(Kind::Buy, no, -500, 3, 90)]);
+        assert_eq!(found, [filled(3, 90, 0, 0)]);
+        // a fill that belongs to no row
+        let found = says(&rows[..2], vec![fill(Kind::Buy, yes, -500, 3, 90)]);
+        assert_eq!(found, [WalletSays::NotAttributed; 2]);
+    }
+
+    #[test]
+    fn a_sale_reduces_the_oldest_shares_first() {
+        let yes = Side::Yes;
+        let rows = [row(1, yes, 0), row(2, yes, 100)];
+        let fills = vec![
+            fill(Kind::Sell, yes, 200, 6, 300),
+            fill(Kind::Buy, yes, 200, 4, 200),
+            fill(Kind::Buy, yes, 10, 4, 100),
+        ];
+        let found = says(&rows, fills);
+        assert_eq!(found, [filled(4, 100, 4, 200), filled(4, 200, 2, 100)]);
+        // more sold than bought
+        let found = says(&rows, vec![fill(Kind::Sell, yes, 200, 6, 300)]);
+        assert_eq!(found, [WalletSays::NotAttributed; 2]);
+    }
+
+    #[test]
+    fn a_market_with_other_rows_waits_and_so_does_what_is_not_covered() {
+        let rows = [row(1, Side::Yes, 0)];
+        let buy = || fill(Kind::Buy, Side::Yes, 10, 4, 100);
+        let other = Activity { side: None, ..fill(Kind::Other, Side::Yes, 20, 1, 0) };
+        assert_eq!(says(&rows, vec![buy(), other]), [WalletSays::NotAttributed]);
+        let with = |from, until, now| {
+            let spans = vec![(UnixSeconds(OPEN + from), UnixSeconds(OPEN + until))];
+            let reading = WalletReading { rows: vec![buy()], spans };
+            assign(&rows, &reading, UnixSeconds(OPEN + now))[&1]
+        };
+        assert_eq!(with(-60, 900, 1800), filled(4, 100, 0, 0));
+        assert_eq!(with(-59, 900, 1800), WalletSays::NotCovered);
+        assert_eq!(with(-60, 899, 1800), WalletSays::NotCovered);
+        assert_eq!(with(-60, 900, 1799), WalletSays::Settling);
+    }
+
+    #[test]
+    fn rows_after_the_close_and_orders_logged_again_take_no_fill() {
+        let yes = Side::Yes;
+        let rows =
+            [row(1, yes, 0), LoggedRow { is_duplicate: true, ..row(2, yes, 5) }, row(3, yes, 901)];
+        let found = says(&rows, vec![fill(Kind::Buy, yes, 10, 4, 100)]);
+        assert_eq!(found, [filled(4, 100, 0, 0), WalletSays::NotFilled, WalletSays::NotFilled]);
+        // most rows are late: the zone is wrong
+        let late = [row(1, yes, 901), row(2, yes, 902), row(3, yes, 10)];
+        let found = says(&late, vec![fill(Kind::Buy, yes, 10, 4, 100)]);
+        assert_eq!(found, [WalletSays::NotAttributed; 3]);
+    }
+
+    proptest! {
+        /// The rows of a market sum to the wallet's cash flow in it, and to its shares.
+        #[test]
+        fn the_rows_of_a_market_sum_to_the_wallets_money(
+            rows in proptest::collection::vec((any::<bool>(), 0i64..900), 1..6),
+            fills in proptest::collection::vec(
+                (any::<bool>(), any::<bool>(), 0i64..900, 1i64..50, 1i64..5000), 0..20),
+        ) {
+            let side = |yes| if yes { Side::Yes } else { Side::No };
+            let rows: Vec<LoggedRow> = rows.iter().zip(1..)
+                .map(|((yes, at), rowid)| row(rowid, side(*yes), *at)).collect();
+            let fills: Vec<Activity> = fills.iter().map(|(buys, yes, at, shares, cents)| {
+                fill(if *buys { Kind::Buy } else { Kind::Sell }, side(*yes), *at, *shares, *cents)
+            }).collect();
+            let found = says(&rows, fills.clone());
+            if found.contains(&WalletSays::NotAttributed) {
+                return Ok(());
+            }
+            let mut sum = (Decimal::ZERO, Decimal::ZERO);
+            for says in found {
+                if let WalletSays::Filled(position) = says {
+                    sum.0 += position.proceeds - position.cost;
+                    sum.1 += position.shares - position.sold;
+                }
+            }
+            let mut flow = (Decimal::ZERO, Decimal::ZERO);
+            for fill in fills {
+                let sign = if fill.kind == Kind::Buy { Decimal::ONE } else { -Decimal::ONE };
+                flow.0 -= sign * fill.dollars;
+                flow.1 += sign * fill.shares;
+            }
+            prop_assert!((sum.0 - flow.0).abs() < Decimal::new(1, 12), "{} {}", sum.0, flow.0);
+            prop_assert_eq!(sum.1, flow.1);
+        }
+    }
+}

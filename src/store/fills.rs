@@ -1,0 +1,165 @@
+//! What a wallet said about trades (`settlement_fills`), and the rows that its fills are assigned to.
+//! `rules::fill` assigns them.
+
+use std::collections::HashMap;
+
+use rusqlite::params;
+
+use crate::error::Error;
+use crate::interrupt::Interrupt;
+use crate::rules::fill::{LoggedRow, MarketId, Position, WalletRecord, WalletRecords, WalletSays};
+use crate::rules::outcome::Side;
+use crate::rules::timestamp::{NaiveZone, read_cell};
+use crate::rules::units::{UnixSeconds, decimal_from_text};
+use crate::rules::value::Cell;
+use crate::store::columns::Field;
+use crate::store::transaction::Short;
+use crate::store::{FIRST, Store};
+
+/// Rows written in one transaction.
+const AT_ONCE: usize = 200;
+
+/// A logged row with what identifies its record.
+#[derive(Debug)]
+pub struct WalletRow {
+    /// The row, as far as fills are concerned.
+    pub logged: LoggedRow,
+    /// Its id.
+    pub trade_id: Cell,
+    /// Its market, as the bot wrote it.
+    pub market_slug: Cell,
+    /// It has no result.
+    pub is_unsettled: bool,
+}
+
+impl Store {
+    /// What a wallet said about trades, by rowid.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn wallet_records(&self) -> Result<WalletRecords, Error> {
+        let read = || {
+            if !self.has_table("settlement_fills")? {
+                return Ok(WalletRecords::default());
+            }
+            let mut statement = self.connection.prepare(
+                "SELECT trade_rowid, trade_id, market_slug, filled, shares, cost, sold, proceeds
+                 FROM settlement_fills",
+            )?;
+            let rows = statement.query_map([], |row| {
+                let number = |index: usize| -> rusqlite::Result<_> {
+                    let text: Option<String> = row.get(index)?;
+                    Ok(text.and_then(|text| decimal_from_text(&text).ok()).unwrap_or_default())
+                };
+                let position = Position {
+                    shares: number(4)?,
+                    cost: number(5)?,
+                    sold: number(6)?,
+                    proceeds: number(7)?,
+                };
+                let says = match row.get(3)? {
+                    true => WalletSays::Filled(position),
+                    false => WalletSays::NotFilled,
+                };
+                let (trade_id, market_slug) = (row.get(1)?, row.get(2)?);
+                Ok((row.get(0)?, WalletRecord { trade_id, market_slug, says }))
+            })?;
+            rows.collect::<rusqlite::Result<HashMap<_, _>>>().map(WalletRecords)
+        };
+        read().map_err(|error| self.failed("read", error))
+    }
+
+    /// Every row with a side, a market and a time, settled or not.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn wallet_rows(&self, zone: NaiveZone) -> Result<Vec<WalletRow>, Error> {
+        let duplicates = self.duplicate_orders()?;
+        let columns = [Field::Id, Field::Timestamp, Field::MarketSlug, Field::Action];
+        let columns = columns.map(|field| self.fields.sql(field)).join(", ");
+        let columns = format!("trades.rowid, {columns}, {}", self.fields.unsettled());
+        let mut rows = Vec::new();
+        let read = |row: &rusqlite::Row<'_>| {
+            let cell = |index: usize| row.get::<_, Cell>(index);
+            Ok((
+                row.get::<_, i64>(0)?,
+                cell(1)?,
+                cell(2)?,
+                cell(3)?,
+                cell(4)?,
+                row.get::<_, bool>(5)?,
+            ))
+        };
+        let mut after = Some(FIRST);
+        while let Some(from) = after {
+            let (page, next) = self.page("TRUE", None, &columns, from, read)?;
+            for (rowid, trade_id, timestamp, market_slug, action, is_unsettled) in page {
+                let (Some(side), Some(logged_at)) =
+                    (action.text().and_then(Side::named), read_cell(&timestamp, zone))
+                else {
+                    continue;
+                };
+                let name = market_slug.name();
+                let Some(market) = name.and_then(|name| MarketId::read(&name, logged_at)) else {
+                    continue;
+                };
+                let is_duplicate = duplicates.contains(&rowid);
+                let logged = LoggedRow { rowid, market, side, logged_at, is_duplicate };
+                rows.push(WalletRow { logged, trade_id, market_slug, is_unsettled });
+            }
+            after = next;
+        }
+        Ok(rows)
+    }
+
+    /// Keeps what a wallet said, so that a later run without it knows.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn save_positions(
+        &mut self,
+        found: &[(i64, WalletRecord)],
+        now: UnixSeconds,
+        interrupt: &Interrupt,
+    ) -> Result<(), Error> {
+        if found.is_empty() {
+            return Ok(());
+        }
+        self.check_place()?;
+        let mut write = || -> rusqlite::Result<()> {
+            self.make_tables(interrupt)?;
+            for some in found.chunks(AT_ONCE) {
+                self.retry_while_busy(interrupt, |store| {
+                    let transaction = Short::begin(store)?;
+                    for (rowid, record) in some {
+                        let position = record.position();
+                        let text = |number: fn(&Position) -> String| position.as_ref().map(number);
+                        transaction
+                            .0
+                            .prepare_cached(
+                                "INSERT OR REPLACE INTO settlement_fills
+                                    (trade_rowid, trade_id, market_slug, filled, shares, cost, sold,
+                                     proceeds, read_at)
+                                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                            )?
+                            .execute(params![
+                                rowid,
+                                record.trade_id,
+                                record.market_slug,
+                                position.is_some(),
+                                text(|position| position.shares.to_string()),
+                                text(|position| position.cost.to_string()),
+                                text(|position| position.sold.to_string()),
+                                text(|position| position.proceeds.to_string()),
+                                now.0
+                            ])?;
+                    }
+                    transaction.commit()
+                })?;
+            }
+            Ok(())
+        };
+        let written = write();
+        written.map_err(|error| self.failed("written", error))
+    }
+}

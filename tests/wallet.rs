@@ -1,0 +1,170 @@
+//! The wallet's fills as the trades' money: over a real socket, page by page, and from files.
+
+mod support;
+
+use serde_json::{Value, json};
+use support::exchange::{Asked, Exchange, Reply, Tape};
+use support::{Bench, CLOSE, OPEN, bet};
+
+const WALLET: &str = "0xabababababababababababababababababababab";
+
+/// A tape on which the two markets from [`OPEN`] on go up.
+fn tape() -> Tape {
+    Tape::of([(OPEN, 67_000.0), (CLOSE, 67_100.0), (CLOSE + 900, 67_200.0)])
+}
+
+/// A bet on the market of [`OPEN`], and one on the next market.
+fn bench() -> Bench {
+    let next = bet(2).on(&format!("btc-updown-15m-{CLOSE}")).at("2026-02-13 13:20:00");
+    Bench::new(&[bet(1), next])
+}
+
+/// A row of `/v2/activity`.
+fn row(kind: &str, open: i64, at: i64, shares: f64, dollars: f64) -> Value {
+    let (kind, side) = match kind {
+        "BUY" | "SELL" => ("TRADE", kind),
+        kind => (kind, ""),
+    };
+    let slug = format!("btc-updown-15m-{open}");
+    json!({"proxy_wallet": WALLET, "timestamp": at, "condition_id": format!("0x{open:064x}"),
+           "type": kind, "size": shares, "usdc_size": dollars, "transaction_hash": "0x1",
+           "price": 0.5, "side": side, "outcome": if side.is_empty() { "" } else { "Up" },
+           "slug": slug})
+}
+
+/// A page of `/v2/activity`; `next` is the cursor of the page after it.
+fn page(rows: &[Value], next: Option<&str>) -> Reply {
+    let pagination = json!({"has_more": next.is_some(), "next_cursor": next});
+    Reply::ok(json!({"data": rows, "pagination": pagination}).to_string())
+}
+
+/// An exchange whose Data API answers like this.
+fn exchange(activity: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Exchange {
+    Exchange::start(move |asked, _| match asked.path.as_str() {
+        "/v2/activity" => activity(asked),
+        _ => tape().answer(asked),
+    })
+}
+
+#[test]
+fn fills_of_all_pages_are_the_money_and_a_trade_without_a_fill_is_none() {
+    let exchange = exchange(|asked| match asked.query.get("cursor").map(String::as_str) {
+        None => page(&[row("BUY", OPEN, OPEN + 470, 5.0, 2.5)], Some("a=b")),
+        Some(_) => page(&[row("BUY", OPEN, OPEN + 475, 3.0, 1.9)], None),
+    });
+    let bench = bench();
+    // the bot's mark says that no order was placed; the wallet knows better
+    let marked = "ALTER TABLE trades ADD COLUMN skipped_unfavorable_move INTEGER;
+                  UPDATE trades SET skipped_unfavorable_move = 1 WHERE id = 1";
+    bench.sql().execute_batch(marked).unwrap();
+    let ran = bench.run_at(&exchange.url, &["--wallet", WALLET]).code(0).json();
+    assert_eq!(bench.booked(1), (Some("YES".to_owned()), Some(3.6), Some(1)));
+    assert_eq!(bench.booked(2), (None, None, None));
+    assert_eq!(ran["excluded"], json!({"not_filled": 1}));
+    let trade = &ran["trades"][0];
+    assert_eq!(trade["money_source"], "wallet");
+    assert_eq!((trade["shares"].as_f64(), trade["cost"].as_f64()), (Some(8.0), Some(4.4)));
+    assert_eq!(ran["requests"]["data"], 2);
+
+    // what the wallet once said stays known
+    let later = bench.run_at(&exchange.url, &[]).code(0).json();
+    assert_eq!(
+        (&later["settled_count"], &later["excluded"]),
+        (&json!(0), &json!({"not_filled": 1}))
+    );
+    assert_eq!(bench.settle(&["explain", "2", "--json"]).json()["state"], "excluded");
+}
+
+#[test]
+fn sold_shares_bring_their_proceeds_and_the_rest_its_payout() {
+    let exchange = exchange(|_| {
+        let sale = row("SELL", OPEN, OPEN + 600, 6.0, 5.1);
+        page(&[row("BUY", OPEN, OPEN + 470, 8.0, 4.4), sale], None)
+    });
+    let bench = Bench::new(&[bet(1)]);
+    bench.run_at(&exchange.url, &["--wallet", WALLET]).code(0);
+    assert_eq!(bench.booked(1), (Some("YES".to_owned()), Some(2.7), Some(1)));
+}
+
+#[test]
+fn a_history_that_does_not_end_books_nothing_from_the_log() {
+    let exchange = exchange(|_| page(&[row("BUY", OPEN, OPEN + 470, 8.0, 4.4)], Some("again")));
+    let bench = bench();
+    let ran = bench.run_at(&exchange.url, &["--wallet", WALLET]).json();
+    assert_eq!(bench.count("is_win IS NULL"), 2);
+    assert_eq!(ran["pending"], json!({"wallet_unreadable": 2}));
+    let warned = ran["warnings"].as_array().unwrap();
+    assert!(warned.iter().any(|warning| warning["code"] == "wallet"), "{warned:?}");
+}
+
+#[test]
+fn a_merge_makes_its_market_wait_and_no_other() {
+    let exchange = exchange(|_| {
+        let merge = row("MERGE", OPEN, OPEN + 600, 4.0, 4.0);
+        let bought = [OPEN, CLOSE].map(|open| row("BUY", open, open + 470, 8.0, 4.4));
+        page(&[&bought[..], &[merge]].concat(), None)
+    });
+    let bench = bench();
+    let ran = bench.run_at(&exchange.url, &["--wallet", WALLET]).json();
+    assert_eq!(ran["pending"], json!({"not_attributed": 1}));
+    assert_eq!(bench.booked(1), (None, None, None));
+    assert_eq!(bench.booked(2), (Some("YES".to_owned()), Some(3.6), Some(1)));
+}
+
+#[test]
+fn a_saved_history_covers_its_span_and_a_dry_run_keeps_nothing() {
+    let exchange = exchange(|_| Reply::status(500));
+    let bench = bench();
+    let file = bench.folder.path().join("activity.json");
+    let before = row("BUY", OPEN - 9000, OPEN - 8900, 1.0, 0.5);
+    let after = row("BUY", OPEN + 900, OPEN + 1000, 1.0, 0.5);
+    let rows = json!([before, row("BUY", OPEN, OPEN + 470, 8.0, 4.4), after]);
+    std::fs::write(&file, rows.to_string()).unwrap();
+    let activity = ["--activity", file.to_str().unwrap()];
+    let mut dry = vec!["dry-run", "--json"];
+    let services = support::services_at(&exchange.url);
+    dry.extend(services.iter().map(String::as_str));
+    dry.extend(activity);
+    let unchanged = bench.bytes();
+    assert_eq!(bench.settle(&dry).json()["settled_count"], 1);
+    assert_eq!(bench.bytes(), unchanged);
+
+    let ran = bench.run_at(&exchange.url, &activity).json();
+    assert_eq!(bench.booked(1), (Some("YES".to_owned()), Some(3.6), Some(1)));
+    assert_eq!(bench.booked(2), (None, None, None), "its market closes after the last row");
+    assert_eq!(ran["pending"], json!({"wallet_not_covered": 1}));
+    assert_eq!(ran["requests"]["data"], 0);
+}
+
+#[test]
+fn a_file_of_another_kind_and_a_bad_address_are_bad_usage() {
+    let bench = bench();
+    let file = bench.folder.path().join("positions.json");
+    std::fs::write(&file, r#"[{"avgPrice":0.5,"size":8,"curPrice":1}]"#).unwrap();
+    let ended = bench.run_at(&support::nowhere(), &["--activity", file.to_str().unwrap()]);
+    assert!(ended.code(2).stderr.contains("positions"), "{ended:?}");
+    let ended = bench.run_at(&support::nowhere(), &["--wallet", "0x12"]);
+    assert!(ended.code(2).stderr.contains("40 hexadecimal digits"), "{ended:?}");
+    assert_eq!(bench.count("is_win IS NULL"), 2);
+}
+
+#[test]
+fn a_confirmation_keeps_the_wallets_money() {
+    let fills = || page(&[row("BUY", OPEN, OPEN + 470, 8.0, 4.4)], None);
+    let first = exchange(move |_| fills());
+    let bench = Bench::new(&[bet(1)]);
+    bench.run_at(&first.url, &["--wallet", WALLET]).code(0);
+    let slug = format!("btc-updown-15m-{OPEN}");
+    let down = support::exchange::Markets::resolved([(slug.as_str(), false)]);
+    let second = Exchange::resolving(tape(), down);
+    // Polymarket resolved otherwise: the stake of the wallet is lost, not that of the log
+    let ran = bench.run_at(&second.url, &["--confirm", "auto"]).json();
+    assert_eq!(ran["corrected_count"], 1, "{ran}");
+    assert_eq!(bench.booked(1), (Some("NO".to_owned()), Some(-4.4), Some(0)));
+    let audit = ["audit", "--json", "--fix"];
+    let services = support::services_at(&second.url);
+    let mut audit = audit.to_vec();
+    audit.extend(services.iter().map(String::as_str));
+    bench.settle(&audit).code(0);
+    assert_eq!(bench.booked(1), (Some("NO".to_owned()), Some(-4.4), Some(0)));
+}
