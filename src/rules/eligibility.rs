@@ -219,6 +219,11 @@ impl Exclusion {
     pub fn still_waits(self) -> bool {
         matches!(self, Self::TooRecent | Self::MarketOpen | Self::Future)
     }
+
+    /// Whether only the bot's marks exclude such a row: a wallet's fill beats them.
+    pub fn is_a_mark(self) -> bool {
+        matches!(self, Self::NotMade | Self::SkippedByBot | Self::DuplicateOrder)
+    }
 }
 
 /// The classification of a row without `is_win`.

@@ -41,10 +41,10 @@ pub fn shares(position: Usd, price: SharePrice) -> Result<Shares, Overflow> {
     position.0.checked_div(price.0).map(Shares).ok_or(Overflow { position, price })
 }
 
-/// The money of `shares` of `side`, bought at `price` for `position` dollars, once `outcome` is known;
-/// sold shares bring their proceeds. A winning share pays $1, a losing one $0, a split one $0.50 (Polymarket's
-/// payout). The
-/// fee is paid win or lose, in shares, which then pay nothing, or on top of the stake.
+/// The money of `shares` of `side`, bought at `price` for `position` dollars, once `outcome` is
+/// known. A winning share pays $1, a losing one $0, a split one $0.50 (Polymarket's payout). Sold
+/// shares bring their proceeds instead. The fee is paid win or lose, in shares, which then pay
+/// nothing, or on top of the stake.
 pub fn pay_out(
     position: Usd,
     shares: Shares,

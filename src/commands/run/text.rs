@@ -201,6 +201,18 @@ pub fn not_due(excluded: &BTreeMap<Exclusion, u64>) -> String {
     for (reason, count) in excluded {
         line(&mut text, format_args!("  {count:>6}  {}", reason.words()));
     }
+    let marks = excluded.iter().filter(|(reason, _)| reason.is_a_mark());
+    let marked: u64 = marks.map(|(_, count)| count).sum();
+    if marked > 0 {
+        let rows = if marked == 1 { "row is" } else { "rows are" };
+        line(
+            &mut text,
+            format_args!(
+                "  {marked} {rows} left out by the bot's own marks, which are often wrong; --wallet shows \
+                 which were filled"
+            ),
+        );
+    }
     text
 }
 
