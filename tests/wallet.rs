@@ -76,6 +76,18 @@ fn fills_of_all_pages_are_the_money_and_a_trade_without_a_fill_is_none() {
 }
 
 #[test]
+fn a_trade_on_paper_takes_no_fill_and_is_settled_by_the_log() {
+    let exchange = exchange(|_| page(&[row("BUY", OPEN, OPEN + 470, 8.0, 4.4)], None));
+    let bench = Bench::new(&[bet(1), bet(2)]);
+    let on_paper = "UPDATE trades SET execution_status = 'Paper' WHERE id = 2";
+    bench.sql().execute_batch(on_paper).unwrap();
+    let ran = bench.run_at(&exchange.url, &["--wallet", WALLET]).code(0).json();
+    assert_eq!(ran["settled_count"], 2, "{ran}");
+    assert_eq!(bench.booked(1).1, Some(3.6));
+    assert_eq!(bench.booked(2).1, Some(5.0));
+}
+
+#[test]
 fn sold_shares_bring_their_proceeds_and_the_rest_its_payout() {
     let exchange = exchange(|_| {
         let sale = row("SELL", OPEN, OPEN + 600, 6.0, 5.1);

@@ -371,7 +371,7 @@ const NOT_FILLED: [&str; 13] = [
 ];
 
 /// Statuses that are consistent with a fill; also prefixes.
-const KNOWN_STATUSES: [&str; 18] = [
+const KNOWN_STATUSES: [&str; 15] = [
     "pending",
     "executed",
     "filled",
@@ -387,10 +387,10 @@ const KNOWN_STATUSES: [&str; 18] = [
     "ok",
     "closed",
     "settled",
-    "dry_run",
-    "simulated",
-    "paper",
 ];
+
+/// Statuses of a trade on paper, which reaches no wallet; also prefixes.
+const ON_PAPER: [&str; 3] = ["dry_run", "simulated", "paper"];
 
 /// A status in lower case, with `_` for blanks and hyphens.
 pub fn status_word(status: &str) -> String {
@@ -424,11 +424,17 @@ fn is_left_out(row: &Row, reading: Reading) -> bool {
     statuses(row).any(|(_, status)| begins_with_one_of(&status, reading.skip_status))
 }
 
+/// Whether a status is that of a trade on paper.
+pub(crate) fn is_on_paper(status: &Cell) -> bool {
+    status.text().is_some_and(|status| begins_with_one_of(status, &ON_PAPER))
+}
+
 /// The row's statuses that settle does not recognize, with their columns. Such a trade is settled
 /// as if its order was filled.
 pub(crate) fn unknown_statuses(row: &Row) -> impl Iterator<Item = (&'static str, Cow<'_, str>)> {
     statuses(row).filter(|(_, status)| {
-        !begins_with_one_of(status, &NOT_FILLED) && !begins_with_one_of(status, &KNOWN_STATUSES)
+        let known: [&[&str]; 3] = [&NOT_FILLED, &KNOWN_STATUSES, &ON_PAPER];
+        !known.iter().any(|words| begins_with_one_of(status, words))
     })
 }
 

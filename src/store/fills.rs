@@ -7,6 +7,7 @@ use rusqlite::params;
 
 use crate::error::Error;
 use crate::interrupt::Interrupt;
+use crate::rules::eligibility::is_on_paper;
 use crate::rules::fill::{LoggedRow, MarketId, Position, WalletRecord, WalletRecords, WalletSays};
 use crate::rules::outcome::Side;
 use crate::rules::timestamp::{NaiveZone, read_cell};
@@ -69,13 +70,14 @@ impl Store {
         read().map_err(|error| self.failed("read", error))
     }
 
-    /// Every row with a side, a market and a time, settled or not.
+    /// Every row with a side, a market and a time, settled or not; trades on paper are left out.
     ///
     /// # Errors
     /// [`Error::Database`].
     pub fn wallet_rows(&self, zone: NaiveZone) -> Result<Vec<WalletRow>, Error> {
         let duplicates = self.duplicate_orders()?;
-        let columns = [Field::Id, Field::Timestamp, Field::MarketSlug, Field::Action];
+        let columns =
+            [Field::Id, Field::Timestamp, Field::MarketSlug, Field::Action, Field::ExecutionStatus];
         let columns = columns.map(|field| self.fields.sql(field)).join(", ");
         let columns = format!("trades.rowid, {columns}, {}", self.fields.unsettled());
         let mut rows = Vec::new();
@@ -87,13 +89,17 @@ impl Store {
                 cell(2)?,
                 cell(3)?,
                 cell(4)?,
-                row.get::<_, bool>(5)?,
+                cell(5)?,
+                row.get::<_, bool>(6)?,
             ))
         };
         let mut after = Some(FIRST);
         while let Some(from) = after {
             let (page, next) = self.page("TRUE", None, &columns, from, read)?;
-            for (rowid, trade_id, timestamp, market_slug, action, is_unsettled) in page {
+            for (rowid, trade_id, timestamp, market_slug, action, status, is_unsettled) in page {
+                if is_on_paper(&status) {
+                    continue;
+                }
                 let (Some(side), Some(logged_at)) =
                     (action.text().and_then(Side::named), read_cell(&timestamp, zone))
                 else {
