@@ -280,16 +280,18 @@ pub fn assign(
     for (market, mut rows) in markets {
         rows.sort_by_key(|row| (row.logged_at, row.rowid));
         let earliest = rows.first().map_or(now, |row| row.logged_at);
-        let close = market.close().unwrap_or(earliest);
+        let close = market.close();
         let all = |answer: WalletSays| rows.iter().map(|row| (row.rowid, answer)).collect();
         let of_market: HashMap<i64, WalletSays> =
-            if !reading.covers(earliest.plus(-NEXT_ROW), close) {
+            if !reading.covers(earliest.plus(-NEXT_ROW), close.unwrap_or(now)) {
                 all(WalletSays::NotCovered)
-            } else if now.since(close) < SETTLING {
+            } else if close.is_some_and(|close| now.since(close) < SETTLING) {
                 all(WalletSays::Settling)
             } else {
-                let fills = activity.remove(market).unwrap_or_default();
-                match positions(&rows, fills).filter(|_| !are_late) {
+                let fills = activity.remove(market);
+                // the wallet may name a market without a window in another way than the row does
+                let is_unsure = are_late || (close.is_none() && fills.is_none());
+                match positions(&rows, fills.unwrap_or_default()).filter(|_| !is_unsure) {
                     None => all(WalletSays::NotAttributed),
                     Some(positions) => rows
                         .iter()
@@ -471,6 +473,21 @@ mod tests {
         assert_eq!(with(-59, 900, 1800), WalletSays::NotCovered);
         assert_eq!(with(-60, 899, 1800), WalletSays::NotCovered);
         assert_eq!(with(-60, 900, 1799), WalletSays::Settling);
+    }
+
+    #[test]
+    fn a_market_that_only_polymarket_knows_is_never_called_not_filled() {
+        let named = |text| MarketId::read(text, UnixSeconds(OPEN)).unwrap();
+        let of = |market, logged| {
+            let rows = [LoggedRow { market: named(market), ..row(1, Side::Yes, 0) }];
+            let buy = fill(Kind::Buy, Side::Yes, 10, 4, 100);
+            let rows_of_wallet = vec![Activity { market: named(logged), ..buy }];
+            let spans = vec![(UnixSeconds(OPEN - 60), NOW)];
+            assign(&rows, &WalletReading { rows: rows_of_wallet, spans }, NOW)[&1]
+        };
+        assert_eq!(of("will-it-rain", "will-it-rain"), filled(4, 100, 0, 0));
+        assert_eq!(of("will-it-rain", "another"), WalletSays::NotAttributed);
+        assert_eq!(of("512345", "will-it-rain"), WalletSays::NotAttributed);
     }
 
     #[test]
