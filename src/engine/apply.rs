@@ -16,7 +16,7 @@ use crate::rules::selection::{RowError, Tally, Warning};
 use crate::rules::settlement::Settlement;
 use crate::rules::units::UnixSeconds;
 use crate::rules::value::Cell;
-use crate::store::{Note, RunInfo, Store, WriteOutcome};
+use crate::store::{NeverFilled, Note, RunInfo, Store, WriteOutcome};
 
 /// Decisions about some trades, not yet written.
 #[derive(Default)]
@@ -179,6 +179,43 @@ impl<'a> RunState<'a> {
                 continue;
             }
             self.end(&TradeResult::of_deferral(deferral));
+        }
+        Ok(())
+    }
+
+    /// Takes the result out of rows that were never filled, except in a dry run, and counts them.
+    ///
+    /// # Errors
+    /// [`Error::Database`], if this run has written nothing.
+    pub fn empty(&mut self, store: &mut Store, rows: &[NeverFilled]) -> Result<(), Error> {
+        let mut done = vec![WriteOutcome::Written; rows.len()];
+        if let Some(run) = &self.writer {
+            let written = store.empty(run, rows, self.interrupt);
+            done = written.done;
+            self.wrote |= !done.is_empty();
+            match written.error {
+                Some(error) if !self.wrote => return Err(error),
+                Some(error) => self.stopped = Some(Stop::Failed(error.to_string())),
+                None => {}
+            }
+        }
+        for (row, put) in rows.iter().zip(done) {
+            let id = row.row.id.clone();
+            match put {
+                WriteOutcome::Written => {
+                    self.counts.add_emptied();
+                    let message = format!(
+                        "trade {id}: the wallet has no fill for it any more; settle took its result \
+                         back; settle explain {id} shows what stood there"
+                    );
+                    self.warnings.push(Warning { code: "not_filled", message });
+                }
+                WriteOutcome::Conflict => {}
+                WriteOutcome::Rejected(why) => {
+                    let message = format!("the database refuses it: {why}");
+                    self.errors.push(RowError { trade_id: id, message });
+                }
+            }
         }
         Ok(())
     }

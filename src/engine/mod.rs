@@ -5,6 +5,7 @@ mod apply;
 mod confirm;
 pub mod context;
 mod fills;
+pub(crate) mod rebook;
 pub mod run;
 pub mod status;
 pub mod summary;

@@ -8,6 +8,7 @@ use crate::engine::apply::{Batch, RunState, Stop};
 use crate::engine::confirm::confirm;
 use crate::engine::context::{Database, Outside, RunContext, Task};
 use crate::engine::fills::read_wallet;
+use crate::engine::rebook::rebook_read_again;
 use crate::engine::summary::{Event, IN_ERROR, OUT_OF_TIME, Summary};
 use crate::error::Error;
 use crate::interrupt::Limit;
@@ -80,8 +81,10 @@ pub fn settle(
     let at_yes_price = database.store.no_at_yes_price()?;
     let mut state = RunState::new(task, context, database.name, database.report);
     let wallet = outside.wallet.as_deref_mut();
-    let wallet = read_wallet(database.store, wallet, task, context.is_some(), &mut state.warnings)?;
-    let selector = Selector::new(task.reading, &retries, duplicates, &wallet, now);
+    let (store, writes) = (&mut *database.store, context.is_some());
+    let fills = read_wallet(store, wallet, &duplicates, task, writes, &mut state.warnings)?;
+    let wallet = &fills.records;
+    let selector = Selector::new(task.reading, &retries, duplicates, wallet, now);
     let mut due = DueTrades::new(selector, task);
     state.all = unconfirmed.len();
     let mut found = Found::default();
@@ -91,7 +94,7 @@ pub fn settle(
         state: &mut state,
         found: &mut found,
         fees: HashMap::new(),
-        wallet: &wallet,
+        wallet,
     };
     loop {
         let block = due.next_block(database.store)?;
@@ -103,6 +106,9 @@ pub fn settle(
         if is_last || run.state.stopped.is_some() {
             break;
         }
+    }
+    if state.stopped.is_none() {
+        rebook_read_again(database.store, &fills, task, &mut state)?;
     }
     // the rest is only counted
     loop {

@@ -132,6 +132,11 @@ impl Counts {
         *self.pending.entry(DeferReason::NotWritten.key()).or_default() += 1;
     }
 
+    /// Counts a settled trade whose result was taken back, because it was never filled.
+    pub(crate) fn add_emptied(&mut self) {
+        *self.by_status.entry(Status::Corrected.as_str()).or_default() += 1;
+    }
+
     /// Counts trades that wait for the wallet, by the reason's name in JSON and in words.
     pub(crate) fn add_waiting(&mut self, key: &'static str, why: &str, count: u64) {
         *self.pending.entry(key).or_default() += count;

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use rust_decimal::Decimal;
 
 use crate::rules::fill::{
-    Position, Sold, WalletRecord, WalletRecords, WalletSays, named, verified_fill,
+    Position, Sold, WalletRecord, WalletRecords, WalletSays, verified_fill,
 };
 use crate::rules::market::{Market, RuleSet, read_market};
 use crate::rules::outcome::Side;
@@ -14,7 +14,7 @@ use crate::rules::pnl;
 use crate::rules::strike::Strike;
 use crate::rules::timestamp::{NaiveZone, read_cell};
 use crate::rules::title::market_key;
-use crate::rules::units::{BtcPrice, SharePrice, Shares, UnixSeconds, Usd, positive};
+use crate::rules::units::{BtcPrice, SharePrice, Shares, UnixSeconds, Usd, named, positive};
 use crate::rules::value::Cell;
 
 /// A trade is settled only when it is older than this, in seconds: 15 minutes, its market's window.

@@ -12,7 +12,7 @@ use crate::rules::asset::Asset;
 use crate::rules::market::{RuleSet, read_market};
 use crate::rules::outcome::Side;
 use crate::rules::title::market_key;
-use crate::rules::units::{NotUsable, SharePrice, Shares, UnixSeconds, Usd, positive};
+use crate::rules::units::{NotUsable, SharePrice, Shares, UnixSeconds, Usd, named, positive};
 use crate::rules::value::Cell;
 
 /// A fill may be this many seconds earlier than its row: clocks differ.
@@ -58,6 +58,8 @@ pub enum Kind {
     Buy,
     /// Shares sold; the dollars are without the fee.
     Sell,
+    /// Shares redeemed: they say nothing about the profit.
+    Redeem,
     /// SPLIT, MERGE, CONVERSION, MIGRATION, or a row whose side cannot be read: the market's money is
     /// not that of its buys and sales alone.
     Other,
@@ -78,6 +80,21 @@ pub struct Activity {
     pub shares: Decimal,
     /// Dollars paid or received.
     pub dollars: Decimal,
+    /// The market, as the wallet names it.
+    pub name: String,
+}
+
+/// Money of a wallet that is no trade's, in dollars.
+#[derive(Debug, Clone, Default)]
+pub struct Cash {
+    /// Deposits.
+    pub deposited: Decimal,
+    /// Withdrawals.
+    pub withdrawn: Decimal,
+    /// Rebates, rewards and yields.
+    pub other_income: Decimal,
+    /// What was redeemed, by market.
+    pub redeemed: HashMap<MarketId, Decimal>,
 }
 
 /// What was read of a wallet.
@@ -85,8 +102,12 @@ pub struct Activity {
 pub struct WalletReading {
     /// The rows that touch a market's money, in any order.
     pub rows: Vec<Activity>,
+    /// The money that is no trade's.
+    pub cash: Cash,
     /// The spans of time that the reading covers, ends included.
     pub spans: Vec<(UnixSeconds, UnixSeconds)>,
+    /// The reading begins with the wallet's first row.
+    pub is_whole: bool,
 }
 
 impl WalletReading {
@@ -109,8 +130,14 @@ impl WalletReading {
 /// A logged trade, as far as fills are concerned.
 #[derive(Debug, Clone)]
 pub struct LoggedRow {
-    /// SQLite's rowid.
+    /// SQLite's rowid; negative for a row that the bot has deleted since.
     pub rowid: i64,
+    /// Its id.
+    pub trade_id: Cell,
+    /// Its market, as the bot wrote it.
+    pub market_slug: Cell,
+    /// It has no result.
+    pub is_unsettled: bool,
     /// The market.
     pub market: MarketId,
     /// The side.
@@ -119,6 +146,13 @@ pub struct LoggedRow {
     pub logged_at: UnixSeconds,
     /// It logs the order of an earlier row again, which has the fills.
     pub is_duplicate: bool,
+}
+
+impl LoggedRow {
+    /// When its window closes, or when it was logged if only Polymarket knows the window.
+    pub(crate) fn closed_at(&self) -> UnixSeconds {
+        self.market.close().unwrap_or(self.logged_at)
+    }
 }
 
 /// What a trade bought and sold, by the wallet.
@@ -254,57 +288,65 @@ pub(crate) fn verified_fill(
     Ok(Some((price, Shares(amount))))
 }
 
-/// Prefixes an error with the column's name.
-pub(crate) fn named(column: &'static str) -> impl Fn(NotUsable) -> String {
-    move |error| format!("{column}: {error}")
+/// What a wallet says about each row, and what of it belongs to no row.
+#[derive(Debug, Default)]
+pub struct Assignment {
+    /// By rowid.
+    pub says: HashMap<i64, WalletSays>,
+    /// The number of buys of each row that has any.
+    pub buys: HashMap<i64, usize>,
+    /// Rows of the wallet that belong to no trade, each with the reason.
+    pub unattributed: Vec<(Activity, &'static str)>,
 }
 
 /// What `reading` says about each row, as of `now`. `rows` are all rows of each market, settled and
 /// excluded ones included.
-pub fn assign(
-    rows: &[LoggedRow],
-    reading: &WalletReading,
-    now: UnixSeconds,
-) -> HashMap<i64, WalletSays> {
+pub fn assign(rows: &[LoggedRow], reading: &WalletReading, now: UnixSeconds) -> Assignment {
     let mut markets: BTreeMap<&MarketId, Vec<&LoggedRow>> = BTreeMap::new();
     for row in rows {
         markets.entry(&row.market).or_default().push(row);
     }
-    let mut activity: HashMap<&MarketId, Vec<&Activity>> = HashMap::new();
+    let mut activity: BTreeMap<&MarketId, Vec<&Activity>> = BTreeMap::new();
     for row in &reading.rows {
         activity.entry(&row.market).or_default().push(row);
     }
     // the zone of the timestamps is wrong, so no row is where its fills are
     let are_late = are_logged_late(rows);
-    let mut says = HashMap::new();
+    let mut assignment = Assignment::default();
     for (market, mut rows) in markets {
         rows.sort_by_key(|row| (row.logged_at, row.rowid));
         let earliest = rows.first().map_or(now, |row| row.logged_at);
         let close = market.close();
-        let all = |answer: WalletSays| rows.iter().map(|row| (row.rowid, answer)).collect();
-        let of_market: HashMap<i64, WalletSays> =
-            if !reading.covers(earliest.plus(-NEXT_ROW), close.unwrap_or(now)) {
-                all(WalletSays::NotCovered)
-            } else if close.is_some_and(|close| now.since(close) < SETTLING) {
-                all(WalletSays::Settling)
-            } else {
-                let fills = activity.remove(market);
-                // the wallet may name a market without a window in another way than the row does
-                let is_unsure = are_late || (close.is_none() && fills.is_none());
-                match positions(&rows, fills.unwrap_or_default()).filter(|_| !is_unsure) {
-                    None => all(WalletSays::NotAttributed),
-                    Some(positions) => rows
-                        .iter()
-                        .map(|row| match positions.get(&row.rowid) {
-                            Some(position) => (row.rowid, WalletSays::Filled(*position)),
-                            None => (row.rowid, WalletSays::NotFilled),
-                        })
-                        .collect(),
-                }
+        let fills = activity.remove(market);
+        // the wallet may name a market without a window in another way than the row does
+        let is_unsure = are_late || (close.is_none() && fills.is_none());
+        let all = if !reading.covers(earliest.plus(-NEXT_ROW), close.unwrap_or(now)) {
+            Some(WalletSays::NotCovered)
+        } else if close.is_some_and(|close| now.since(close) < SETTLING) {
+            Some(WalletSays::Settling)
+        } else {
+            is_unsure.then_some(WalletSays::NotAttributed)
+        };
+        let (positions, stray) = match all {
+            Some(_) => (None, vec![]),
+            None => positions(&rows, fills.unwrap_or_default(), &mut assignment.buys),
+        };
+        assignment.unattributed.extend(stray.into_iter().map(|(row, why)| (row.clone(), why)));
+        for row in rows {
+            let says = match (all, &positions) {
+                (Some(says), _) => says,
+                (None, None) => WalletSays::NotAttributed,
+                (None, Some(positions)) => match positions.get(&row.rowid) {
+                    Some(position) => WalletSays::Filled(*position),
+                    None => WalletSays::NotFilled,
+                },
             };
-        says.extend(of_market);
+            assignment.says.insert(row.rowid, says);
+        }
     }
-    says
+    let foreign = activity.into_values().flatten();
+    assignment.unattributed.extend(foreign.map(|row| (row.clone(), NO_ROW_IN_MARKET)));
+    assignment
 }
 
 /// Whether most rows are logged after their market's close, which a wrong `--timezone` explains.
@@ -319,49 +361,81 @@ struct Lot {
     shares: Decimal,
 }
 
-/// The positions of the rows of one market, by rowid; `None` if a row of the wallet belongs to none of
-/// them, or its money is not that of buys and sales alone.
-fn positions(rows: &[&LoggedRow], mut fills: Vec<&Activity>) -> Option<HashMap<i64, Position>> {
+/// The reason of a row of the wallet whose market no trade names.
+pub const NO_ROW_IN_MARKET: &str = "no trade names its market";
+
+/// Rows of a wallet that belong to no trade, each with the reason.
+type Stray<'a> = Vec<(&'a Activity, &'static str)>;
+
+/// The positions of the rows of one market, by rowid; `None` if rows of the wallet belong to none of
+/// them, or its money is not that of buys and sales alone, with these rows.
+fn positions<'a>(
+    rows: &[&LoggedRow],
+    mut fills: Vec<&'a Activity>,
+    buys: &mut HashMap<i64, usize>,
+) -> (Option<HashMap<i64, Position>>, Stray<'a>) {
     // a buy comes before a sale of the same second
     fills.sort_by_key(|fill| (fill.at, fill.kind));
     let mut positions: HashMap<i64, Position> = HashMap::new();
     let mut lots: HashMap<bool, VecDeque<Lot>> = HashMap::new();
+    let mut stray = Vec::new();
     for fill in fills {
-        let side = fill.side?;
+        let side = match (fill.kind, fill.side) {
+            (Kind::Other | Kind::Redeem, _) => {
+                stray.push((fill, "the market's money is not that of buys and sales alone"));
+                continue;
+            }
+            (_, None) => {
+                stray.push((fill, "its side cannot be read"));
+                continue;
+            }
+            (_, Some(side)) => side,
+        };
         let lots = lots.entry(side == Side::Yes).or_default();
-        match fill.kind {
-            Kind::Other => return None,
-            Kind::Buy => {
-                let rowid = row_of(rows, side, fill.at)?;
+        let taken = match fill.kind {
+            Kind::Sell => sell(fill, lots, &mut positions),
+            _ => row_of(rows, side, fill.at).and_then(|rowid| {
+                *buys.entry(rowid).or_default() += 1;
                 let position = positions.entry(rowid).or_default();
                 position.shares = position.shares.checked_add(fill.shares)?;
                 position.cost = position.cost.checked_add(fill.dollars)?;
                 lots.push_back(Lot { rowid, shares: fill.shares });
-            }
-            Kind::Sell => {
-                let (mut left, mut dollars) = (fill.shares, fill.dollars);
-                while left > Decimal::ZERO {
-                    let lot = lots.front_mut()?;
-                    let sold = left.min(lot.shares);
-                    // the last part gets what the others left, so that the parts sum to the sale
-                    let part = match sold == left {
-                        true => dollars,
-                        false => fill.dollars.checked_mul(sold)?.checked_div(fill.shares)?,
-                    };
-                    let position = positions.get_mut(&lot.rowid)?;
-                    position.sold = position.sold.checked_add(sold)?;
-                    position.proceeds = position.proceeds.checked_add(part)?;
-                    dollars = dollars.checked_sub(part)?;
-                    left = left.checked_sub(sold)?;
-                    lot.shares = lot.shares.checked_sub(sold)?;
-                    if lot.shares.is_zero() {
-                        lots.pop_front();
-                    }
-                }
-            }
+                Some(())
+            }),
+        };
+        if taken.is_none() {
+            stray.push((fill, "no trade of its market and side can have it"));
         }
     }
-    Some(positions)
+    (stray.is_empty().then_some(positions), stray)
+}
+
+/// Takes a sale's shares from the oldest lots; `None` if there are too few.
+fn sell(
+    fill: &Activity,
+    lots: &mut VecDeque<Lot>,
+    positions: &mut HashMap<i64, Position>,
+) -> Option<()> {
+    let (mut left, mut dollars) = (fill.shares, fill.dollars);
+    while left > Decimal::ZERO {
+        let lot = lots.front_mut()?;
+        let sold = left.min(lot.shares);
+        // the last part gets what the others left, so that the parts sum to the sale
+        let part = match sold == left {
+            true => dollars,
+            false => fill.dollars.checked_mul(sold)?.checked_div(fill.shares)?,
+        };
+        let position = positions.get_mut(&lot.rowid)?;
+        position.sold = position.sold.checked_add(sold)?;
+        position.proceeds = position.proceeds.checked_add(part)?;
+        dollars = dollars.checked_sub(part)?;
+        left = left.checked_sub(sold)?;
+        lot.shares = lot.shares.checked_sub(sold)?;
+        if lot.shares.is_zero() {
+            lots.pop_front();
+        }
+    }
+    Some(())
 }
 
 /// The row that a buy belongs to.
@@ -394,7 +468,16 @@ mod tests {
 
     fn row(rowid: i64, side: Side, at: i64) -> LoggedRow {
         let logged_at = UnixSeconds(OPEN + at);
-        LoggedRow { rowid, market: market(), side, logged_at, is_duplicate: false }
+        LoggedRow {
+            rowid,
+            trade_id: Cell::Integer(rowid),
+            market_slug: Cell::Null,
+            is_unsettled: true,
+            market: market(),
+            side,
+            logged_at,
+            is_duplicate: false,
+        }
     }
 
     fn fill(kind: Kind, side: Side, at: i64, shares: i64, cents: i64) -> Activity {
@@ -406,12 +489,17 @@ mod tests {
             side: Some(side),
             shares,
             dollars,
+            name: String::new(),
         }
     }
 
+    fn reading(rows: Vec<Activity>, span: (UnixSeconds, UnixSeconds)) -> WalletReading {
+        WalletReading { rows, spans: vec![span], ..WalletReading::default() }
+    }
+
     fn says(rows: &[LoggedRow], fills: Vec<Activity>) -> Vec<WalletSays> {
-        let spans = vec![(UnixSeconds(OPEN - 1000), UnixSeconds(OPEN + 1000))];
-        let says = assign(rows, &WalletReading { rows: fills, spans }, NOW);
+        let span = (UnixSeconds(OPEN - 1000), UnixSeconds(OPEN + 1000));
+        let says = assign(rows, &reading(fills, span), NOW).says;
         rows.iter().map(|row| says[&row.rowid]).collect()
     }
 
@@ -465,9 +553,8 @@ mod tests {
         let other = Activity { side: None, ..fill(Kind::Other, Side::Yes, 20, 1, 0) };
         assert_eq!(says(&rows, vec![buy(), other]), [WalletSays::NotAttributed]);
         let with = |from, until, now| {
-            let spans = vec![(UnixSeconds(OPEN + from), UnixSeconds(OPEN + until))];
-            let reading = WalletReading { rows: vec![buy()], spans };
-            assign(&rows, &reading, UnixSeconds(OPEN + now))[&1]
+            let span = (UnixSeconds(OPEN + from), UnixSeconds(OPEN + until));
+            assign(&rows, &reading(vec![buy()], span), UnixSeconds(OPEN + now)).says[&1]
         };
         assert_eq!(with(-60, 900, 1800), filled(4, 100, 0, 0));
         assert_eq!(with(-59, 900, 1800), WalletSays::NotCovered);
@@ -482,8 +569,8 @@ mod tests {
             let rows = [LoggedRow { market: named(market), ..row(1, Side::Yes, 0) }];
             let buy = fill(Kind::Buy, Side::Yes, 10, 4, 100);
             let rows_of_wallet = vec![Activity { market: named(logged), ..buy }];
-            let spans = vec![(UnixSeconds(OPEN - 60), NOW)];
-            assign(&rows, &WalletReading { rows: rows_of_wallet, spans }, NOW)[&1]
+            let span = (UnixSeconds(OPEN - 60), NOW);
+            assign(&rows, &reading(rows_of_wallet, span), NOW).says[&1]
         };
         assert_eq!(of("will-it-rain", "will-it-rain"), filled(4, 100, 0, 0));
         assert_eq!(of("will-it-rain", "another"), WalletSays::NotAttributed);

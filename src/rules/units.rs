@@ -118,6 +118,11 @@ pub enum NotUsable {
     AboveOne(Decimal),
 }
 
+/// Prefixes an error with the column's name.
+pub(crate) fn named(column: &'static str) -> impl Fn(NotUsable) -> String {
+    move |error| format!("{column}: {error}")
+}
+
 impl SharePrice {
     /// Checks a price per share: above $0 and at most $1.
     ///

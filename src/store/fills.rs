@@ -1,13 +1,13 @@
 //! What a wallet said about trades (`settlement_fills`), and the rows that its fills are assigned to.
 //! `rules::fill` assigns them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 
 use crate::error::Error;
 use crate::interrupt::Interrupt;
-use crate::rules::eligibility::is_on_paper;
+use crate::rules::eligibility::{Row, is_on_paper};
 use crate::rules::fill::{LoggedRow, MarketId, Position, WalletRecord, WalletRecords, WalletSays};
 use crate::rules::outcome::Side;
 use crate::rules::timestamp::{NaiveZone, read_cell};
@@ -19,19 +19,6 @@ use crate::store::{FIRST, Store};
 
 /// Rows written in one transaction.
 const AT_ONCE: usize = 200;
-
-/// A logged row with what identifies its record.
-#[derive(Debug)]
-pub struct WalletRow {
-    /// The row, as far as fills are concerned.
-    pub logged: LoggedRow,
-    /// Its id.
-    pub trade_id: Cell,
-    /// Its market, as the bot wrote it.
-    pub market_slug: Cell,
-    /// It has no result.
-    pub is_unsettled: bool,
-}
 
 impl Store {
     /// What a wallet said about trades, by rowid.
@@ -70,17 +57,23 @@ impl Store {
         read().map_err(|error| self.failed("read", error))
     }
 
-    /// Every row with a side, a market and a time, settled or not; trades on paper are left out.
+    /// Every row with a side, a market and a time, settled or not, and the rows that settle recorded and
+    /// the bot has deleted since. Trades on paper are left out. `duplicates`: the rowids of orders that
+    /// are logged again.
     ///
     /// # Errors
     /// [`Error::Database`].
-    pub fn wallet_rows(&self, zone: NaiveZone) -> Result<Vec<WalletRow>, Error> {
-        let duplicates = self.duplicate_orders()?;
+    pub fn wallet_rows(
+        &self,
+        zone: NaiveZone,
+        duplicates: &HashSet<i64>,
+    ) -> Result<Vec<LoggedRow>, Error> {
         let columns =
             [Field::Id, Field::Timestamp, Field::MarketSlug, Field::Action, Field::ExecutionStatus];
         let columns = columns.map(|field| self.fields.sql(field)).join(", ");
         let columns = format!("trades.rowid, {columns}, {}", self.fields.unsettled());
         let mut rows = Vec::new();
+        let mut present = HashSet::new();
         let read = |row: &rusqlite::Row<'_>| {
             let cell = |index: usize| row.get::<_, Cell>(index);
             Ok((
@@ -97,6 +90,7 @@ impl Store {
         while let Some(from) = after {
             let (page, next) = self.page("TRUE", None, &columns, from, read)?;
             for (rowid, trade_id, timestamp, market_slug, action, status, is_unsettled) in page {
+                present.insert((trade_id.to_string(), market_slug.to_string()));
                 if is_on_paper(&status) {
                     continue;
                 }
@@ -110,19 +104,85 @@ impl Store {
                     continue;
                 };
                 let is_duplicate = duplicates.contains(&rowid);
-                let logged = LoggedRow { rowid, market, side, logged_at, is_duplicate };
-                rows.push(WalletRow { logged, trade_id, market_slug, is_unsettled });
+                rows.push(LoggedRow {
+                    rowid,
+                    trade_id,
+                    market_slug,
+                    is_unsettled,
+                    market,
+                    side,
+                    logged_at,
+                    is_duplicate,
+                });
             }
             after = next;
         }
+        let deleted = self.deleted_rows(&present);
+        rows.extend(deleted.map_err(|error| self.failed("read", error))?);
         Ok(rows)
+    }
+
+    /// The rows with a bet that settle recorded and that are gone. Their records hold no time of logging,
+    /// so they count as logged when the window opened.
+    /// `present`: the ids and markets of the rows that are there.
+    fn deleted_rows(
+        &self,
+        present: &HashSet<(String, String)>,
+    ) -> rusqlite::Result<Vec<LoggedRow>> {
+        if !self.has_table("settlement_records")? {
+            return Ok(vec![]);
+        }
+        let mut statement = self.connection.prepare(
+            "SELECT min(id), trade_id, market_slug, action, unixepoch(window_open)
+             FROM settlement_records WHERE window_open IS NOT NULL
+             GROUP BY trade_rowid, trade_id, market_slug, action",
+        )?;
+        let mut found = statement.query([])?;
+        let mut rows = Vec::new();
+        while let Some(row) = found.next()? {
+            let (trade_id, market_slug, action): (Cell, Cell, Cell) =
+                (row.get(1)?, row.get(2)?, row.get(3)?);
+            if present.contains(&(trade_id.to_string(), market_slug.to_string())) {
+                continue;
+            }
+            let logged_at = UnixSeconds(row.get(4)?);
+            let market = market_slug.name().and_then(|name| MarketId::read(&name, logged_at));
+            if let (Some(market), Some(side)) = (market, action.text().and_then(Side::named)) {
+                let (rowid, is_duplicate) = (-row.get::<_, i64>(0)?, false);
+                let is_unsettled = false;
+                rows.push(LoggedRow {
+                    rowid,
+                    trade_id,
+                    market_slug,
+                    is_unsettled,
+                    market,
+                    side,
+                    logged_at,
+                    is_duplicate,
+                });
+            }
+        }
+        Ok(rows)
+    }
+
+    /// The row at a rowid; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn row_at(&self, rowid: i64) -> Result<Option<Row>, Error> {
+        let read = || {
+            let sql = format!("SELECT {} FROM trades WHERE rowid = ?1", self.fields.row());
+            let mut statement = self.connection.prepare_cached(&sql)?;
+            statement.query_row([rowid], |row| self.read_row(row)).optional()
+        };
+        read().map_err(|error| self.failed("read", error))
     }
 
     /// Keeps what a wallet said, so that a later run without it knows.
     ///
     /// # Errors
     /// [`Error::Database`].
-    pub fn save_positions(
+    pub fn save_wallet_records(
         &mut self,
         found: &[(i64, WalletRecord)],
         now: UnixSeconds,

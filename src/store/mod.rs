@@ -3,6 +3,7 @@
 
 mod columns;
 mod database;
+mod empty;
 mod fills;
 mod history;
 pub mod index;
@@ -37,6 +38,7 @@ use crate::rules::units::UnixSeconds;
 use crate::rules::value::Cell;
 
 use columns::{Field, FieldMap, ROW_FIELDS, UpdateSql};
+pub use empty::NeverFilled;
 pub use history::{LoggedRun, PastRun, UNDO, standing_record};
 pub use lock::RunLock;
 pub use notified::{Noteworthy, NotificationState};

@@ -8,6 +8,7 @@ use rusqlite::{ToSql, Transaction, ffi, params, params_from_iter};
 use crate::error::Error;
 use crate::interrupt::Interrupt;
 use crate::rules::decision::{DeferReason, Deferral};
+use crate::rules::eligibility::Row;
 use crate::rules::settlement::Settlement;
 use crate::rules::units::f64_from_decimal;
 use crate::store::columns::{Field, FieldMap, ROW_FIELDS, UpdateSql};
@@ -158,26 +159,7 @@ fn update_trade(
     fields: &FieldMap,
     sql: &UpdateSql,
 ) -> rusqlite::Result<WriteOutcome> {
-    let row = &settlement.trade.row;
-    let as_read: [&dyn ToSql; 1 + ROW_FIELDS] = [
-        &row.rowid,
-        &row.id,
-        &row.timestamp,
-        &row.market_slug,
-        &row.action,
-        &row.position_size,
-        &row.executed_price,
-        &row.price_to_beat,
-        &row.actual_outcome,
-        &row.profit_loss,
-        &row.is_win,
-        &row.fee_paid,
-        &row.execution_status,
-        &row.verification_status,
-        &row.skipped_unfavorable_move,
-        &row.verified_fill_price,
-        &row.verified_fill_amount,
-    ];
+    let as_read = as_read(&settlement.trade.row);
     let put = |as_read: bool| if as_read { WriteOutcome::Written } else { WriteOutcome::Conflict };
     if settlement.leaves_row() {
         let mut look = transaction.prepare_cached(&sql.look)?;
@@ -207,6 +189,29 @@ fn update_trade(
         true => Err(refusal("a trigger ignores the update")),
         false => Ok(WriteOutcome::Conflict),
     }
+}
+
+/// The values of a row as it was read, in the order of [`UpdateSql`].
+pub(super) fn as_read(row: &Row) -> [&dyn ToSql; 1 + ROW_FIELDS] {
+    [
+        &row.rowid,
+        &row.id,
+        &row.timestamp,
+        &row.market_slug,
+        &row.action,
+        &row.position_size,
+        &row.executed_price,
+        &row.price_to_beat,
+        &row.actual_outcome,
+        &row.profit_loss,
+        &row.is_win,
+        &row.fee_paid,
+        &row.execution_status,
+        &row.verification_status,
+        &row.skipped_unfavorable_move,
+        &row.verified_fill_price,
+        &row.verified_fill_amount,
+    ]
 }
 
 /// Whether the trade is still at its rowid and has an outcome. Only a trigger can change that.

@@ -23,7 +23,7 @@ const PAGE: usize = 1000;
 /// More pages than any wallet has: a chain that does not end.
 const MOST_PAGES: usize = 10_000;
 /// 2020-01-01, before Polymarket's first trade.
-const BEGINNING: UnixSeconds = UnixSeconds(1_577_836_800);
+pub const BEGINNING: UnixSeconds = UnixSeconds(1_577_836_800);
 
 /// Where a wallet's history is read.
 pub struct Wallet {
@@ -91,10 +91,12 @@ impl Wallet {
         // a market is covered if each wallet is
         if !of_addresses.is_empty() && of_addresses.len() == self.addresses.len() {
             reading.spans.push((start, now));
+            reading.is_whole = start <= BEGINNING;
         }
         let mut counts: HashMap<WalletRow, usize> = HashMap::new();
         for file in &self.files {
             reading.spans.push(file.span);
+            reading.is_whole |= file.is_whole;
             warnings.extend(file.warning.clone());
             let mut of_file: HashMap<&WalletRow, usize> = HashMap::new();
             for row in &file.rows {
@@ -109,7 +111,7 @@ impl Wallet {
         let of_files: Vec<WalletRow> =
             counts.into_iter().flat_map(|(row, count)| std::iter::repeat_n(row, count)).collect();
         let rows = of_addresses.into_iter().flatten().chain(of_files).collect::<Vec<_>>();
-        reading.rows = activities(&rows);
+        (reading.rows, reading.cash) = activities(&rows);
         Ok((reading, warnings))
     }
 

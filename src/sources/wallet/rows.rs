@@ -10,7 +10,7 @@ use rust_decimal::Decimal;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::rules::fill::{Activity, Kind, MarketId};
+use crate::rules::fill::{Activity, Cash, Kind, MarketId};
 use crate::rules::outcome::Side;
 use crate::rules::text::printable;
 use crate::rules::title::condition_id;
@@ -87,23 +87,33 @@ impl From<JsonRow> for WalletRow {
     }
 }
 
-/// What these rows mean for the money of markets. Deposits, rewards, redemptions and combinations touch
-/// no trade.
-pub(super) fn activities(rows: &[WalletRow]) -> Vec<Activity> {
+/// What these rows mean for the money of markets, and the money that is no trade's: deposits, rewards and
+/// redemptions. A combination touches no trade.
+pub(super) fn activities(rows: &[WalletRow]) -> (Vec<Activity>, Cash) {
     // a row without a name may be of a market that another row names
     let named = rows.iter().filter(|row| !row.market.is_empty() && !row.condition.is_empty());
     let markets: HashMap<&str, &str> =
         named.map(|row| (row.condition.as_str(), row.market.as_str())).collect();
-    rows.iter().filter_map(|row| activity(row, &markets)).collect()
+    let mut cash = Cash::default();
+    let found = rows.iter().filter_map(|row| activity(row, &markets, &mut cash)).collect();
+    (found, cash)
 }
 
-fn activity(row: &WalletRow, markets: &HashMap<&str, &str>) -> Option<Activity> {
+fn activity(
+    row: &WalletRow,
+    markets: &HashMap<&str, &str>,
+    cash: &mut Cash,
+) -> Option<Activity> {
+    let add = |sum: &mut Decimal| *sum = sum.saturating_add(row.dollars);
     let kind = match row.kind.as_str() {
         _ if row.is_combo => return None,
         "BUY" => Kind::Buy,
         "SELL" => Kind::Sell,
-        "REDEEM" | "REWARD" | "YIELD" | "MAKER_REBATE" | "TAKER_REBATE" | "REFERRAL_REWARD"
-        | "DEPOSIT" | "WITHDRAWAL" | "WITHDRAW" | "MAKER REBATE" | "TAKER REBATE" => return None,
+        "REDEEM" => Kind::Redeem,
+        "DEPOSIT" => { add(&mut cash.deposited); return None; }
+        "WITHDRAWAL" | "WITHDRAW" => { add(&mut cash.withdrawn); return None; }
+        "REWARD" | "YIELD" | "MAKER_REBATE" | "TAKER_REBATE" | "REFERRAL_REWARD"
+        | "MAKER REBATE" | "TAKER REBATE" => { add(&mut cash.other_income); return None; }
         // SPLIT, MERGE, CONVERSION, MIGRATION, a trade without a side, or a type that is not known
         _ => Kind::Other,
     };
@@ -113,11 +123,16 @@ fn activity(row: &WalletRow, markets: &HashMap<&str, &str>) -> Option<Activity> 
         false => &row.market,
     };
     let market = MarketId::read(name, at)?;
+    if kind == Kind::Redeem {
+        add(cash.redeemed.entry(market).or_default());
+        return None;
+    }
     let side = Side::named(&row.outcome);
     let is_readable = side.is_some() && row.shares > Decimal::ZERO && row.dollars >= Decimal::ZERO;
     let kind = if is_readable { kind } else { Kind::Other };
     let side = side.filter(|_| kind != Kind::Other);
-    Some(Activity { at, kind, market, side, shares: row.shares, dollars: row.dollars })
+    let (shares, dollars, name) = (row.shares, row.dollars, name.to_owned());
+    Some(Activity { at, kind, market, side, shares, dollars, name })
 }
 
 /// The rows of a file.
@@ -126,6 +141,8 @@ pub(super) struct FileRows {
     /// The span that the file covers.
     pub span: (UnixSeconds, UnixSeconds),
     pub warning: Option<String>,
+    /// Its first row is a deposit, with which a wallet's history begins.
+    pub is_whole: bool,
 }
 
 /// Reads a file, which its shape tells: CSV of the export, or JSON of the Data API.
@@ -150,8 +167,10 @@ pub(super) fn read_file(path: &Path) -> Result<FileRows, String> {
             super::shown(path)
         )
     });
+    let is_first = |row: &WalletRow| row.at == first && row.kind == "DEPOSIT";
+    let is_whole = !is_cut && rows.iter().any(is_first);
     let first = if is_cut { first + 1 } else { first };
-    Ok(FileRows { rows, span: (UnixSeconds(first), UnixSeconds(last)), warning })
+    Ok(FileRows { rows, span: (UnixSeconds(first), UnixSeconds(last)), warning, is_whole })
 }
 
 fn json_rows(text: &str) -> Result<Vec<WalletRow>, String> {
@@ -255,7 +274,7 @@ mod tests {
             quoted,
         ] {
             let file = file("a.csv", &text).unwrap();
-            let found = activities(&file.rows);
+            let (found, _) = activities(&file.rows);
             assert_eq!(
                 (found.len(), found[0].kind, found[0].side),
                 (1, Kind::Buy, Some(Side::Yes))
@@ -291,7 +310,7 @@ mod tests {
                 "[{{\"timestamp\":1770987660,\"size\":5,\"usdc_size\":2,\"type\":\"TRADE\",\
                  \"slug\":\"btc-updown-15m-1770987600\",{fields}}}]"
             );
-            activities(&json_rows(&text).unwrap()).pop()
+            activities(&json_rows(&text).unwrap()).0.pop()
         };
         let kind = |fields| row(fields).map(|row| row.kind);
         assert_eq!(kind("\"side\":\"BUY\",\"outcome\":\"Up\""), Some(Kind::Buy));

@@ -1,0 +1,117 @@
+//! Compares a settled row's money with the wallet's. `run` corrects what changed within two days,
+//! `reconcile --apply` all that differs.
+
+use rust_decimal::Decimal;
+
+use crate::engine::apply::{Batch, RunState};
+use crate::engine::context::Task;
+use crate::engine::fills::KnownFills;
+use crate::error::Error;
+use crate::rules::audit_cause::{differs, holds_is_win};
+use crate::rules::decision::pay_out;
+use crate::rules::eligibility::{Reading, Row, judge_again};
+use crate::rules::fill::{WalletRecords, WalletSays};
+use crate::rules::outcome::Outcome;
+use crate::rules::settlement::{Case, Earlier, Settlement};
+use crate::rules::value::Cell;
+use crate::store::{NeverFilled, Record, Store, standing_record};
+
+/// What is to be done with a settled row.
+pub(crate) enum Rebooking {
+    /// It holds the wallet's money, or the right money is not known.
+    None,
+    /// Other money is right.
+    Correct(Box<Settlement>),
+    /// The trade was never filled.
+    Empty(NeverFilled),
+}
+
+/// Compares a settled row with the wallet. `resolution` is Polymarket's; without one, that of the
+/// record that stands in the row counts. Money that rests on candles is compared once Polymarket has
+/// resolved the market.
+///
+/// # Errors
+/// [`Error::Database`].
+pub(crate) fn rebook(
+    store: &Store,
+    row: Row,
+    reading: Reading,
+    wallet: &WalletRecords,
+    resolution: Option<Outcome>,
+) -> Result<Rebooking, Error> {
+    let Some(says) = wallet.of(row.rowid, &row.id, &row.market_slug).map(|record| record.says)
+    else {
+        return Ok(Rebooking::None);
+    };
+    let records = store.records_of(&row)?;
+    let standing = standing_record(&records).filter(|record| record.is_what_stands_in(&row));
+    let record_id = standing.map(|record| record.id);
+    if says == WalletSays::NotFilled {
+        let values = values_before(&records, standing);
+        return Ok(Rebooking::Empty(NeverFilled { row, record_id, values }));
+    }
+    let resolved = standing.and_then(|record| Outcome::named(record.resolution.as_deref()?));
+    let (WalletSays::Filled(_), Some(outcome)) = (says, resolution.or(resolved)) else {
+        return Ok(Rebooking::None);
+    };
+    let earlier = Earlier { record_id, ..Earlier::default() };
+    // a row that cannot be read stays as it is
+    let Ok(trade) = judge_again(row, reading, wallet) else { return Ok(Rebooking::None) };
+    let (bet, money) = (trade.bet, pay_out(&trade.bet, outcome, None));
+    let right = Settlement { trade, case: Case::Corrected { bet, earlier, outcome, money } };
+    let written = right.trade.row.profit_loss.any_number();
+    let is_right = !differs(&right)
+        && holds_is_win(&right.trade.row, right.is_win())
+        && written.is_some_and(|written| is_same(written, right.profit().0));
+    Ok(if is_right { Rebooking::None } else { Rebooking::Correct(Box::new(right)) })
+}
+
+/// Whether two amounts in dollars are equal but for the digits that a column of numbers loses.
+pub(crate) fn is_same(written: Decimal, right: Decimal) -> bool {
+    written.saturating_sub(right).abs() <= Decimal::new(1, 6)
+}
+
+/// Corrects the settled rows whose fills this run has read again.
+///
+/// # Errors
+/// [`Error::Database`].
+pub(super) fn rebook_read_again(
+    store: &mut Store,
+    known: &KnownFills,
+    task: &Task<'_>,
+    state: &mut RunState<'_>,
+) -> Result<(), Error> {
+    let (mut batch, mut empty) = (Batch::default(), Vec::new());
+    for rowid in &known.settled {
+        let Some(row) = store.row_at(*rowid)? else { continue };
+        match rebook(store, row, task.reading, &known.records, None)? {
+            Rebooking::None => {}
+            Rebooking::Correct(right) => batch.settlements.push(*right),
+            Rebooking::Empty(never) => empty.push(never),
+        }
+    }
+    if !batch.settlements.is_empty() {
+        state.go_on(store, batch)?;
+    }
+    state.empty(store, &empty)
+}
+
+/// What stood in the row before settle's first write, or nothing where another program settled it.
+fn values_before(records: &[Record], standing: Option<&Record>) -> [Cell; 3] {
+    let empty = [Cell::Null, Cell::Null, Cell::Null];
+    let Some(mut first) = standing else { return empty };
+    // each step goes to an earlier record
+    while let Some(before) =
+        first.previous_id.and_then(|id| records.iter().find(|record| record.id == id))
+    {
+        first = before;
+    }
+    match first.old_is_win.is_empty() {
+        true => [
+            first.old_actual_outcome.clone(),
+            first.old_profit_loss.clone(),
+            first.old_is_win.clone(),
+        ],
+        false => empty,
+    }
+}

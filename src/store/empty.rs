@@ -1,0 +1,116 @@
+//! Takes the result out of rows whose trade the wallet shows as never filled. Each write has a record,
+//! so that undo restores it.
+
+use std::rc::Rc;
+
+use rusqlite::{Transaction, params, params_from_iter};
+
+use crate::interrupt::Interrupt;
+use crate::rules::eligibility::Row;
+use crate::rules::value::Cell;
+use crate::store::columns::UpdateSql;
+use crate::store::transaction::Items;
+use crate::store::write::as_read;
+use crate::store::{RunInfo, Store, WriteOutcome, Writes, records, unconfirmed};
+
+/// A settled row whose trade was never filled.
+#[derive(Debug, Clone)]
+pub struct NeverFilled {
+    /// The row as it was read.
+    pub row: Row,
+    /// The id of the record that stands in it; `None` if another program settled it.
+    pub record_id: Option<i64>,
+    /// The outcome, profit and win that stand in the row afterwards.
+    pub values: [Cell; 3],
+}
+
+impl Store {
+    /// Writes the values of rows that were never filled. Skips a row that changed after it was read.
+    pub fn empty(
+        &mut self,
+        run: &RunInfo,
+        rows: &[NeverFilled],
+        interrupt: &Interrupt,
+    ) -> Writes {
+        if rows.is_empty() {
+            return Writes::default();
+        }
+        if let Err(error) = self.check_place() {
+            return Writes { done: vec![], error: Some(error) };
+        }
+        if let Err(error) = self.make_tables(interrupt) {
+            return Writes { done: vec![], error: Some(self.failed("written", error)) };
+        }
+        let sql = Rc::clone(&self.update_sql);
+        let (done, error) = self.write_items(&EmptyItems { run, rows, sql: &sql }, interrupt);
+        Writes { done, error: error.map(|error| self.failed("written", error)) }
+    }
+}
+
+struct EmptyItems<'a> {
+    run: &'a RunInfo,
+    rows: &'a [NeverFilled],
+    sql: &'a UpdateSql,
+}
+
+impl Items for EmptyItems<'_> {
+    type Done = WriteOutcome;
+
+    fn count(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn put(&self, transaction: &Transaction<'_>, index: usize) -> rusqlite::Result<WriteOutcome> {
+        let NeverFilled { row, record_id, values } = &self.rows[index];
+        let [outcome, profit, is_win] = values;
+        let new: [&dyn rusqlite::ToSql; 3] = [outcome, profit, is_win];
+        let updated = transaction
+            .prepare_cached(&self.sql.update)?
+            .execute(params_from_iter(as_read(row).into_iter().chain(new)))?;
+        if updated != 1 {
+            return Ok(WriteOutcome::Conflict);
+        }
+        records::add_run(transaction, self.run)?;
+        let fee = row.fee_paid.clone().unwrap_or_default();
+        transaction
+            .prepare_cached(
+                "INSERT INTO settlement_records (
+                    run_id, written_at, version, trade_rowid, trade_id, market_slug, action,
+                    old_actual_outcome, old_profit_loss, old_is_win, old_fee_paid,
+                    new_actual_outcome, new_profit_loss, new_is_win, new_fee_paid,
+                    status, previous_id)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?11,
+                    'not_filled', ?15)",
+            )?
+            .execute(params![
+                self.run.run_id,
+                self.run.started_at.to_string(),
+                env!("CARGO_PKG_VERSION"),
+                row.rowid,
+                row.id,
+                row.market_slug,
+                row.action,
+                row.actual_outcome,
+                row.profit_loss,
+                row.is_win,
+                fee,
+                outcome,
+                profit,
+                is_win,
+                record_id
+            ])?;
+        if let Some(record_id) = record_id {
+            unconfirmed::forget(transaction, *record_id)?;
+        }
+        Ok(WriteOutcome::Written)
+    }
+
+    fn refuse(
+        &self,
+        _transaction: &Transaction<'_>,
+        _index: usize,
+        why: String,
+    ) -> rusqlite::Result<WriteOutcome> {
+        Ok(WriteOutcome::Rejected(why))
+    }
+}
