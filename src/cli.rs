@@ -13,6 +13,7 @@ use crate::commands::explain::ExplainArgs;
 use crate::commands::ignore::IgnoreArgs;
 use crate::commands::index::IndexArgs;
 use crate::commands::log::LogArgs;
+use crate::commands::reconcile::ReconcileArgs;
 use crate::commands::report::ReportArgs;
 use crate::commands::run::RunArgs;
 use crate::commands::status::StatusArgs;
@@ -59,6 +60,8 @@ pub enum Command {
     Report(ReportArgs),
     /// Explain one trade: its market, prices, decision and money
     Explain(ExplainArgs),
+    /// Compare the log with the wallet: which trades were filled, and what each really made
+    Reconcile(ReconcileArgs),
     /// Compare settled trades with Polymarket's resolutions and list the differences
     Audit(AuditArgs),
     /// Accept trades as they are: never due, never asked about, no alert; list them
@@ -94,6 +97,7 @@ impl Command {
             Self::Status(_) => "status",
             Self::Report(_) => "report",
             Self::Explain(_) => "explain",
+            Self::Reconcile(_) => "reconcile",
             Self::Audit(_) => "audit",
             Self::Ignore(_) => "ignore",
             Self::Log(_) => "log",

@@ -63,6 +63,12 @@ pub enum Error {
     /// More than one database, for a command that takes one.
     #[error("{0} takes one database; give --db once")]
     SeveralDatabases(&'static str),
+    /// Neither a wallet nor a file of its history is given.
+    #[error(
+        "no wallet is given; name the address that holds the positions with --wallet 0x…, or a saved \
+         history with --activity FILE"
+    )]
+    NoWallet,
     /// The HTML page cannot be written.
     #[error(
         "the report cannot be written to {}: {source}; name a file in a folder that this user may write",

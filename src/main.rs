@@ -43,6 +43,7 @@ fn run(cli: &Cli, now: DateTime<Utc>) -> Result<Exit, Error> {
         Command::Status(args) => commands::status::run(common, args, now),
         Command::Report(args) => commands::report::run(common, args, now),
         Command::Explain(args) => commands::explain::run(common, args, now),
+        Command::Reconcile(args) => commands::reconcile::run(common, args, now),
         Command::Audit(args) => commands::audit::run(common, args, now),
         Command::Ignore(args) => commands::ignore::run(common, args, now),
         Command::Log(args) => commands::log::run(common, args, now),

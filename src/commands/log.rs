@@ -39,7 +39,7 @@ fn text(runs: &[LoggedRun], database: &Path) -> String {
         line(&mut text, format_args!("settle has written nothing to this database"));
         return text;
     }
-    let head = "run                           when                  command  settled  corrected     profit";
+    let head = "run                           when                  command    settled  corrected     profit";
     line(&mut text, format_args!("{head}"));
     for run in runs {
         let LoggedRun { run_id, command, started_at, settled, corrected, .. } = run;
@@ -48,7 +48,7 @@ fn text(runs: &[LoggedRun], database: &Path) -> String {
         line(
             &mut text,
             format_args!(
-                "{run_id:<28}  {started_at:<20}  {command:<7}  {settled:>7}  {corrected:>9}  \
+                "{run_id:<28}  {started_at:<20}  {command:<9}  {settled:>7}  {corrected:>9}  \
                  {profit:>9}{undone}"
             ),
         );

@@ -8,6 +8,7 @@ pub mod ignore;
 pub mod index;
 pub mod log;
 pub mod man;
+pub mod reconcile;
 pub mod report;
 pub mod run;
 pub mod status;
@@ -49,9 +50,10 @@ impl Exit {
         match error {
             Error::NoDatabase(_) | Error::NotPerformanceDatabase { .. } => Self::NoDatabase,
             Error::Locked { .. } => Self::Locked,
-            Error::SeveralDatabases(_) | Error::PageOverDatabase(_) | Error::NoActivity { .. } => {
-                Self::Usage
-            }
+            Error::SeveralDatabases(_)
+            | Error::PageOverDatabase(_)
+            | Error::NoActivity { .. }
+            | Error::NoWallet => Self::Usage,
             Error::Database { .. }
             | Error::ReadOnly(_)
             | Error::Lock { .. }

@@ -43,9 +43,8 @@ pub(super) fn read_wallet(
     let mut known = KnownFills { records: store.wallet_records()?, settled: vec![] };
     let Some(wallet) = wallet else { return Ok(known) };
     let rows = store.wallet_rows(task.reading.zone, duplicates)?;
-    let has_record = |row: &LoggedRow| {
-        known.records.of(row.rowid, &row.trade_id, &row.market_slug).is_some()
-    };
+    let has_record =
+        |row: &LoggedRow| known.records.of(row.rowid, &row.trade_id, &row.market_slug).is_some();
     // a row that was compared before and cannot change any more needs no further reading
     let is_recent = |row: &LoggedRow| task.now.since(row.logged_at) < READ_AGAIN + BEFORE;
     let is_wanted = |row: &&LoggedRow| match row.is_unsettled {

@@ -6,6 +6,7 @@ mod confirm;
 pub mod context;
 mod fills;
 pub(crate) mod rebook;
+pub(crate) mod reconcile;
 pub mod run;
 pub mod status;
 pub mod summary;

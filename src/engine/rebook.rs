@@ -23,7 +23,7 @@ pub(crate) enum Rebooking {
     /// Other money is right.
     Correct(Box<Settlement>),
     /// The trade was never filled.
-    Empty(NeverFilled),
+    Empty(Box<NeverFilled>),
 }
 
 /// Compares a settled row with the wallet. `resolution` is Polymarket's; without one, that of the
@@ -48,7 +48,7 @@ pub(crate) fn rebook(
     let record_id = standing.map(|record| record.id);
     if says == WalletSays::NotFilled {
         let values = values_before(&records, standing);
-        return Ok(Rebooking::Empty(NeverFilled { row, record_id, values }));
+        return Ok(Rebooking::Empty(Box::new(NeverFilled { row, record_id, values })));
     }
     let resolved = standing.and_then(|record| Outcome::named(record.resolution.as_deref()?));
     let (WalletSays::Filled(_), Some(outcome)) = (says, resolution.or(resolved)) else {
@@ -87,7 +87,7 @@ pub(super) fn rebook_read_again(
         match rebook(store, row, task.reading, &known.records, None)? {
             Rebooking::None => {}
             Rebooking::Correct(right) => batch.settlements.push(*right),
-            Rebooking::Empty(never) => empty.push(never),
+            Rebooking::Empty(never) => empty.push(*never),
         }
     }
     if !batch.settlements.is_empty() {

@@ -88,14 +88,8 @@ pub fn settle(
     let mut due = DueTrades::new(selector, task);
     state.all = unconfirmed.len();
     let mut found = Found::default();
-    let mut run = Run {
-        outside,
-        task,
-        state: &mut state,
-        found: &mut found,
-        fees: HashMap::new(),
-        wallet,
-    };
+    let mut run =
+        Run { outside, task, state: &mut state, found: &mut found, fees: HashMap::new(), wallet };
     loop {
         let block = due.next_block(database.store)?;
         let is_last = block.is_empty();
@@ -110,14 +104,7 @@ pub fn settle(
     if state.stopped.is_none() {
         rebook_read_again(database.store, &fills, task, &mut state)?;
     }
-    // the rest is only counted
-    loop {
-        let block = due.next_block(database.store)?;
-        if block.is_empty() {
-            break;
-        }
-        state.leave(&block);
-    }
+    due.leave_rest(database.store, &mut state)?;
 
     let selection = due.selector.selection;
     let mut warnings = selection.warnings(task.reading.rules);
@@ -235,6 +222,17 @@ impl<'a> DueTrades<'a> {
             block.extend(self.next_page(store)?.into_iter().map(|offer| *offer.trade));
         }
         Ok(block)
+    }
+
+    /// Counts the trades that the run did not reach.
+    fn leave_rest(&mut self, store: &Store, state: &mut RunState<'_>) -> Result<(), Error> {
+        loop {
+            let block = self.next_block(store)?;
+            if block.is_empty() {
+                return Ok(());
+            }
+            state.leave(&block);
+        }
     }
 
     /// The trades that one page of rows offers.

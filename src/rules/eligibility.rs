@@ -5,9 +5,7 @@ use std::borrow::Cow;
 
 use rust_decimal::Decimal;
 
-use crate::rules::fill::{
-    Position, Sold, WalletRecord, WalletRecords, WalletSays, verified_fill,
-};
+use crate::rules::fill::{Position, Sold, WalletRecord, WalletRecords, WalletSays, verified_fill};
 use crate::rules::market::{Market, RuleSet, read_market};
 use crate::rules::outcome::Side;
 use crate::rules::pnl;

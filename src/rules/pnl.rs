@@ -41,6 +41,15 @@ pub fn shares(position: Usd, price: SharePrice) -> Result<Shares, Overflow> {
     position.0.checked_div(price.0).map(Shares).ok_or(Overflow { position, price })
 }
 
+/// Dollars that a share of `side` pays: $1, $0, or $0.50 for a split.
+pub(crate) fn paid_per_share(side: Side, outcome: Outcome) -> Decimal {
+    match outcome {
+        Outcome::Split => Decimal::new(5, 1),
+        _ if outcome == side.wins_on() => Decimal::ONE,
+        _ => Decimal::ZERO,
+    }
+}
+
 /// The money of `shares` of `side`, bought at `price` for `position` dollars, once `outcome` is
 /// known. A winning share pays $1, a losing one $0, a split one $0.50 (Polymarket's payout). Sold
 /// shares bring their proceeds instead. The fee is paid win or lose, in shares, which then pay
@@ -54,11 +63,7 @@ pub fn pay_out(
     outcome: Outcome,
     fee: Option<Fee>,
 ) -> Money {
-    let paid_per_share = match outcome {
-        Outcome::Split => Decimal::new(5, 1),
-        _ if outcome == side.wins_on() => Decimal::ONE,
-        _ => Decimal::ZERO,
-    };
+    let paid_per_share = paid_per_share(side, outcome);
     // a share pays at most $1, and the fee is worth less than the shares, so nothing overflows
     let (held, added) = match fee {
         None => (shares.0, Decimal::ZERO),

@@ -26,12 +26,7 @@ pub struct NeverFilled {
 
 impl Store {
     /// Writes the values of rows that were never filled. Skips a row that changed after it was read.
-    pub fn empty(
-        &mut self,
-        run: &RunInfo,
-        rows: &[NeverFilled],
-        interrupt: &Interrupt,
-    ) -> Writes {
+    pub fn empty(&mut self, run: &RunInfo, rows: &[NeverFilled], interrupt: &Interrupt) -> Writes {
         if rows.is_empty() {
             return Writes::default();
         }

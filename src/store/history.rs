@@ -250,7 +250,7 @@ fn logged_runs(connection: &Connection) -> rusqlite::Result<Vec<LoggedRun>> {
         let was_unsettled: bool = row.get(3)?;
         match row.get_ref(2)?.as_str()? {
             "undone" => {}
-            "corrected" => run.corrected += 1,
+            "corrected" | "not_filled" => run.corrected += 1,
             _ => run.settled += u64::from(was_unsettled),
         }
         let dollars = |cell: Cell| cell.any_number().unwrap_or_default();

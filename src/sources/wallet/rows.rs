@@ -99,21 +99,26 @@ pub(super) fn activities(rows: &[WalletRow]) -> (Vec<Activity>, Cash) {
     (found, cash)
 }
 
-fn activity(
-    row: &WalletRow,
-    markets: &HashMap<&str, &str>,
-    cash: &mut Cash,
-) -> Option<Activity> {
+fn activity(row: &WalletRow, markets: &HashMap<&str, &str>, cash: &mut Cash) -> Option<Activity> {
     let add = |sum: &mut Decimal| *sum = sum.saturating_add(row.dollars);
     let kind = match row.kind.as_str() {
         _ if row.is_combo => return None,
         "BUY" => Kind::Buy,
         "SELL" => Kind::Sell,
         "REDEEM" => Kind::Redeem,
-        "DEPOSIT" => { add(&mut cash.deposited); return None; }
-        "WITHDRAWAL" | "WITHDRAW" => { add(&mut cash.withdrawn); return None; }
+        "DEPOSIT" => {
+            add(&mut cash.deposited);
+            return None;
+        }
+        "WITHDRAWAL" | "WITHDRAW" => {
+            add(&mut cash.withdrawn);
+            return None;
+        }
         "REWARD" | "YIELD" | "MAKER_REBATE" | "TAKER_REBATE" | "REFERRAL_REWARD"
-        | "MAKER REBATE" | "TAKER REBATE" => { add(&mut cash.other_income); return None; }
+        | "MAKER REBATE" | "TAKER REBATE" => {
+            add(&mut cash.other_income);
+            return None;
+        }
         // SPLIT, MERGE, CONVERSION, MIGRATION, a trade without a side, or a type that is not known
         _ => Kind::Other,
     };

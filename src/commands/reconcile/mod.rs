@@ -1,0 +1,258 @@
+//! `settle reconcile`: compares the log with the wallet, and books the wallet's money on request.
+
+mod output;
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use clap::Args;
+use rust_decimal::Decimal;
+
+use crate::commands::{Exit, new_run_id, only};
+use crate::engine::rebook::{Rebooking, rebook};
+use crate::engine::reconcile::{Reconciliation, reconcile};
+use crate::error::Error;
+use crate::interrupt::{Interrupt, Limit};
+use crate::output::print::{after_writing, show};
+use crate::rules::eligibility::{Reading, Row};
+use crate::rules::fill::{WalletSays, are_logged_late, assign};
+use crate::rules::selection::RowError;
+use crate::rules::settlement::Settlement;
+use crate::rules::units::UnixSeconds;
+use crate::rules::value::Cell;
+use crate::settings::{self, CommonArgs, ReadingArgs, ServiceArgs, WalletArgs};
+use crate::sources::http::Client;
+use crate::sources::polymarket::ResolutionSource;
+use crate::sources::wallet::BEGINNING;
+use crate::store::{Access, Ignored, NeverFilled, RunInfo, RunLock, Store, WriteOutcome, Writes};
+
+/// What to compare, and whether to book it.
+#[derive(Debug, Args)]
+pub struct ReconcileArgs {
+    /// Book the wallet's money: correct what differs, and take back the result of trades that were never
+    /// filled; the old values are kept, and undo restores them
+    #[arg(long)]
+    pub apply: bool,
+
+    /// Whose fills they are.
+    #[command(flatten)]
+    pub wallet: WalletArgs,
+
+    /// Where the wallet and the resolutions come from.
+    #[command(flatten)]
+    pub services: ServiceArgs,
+
+    /// How rows are read.
+    #[command(flatten)]
+    pub reading: ReadingArgs,
+}
+
+/// What `reconcile` found and did.
+#[derive(Default)]
+pub(super) struct Report {
+    /// The comparison; `None` if the wallet could not be read.
+    pub found: Option<Reconciliation>,
+    /// Why the wallet could not be read.
+    pub unreadable: Option<String>,
+    /// The id of the run that booked; `None` without `--apply`.
+    pub run_id: Option<String>,
+    /// Rows whose result `--apply` replaced.
+    pub corrected: usize,
+    /// Rows whose result `--apply` took back.
+    pub emptied: usize,
+    /// The right settlements of the rows that differ and can be booked.
+    pub to_correct: Vec<Settlement>,
+    /// The rows that were never filled.
+    pub to_empty: Vec<NeverFilled>,
+    /// Rows that could not be written.
+    pub errors: Vec<RowError>,
+    /// Problems of the sources.
+    pub warnings: Vec<String>,
+    /// A signal stopped the writing.
+    pub interrupted: bool,
+}
+
+impl Report {
+    /// The number of rows written.
+    pub fn applied(&self) -> usize {
+        self.corrected + self.emptied
+    }
+
+    /// By how many dollars booking changes, or has changed, the sum of the profits.
+    pub fn change(&self) -> Decimal {
+        let written = |row: &Row| row.profit_loss.any_number().unwrap_or_default();
+        let corrected = self
+            .to_correct
+            .iter()
+            .map(|right| right.profit().0.saturating_sub(written(&right.trade.row)));
+        let emptied =
+            self.to_empty.iter().map(|never| Decimal::ZERO.saturating_sub(written(&never.row)));
+        corrected.chain(emptied).fold(Decimal::ZERO, Decimal::saturating_add)
+    }
+
+    fn exit(&self) -> Exit {
+        let Some(found) = &self.found else { return Exit::NothingHad };
+        if self.interrupted {
+            return Exit::Interrupted;
+        }
+        // what was booked does not differ any more
+        let left = found.trades.iter().filter(|trade| trade.differs).count();
+        let is_booked = self.run_id.is_some() && left == self.applied();
+        if found.needs_a_look() && !(is_booked && found.unattributed_beside_rows() == 0) {
+            Exit::Alert
+        } else if self.errors.is_empty() {
+            Exit::Done
+        } else {
+            Exit::RowsInError
+        }
+    }
+}
+
+/// Compares, books with `--apply`, and prints.
+///
+/// # Errors
+/// [`Error`]: nothing was written.
+pub fn run(common: &CommonArgs, args: &ReconcileArgs, now: DateTime<Utc>) -> Result<Exit, Error> {
+    let database = only(common, "reconcile")?;
+    let interrupt = Interrupt::listen(Exit::Interrupted.code())?;
+    let client = Arc::new(Client::new(Limit::at_signal(&interrupt)));
+    let wallet = settings::wallet(&args.wallet, &args.services, Arc::clone(&client))?;
+    let mut wallet = wallet.ok_or(Error::NoWallet)?;
+    let access = if args.apply { Access::Write } else { Access::Read };
+    let mut store = Store::open(database, access)?;
+    let seconds = UnixSeconds::from(now);
+    let _lock = match args.apply {
+        true => Some(RunLock::take(database, seconds)?),
+        false => None,
+    };
+    let reading = settings::reading_settled(&args.reading);
+    let mut report = Report::default();
+    match wallet.read(BEGINNING, seconds) {
+        Err(why) => report.unreadable = Some(why),
+        Ok((history, warnings)) => {
+            report.warnings = warnings;
+            let (mut polymarket, _) = settings::sources(&args.services, &client);
+            let duplicates = store.duplicate_orders()?;
+            let logged = store.wallet_rows(reading.zone, &duplicates)?;
+            if are_logged_late(&logged) {
+                report.warnings.push(
+                    "most trades are logged after their market's close, so no fill is assigned; check \
+                     --timezone"
+                        .to_owned(),
+                );
+            }
+            let assignment = assign(&logged, &history, seconds);
+            let mut problems = Vec::new();
+            let mut ask = |keys: &[String]| {
+                let mut resolved = polymarket.find(keys);
+                problems.append(&mut resolved.problems);
+                resolved
+            };
+            let found = reconcile(&store, &logged, &history, assignment, reading, &mut ask)?;
+            report.warnings.append(&mut problems);
+            find_rebookings(&store, &found, reading, &mut report)?;
+            if args.apply {
+                apply(&mut store, &found, &mut report, new_run_id(now), seconds, &interrupt)?;
+            }
+            report.found = Some(found);
+        }
+    }
+    let exit = report.exit();
+    let shown =
+        show(common.printing(), || output::json(&report), || output::text(&report, database));
+    after_writing(shown, args.apply)?;
+    Ok(exit)
+}
+
+/// Finds what is to be written for each row that differs. Ignored rows stay as they are.
+fn find_rebookings(
+    store: &Store,
+    found: &Reconciliation,
+    reading: Reading,
+    report: &mut Report,
+) -> Result<(), Error> {
+    let ignored = store.ignored()?;
+    let is_ignored = |row: &Row| {
+        let is_it = |ignored: &Ignored| {
+            ignored.trade_id == row.id && ignored.market_slug == row.market_slug
+        };
+        ignored.iter().any(is_it)
+    };
+    for trade in found.trades.iter().filter(|trade| trade.differs) {
+        if is_ignored(&trade.row) {
+            continue;
+        }
+        match rebook(store, trade.row.clone(), reading, &found.records, trade.resolution)? {
+            Rebooking::None => {}
+            Rebooking::Correct(right) => report.to_correct.push(*right),
+            Rebooking::Empty(never) => report.to_empty.push(*never),
+        }
+    }
+    Ok(())
+}
+
+/// Books the wallet's money, and keeps what the wallet says, so that a later run knows it.
+fn apply(
+    store: &mut Store,
+    found: &Reconciliation,
+    report: &mut Report,
+    run_id: String,
+    now: UnixSeconds,
+    interrupt: &Interrupt,
+) -> Result<(), Error> {
+    interrupt.hold();
+    let known = store.wallet_records()?;
+    let is_new = |rowid: &i64, says: WalletSays| {
+        matches!(says, WalletSays::Filled(_) | WalletSays::NotFilled)
+            && known.0.get(rowid).map(|record| record.says) != Some(says)
+    };
+    let records: Vec<_> = found
+        .trades
+        .iter()
+        .filter_map(|trade| Some((trade.row.rowid, found.records.0.get(&trade.row.rowid)?.clone())))
+        .filter(|(rowid, record)| is_new(rowid, record.says))
+        .collect();
+    store.save_wallet_records(&records, now, interrupt)?;
+    let run = RunInfo {
+        run_id,
+        started_at: now,
+        command: "reconcile",
+        rules: None,
+        strike: None,
+        confirm: None,
+        retry_wait: 0,
+    };
+    let corrected = store.write(&run, &report.to_correct, &[], interrupt);
+    let emptied = match corrected.error {
+        None => store.empty(&run, &report.to_empty, interrupt),
+        Some(_) => Writes::default(),
+    };
+    let count =
+        |done: &[WriteOutcome]| done.iter().filter(|done| **done == WriteOutcome::Written).count();
+    (report.corrected, report.emptied) = (count(&corrected.done), count(&emptied.done));
+    let ids = report.to_correct.iter().map(|right| &right.trade.row.id);
+    let ids = ids.zip(&corrected.done);
+    let more = report.to_empty.iter().map(|never| &never.row.id).zip(&emptied.done);
+    for (id, done) in ids.chain(more) {
+        let message = match done {
+            WriteOutcome::Written => continue,
+            WriteOutcome::Conflict => {
+                "another program changed the row; settle left it alone; run settle reconcile again"
+                    .to_owned()
+            }
+            WriteOutcome::Rejected(why) => format!("the database refuses it: {why}"),
+        };
+        report.errors.push(RowError { trade_id: id.clone(), message });
+    }
+    report.interrupted = interrupt.asked();
+    report.run_id = Some(run.run_id);
+    match corrected.error.or(emptied.error) {
+        Some(error) if report.applied() == 0 => Err(error),
+        Some(error) => {
+            let message = format!("not all was written: {error}; run settle reconcile again");
+            report.errors.push(RowError { trade_id: Cell::Null, message });
+            Ok(())
+        }
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,378 @@
+//! Output of `reconcile` as text and as JSON. It decides nothing.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use rust_decimal::Decimal;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::commands::reconcile::Report;
+use crate::engine::reconcile::{Compared, Reconciliation, State};
+use crate::output::json::{ErrorJson, SCHEMA_VERSION};
+use crate::output::style::{CAUTION, STRONG, bare, errors, line, styled};
+use crate::rules::text::printable;
+use crate::rules::units::{UnixSeconds, Usd, rounded};
+
+/// The states of a trade that the wallet has a fill for.
+const FILLED: [State; 2] = [State::Filled, State::Sold];
+/// Trades and rows of the wallet that the text names.
+const SHOWN: usize = 5;
+
+fn signed(dollars: Decimal) -> String {
+    format!("{:+.2}", rounded(dollars, 2))
+}
+
+fn plain(dollars: Decimal) -> String {
+    format!("{:.2}", rounded(dollars, 2))
+}
+
+pub fn text(report: &Report, database: &Path) -> String {
+    let mut text = String::new();
+    let run = report.run_id.as_deref().unwrap_or("nothing was written");
+    let title = styled(STRONG, "settle reconcile");
+    line(&mut text, format_args!("{title} · {} · {run}", database.display()));
+    for warning in &report.warnings {
+        line(&mut text, format_args!("{} {}", styled(CAUTION, "Warning:"), printable(warning)));
+    }
+    let Some(found) = &report.found else {
+        let why = report.unreadable.as_deref().unwrap_or_default();
+        line(&mut text, format_args!("The wallet cannot be read. Nothing was compared."));
+        line(&mut text, format_args!("  {}", printable(why)));
+        return text;
+    };
+    if !found.needs_a_look() && found.count(&[State::NotFilled]) == 0 {
+        let profit = signed(found.sum(|trade| trade.real_profit));
+        let count = found.count(&FILLED);
+        line(&mut text, format_args!("Log and wallet agree: {count} trades, {profit} dollars."));
+    } else {
+        table(&mut text, found);
+    }
+    notes(&mut text, found);
+    text.push_str(&errors(&report.errors));
+    last_line(&mut text, report);
+    text
+}
+
+fn table(text: &mut String, found: &Reconciliation) {
+    let of = |states: &'static [State], sum: fn(&Compared) -> Option<Decimal>| {
+        found.sum(|trade| sum(trade).filter(|_| states.contains(&trade.state)))
+    };
+    let size = |trade: &Compared| trade.row.position_size.any_number();
+    let filled: &'static [State] = &FILLED;
+    let not_filled: &'static [State] = &[State::NotFilled];
+    line(
+        text,
+        format_args!("{:<13}{:>7}{:>12}{:>12}{:>12}", "", "Trades", "Spent", "Received", "Profit"),
+    );
+    // a trade whose outcome is not known has no profit yet
+    let is_decided = |trade: &&Compared| trade.state.is_known() && trade.log_profit.is_some();
+    let known = found.trades.iter().filter(is_decided).count();
+    let logged = found.sum(|trade| trade.log_profit.and(size(trade)));
+    let log_profit = found.sum(|trade| trade.log_profit);
+    let received = logged.saturating_add(log_profit);
+    line(
+        text,
+        format_args!(
+            "{:<13}{known:>7}{:>12}{:>12}{:>12}",
+            "Log",
+            plain(logged),
+            plain(received),
+            signed(log_profit)
+        ),
+    );
+    let profit = found.sum(|trade| trade.real_profit);
+    let received = found.sum(|trade| Some(trade.received));
+    line(
+        text,
+        format_args!(
+            "{:<13}{:>7}{:>12}{:>12}{:>12}",
+            "Wallet",
+            found.count(&FILLED),
+            plain(found.spent()),
+            plain(received),
+            signed(profit)
+        ),
+    );
+    let rows = [("Never filled", not_filled), ("Filled", filled)];
+    for (name, states) in rows {
+        let (log, real) =
+            (of(states, |trade| trade.log_profit), of(states, |trade| trade.real_profit));
+        let count = found.count(states);
+        let (log, real) = (signed(log), signed(real));
+        line(text, format_args!("{name:<13}{count:>7}   {log} in the log, {real} real"));
+    }
+    let mut worst: Vec<&Compared> = found.trades.iter().filter(|trade| trade.differs).collect();
+    let gap = |trade: &Compared| {
+        let booked = trade.booked_profit().unwrap_or_default();
+        booked.saturating_sub(trade.real_profit.unwrap_or_default()).abs()
+    };
+    worst.sort_by_key(|trade| std::cmp::Reverse(gap(trade)));
+    for trade in worst.iter().take(SHOWN) {
+        let booked = trade.booked_profit().map_or_else(|| "nothing".to_owned(), signed);
+        let real = trade.real_profit.map_or_else(|| "not known".to_owned(), signed);
+        let id = bare(&trade.row.id);
+        line(
+            text,
+            format_args!("Differs      booked {booked}, wallet {real}: settle explain {id}"),
+        );
+    }
+    if worst.len() > SHOWN {
+        line(text, format_args!("             and {} more", worst.len() - SHOWN));
+    }
+}
+
+fn notes(text: &mut String, found: &Reconciliation) {
+    for (state, what) in [
+        (State::NotCovered, "trades that the reading does not cover, or that closed a moment ago"),
+        (State::Ambiguous, "trades whose fills cannot be told apart"),
+    ] {
+        match found.count(&[state]) {
+            0 => {}
+            count => line(text, format_args!("Waiting      {count} {what}")),
+        }
+    }
+    if let Some(means) = found.size_means {
+        let what = if means == "mixed" { "dollars in some rows, shares in others" } else { means };
+        line(text, format_args!("Sizes        position_size holds {what}"));
+    }
+    if !found.unattributed.is_empty() {
+        let count = found.unattributed.len();
+        line(text, format_args!("Not assigned {count} rows of the wallet belong to no trade"));
+        for (row, why) in found.unattributed.iter().take(SHOWN) {
+            let name = printable(&row.name);
+            let (shares, dollars) = (row.shares, plain(row.dollars));
+            line(
+                text,
+                format_args!("  {} {name}: {shares} shares, {dollars} dollars: {why}", row.at),
+            );
+        }
+    }
+    let unclaimed = found.unclaimed.iter().map(|(_, dollars)| *dollars).sum::<Decimal>();
+    if !unclaimed.is_zero() {
+        let count = found.unclaimed.len();
+        line(text, format_args!("Unclaimed    {} dollars in {count} markets", plain(unclaimed)));
+    }
+    if let Some(cash) = &found.cash {
+        let mut sum =
+            format!("deposited {} {} trades", plain(cash.deposited), with_sign(cash.trades));
+        for (what, dollars) in [
+            ("other income", cash.other_income),
+            ("withdrawn", -cash.withdrawn),
+            ("open", -cash.open_cost),
+        ] {
+            if !dollars.is_zero() {
+                sum.push_str(&format!(" {} {what}", with_sign(dollars)));
+            }
+        }
+        let expected = plain(cash.expected);
+        line(text, format_args!("Cash         {sum} = {expected}: Polymarket should show this"));
+    }
+}
+
+/// A number with its sign before a blank, for a sum.
+fn with_sign(dollars: Decimal) -> String {
+    let sign = if dollars.is_sign_negative() { '-' } else { '+' };
+    format!("{sign} {}", plain(dollars.abs()))
+}
+
+fn last_line(text: &mut String, report: &Report) {
+    let (corrected, emptied) = (report.to_correct.len(), report.to_empty.len());
+    let change = signed(report.change());
+    if report.run_id.is_some() {
+        let (corrected, emptied) = (report.corrected, report.emptied);
+        line(
+            text,
+            format_args!(
+                "Booked: {corrected} corrected, {emptied} emptied, profit {change}; settle undo last takes \
+                 it back"
+            ),
+        );
+    } else if corrected + emptied > 0 {
+        line(
+            text,
+            format_args!(
+                "Next: settle reconcile --apply ({corrected} corrected, {emptied} emptied, profit \
+                 {change}; undo takes it back)"
+            ),
+        );
+    }
+}
+
+#[derive(Serialize)]
+struct ReconcileJson<'a> {
+    schema_version: u32,
+    command: &'static str,
+    run_id: Option<&'a str>,
+    covered_from: Option<UnixSeconds>,
+    covered_until: Option<UnixSeconds>,
+    row_count: usize,
+    filled_count: usize,
+    unfilled_count: usize,
+    fill_count: usize,
+    log_profit: Option<Usd>,
+    wallet_profit: Option<Usd>,
+    wallet_spent: Option<Usd>,
+    size_means: Option<&'static str>,
+    markets: Vec<MarketJson<'a>>,
+    trades: Vec<TradeJson<'a>>,
+    unattributed: Vec<StrayJson<'a>>,
+    unclaimed: Vec<UnclaimedJson<'a>>,
+    other_income: Option<Usd>,
+    cash: Option<CashJson>,
+    applied_count: usize,
+    warnings: &'a [String],
+    errors: Vec<ErrorJson>,
+}
+
+#[derive(Serialize)]
+struct MarketJson<'a> {
+    market_slug: &'a str,
+    log_profit: Option<Usd>,
+    wallet_profit: Option<Usd>,
+    spent: Usd,
+    received: Usd,
+    state: &'static str,
+}
+
+#[derive(Serialize)]
+struct TradeJson<'a> {
+    trade_id: Value,
+    market_slug: &'a str,
+    action: Value,
+    state: &'static str,
+    logged_size: Value,
+    logged_price: Value,
+    shares: Option<Usd>,
+    cost: Option<Usd>,
+    booked_profit: Value,
+    real_profit: Option<Usd>,
+}
+
+#[derive(Serialize)]
+struct StrayJson<'a> {
+    market: &'a str,
+    side: Option<&'static str>,
+    shares: Usd,
+    usdc: Usd,
+    time: UnixSeconds,
+    reason: &'a str,
+}
+
+#[derive(Serialize)]
+struct UnclaimedJson<'a> {
+    market_slug: &'a str,
+    usdc: Usd,
+}
+
+#[derive(Serialize)]
+struct CashJson {
+    deposited: Usd,
+    withdrawn: Usd,
+    trades: Usd,
+    other_income: Usd,
+    open_cost: Usd,
+    expected: Usd,
+}
+
+/// One JSON object on one line.
+///
+/// # Errors
+/// None in practice; the type is `serde_json`'s.
+pub fn json(report: &Report) -> serde_json::Result<String> {
+    let nothing = Reconciliation::default();
+    let found = report.found.as_ref().unwrap_or(&nothing);
+    let is_read = report.found.is_some();
+    let usd = |dollars: Decimal| is_read.then_some(Usd(dollars));
+    serde_json::to_string(&ReconcileJson {
+        schema_version: SCHEMA_VERSION,
+        command: "reconcile",
+        run_id: report.run_id.as_deref(),
+        covered_from: found.covered.map(|covered| covered.0),
+        covered_until: found.covered.map(|covered| covered.1),
+        row_count: found.trades.len(),
+        filled_count: found.count(&FILLED),
+        unfilled_count: found.count(&[State::NotFilled]),
+        fill_count: found.fill_count,
+        log_profit: usd(found.sum(|trade| trade.log_profit)),
+        wallet_profit: usd(found.sum(|trade| trade.real_profit)),
+        wallet_spent: usd(found.spent()),
+        size_means: found.size_means,
+        markets: markets(found),
+        trades: found.trades.iter().map(trade_json).collect(),
+        unattributed: found
+            .unattributed
+            .iter()
+            .map(|(row, reason)| StrayJson {
+                market: &row.name,
+                side: row.side.map(|side| side.wins_on().as_str()),
+                shares: Usd(row.shares),
+                usdc: Usd(row.dollars),
+                time: row.at,
+                reason,
+            })
+            .collect(),
+        unclaimed: found
+            .unclaimed
+            .iter()
+            .map(|(market_slug, dollars)| UnclaimedJson { market_slug, usdc: Usd(*dollars) })
+            .collect(),
+        other_income: usd(found.other_income),
+        cash: found.cash.as_ref().map(|cash| CashJson {
+            deposited: Usd(cash.deposited),
+            withdrawn: Usd(cash.withdrawn),
+            trades: Usd(cash.trades),
+            other_income: Usd(cash.other_income),
+            open_cost: Usd(cash.open_cost),
+            expected: Usd(cash.expected),
+        }),
+        applied_count: report.applied(),
+        warnings: &report.warnings,
+        errors: report.errors.iter().map(ErrorJson::from).collect(),
+    })
+}
+
+fn trade_json(trade: &Compared) -> TradeJson<'_> {
+    let row = &trade.row;
+    TradeJson {
+        trade_id: row.id.json(),
+        market_slug: &trade.market,
+        action: row.action.json(),
+        state: trade.state.as_str(),
+        logged_size: row.position_size.json(),
+        logged_price: row.executed_price.json(),
+        shares: trade.position.map(|position| Usd(position.shares)),
+        cost: trade.position.map(|position| Usd(position.cost)),
+        booked_profit: row.profit_loss.json(),
+        real_profit: trade.real_profit.map(Usd),
+    }
+}
+
+/// The markets of the trades, in the order of their names.
+fn markets(found: &Reconciliation) -> Vec<MarketJson<'_>> {
+    let mut markets: BTreeMap<&str, Vec<&Compared>> = BTreeMap::new();
+    for trade in &found.trades {
+        markets.entry(&trade.market).or_default().push(trade);
+    }
+    let sum = |trades: &[&Compared], of: fn(&Compared) -> Option<Decimal>| {
+        let known: Vec<Decimal> = trades.iter().filter_map(|trade| of(trade)).collect();
+        (!known.is_empty())
+            .then(|| Usd(known.into_iter().fold(Decimal::ZERO, Decimal::saturating_add)))
+    };
+    let market = |(market_slug, trades): (_, Vec<&Compared>)| {
+        // a market is filled if any of its trades is; a sale says more, and so does a doubt
+        let order = [State::Ambiguous, State::NotCovered, State::Sold, State::Filled];
+        let has = |state: &State| trades.iter().any(|trade| trade.state == *state);
+        let state = order.into_iter().find(has).unwrap_or(State::NotFilled);
+        let spent = sum(&trades, |trade| Some(trade.position?.cost));
+        MarketJson {
+            market_slug,
+            log_profit: sum(&trades, |trade| trade.log_profit),
+            wallet_profit: sum(&trades, |trade| trade.real_profit),
+            spent: spent.unwrap_or(Usd(Decimal::ZERO)),
+            received: sum(&trades, |trade| Some(trade.received)).unwrap_or(Usd(Decimal::ZERO)),
+            state: state.as_str(),
+        }
+    };
+    markets.into_iter().map(market).collect()
+}

@@ -1,0 +1,123 @@
+//! `settle reconcile`: the log beside the wallet, and booking the wallet's money.
+
+mod support;
+
+use serde_json::{Value, json};
+use support::exchange::{Exchange, Markets, Reply, Tape};
+use support::{Bench, CLOSE, OPEN, bet};
+
+const WALLET: &str = "0xabababababababababababababababababababab";
+
+/// An exchange whose markets go up, and whose wallet has these rows: kind, second after the open of the
+/// first market, shares, dollars.
+fn exchange(rows: &[(&str, i64, f64, f64)]) -> Exchange {
+    let tape = Tape::of([(OPEN, 67_000.0), (CLOSE, 67_100.0), (CLOSE + 900, 67_200.0)]);
+    let row = |&(kind, at, shares, dollars): &(&str, i64, f64, f64)| {
+        let (kind, side) = match kind {
+            "BUY" | "SELL" => ("TRADE", kind),
+            kind => (kind, ""),
+        };
+        let slug = match kind {
+            "DEPOSIT" => String::new(),
+            _ => format!("btc-updown-15m-{OPEN}"),
+        };
+        json!({"proxy_wallet": WALLET, "timestamp": OPEN + at, "condition_id": "0x1", "type": kind,
+               "size": shares, "usdc_size": dollars, "transaction_hash": "0x1", "price": 0.5,
+               "side": side, "outcome": if side.is_empty() { "" } else { "Up" }, "slug": slug})
+    };
+    let rows: Vec<Value> = rows.iter().map(row).collect();
+    let slugs = [OPEN, CLOSE].map(|open| format!("btc-updown-15m-{open}"));
+    let markets = Markets::resolved(slugs.iter().map(|slug| (slug.as_str(), true)));
+    let pagination = json!({"has_more": false, "next_cursor": null});
+    let page = json!({"data": rows, "pagination": pagination}).to_string();
+    Exchange::start(move |asked, _| match asked.path.as_str() {
+        "/v2/activity" => Reply::ok(page.clone()),
+        _ => markets.answer(asked).unwrap_or_else(|| tape.answer(asked)),
+    })
+}
+
+/// A bet on the market of [`OPEN`], and one on the next market, both settled from the log.
+fn settled_from_the_log(exchange: &Exchange) -> Bench {
+    let next = bet(2).on(&format!("btc-updown-15m-{CLOSE}")).at("2026-02-13 13:20:00");
+    let bench = Bench::new(&[bet(1), next]);
+    bench.run_at(&exchange.url, &["--confirm", "auto"]).code(0);
+    assert_eq!((bench.booked(1).1, bench.booked(2).1), (Some(5.0), Some(5.0)));
+    bench
+}
+
+const NOTHING: (Option<String>, Option<f64>, Option<i64>) = (None, None, None);
+
+#[test]
+fn apply_books_the_wallets_money_and_undo_restores_the_logs() {
+    let rows = [("DEPOSIT", -9000, 100.0, 100.0), ("BUY", 470, 8.0, 4.4)];
+    let exchange = exchange(&rows);
+    let bench = settled_from_the_log(&exchange);
+    let reconcile = |more: &[&str]| {
+        let base =
+            ["--wallet", WALLET, "--polymarket-url", &exchange.url, "--data-url", &exchange.url];
+        bench.settle(&[&["reconcile", "--json"], &base[..], more].concat())
+    };
+    let before = bench.bytes();
+    let found = reconcile(&[]).code(4).json();
+    assert_eq!(before, bench.bytes(), "reconcile without --apply writes nothing");
+    assert_eq!(found["log_profit"].as_f64(), Some(10.0));
+    assert_eq!(found["wallet_profit"].as_f64(), Some(3.6));
+    assert_eq!((&found["filled_count"], &found["unfilled_count"]), (&json!(1), &json!(1)));
+    assert_eq!(found["trades"][1]["state"], "not_filled");
+    assert_eq!(found["cash"]["expected"].as_f64(), Some(103.6), "{found}");
+    assert_eq!(found["unclaimed"][0]["usdc"].as_f64(), Some(8.0));
+    assert_eq!(found["run_id"], Value::Null);
+
+    let applied = reconcile(&["--apply"]).code(0).json();
+    assert_eq!(applied["applied_count"], 2);
+    assert_eq!(bench.booked(1), (Some("YES".to_owned()), Some(3.6), Some(1)));
+    assert_eq!(bench.booked(2), NOTHING);
+    reconcile(&[]).code(0);
+    // a run without the wallet does not book the trade again
+    bench.run_at(&exchange.url, &["--confirm", "auto"]).code(0);
+    assert_eq!(bench.booked(2), NOTHING);
+
+    let undone = bench.settle(&["undo", "last", "--json"]).code(0).json();
+    assert_eq!(undone["restored_count"], 2, "{undone}");
+    assert_eq!((bench.booked(1).1, bench.booked(2).1), (Some(5.0), Some(5.0)));
+    reconcile(&[]).code(4);
+    assert_eq!(reconcile(&["--apply"]).code(0).json()["applied_count"], 2);
+    reconcile(&[]).code(0);
+}
+
+#[test]
+fn a_result_of_the_bots_own_is_taken_back_to_nothing() {
+    let exchange = exchange(&[("BUY", 470, 8.0, 4.4)]);
+    let bench = settled_from_the_log(&exchange);
+    let own = "UPDATE trades SET actual_outcome = 'NO', profit_loss = -5, is_win = 0 WHERE id = 2";
+    bench.sql().execute_batch(own).unwrap();
+    let base = ["--wallet", WALLET, "--polymarket-url", &exchange.url, "--data-url", &exchange.url];
+    bench.settle(&[&["reconcile", "--apply"], &base[..]].concat()).code(0);
+    assert_eq!(bench.booked(2), NOTHING);
+    bench.settle(&["undo", "last"]).code(0);
+    assert_eq!(bench.booked(2), (Some("NO".to_owned()), Some(-5.0), Some(0)));
+}
+
+#[test]
+fn a_row_that_the_bot_deleted_keeps_its_fills() {
+    let exchange = exchange(&[("BUY", 100, 8.0, 4.4), ("BUY", 470, 2.0, 1.0)]);
+    let early = bet(1).at("2026-02-13 13:01:00");
+    let bench = Bench::new(&[early, bet(2)]);
+    bench.run_at(&exchange.url, &["--confirm", "auto", "--wallet", WALLET]).code(0);
+    assert_eq!((bench.booked(1).1, bench.booked(2).1), (Some(3.6), Some(1.0)));
+    bench.sql().execute_batch("DELETE FROM trades WHERE id = 1").unwrap();
+    let base = ["--wallet", WALLET, "--polymarket-url", &exchange.url, "--data-url", &exchange.url];
+    let found = bench.settle(&[&["reconcile", "--json"], &base[..]].concat()).code(0).json();
+    assert_eq!(found["trades"][0]["cost"].as_f64(), Some(1.0), "{found}");
+}
+
+#[test]
+fn a_wallet_that_is_missing_or_silent_compares_nothing() {
+    let silent = Exchange::start(|_, _| Reply::status(503));
+    let bench = Bench::new(&[bet(1)]);
+    let message = bench.settle(&["reconcile"]).code(2).stderr.clone();
+    assert!(message.contains("--wallet 0x"), "{message}");
+    let base = ["--wallet", WALLET, "--polymarket-url", &silent.url, "--data-url", &silent.url];
+    let text = bench.settle(&[&["reconcile"], &base[..]].concat()).code(5).stdout.clone();
+    assert!(text.contains("Nothing was compared"), "{text}");
+}
