@@ -30,6 +30,7 @@ use settle::interrupt::{Interrupt, Limit};
 use settle::rules::decision::{Confirm, Deciding};
 use settle::rules::eligibility::Reading;
 use settle::rules::fees::Fees;
+use settle::rules::logged::SizeUnit;
 use settle::rules::market::{RuleSet, read_market};
 use settle::rules::outcome::Outcome;
 use settle::rules::price::{PriceAt, Source};
@@ -165,6 +166,7 @@ fn settle(
             rules: way.rules,
             strike: way.strike,
             include_skipped: false,
+            size_unit: SizeUnit::Dollars,
             skip_status: &[],
         },
         deciding: &deciding,

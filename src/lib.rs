@@ -19,6 +19,7 @@
 //! use settle::interrupt::Limit;
 //! use settle::rules::fees::Fees;
 //! use settle::sources::http::Client;
+//! use settle::rules::logged::SizeUnit;
 //! use settle::rules::market::RuleSet;
 //! use settle::rules::resolution::Resolutions;
 //! use settle::sources::polymarket::{Bases, Polymarket};
@@ -64,6 +65,7 @@
 //!         rules: RuleSet::Polymarket,
 //!         strike,
 //!         include_skipped: false,
+//!         size_unit: SizeUnit::Dollars,
 //!         skip_status: &[],
 //!     },
 //!     deciding: &Deciding {

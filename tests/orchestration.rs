@@ -15,6 +15,7 @@ use settle::interrupt::Limit;
 use settle::rules::decision::{Confirm, Deciding};
 use settle::rules::eligibility::Reading;
 use settle::rules::fees::Fees;
+use settle::rules::logged::SizeUnit;
 use settle::rules::market::{Basis, RuleSet};
 use settle::rules::outcome::Outcome;
 use settle::rules::price::{Method, Priced, Source};
@@ -116,6 +117,7 @@ fn settle_with(
             rules,
             strike: Strike::Recorded,
             include_skipped: false,
+            size_unit: SizeUnit::Dollars,
             skip_status: &[],
         },
         deciding: &deciding(confirm),

@@ -169,9 +169,9 @@ fn cause_of_profit(right: &Settlement, bet: &Bet) -> Cause {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::eligibility::MoneySource;
     use crate::rules::eligibility::Trade;
     use crate::rules::eligibility::tests::row;
+    use crate::rules::logged::MoneySource;
     use crate::rules::market::{RuleSet, read_market};
     use crate::rules::outcome::Side;
     use crate::rules::pnl;

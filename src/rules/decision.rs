@@ -3,8 +3,9 @@
 
 use rust_decimal::Decimal;
 
-use crate::rules::eligibility::{Bet, MoneySource, Trade};
+use crate::rules::eligibility::{Bet, Trade};
 use crate::rules::fees::{Fee, Fees, StatedFee};
+use crate::rules::logged::MoneySource;
 use crate::rules::market::{Family, Market};
 use crate::rules::opinion::{Opinion, opinion};
 use crate::rules::outcome::{CloseCall, MIN_MOVE_BPS, Outcome, change, close_call, decide};

@@ -5,14 +5,14 @@ use std::borrow::Cow;
 
 use rust_decimal::Decimal;
 
-use crate::rules::fill::{Position, Sold, WalletRecord, WalletRecords, WalletSays, verified_fill};
+use crate::rules::fill::{Position, Sold, WalletRecord, WalletRecords, WalletSays};
+use crate::rules::logged::{LoggedMoney, MoneySource, SizeUnit};
 use crate::rules::market::{Market, RuleSet, read_market};
 use crate::rules::outcome::Side;
-use crate::rules::pnl;
 use crate::rules::strike::Strike;
 use crate::rules::timestamp::{NaiveZone, read_cell};
 use crate::rules::title::market_key;
-use crate::rules::units::{BtcPrice, SharePrice, Shares, UnixSeconds, Usd, named, positive};
+use crate::rules::units::{BtcPrice, SharePrice, Shares, UnixSeconds, Usd};
 use crate::rules::value::Cell;
 
 /// A trade is settled only when it is older than this, in seconds: 15 minutes, its market's window.
@@ -58,6 +58,8 @@ pub struct Row {
     pub verified_fill_price: Option<Cell>,
     /// Verified shares of the fill; `None` if the table has no such column.
     pub verified_fill_amount: Option<Cell>,
+    /// Dollars per share at which the bot sold the position; `None` if the table has no such column.
+    pub exit_price: Option<Cell>,
 }
 
 /// A due trade with a readable row.
@@ -78,28 +80,6 @@ impl Trade {
     /// that is later.
     pub fn due_since(&self) -> UnixSeconds {
         self.logged_at.plus(SETTLING_AGE).max(self.bet.market.close)
-    }
-}
-
-/// The source of a trade's size and price: `money_source` in JSON.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MoneySource {
-    /// The wallet's fills.
-    Wallet,
-    /// The fill that the bot verified: `verified_fill_price` and `verified_fill_amount`.
-    Row,
-    /// The values that the bot logged: `position_size` and `executed_price`.
-    Log,
-}
-
-impl MoneySource {
-    /// The name in JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Wallet => "wallet",
-            Self::Row => "row",
-            Self::Log => "log",
-        }
     }
 }
 
@@ -251,6 +231,8 @@ pub struct Reading {
     pub strike: Strike,
     /// Whether rows that the bot marked as skipped are settled too.
     pub include_skipped: bool,
+    /// What `position_size` holds.
+    pub size_unit: SizeUnit,
     /// Further words for an order that was not filled, as [`status_word`] writes them.
     pub skip_status: &'static [String],
 }
@@ -312,7 +294,7 @@ fn judge_bet(
     if market.close > now {
         return Eligibility::Excluded(Exclusion::MarketOpen);
     }
-    match read_bet(&row, market, side, position) {
+    match read_bet(&row, market, side, position, reading.size_unit) {
         Ok(bet) => Eligibility::Due(Box::new(Trade { row, logged_at, key, bet })),
         Err(message) => in_error(message),
     }
@@ -346,7 +328,7 @@ pub fn judge_again(row: Row, reading: Reading, wallet: &WalletRecords) -> Result
     let logged_at = read_cell(&row.timestamp, reading.zone);
     let logged_at = logged_at.ok_or_else(|| format!("timestamp is {}", row.timestamp))?;
     let (key, market) = read_market_of(&row, logged_at, reading.rules)?;
-    let bet = read_bet(&row, market, side, position.as_ref())?;
+    let bet = read_bet(&row, market, side, position.as_ref(), reading.size_unit)?;
     Ok(Trade { row, logged_at, key, bet })
 }
 
@@ -465,6 +447,7 @@ fn read_bet(
     market: Market,
     side: Side,
     position: Option<&Position>,
+    unit: SizeUnit,
 ) -> Result<Bet, String> {
     let recorded_strike = row.price_to_beat.number().and_then(BtcPrice::new).ok();
     if let Some(position) = position {
@@ -472,23 +455,15 @@ fn read_bet(
         let money = MoneySource::Wallet;
         return Ok(Bet { market, side, position, price, shares, sold, money, recorded_strike });
     }
-    let (position, price, shares, money) =
-        match verified_fill(row.verified_fill_price.as_ref(), row.verified_fill_amount.as_ref())? {
-            Some((price, shares)) => {
-                let cost = shares.0.checked_mul(price.0);
-                let cost = cost.ok_or("verified_fill_amount: too many shares to count exactly")?;
-                (Usd(cost), price, shares, MoneySource::Row)
-            }
-            None => {
-                let position = row.position_size.number().and_then(positive);
-                let position = Usd(position.map_err(named("position_size"))?);
-                let price = row.executed_price.number().and_then(SharePrice::new);
-                let price = price.map_err(named("executed_price"))?;
-                let shares = pnl::shares(position, price).map_err(|error| error.to_string())?;
-                (position, price, shares, MoneySource::Log)
-            }
-        };
-    Ok(Bet { market, side, position, price, shares, sold: None, money, recorded_strike })
+    let own = LoggedMoney {
+        size: &row.position_size,
+        price: &row.executed_price,
+        verified_price: row.verified_fill_price.as_ref(),
+        verified_amount: row.verified_fill_amount.as_ref(),
+        exit_price: row.exit_price.as_ref(),
+    };
+    let (position, price, shares, sold, money) = own.fill(unit)?;
+    Ok(Bet { market, side, position, price, shares, sold, money, recorded_strike })
 }
 
 #[cfg(test)]
@@ -521,6 +496,7 @@ pub(crate) mod tests {
             skipped_unfavorable_move: None,
             verified_fill_price: None,
             verified_fill_amount: None,
+            exit_price: None,
         }
     }
 
@@ -544,6 +520,7 @@ pub(crate) mod tests {
         rules: RuleSet::Polymarket,
         strike: Strike::Recorded,
         include_skipped: false,
+        size_unit: SizeUnit::Dollars,
         skip_status: &[],
     };
 

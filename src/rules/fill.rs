@@ -12,7 +12,7 @@ use crate::rules::asset::Asset;
 use crate::rules::market::{RuleSet, read_market};
 use crate::rules::outcome::Side;
 use crate::rules::title::market_key;
-use crate::rules::units::{NotUsable, SharePrice, Shares, UnixSeconds, Usd, named, positive};
+use crate::rules::units::{NotUsable, SharePrice, Shares, UnixSeconds, Usd};
 use crate::rules::value::Cell;
 
 /// A fill may be this many seconds earlier than its row: clocks differ.
@@ -268,24 +268,6 @@ impl WalletSays {
             Self::Unreadable => Some("wallet_unreadable"),
         }
     }
-}
-
-/// The fill that the bot verified, from `verified_fill_price` (dollars per share) and
-/// `verified_fill_amount` (shares). `None` if either column is missing, empty or 0.
-///
-/// # Errors
-/// A message that names the column that cannot be used.
-pub(crate) fn verified_fill(
-    price: Option<&Cell>,
-    amount: Option<&Cell>,
-) -> Result<Option<(SharePrice, Shares)>, String> {
-    let is_set = |cell: &&Cell| !cell.is_empty() && cell.any_number() != Some(Decimal::ZERO);
-    let (Some(price), Some(amount)) = (price.filter(is_set), amount.filter(is_set)) else {
-        return Ok(None);
-    };
-    let price = price.number().and_then(SharePrice::new).map_err(named("verified_fill_price"))?;
-    let amount = amount.number().and_then(positive).map_err(named("verified_fill_amount"))?;
-    Ok(Some((price, Shares(amount))))
 }
 
 /// What a wallet says about each row, and what of it belongs to no row.

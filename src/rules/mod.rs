@@ -7,6 +7,7 @@ pub mod decision;
 pub mod eligibility;
 pub mod fees;
 pub mod fill;
+pub mod logged;
 pub mod market;
 pub mod opinion;
 pub mod outcome;

@@ -19,6 +19,7 @@ use crate::error::Error;
 use crate::output::print::Printing;
 use crate::rules::eligibility::{Reading, status_word};
 use crate::rules::fees::Fees;
+use crate::rules::logged::SizeUnit;
 use crate::rules::market::RuleSet;
 use crate::rules::price::Source;
 use crate::rules::selection::Lags;
@@ -98,6 +99,16 @@ pub struct ReadingArgs {
         help_heading = "Trades"
     )]
     pub rules: RuleSet,
+
+    /// What position_size holds
+    #[arg(
+        long,
+        env = "SETTLE_SIZE_UNIT",
+        value_name = "UNIT",
+        default_value = "dollars",
+        help_heading = "Money"
+    )]
+    pub size_unit: SizeUnit,
 }
 
 /// Which trades are due.
@@ -269,13 +280,13 @@ pub fn read_dotenv(path: &Path) -> (HashMap<String, String>, Vec<String>) {
 
 /// How to read rows, for a command that judges them.
 pub fn reading(judging: &JudgingArgs) -> Reading {
-    let ReadingArgs { timezone: zone, rules } = judging.reading;
+    let ReadingArgs { timezone: zone, rules, size_unit } = judging.reading;
     let default = if rules == RuleSet::SlugClose { Strike::Recorded } else { Strike::Venue };
     let (strike, include_skipped) = (judging.strike.unwrap_or(default), judging.include_skipped);
     let words = judging.skip_status.iter().map(|word| status_word(word));
     let words: Vec<String> = words.filter(|word| !word.is_empty()).collect();
     // a few words that live as long as the process, so that a reading can be copied
-    Reading { zone, rules, strike, include_skipped, skip_status: words.leak() }
+    Reading { zone, rules, strike, include_skipped, size_unit, skip_status: words.leak() }
 }
 
 /// Ages in seconds at which a waiting trade raises an alert.
@@ -285,8 +296,9 @@ pub fn lags(args: &AlertArgs) -> Lags {
 
 /// How to read rows, for a command that reads only settled ones; their strike has no effect.
 pub fn reading_settled(args: &ReadingArgs) -> Reading {
-    let ReadingArgs { timezone: zone, rules } = *args;
-    Reading { zone, rules, strike: Strike::Recorded, include_skipped: true, skip_status: &[] }
+    let ReadingArgs { timezone: zone, rules, size_unit } = *args;
+    let strike = Strike::Recorded;
+    Reading { zone, rules, strike, include_skipped: true, size_unit, skip_status: &[] }
 }
 
 /// Polymarket and the price sources in the order asked for: dump files alone, or the services.

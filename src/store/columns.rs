@@ -21,6 +21,7 @@ pub(super) enum Field {
     SkippedUnfavorableMove,
     VerifiedFillPrice,
     VerifiedFillAmount,
+    ExitPrice,
     SignalType,
     IsTestMode,
     OrderId,
@@ -29,7 +30,7 @@ pub(super) enum Field {
 }
 
 /// The bot's columns, in the order of [`Field`].
-const BOT: [&str; 21] = [
+const BOT: [&str; 22] = [
     "trades.id",
     "trades.timestamp",
     "trades.market_slug",
@@ -46,6 +47,7 @@ const BOT: [&str; 21] = [
     "trades.skipped_unfavorable_move",
     "trades.verified_fill_price",
     "trades.verified_fill_amount",
+    "trades.exit_price",
     "trades.signal_type",
     "trades.is_test_mode",
     "trades.order_id",
@@ -55,7 +57,7 @@ const BOT: [&str; 21] = [
 /// How many of them a table must have.
 const REQUIRED: usize = 10;
 /// The number of fields of a row that is settled: all but the last five.
-pub(super) const ROW_FIELDS: usize = 16;
+pub(super) const ROW_FIELDS: usize = 17;
 
 /// The SQL expression of each field; NULL where the table lacks it.
 #[derive(Debug, Clone, Default)]

@@ -388,6 +388,7 @@ impl Store {
             skipped_unfavorable_move: optional(Field::SkippedUnfavorableMove)?,
             verified_fill_price: optional(Field::VerifiedFillPrice)?,
             verified_fill_amount: optional(Field::VerifiedFillAmount)?,
+            exit_price: optional(Field::ExitPrice)?,
         })
     }
 

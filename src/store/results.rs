@@ -10,7 +10,9 @@ use rusqlite::{Connection, OptionalExtension};
 use rust_decimal::Decimal;
 
 use crate::error::Error;
-use crate::rules::fill::verified_fill;
+use crate::rules::eligibility::Reading;
+use crate::rules::fill::{WalletRecord, WalletRecords};
+use crate::rules::logged::{LoggedMoney, SizeUnit};
 use crate::rules::market;
 use crate::rules::market::{Family, RuleSet};
 use crate::rules::outcome::Side;
@@ -162,11 +164,13 @@ impl Store {
         Ok((streaks.losses_now(), profit.map(Usd)))
     }
 
-    /// Every settled trade. `rules` reads the slugs, and naive timestamps are in `zone`.
+    /// Every settled trade, read as `reading` says.
     ///
     /// # Errors
     /// [`Error::Database`].
-    pub fn results(&self, zone: NaiveZone, rules: RuleSet) -> Result<Results, Error> {
+    pub fn results(&self, reading: Reading) -> Result<Results, Error> {
+        let Reading { zone, rules, .. } = reading;
+        let wallet = self.wallet_records()?;
         let provenance = self.provenance()?;
         let mut fingerprints = Vec::new();
         let mut results =
@@ -187,15 +191,7 @@ impl Store {
                 other => Some(other.to_string()),
             };
             let next = u32::try_from(places.len()).unwrap_or(u32::MAX);
-            let (price, amount) = (row.get(15)?, row.get(16)?);
-            // settle never settles a trade whose fill cannot be used
-            let (stake, price) = match verified_fill(Some(&price), Some(&amount)).ok().flatten() {
-                Some((price, shares)) => (price.0.checked_mul(shares.0), Some(price)),
-                None => {
-                    let price = decimal(row, 12)?.and_then(|price| SharePrice::new(price).ok());
-                    (decimal(row, 11)?, price)
-                }
-            };
+            let (stake, price) = money(row, &wallet, reading.size_unit)?;
             let settled = Settled {
                 rowid: row.get(0)?,
                 at,
@@ -275,6 +271,7 @@ impl Store {
             sql(Field::IsTestMode),
             sql(Field::VerifiedFillPrice),
             sql(Field::VerifiedFillAmount),
+            sql(Field::ExitPrice),
         ]
         .join(", ")
     }
@@ -360,12 +357,40 @@ fn fingerprint(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<u64> {
     Ok(hasher.finish())
 }
 
-fn text<'a>(row: &'a rusqlite::Row<'_>, index: usize) -> rusqlite::Result<Option<&'a str>> {
-    Ok(row.get_ref(index)?.as_str().ok())
+/// The dollars paid and the price of a share, from [`Store::result_columns`]: the wallet's, or the row's
+/// own. A size that cannot be used gives what can be read of it.
+fn money(
+    row: &rusqlite::Row<'_>,
+    wallet: &WalletRecords,
+    unit: SizeUnit,
+) -> rusqlite::Result<(Option<Decimal>, Option<SharePrice>)> {
+    let cell = |index: usize| row.get::<_, Cell>(index);
+    let of_wallet = wallet.of(row.get(0)?, &cell(1)?, &cell(2)?);
+    if let Some(Ok((cost, price, ..))) =
+        of_wallet.and_then(WalletRecord::position).map(|it| it.bet())
+    {
+        return Ok((Some(cost.0), Some(price)));
+    }
+    let [size, price, verified_price, verified_amount, exit] =
+        [cell(11)?, cell(12)?, cell(15)?, cell(16)?, cell(17)?];
+    let own = LoggedMoney {
+        size: &size,
+        price: &price,
+        verified_price: Some(&verified_price),
+        verified_amount: Some(&verified_amount),
+        exit_price: Some(&exit),
+    };
+    Ok(match own.fill(unit) {
+        Ok((cost, price, ..)) => (Some(cost.0), Some(price)),
+        Err(_) => {
+            let price = price.any_number().and_then(|price| SharePrice::new(price).ok());
+            (size.any_number(), price)
+        }
+    })
 }
 
-fn decimal(row: &rusqlite::Row<'_>, index: usize) -> rusqlite::Result<Option<Decimal>> {
-    Ok(row.get::<_, Cell>(index)?.any_number())
+fn text<'a>(row: &'a rusqlite::Row<'_>, index: usize) -> rusqlite::Result<Option<&'a str>> {
+    Ok(row.get_ref(index)?.as_str().ok())
 }
 
 /// Length of the window of a slug's market, in seconds. A daily window counts as 24 hours, also

@@ -211,6 +211,7 @@ pub(super) fn as_read(row: &Row) -> [&dyn ToSql; 1 + ROW_FIELDS] {
         &row.skipped_unfavorable_move,
         &row.verified_fill_price,
         &row.verified_fill_amount,
+        &row.exit_price,
     ]
 }
 

@@ -142,7 +142,7 @@ impl Report {
     ) -> Result<Self, Error> {
         let ((pending, waiting), results) = store.consistent_read(|store| {
             let pending = pending(store, reading, filter, now)?;
-            Ok((pending, store.results(reading.zone, reading.rules)?))
+            Ok((pending, store.results(reading)?))
         })?;
         let trades = filter.of(&results.trades);
         let figures = Figures::of(trades.iter().copied());

@@ -1,0 +1,147 @@
+//! A trade's size and price by its own row: the fill that the bot verified, or what it logged, and the
+//! price at which it sold. Pure functions; `fill` has the wallet's.
+
+use rust_decimal::Decimal;
+
+use crate::rules::fill::Sold;
+use crate::rules::pnl;
+use crate::rules::units::{SharePrice, Shares, Usd, named, positive};
+use crate::rules::value::Cell;
+
+/// What `position_size` holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum SizeUnit {
+    /// Dollars paid
+    Dollars,
+    /// Shares bought; they cost size × price
+    Shares,
+}
+
+/// The source of a trade's size and price: `money_source` in JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MoneySource {
+    /// The wallet's fills.
+    Wallet,
+    /// The fill that the bot verified (`verified_fill_price` and `verified_fill_amount`), or its exit
+    /// (`exit_price`).
+    Row,
+    /// The values that the bot logged: `position_size` and `executed_price`.
+    Log,
+}
+
+impl MoneySource {
+    /// The name in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Wallet => "wallet",
+            Self::Row => "row",
+            Self::Log => "log",
+        }
+    }
+}
+
+/// The cells of a row that state its money; `None` where the table has no such column.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LoggedMoney<'a> {
+    pub size: &'a Cell,
+    pub price: &'a Cell,
+    pub verified_price: Option<&'a Cell>,
+    pub verified_amount: Option<&'a Cell>,
+    pub exit_price: Option<&'a Cell>,
+}
+
+/// Dollars paid, the price of a share, the shares, what was sold of them, and which columns say so.
+pub(crate) type OwnFill = (Usd, SharePrice, Shares, Option<Sold>, MoneySource);
+
+impl LoggedMoney<'_> {
+    /// The trade by its own row. The fill that the bot verified comes first. An exit price sells all
+    /// shares.
+    ///
+    /// # Errors
+    /// A message that names the column that cannot be used.
+    pub fn fill(&self, unit: SizeUnit) -> Result<OwnFill, String> {
+        let verified = verified_fill(self.verified_price, self.verified_amount)?;
+        let (cost, price, shares, source) = match verified {
+            Some((price, shares)) => {
+                let cost = cost("verified_fill_amount", shares, price)?;
+                (cost, price, shares, MoneySource::Row)
+            }
+            None => {
+                let size = self.size.number().and_then(positive).map_err(named("position_size"))?;
+                let price = self.price.number().and_then(SharePrice::new);
+                let price = price.map_err(named("executed_price"))?;
+                let (cost, shares) = match unit {
+                    SizeUnit::Dollars => {
+                        let shares = pnl::shares(Usd(size), price);
+                        (Usd(size), shares.map_err(|error| error.to_string())?)
+                    }
+                    SizeUnit::Shares => (cost("position_size", Shares(size), price)?, Shares(size)),
+                };
+                (cost, price, shares, MoneySource::Log)
+            }
+        };
+        let Some(exit) = self.exit_price.filter(|cell| is_set(cell)) else {
+            return Ok((cost, price, shares, None, source));
+        };
+        let exit = exit.number().and_then(SharePrice::new).map_err(named("exit_price"))?;
+        // a price of at most a dollar does not overflow
+        let proceeds = Usd(shares.0.saturating_mul(exit.0));
+        Ok((cost, price, shares, Some(Sold { shares, proceeds }), MoneySource::Row))
+    }
+}
+
+fn cost(column: &str, shares: Shares, price: SharePrice) -> Result<Usd, String> {
+    let cost = shares.0.checked_mul(price.0).map(Usd);
+    cost.ok_or_else(|| format!("{column}: too many shares to count exactly"))
+}
+
+/// Whether a column of a later check of the order holds a value: such columns begin as 0.
+fn is_set(cell: &Cell) -> bool {
+    !cell.is_empty() && cell.any_number() != Some(Decimal::ZERO)
+}
+
+/// The fill that the bot verified, from `verified_fill_price` (dollars per share) and
+/// `verified_fill_amount` (shares). `None` if either column is missing, empty or 0.
+///
+/// # Errors
+/// A message that names the column that cannot be used.
+fn verified_fill(
+    price: Option<&Cell>,
+    amount: Option<&Cell>,
+) -> Result<Option<(SharePrice, Shares)>, String> {
+    let is_set = |cell: &&Cell| is_set(cell);
+    let (Some(price), Some(amount)) = (price.filter(is_set), amount.filter(is_set)) else {
+        return Ok(None);
+    };
+    let price = price.number().and_then(SharePrice::new).map_err(named("verified_fill_price"))?;
+    let amount = amount.number().and_then(positive).map_err(named("verified_fill_amount"))?;
+    Ok(Some((price, Shares(amount))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fill(unit: SizeUnit, exit: &Cell) -> Result<OwnFill, String> {
+        let (size, price) = (&Cell::Integer(12), &Cell::Real(0.35));
+        let (verified_price, verified_amount) = (None, None);
+        let exit_price = Some(exit);
+        LoggedMoney { size, price, verified_price, verified_amount, exit_price }.fill(unit)
+    }
+
+    #[test]
+    fn a_size_in_shares_costs_size_times_price() {
+        let (cost, _, shares, sold, source) = fill(SizeUnit::Shares, &Cell::Null).unwrap();
+        assert_eq!((cost.0.to_string(), shares.0.to_string()), ("4.20".into(), "12".into()));
+        assert_eq!((sold, source), (None, MoneySource::Log));
+    }
+
+    #[test]
+    fn an_exit_price_sells_all_shares() {
+        let (_, _, shares, sold, source) = fill(SizeUnit::Shares, &Cell::Real(0.5)).unwrap();
+        let proceeds = Usd(Decimal::new(60, 1));
+        assert_eq!((sold, source), (Some(Sold { shares, proceeds }), MoneySource::Row));
+        assert_eq!(fill(SizeUnit::Shares, &Cell::Integer(0)).unwrap().3, None);
+        assert!(fill(SizeUnit::Shares, &Cell::Integer(2)).unwrap_err().contains("exit_price"));
+    }
+}
