@@ -63,6 +63,12 @@ pub enum Error {
     /// More than one database, for a command that takes one.
     #[error("{0} takes one database; give --db once")]
     SeveralDatabases(&'static str),
+    /// Several databases and a wallet: a fill could be booked twice.
+    #[error(
+        "a wallet's fills belong to the trades of one database; settle one database a run, with its own \
+         --wallet or --activity"
+    )]
+    WalletOfSeveral,
     /// Neither a wallet nor a file of its history is given.
     #[error(
         "no wallet is given; name the address that holds the positions with --wallet 0x…, or a saved \

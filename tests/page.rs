@@ -185,3 +185,17 @@ fn a_browser_shows_the_page_wide_and_narrow_light_and_dark() {
     let unnamed = browser.value("document.querySelectorAll('table:not(:has(caption))').length");
     assert_eq!(unnamed, Value::from(0));
 }
+
+#[test]
+fn a_page_keeps_the_mode_of_its_file_and_a_hyphen_is_stdout() {
+    use std::os::unix::fs::PermissionsExt;
+    let bench = support::Bench::new(&[support::bet(1)]);
+    let file = bench.folder.path().join("page.html");
+    std::fs::write(&file, "old").unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    bench.settle(&["report", "--html", file.to_str().unwrap()]).code(0);
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let printed = bench.settle(&["report", "--html", "-"]).code(0).stdout.clone();
+    assert!(printed.starts_with("<!"), "{printed}");
+    assert!(printed.trim_end().ends_with("</html>"), "{printed}");
+}

@@ -180,3 +180,27 @@ fn a_confirmation_keeps_the_wallets_money() {
     bench.settle(&audit).code(0);
     assert_eq!(bench.booked(1), (Some("NO".to_owned()), Some(-4.4), Some(0)));
 }
+
+#[test]
+fn a_wallet_of_several_databases_is_refused() {
+    let exchange = exchange(|_| page(&[row("BUY", OPEN, OPEN + 470, 8.0, 4.4)], None));
+    let (bench, other) = (bench(), bench());
+    let other_path = other.db.to_str().unwrap();
+    let mine = bench.db.to_str().unwrap();
+    let ended =
+        bench.run_at(&exchange.url, &["--db", mine, "--db", other_path, "--wallet", WALLET]);
+    assert!(ended.code(2).stderr.contains("one database a run"), "{}", ended.stderr);
+    assert_eq!(bench.count("is_win IS NULL"), 2);
+}
+
+#[test]
+fn a_pipe_is_no_history_and_no_dump() {
+    let bench = bench();
+    let pipe = bench.db.with_file_name("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    for option in ["--activity", "--candles"] {
+        let ended = bench.settle(&["run", option, pipe.to_str().unwrap()]);
+        assert!(ended.code(2).stderr.contains("no regular file"), "{}", ended.stderr);
+    }
+}

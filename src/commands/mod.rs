@@ -53,7 +53,8 @@ impl Exit {
             Error::SeveralDatabases(_)
             | Error::PageOverDatabase(_)
             | Error::NoActivity { .. }
-            | Error::NoWallet => Self::Usage,
+            | Error::NoWallet
+            | Error::WalletOfSeveral => Self::Usage,
             Error::Database { .. }
             | Error::ReadOnly(_)
             | Error::Lock { .. }

@@ -5,10 +5,10 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use tempfile::NamedTempFile;
+use tempfile::Builder;
 
-/// Replaces a file atomically, so that a reader never sees half of it. Every user may read it, as a
-/// collector or a web server is another user. A database is never replaced.
+/// Replaces a file atomically, so that a reader never sees half of it. An existing file keeps its mode;
+/// the umask gives that of a new one. A database is never replaced.
 ///
 /// # Errors
 /// I/O errors, or a path that belongs to a database.
@@ -26,9 +26,14 @@ pub fn replace_file(path: &Path, text: &[u8]) -> io::Result<()> {
         _ => Path::new("."),
     };
     // keep only the error's kind: its message names the temporary file
-    let mut file = NamedTempFile::new_in(folder).map_err(|error| io::Error::from(error.kind()))?;
+    let mut file = Builder::new()
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(folder)
+        .map_err(|error| io::Error::from(error.kind()))?;
     file.write_all(text)?;
-    file.as_file().set_permissions(Permissions::from_mode(0o644))?;
+    if let Ok(existing) = fs::metadata(&path) {
+        file.as_file().set_permissions(existing.permissions())?;
+    }
     file.persist(&path).map(drop).map_err(|error| error.error)
 }
 
@@ -46,6 +51,9 @@ pub fn is_of_database(path: &Path) -> bool {
 /// Whether the file starts with SQLite's magic bytes.
 fn is_database(path: &Path) -> bool {
     let mut magic = [0; 16];
-    File::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok()
+    // opening a pipe would wait for its writer
+    let is_file = fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
+    is_file
+        && File::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok()
         && &magic == b"SQLite format 3\0"
 }

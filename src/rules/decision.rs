@@ -286,13 +286,16 @@ pub(crate) fn money(
     fees: Fees,
     stated: Option<StatedFee>,
 ) -> Money {
+    pay_out(&trade.bet, outcome, fee(trade, fees, stated))
+}
+
+/// The fee that is counted for a trade; a wallet's money holds its fees.
+pub(crate) fn fee(trade: &Trade, fees: Fees, stated: Option<StatedFee>) -> Option<Fee> {
     let bet = &trade.bet;
-    // a wallet's money holds its fees
-    let fee = match bet.money {
+    match bet.money {
         MoneySource::Wallet => None,
         _ => fees.on(&bet.market, trade.logged_at, bet.position, bet.price, stated),
-    };
-    pay_out(bet, outcome, fee)
+    }
 }
 
 /// The prices to decide by: the first credible set that includes the open, else the first credible

@@ -13,7 +13,7 @@ use clap::builder::BoolishValueParser;
 use clap::{Args, ColorChoice};
 use rust_decimal::Decimal;
 
-use values::{address, base_url, existing_file, hours, seconds_of, zone};
+use values::{address, base_url, file, hours, seconds_of, zone};
 
 use crate::error::Error;
 use crate::output::print::Printing;
@@ -180,6 +180,7 @@ pub struct WalletArgs {
         env = "SETTLE_ACTIVITY",
         value_name = "FILE",
         value_delimiter = ',',
+        value_parser = file("a saved wallet history"),
         help_heading = "Money"
     )]
     pub activity: Vec<PathBuf>,
@@ -201,7 +202,7 @@ pub struct ServiceArgs {
 
     /// Take prices from Binance dump files (CSV) and ask no candle service; repeatable
     #[arg(long, env = "SETTLE_CANDLES", value_name = "FILE", value_delimiter = ',',
-          value_parser = existing_file, help_heading = "Prices")]
+          value_parser = file("a Binance dump file"), help_heading = "Prices")]
     pub candles: Vec<PathBuf>,
 
     /// Base URL of Polymarket's Gamma service

@@ -87,12 +87,17 @@ pub(crate) fn end_of_date(text: &str) -> Result<UnixSeconds, String> {
     Ok(instant.plus(if is_date { 86_400 } else { 1 }))
 }
 
-pub(crate) fn existing_file(text: &str) -> Result<PathBuf, String> {
-    let path = PathBuf::from(text);
-    match std::fs::metadata(&path) {
-        Ok(metadata) if metadata.is_dir() => Err("it is a folder; name each file".to_owned()),
-        Ok(_) => Ok(path),
-        Err(error) => Err(format!("{error}; a Binance dump file is needed")),
+/// The parser of an option that takes a regular file; `what` names its content.
+pub(crate) fn file(what: &'static str) -> impl Fn(&str) -> Result<PathBuf, String> + Clone {
+    move |text| {
+        let path = PathBuf::from(text);
+        match std::fs::metadata(&path) {
+            Ok(metadata) if metadata.is_file() => Ok(path),
+            Ok(metadata) if metadata.is_dir() => Err("it is a folder; name each file".to_owned()),
+            // reading a pipe may never end
+            Ok(_) => Err(format!("it is no regular file; {what} is needed")),
+            Err(error) => Err(format!("{error}; {what} is needed")),
+        }
     }
 }
 

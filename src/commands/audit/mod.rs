@@ -16,8 +16,8 @@ use crate::interrupt::{Interrupt, Limit};
 use crate::output::print::{after_writing, show};
 use crate::output::progress::Bar;
 use crate::rules::decision::Confirm;
-use crate::rules::decision::pay_out;
-use crate::rules::eligibility::{Bet, Exclusion, Reading, Row, Trade, judge_again, not_made};
+use crate::rules::decision::{fee, pay_out};
+use crate::rules::eligibility::{Exclusion, Reading, Row, Trade, judge_again, not_made};
 use crate::rules::fees::{Fee, Fees, Taken};
 use crate::rules::fill::WalletRecord;
 use crate::rules::market::Family;
@@ -238,21 +238,21 @@ pub fn audit(
 
     let mut wrong = Vec::new();
     for trade in trades {
-        let on = |fees: Fees, trade: &Trade, bet: &Bet| {
+        let on = |fees: Fees, trade: &Trade| {
             let answer = trade.key.as_ref().and_then(|key| resolved.answers.get(key));
             let stated = answer.and_then(|answer| answer.states.fee);
-            fees.on(&bet.market, trade.logged_at, bet.position, bet.price, stated)
+            fee(trade, fees, stated)
         };
-        let mut compared = compare(trade, &resolved, |trade, bet| on(fees, trade, bet));
+        let mut compared = compare(trade, &resolved, |trade| on(fees, trade));
         if let Compared::Wrong(settlement) = compared {
             // a fee that settle or the bot recorded takes precedence over this command's fee
             // options
             let records = store.records_of(&settlement.trade.row)?;
             compared =
                 match (money_of(&records, &settlement.trade.row), paid(&settlement.trade.row)) {
-                    (Some(record), _) => compare(settlement.trade, &resolved, |_, _| record.fee()),
-                    (None, Some(paid)) => compare(settlement.trade, &resolved, |trade, bet| {
-                        let due = on(Fees::Taker, trade, bet);
+                    (Some(record), _) => compare(settlement.trade, &resolved, |_| record.fee()),
+                    (None, Some(paid)) => compare(settlement.trade, &resolved, |trade| {
+                        let due = on(Fees::Taker, trade);
                         let due = due.filter(|due| same_money(Some(paid), due.dollars));
                         Some(due.unwrap_or(Fee { dollars: paid, taken: Taken::Added }))
                     }),
@@ -388,7 +388,7 @@ fn money_of<'a>(records: &'a [Record], row: &Row) -> Option<&'a Record> {
 fn compare(
     trade: Trade,
     resolved: &Resolutions,
-    counted: impl Fn(&Trade, &Bet) -> Option<Fee>,
+    counted: impl Fn(&Trade) -> Option<Fee>,
 ) -> Compared {
     let resolution = match &trade.key {
         Some(key) => resolved.resolution(key, &trade.bet.market),
@@ -401,7 +401,7 @@ fn compare(
             return Compared::OtherMarket { trade_id: row.id.clone(), why };
         }
         Some(Resolution::Final(outcome)) => {
-            let money = pay_out(&trade.bet, outcome, counted(&trade, &trade.bet));
+            let money = pay_out(&trade.bet, outcome, counted(&trade));
             Case::Corrected { bet: trade.bet, earlier, outcome, money }
         }
         // the slug has no readable time, and Polymarket has no such market: the loss was made up

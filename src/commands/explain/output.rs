@@ -129,7 +129,6 @@ fn shares(position: &str, price: &str) -> String {
     shares.map_or_else(String::new, shown)
 }
 
-/// The row's size and price, if they differ from those it was settled with.
 /// Whose record the size and the price are, unless they are the logged ones.
 fn source_of_money(trade: &Trade) -> &'static str {
     match trade.bet.money {
@@ -139,6 +138,7 @@ fn source_of_money(trade: &Trade) -> &'static str {
     }
 }
 
+/// The row's size and price, if they differ from those it was settled with.
 fn changed_since(record: &Record, story: &Story) -> Option<String> {
     let row = &story.row;
     let (size, price) = match &story.trade {

@@ -54,7 +54,7 @@ pub struct ReportArgs {
     #[arg(long, conflicts_with = "json")]
     pub csv: bool,
 
-    /// Write the report as one HTML page, too, with charts and the latest trades
+    /// Write the report as one HTML page, too, with charts and the latest trades; - prints only the page
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
 
@@ -84,6 +84,10 @@ pub fn run(common: &CommonArgs, args: &ReportArgs, now: DateTime<Utc>) -> Result
         let latest = report.latest(&mut store, reading, page::TRADES)?;
         let held = report.held(&mut store, reading, tables::WAITING)?;
         let page = page::page(&report, database, &latest, &held);
+        if path.as_os_str() == "-" {
+            print(page.as_bytes())?;
+            return Ok(Exit::Done);
+        }
         replace_file(path, page.as_bytes())
             .map_err(|source| Error::Page { path: path.clone(), source })?;
     }

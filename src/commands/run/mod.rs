@@ -277,6 +277,9 @@ fn in_each_database(
     };
     let databases = distinct(&common.db);
     let several = databases.len() > 1;
+    if several && outside.wallet.is_some() {
+        return Err(Error::WalletOfSeveral);
+    }
     let after = After { common, args, task: &task, writing };
     let mut listing = Listing::new(common.printing(), &interrupt, run_id, several);
     let mut runs = Vec::new();
