@@ -10,6 +10,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::audit::AuditArgs;
 use crate::commands::explain::ExplainArgs;
+use crate::commands::export::ExportArgs;
 use crate::commands::ignore::IgnoreArgs;
 use crate::commands::index::IndexArgs;
 use crate::commands::log::LogArgs;
@@ -58,6 +59,8 @@ pub enum Command {
     /// Report on the settled trades: win rate, profit, calibration, self-reflection
     #[command(after_long_help = include_str!("commands/report/help.txt"))]
     Report(ReportArgs),
+    /// Print one line a settled trade, as CSV or JSON lines
+    Export(ExportArgs),
     /// Explain one trade: its market, prices, decision and money
     Explain(ExplainArgs),
     /// Compare the log with the wallet: which trades were filled, and what each really made
@@ -96,6 +99,7 @@ impl Command {
             Self::DryRun(_) => "dry-run",
             Self::Status(_) => "status",
             Self::Report(_) => "report",
+            Self::Export(_) => "export",
             Self::Explain(_) => "explain",
             Self::Reconcile(_) => "reconcile",
             Self::Audit(_) => "audit",

@@ -42,6 +42,7 @@ fn run(cli: &Cli, now: DateTime<Utc>) -> Result<Exit, Error> {
         Command::DryRun(args) => commands::run::dry_run(common, args, now),
         Command::Status(args) => commands::status::run(common, args, now),
         Command::Report(args) => commands::report::run(common, args, now),
+        Command::Export(args) => commands::export::run(common, args, now),
         Command::Explain(args) => commands::explain::run(common, args, now),
         Command::Reconcile(args) => commands::reconcile::run(common, args, now),
         Command::Audit(args) => commands::audit::run(common, args, now),

@@ -4,6 +4,7 @@
 pub mod audit;
 pub mod completions;
 pub mod explain;
+pub mod export;
 pub mod ignore;
 pub mod index;
 pub mod log;

@@ -1,5 +1,6 @@
 //! Makes untrusted text safe to display: it cannot control a terminal or reorder a line. maud
 //! escapes HTML; the CSV and JSON crates quote their own output.
+use std::borrow::Cow;
 
 /// Makes untrusted `text` safe for a terminal: escapes control and bidirectional characters, and
 /// cuts it after 80 characters.
@@ -32,6 +33,15 @@ fn fit(text: &str, longest: usize) -> String {
         }
     }
     shown
+}
+
+/// A text for a cell of CSV that no spreadsheet runs: one that begins as a formula does gets an
+/// apostrophe in front.
+pub(crate) fn no_formula(text: &str) -> Cow<'_, str> {
+    match text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+        true => Cow::Owned(format!("'{text}")),
+        false => Cow::Borrowed(text),
+    }
 }
 
 #[cfg(test)]

@@ -95,6 +95,16 @@ impl Store {
         }
     }
 
+    /// The id of the last record of a run, or 0 if it has none.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn last_record_of(&self, run_id: &str) -> Result<i64, Error> {
+        let sql = "SELECT coalesce(max(id), 0) FROM settlement_records WHERE run_id = ?1";
+        let found = self.connection.query_row(sql, [run_id], |row| row.get(0));
+        found.map_err(|error| self.failed("read", error))
+    }
+
     /// The id of the latest run that wrote something which is not undone.
     ///
     /// # Errors
@@ -156,7 +166,7 @@ impl Store {
 
 /// Groups the records of one id by trade: in a table without a key, several trades may have it.
 /// Records of one trade link to each other or have the same rowid.
-fn chains(records: Vec<Record>) -> Vec<Vec<Record>> {
+pub(super) fn chains(records: Vec<Record>) -> Vec<Vec<Record>> {
     let mut chains: Vec<Vec<Record>> = Vec::new();
     for record in records {
         let belongs = |earlier: &Record| {

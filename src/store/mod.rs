@@ -4,6 +4,7 @@
 mod columns;
 mod database;
 mod empty;
+mod export;
 mod fills;
 mod history;
 pub mod index;
@@ -39,6 +40,7 @@ use crate::rules::value::Cell;
 
 use columns::{Field, FieldMap, ROW_FIELDS, UpdateSql};
 pub use empty::NeverFilled;
+pub use export::{ExportRow, standing_and_money};
 pub use history::{LoggedRun, PastRun, UNDO, standing_record};
 pub use lock::RunLock;
 pub use notified::{Noteworthy, NotificationState};

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension};
 use rust_decimal::Decimal;
 
 use crate::error::Error;
-use crate::rules::eligibility::Reading;
+use crate::rules::eligibility::{Reading, is_on_paper};
 use crate::rules::fill::{WalletRecord, WalletRecords};
 use crate::rules::logged::{LoggedMoney, SizeUnit};
 use crate::rules::market;
@@ -192,6 +192,8 @@ impl Store {
             };
             let next = u32::try_from(places.len()).unwrap_or(u32::MAX);
             let (stake, price) = money(row, &wallet, reading.size_unit)?;
+            let of_wallet = wallet.of(row.get(0)?, &row.get(1)?, &row.get(2)?);
+            let is_filled = of_wallet.and_then(WalletRecord::position).is_some();
             let settled = Settled {
                 rowid: row.get(0)?,
                 at,
@@ -211,6 +213,9 @@ impl Store {
                 price: price.map(|price| price.0),
                 side: text(row, 3)?.and_then(Side::named),
                 mode: match row.get::<_, Cell>(14)? {
+                    // a wallet fills no order on paper
+                    _ if is_filled => Mode::Live,
+                    _ if is_on_paper(&row.get(18)?) => Mode::Paper,
                     Cell::Null => Mode::NotSaid,
                     other if other.any_number() == Some(Decimal::ZERO) => Mode::Live,
                     _ => Mode::Paper,
@@ -272,6 +277,7 @@ impl Store {
             sql(Field::VerifiedFillPrice),
             sql(Field::VerifiedFillAmount),
             sql(Field::ExitPrice),
+            sql(Field::ExecutionStatus),
         ]
         .join(", ")
     }

@@ -36,7 +36,7 @@ use crate::sources::candles::fallback::Found;
 use crate::sources::http::Client;
 use crate::sources::polymarket::ResolutionSource;
 use crate::store::{Access, RunLock};
-use crate::store::{Record, RunInfo, Store, WriteOutcome, standing_record};
+use crate::store::{Record, RunInfo, Store, WriteOutcome, standing_and_money, standing_record};
 use chrono::{DateTime, Utc};
 use clap::Args;
 
@@ -379,9 +379,8 @@ fn was_resolved(store: &Store, right: &Settlement) -> Result<bool, Error> {
 /// The record with the arithmetic behind the values in `row`. A confirmation has none, so this is
 /// the record that it confirms. `None` if settle did not write these values.
 fn money_of<'a>(records: &'a [Record], row: &Row) -> Option<&'a Record> {
-    let standing = standing_record(records).filter(|record| record.is_what_stands_in(row))?;
-    let until = records.iter().position(|record| std::ptr::eq(record, standing))?;
-    records[..=until].iter().rev().find(|record| record.shares.is_some())
+    let (standing, money) = standing_and_money(records)?;
+    money.filter(|_| standing.is_what_stands_in(row))
 }
 
 /// Compares a settled trade with its market's resolution; `counted` gives the fee.

@@ -1,8 +1,6 @@
 //! The report as one JSON object, or as CSV with a line per group. `guide/json.md` documents the
 //! names that both use.
 
-use std::borrow::Cow;
-
 use rust_decimal::Decimal;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
@@ -10,6 +8,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use crate::commands::report::Report;
 use crate::output::json::{ErrorJson, SCHEMA_VERSION};
 use crate::rules::statistics::{Breakdown, Figures, Group};
+use crate::rules::text::no_formula;
 use crate::rules::units::Usd;
 use crate::rules::value::Cell;
 
@@ -156,13 +155,4 @@ pub fn csv(report: &Report) -> std::io::Result<Vec<u8>> {
         }
     }
     writer.into_inner().map_err(csv::IntoInnerError::into_error)
-}
-
-/// A text for a cell of CSV that no spreadsheet runs: one that begins as a formula does gets an
-/// apostrophe in front.
-fn no_formula(text: &str) -> Cow<'_, str> {
-    match text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
-        true => Cow::Owned(format!("'{text}")),
-        false => Cow::Borrowed(text),
-    }
 }

@@ -1,0 +1,76 @@
+//! `settle export`: a line a trade, whose sums are those of the report.
+
+#![allow(clippy::expect_used)] // helpers of tests
+
+mod support;
+
+use serde_json::{Value, json};
+use support::{Bench, CLOSE, OPEN, bet};
+
+/// Two settled bets of one market, YES and NO, a HOLD, and a bet whose order failed.
+fn bench() -> Bench {
+    let bench = Bench::new(&[bet(1), bet(2).action("NO"), bet(3).action("HOLD"), bet(4)]);
+    let marks = "UPDATE trades SET execution_status = 'failed' WHERE id = 4;
+                 UPDATE trades SET signal_type = '=1+1'";
+    bench.sql().execute_batch(marks).expect("the table made here");
+    let dump = bench.dump("BTCUSDT-1m.csv", &[(OPEN, 67_000.0), (CLOSE, 67_100.0)]);
+    bench.settle(&["run", "--candles", dump.to_str().expect("a path of text")]).code(0);
+    bench
+}
+
+fn lines(bench: &Bench, more: &[&str]) -> Vec<Value> {
+    let ended = bench.settle(&[&["export", "--format", "jsonl"], more].concat());
+    let lines = ended.code(0).stdout.lines();
+    lines.map(|line| serde_json::from_str(line).expect("a JSON object a line")).collect()
+}
+
+#[test]
+fn the_sum_over_the_lines_is_the_reports() {
+    let bench = bench();
+    let lines = lines(&bench, &[]);
+    assert_eq!(lines.len(), 2);
+    let sum: f64 = lines.iter().map(|line| line["profit_loss"].as_f64().unwrap()).sum();
+    let report = bench.settle(&["report", "--json"]).code(0).json();
+    assert_eq!(Some(sum), report["total_profit"].as_f64(), "{report}");
+    assert_eq!(lines[0]["status"], "provisional");
+    assert_eq!(lines[0]["opened_at"], "2026-02-13T13:00:00Z");
+    assert_eq!(lines[0]["mode"], "live");
+}
+
+#[test]
+fn all_shows_why_a_trade_has_no_result_and_whether_it_would_have_won() {
+    let lines = lines(&bench(), &["--all"]);
+    let line = |id: i64| lines.iter().find(|line| line["trade_id"] == id).unwrap();
+    assert_eq!(line(1)["reason"], Value::Null);
+    assert_eq!((&line(3)["reason"], &line(3)["would_have_won"]), (&json!("hold"), &Value::Null));
+    assert_eq!(
+        (&line(4)["reason"], &line(4)["would_have_won"]),
+        (&json!("not_made"), &json!(true))
+    );
+}
+
+#[test]
+fn a_trade_that_the_bot_deleted_is_in_the_export() {
+    let bench = bench();
+    bench.sql().execute_batch("DELETE FROM trades WHERE id = 1").unwrap();
+    let lines = lines(&bench, &[]);
+    let deleted = lines.iter().find(|line| line["trade_id"] == 1).unwrap();
+    assert_eq!(deleted["profit_loss"].as_f64(), Some(5.0));
+}
+
+#[test]
+fn changed_since_gives_what_later_runs_wrote() {
+    let bench = bench();
+    let log = bench.settle(&["log", "--json"]).code(0).json();
+    let run_id = log["runs"][0]["run_id"].as_str().unwrap();
+    assert_eq!(lines(&bench, &["--changed-since", run_id]).len(), 0);
+    bench.settle(&["export", "--changed-since", "none"]).code(1);
+}
+
+#[test]
+fn no_cell_of_the_csv_is_a_formula() {
+    let csv = bench().settle(&["export"]).code(0).stdout.clone();
+    let (head, rows) = csv.split_once('\n').unwrap();
+    assert!(head.starts_with("trade_id,market_slug,action,outcome,is_win,profit_loss"), "{head}");
+    assert!(rows.contains(",'=1+1,"), "{rows}");
+}
