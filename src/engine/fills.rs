@@ -1,14 +1,17 @@
 //! What a wallet says about the trades of one database: read once, assigned over all rows, kept for
 //! later runs. `rules::fill` assigns; `sources::wallet` reads.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::engine::context::Task;
 use crate::error::Error;
 use crate::rules::fill::{
-    LoggedRow, WalletRecord, WalletRecords, WalletSays, are_logged_late, assign,
+    LoggedRow, MarketId, WalletReading, WalletRecord, WalletRecords, WalletSays, are_logged_late,
+    assign,
 };
+use crate::rules::outcome::Side;
 use crate::rules::selection::Warning;
+use crate::rules::title::market_key;
 use crate::sources::wallet::Wallet;
 use crate::store::Store;
 
@@ -27,6 +30,28 @@ pub(super) struct KnownFills {
     pub settled: Vec<i64>,
 }
 
+/// Names the side of fills whose row has only the id of its token. `ask` asks Polymarket about markets
+/// by their keys, for their tokens.
+pub(crate) fn name_sides(
+    reading: &mut WalletReading,
+    rows: &[LoggedRow],
+    ask: &mut dyn FnMut(&[String]) -> Vec<(String, Side)>,
+) {
+    let nameless = reading.rows.iter().filter(|row| row.token.is_some());
+    let mut markets: BTreeMap<&MarketId, String> =
+        nameless.filter_map(|row| Some((&row.market, market_key(&row.name, row.at)?))).collect();
+    if markets.is_empty() {
+        return;
+    }
+    let logged: HashSet<&MarketId> = rows.iter().map(|row| &row.market).collect();
+    markets.retain(|market, _| logged.contains(market));
+    let keys: Vec<String> = markets.into_values().collect();
+    let sides: HashMap<String, Side> = ask(&keys).into_iter().collect();
+    for row in reading.rows.iter_mut().filter(|row| row.side.is_none()) {
+        row.side = row.token.as_ref().and_then(|token| sides.get(token)).copied();
+    }
+}
+
 /// What is known of the rows: what `wallet` says now, or else what one said before. `writes`: the
 /// answer is kept.
 ///
@@ -35,6 +60,7 @@ pub(super) struct KnownFills {
 pub(super) fn read_wallet(
     store: &mut Store,
     wallet: Option<&mut Wallet>,
+    ask: &mut dyn FnMut(&[String]) -> Vec<(String, Side)>,
     duplicates: &HashSet<i64>,
     task: &Task<'_>,
     writes: bool,
@@ -57,7 +83,8 @@ pub(super) fn read_wallet(
     };
     let mut warn = |message: String| warnings.push(Warning { code: "wallet", message });
     let says = match wallet.read(earliest.plus(-BEFORE), task.now) {
-        Ok((reading, problems)) => {
+        Ok((mut reading, problems)) => {
+            name_sides(&mut reading, &rows, ask);
             problems.into_iter().for_each(&mut warn);
             if are_logged_late(&rows) {
                 warn(

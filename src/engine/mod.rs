@@ -4,7 +4,7 @@
 mod apply;
 mod confirm;
 pub mod context;
-mod fills;
+pub(crate) mod fills;
 pub(crate) mod rebook;
 pub(crate) mod reconcile;
 pub mod run;

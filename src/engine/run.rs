@@ -80,9 +80,17 @@ pub fn settle(
     let duplicates = database.store.duplicate_orders()?;
     let at_yes_price = database.store.no_at_yes_price()?;
     let mut state = RunState::new(task, context, database.name, database.report);
-    let wallet = outside.wallet.as_deref_mut();
+    let Outside { wallet, resolutions, known, .. } = &mut *outside;
+    let wallet = wallet.as_deref_mut();
+    let mut ask = |keys: &[String]| {
+        if task.deciding.confirm != Confirm::Off && !keys.is_empty() {
+            known.absorb(resolutions.find(keys));
+        }
+        known.tokens()
+    };
     let (store, writes) = (&mut *database.store, context.is_some());
-    let fills = read_wallet(store, wallet, &duplicates, task, writes, &mut state.warnings)?;
+    let fills =
+        read_wallet(store, wallet, &mut ask, &duplicates, task, writes, &mut state.warnings)?;
     let wallet = &fills.records;
     let selector = Selector::new(task.reading, &retries, duplicates, wallet, now);
     let mut due = DueTrades::new(selector, task);

@@ -76,6 +76,8 @@ pub struct Activity {
     pub market: MarketId,
     /// The side; `None` where it cannot be read.
     pub side: Option<Side>,
+    /// The id of the token bought or sold, where the row does not name its side.
+    pub token: Option<String>,
     /// The number of shares.
     pub shares: Decimal,
     /// Dollars paid or received.
@@ -469,6 +471,7 @@ mod tests {
             kind,
             market: market(),
             side: Some(side),
+            token: None,
             shares,
             dollars,
             name: String::new(),

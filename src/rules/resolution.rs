@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use crate::rules::asset::Asset;
 use crate::rules::fees::StatedFee;
 use crate::rules::market::{self, Basis, Market};
-use crate::rules::outcome::Outcome;
+use crate::rules::outcome::{Outcome, Side};
 use crate::rules::text::printable;
 use crate::rules::units::UnixSeconds;
 
@@ -58,6 +58,8 @@ pub struct Stated {
     pub basis: Option<Basis>,
     /// The taker's fee.
     pub fee: Option<StatedFee>,
+    /// The ids of its tokens, each with its side.
+    pub tokens: Vec<(String, Side)>,
 }
 
 impl Stated {
@@ -158,6 +160,11 @@ pub struct Resolutions {
 }
 
 impl Resolutions {
+    /// The tokens that the answers state, each with its side.
+    pub fn tokens(&self) -> Vec<(String, Side)> {
+        self.answers.values().flat_map(|answer| answer.states.tokens.iter().cloned()).collect()
+    }
+
     /// Adds the result for other markets.
     pub fn absorb(&mut self, other: Self) {
         self.answers.extend(other.answers);

@@ -9,6 +9,7 @@ use clap::Args;
 use rust_decimal::Decimal;
 
 use crate::commands::{Exit, new_run_id, only};
+use crate::engine::fills::name_sides;
 use crate::engine::rebook::{Rebooking, rebook};
 use crate::engine::reconcile::{Reconciliation, reconcile};
 use crate::error::Error;
@@ -129,7 +130,7 @@ pub fn run(common: &CommonArgs, args: &ReconcileArgs, now: DateTime<Utc>) -> Res
     let mut report = Report::default();
     match wallet.read(BEGINNING, seconds) {
         Err(why) => report.unreadable = Some(why),
-        Ok((history, warnings)) => {
+        Ok((mut history, warnings)) => {
             report.warnings = warnings;
             let (mut polymarket, _) = settings::sources(&args.services, &client);
             let duplicates = store.duplicate_orders()?;
@@ -141,6 +142,8 @@ pub fn run(common: &CommonArgs, args: &ReconcileArgs, now: DateTime<Utc>) -> Res
                         .to_owned(),
                 );
             }
+            let mut tokens = |keys: &[String]| polymarket.find(keys).tokens();
+            name_sides(&mut history, &logged, &mut tokens);
             let assignment = assign(&logged, &history, seconds);
             let mut problems = Vec::new();
             let mut ask = |keys: &[String]| {

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 
 use crate::rules::fees::StatedFee;
 use crate::rules::market::Basis;
-use crate::rules::outcome::Outcome;
+use crate::rules::outcome::{Outcome, Side};
 use crate::rules::resolution::{Answer, Question, Resolution, Resolutions, Stated};
 use crate::rules::text::printable;
 use crate::rules::title::condition_id;
@@ -159,6 +159,8 @@ struct MarketBody {
     outcomes: Sent<String>,
     /// JSON in a text, in dollars a share: `"[\"1\", \"0\"]"`.
     outcome_prices: Sent<String>,
+    /// JSON in a text, in the order of the outcomes; null on markets of protocol V2.
+    clob_token_ids: Sent<String>,
     event_start_time: Sent<String>,
     end_date: Sent<String>,
     /// `https://data.chain.link/streams/eth-usd-twap-60s-streams`,
@@ -258,7 +260,22 @@ fn read_stated(market: &MarketBody) -> Stated {
         assets,
         basis: read_basis(market),
         fee: read_fee(market),
+        tokens: read_tokens(market),
     }
+}
+
+/// The market's tokens, each with its side; none where they cannot be read.
+fn read_tokens(market: &MarketBody) -> Vec<(String, Side)> {
+    let list = |field: &Sent<String>| {
+        field.known().and_then(|text| serde_json::from_str::<Vec<String>>(text).ok())
+    };
+    let (Some(tokens), Some(labels)) = (list(&market.clob_token_ids), list(&market.outcomes))
+    else {
+        return vec![];
+    };
+    let sides = labels.iter().map(|label| Side::named(label));
+    let named = tokens.into_iter().zip(sides);
+    named.filter_map(|(token, side)| Some((token, side?))).collect()
 }
 
 /// The fee that a market states; a schedule that cannot be read states none.
@@ -517,11 +534,25 @@ mod tests {
             assets: ["bitcoin", "btc"].map(str::to_owned).to_vec(),
             basis: None,
             fee: Some(StatedFee { rate: Decimal::new(25, 2), exponent: 2 }),
+            tokens: vec![],
         };
         let wanted =
             Answer { resolution: Resolution::Final(Outcome::No), states: stated, question: None };
         assert_eq!(page.answers[SLUG], wanted);
         assert_eq!((page.next_cursor.as_deref(), page.foreign), (Some("MTAw"), 0));
+    }
+
+    #[test]
+    fn tokens_have_the_sides_of_the_outcomes_in_their_order() {
+        let body = |tokens: &str| {
+            let body = format!(
+                "{{\"outcomes\":\"[\\\"Down\\\", \\\"Up\\\"]\",\"clobTokenIds\":{tokens}}}"
+            );
+            read_tokens(&serde_json::from_str::<MarketBody>(&body).unwrap())
+        };
+        let named = [("71".to_owned(), Side::No), ("72".to_owned(), Side::Yes)];
+        assert_eq!(body("\"[\\\"71\\\", \\\"72\\\"]\""), named);
+        assert_eq!(body("null"), []);
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub(super) struct WalletRow {
     dollars: Decimal,
     /// The market's slug, or its title.
     market: String,
+    /// The id of the token; empty in a CSV.
+    token: String,
     condition: String,
     hash: String,
     is_combo: bool,
@@ -54,6 +56,8 @@ pub(super) struct JsonRow {
     slug: Option<String>,
     #[serde(default)]
     title: Option<String>,
+    #[serde(default, alias = "asset")]
+    token_id: Option<String>,
     #[serde(default, alias = "conditionId")]
     condition_id: Option<String>,
     #[serde(default, alias = "transactionHash")]
@@ -80,6 +84,7 @@ impl From<JsonRow> for WalletRow {
             shares: number(row.size),
             dollars: number(row.usdc_size),
             market: if slug.is_empty() { title } else { slug },
+            token: text(row.token_id),
             condition: row.condition_id.as_deref().and_then(condition_id).unwrap_or_default(),
             hash: text(row.transaction_hash),
             is_combo: row.is_combo,
@@ -133,11 +138,15 @@ fn activity(row: &WalletRow, markets: &HashMap<&str, &str>, cash: &mut Cash) -> 
         return None;
     }
     let side = Side::named(&row.outcome);
-    let is_readable = side.is_some() && row.shares > Decimal::ZERO && row.dollars >= Decimal::ZERO;
+    // a row that does not name its side has the id of its token
+    let token = Some(row.token.clone()).filter(|token| side.is_none() && !token.is_empty());
+    let is_readable = (side.is_some() || token.is_some())
+        && row.shares > Decimal::ZERO
+        && row.dollars >= Decimal::ZERO;
     let kind = if is_readable { kind } else { Kind::Other };
     let side = side.filter(|_| kind != Kind::Other);
     let (shares, dollars, name) = (row.shares, row.dollars, name.to_owned());
-    Some(Activity { at, kind, market, side, shares, dollars, name })
+    Some(Activity { at, kind, market, side, token, shares, dollars, name })
 }
 
 /// The rows of a file.
@@ -237,6 +246,7 @@ fn csv_rows(text: &str) -> Result<Vec<WalletRow>, String> {
         };
         let seconds = cell(at).parse();
         rows.push(WalletRow {
+            token: String::new(),
             at: seconds
                 .map_err(|_| format!("line {line}: '{}' is no time", printable(cell(at))))?,
             kind: cell(action).to_ascii_uppercase(),
@@ -326,5 +336,8 @@ mod tests {
             Some(Kind::Other)
         );
         assert_eq!(kind("\"side\":\"BUY\",\"outcome\":\"Up\",\"is_combo\":true"), None);
+        let by_token = row("\"side\":\"BUY\",\"outcome\":\"\",\"token_id\":\"71\"").unwrap();
+        assert_eq!((by_token.kind, by_token.side), (Kind::Buy, None));
+        assert_eq!(by_token.token.as_deref(), Some("71"));
     }
 }
