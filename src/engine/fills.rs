@@ -10,6 +10,7 @@ use crate::rules::fill::{
     assign,
 };
 use crate::rules::outcome::Side;
+use crate::rules::resolution::Tokens;
 use crate::rules::selection::Warning;
 use crate::rules::title::market_key;
 use crate::sources::wallet::Wallet;
@@ -35,7 +36,7 @@ pub(super) struct KnownFills {
 pub(crate) fn name_sides(
     reading: &mut WalletReading,
     rows: &[LoggedRow],
-    ask: &mut dyn FnMut(&[String]) -> Vec<(String, Side)>,
+    ask: &mut dyn FnMut(&[String]) -> Tokens,
 ) {
     let nameless = reading.rows.iter().filter(|row| row.token.is_some());
     let mut markets: BTreeMap<&MarketId, String> =
@@ -60,7 +61,7 @@ pub(crate) fn name_sides(
 pub(super) fn read_wallet(
     store: &mut Store,
     wallet: Option<&mut Wallet>,
-    ask: &mut dyn FnMut(&[String]) -> Vec<(String, Side)>,
+    ask: &mut dyn FnMut(&[String]) -> Tokens,
     duplicates: &HashSet<i64>,
     task: &Task<'_>,
     writes: bool,

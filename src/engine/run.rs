@@ -23,6 +23,7 @@ use crate::rules::price::{PriceRequest, PriceRequests, Source, Strikes};
 use crate::rules::resolution::Resolution;
 use crate::rules::selection::{Offer, Selection, Selector, Tally, Warning, dated_key, need};
 use crate::rules::units::UnixSeconds;
+use crate::rules::value::Cell;
 use crate::sources::candles::fallback::Found;
 use crate::sources::http::RequestStats;
 use crate::store::{FIRST, Store, Unconfirmed};
@@ -78,7 +79,7 @@ pub fn settle(
     };
     let retries = database.store.retries()?;
     let duplicates = database.store.duplicate_orders()?;
-    let at_yes_price = database.store.no_at_yes_price()?;
+    let at_yes_price = database.store.no_at_yes_price()?.map(|id| no_at_yes_price(&id));
     let mut state = RunState::new(task, context, database.name, database.report);
     let Outside { wallet, resolutions, known, .. } = &mut *outside;
     let wallet = wallet.as_deref_mut();
@@ -92,8 +93,8 @@ pub fn settle(
     let fills =
         read_wallet(store, wallet, &mut ask, &duplicates, task, writes, &mut state.warnings)?;
     let wallet = &fills.records;
-    let selector = Selector::new(task.reading, &retries, duplicates, wallet, now);
-    let mut due = DueTrades::new(selector, task);
+    let mut due =
+        DueTrades::new(Selector::new(task.reading, &retries, duplicates, wallet, now), task);
     state.all = unconfirmed.len();
     let mut found = Found::default();
     let mut run =
@@ -116,13 +117,7 @@ pub fn settle(
 
     let selection = due.selector.selection;
     let mut warnings = selection.warnings(task.reading.rules);
-    warnings.extend(at_yes_price.map(|id| Warning {
-        code: "no_at_yes_price",
-        message: format!(
-            "trade {id} and perhaps others: a NO is logged at the price of the YES side; settle uses \
-             executed_price as it stands; check what the bot writes there"
-        ),
-    }));
+    warnings.extend(at_yes_price);
     warnings.append(&mut state.warnings);
     let nothing_had = state.deferred && !state.had_some;
     for (reason, tally) in [
@@ -168,6 +163,14 @@ pub fn settle(
     };
     (database.report)(Event::SummedUp(&summary));
     Ok(summary)
+}
+
+fn no_at_yes_price(id: &Cell) -> Warning {
+    let message = format!(
+        "trade {id} and perhaps others: a NO is logged at the price of the YES side; settle uses \
+         executed_price as it stands; check what the bot writes there"
+    );
+    Warning { code: "no_at_yes_price", message }
 }
 
 /// The requests to each service so far.

@@ -45,6 +45,9 @@ impl Resolution {
     }
 }
 
+/// The ids of tokens, each with its side.
+pub type Tokens = Vec<(String, Side)>;
+
 /// What an answer states about the market itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Stated {
@@ -59,7 +62,7 @@ pub struct Stated {
     /// The taker's fee.
     pub fee: Option<StatedFee>,
     /// The ids of its tokens, each with its side.
-    pub tokens: Vec<(String, Side)>,
+    pub tokens: Tokens,
 }
 
 impl Stated {
@@ -161,7 +164,7 @@ pub struct Resolutions {
 
 impl Resolutions {
     /// The tokens that the answers state, each with its side.
-    pub fn tokens(&self) -> Vec<(String, Side)> {
+    pub fn tokens(&self) -> Tokens {
         self.answers.values().flat_map(|answer| answer.states.tokens.iter().cloned()).collect()
     }
 

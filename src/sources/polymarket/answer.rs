@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use crate::rules::fees::StatedFee;
 use crate::rules::market::Basis;
 use crate::rules::outcome::{Outcome, Side};
-use crate::rules::resolution::{Answer, Question, Resolution, Resolutions, Stated};
+use crate::rules::resolution::{Answer, Question, Resolution, Resolutions, Stated, Tokens};
 use crate::rules::text::printable;
 use crate::rules::title::condition_id;
 use crate::rules::units::{UnixSeconds, decimal_from_text};
@@ -265,7 +265,7 @@ fn read_stated(market: &MarketBody) -> Stated {
 }
 
 /// The market's tokens, each with its side; none where they cannot be read.
-fn read_tokens(market: &MarketBody) -> Vec<(String, Side)> {
+fn read_tokens(market: &MarketBody) -> Tokens {
     let list = |field: &Sent<String>| {
         field.known().and_then(|text| serde_json::from_str::<Vec<String>>(text).ok())
     };
