@@ -11,7 +11,8 @@ use std::time::{Duration, Instant, SystemTime};
 use support::exchange::{Exchange, Markets, Reply, Tape};
 use support::{Bench, CLOSE, OPEN, STRIKE, bet, services_at};
 
-const TRADES: i64 = 3000;
+/// More than the killed runs settle, so that each kill can hit a run that writes.
+const TRADES: i64 = 9000;
 
 fn signal(child: &Child, name: &str) {
     // the shell's built-in kill: some machines lack the program
