@@ -25,7 +25,7 @@ done
 url=$(cat "$folder/url")
 
 export SETTLE_DB="$folder/performance.db"
-for service in COINBASE KRAKEN BITSTAMP BINANCE POLYMARKET; do
+for service in COINBASE KRAKEN BITSTAMP BINANCE POLYMARKET DATA CLOB; do
     export "SETTLE_${service}_URL=$url"
 done
 
@@ -36,6 +36,8 @@ show() {
 show status
 show dry-run
 show run
+# exit code 4: the log is unlike the wallet
+show reconcile --activity examples/sample/history.csv || true
 show explain 2
 show status
 show report
@@ -47,6 +49,7 @@ That was a sample. With your bot's own database:
   settle status  --db PATH     what is unsettled
   settle dry-run --db PATH     what a run would write (it writes nothing)
   settle run     --db PATH     settle a batch
+  settle reconcile --db PATH --wallet 0x…      the log beside your wallet
   settle report  --db PATH --html report.html     the same as a page with charts
 
 The README says how to have a timer do it every 10 minutes.

@@ -140,6 +140,9 @@ fn the_readmes_session_matches_the_samples_output() {
     let database = rusqlite::Connection::open(folder.path().join("data/performance.db")).unwrap();
     database.execute_batch(include_str!("../examples/sample/performance.sql")).unwrap();
     drop(database);
+    std::fs::create_dir_all(folder.path().join("examples/sample")).unwrap();
+    let history = include_str!("../examples/sample/history.csv");
+    std::fs::write(folder.path().join("examples/sample/history.csv"), history).unwrap();
     let lines = |text: &'static str| text.lines().skip(1).map(|line| line.split_once(',').unwrap());
     let prices = lines(include_str!("../examples/sample/prices.csv"));
     let prices = prices.map(|(at, price)| (at.parse().unwrap(), price.parse().unwrap()));
@@ -152,7 +155,7 @@ fn the_readmes_session_matches_the_samples_output() {
     let mut said = String::new();
     for command in shown.lines().filter_map(|line| line.strip_prefix("$ settle ")) {
         let mut settle = support::settle(&command.split(' ').collect::<Vec<_>>());
-        for service in ["COINBASE", "KRAKEN", "BITSTAMP", "BINANCE", "POLYMARKET"] {
+        for service in ["COINBASE", "KRAKEN", "BITSTAMP", "BINANCE", "POLYMARKET", "DATA", "CLOB"] {
             settle.env(format!("SETTLE_{service}_URL"), &exchange.url);
         }
         let output = settle.current_dir(folder.path()).output().unwrap();

@@ -124,8 +124,8 @@ fn table(text: &mut String, found: &Reconciliation) {
 
 fn notes(text: &mut String, found: &Reconciliation) {
     for (state, what) in [
-        (State::NotCovered, "trades that the reading does not cover, or that closed a moment ago"),
-        (State::Ambiguous, "trades whose fills cannot be told apart"),
+        (State::NotCovered, "outside the wallet's reading, or closed a moment ago"),
+        (State::Ambiguous, "with fills that cannot be told apart"),
     ] {
         match found.count(&[state]) {
             0 => {}
