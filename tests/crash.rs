@@ -217,3 +217,25 @@ fn sigterm_while_writing_finishes_the_transaction() {
     assert_eq!(summary["pending"]["out_of_time"].as_i64(), Some(pending));
     assert_eq!(summary["success"], false);
 }
+
+#[test]
+fn sigterm_ends_a_trigger_that_never_ends() {
+    let bench = Bench::new(&[bet(1), bet(2)]);
+    let endless = "CREATE TRIGGER endless AFTER UPDATE ON trades BEGIN
+                     SELECT (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)
+                             SELECT count(*) FROM n);
+                   END";
+    bench.sql().execute_batch(endless).unwrap();
+    let dump = bench.dump("d.csv", &[(CLOSE, STRIKE + 1.0)]);
+    let arguments = ["run", "--json", "--candles", dump.to_str().unwrap()];
+    let child = bench.command(&arguments).stdout(Stdio::piped()).spawn().unwrap();
+    thread::sleep(Duration::from_secs(1));
+    let asked = Instant::now();
+    signal(&child, "-TERM");
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    assert!(asked.elapsed() < Duration::from_secs(2), "it took {:?}", asked.elapsed());
+    assert_eq!((bench.count("is_win IS NULL"), torn(&bench)), (2, 0));
+    let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(summary["settled_count"], 0, "{summary}");
+}

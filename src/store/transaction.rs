@@ -1,13 +1,15 @@
 //! Short write transactions with a pause between them, so that the bot hardly waits, and timeouts
 //! for other programs' locks. An item that a trigger or constraint refuses does not stop the others.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use log::{debug, warn};
-use rusqlite::{ErrorCode, Transaction, TransactionBehavior};
+use rusqlite::{ErrorCode, InterruptHandle, Transaction, TransactionBehavior};
 
-use crate::interrupt::Interrupt;
+use crate::interrupt::{Interrupt, SIGNAL_CHECK};
 use crate::rules::text::printable_line;
 use crate::store::Store;
 
@@ -67,6 +69,17 @@ impl Store {
         items: &I,
         interrupt: &Interrupt,
     ) -> (Vec<I::Done>, Option<rusqlite::Error>) {
+        let handle = self.connection.get_interrupt_handle();
+        watched(&handle, interrupt, |step| self.write_steps(items, interrupt, step))
+    }
+
+    /// Writes items in steps, each a transaction; `step` counts them.
+    fn write_steps<I: Items>(
+        &mut self,
+        items: &I,
+        interrupt: &Interrupt,
+        count: &AtomicU64,
+    ) -> (Vec<I::Done>, Option<rusqlite::Error>) {
         let mut done = Vec::new();
         // a transaction that a trigger rolled back is repeated up to this item, which then is the
         // first of its transaction
@@ -76,6 +89,7 @@ impl Store {
             if let Some(touched) = self.touched {
                 thread::sleep(PAUSE.saturating_sub(touched.elapsed()));
             }
+            count.fetch_add(1, Ordering::Relaxed);
             let first = done.len();
             let end = offender.filter(|at| first < *at).unwrap_or(items.count());
             let step = self.retry_while_busy(interrupt, |store| match &refusal {
@@ -90,7 +104,7 @@ impl Store {
                 }
                 Ok(Step::RolledBack(at, why)) if at == first => refusal = Some(why),
                 Ok(Step::RolledBack(at, _)) => offender = Some(at),
-                Err(error) if is_busy(&error) && interrupt.asked() => break,
+                Err(error) if interrupt.asked() && (is_busy(&error) || is_stopped(&error)) => break,
                 Err(error) => return (done, Some(error)),
             }
         }
@@ -213,6 +227,47 @@ impl<'a> Short<'a> {
         self.0.busy_timeout(BUSY_TIMEOUT)?;
         committed
     }
+}
+
+/// How long a transaction may go on after a signal before it is stopped and rolled back: a trigger of the
+/// table may never end.
+const PATIENCE: Duration = Duration::from_millis(400);
+
+/// Runs `work`, and stops its transaction where that goes on too long after a signal. `work` counts its
+/// transactions.
+fn watched<T>(
+    handle: &InterruptHandle,
+    interrupt: &Interrupt,
+    work: impl FnOnce(&AtomicU64) -> T,
+) -> T {
+    let count = AtomicU64::new(0);
+    thread::scope(|scope| {
+        let (ended, end) = mpsc::channel::<()>();
+        let count = &count;
+        scope.spawn(move || {
+            let mut seen: Option<(u64, Instant)> = None;
+            while end.recv_timeout(SIGNAL_CHECK) == Err(RecvTimeoutError::Timeout) {
+                let now = count.load(Ordering::Relaxed);
+                match seen {
+                    _ if !interrupt.asked() => {}
+                    Some((before, since)) if before == now => {
+                        if since.elapsed() >= PATIENCE {
+                            handle.interrupt();
+                        }
+                    }
+                    _ => seen = Some((now, Instant::now())),
+                }
+            }
+        });
+        let done = work(count);
+        drop(ended);
+        done
+    })
+}
+
+/// Whether a statement was stopped by [`watched`].
+fn is_stopped(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted)
 }
 
 fn is_busy(error: &rusqlite::Error) -> bool {
