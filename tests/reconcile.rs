@@ -121,3 +121,17 @@ fn a_wallet_that_is_missing_or_silent_compares_nothing() {
     let text = bench.settle(&[&["reconcile"], &base[..]].concat()).code(5).stdout.clone();
     assert!(text.contains("Nothing was compared"), "{text}");
 }
+
+#[test]
+fn a_row_whose_market_is_not_resolved_stays_and_is_counted() {
+    let exchange = exchange(&[("BUY", 470, 8.0, 4.4)]);
+    let bench = Bench::new(&[bet(1)]);
+    let dump = bench.dump("d.csv", &[(OPEN, 67_000.0), (CLOSE, 67_100.0)]);
+    bench.settle(&["run", "--candles", dump.to_str().unwrap()]).code(0);
+    let silent = Exchange::start(|_, _| Reply::status(503));
+    let base = ["--wallet", WALLET, "--polymarket-url", &silent.url, "--data-url", &exchange.url];
+    let text =
+        bench.settle(&[&["reconcile", "--apply"], &base[..]].concat()).code(4).stdout.clone();
+    assert!(text.contains("1 differ and stay"), "{text}");
+    assert_eq!(bench.booked(1).1, Some(5.0));
+}

@@ -79,6 +79,13 @@ impl Report {
         self.corrected + self.emptied
     }
 
+    /// Rows that differ and stay as they are: their market is not resolved, or the user ignores them.
+    pub fn left(&self) -> usize {
+        let differ = self.found.iter().flat_map(|found| &found.trades);
+        let differ = differ.filter(|trade| trade.differs).count();
+        differ.saturating_sub(self.to_correct.len() + self.to_empty.len())
+    }
+
     /// By how many dollars booking changes, or has changed, the sum of the profits.
     pub fn change(&self) -> Decimal {
         let written = |row: &Row| row.profit_loss.any_number().unwrap_or_default();

@@ -49,6 +49,13 @@ pub fn text(report: &Report, database: &Path) -> String {
         table(&mut text, found);
     }
     notes(&mut text, found);
+    if report.left() > 0 {
+        let (left, what) = (
+            report.left(),
+            "differ and stay: Polymarket has not resolved them, or they are ignored",
+        );
+        line(&mut text, format_args!("Left         {left} {what}"));
+    }
     text.push_str(&errors(&report.errors));
     last_line(&mut text, report);
     text
