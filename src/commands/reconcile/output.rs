@@ -50,10 +50,8 @@ pub fn text(report: &Report, database: &Path) -> String {
     }
     notes(&mut text, found);
     if report.left() > 0 {
-        let (left, what) = (
-            report.left(),
-            "differ and stay: Polymarket has not resolved them, or they are ignored",
-        );
+        let (left, what) =
+            (report.left(), "unlike the wallet: not resolved by Polymarket yet, or ignored");
         line(&mut text, format_args!("Left         {left} {what}"));
     }
     text.push_str(&errors(&report.errors));
