@@ -135,3 +135,44 @@ fn a_row_whose_market_is_not_resolved_stays_and_is_counted() {
     assert!(text.contains("1 unlike the wallet"), "{text}");
     assert_eq!(bench.booked(1).1, Some(5.0));
 }
+
+#[test]
+fn a_run_corrects_no_row_that_the_bot_settled_or_that_undo_restored() {
+    let recent = support::now() - 7200;
+    let open = recent - recent % 900;
+    let slug = format!("btc-updown-15m-{open}");
+    let row = |at: i64, shares: f64, dollars: f64| {
+        json!({"proxy_wallet": WALLET, "timestamp": open + at, "condition_id": "0x1", "type": "TRADE",
+               "size": shares, "usdc_size": dollars, "transaction_hash": "0x1", "price": 0.5,
+               "side": "BUY", "outcome": "Up", "slug": slug})
+    };
+    let wallet = |rows: Vec<Value>| {
+        let tape = Tape::of([(open, 67_000.0), (open + 900, 67_100.0)]);
+        let markets = Markets::resolved([(slug.as_str(), true)]);
+        let pagination = json!({"has_more": false, "next_cursor": null});
+        let page = json!({"data": rows, "pagination": pagination}).to_string();
+        Exchange::start(move |asked, _| match asked.path.as_str() {
+            "/v2/activity" => Reply::ok(page.clone()),
+            _ => markets.answer(asked).unwrap_or_else(|| tape.answer(asked)),
+        })
+    };
+    let run = |bench: &Bench, exchange: &Exchange| {
+        bench.run_at(&exchange.url, &["--confirm", "auto", "--wallet", WALLET]).code(0).json()
+    };
+    let (small, grown) = (wallet(vec![row(70, 8.0, 4.4)]), wallet(vec![row(70, 10.0, 5.5)]));
+    let bench = Bench::new(&[bet(1).on(&slug).at(&support::as_logged(open + 60))]);
+    run(&bench, &small);
+    assert_eq!(bench.booked(1).1, Some(3.6));
+    // the bot's own result stays
+    bench.sql().execute_batch("UPDATE trades SET profit_loss = 1").unwrap();
+    assert_eq!(run(&bench, &grown)["corrected_count"], 0);
+    assert_eq!(bench.booked(1).1, Some(1.0));
+    // what settle booked is corrected
+    bench.sql().execute_batch("UPDATE trades SET profit_loss = 3.6").unwrap();
+    assert_eq!(run(&bench, &grown)["corrected_count"], 1);
+    assert_eq!(bench.booked(1).1, Some(4.5));
+    // what undo restored stays
+    bench.settle(&["undo", "last"]).code(0);
+    assert_eq!(run(&bench, &grown)["corrected_count"], 0);
+    assert_eq!(bench.booked(1).1, Some(3.6));
+}

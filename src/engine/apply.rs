@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::interrupt::Interrupt;
 use crate::rules::decision::{DeferReason, Deferral};
 use crate::rules::eligibility::Trade;
+use crate::rules::fill::WalletRecord;
 use crate::rules::selection::{RowError, Tally, Warning};
 use crate::rules::settlement::Settlement;
 use crate::rules::units::UnixSeconds;
@@ -218,6 +219,19 @@ impl<'a> RunState<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Keeps what the wallet says of rows whose money is corrected; a dry run keeps nothing.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn keep(&self, store: &mut Store, records: &[(i64, WalletRecord)]) -> Result<(), Error> {
+        match &self.writer {
+            Some(run) if self.stopped.is_none() => {
+                store.save_wallet_records(records, run.started_at, self.interrupt)
+            }
+            _ => Ok(()),
+        }
     }
 
     fn end(&mut self, result: &TradeResult) {

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use crate::engine::context::Task;
 use crate::error::Error;
 use crate::rules::fill::{
-    LoggedRow, MarketId, WalletReading, WalletRecord, WalletRecords, WalletSays, are_logged_late,
-    assign,
+    LoggedRow, MarketId, Position, WalletReading, WalletRecord, WalletRecords, WalletSays,
+    are_logged_late, assign,
 };
 use crate::rules::outcome::Side;
 use crate::rules::resolution::Tokens;
@@ -27,8 +27,9 @@ const READ_AGAIN: i64 = 48 * 3600;
 pub(super) struct KnownFills {
     /// What a wallet says, by rowid.
     pub records: WalletRecords,
-    /// The settled rows whose money is compared with this run's reading.
-    pub settled: Vec<i64>,
+    /// The settled rows whose fills have changed: the rowid, what the wallet said before, and what it
+    /// says now.
+    pub changed: Vec<(i64, Position, WalletRecord)>,
 }
 
 /// Names the side of fills whose row has only the id of its token. `ask` asks Polymarket about markets
@@ -67,7 +68,7 @@ pub(super) fn read_wallet(
     writes: bool,
     warnings: &mut Vec<Warning>,
 ) -> Result<KnownFills, Error> {
-    let mut known = KnownFills { records: store.wallet_records()?, settled: vec![] };
+    let mut known = KnownFills { records: store.wallet_records()?, changed: vec![] };
     let Some(wallet) = wallet else { return Ok(known) };
     let rows = store.wallet_rows(task.reading.zone, duplicates)?;
     let has_record =
@@ -115,11 +116,16 @@ pub(super) fn read_wallet(
         };
         match says {
             WalletSays::Filled(_) | WalletSays::NotFilled => {
-                if before != Some(says) {
-                    found.push((row.rowid, record.clone()));
+                if before == Some(says) {
+                    continue;
                 }
-                if !row.is_unsettled {
-                    known.settled.push(row.rowid);
+                match before {
+                    _ if row.is_unsettled => found.push((row.rowid, record.clone())),
+                    // it is kept once the row's money is corrected
+                    Some(WalletSays::Filled(position)) => {
+                        known.changed.push((row.rowid, position, record.clone()));
+                    }
+                    _ => continue,
                 }
             }
             // a newer reading has rows that change whose the fills are

@@ -13,8 +13,9 @@ use crate::rules::eligibility::{Reading, Row, judge_again};
 use crate::rules::fill::{WalletRecords, WalletSays};
 use crate::rules::outcome::Outcome;
 use crate::rules::settlement::{Case, Earlier, Settlement};
+use crate::rules::units::decimal_from_text;
 use crate::rules::value::Cell;
-use crate::store::{NeverFilled, Record, Store, standing_record};
+use crate::store::{NeverFilled, Record, Store, standing_and_money, standing_record};
 
 /// What is to be done with a settled row.
 pub(crate) enum Rebooking {
@@ -71,7 +72,8 @@ pub(crate) fn is_same(written: Decimal, right: Decimal) -> bool {
     written.saturating_sub(right).abs() <= Decimal::new(1, 6)
 }
 
-/// Corrects the settled rows whose fills this run has read again.
+/// Corrects the settled rows whose fills have changed, where settle booked what the wallet said before.
+/// A row that another program settled, or that undo restored, stays as it is.
 ///
 /// # Errors
 /// [`Error::Database`].
@@ -82,8 +84,19 @@ pub(super) fn rebook_read_again(
     state: &mut RunState<'_>,
 ) -> Result<(), Error> {
     let (mut batch, mut empty) = (Batch::default(), Vec::new());
-    for rowid in &known.settled {
+    let mut kept = Vec::new();
+    for (rowid, before, now) in &known.changed {
         let Some(row) = store.row_at(*rowid)? else { continue };
+        let records = store.records_of(&row)?;
+        let booked = standing_and_money(&records)
+            .filter(|(standing, _)| standing.is_what_stands_in(&row))
+            .and_then(|(_, money)| {
+                Some((number(money?.shares.as_ref())?, number(money?.cost.as_ref())?))
+            });
+        if booked != Some((before.shares, before.cost)) {
+            continue;
+        }
+        kept.push((*rowid, now.clone()));
         match rebook(store, row, task.reading, &known.records, None)? {
             Rebooking::None => {}
             Rebooking::Correct(right) => batch.settlements.push(*right),
@@ -93,7 +106,12 @@ pub(super) fn rebook_read_again(
     if !batch.settlements.is_empty() {
         state.go_on(store, batch)?;
     }
-    state.empty(store, &empty)
+    state.empty(store, &empty)?;
+    state.keep(store, &kept)
+}
+
+fn number(text: Option<&String>) -> Option<Decimal> {
+    decimal_from_text(text?).ok()
 }
 
 /// What stood in the row before settle's first write, or nothing where another program settled it.
