@@ -58,6 +58,7 @@ fn apply_books_the_wallets_money_and_undo_restores_the_logs() {
         bench.settle(&[&["reconcile", "--json"], &base[..], more].concat())
     };
     let before = bench.bytes();
+    assert_eq!(bench.settle(&["status", "--json"]).json()["log_money_count"], 2);
     let found = reconcile(&[]).code(4).json();
     assert_eq!(before, bench.bytes(), "reconcile without --apply writes nothing");
     assert_eq!(found["log_profit"].as_f64(), Some(10.0));
@@ -73,6 +74,11 @@ fn apply_books_the_wallets_money_and_undo_restores_the_logs() {
     assert_eq!(bench.booked(1), (Some("YES".to_owned()), Some(3.6), Some(1)));
     assert_eq!(bench.booked(2), NOTHING);
     reconcile(&[]).code(0);
+    let status = bench.settle(&["status", "--json"]).code(0).json();
+    assert_eq!(
+        status["log_money_count"], 0,
+        "the wallet has shown the money of all settled trades"
+    );
     // a run without the wallet does not book the trade again
     bench.run_at(&exchange.url, &["--confirm", "auto"]).code(0);
     assert_eq!(bench.booked(2), NOTHING);

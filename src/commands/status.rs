@@ -90,6 +90,11 @@ fn text(status: &DatabaseStatus, database: &Path) -> String {
         let count = status.unconfirmed;
         field(&mut text, "Provisional", format_args!("{count} not yet confirmed by Polymarket"));
     }
+    if status.log_money > 0 {
+        let count = status.log_money;
+        let what = "rest on the log alone; settle reconcile compares it with the wallet";
+        field(&mut text, "Money", format_args!("{count} {what}"));
+    }
     field(&mut text, "Win rate", format_args!("{rate}"));
     let profit =
         performance.profit.and_then(FloatUsd::usd).map_or_else(|| "no number of".to_owned(), money);
@@ -144,6 +149,7 @@ struct StatusJson<'a> {
     unsettled_count: u64,
     due_count: u64,
     unconfirmed_count: u64,
+    log_money_count: u64,
     held_count: u64,
     waiting_count: u64,
     error_count: u64,
@@ -191,6 +197,7 @@ fn json(status: &DatabaseStatus, db: Option<&str>) -> serde_json::Result<String>
         unsettled_count: selection.unsettled(),
         due_count: selection.due.count,
         unconfirmed_count: status.unconfirmed,
+        log_money_count: status.log_money,
         held_count: selection.held.count,
         waiting_count: selection.waiting.count,
         error_count: selection.in_error.count,

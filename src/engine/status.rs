@@ -25,6 +25,8 @@ pub struct DatabaseStatus {
     pub latest: Latest,
     /// Settled trades that Polymarket has not confirmed yet.
     pub unconfirmed: u64,
+    /// Settled trades whose money no wallet has shown.
+    pub log_money: u64,
     /// Settled trades with a doubtful recorded strike: by the doubt's name, their count and one id.
     pub doubted: BTreeMap<String, (u64, Cell)>,
     /// Number of unsettled trades, by the reason of their last failed attempt.
@@ -58,9 +60,11 @@ impl DatabaseStatus {
             let late = store.unconfirmed_since(now.plus(-lags.confirm))?;
             let late = unconfirmed_in_words(late, now);
             let RecordCounts { unconfirmed, doubted, parked, last_runs } = store.record_counts()?;
+            let performance = store.totals()?;
             Ok(Self {
                 now,
-                performance: store.totals()?,
+                log_money: performance.settled.saturating_sub(store.wallet_count()?),
+                performance,
                 latest: store.latest(reading.zone, now)?,
                 unconfirmed,
                 doubted,

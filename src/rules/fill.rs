@@ -132,7 +132,7 @@ impl WalletReading {
 /// A logged trade, as far as fills are concerned.
 #[derive(Debug, Clone)]
 pub struct LoggedRow {
-    /// SQLite's rowid; negative for a row that the bot has deleted since.
+    /// SQLite's rowid; for a row that the bot has deleted since, a number below any rowid.
     pub rowid: i64,
     /// Its id.
     pub trade_id: Cell,

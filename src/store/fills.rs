@@ -148,7 +148,7 @@ impl Store {
             let logged_at = UnixSeconds(row.get(4)?);
             let market = market_slug.name().and_then(|name| MarketId::read(&name, logged_at));
             if let (Some(market), Some(side)) = (market, action.text().and_then(Side::named)) {
-                let (rowid, is_duplicate) = (-row.get::<_, i64>(0)?, false);
+                let (rowid, is_duplicate) = (i64::MIN.saturating_add(row.get(0)?), false);
                 let is_unsettled = false;
                 rows.push(LoggedRow {
                     rowid,
@@ -163,6 +163,28 @@ impl Store {
             }
         }
         Ok(rows)
+    }
+
+    /// The number of settled trades whose fills a wallet has shown.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn wallet_count(&self) -> Result<u64, Error> {
+        let read = || {
+            if !self.has_table("settlement_fills")? {
+                return Ok(0);
+            }
+            let [id, slug, is_win] =
+                [Field::Id, Field::MarketSlug, Field::IsWin].map(|field| self.fields.sql(field));
+            let sql = format!(
+                "SELECT count(*) FROM settlement_fills AS fill
+                 JOIN trades ON trades.rowid = fill.trade_rowid AND {id} IS fill.trade_id
+                    AND {slug} IS fill.market_slug
+                 WHERE fill.filled AND {is_win} IS NOT NULL"
+            );
+            self.connection.query_row(&sql, [], |row| row.get(0))
+        };
+        read().map_err(|error| self.failed("read", error))
     }
 
     /// The row at a rowid; `None` if there is none.
