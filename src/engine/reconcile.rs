@@ -334,7 +334,7 @@ fn close_the_books(
                 *flow = flow.saturating_add(row.dollars);
                 *held = held.saturating_sub(row.shares);
             }
-            Kind::Other | Kind::Redeem => drop(has_other.insert(&row.market)),
+            Kind::Other => drop(has_other.insert(&row.market)),
         }
     }
     let (mut trades, mut open_cost) = (Decimal::ZERO, Decimal::ZERO);

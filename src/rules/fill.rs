@@ -58,8 +58,6 @@ pub enum Kind {
     Buy,
     /// Shares sold; the dollars are without the fee.
     Sell,
-    /// Shares redeemed: they say nothing about the profit.
-    Redeem,
     /// SPLIT, MERGE, CONVERSION, MIGRATION, or a row whose side cannot be read: the market's money is
     /// not that of its buys and sales alone.
     Other,
@@ -365,7 +363,7 @@ fn positions<'a>(
     let mut stray = Vec::new();
     for fill in fills {
         let side = match (fill.kind, fill.side) {
-            (Kind::Other | Kind::Redeem, _) => {
+            (Kind::Other, _) => {
                 stray.push((fill, "the market's money is not that of buys and sales alone"));
                 continue;
             }

@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use rusqlite::{Transaction, params, params_from_iter};
+use rusqlite::{Transaction, params_from_iter};
 
 use crate::interrupt::Interrupt;
 use crate::rules::eligibility::Row;
@@ -11,7 +11,7 @@ use crate::rules::value::Cell;
 use crate::store::columns::UpdateSql;
 use crate::store::transaction::Items;
 use crate::store::write::as_read;
-use crate::store::{RunInfo, Store, WriteOutcome, Writes, records, unconfirmed};
+use crate::store::{Record, RunInfo, Store, WriteOutcome, Writes, records, unconfirmed};
 
 /// A settled row whose trade was never filled.
 #[derive(Debug, Clone)]
@@ -30,11 +30,8 @@ impl Store {
         if rows.is_empty() {
             return Writes::default();
         }
-        if let Err(error) = self.check_place() {
+        if let Err(error) = self.begin_writing(interrupt) {
             return Writes { done: vec![], error: Some(error) };
-        }
-        if let Err(error) = self.make_tables(interrupt) {
-            return Writes { done: vec![], error: Some(self.failed("written", error)) };
         }
         let sql = Rc::clone(&self.update_sql);
         let (done, error) = self.write_items(&EmptyItems { run, rows, sql: &sql }, interrupt);
@@ -67,33 +64,13 @@ impl Items for EmptyItems<'_> {
         }
         records::add_run(transaction, self.run)?;
         let fee = row.fee_paid.clone().unwrap_or_default();
-        transaction
-            .prepare_cached(
-                "INSERT INTO settlement_records (
-                    run_id, written_at, version, trade_rowid, trade_id, market_slug, action,
-                    old_actual_outcome, old_profit_loss, old_is_win, old_fee_paid,
-                    new_actual_outcome, new_profit_loss, new_is_win, new_fee_paid,
-                    status, previous_id)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?11,
-                    'not_filled', ?15)",
-            )?
-            .execute(params![
-                self.run.run_id,
-                self.run.started_at.to_string(),
-                env!("CARGO_PKG_VERSION"),
-                row.rowid,
-                row.id,
-                row.market_slug,
-                row.action,
-                row.actual_outcome,
-                row.profit_loss,
-                row.is_win,
-                fee,
-                outcome,
-                profit,
-                is_win,
-                record_id
-            ])?;
+        let written = [outcome.clone(), profit.clone(), is_win.clone(), fee];
+        let record = Record {
+            status: "not_filled".to_owned(),
+            previous_id: *record_id,
+            ..Record::of_row(self.run, row, written)
+        };
+        records::insert(transaction, &record)?;
         if let Some(record_id) = record_id {
             unconfirmed::forget(transaction, *record_id)?;
         }

@@ -7,7 +7,7 @@ use crate::rules::eligibility::Row;
 use crate::rules::value::Cell;
 use crate::store::columns::Field;
 use crate::store::history::chains;
-use crate::store::{FIRST, ROW_COLUMNS, Record, Store, standing_record};
+use crate::store::{FIRST, ROW_COLUMNS, Record, Store};
 
 /// One row of the bot's table.
 #[derive(Debug)]
@@ -87,12 +87,4 @@ impl Store {
         };
         read().map_err(|error| self.failed("read", error))
     }
-}
-
-/// The record that stands in a trade, and the one with the arithmetic behind it: a confirmation has none.
-pub fn standing_and_money(records: &[Record]) -> Option<(&Record, Option<&Record>)> {
-    let standing = standing_record(records)?;
-    let until = records.iter().position(|record| std::ptr::eq(record, standing))?;
-    let money = records[..=until].iter().rev().find(|record| record.shares.is_some());
-    Some((standing, money))
 }

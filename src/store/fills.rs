@@ -94,26 +94,10 @@ impl Store {
                 if is_on_paper(&status) {
                     continue;
                 }
-                let (Some(side), Some(logged_at)) =
-                    (action.text().and_then(Side::named), read_cell(&timestamp, zone))
-                else {
-                    continue;
-                };
-                let name = market_slug.name();
-                let Some(market) = name.and_then(|name| MarketId::read(&name, logged_at)) else {
-                    continue;
-                };
+                let Some(logged_at) = read_cell(&timestamp, zone) else { continue };
                 let is_duplicate = duplicates.contains(&rowid);
-                rows.push(LoggedRow {
-                    rowid,
-                    trade_id,
-                    market_slug,
-                    is_unsettled,
-                    market,
-                    side,
-                    logged_at,
-                    is_duplicate,
-                });
+                let row = logged_row(rowid, trade_id, market_slug, &action, logged_at);
+                rows.extend(row.map(|row| LoggedRow { is_unsettled, is_duplicate, ..row }));
             }
             after = next;
         }
@@ -145,22 +129,8 @@ impl Store {
             if present.contains(&(trade_id.to_string(), market_slug.to_string())) {
                 continue;
             }
-            let logged_at = UnixSeconds(row.get(4)?);
-            let market = market_slug.name().and_then(|name| MarketId::read(&name, logged_at));
-            if let (Some(market), Some(side)) = (market, action.text().and_then(Side::named)) {
-                let (rowid, is_duplicate) = (i64::MIN.saturating_add(row.get(0)?), false);
-                let is_unsettled = false;
-                rows.push(LoggedRow {
-                    rowid,
-                    trade_id,
-                    market_slug,
-                    is_unsettled,
-                    market,
-                    side,
-                    logged_at,
-                    is_duplicate,
-                });
-            }
+            let (logged_at, key) = (UnixSeconds(row.get(4)?), i64::MIN.saturating_add(row.get(0)?));
+            rows.extend(logged_row(key, trade_id, market_slug, &action, logged_at));
         }
         Ok(rows)
     }
@@ -213,9 +183,8 @@ impl Store {
         if found.is_empty() {
             return Ok(());
         }
-        self.check_place()?;
+        self.begin_writing(interrupt)?;
         let mut write = || -> rusqlite::Result<()> {
-            self.make_tables(interrupt)?;
             for some in found.chunks(AT_ONCE) {
                 self.retry_while_busy(interrupt, |store| {
                     let transaction = Short::begin(store)?;
@@ -250,4 +219,27 @@ impl Store {
         let written = write();
         written.map_err(|error| self.failed("written", error))
     }
+}
+
+/// A settled row, as far as fills are concerned; `None` if it names no side or no market.
+fn logged_row(
+    rowid: i64,
+    trade_id: Cell,
+    market_slug: Cell,
+    action: &Cell,
+    logged_at: UnixSeconds,
+) -> Option<LoggedRow> {
+    let side = action.text().and_then(Side::named)?;
+    let market = MarketId::read(&market_slug.name()?, logged_at)?;
+    let (is_unsettled, is_duplicate) = (false, false);
+    Some(LoggedRow {
+        rowid,
+        trade_id,
+        market_slug,
+        is_unsettled,
+        market,
+        side,
+        logged_at,
+        is_duplicate,
+    })
 }

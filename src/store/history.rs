@@ -34,6 +34,14 @@ pub fn standing_record(records: &[Record]) -> Option<&Record> {
     None
 }
 
+/// The record that stands in a trade, and the one with the arithmetic behind it: a confirmation has none.
+pub fn standing_and_money(records: &[Record]) -> Option<(&Record, Option<&Record>)> {
+    let standing = standing_record(records)?;
+    let until = records.iter().position(|record| std::ptr::eq(record, standing))?;
+    let money = records[..=until].iter().rev().find(|record| record.shares.is_some());
+    Some((standing, money))
+}
+
 /// A run that wrote records.
 #[derive(Debug, Clone)]
 pub struct PastRun {

@@ -40,8 +40,8 @@ use crate::rules::value::Cell;
 
 use columns::{Field, FieldMap, ROW_FIELDS, UpdateSql};
 pub use empty::NeverFilled;
-pub use export::{ExportRow, standing_and_money};
-pub use history::{LoggedRun, PastRun, UNDO, standing_record};
+pub use export::ExportRow;
+pub use history::{LoggedRun, PastRun, UNDO, standing_and_money, standing_record};
 pub use lock::RunLock;
 pub use notified::{Noteworthy, NotificationState};
 pub use record::Record;

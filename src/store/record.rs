@@ -103,12 +103,11 @@ impl Record {
         connection.prepare_cached(&sql)?.query_map(values, Self::read)?.collect()
     }
 
-    /// The record of a settlement; `written` holds the row's new outcome, profit, win or loss, fee.
-    /// Its id is not known yet.
-    pub(super) fn new(run: &RunInfo, settlement: &Settlement, written: [Cell; 4]) -> Self {
-        let row = &settlement.trade.row;
+    /// The record of a write to `row`, without a status; `written` holds the row's new outcome, profit, win
+    /// or loss, fee.
+    pub(super) fn of_row(run: &RunInfo, row: &eligibility::Row, written: [Cell; 4]) -> Self {
         let [outcome, profit, is_win, fee] = written;
-        let mut record = Self {
+        Self {
             run_id: run.run_id.clone(),
             written_at: run.started_at.to_string(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -124,12 +123,20 @@ impl Record {
             new_profit_loss: profit,
             new_is_win: is_win,
             new_fee_paid: fee,
+            ..Self::default()
+        }
+    }
+
+    /// The record of a settlement; `written` holds the row's new outcome, profit, win or loss, fee.
+    /// Its id is not known yet.
+    pub(super) fn new(run: &RunInfo, settlement: &Settlement, written: [Cell; 4]) -> Self {
+        let mut record = Self {
             status: settlement.status().as_str().to_owned(),
             previous_id: settlement.earlier().and_then(|earlier| earlier.record_id),
             resolution: settlement.resolution().map(Outcome::as_str).map(str::to_owned),
             rules: run.rules.map(RuleSet::as_str).map(str::to_owned),
             profit: text(Some(settlement.profit())),
-            ..Self::default()
+            ..Self::of_row(run, &settlement.trade.row, written)
         };
         if let Some(bet) = settlement.bet() {
             record.epoch = text(Some(bet.market.epoch));

@@ -51,15 +51,7 @@ pub(super) fn add(
         let before = Record::all_where(transaction, "id = ?1", [previous])?.pop();
         record.carry(before.ok_or(rusqlite::Error::QueryReturnedNoRows)?);
     }
-    // by index, because a lookup of 40 names takes longer than the insertion; without the id
-    let sql = INSERT.get_or_init(|| {
-        let names = &Record::COLUMNS[1..];
-        let places: Vec<String> = (1..=names.len()).map(|place| format!("?{place}")).collect();
-        let (names, places) = (names.join(", "), places.join(", "));
-        format!("INSERT INTO settlement_records ({names}) VALUES ({places})")
-    });
-    transaction.prepare_cached(sql)?.execute(&record.values()[1..])?;
-    let record_id = transaction.last_insert_rowid();
+    let record_id = insert(transaction, &record)?;
     transaction
         .prepare_cached("DELETE FROM settlement_retries WHERE trade_rowid = ?1")?
         .execute([row.rowid])?;
@@ -85,6 +77,19 @@ pub(super) fn add(
             .execute(params![record_id, row.rowid, bet.market.close.0, run.started_at.0])?;
     }
     Ok(())
+}
+
+/// Adds a record and returns its id.
+pub(super) fn insert(transaction: &Transaction<'_>, record: &Record) -> rusqlite::Result<i64> {
+    // by index, because a lookup of 40 names takes longer than the insertion; without the id
+    let sql = INSERT.get_or_init(|| {
+        let names = &Record::COLUMNS[1..];
+        let places: Vec<String> = (1..=names.len()).map(|place| format!("?{place}")).collect();
+        let (names, places) = (names.join(", "), places.join(", "));
+        format!("INSERT INTO settlement_records ({names}) VALUES ({places})")
+    });
+    transaction.prepare_cached(sql)?.execute(&record.values()[1..])?;
+    Ok(transaction.last_insert_rowid())
 }
 
 /// Adds the record of undoing record `id`, whose trade is now at `rowid`. If that restores an

@@ -67,17 +67,23 @@ impl Store {
         if settlements.is_empty() && notes.is_empty() {
             return Writes::default();
         }
-        if let Err(error) = self.check_place() {
+        if let Err(error) = self.begin_writing(interrupt) {
             return Writes { done: vec![], error: Some(error) };
-        }
-        if let Err(error) = self.make_tables(interrupt) {
-            return Writes { done: vec![], error: Some(self.failed("written", error)) };
         }
         let (fields, sql) = (self.fields.clone(), Rc::clone(&self.update_sql));
         let items = RunItems { run, settlements, notes, fields: &fields, sql: &sql };
         let (mut done, error) = self.write_items(&items, interrupt);
         done.truncate(settlements.len());
         Writes { done, error: error.map(|error| self.failed("written", error)) }
+    }
+
+    /// Checks that the path still names the open file, and makes settle's own tables if they are missing.
+    ///
+    /// # Errors
+    /// [`Error`], if the file cannot be written.
+    pub(super) fn begin_writing(&mut self, interrupt: &Interrupt) -> Result<(), Error> {
+        self.check_place()?;
+        self.make_tables(interrupt).map_err(|error| self.failed("written", error))
     }
 
     /// Makes settle's own tables at the first write of a run.

@@ -110,7 +110,6 @@ fn activity(row: &WalletRow, markets: &HashMap<&str, &str>, cash: &mut Cash) -> 
         _ if row.is_combo => return None,
         "BUY" => Kind::Buy,
         "SELL" => Kind::Sell,
-        "REDEEM" => Kind::Redeem,
         "DEPOSIT" => {
             add(&mut cash.deposited);
             return None;
@@ -124,7 +123,7 @@ fn activity(row: &WalletRow, markets: &HashMap<&str, &str>, cash: &mut Cash) -> 
             add(&mut cash.other_income);
             return None;
         }
-        // SPLIT, MERGE, CONVERSION, MIGRATION, a trade without a side, or a type that is not known
+        // REDEEM, SPLIT, MERGE, CONVERSION, MIGRATION, a trade without a side, or a type that is not known
         _ => Kind::Other,
     };
     let at = UnixSeconds(row.at);
@@ -133,7 +132,8 @@ fn activity(row: &WalletRow, markets: &HashMap<&str, &str>, cash: &mut Cash) -> 
         false => &row.market,
     };
     let market = MarketId::read(name, at)?;
-    if kind == Kind::Redeem {
+    // it says nothing about the profit
+    if row.kind == "REDEEM" {
         add(cash.redeemed.entry(market).or_default());
         return None;
     }
