@@ -19,52 +19,44 @@ use crate::store::{NeverFilled, Record, Store, standing_and_money, standing_reco
 
 /// What is to be done with a settled row.
 pub(crate) enum Rebooking {
-    /// It holds the wallet's money, or the right money is not known.
-    None,
     /// Other money is right.
     Correct(Box<Settlement>),
     /// The trade was never filled.
     Empty(Box<NeverFilled>),
 }
 
-/// Compares a settled row with the wallet. `resolution` is Polymarket's; without one, that of the
+/// Compares a settled row with the wallet; `None` if it holds the wallet's money, or the right money is not
+/// known. `records` are those of the row. `resolution` is Polymarket's; without one, that of the
 /// record that stands in the row counts. Money that rests on candles is compared once Polymarket has
 /// resolved the market.
-///
-/// # Errors
-/// [`Error::Database`].
 pub(crate) fn rebook(
-    store: &Store,
+    records: &[Record],
     row: Row,
     reading: Reading,
     wallet: &WalletRecords,
     resolution: Option<Outcome>,
-) -> Result<Rebooking, Error> {
-    let Some(says) = wallet.of(row.rowid, &row.id, &row.market_slug).map(|record| record.says)
-    else {
-        return Ok(Rebooking::None);
-    };
-    let records = store.records_of(&row)?;
-    let standing = standing_record(&records).filter(|record| record.is_what_stands_in(&row));
+) -> Option<Rebooking> {
+    let says = wallet.of(row.rowid, &row.id, &row.market_slug)?.says;
+    let standing = standing_record(records).filter(|record| record.is_what_stands_in(&row));
     let record_id = standing.map(|record| record.id);
     if says == WalletSays::NotFilled {
-        let values = values_before(&records, standing);
-        return Ok(Rebooking::Empty(Box::new(NeverFilled { row, record_id, values })));
+        let values = values_before(records, standing);
+        return Some(Rebooking::Empty(Box::new(NeverFilled { row, record_id, values })));
     }
     let resolved = standing.and_then(|record| Outcome::named(record.resolution.as_deref()?));
     let (WalletSays::Filled(_), Some(outcome)) = (says, resolution.or(resolved)) else {
-        return Ok(Rebooking::None);
+        return None;
     };
     let earlier = Earlier { record_id, ..Earlier::default() };
     // a row that cannot be read stays as it is
-    let Ok(trade) = judge_again(row, reading, wallet) else { return Ok(Rebooking::None) };
+    let trade = judge_again(row, reading, wallet).ok()?;
     let (bet, money) = (trade.bet, pay_out(&trade.bet, outcome, None));
     let right = Settlement { trade, case: Case::Corrected { bet, earlier, outcome, money } };
     let written = right.trade.row.profit_loss.any_number();
     let is_right = !differs(&right)
         && holds_is_win(&right.trade.row, right.is_win())
         && written.is_some_and(|written| is_same(written, right.profit().0));
-    Ok(if is_right { Rebooking::None } else { Rebooking::Correct(Box::new(right)) })
+    (!is_right).then(|| Rebooking::Correct(Box::new(right)))
 }
 
 /// Whether two amounts in dollars are equal but for the digits that a column of numbers loses.
@@ -97,10 +89,10 @@ pub(super) fn rebook_read_again(
             continue;
         }
         kept.push((*rowid, now.clone()));
-        match rebook(store, row, task.reading, &known.records, None)? {
-            Rebooking::None => {}
-            Rebooking::Correct(right) => batch.settlements.push(*right),
-            Rebooking::Empty(never) => empty.push(*never),
+        match rebook(&records, row, task.reading, &known.records, None) {
+            Some(Rebooking::Correct(right)) => batch.settlements.push(*right),
+            Some(Rebooking::Empty(never)) => empty.push(*never),
+            None => {}
         }
     }
     if !batch.settlements.is_empty() {

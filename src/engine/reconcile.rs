@@ -8,7 +8,7 @@ use rust_decimal::Decimal;
 use crate::engine::rebook::is_same;
 use crate::error::Error;
 use crate::rules::decision::pay_out;
-use crate::rules::eligibility::{Reading, Row, Trade, judge_again};
+use crate::rules::eligibility::{Bet, Reading, Row, judge_again};
 use crate::rules::fill::{
     Activity, Assignment, Kind, LoggedRow, MarketId, NO_ROW_IN_MARKET, Position, WalletReading,
     WalletRecord, WalletRecords, WalletSays,
@@ -170,6 +170,16 @@ impl Reconciliation {
     }
 }
 
+/// A row, read by its own values and by the wallet's.
+struct Judged {
+    row: Row,
+    /// The key of its market, and the key with the year where the market has one.
+    key: Option<String>,
+    dated: Option<String>,
+    by_log: Option<Bet>,
+    by_wallet: Option<Bet>,
+}
+
 /// Reads every trade and compares it with what the wallet says. `ask` asks Polymarket about markets by
 /// their keys.
 ///
@@ -196,18 +206,24 @@ pub fn reconcile(
     store.unsettled_rows(false, |row| drop(rows.insert(row.rowid, row)))?;
     rows.retain(|rowid, _| records.0.contains_key(rowid));
     let none = WalletRecords::default();
-    let by_log: HashMap<i64, Trade> = rows
-        .values()
-        .filter_map(|row| Some((row.rowid, judge_again(row.clone(), reading, &none).ok()?)))
+    let judge = |row: &Row, wallet| judge_again(row.clone(), reading, wallet).ok();
+    let rows: Vec<Judged> = rows
+        .into_values()
+        .map(|row| {
+            let by_log = judge(&row, &none).map(|trade| trade.bet);
+            let by_wallet = judge(&row, &records);
+            let dated = by_wallet.as_ref().and_then(dated_key);
+            let key = by_wallet.as_ref().and_then(|trade| trade.key.clone());
+            Judged { row, key, dated, by_log, by_wallet: by_wallet.map(|trade| trade.bet) }
+        })
         .collect();
-    let by_wallet = |row: &Row| judge_again(row.clone(), reading, &records).ok();
-    let covered = |rowid: &i64| !matches!(State::from(records.0[rowid].says), State::NotCovered);
+    let is_covered =
+        |judged: &&Judged| State::from(records.0[&judged.row.rowid].says) != State::NotCovered;
     let mut seen = HashSet::new();
     let keys: Vec<String> = rows
-        .values()
-        .filter(|row| covered(&row.rowid))
-        .filter_map(by_wallet)
-        .flat_map(|trade| [trade.key.clone(), dated_key(&trade)])
+        .iter()
+        .filter(is_covered)
+        .flat_map(|judged| [judged.key.clone(), judged.dated.clone()])
         .flatten()
         .filter(|key| seen.insert(key.clone()))
         .collect();
@@ -217,11 +233,10 @@ pub fn reconcile(
     let mut outcomes: HashMap<&MarketId, (Outcome, String)> = HashMap::new();
     let markets: HashMap<i64, &MarketId> =
         logged.iter().map(|row| (row.rowid, &row.market)).collect();
-    for row in rows.into_values() {
+    for Judged { row, key, by_log, by_wallet, .. } in rows {
         let says = records.0[&row.rowid].says;
-        let trade = by_wallet(&row);
-        let resolution = trade.as_ref().and_then(|trade| {
-            match resolved.resolution(trade.key.as_ref()?, &trade.bet.market)? {
+        let resolution = by_wallet.zip(key.as_ref()).and_then(|(bet, key)| {
+            match resolved.resolution(key, &bet.market)? {
                 Resolution::Final(outcome) => Some(outcome),
                 _ => None,
             }
@@ -229,23 +244,22 @@ pub fn reconcile(
         let written = || Outcome::named(row.actual_outcome.text()?);
         let outcome = resolution.or_else(written);
         let outcome = outcome.filter(|outcome| *outcome != Outcome::Unknown);
-        let market = trade.as_ref().and_then(|trade| trade.key.clone());
-        let market = market.unwrap_or_else(|| row.market_slug.to_string());
+        let market = key.unwrap_or_else(|| row.market_slug.to_string());
         if let (Some(outcome), Some(id)) = (outcome, markets.get(&row.rowid)) {
             outcomes.entry(id).or_insert_with(|| (outcome, market.clone()));
         }
-        let money = |trade: &Trade| outcome.map(|outcome| pay_out(&trade.bet, outcome, None));
+        let money = |bet: Bet| outcome.map(|outcome| pay_out(&bet, outcome, None));
         let position = match says {
             WalletSays::Filled(position) => Some(position),
             _ => None,
         };
-        let real: Option<Money> = position.and(trade.as_ref()).and_then(money);
+        let real: Option<Money> = position.and(by_wallet).and_then(money);
         let state = State::from(says);
         let real_profit = match state {
             State::NotFilled => Some(Decimal::ZERO),
             _ => real.map(|real| real.profit.0),
         };
-        let log_profit = by_log.get(&row.rowid).and_then(money).map(|money| money.profit.0);
+        let log_profit = by_log.and_then(money).map(|money| money.profit.0);
         found.trades.push(Compared {
             differs: differs(&row, state, outcome, real_profit),
             row,

@@ -17,6 +17,7 @@ use crate::interrupt::{Interrupt, Limit};
 use crate::output::print::{after_writing, show};
 use crate::rules::eligibility::{Reading, Row};
 use crate::rules::fill::{WalletSays, are_logged_late, assign};
+use crate::rules::resolution::Resolutions;
 use crate::rules::selection::RowError;
 use crate::rules::settlement::Settlement;
 use crate::rules::units::UnixSeconds;
@@ -104,9 +105,8 @@ impl Report {
             return Exit::Interrupted;
         }
         // what was booked does not differ any more
-        let left = found.trades.iter().filter(|trade| trade.differs).count();
-        let is_booked = self.run_id.is_some() && left == self.applied();
-        if found.needs_a_look() && !(is_booked && found.unattributed_beside_rows() == 0) {
+        let remain = found.trades.iter().filter(|trade| trade.differs).count() - self.applied();
+        if remain > 0 || found.unattributed_beside_rows() > 0 {
             Exit::Alert
         } else if self.errors.is_empty() {
             Exit::Done
@@ -149,14 +149,21 @@ pub fn run(common: &CommonArgs, args: &ReconcileArgs, now: DateTime<Utc>) -> Res
                         .to_owned(),
                 );
             }
-            let mut tokens = |keys: &[String]| polymarket.find(keys).tokens();
+            let (mut known, mut problems) = (Resolutions::default(), Vec::new());
+            let mut tokens = |keys: &[String]| {
+                known.absorb(polymarket.find(keys));
+                known.tokens()
+            };
             name_sides(&mut history, &logged, &mut tokens);
             let assignment = assign(&logged, &history, seconds);
-            let mut problems = Vec::new();
             let mut ask = |keys: &[String]| {
-                let mut resolved = polymarket.find(keys);
-                problems.append(&mut resolved.problems);
-                resolved
+                let new = keys.iter().filter(|key| !known.answers.contains_key(*key));
+                let new: Vec<String> = new.cloned().collect();
+                if !new.is_empty() {
+                    known.absorb(polymarket.find(&new));
+                }
+                problems.append(&mut known.problems);
+                std::mem::take(&mut known)
             };
             let found = reconcile(&store, &logged, &history, assignment, reading, &mut ask)?;
             report.warnings.append(&mut problems);
@@ -192,10 +199,11 @@ fn find_rebookings(
         if is_ignored(&trade.row) {
             continue;
         }
-        match rebook(store, trade.row.clone(), reading, &found.records, trade.resolution)? {
-            Rebooking::None => {}
-            Rebooking::Correct(right) => report.to_correct.push(*right),
-            Rebooking::Empty(never) => report.to_empty.push(*never),
+        let records = store.records_of(&trade.row)?;
+        match rebook(&records, trade.row.clone(), reading, &found.records, trade.resolution) {
+            Some(Rebooking::Correct(right)) => report.to_correct.push(*right),
+            Some(Rebooking::Empty(never)) => report.to_empty.push(*never),
+            None => {}
         }
     }
     Ok(())
