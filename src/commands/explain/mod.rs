@@ -40,10 +40,7 @@ pub fn run(common: &CommonArgs, args: &ExplainArgs, now: DateTime<Utc>) -> Resul
     let database = only(common, "explain")?;
     let store = Store::open(database, Access::Read)?;
     let reading = settings::reading(&args.judging);
-    let mut stories = Vec::new();
-    for row in store.rows_with_id(&args.trade_id)? {
-        stories.push(story(&store, row, reading, now.into())?);
-    }
+    let stories = stories(&store, store.rows_with_id(&args.trade_id)?, reading, now.into())?;
     if stories.is_empty() {
         return Err(Error::NoSuchTrade(printable(&args.trade_id)));
     }
@@ -51,18 +48,27 @@ pub fn run(common: &CommonArgs, args: &ExplainArgs, now: DateTime<Utc>) -> Resul
     Ok(Exit::Done)
 }
 
-/// The story of a row as of `now`.
+/// The stories of rows as of `now`.
 ///
 /// # Errors
 /// [`Error::Database`].
-pub fn story(store: &Store, row: Row, reading: Reading, now: UnixSeconds) -> Result<Story, Error> {
-    let (records, failure) = (store.records_of(&row)?, store.last_failure(&row)?);
-    let is_duplicate = store.duplicate_orders()?.contains(&row.rowid);
-    let mut story = Story::new(row, records, failure, reading, &store.wallet_records()?, now);
-    if is_duplicate && matches!(story.state, State::Held | State::Pending | State::InError(_)) {
-        story.state = State::Excluded(Exclusion::DuplicateOrder);
-    }
-    Ok(story)
+pub fn stories(
+    store: &Store,
+    rows: Vec<Row>,
+    reading: Reading,
+    now: UnixSeconds,
+) -> Result<Vec<Story>, Error> {
+    let (duplicates, wallet) = (store.duplicate_orders()?, store.wallet_records()?);
+    let story = |row: Row| {
+        let (records, failure) = (store.records_of(&row)?, store.last_failure(&row)?);
+        let is_duplicate = duplicates.contains(&row.rowid);
+        let mut story = Story::new(row, records, failure, reading, &wallet, now);
+        if is_duplicate && matches!(story.state, State::Held | State::Pending | State::InError(_)) {
+            story.state = State::Excluded(Exclusion::DuplicateOrder);
+        }
+        Ok(story)
+    };
+    rows.into_iter().map(story).collect()
 }
 
 /// The state of a trade.

@@ -12,8 +12,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use std::path::PathBuf;
 
-use crate::commands::explain::Story;
-use crate::commands::explain::story;
+use crate::commands::explain::{self, Story};
 use crate::commands::{Exit, only};
 use crate::error::Error;
 use crate::output::files::{is_of_database, replace_file};
@@ -254,6 +253,6 @@ fn stories(
     rowids: impl Iterator<Item = i64>,
     now: UnixSeconds,
 ) -> Result<Vec<Story>, Error> {
-    let rows = store.rows_at(rowids)?;
-    rows.into_iter().flatten().map(|row| story(store, row, reading, now)).collect()
+    let rows = store.rows_at(rowids)?.into_iter().flatten().collect();
+    explain::stories(store, rows, reading, now)
 }
