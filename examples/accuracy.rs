@@ -45,7 +45,7 @@ use settle::sources::candles::{Candle, CandleRows};
 use settle::sources::http::Client;
 use settle::sources::http::RequestStats;
 use settle::sources::polymarket::{Bases, Polymarket, ResolutionSource};
-use settle::store::{Access, Store};
+use settle::store::{Access, BotSchema, Store};
 
 /// Moves on the venue, in bps: the buckets' upper ends.
 const BUCKETS: [&str; 6] = ["0.5", "1", "2", "4", "8", "inf"];
@@ -159,7 +159,8 @@ fn settle(
         fees: Fees::None,
     };
     let access = if writing.is_some() { Access::Write } else { Access::Read };
-    let mut store = Store::open(database, access).expect("the database made here");
+    let mut store =
+        Store::open(database, access, &BotSchema::default()).expect("the database made here");
     let task = Task {
         reading: Reading {
             zone: NaiveZone::Utc,

@@ -1,13 +1,19 @@
-//! The command line: the list of commands, and parsing over the environment and `.env`. A command's
-//! arguments are in its file, shared ones in `settings`.
+//! The command line: the list of commands, and parsing over the environment, `.env` and the settings
+//! file. A command's arguments are in its file, shared ones in `settings`.
 #![allow(clippy::doc_markdown)] // these are what --help prints
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
+use clap::builder::BoolishValueParser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use log::warn;
+
+use crate::commands::Bot;
 use crate::commands::audit::AuditArgs;
 use crate::commands::explain::ExplainArgs;
 use crate::commands::export::ExportArgs;
@@ -20,6 +26,7 @@ use crate::commands::run::RunArgs;
 use crate::commands::status::StatusArgs;
 use crate::commands::undo::UndoArgs;
 use crate::settings::CommonArgs;
+use crate::settings::file::{Settings, SettingsFile};
 
 /// Settles a Polymarket bot's Bitcoin up-or-down trades: which won, which lost, and each one's profit.
 ///
@@ -31,7 +38,9 @@ use crate::settings::CommonArgs;
     name = "settle",
     version,
     after_help = "Settings are taken from the option, else the environment variable, else .env in \
-                  the working directory, else the default.\n\n\
+                  the working directory, else the settings file, else the default. Each option has \
+                  a variable, SETTLE_<NAME> unless another is shown, and a key in the settings file: \
+                  its long name with underscores.\n\n\
                   Exit codes: 0 done, or nothing due; 1 failed, nothing written; \
                   2 bad usage; 3 done, but rows are in error; 4 done, but a due trade is older than \
                   the alert lag, or a provisional one is not confirmed in time; 5 no price or resolution from any source; 10 no performance database there; \
@@ -45,6 +54,10 @@ pub struct Cli {
     /// Options of every command.
     #[command(flatten)]
     pub common: CommonArgs,
+
+    /// The same command for each [[bot]], with its settings; empty where `common` has all of them.
+    #[arg(skip)]
+    pub bots: Vec<Cli>,
 }
 
 /// The commands.
@@ -91,7 +104,38 @@ pub enum Command {
     Man,
 }
 
+impl Cli {
+    /// The databases of a command that takes several, each with the settings that hold for it; two paths
+    /// of one file count once. `args` gives the arguments of the command.
+    pub fn bots<'a, A>(&'a self, args: impl Fn(&'a Command) -> Option<&'a A>) -> Vec<Bot<'a, A>> {
+        let mut found: Vec<Bot<'a, A>> = Vec::new();
+        for cli in if self.bots.is_empty() { std::slice::from_ref(self) } else { &self.bots } {
+            let Some(args) = args(&cli.command) else { continue };
+            for path in &cli.common.db {
+                if let Some(other) = found.iter().find(|other| real(&other.database) == real(path))
+                {
+                    let other = other.database.display();
+                    warn!("{} is {other} again: it counts once", path.display());
+                    continue;
+                }
+                let (name, schema) = (cli.common.name.as_deref(), &cli.common.schema);
+                found.push(Bot { database: path.clone(), name, schema, args });
+            }
+        }
+        found
+    }
+}
+
+fn real(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
+}
+
 impl Command {
+    /// Whether the command uses settings: completions and the manual page do not.
+    pub fn has_settings(&self) -> bool {
+        !matches!(self, Self::Completions { .. } | Self::Man)
+    }
+
     /// The command's name in JSON.
     pub fn name(&self) -> &'static str {
         match self {
@@ -113,24 +157,177 @@ impl Command {
     }
 }
 
-/// Parses the command line over the environment over `.env`. An empty environment variable counts
-/// as unset.
+/// What stands under the flags and the environment.
+#[derive(Debug, Default)]
+pub struct Layers<'a> {
+    /// The settings in `.env`, by variable.
+    pub dotenv: HashMap<String, String>,
+    /// The settings file.
+    pub file: Cow<'a, SettingsFile>,
+}
+
+/// The command line's definition: each option has a variable, `SETTLE_<NAME>` unless it has another.
+pub fn definition() -> clap::Command {
+    with_variables(Cli::command())
+}
+
+fn with_variables(command: clap::Command) -> clap::Command {
+    command
+        .mut_args(|argument| {
+            let Some(long) = argument.get_long().filter(|long| !NO_SETTING.contains(long)) else {
+                return argument;
+            };
+            let name = variable_for(long);
+            let argument = match argument.get_env() {
+                Some(_) => argument,
+                None => argument.env(name),
+            };
+            match argument.get_action() {
+                ArgAction::SetTrue => argument.value_parser(BoolishValueParser::new()),
+                _ => argument,
+            }
+        })
+        .mut_subcommands(with_variables)
+}
+
+/// The variable that each option has, beside the one that it may have of old.
+fn variable_for(long: &str) -> String {
+    format!("SETTLE_{}", long.replace('-', "_").to_uppercase())
+}
+
+/// Long names that are no settings.
+const NO_SETTING: [&str; 2] = ["help", "version"];
+/// Long names that the settings file cannot have.
+const NOT_IN_FILE: [&str; 2] = ["config", "bot"];
+
+/// Whether the option with this long name takes several values; `None` if the settings file cannot set
+/// it.
+pub fn takes_list(long: &str) -> Option<bool> {
+    let command = definition();
+    let all = std::iter::once(&command).chain(command.get_subcommands());
+    let option =
+        all.flat_map(clap::Command::get_arguments).find(|it| it.get_long() == Some(long))?;
+    let is_setting = !NO_SETTING.contains(&long) && !NOT_IN_FILE.contains(&long);
+    is_setting.then_some(matches!(option.get_action(), ArgAction::Append))
+}
+
+/// The variables named `SETTLE…` that no option has.
+pub fn unknown_variables<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let command = definition();
+    let all = std::iter::once(&command).chain(command.get_subcommands());
+    let arguments = all.flat_map(clap::Command::get_arguments);
+    let known: Vec<String> = arguments
+        .flat_map(|it| variable_of(it).into_iter().chain(it.get_long().map(variable_for)))
+        .collect();
+    // the alert unit's script reads these
+    let is_alert = |name: &str| name.starts_with("SETTLE_ALERT_");
+    names
+        .filter(|name| name.starts_with("SETTLE_") || name.starts_with("SETTLEMENT_"))
+        .filter(|name| !is_alert(name) && !known.iter().any(|known| known == name))
+        .map(|name| format!("{name} is no setting of settle; settle leaves it out; see settle man"))
+        .collect()
+}
+
+/// The settings file that is named by an option, by the environment, or in `.env`.
+pub fn named_settings_file(
+    arguments: &[OsString],
+    dotenv: &HashMap<String, String>,
+) -> Option<PathBuf> {
+    let mut named = None;
+    for (index, argument) in arguments.iter().enumerate() {
+        match argument.to_str() {
+            Some("--config") => named = arguments.get(index + 1).cloned(),
+            Some(text) => {
+                named = text.strip_prefix("--config=").map(OsString::from).or(named);
+            }
+            None => {}
+        }
+    }
+    let variable = || std::env::var_os(CONFIG).filter(|value| !value.is_empty());
+    let in_dotenv = || dotenv.get(CONFIG).filter(|value| !value.is_empty()).map(OsString::from);
+    named.or_else(variable).or_else(in_dotenv).map(PathBuf::from)
+}
+
+/// The variable that names the settings file.
+const CONFIG: &str = "SETTLE_CONFIG";
+
+/// Parses the command line over the environment, `.env` and the settings file. An empty environment
+/// variable counts as unset.
 ///
 /// # Errors
-/// clap's error. It names the option, the value, what is allowed, and the variable if the value
-/// comes from one.
-pub fn parse(arguments: &[OsString], dotenv: &HashMap<String, String>) -> Result<Cli, clap::Error> {
-    let command = over_dotenv(Cli::command(), dotenv);
+/// clap's error. It names the option, the value, what is allowed, and the variable or the key if the
+/// value comes from one.
+pub fn parse(arguments: &[OsString], layers: &Layers<'_>) -> Result<Cli, clap::Error> {
+    let SettingsFile { options, schema, bots } = layers.file.as_ref();
+    let mut cli = parse_with(arguments, &layers.dotenv, options)?;
+    cli.common.schema = schema.clone();
+    let refuse = |why: String| Err(definition().error(ErrorKind::ArgumentConflict, why));
+    let picked = &cli.common.bot;
+    if let Some(name) = picked.iter().find(|name| bots.iter().all(|bot| bot.name != **name)) {
+        let names: Vec<&str> = bots.iter().map(|bot| bot.name.as_str()).collect();
+        return refuse(match names.is_empty() {
+            true => format!("--bot {name}: the settings have no [[bot]]"),
+            false => {
+                format!("--bot {name}: no [[bot]] has this name; there are {}", names.join(", "))
+            }
+        });
+    }
+    let names_db = arguments.iter().any(|argument| is_option(argument, "--db"))
+        || variable_is_set("SETTLE_DB")
+        || layers.dotenv.get("SETTLE_DB").is_some_and(|value| !value.is_empty());
+    for bot in bots {
+        let db = bot.options.get("db").and_then(|db| db.values.first()).map(PathBuf::from);
+        let is_named = |db: &PathBuf| cli.common.db.iter().any(|named| real(named) == real(db));
+        let is_wanted = match (picked.is_empty(), names_db) {
+            (false, _) => picked.contains(&bot.name),
+            (true, true) => db.as_ref().is_some_and(is_named),
+            (true, false) => true,
+        };
+        if !is_wanted {
+            continue;
+        }
+        let mut options = options.clone();
+        options.extend(bot.options.clone());
+        let mut its = parse_with(arguments, &layers.dotenv, &options)?;
+        its.common.db = db.into_iter().collect();
+        its.common.schema = if bot.schema.is_default() { schema } else { &bot.schema }.clone();
+        its.common.name = Some(bot.name.clone());
+        cli.bots.push(its);
+    }
+    match cli.bots.len() {
+        0 => {}
+        // a database without a [[bot]] has the settings of no bot
+        count if names_db && count < cli.common.db.len() => cli.bots.clear(),
+        1 => return Ok(cli.bots.remove(0)),
+        _ => cli.common.db = cli.bots.iter().flat_map(|bot| bot.common.db.clone()).collect(),
+    }
+    Ok(cli)
+}
+
+fn is_option(argument: &OsString, long: &str) -> bool {
+    argument.to_str().is_some_and(|text| {
+        text.strip_prefix(long).is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+    })
+}
+
+fn variable_is_set(name: &str) -> bool {
+    std::env::var_os(name).is_some_and(|value| !value.is_empty())
+}
+
+fn parse_with(
+    arguments: &[OsString],
+    dotenv: &HashMap<String, String>,
+    options: &Settings,
+) -> Result<Cli, clap::Error> {
+    let command = over_layers(definition(), dotenv, options);
     let cli = command
         .clone()
         .try_get_matches_from(arguments)
         .and_then(|matches| Cli::from_arg_matches(&matches))
-        .map_err(|error| name_variable(error, &command, arguments))?;
-    let is_db = |argument: &&OsString| {
-        argument.to_str().is_some_and(|text| text == "--db" || text.starts_with("--db="))
-    };
+        .map_err(|error| name_origin(error, &command, arguments, dotenv, options))?;
     // if --db stands before and after the command, clap takes only those after it
-    if arguments.iter().filter(is_db).count() > cli.common.db.len() {
+    let named = arguments.iter().filter(|argument| is_option(argument, "--db")).count();
+    if named > cli.common.db.len() {
         let why = "--db is given before and after the command; give each --db after it";
         return Err(command.clone().error(ErrorKind::ArgumentConflict, why));
     }
@@ -144,30 +341,70 @@ pub fn parse(arguments: &[OsString], dotenv: &HashMap<String, String>) -> Result
     Ok(cli)
 }
 
-/// Makes `.env` values defaults, and ignores empty environment variables.
-fn over_dotenv(command: clap::Command, dotenv: &HashMap<String, String>) -> clap::Command {
+/// Makes the values of `.env` and of the settings file defaults, and ignores empty environment
+/// variables.
+fn over_layers(
+    command: clap::Command,
+    dotenv: &HashMap<String, String>,
+    options: &Settings,
+) -> clap::Command {
     command
         .mut_args(|argument| {
             let Some(variable) = variable_of(&argument) else { return argument };
-            let is_empty = std::env::var_os(&variable).is_some_and(|value| value.is_empty());
-            let argument = if is_empty { argument.env(None::<&'static str>) } else { argument };
-            match dotenv.get(&variable).filter(|value| !value.is_empty()) {
-                Some(value) => argument.default_value(value.clone()),
+            // databases in a variable are separated as in PATH
+            let separates = variable == "SETTLE_DB";
+            let also = argument.get_long().map(variable_for).filter(|also| *also != variable);
+            let names = || std::iter::once(&variable).chain(&also);
+            let read = |name: &String| std::env::var_os(name).filter(|value| !value.is_empty());
+            let in_environment = names().find_map(|name| Some((name == &variable, read(name)?)));
+            let argument = match in_environment {
+                Some((true, _)) if !separates => return argument,
+                Some((_, value)) => {
+                    let argument = argument.env(None::<&'static str>);
+                    return match separates {
+                        true => argument.default_values(separated(&value)),
+                        false => argument.default_value(value),
+                    };
+                }
+                None if std::env::var_os(&variable).is_some() => argument.env(None::<&'static str>),
                 None => argument,
+            };
+            let in_dotenv = names().find_map(|name| dotenv.get(name).filter(|it| !it.is_empty()));
+            if let Some(value) = in_dotenv {
+                return match separates {
+                    true => argument.default_values(separated(&OsString::from(value))),
+                    false => argument.default_value(value.clone()),
+                };
+            }
+            match argument.get_long().and_then(|long| options.get(long)) {
+                // an empty list leaves the option out
+                Some(setting) if !setting.values.is_empty() => {
+                    argument.default_values(setting.values.clone())
+                }
+                _ => argument,
             }
         })
-        .mut_subcommands(|subcommand| over_dotenv(subcommand, dotenv))
+        .mut_subcommands(|subcommand| over_layers(subcommand, dotenv, options))
+}
+
+fn separated(value: &OsString) -> Vec<OsString> {
+    std::env::split_paths(value)
+        .map(PathBuf::into_os_string)
+        .filter(|path| !path.is_empty())
+        .collect()
 }
 
 fn variable_of(argument: &clap::Arg) -> Option<String> {
     argument.get_env()?.to_str().map(str::to_owned)
 }
 
-/// Adds to an error the variable that the bad value came from, unless it was typed.
-fn name_variable(
+/// Adds to an error where the bad value comes from, unless it was typed.
+fn name_origin(
     mut error: clap::Error,
     command: &clap::Command,
     arguments: &[OsString],
+    dotenv: &HashMap<String, String>,
+    options: &Settings,
 ) -> clap::Error {
     let Some(ContextValue::String(shown)) = error.get(ContextKind::InvalidArg) else {
         return error;
@@ -178,20 +415,24 @@ fn name_variable(
         let hidden = ContextValue::String("(not shown)".to_owned());
         error.insert(ContextKind::InvalidValue, hidden);
     }
-    let typed = arguments.iter().any(|argument| {
-        argument
-            .to_str()
-            .is_some_and(|text| text == option || text.starts_with(&format!("{option}=")))
-    });
+    if arguments.iter().any(|argument| is_option(argument, &option)) {
+        return error;
+    }
     let variable = std::iter::once(command)
         .chain(command.get_subcommands())
         .flat_map(clap::Command::get_arguments)
         .find(|argument| argument.get_long().is_some_and(|long| option == format!("--{long}")))
         .and_then(variable_of);
-    if let (false, Some(variable)) = (typed, variable) {
-        let tip = format!("the value is that of {variable}, in the environment or in .env");
-        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
-    }
+    let Some(variable) = variable else { return error };
+    let is_set = |variable: &str| {
+        variable_is_set(variable) || dotenv.get(variable).is_some_and(|value| !value.is_empty())
+    };
+    let setting = options.get(option.trim_start_matches('-')).filter(|_| !is_set(&variable));
+    let tip = match setting {
+        Some(setting) => format!("the value is that of {}", setting.place),
+        None => format!("the value is that of {variable}, in the environment or in .env"),
+    };
+    error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
     error
 }
 
@@ -207,12 +448,14 @@ mod tests {
     use crate::rules::market::RuleSet;
     use crate::rules::price::Source;
     use crate::rules::timestamp::NaiveZone;
+    use crate::settings::file::Setting;
 
     fn parsed(arguments: &[&str], dotenv: &[(&str, &str)]) -> Result<Cli, clap::Error> {
         let arguments = std::iter::once("settle").chain(arguments.iter().copied());
         let dotenv =
             dotenv.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        parse(&arguments.map(OsString::from).collect::<Vec<_>>(), &dotenv)
+        let layers = Layers { dotenv, ..Layers::default() };
+        parse(&arguments.map(OsString::from).collect::<Vec<_>>(), &layers)
     }
 
     fn settling(arguments: &[&str], dotenv: &[(&str, &str)]) -> RunArgs {
@@ -224,7 +467,7 @@ mod tests {
 
     #[test]
     fn the_definition_is_consistent() {
-        Cli::command().debug_assert();
+        definition().debug_assert();
     }
 
     #[test]
@@ -251,6 +494,70 @@ mod tests {
         assert_eq!(settling(&["run"], &dotenv).services.sources, [Source::Kraken, Source::Binance]);
         assert_eq!(settling(&["run", "--batch", "9"], &dotenv).batch, 9);
         assert_eq!(settling(&["run"], &[("SETTLEMENT_BATCH_SIZE", "")]).batch, 50);
+    }
+
+    #[test]
+    fn each_option_is_taken_from_flag_then_variable_then_dotenv_then_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let files: Vec<String> = ["a", "b", "c"]
+            .iter()
+            .map(|name| {
+                let path = folder.path().join(name);
+                std::fs::write(&path, "").unwrap();
+                path.display().to_string()
+            })
+            .collect();
+        let given = |long: &str| -> [String; 3] {
+            let of = |values: [&str; 3]| values.map(str::to_owned);
+            match long {
+                "sources" => of(["kraken", "binance", "bitstamp"]),
+                "confirm" => of(["only", "off", "auto"]),
+                "fees" => of(["taker", "none", "taker"]),
+                "rules" => of(["slug-close", "polymarket", "slug-close"]),
+                "strike" => of(["venue", "recorded", "venue"]),
+                "timezone" => of(["+01:00", "+02:00", "+03:00"]),
+                "size-unit" => of(["shares", "dollars", "shares"]),
+                "color" => of(["always", "never", "auto"]),
+                "wallet" => ["a", "b", "c"].map(|digit| format!("0x{}", digit.repeat(40))),
+                "candles" | "activity" | "metrics-file" | "db" => {
+                    [0, 1, 2].map(|at| files[at].clone())
+                }
+                url if url.ends_with("-url") => of(["http://a", "http://b", "http://c"]),
+                _ => of(["1", "2", "3"]),
+            }
+        };
+        let command = definition();
+        let run = command.find_subcommand("run").unwrap();
+        let mut tried = 0;
+        for argument in command.get_arguments().chain(run.get_arguments()) {
+            let Some(long) = argument.get_long().filter(|long| takes_list(long).is_some()) else {
+                continue;
+            };
+            if !argument.get_action().takes_values() {
+                continue;
+            }
+            tried += 1;
+            let [flag, dotenv, file] = given(long);
+            let taken = |flag: Option<&String>, dotenv: Option<&String>, file: Option<&String>| {
+                let variable = variable_of(argument).unwrap();
+                let dotenv = dotenv.map(|value| (variable, value.clone())).into_iter().collect();
+                let setting =
+                    |value: &String| Setting { values: vec![value.clone()], place: String::new() };
+                let options =
+                    file.map(|value| (long.to_owned(), setting(value))).into_iter().collect();
+                let flag = flag.map(|value| format!("--{long}={value}"));
+                let line = ["settle", "run"].map(str::to_owned).into_iter().chain(flag);
+                let matches = over_layers(definition(), &dotenv, &options).get_matches_from(line);
+                let run = matches.subcommand_matches("run").unwrap();
+                let id = argument.get_id().as_str();
+                run.get_raw(id).map(|mut raw| raw.next().unwrap().to_str().unwrap().to_owned())
+            };
+            assert_eq!(taken(None, None, Some(&file)), Some(file.clone()), "--{long}");
+            assert_eq!(taken(None, Some(&dotenv), Some(&file)), Some(dotenv.clone()), "--{long}");
+            let all = taken(Some(&flag), Some(&dotenv), Some(&file));
+            assert_eq!(all, Some(flag.clone()), "--{long}");
+        }
+        assert!(tried >= 30, "{tried} options");
     }
 
     #[test]

@@ -21,6 +21,9 @@ pub enum Error {
         /// What is missing, and what to do.
         why: String,
     },
+    /// The settings file has a value that cannot be used; names key, file and line.
+    #[error("{0}")]
+    Settings(String),
     /// The database cannot be read or written.
     #[error("{} cannot be {doing}: {why}{hint}", path.display())]
     Database {
@@ -61,14 +64,10 @@ pub enum Error {
         holder: String,
     },
     /// More than one database, for a command that takes one.
-    #[error("{0} takes one database; give --db once")]
-    SeveralDatabases(&'static str),
-    /// Several databases and a wallet: a fill could be booked twice.
     #[error(
-        "a wallet's fills belong to the trades of one database; settle one database a run, with its own \
-         --wallet or --activity"
+        "{0} takes one database; give --db once, or name a bot of the settings file with --bot"
     )]
-    WalletOfSeveral,
+    SeveralDatabases(&'static str),
     /// Neither a wallet nor a file of its history is given.
     #[error(
         "no wallet is given; name the address that holds the positions with --wallet 0x…, or a saved \
@@ -90,7 +89,7 @@ pub enum Error {
     #[error("{} is an SQLite database, or belongs to one; name another file with --html", .0.display())]
     PageOverDatabase(PathBuf),
     /// No trade has this id.
-    #[error("no trade has the id {0}; its id is in the column 'id' of the table 'trades'")]
+    #[error("no trade has the id {0}; settle export --all lists the trades with their ids")]
     NoSuchTrade(String),
     /// A file of `--activity` is no wallet's history.
     #[error(

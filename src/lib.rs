@@ -24,7 +24,7 @@
 //! use settle::rules::resolution::Resolutions;
 //! use settle::sources::polymarket::{Bases, Polymarket};
 //! use settle::rules::selection::Lags;
-//! use settle::store::{Access, Store};
+//! use settle::store::{Access, BotSchema, Store};
 //! use settle::rules::strike::Strike;
 //! use settle::rules::timestamp::NaiveZone;
 //! use settle::rules::eligibility::Reading;
@@ -45,7 +45,7 @@
 //! let candle = "1770829200000000,67088.52,67090,67080,67085,1,1770829259999999,1,1,1,1,0\n";
 //! std::fs::write(&dump, candle)?;
 //!
-//! let mut store = Store::open(&path, Access::Read)?;
+//! let mut store = Store::open(&path, Access::Read, &BotSchema::default())?;
 //! let mut results = Vec::new();
 //! let mut report = |event: Event<'_>| {
 //!     if let Event::Ended(result) = event {

@@ -1,20 +1,33 @@
 //! The `settle` command: parses the arguments, runs the command, maps its result to an exit code.
 
-use std::path::Path;
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use chrono::{DateTime, Utc};
-use clap::CommandFactory;
 use log::warn;
-use settle::cli::{self, Cli, Command};
+use settle::cli::{self, Cli, Command, Layers};
 use settle::commands::{self, Exit};
 use settle::error::Error;
 use settle::output::{logging, print};
 use settle::settings;
+use settle::settings::file::{self, SettingsFile};
 
 fn main() -> ExitCode {
-    let (dotenv, warnings) = settings::read_dotenv(Path::new(".env"));
-    let cli = match cli::parse(&std::env::args_os().collect::<Vec<_>>(), &dotenv) {
+    let arguments: Vec<_> = std::env::args_os().collect();
+    let (dotenv, mut warnings) = settings::read_dotenv(Path::new(".env"));
+    let variables = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let variables: Vec<String> = variables.chain(dotenv.keys().cloned()).collect();
+    warnings.extend(cli::unknown_variables(variables.iter().map(String::as_str)));
+    let named = cli::named_settings_file(&arguments, &dotenv);
+    let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
+    let file = file::find(named, variable).map(|path| file::read(&path, cli::takes_list));
+    let (file, unreadable) = match file {
+        Some(Ok(file)) => (file, None),
+        Some(Err(why)) => (SettingsFile::default(), Some(why)),
+        None => (SettingsFile::default(), None),
+    };
+    let cli = match cli::parse(&arguments, &Layers { dotenv, file: Cow::Owned(file) }) {
         Ok(cli) => cli,
         Err(error) => error.exit(),
     };
@@ -22,6 +35,11 @@ fn main() -> ExitCode {
     logging::start(common.quiet, common.verbose, common.color);
     for warning in warnings {
         warn!("{warning}");
+    }
+    if let Some(why) = unreadable.filter(|_| cli.command.has_settings()) {
+        let (error, exit) = (Error::Settings(why), Exit::Usage);
+        print::failed(cli.command.name(), common.json, exit.code(), &error);
+        return exit.code().into();
     }
     // the clock is read once; all other code takes `now` as an argument
     #[allow(clippy::disallowed_methods)]
@@ -37,22 +55,40 @@ fn main() -> ExitCode {
 fn run(cli: &Cli, now: DateTime<Utc>) -> Result<Exit, Error> {
     let common = &cli.common;
     let done = |()| Exit::Done;
+    let runs = || {
+        cli.bots(|command| match command {
+            Command::Run(args) | Command::DryRun(args) => Some(args),
+            _ => None,
+        })
+    };
     match &cli.command {
-        Command::Run(args) => commands::run::run(common, args, now),
-        Command::DryRun(args) => commands::run::dry_run(common, args, now),
-        Command::Status(args) => commands::status::run(common, args, now),
+        Command::Run(args) => commands::run::run(common, args, &runs(), now),
+        Command::DryRun(args) => commands::run::dry_run(common, args, &runs(), now),
+        Command::Status(_) => commands::status::run(
+            common,
+            &cli.bots(
+                |command| if let Command::Status(args) = command { Some(args) } else { None },
+            ),
+            now,
+        ),
         Command::Report(args) => commands::report::run(common, args, now),
         Command::Export(args) => commands::export::run(common, args, now),
         Command::Explain(args) => commands::explain::run(common, args, now),
-        Command::Reconcile(args) => commands::reconcile::run(common, args, now),
+        Command::Reconcile(args) => {
+            let bots = cli.bots(|command| match command {
+                Command::Reconcile(args) => Some(args),
+                _ => None,
+            });
+            commands::reconcile::run(common, args, &bots, now)
+        }
         Command::Audit(args) => commands::audit::run(common, args, now),
         Command::Ignore(args) => commands::ignore::run(common, args, now),
         Command::Log(args) => commands::log::run(common, args, now),
         Command::Undo(args) => commands::undo::run(common, args, now),
         Command::Index(args) => commands::index::run(common, args, now),
         Command::Completions { shell } => {
-            commands::completions::run(Cli::command(), *shell).map(done)
+            commands::completions::run(cli::definition(), *shell).map(done)
         }
-        Command::Man => commands::man::run(Cli::command()).map(done),
+        Command::Man => commands::man::run(cli::definition()).map(done),
     }
 }

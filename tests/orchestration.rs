@@ -29,7 +29,7 @@ use settle::rules::units::{Bps, BtcPrice, UnixSeconds};
 use settle::sources::candles::fallback::{Found, Prices};
 use settle::sources::http::RequestStats;
 use settle::sources::polymarket::ResolutionSource;
-use settle::store::{Access, Store};
+use settle::store::{Access, BotSchema, Store};
 use support::{Bench, CLOSE, bet};
 
 /// Prices from a map. Records the requested prices.
@@ -103,7 +103,7 @@ fn settle_with(
     let (zone, rules) = (NaiveZone::Utc, RuleSet::Polymarket);
     let (limit, run_id) = (Limit::default(), format!("run at {now}"));
     let writing = RunContext { run_id: &run_id, retry_wait: 600, interrupt: &limit.interrupt };
-    let mut store = Store::open(&bench.db, Access::Write).unwrap();
+    let mut store = Store::open(&bench.db, Access::Write, &BotSchema::default()).unwrap();
     let mut results = Vec::new();
     let mut report = |event: Event<'_>| {
         if let Event::Ended(result) = event {
@@ -229,7 +229,7 @@ fn the_oldest_provisional_trades_are_confirmed_first() {
     let closes = markets.map(|open| (UnixSeconds(open + 900), 67_100));
     let mut prices = Known { prices: closes.into(), wanted: vec![] };
     settle_with(&bench, &mut prices, &mut Resolves::default(), Confirm::Off, CLOSE + 90_000);
-    let store = Store::open(&bench.db, Access::Read).unwrap();
+    let store = Store::open(&bench.db, Access::Read, &BotSchema::default()).unwrap();
     let unconfirmed = store.unconfirmed(UnixSeconds(CLOSE + 100_000), 2).unwrap();
     let ids: Vec<String> =
         unconfirmed.iter().map(|unconfirmed| unconfirmed.trade_id.to_string()).collect();

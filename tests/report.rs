@@ -6,7 +6,7 @@ mod support;
 use rusqlite::params;
 use rusqlite::types::Value as Sql;
 use serde_json::{Value, json};
-use settle::store::{Access, Store};
+use settle::store::{Access, BotSchema, Store};
 use support::exchange::{Exchange, Tape};
 use support::{Bench, Bet, CLOSE, Ended, KEYLESS, OPEN, STRIKE, as_logged, bet, now, shared};
 
@@ -482,7 +482,7 @@ fn trades_in_the_same_second_are_ordered_by_fraction() {
 #[test]
 fn reads_during_writes_are_consistent() {
     let bench = Bench::new(&[bet(1)]);
-    let store = Store::open(&bench.db, Access::Read).unwrap();
+    let store = Store::open(&bench.db, Access::Read, &BotSchema::default()).unwrap();
     let bot = bench.sql();
     // reads twice; the bot writes between the two reads for the first `written` tries
     let read = |written: u32| {

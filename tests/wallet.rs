@@ -182,15 +182,29 @@ fn a_confirmation_keeps_the_wallets_money() {
 }
 
 #[test]
-fn a_wallet_of_several_databases_is_refused() {
+fn a_wallet_of_several_databases_books_each_fill_once() {
     let exchange = exchange(|_| page(&[row("BUY", OPEN, OPEN + 470, 8.0, 4.4)], None));
     let (bench, other) = (bench(), bench());
     let other_path = other.db.to_str().unwrap();
     let mine = bench.db.to_str().unwrap();
     let ended =
         bench.run_at(&exchange.url, &["--db", mine, "--db", other_path, "--wallet", WALLET]);
-    assert!(ended.code(2).stderr.contains("one database a run"), "{}", ended.stderr);
-    assert_eq!(bench.count("is_win IS NULL"), 2);
+    let ran = ended.code(0).json();
+    // of two rows in one second the later one has the fill, in both databases' view
+    assert_eq!(bench.booked(1), (None, None, None));
+    assert_eq!(other.booked(1), (Some("YES".to_owned()), Some(3.6), Some(1)), "{ran}");
+    assert_eq!(ran["databases"][0]["excluded"], json!({"not_filled": 2}));
+    assert_eq!(ran["databases"][1]["excluded"], json!({"not_filled": 1}));
+
+    // without the rows of the other bot it is not known whose the fill is
+    std::fs::write(other_path, "no database").unwrap();
+    let third = Bench::new(&[bet(1)]);
+    let third_path = third.db.to_str().unwrap();
+    let ended =
+        bench.run_at(&exchange.url, &["--db", third_path, "--db", other_path, "--wallet", WALLET]);
+    let ran = ended.code(10).json();
+    assert_eq!(third.booked(1), (None, None, None));
+    assert_eq!(ran["databases"][0]["pending"], json!({"wallet_unreadable": 1}), "{ran}");
 }
 
 #[test]

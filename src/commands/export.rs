@@ -70,7 +70,7 @@ type Line = Vec<(&'static str, Value)>;
 /// [`Error`].
 pub fn run(common: &CommonArgs, args: &ExportArgs, now: DateTime<Utc>) -> Result<Exit, Error> {
     let database = only(common, "export")?;
-    let store = Store::open(database, Access::Read)?;
+    let store = Store::open(database, Access::Read, &common.schema)?;
     let reading = settings::reading(&args.judging);
     let lines = store.consistent_read(|store| lines(store, args, reading, now.into()))?;
     let text = match args.format {

@@ -37,7 +37,7 @@ pub fn run(common: &CommonArgs, args: &IgnoreArgs, now: DateTime<Utc>) -> Result
     let database = only(common, "ignore")?;
     let writes = !args.trade_ids.is_empty();
     let access = if writes { Access::Write } else { Access::Read };
-    let mut store = Store::open(database, access)?;
+    let mut store = Store::open(database, access, &common.schema)?;
     let mut changed = None;
     if writes {
         let now = UnixSeconds::from(now);

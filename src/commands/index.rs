@@ -28,7 +28,11 @@ pub struct IndexArgs {
 pub fn run(common: &CommonArgs, args: &IndexArgs, now: DateTime<Utc>) -> Result<Exit, Error> {
     let wanted = !args.drop;
     let database = only(common, "index")?;
-    let store = Store::open(database, Access::Write)?;
+    if !common.schema.is_default() {
+        let why = "settle index is for a table of the bot's own schema, without [schema]";
+        return Err(Error::Settings(why.to_owned()));
+    }
+    let store = Store::open(database, Access::Write, &common.schema)?;
     let _lock = RunLock::take(database, now.into())?;
     let changed = store.set_index(wanted)?;
     let shown =

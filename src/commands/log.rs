@@ -26,7 +26,7 @@ pub struct LogArgs {}
 /// [`Error`].
 pub fn run(common: &CommonArgs, _args: &LogArgs, _now: DateTime<Utc>) -> Result<Exit, Error> {
     let database = only(common, "log")?;
-    let store = Store::open(database, Access::Read)?;
+    let store = Store::open(database, Access::Read, &common.schema)?;
     let runs = store.consistent_read(Store::logged_runs)?;
     show(common.printing(), || json(&runs), || text(&runs, database))?;
     Ok(Exit::Done)

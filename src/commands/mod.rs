@@ -15,12 +15,17 @@ pub mod run;
 pub mod status;
 pub mod undo;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 
 use crate::error::Error;
-use crate::settings::CommonArgs;
+use crate::output::json::{OfSeveral, of_all};
+use crate::output::print::{Printing, show};
+use crate::rules::fill::SharedRows;
+use crate::rules::timestamp::NaiveZone;
+use crate::settings::{CommonArgs, WalletArgs};
+use crate::store::{Access, BotSchema, Store};
 
 /// Exit status of the process; the README's table lists the codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,8 +59,8 @@ impl Exit {
             Error::SeveralDatabases(_)
             | Error::PageOverDatabase(_)
             | Error::NoActivity { .. }
-            | Error::NoWallet
-            | Error::WalletOfSeveral => Self::Usage,
+            | Error::Settings(_)
+            | Error::NoWallet => Self::Usage,
             Error::Database { .. }
             | Error::ReadOnly(_)
             | Error::Lock { .. }
@@ -104,6 +109,86 @@ impl Exit {
             Self::Interrupted => 130,
         }
     }
+}
+
+/// A bot's database, with the settings that hold for it.
+#[derive(Debug)]
+pub struct Bot<'a, A> {
+    /// The path of the database.
+    pub database: PathBuf,
+    /// The name of its `[[bot]]`.
+    pub name: Option<&'a str>,
+    /// Its table.
+    pub schema: &'a BotSchema,
+    /// The command's arguments.
+    pub args: &'a A,
+}
+
+impl<A> Bot<'_, A> {
+    fn open(&self, access: Access) -> Result<Store, Error> {
+        Store::open(&self.database, access, self.schema)
+    }
+
+    fn title(&self) -> String {
+        titled(self.name, &self.database)
+    }
+
+    fn of_several(&self) -> OfSeveral<'_> {
+        OfSeveral { db: self.database.display().to_string(), name: self.name }
+    }
+}
+
+/// The result of a command in one of several databases.
+struct Block {
+    exit: Exit,
+    json: serde_json::Result<String>,
+    text: String,
+}
+
+/// Prints one block a database; returns the most severe exit status.
+fn show_blocks(printing: Printing, command: &str, blocks: &[Block]) -> (Exit, Result<(), Error>) {
+    let exit = Exit::most_serious(blocks.iter().map(|block| block.exit));
+    let texts: Vec<&str> = blocks.iter().map(|block| block.text.as_str()).collect();
+    let all = || {
+        // a missing object fails as the whole one does
+        let objects = blocks.iter().map(|block| block.json.as_deref().unwrap_or_default());
+        of_all(command, exit.is_success(), objects)
+    };
+    (exit, show(printing, all, || texts.join("\n")))
+}
+
+/// The name of a bot, if it has one, and its database.
+fn titled(name: Option<&str>, database: &Path) -> String {
+    let database = database.display();
+    name.map_or_else(|| database.to_string(), |name| format!("{name} · {database}"))
+}
+
+/// The rows of the other bots that share a wallet with the bot at `index`. `of` gives the wallet and the
+/// zone of a bot.
+///
+/// # Errors
+/// Why another bot's rows cannot be read: without them its fills could be booked twice.
+fn shared_rows<'a, A>(
+    bots: &[Bot<'a, A>],
+    index: usize,
+    of: impl Fn(&'a A) -> (&'a WalletArgs, NaiveZone),
+) -> Result<SharedRows, String> {
+    let mut shared = SharedRows::default();
+    let Some((own, _)) = bots.get(index).map(|bot| of(bot.args)) else { return Ok(shared) };
+    for (other, bot) in bots.iter().enumerate().filter(|(other, _)| *other != index) {
+        let (wallet, zone) = of(bot.args);
+        if !own.shares_with(wallet) {
+            continue;
+        }
+        let read = || {
+            let store = bot.open(Access::Read)?;
+            let duplicates = store.duplicate_orders()?;
+            store.wallet_rows(zone, &duplicates)
+        };
+        let rows = read().map_err(|why: Error| format!("a bot shares the wallet, and {why}"))?;
+        if other < index { &mut shared.before } else { &mut shared.after }.extend(rows);
+    }
+    Ok(shared)
 }
 
 /// The database of a command that takes exactly one.

@@ -3,26 +3,24 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 use clap::Args;
 use serde::Serialize;
-use serde_json::value::RawValue;
 
-use crate::commands::Exit;
 use crate::commands::run::text::{not_due, status_line};
+use crate::commands::{Block, Bot, Exit, show_blocks};
 use crate::engine::status::DatabaseStatus;
 use crate::engine::summary::age;
 use crate::error::Error;
-use crate::output::json::{ErrorJson, SCHEMA_VERSION, WarningJson, excluded, failure};
+use crate::output::json::{ErrorJson, OfSeveral, SCHEMA_VERSION, WarningJson, excluded, failure};
 use crate::output::print::show;
 use crate::output::style::{CAUTION, STRONG, errors, field, line, money, styled};
 use crate::rules::selection::Warning;
 use crate::rules::text::{printable, printable_line};
 use crate::rules::units::{FloatUsd, UnixSeconds, Usd};
 use crate::settings::{self, AlertArgs, CommonArgs, JudgingArgs};
-use crate::store::{Access, PastRun, Store};
+use crate::store::{Access, PastRun};
 
 /// What `status` counts.
 #[derive(Debug, Args)]
@@ -40,45 +38,48 @@ pub struct StatusArgs {
 ///
 /// # Errors
 /// [`Error`], if there is only one database or the output fails.
-pub fn run(common: &CommonArgs, args: &StatusArgs, now: DateTime<Utc>) -> Result<Exit, Error> {
-    let reading = settings::reading(&args.judging);
-    let lags = settings::lags(&args.alert);
-    let of = |database: &PathBuf| {
-        let store = Store::open(database, Access::Read)?;
-        DatabaseStatus::read(&store, reading, lags, now.into())
+pub fn run(
+    common: &CommonArgs,
+    bots: &[Bot<'_, StatusArgs>],
+    now: DateTime<Utc>,
+) -> Result<Exit, Error> {
+    let of = |bot: &Bot<'_, StatusArgs>| {
+        let (reading, lags) =
+            (settings::reading(&bot.args.judging), settings::lags(&bot.args.alert));
+        DatabaseStatus::read(&bot.open(Access::Read)?, reading, lags, now.into())
     };
-    if let [database] = &common.db[..] {
-        let status = of(database)?;
-        show(common.printing(), || json(&status, None), || text(&status, database))?;
+    if let [bot] = bots {
+        let status = of(bot)?;
+        show(common.printing(), || json(&status, None), || text(&status, &bot.title()))?;
         return Ok(Exit::Done);
     }
-    let found: Vec<_> = common.db.iter().map(|database| (database, of(database))).collect();
-    let exits =
-        found.iter().map(|(_, status)| status.as_ref().map_or_else(Exit::of, |_| Exit::Done));
-    let exit = Exit::most_serious(exits);
-    let as_json = |(database, status): &(&PathBuf, Result<_, Error>)| {
-        let db = database.display().to_string();
-        match status {
-            Ok(status) => json(status, Some(&db)),
-            Err(why) => failure("status", Some(&db), Exit::of(why).code(), &why.to_string()),
+    let blocks = bots.iter().map(|bot| {
+        let status = of(bot);
+        Block {
+            exit: status.as_ref().map_or_else(Exit::of, |_| Exit::Done),
+            json: match &status {
+                Ok(status) => json(status, Some(bot)),
+                Err(why) => failure(
+                    "status",
+                    Some(&bot.of_several()),
+                    Exit::of(why).code(),
+                    &why.to_string(),
+                ),
+            },
+            text: match &status {
+                Ok(status) => text(status, &bot.title()),
+                Err(why) => format!("{why}\n"),
+            },
         }
-    };
-    let as_text = |(database, status): &(&PathBuf, Result<_, Error>)| match status {
-        Ok(status) => text(status, database),
-        Err(why) => format!("{why}\n"),
-    };
-    let all = || {
-        let statuses = found.iter().map(as_json).collect::<serde_json::Result<Vec<_>>>()?;
-        all_json(&statuses, exit == Exit::Done)
-    };
-    show(common.printing(), all, || found.iter().map(as_text).collect::<Vec<_>>().join("\n"))?;
-    Ok(exit)
+    });
+    let (exit, shown) = show_blocks(common.printing(), "status", &blocks.collect::<Vec<_>>());
+    shown.map(|()| exit)
 }
 
-fn text(status: &DatabaseStatus, database: &Path) -> String {
+fn text(status: &DatabaseStatus, title: &str) -> String {
     let mut text = String::new();
     let (selection, performance) = (&status.selection, &status.performance);
-    line(&mut text, format_args!("{} · {}", styled(STRONG, "settle status"), database.display()));
+    line(&mut text, format_args!("{} · {}", styled(STRONG, "settle status"), title));
     let (wins, losses) = (performance.wins, performance.losses);
     let mut kinds = format!("{wins} won, {losses} lost");
     if selection.booked_without_result() > 0 {
@@ -143,8 +144,8 @@ fn text(status: &DatabaseStatus, database: &Path) -> String {
 struct StatusJson<'a> {
     schema_version: u32,
     command: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    db: Option<&'a str>,
+    #[serde(flatten)]
+    of: Option<OfSeveral<'a>>,
     settled_count: u64,
     unsettled_count: u64,
     due_count: u64,
@@ -183,16 +184,16 @@ impl<'a> From<&'a PastRun> for RunOfStatusJson<'a> {
     }
 }
 
-/// One JSON object on one line; `db` is set if there are several databases.
+/// One JSON object on one line; `bot` is set if there are several databases.
 ///
 /// # Errors
 /// None in practice; the type is `serde_json`'s.
-fn json(status: &DatabaseStatus, db: Option<&str>) -> serde_json::Result<String> {
+fn json(status: &DatabaseStatus, bot: Option<&Bot<'_, StatusArgs>>) -> serde_json::Result<String> {
     let selection = &status.selection;
     serde_json::to_string(&StatusJson {
         schema_version: SCHEMA_VERSION,
         command: "status",
-        db,
+        of: bot.map(Bot::of_several),
         settled_count: status.settled(),
         unsettled_count: selection.unsettled(),
         due_count: selection.due.count,
@@ -215,28 +216,5 @@ fn json(status: &DatabaseStatus, db: Option<&str>) -> serde_json::Result<String>
         last_runs: status.last_runs.iter().map(RunOfStatusJson::from).collect(),
         warnings: status.warnings().into_iter().map(WarningJson::from).collect(),
         errors: selection.errors.iter().map(ErrorJson::from).collect(),
-    })
-}
-
-#[derive(Serialize)]
-struct StatusesJson<'a> {
-    schema_version: u32,
-    command: &'static str,
-    success: bool,
-    databases: Vec<&'a RawValue>,
-}
-
-/// One JSON object that contains one object per database.
-///
-/// # Errors
-/// None in practice; the type is `serde_json`'s.
-fn all_json(statuses: &[String], success: bool) -> serde_json::Result<String> {
-    let databases = statuses.iter().map(|status| serde_json::from_str(status));
-    let databases = databases.collect::<serde_json::Result<_>>()?;
-    serde_json::to_string(&StatusesJson {
-        schema_version: SCHEMA_VERSION,
-        command: "status",
-        success,
-        databases,
     })
 }

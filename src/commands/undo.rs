@@ -35,7 +35,7 @@ pub struct UndoArgs {
 pub fn run(common: &CommonArgs, args: &UndoArgs, now: DateTime<Utc>) -> Result<Exit, Error> {
     let database = only(common, "undo")?;
     let access = if args.dry_run { Access::Read } else { Access::Write };
-    let mut store = Store::open(database, access)?;
+    let mut store = Store::open(database, access, &common.schema)?;
     let seconds = UnixSeconds::from(now);
     let _lock = match args.dry_run {
         true => None,

@@ -4,6 +4,7 @@ use crate::engine::summary::Event;
 use crate::interrupt::{Interrupt, Limit};
 use crate::rules::decision::Deciding;
 use crate::rules::eligibility::Reading;
+use crate::rules::fill::SharedRows;
 use crate::rules::resolution::Resolutions;
 use crate::rules::selection::Lags;
 use crate::rules::units::UnixSeconds;
@@ -29,9 +30,17 @@ pub struct Outside<'a> {
     /// Polymarket's resolutions.
     pub resolutions: &'a mut dyn ResolutionSource,
     /// The wallet, if one is given.
-    pub wallet: Option<&'a mut Wallet>,
+    pub wallet: Option<BotWallet<'a>>,
     /// What Polymarket has answered in this run.
     pub known: Resolutions,
+}
+
+/// The wallet of a bot.
+pub struct BotWallet<'a> {
+    /// The wallet.
+    pub wallet: &'a mut Wallet,
+    /// The rows of the other bots that share it, or why they cannot be read.
+    pub shared: Result<SharedRows, String>,
 }
 
 /// Write options of a run; a dry run has none.

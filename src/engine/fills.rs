@@ -3,17 +3,16 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use crate::engine::context::Task;
+use crate::engine::context::{BotWallet, Task};
 use crate::error::Error;
 use crate::rules::fill::{
     LoggedRow, MarketId, Position, WalletReading, WalletRecord, WalletRecords, WalletSays,
-    are_logged_late, assign,
+    are_logged_late, assign_shared,
 };
 use crate::rules::outcome::Side;
 use crate::rules::resolution::Tokens;
 use crate::rules::selection::Warning;
 use crate::rules::title::market_key;
-use crate::sources::wallet::Wallet;
 use crate::store::Store;
 
 /// How long before the first trade of interest the wallet is read, in seconds: markets are open for a
@@ -61,7 +60,7 @@ pub(crate) fn name_sides(
 /// [`Error::Database`].
 pub(super) fn read_wallet(
     store: &mut Store,
-    wallet: Option<&mut Wallet>,
+    wallet: &mut Option<BotWallet<'_>>,
     ask: &mut dyn FnMut(&[String]) -> Tokens,
     duplicates: &HashSet<i64>,
     task: &Task<'_>,
@@ -69,7 +68,7 @@ pub(super) fn read_wallet(
     warnings: &mut Vec<Warning>,
 ) -> Result<KnownFills, Error> {
     let mut known = KnownFills { records: store.wallet_records()?, changed: vec![] };
-    let Some(wallet) = wallet else { return Ok(known) };
+    let Some(BotWallet { wallet, shared }) = wallet else { return Ok(known) };
     let rows = store.wallet_rows(task.reading.zone, duplicates)?;
     let has_record =
         |row: &LoggedRow| known.records.of(row.rowid, &row.trade_id, &row.market_slug).is_some();
@@ -84,8 +83,12 @@ pub(super) fn read_wallet(
         return Ok(known);
     };
     let mut warn = |message: String| warnings.push(Warning { code: "wallet", message });
-    let says = match wallet.read(earliest.plus(-BEFORE), task.now) {
-        Ok((mut reading, problems)) => {
+    let read = match shared {
+        Ok(shared) => wallet.read(earliest.plus(-BEFORE), task.now).map(|read| (read, shared)),
+        Err(why) => Err(why.clone()),
+    };
+    let says = match read {
+        Ok(((mut reading, problems), shared)) => {
             name_sides(&mut reading, &rows, ask);
             problems.into_iter().for_each(&mut warn);
             if are_logged_late(&rows) {
@@ -95,7 +98,7 @@ pub(super) fn read_wallet(
                         .to_owned(),
                 );
             }
-            assign(&rows, &reading, task.now).says
+            assign_shared(&rows, shared, &reading, task.now).says
         }
         Err(why) => {
             warn(format!(

@@ -82,7 +82,6 @@ pub fn settle(
     let at_yes_price = database.store.no_at_yes_price()?.map(|id| no_at_yes_price(&id));
     let mut state = RunState::new(task, context, database.name, database.report);
     let Outside { wallet, resolutions, known, .. } = &mut *outside;
-    let wallet = wallet.as_deref_mut();
     let mut ask = |keys: &[String]| {
         if task.deciding.confirm != Confirm::Off && !keys.is_empty() {
             known.absorb(resolutions.find(keys));
@@ -182,7 +181,7 @@ fn stats(outside: &Outside<'_>) -> BTreeMap<&'static str, RequestStats> {
         .chain(outside.resolutions.stats())
         .collect();
     if let Some(wallet) = &outside.wallet {
-        stats.entry("data").or_default().add(wallet.stats());
+        stats.entry("data").or_default().add(wallet.wallet.stats());
     }
     stats
 }

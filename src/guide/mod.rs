@@ -7,6 +7,9 @@ pub mod outcomes {}
 #[doc = include_str!("database.md")]
 pub mod database {}
 
+#[doc = include_str!("schema.md")]
+pub mod schema {}
+
 #[doc = include_str!("monitoring.md")]
 pub mod monitoring {}
 

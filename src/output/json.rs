@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::rules::eligibility::Exclusion;
 use crate::rules::selection::{RowError, Warning};
@@ -44,12 +45,42 @@ pub fn excluded(counts: &BTreeMap<Exclusion, u64>) -> BTreeMap<&'static str, u64
     counts.map(|(reason, count)| (reason.key(), *count)).collect()
 }
 
+/// Which of several databases an object is about.
+#[derive(Debug, Clone, Serialize)]
+pub struct OfSeveral<'a> {
+    /// The path of the database.
+    pub db: String,
+    /// The name of its bot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<&'a str>,
+}
+
+/// One object that contains one object a database.
+///
+/// # Errors
+/// None in practice; the type is `serde_json`'s.
+pub fn of_all<'a>(
+    command: &str,
+    success: bool,
+    databases: impl Iterator<Item = &'a str>,
+) -> serde_json::Result<String> {
+    #[derive(Serialize)]
+    struct AllJson<'a> {
+        schema_version: u32,
+        command: &'a str,
+        success: bool,
+        databases: Vec<&'a RawValue>,
+    }
+    let databases = databases.map(serde_json::from_str).collect::<serde_json::Result<_>>()?;
+    serde_json::to_string(&AllJson { schema_version: SCHEMA_VERSION, command, success, databases })
+}
+
 #[derive(Serialize)]
 struct FailureJson<'a> {
     schema_version: u32,
     command: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    db: Option<&'a str>,
+    #[serde(flatten)]
+    of: Option<&'a OfSeveral<'a>>,
     success: bool,
     exit_code: u8,
     error: &'a str,
@@ -61,14 +92,14 @@ struct FailureJson<'a> {
 /// None in practice; the type is `serde_json`'s.
 pub fn failure(
     command: &str,
-    db: Option<&str>,
+    of: Option<&OfSeveral<'_>>,
     exit_code: u8,
     error: &str,
 ) -> serde_json::Result<String> {
     serde_json::to_string(&FailureJson {
         schema_version: SCHEMA_VERSION,
         command,
-        db,
+        of,
         success: false,
         exit_code,
         error,

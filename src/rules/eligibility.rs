@@ -60,6 +60,8 @@ pub struct Row {
     pub verified_fill_amount: Option<Cell>,
     /// Dollars per share at which the bot sold the position; `None` if the table has no such column.
     pub exit_price: Option<Cell>,
+    /// The settings say which rows have no result, so that the values of the result columns do not.
+    pub says_unsettled: bool,
 }
 
 /// A due trade with a readable row.
@@ -425,7 +427,8 @@ fn excluded_by_its_values(row: &Row, reading: Reading, is_filled: bool) -> Optio
         cell.any_number() == Some(Decimal::ONE)
             || cell.text().is_some_and(|text| text.trim().eq_ignore_ascii_case("true"))
     };
-    let booked = [&row.actual_outcome, &row.profit_loss].into_iter().any(|cell| !cell.is_empty());
+    let booked = !row.says_unsettled
+        && [&row.actual_outcome, &row.profit_loss].into_iter().any(|cell| !cell.is_empty());
     match outcome.as_deref() {
         Some("UNKNOWN") => Some(Exclusion::Unknown),
         Some("SPLIT") => Some(Exclusion::Split),
@@ -497,6 +500,7 @@ pub(crate) mod tests {
             verified_fill_price: None,
             verified_fill_amount: None,
             exit_price: None,
+            says_unsettled: false,
         }
     }
 

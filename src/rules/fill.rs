@@ -148,6 +148,15 @@ pub struct LoggedRow {
     pub is_duplicate: bool,
 }
 
+/// The rows of other bots that share a wallet: their fills are not those of this database's rows.
+#[derive(Debug, Clone, Default)]
+pub struct SharedRows {
+    /// Of bots that come first where two rows were logged in one second.
+    pub before: Vec<LoggedRow>,
+    /// Of bots that come later.
+    pub after: Vec<LoggedRow>,
+}
+
 impl LoggedRow {
     /// When its window closes, or when it was logged if only Polymarket knows the window.
     pub(crate) fn closed_at(&self) -> UnixSeconds {
@@ -279,6 +288,29 @@ pub struct Assignment {
     pub buys: HashMap<i64, usize>,
     /// Rows of the wallet that belong to no trade, each with the reason.
     pub unattributed: Vec<(Activity, &'static str)>,
+}
+
+/// Assigns a wallet's fills to the trades of `rows`, beside those of other bots that share the wallet.
+pub fn assign_shared(
+    rows: &[LoggedRow],
+    shared: &SharedRows,
+    reading: &WalletReading,
+    now: UnixSeconds,
+) -> Assignment {
+    if shared.before.is_empty() && shared.after.is_empty() {
+        return assign(rows, reading, now);
+    }
+    // two databases number their rows alike
+    let all = shared.before.iter().chain(rows).chain(&shared.after).cloned();
+    let all: Vec<LoggedRow> =
+        all.zip(0..).map(|(row, number)| LoggedRow { rowid: number, ..row }).collect();
+    let Assignment { mut says, mut buys, unattributed } = assign(&all, reading, now);
+    let own = || rows.iter().zip((0..).skip(shared.before.len()));
+    Assignment {
+        says: own().filter_map(|(row, at)| Some((row.rowid, says.remove(&at)?))).collect(),
+        buys: own().filter_map(|(row, at)| Some((row.rowid, buys.remove(&at)?))).collect(),
+        unattributed,
+    }
 }
 
 /// What `reading` says about each row, as of `now`. `rows` are all rows of each market, settled and

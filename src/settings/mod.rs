@@ -2,6 +2,7 @@
 //! sources, rules and fees made from them. `values` parses the values.
 #![allow(clippy::doc_markdown)] // the options' descriptions are what --help prints
 
+pub mod file;
 pub(crate) mod values;
 
 use std::collections::HashMap;
@@ -35,6 +36,7 @@ use crate::sources::candles::kraken::Kraken;
 use crate::sources::http::Client;
 use crate::sources::polymarket::{Bases, Polymarket};
 use crate::sources::wallet::Wallet;
+use crate::store::BotSchema;
 
 /// Binance's hosts for market data, in the order they are tried.
 const BINANCE_HOSTS: [&str; 2] = ["https://data-api.binance.vision", "https://api.binance.com"];
@@ -42,6 +44,36 @@ const BINANCE_HOSTS: [&str; 2] = ["https://data-api.binance.vision", "https://ap
 /// Options of every command.
 #[derive(Debug, Args)]
 pub struct CommonArgs {
+    /// The settings file [default: the first that exists of ./settle.toml,
+    /// ~/.config/settle/settle.toml and /etc/settle/settle.toml]
+    #[arg(
+        long,
+        env = "SETTLE_CONFIG",
+        value_name = "FILE",
+        global = true,
+        help_heading = "Settings"
+    )]
+    pub config: Option<PathBuf>,
+
+    /// The [[bot]] of the settings file to work on; repeatable [default: all]
+    #[arg(
+        long,
+        env = "SETTLE_BOT",
+        value_name = "NAME",
+        value_delimiter = ',',
+        global = true,
+        help_heading = "Settings"
+    )]
+    pub bot: Vec<String>,
+
+    /// How the bot's table is read, from the settings file.
+    #[arg(skip)]
+    pub schema: BotSchema,
+
+    /// The name of the [[bot]], from the settings file.
+    #[arg(skip)]
+    pub name: Option<String>,
+
     /// The bot's performance database; run, dry-run and status take several
     #[arg(
         long,
@@ -238,6 +270,18 @@ pub struct ServiceArgs {
     /// Base URL of Binance [default: data-api.binance.vision, then api.binance.com]
     #[arg(long, env = "SETTLE_BINANCE_URL", value_name = "URL", value_parser = base_url, help_heading = "Prices")]
     pub binance_url: Option<String>,
+}
+
+impl WalletArgs {
+    /// Whether both name a wallet's address or a file of its history that the other names too.
+    pub fn shares_with(&self, other: &Self) -> bool {
+        let real = |file: &PathBuf| file.canonicalize().unwrap_or_else(|_| file.clone());
+        self.wallet.iter().any(|address| other.wallet.contains(address))
+            || self
+                .activity
+                .iter()
+                .any(|file| other.activity.iter().any(|it| real(it) == real(file)))
+    }
 }
 
 impl CommonArgs {

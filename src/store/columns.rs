@@ -1,5 +1,8 @@
 //! The one map from a field of a trade to its SQL expression. Every statement on the bot's table is
-//! built from it. The bot's own schema is its only instance.
+//! built from it. A table that is not of the bot's schema is read through a view that is
+//! (`bot_schema`).
+
+use crate::store::bot_schema::Target;
 
 /// A field of a trade, in the order in which a row is read and its update is guarded; the last
 /// ones are only compared or reported.
@@ -56,6 +59,10 @@ const BOT: [&str; 22] = [
 ];
 /// How many of them a table must have.
 const REQUIRED: usize = 10;
+/// Their names.
+pub(super) fn names() -> [&'static str; BOT.len()] {
+    BOT.map(name)
+}
 /// The number of fields of a row that is settled: all but the last five.
 pub(super) const ROW_FIELDS: usize = 17;
 
@@ -67,6 +74,8 @@ pub(super) struct FieldMap {
     pub triggers: bool,
     /// Some rows have an empty text or NaN for a missing `is_win`.
     pub empty_is_win: bool,
+    /// What settle writes to.
+    pub target: Target,
 }
 
 /// Texts in `is_win` that stand for NULL.
@@ -84,14 +93,14 @@ impl FieldMap {
             return Err(missing);
         }
         let sql = BOT.map(|sql| if has(name(sql)) { sql } else { "NULL" });
-        Ok(Self { sql, triggers, empty_is_win: false })
+        Ok(Self { sql, triggers, empty_is_win: false, target: Target::default() })
     }
 
     pub fn sql(&self, field: Field) -> &'static str {
         self.sql[field as usize]
     }
 
-    /// The name of the field's column, for SET and for an index.
+    /// The name of the field's column, for an index.
     pub fn column(&self, field: Field) -> &'static str {
         name(self.sql(field))
     }
@@ -112,6 +121,9 @@ impl FieldMap {
 
     /// The condition for a row without an `is_win`.
     pub fn unsettled(&self) -> String {
+        if self.target.says_unsettled {
+            return "trades.unsettled".to_owned();
+        }
         let is_null = format!("{} IS NULL", self.sql(Field::IsWin));
         match self.empty_is_win {
             true => format!("({is_null} OR {})", self.has_empty_is_win()),
@@ -122,9 +134,10 @@ impl FieldMap {
     /// The condition for a settled row.
     pub fn settled(&self) -> String {
         let (is_win, outcome) = (self.sql(Field::IsWin), self.sql(Field::ActualOutcome));
-        let has_win = match self.empty_is_win {
-            true => format!("NOT {}", self.unsettled()),
-            false => format!("{is_win} IS NOT NULL"),
+        let has_win = match (self.empty_is_win, self.target.says_unsettled) {
+            (_, true) => format!("{is_win} IS NOT NULL AND NOT trades.unsettled"),
+            (true, false) => format!("NOT {}", self.unsettled()),
+            (false, false) => format!("{is_win} IS NOT NULL"),
         };
         format!("({has_win} OR {outcome} IN ('SPLIT', 'UNKNOWN'))")
     }
@@ -179,16 +192,19 @@ impl UpdateSql {
         for (sql, place) in map.sql[..ROW_FIELDS].iter().zip(2..) {
             as_read.push_str(&format!(" AND {sql} IS ?{place}"));
         }
-        let [outcome, profit, is_win, fee] =
-            [Field::ActualOutcome, Field::ProfitLoss, Field::IsWin, Field::FeePaid]
-                .map(|field| map.column(field));
+        let Target { table, results: [outcome, profit, is_win, fee], .. } = &map.target;
         let [first, second, third, fourth] = [2, 3, 4, 5].map(|place| ROW_FIELDS + place);
-        let set = format!("{outcome} = ?{first}, {profit} = ?{second}, {is_win} = ?{third}");
+        let written = map.target.outcome_of(&format!("?{first}"));
+        let set = format!("{outcome} = {written}, {profit} = ?{second}, {is_win} = ?{third}");
+        let at_row = match map.target.is_mapped {
+            true => format!("rowid = ?1 AND EXISTS (SELECT 1 FROM trades WHERE {as_read})"),
+            false => as_read.clone(),
+        };
         Self {
             look: format!("SELECT EXISTS (SELECT 1 FROM trades WHERE {as_read})"),
-            update: format!("UPDATE OR ABORT trades SET {set} WHERE {as_read}"),
+            update: format!("UPDATE OR ABORT {table} SET {set} WHERE {at_row}"),
             update_with_fee: format!(
-                "UPDATE OR ABORT trades SET {set}, {fee} = ?{fourth} WHERE {as_read}"
+                "UPDATE OR ABORT {table} SET {set}, {fee} = ?{fourth} WHERE {at_row}"
             ),
         }
     }

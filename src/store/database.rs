@@ -10,7 +10,8 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::error::Error;
 use crate::rules::text::printable_line;
-use crate::store::columns::{FieldMap, UpdateSql};
+use crate::store::bot_schema::{self, BotSchema, Target, Unmapped};
+use crate::store::columns::{self, FieldMap, UpdateSql};
 use crate::store::transaction::BUSY_TIMEOUT;
 use crate::store::{Access, Store, place, schema};
 
@@ -23,7 +24,7 @@ impl Store {
     /// # Errors
     /// [`Error::NoDatabase`], [`Error::NotPerformanceDatabase`], [`Error::ReadOnly`] (for writing),
     /// or [`Error::Database`].
-    pub fn open(path: &Path, access: Access) -> Result<Self, Error> {
+    pub fn open(path: &Path, access: Access, schema: &BotSchema) -> Result<Self, Error> {
         let not_one = |why: &str| Error::NotPerformanceDatabase {
             path: path.to_owned(),
             why: why.to_owned(),
@@ -78,7 +79,7 @@ impl Store {
             // as in the bot's own connections, which do not enforce foreign keys
             .and_then(|()| store.connection.pragma_update(None, "foreign_keys", false))
             .map_err(|error| store.failed("opened", error))?;
-        store.check_schema()?;
+        store.check_schema(schema)?;
         if access == Access::Write
             && store
                 .connection
@@ -90,50 +91,110 @@ impl Store {
         Ok(store)
     }
 
-    fn check_schema(&mut self) -> Result<(), Error> {
+    fn check_schema(&mut self, bot: &BotSchema) -> Result<(), Error> {
         let not_one = |why: String| Error::NotPerformanceDatabase { path: self.path.clone(), why };
-        let columns: rusqlite::Result<Vec<String>> = self
+        let table = bot.table();
+        let columns: rusqlite::Result<Vec<(String, i64)>> = self
             .connection
             // xinfo lists generated columns too
-            .prepare("SELECT name FROM pragma_table_xinfo('trades')")
-            .and_then(|mut statement| statement.query_map([], |row| row.get(0))?.collect());
+            .prepare("SELECT name, pk FROM pragma_table_xinfo(?1)")
+            .and_then(|mut statement| {
+                statement.query_map([table], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+            });
         let columns = columns.map_err(|error| match error.sqlite_error_code() {
             Some(ErrorCode::NotADatabase) => not_one(NO_DATABASE.to_owned()),
             _ => self.failed("read", error),
         })?;
         if columns.is_empty() {
-            return Err(not_one("it has no table 'trades'".to_owned()));
+            return Err(not_one(format!("it has no table '{table}'")));
         }
         let version = self.schema_version().map_err(|error| self.failed("read", error))?;
         if version.is_some_and(|version| version > schema::VERSION) {
             let why = "a newer settle wrote to it; use that version or a later one";
             return Err(not_one(why.to_owned()));
         }
-        let has = |name: &str| columns.iter().any(|column| column.eq_ignore_ascii_case(name));
+        let has = |name: &str| columns.iter().any(|(column, _)| column.eq_ignore_ascii_case(name));
         if has("rowid") {
-            let why = "its table 'trades' has a column 'rowid', which hides SQLite's own address of \
-                       a row: settle could not tell two rows apart";
-            return Err(not_one(why.to_owned()));
+            return Err(not_one(format!(
+                "its table '{table}' has a column 'rowid', which hides SQLite's own address of a row: \
+                 settle could not tell two rows apart"
+            )));
+        }
+        // a view, or a table without rowids, cannot be updated row by row
+        let rowid = format!("SELECT rowid FROM main.{}", bot_schema::quoted(table));
+        match self.connection.prepare(&rowid) {
+            Err(rusqlite::Error::SqlInputError { .. }) => {
+                return Err(not_one(format!("its '{table}' is no table with rowids")));
+            }
+            other => other.map(drop).map_err(|error| self.failed("read", error))?,
         }
         let triggers = "SELECT EXISTS (SELECT 1 FROM sqlite_master
-                        WHERE type = 'trigger' AND tbl_name = 'trades' COLLATE NOCASE)";
-        let triggers = self.connection.query_row(triggers, [], |row| row.get(0));
+                        WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE)";
+        let triggers = self.connection.query_row(triggers, [table], |row| row.get(0));
         let triggers = triggers.map_err(|error| self.failed("read", error))?;
-        self.fields = FieldMap::of_bot(has, triggers).map_err(|missing| {
-            not_one(format!("its table 'trades' lacks {}", missing.join(", ")))
+        let lacking = bot.missing_results(has);
+        let map = match bot.is_default() {
+            true => FieldMap::of_bot(has, triggers),
+            false if lacking.is_empty() => {
+                let keys: Vec<&String> =
+                    columns.iter().filter(|(_, pk)| *pk > 0).map(|(name, _)| name).collect();
+                let key = if let [only] = keys[..] { only.as_str() } else { "rowid" };
+                let target = self.read_through_view(bot, has, key)?;
+                let in_view = self.view_columns().map_err(|error| self.failed("read", error))?;
+                let has = |name: &str| in_view.iter().any(|column| column == name);
+                FieldMap::of_bot(has, triggers).map(|mut map| {
+                    map.target = target;
+                    map
+                })
+            }
+            false => Err(vec![]),
+        };
+        self.fields = map.map_err(|missing| {
+            let mut why = match missing.is_empty() {
+                true => format!("its table '{table}' lacks the columns for the result"),
+                false => format!("its table '{table}' lacks {}", missing.join(", ")),
+            };
+            if !lacking.is_empty() {
+                let statements = lacking.join(" ");
+                why.push_str(&format!("; add the columns that settle writes: {statements}"));
+            }
+            if missing.iter().any(|name| !bot_schema::RESULTS.iter().any(|(_, it)| it == name)) {
+                why.push_str("; [schema] in settle.toml names the columns of another bot's table");
+            }
+            not_one(why)
         })?;
         let empty = self.fields.has_empty_is_win();
         let empty = format!("SELECT EXISTS (SELECT 1 FROM trades WHERE {empty})");
         let empty = self.connection.query_row(&empty, [], |row| row.get(0));
         self.fields.empty_is_win = empty.map_err(|error| self.failed("read", error))?;
         self.update_sql = Rc::new(UpdateSql::new(&self.fields));
-        // a view, or a table without rowids, cannot be updated row by row
-        match self.connection.prepare("SELECT rowid FROM trades") {
-            Err(rusqlite::Error::SqlInputError { .. }) => {
-                Err(not_one("its 'trades' is no table with rowids".to_owned()))
-            }
-            other => other.map(drop).map_err(|error| self.failed("read", error)),
-        }
+        Ok(())
+    }
+
+    /// Makes the view of a table that is not of the bot's schema.
+    fn read_through_view(
+        &self,
+        bot: &BotSchema,
+        has: impl Fn(&str) -> bool,
+        key: &str,
+    ) -> Result<Target, Error> {
+        let failed = |error| self.failed("read", error);
+        // a temporary view writes nothing to the database
+        let query_only = |on: bool| self.connection.pragma_update(None, "query_only", on);
+        let pragma = "PRAGMA query_only";
+        let was = self.connection.query_row(pragma, [], |row| row.get(0)).map_err(failed)?;
+        query_only(false).map_err(failed)?;
+        let made = bot.make_view(&self.connection, &columns::names(), has, key).map_err(failed)?;
+        query_only(was).map_err(failed)?;
+        made.map_err(|unmapped| match unmapped {
+            Unmapped::Table(why) => Error::NotPerformanceDatabase { path: self.path.clone(), why },
+            Unmapped::Value(why) => Error::Settings(why),
+        })
+    }
+
+    fn view_columns(&self) -> rusqlite::Result<Vec<String>> {
+        let sql = "SELECT name FROM pragma_table_info('trades', 'temp')";
+        self.connection.prepare(sql)?.query_map([], |row| row.get(0))?.collect()
     }
 
     /// The version of settle's own tables; `None` if it has made none, or made them before they had one.

@@ -1,6 +1,7 @@
 //! The performance database: this file reads the bot's trades in pages; the others open it, write
 //! it, and manage settle's own tables. Only this folder has SQL; it decides no outcome.
 
+mod bot_schema;
 mod columns;
 mod database;
 mod empty;
@@ -38,6 +39,7 @@ use crate::rules::strike::Strike;
 use crate::rules::units::UnixSeconds;
 use crate::rules::value::Cell;
 
+pub use bot_schema::{BotSchema, EXPRESSIONS, Mapped, RESULTS};
 use columns::{Field, FieldMap, ROW_FIELDS, UpdateSql};
 pub use empty::NeverFilled;
 pub use export::ExportRow;
@@ -391,6 +393,7 @@ impl Store {
             verified_fill_price: optional(Field::VerifiedFillPrice)?,
             verified_fill_amount: optional(Field::VerifiedFillAmount)?,
             exit_price: optional(Field::ExitPrice)?,
+            says_unsettled: self.fields.target.says_unsettled,
         })
     }
 

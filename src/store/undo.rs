@@ -7,6 +7,7 @@ use crate::interrupt::Interrupt;
 use crate::rules::selection::RowError;
 use crate::rules::text::printable;
 use crate::store::Record;
+use crate::store::bot_schema::Target;
 use crate::store::columns::{Field, FieldMap};
 use crate::store::history::{chain_of, standing_record};
 use crate::store::transaction::Items;
@@ -181,19 +182,18 @@ fn undo_record(
         Ok(rowid) => rowid,
         Err(refused) => return Ok(Some(refused)),
     };
-    let [outcome, profit, is_win, fee] =
-        [Field::ActualOutcome, Field::ProfitLoss, Field::IsWin, Field::FeePaid]
-            .map(|field| fields.column(field));
+    let Target { table, results: [outcome, profit, is_win, fee], .. } = &fields.target;
+    let old_outcome = fields.target.outcome_of("record.old_actual_outcome");
     let set_fee = match fields.has(Field::FeePaid) {
         true => format!(", {fee} = record.old_fee_paid"),
         false => String::new(),
     };
     transaction
         .prepare_cached(&format!(
-            "UPDATE OR ABORT trades SET {outcome} = record.old_actual_outcome,
+            "UPDATE OR ABORT {table} AS target SET {outcome} = {old_outcome},
                  {profit} = record.old_profit_loss, {is_win} = record.old_is_win{set_fee}
              FROM (SELECT * FROM settlement_records WHERE id = ?1) AS record
-             WHERE trades.rowid = ?2"
+             WHERE target.rowid = ?2"
         ))?
         .execute([id, rowid])?;
     records::add_run(transaction, run)?;

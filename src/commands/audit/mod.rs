@@ -77,7 +77,7 @@ pub struct AuditArgs {
 pub fn run(common: &CommonArgs, args: &AuditArgs, now: DateTime<Utc>) -> Result<Exit, Error> {
     let database = only(common, "audit")?;
     let access = if args.fix { Access::Write } else { Access::Read };
-    let mut store = Store::open(database, access)?;
+    let mut store = Store::open(database, access, &common.schema)?;
     let seconds = UnixSeconds::from(now);
     let _lock = match args.fix {
         true => Some(RunLock::take(database, seconds)?),

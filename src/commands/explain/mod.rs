@@ -38,7 +38,7 @@ pub struct ExplainArgs {
 /// [`Error::NoSuchTrade`], and database errors.
 pub fn run(common: &CommonArgs, args: &ExplainArgs, now: DateTime<Utc>) -> Result<Exit, Error> {
     let database = only(common, "explain")?;
-    let store = Store::open(database, Access::Read)?;
+    let store = Store::open(database, Access::Read, &common.schema)?;
     let reading = settings::reading(&args.judging);
     let stories = stories(&store, store.rows_with_id(&args.trade_id)?, reading, now.into())?;
     if stories.is_empty() {

@@ -8,15 +8,16 @@ use chrono::{DateTime, Utc};
 use clap::Args;
 use rust_decimal::Decimal;
 
-use crate::commands::{Exit, new_run_id, only};
+use crate::commands::{Block, Bot, Exit, new_run_id, shared_rows, show_blocks};
 use crate::engine::fills::name_sides;
 use crate::engine::rebook::{Rebooking, rebook};
 use crate::engine::reconcile::{Reconciliation, reconcile};
 use crate::error::Error;
 use crate::interrupt::{Interrupt, Limit};
+use crate::output::json::failure;
 use crate::output::print::{after_writing, show};
 use crate::rules::eligibility::{Reading, Row};
-use crate::rules::fill::{WalletSays, are_logged_late, assign};
+use crate::rules::fill::{WalletSays, are_logged_late, assign_shared};
 use crate::rules::resolution::Resolutions;
 use crate::rules::selection::RowError;
 use crate::rules::settlement::Settlement;
@@ -120,24 +121,67 @@ impl Report {
 ///
 /// # Errors
 /// [`Error`]: nothing was written.
-pub fn run(common: &CommonArgs, args: &ReconcileArgs, now: DateTime<Utc>) -> Result<Exit, Error> {
-    let database = only(common, "reconcile")?;
+pub fn run(
+    common: &CommonArgs,
+    args: &ReconcileArgs,
+    bots: &[Bot<'_, ReconcileArgs>],
+    now: DateTime<Utc>,
+) -> Result<Exit, Error> {
     let interrupt = Interrupt::listen(Exit::Interrupted.code())?;
-    let client = Arc::new(Client::new(Limit::at_signal(&interrupt)));
+    if let [bot] = bots {
+        let report = compare(bots, 0, now, &interrupt)?;
+        let title = bot.title();
+        let shown = show(
+            common.printing(),
+            || output::json(&report, None),
+            || output::text(&report, &title),
+        );
+        return after_writing(shown, args.apply).map(|()| report.exit());
+    }
+    let blocks = bots.iter().enumerate().map(|(index, bot)| {
+        let report = compare(bots, index, now, &interrupt);
+        let of = bot.of_several();
+        Block {
+            exit: report.as_ref().map_or_else(Exit::of, Report::exit),
+            json: match &report {
+                Ok(report) => output::json(report, Some(&of)),
+                Err(why) => failure("reconcile", Some(&of), Exit::of(why).code(), &why.to_string()),
+            },
+            text: match &report {
+                Ok(report) => output::text(report, &bot.title()),
+                Err(why) => format!("{}: {why}\n", bot.title()),
+            },
+        }
+    });
+    let (exit, shown) = show_blocks(common.printing(), "reconcile", &blocks.collect::<Vec<_>>());
+    after_writing(shown, args.apply).map(|()| exit)
+}
+
+/// Compares the rows of the bot at `index` with its wallet, and books what differs with `--apply`.
+fn compare(
+    bots: &[Bot<'_, ReconcileArgs>],
+    index: usize,
+    now: DateTime<Utc>,
+    interrupt: &Interrupt,
+) -> Result<Report, Error> {
+    let bot = &bots[index];
+    let args = bot.args;
+    let client = Arc::new(Client::new(Limit::at_signal(interrupt)));
     let wallet = settings::wallet(&args.wallet, &args.services, Arc::clone(&client))?;
     let mut wallet = wallet.ok_or(Error::NoWallet)?;
-    let access = if args.apply { Access::Write } else { Access::Read };
-    let mut store = Store::open(database, access)?;
+    let mut store = bot.open(if args.apply { Access::Write } else { Access::Read })?;
     let seconds = UnixSeconds::from(now);
     let _lock = match args.apply {
-        true => Some(RunLock::take(database, seconds)?),
+        true => Some(RunLock::take(&bot.database, seconds)?),
         false => None,
     };
+    let shared = shared_rows(bots, index, |args| (&args.wallet, args.reading.timezone));
     let reading = settings::reading_settled(&args.reading);
     let mut report = Report::default();
-    match wallet.read(BEGINNING, seconds) {
+    let read = shared.and_then(|shared| Ok((wallet.read(BEGINNING, seconds)?, shared)));
+    match read {
         Err(why) => report.unreadable = Some(why),
-        Ok((mut history, warnings)) => {
+        Ok(((mut history, warnings), shared)) => {
             report.warnings = warnings;
             let (mut polymarket, _) = settings::sources(&args.services, &client);
             let duplicates = store.duplicate_orders()?;
@@ -155,7 +199,7 @@ pub fn run(common: &CommonArgs, args: &ReconcileArgs, now: DateTime<Utc>) -> Res
                 known.tokens()
             };
             name_sides(&mut history, &logged, &mut tokens);
-            let assignment = assign(&logged, &history, seconds);
+            let assignment = assign_shared(&logged, &shared, &history, seconds);
             let mut ask = |keys: &[String]| {
                 let new = keys.iter().filter(|key| !known.answers.contains_key(*key));
                 let new: Vec<String> = new.cloned().collect();
@@ -169,16 +213,12 @@ pub fn run(common: &CommonArgs, args: &ReconcileArgs, now: DateTime<Utc>) -> Res
             report.warnings.append(&mut problems);
             find_rebookings(&store, &found, reading, &mut report)?;
             if args.apply {
-                apply(&mut store, &found, &mut report, new_run_id(now), seconds, &interrupt)?;
+                apply(&mut store, &found, &mut report, new_run_id(now), seconds, interrupt)?;
             }
             report.found = Some(found);
         }
     }
-    let exit = report.exit();
-    let shown =
-        show(common.printing(), || output::json(&report), || output::text(&report, database));
-    after_writing(shown, args.apply)?;
-    Ok(exit)
+    Ok(report)
 }
 
 /// Finds what is to be written for each row that differs. Ignored rows stay as they are.

@@ -1,7 +1,6 @@
 //! Output of `reconcile` as text and as JSON. It decides nothing.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use rust_decimal::Decimal;
 use serde::Serialize;
@@ -9,7 +8,7 @@ use serde_json::Value;
 
 use crate::commands::reconcile::Report;
 use crate::engine::reconcile::{Compared, Reconciliation, State};
-use crate::output::json::{ErrorJson, SCHEMA_VERSION};
+use crate::output::json::{ErrorJson, OfSeveral, SCHEMA_VERSION};
 use crate::output::style::{CAUTION, STRONG, bare, errors, line, styled};
 use crate::rules::text::printable;
 use crate::rules::units::{UnixSeconds, Usd, rounded};
@@ -27,11 +26,10 @@ fn plain(dollars: Decimal) -> String {
     format!("{:.2}", rounded(dollars, 2))
 }
 
-pub fn text(report: &Report, database: &Path) -> String {
+pub fn text(report: &Report, title: &str) -> String {
     let mut text = String::new();
     let run = report.run_id.as_deref().unwrap_or("nothing was written");
-    let title = styled(STRONG, "settle reconcile");
-    line(&mut text, format_args!("{title} · {} · {run}", database.display()));
+    line(&mut text, format_args!("{} · {title} · {run}", styled(STRONG, "settle reconcile")));
     for warning in &report.warnings {
         line(&mut text, format_args!("{} {}", styled(CAUTION, "Warning:"), printable(warning)));
     }
@@ -208,6 +206,8 @@ fn last_line(text: &mut String, report: &Report) {
 struct ReconcileJson<'a> {
     schema_version: u32,
     command: &'static str,
+    #[serde(flatten)]
+    of: Option<&'a OfSeveral<'a>>,
     run_id: Option<&'a str>,
     covered_from: Option<UnixSeconds>,
     covered_until: Option<UnixSeconds>,
@@ -284,7 +284,7 @@ struct CashJson {
 ///
 /// # Errors
 /// None in practice; the type is `serde_json`'s.
-pub fn json(report: &Report) -> serde_json::Result<String> {
+pub fn json(report: &Report, of: Option<&OfSeveral<'_>>) -> serde_json::Result<String> {
     let nothing = Reconciliation::default();
     let found = report.found.as_ref().unwrap_or(&nothing);
     let is_read = report.found.is_some();
@@ -292,6 +292,7 @@ pub fn json(report: &Report) -> serde_json::Result<String> {
     serde_json::to_string(&ReconcileJson {
         schema_version: SCHEMA_VERSION,
         command: "reconcile",
+        of,
         run_id: report.run_id.as_deref(),
         covered_from: found.covered.map(|covered| covered.0),
         covered_until: found.covered.map(|covered| covered.1),

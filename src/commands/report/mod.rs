@@ -68,7 +68,7 @@ pub struct ReportArgs {
 /// [`Error`].
 pub fn run(common: &CommonArgs, args: &ReportArgs, now: DateTime<Utc>) -> Result<Exit, Error> {
     let database = only(common, "report")?;
-    let mut store = Store::open(database, Access::Read)?;
+    let mut store = Store::open(database, Access::Read, &common.schema)?;
     let reading = settings::reading(&args.judging);
     let filter = Filter {
         since: args.since,

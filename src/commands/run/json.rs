@@ -27,6 +27,8 @@ struct HeadJson<'a> {
     command: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     db: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
     run_id: Option<&'a str>,
     dry_run: bool,
 }
@@ -169,20 +171,19 @@ pub(super) fn trade(result: &TradeResult) -> serde_json::Result<String> {
     serde_json::to_string(&TradeJson::from(result))
 }
 
-/// The beginning of a database's object, up to its trades. With several databases the objects are
-/// elements of `databases`.
+/// The beginning of a database's object, up to its trades. Of several databases, each with the name of
+/// its bot, the objects are elements of `databases`.
 ///
 /// # Errors
 /// As for [`trade`].
 pub(super) fn head(
     run_id: Option<&str>,
-    database: &Path,
-    several: bool,
+    of_several: Option<(Option<&str>, &Path)>,
     is_first: bool,
 ) -> serde_json::Result<String> {
     let command = if run_id.is_none() { "dry-run" } else { "run" };
-    let (schema_version, command) = (SCHEMA_VERSION, command);
-    let before = match (several, is_first) {
+    let schema_version = SCHEMA_VERSION;
+    let before = match (of_several.is_some(), is_first) {
         (false, _) => String::new(),
         (true, true) => format!(
             "{{\"schema_version\":{schema_version},\"command\":\"{command}\",\"databases\":["
@@ -190,9 +191,10 @@ pub(super) fn head(
         (true, false) => ",".to_owned(),
     };
     let head = serde_json::to_string(&HeadJson {
-        schema_version: (!several).then_some(schema_version),
-        command: (!several).then_some(command),
-        db: several.then(|| database.display().to_string()),
+        schema_version: of_several.is_none().then_some(schema_version),
+        command: of_several.is_none().then_some(command),
+        db: of_several.map(|(_, database)| database.display().to_string()),
+        name: of_several.and_then(|(name, _)| name),
         run_id,
         dry_run: run_id.is_none(),
     })?;

@@ -25,6 +25,7 @@ pub struct Listing<'a> {
     as_json: bool,
     run_id: Option<&'a str>,
     several: bool,
+    name: Option<&'a str>,
     database: &'a Path,
     place: Place,
     /// The number of databases whose object is printed.
@@ -43,11 +44,12 @@ impl<'a> Listing<'a> {
     ) -> Self {
         let out = stream(printing, interrupt);
         let (as_json, database, place) = (printing.json, Path::new(""), Place::Before);
-        Self { out, as_json, run_id, several, database, place, done: 0, error: None }
+        Self { out, as_json, run_id, several, name: None, database, place, done: 0, error: None }
     }
 
-    /// Begins with the next database.
-    pub fn begin(&mut self, database: &'a Path) {
+    /// Begins with the next database, of the bot with this name.
+    pub fn begin(&mut self, name: Option<&'a str>, database: &'a Path) {
+        self.name = name;
         self.database = database;
         self.place = Place::Before;
     }
@@ -123,8 +125,11 @@ impl<'a> Listing<'a> {
         }
         self.place = Place::Trades(0);
         let head = match self.as_json {
-            true => json::head(self.run_id, self.database, self.several, self.done == 0)?,
-            false => text::title(self.run_id, self.database),
+            true => {
+                let db = self.several.then_some((self.name, self.database));
+                json::head(self.run_id, db, self.done == 0)?
+            }
+            false => text::title(self.run_id, self.name, self.database),
         };
         self.out.write_all(head.as_bytes()).map(|()| 0)
     }

@@ -16,8 +16,8 @@ use log::{error, warn};
 use reqwest::Url;
 use rust_decimal::Decimal;
 
-use crate::commands::{Exit, new_run_id};
-use crate::engine::context::{Database, Outside, RunContext, Task};
+use crate::commands::{Bot, Exit, new_run_id, shared_rows};
+use crate::engine::context::{BotWallet, Database, Outside, RunContext, Task};
 use crate::engine::run::settle;
 use crate::engine::status::{DatabaseStatus, StatusLine};
 use crate::engine::summary::Event;
@@ -129,11 +129,16 @@ pub struct MonitorArgs {
 ///
 /// # Errors
 /// [`Error`]: nothing was written.
-pub fn run(common: &CommonArgs, args: &RunArgs, now: DateTime<Utc>) -> Result<Exit, Error> {
+pub fn run(
+    common: &CommonArgs,
+    args: &RunArgs,
+    bots: &[Bot<'_, RunArgs>],
+    now: DateTime<Utc>,
+) -> Result<Exit, Error> {
     let began = Instant::now();
     let pinger = Pinger::new(args.monitoring.ping_url.clone());
     pinger.started();
-    let ran = in_each_database(common, args, Some(&new_run_id(now)), now.into());
+    let ran = in_each_database(common, args, bots, Some(&new_run_id(now)), now.into());
     let exit = match &ran {
         Ok((ran, _)) => Exit::most_serious(ran.iter().map(DatabaseRun::exit)),
         Err(error) => Exit::of(error),
@@ -155,8 +160,13 @@ pub fn run(common: &CommonArgs, args: &RunArgs, now: DateTime<Utc>) -> Result<Ex
 ///
 /// # Errors
 /// [`Error`].
-pub fn dry_run(common: &CommonArgs, args: &RunArgs, now: DateTime<Utc>) -> Result<Exit, Error> {
-    let (ran, printed) = in_each_database(common, args, None, now.into())?;
+pub fn dry_run(
+    common: &CommonArgs,
+    args: &RunArgs,
+    bots: &[Bot<'_, RunArgs>],
+    now: DateTime<Utc>,
+) -> Result<Exit, Error> {
+    let (ran, printed) = in_each_database(common, args, bots, None, now.into())?;
     let exit = Exit::most_serious(ran.iter().map(DatabaseRun::exit));
     result(ran, printed).map(|()| exit)
 }
@@ -247,20 +257,13 @@ struct Opened {
 fn in_each_database(
     common: &CommonArgs,
     args: &RunArgs,
+    bots: &[Bot<'_, RunArgs>],
     run_id: Option<&str>,
     now: UnixSeconds,
 ) -> Result<(Vec<DatabaseRun>, Result<(), Error>), Error> {
     let interrupt = Interrupt::listen(Exit::Interrupted.code())?;
     let limit = Limit::after(&interrupt, Duration::from_secs(args.max_seconds));
     let deciding = Deciding::from(args);
-    let task = Task {
-        reading: settings::reading(&args.judging),
-        deciding: &deciding,
-        batch: args.batch,
-        lags: settings::lags(&args.alert),
-        now,
-        limit: &limit,
-    };
     let writing = run_id.map(|run_id| RunContext {
         run_id,
         retry_wait: i64::from(args.interval_minutes) * 60,
@@ -268,25 +271,37 @@ fn in_each_database(
     });
     let client = Arc::new(Client::new(limit.clone()));
     let (mut polymarket, mut prices) = settings::sources(&args.services, &client);
-    let mut wallet = settings::wallet(&args.wallet, &args.services, client)?;
-    let mut outside = Outside {
-        prices: &mut prices,
-        resolutions: &mut polymarket,
-        wallet: wallet.as_mut(),
-        known: Resolutions::default(),
+    let wallet = |bot: &Bot<'_, RunArgs>| {
+        settings::wallet(&bot.args.wallet, &args.services, Arc::clone(&client))
     };
-    let databases = distinct(&common.db);
-    let several = databases.len() > 1;
-    if several && outside.wallet.is_some() {
-        return Err(Error::WalletOfSeveral);
-    }
-    let after = After { common, args, task: &task, writing };
+    let mut wallets = bots.iter().map(wallet).collect::<Result<Vec<_>, Error>>()?;
+    let several = bots.len() > 1;
     let mut listing = Listing::new(common.printing(), &interrupt, run_id, several);
     let mut runs = Vec::new();
-    for database in &databases {
-        let name = several.then(|| database.display().to_string());
-        listing.begin(database);
-        let settled = open(database, writing.is_some(), now).and_then(|mut opened| {
+    let mut known = Resolutions::default();
+    for (index, (bot, wallet)) in bots.iter().zip(&mut wallets).enumerate() {
+        let task = Task {
+            reading: settings::reading(&bot.args.judging),
+            deciding: &deciding,
+            batch: args.batch,
+            lags: settings::lags(&args.alert),
+            now,
+            limit: &limit,
+        };
+        let mut outside = Outside {
+            prices: &mut prices,
+            resolutions: &mut polymarket,
+            wallet: wallet.as_mut().map(|wallet| BotWallet {
+                wallet,
+                shared: shared_rows(bots, index, |args| {
+                    (&args.wallet, args.judging.reading.timezone)
+                }),
+            }),
+            known: std::mem::take(&mut known),
+        };
+        let name = several.then(|| bot.title());
+        listing.begin(bot.name, &bot.database);
+        let settled = open(bot, writing.is_some(), now).and_then(|mut opened| {
             let bar = Bar::new(common.quiet, "trades settled");
             let mut watch = Watch { name: name.as_deref(), listing: &mut listing, bar };
             let mut report = |event: Event<'_>| watch.take(&event);
@@ -296,7 +311,8 @@ fn in_each_database(
             watch.bar.finish();
             summary.map(|summary| (opened, summary))
         });
-        let mut ran = after.finish(database.clone(), settled);
+        known = outside.known;
+        let mut ran = After { common, bot, task: &task, writing }.finish(settled);
         ran.is_printed = listing.has_begun() || several || ran.result.is_ok();
         if ran.is_printed {
             listing.end(&ran);
@@ -310,24 +326,10 @@ fn in_each_database(
     Ok((runs, printed))
 }
 
-/// The databases without duplicates: two paths of one file count once.
-fn distinct(named: &[PathBuf]) -> Vec<PathBuf> {
-    let real = |path: &PathBuf| path.canonicalize().unwrap_or_else(|_| path.clone());
-    let mut databases: Vec<PathBuf> = Vec::new();
-    for path in named {
-        match databases.iter().find(|other| real(other) == real(path)) {
-            Some(other) => warn!("{} is {} again: settled once", path.display(), other.display()),
-            None => databases.push(path.clone()),
-        }
-    }
-    databases
-}
-
-fn open(database: &Path, to_write: bool, now: UnixSeconds) -> Result<Opened, Error> {
-    let access = if to_write { Access::Write } else { Access::Read };
-    let store = Store::open(database, access)?;
+fn open(bot: &Bot<'_, RunArgs>, to_write: bool, now: UnixSeconds) -> Result<Opened, Error> {
+    let store = bot.open(if to_write { Access::Write } else { Access::Read })?;
     let lock = match to_write {
-        true => Some(RunLock::take(database, now)?),
+        true => Some(RunLock::take(&bot.database, now)?),
         false => None,
     };
     Ok(Opened { store, _lock: lock })
@@ -336,18 +338,19 @@ fn open(database: &Path, to_write: bool, now: UnixSeconds) -> Result<Opened, Err
 /// Steps in each database after a run: send notifications, read the state to print or to export.
 struct After<'a> {
     common: &'a CommonArgs,
-    args: &'a RunArgs,
+    bot: &'a Bot<'a, RunArgs>,
     task: &'a Task<'a>,
     writing: Option<RunContext<'a>>,
 }
 
 impl After<'_> {
-    fn finish(&self, database: PathBuf, settled: Result<(Opened, Summary), Error>) -> DatabaseRun {
+    fn finish(&self, settled: Result<(Opened, Summary), Error>) -> DatabaseRun {
+        let database = self.bot.database.clone();
         let (mut status, mut status_line) = (None, None);
         let result = match (settled, self.writing) {
             (Ok((_, summary)), None) => Ok(summary),
             (Ok((Opened { mut store, .. }, summary)), Some(writing)) => {
-                let notifier = Notifier::new(self.args.monitoring.notify_url.as_ref());
+                let notifier = Notifier::new(self.bot.args.monitoring.notify_url.as_ref());
                 notifier.tell(&mut store, &database, &summary, writing.interrupt);
                 status = self.status(&store, &database);
                 let is_printed = !self.common.json && !self.common.quiet;
@@ -356,7 +359,7 @@ impl After<'_> {
                 Ok(summary)
             }
             (Err(error), writing) => {
-                let store = writing.and_then(|_| Store::open(&database, Access::Read).ok());
+                let store = writing.and_then(|_| self.bot.open(Access::Read).ok());
                 status = store.and_then(|store| self.status(&store, &database));
                 Err(error)
             }
@@ -366,7 +369,7 @@ impl After<'_> {
 
     /// Counts for the metrics file, if there is one.
     fn status(&self, store: &Store, database: &Path) -> Option<DatabaseStatus> {
-        self.args.monitoring.metrics_file.as_ref()?;
+        self.bot.args.monitoring.metrics_file.as_ref()?;
         let Task { reading, lags, now, .. } = *self.task;
         let status = DatabaseStatus::read(store, reading, lags, now);
         let complain = |why| warn!("the metrics lack the counts of {}: {why}", database.display());

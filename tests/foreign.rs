@@ -1,0 +1,414 @@
+//! Tables of other bots, read and written through `[schema]` alone; several bots in one settings file.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
+
+mod support;
+
+use std::path::Path;
+
+use rusqlite::Connection;
+use rusqlite::types::Value;
+use serde_json::json;
+use support::exchange::{Exchange, Reply, Tape};
+use support::{CLOSE, Ended, OPEN, services_at, settle};
+
+/// A bot's table with the same two trades: $5 at 0.50 on Up, which wins, and $4 at 0.40 on Down, in one
+/// market.
+struct Foreign {
+    name: &'static str,
+    schema: &'static str,
+    sql: String,
+    /// Selects outcome, profit and win of both trades.
+    result: &'static str,
+    words: [&'static str; 2],
+}
+
+const YES_NO: [&str; 2] = ["YES", "NO"];
+const AT: [&str; 2] = ["2026-02-13 13:07:42", "2026-02-13 13:08:42"];
+
+fn foreign() -> Vec<Foreign> {
+    let slug = format!("btc-updown-15m-{OPEN}");
+    let (ms, micros) = ((OPEN + 462) * 1000, (OPEN + 522) * 1_000_000);
+    let [first, second] = AT;
+    vec![
+        Foreign {
+            name: "other names and other sides",
+            schema: "market = 'slug'\naction = 'side'\nsize = 'cost'\nprice = 'entry'\n\
+                     timestamp = 'at'\noutcome = 'result'\nprofit = 'pnl'\nwin = 'won'\n\
+                     outcome_words = ['UP', 'DOWN']",
+            sql: format!(
+                "CREATE TABLE trades (id INTEGER PRIMARY KEY, at TEXT, slug TEXT, side TEXT, cost REAL,
+                     entry REAL, result TEXT, pnl REAL, won INTEGER);
+                 INSERT INTO trades (at, slug, side, cost, entry) VALUES
+                     ('{first}', '{slug}', 'Up', 5, 0.5), ('{second}', '{slug}', ' down ', 4, 0.4);"
+            ),
+            result: "SELECT result, pnl, won FROM trades ORDER BY id",
+            words: ["UP", "DOWN"],
+        },
+        Foreign {
+            name: "milliseconds and microseconds",
+            schema: "timestamp = 'ts_ms'",
+            sql: format!(
+                "CREATE TABLE trades (id INTEGER PRIMARY KEY, ts_ms INTEGER, market_slug TEXT,
+                     action TEXT, position_size REAL, executed_price REAL, actual_outcome TEXT,
+                     profit_loss REAL, is_win INTEGER);
+                 INSERT INTO trades (ts_ms, market_slug, action, position_size, executed_price) VALUES
+                     ({ms}, '{slug}', 'YES', 5, 0.5), ({micros}, '{slug}', 'NO', 4, 0.4);"
+            ),
+            result: "SELECT actual_outcome, profit_loss, is_win FROM trades ORDER BY id",
+            words: YES_NO,
+        },
+        Foreign {
+            name: "numbers as text, in columns of text",
+            schema: "size = 'stake'",
+            sql: format!(
+                "CREATE TABLE trades (id INTEGER PRIMARY KEY, timestamp TEXT, market_slug TEXT,
+                     action TEXT, stake TEXT, executed_price TEXT, actual_outcome TEXT,
+                     profit_loss REAL, is_win INTEGER);
+                 INSERT INTO trades (timestamp, market_slug, action, stake, executed_price) VALUES
+                     ('{first}', '{slug}', 'YES', '5.0', ' 0.5'), ('{second}', '{slug}', 'NO', '4', '.40');"
+            ),
+            result: "SELECT actual_outcome, profit_loss, is_win FROM trades ORDER BY id",
+            words: YES_NO,
+        },
+        Foreign {
+            name: "a price for each side, in another table",
+            schema: "table = 'all bets'\naction = 'side'\nsize = 'cost'\n\
+                     price = \"CASE side WHEN 'UP' THEN up_price ELSE down_price END -- of the side\"\n\
+                     outcome = 'won side'\nprofit = 'pnl'\nwin = 'won'",
+            sql: format!(
+                "CREATE TABLE \"all bets\" (bet_id INTEGER PRIMARY KEY, timestamp TEXT, market_slug TEXT,
+                     side TEXT, cost REAL, up_price REAL, down_price REAL, \"won side\" TEXT, pnl REAL,
+                     won INTEGER);
+                 INSERT INTO \"all bets\" (timestamp, market_slug, side, cost, up_price, down_price) VALUES
+                     ('{first}', '{slug}', 'UP', 5, 0.5, 0.51), ('{second}', '{slug}', 'DOWN', 4, 0.61, 0.4);"
+            ),
+            result: "SELECT \"won side\", pnl, won FROM \"all bets\" ORDER BY bet_id",
+            words: YES_NO,
+        },
+        Foreign {
+            name: "a title for a slug",
+            schema: "market = 'question'",
+            sql: format!(
+                "CREATE TABLE trades (id INTEGER PRIMARY KEY, timestamp TEXT, question TEXT, action TEXT,
+                     position_size REAL, executed_price REAL, actual_outcome TEXT, profit_loss REAL,
+                     is_win INTEGER);
+                 INSERT INTO trades (timestamp, question, action, position_size, executed_price) VALUES
+                     ('{first}', 'Bitcoin Up or Down - February 13, 8:00AM-8:15AM ET', 'YES', 5, 0.5),
+                     ('{second}', 'Bitcoin Up or Down - February 13, 8:00AM-8:15AM ET', 'NO', 4, 0.4);"
+            ),
+            result: "SELECT actual_outcome, profit_loss, is_win FROM trades ORDER BY id",
+            words: YES_NO,
+        },
+        Foreign {
+            name: "a key of text",
+            schema: "size = 'shares * executed_price'",
+            sql: format!(
+                "CREATE TABLE trades (uuid TEXT PRIMARY KEY, timestamp TEXT, market_slug TEXT, action TEXT,
+                     shares REAL, executed_price REAL, actual_outcome TEXT, profit_loss REAL,
+                     is_win INTEGER);
+                 INSERT INTO trades (uuid, timestamp, market_slug, action, shares, executed_price) VALUES
+                     ('a-1', '{first}', '{slug}', 'YES', 10, 0.5), ('b-2', '{second}', '{slug}', 'NO', 10, 0.4);"
+            ),
+            result: "SELECT actual_outcome, profit_loss, is_win FROM trades ORDER BY uuid",
+            words: YES_NO,
+        },
+        Foreign {
+            name: "no key",
+            schema: "table = 'log'",
+            sql: format!(
+                "CREATE TABLE log (timestamp TEXT, market_slug TEXT, action TEXT, position_size REAL,
+                     executed_price REAL, actual_outcome TEXT, profit_loss REAL, is_win INTEGER);
+                 INSERT INTO log (timestamp, market_slug, action, position_size, executed_price) VALUES
+                     ('{first}', '{slug}', 'YES', 5, 0.5), ('{second}', '{slug}', 'NO', 4, 0.4);"
+            ),
+            result: "SELECT actual_outcome, profit_loss, is_win FROM log ORDER BY rowid",
+            words: YES_NO,
+        },
+        Foreign {
+            name: "only some rows, with results that are never NULL",
+            schema: "where = \"kind = 'bet'\"\nunsettled = \"state = 'open'\"",
+            sql: format!(
+                "CREATE TABLE trades (id INTEGER PRIMARY KEY, timestamp TEXT, market_slug TEXT, action TEXT,
+                     position_size REAL, executed_price REAL, kind TEXT, state TEXT DEFAULT 'open',
+                     actual_outcome TEXT DEFAULT 'PENDING', profit_loss REAL DEFAULT 0,
+                     is_win INTEGER DEFAULT 0);
+                 INSERT INTO trades (timestamp, market_slug, action, position_size, executed_price, kind)
+                 VALUES ('{first}', '{slug}', 'YES', 5, 0.5, 'bet'), ('{second}', '{slug}', 'NO', 4, 0.4, 'bet'),
+                        ('{second}', '{slug}', 'NO', 4, 0.4, 'hedge');"
+            ),
+            result: "SELECT actual_outcome, profit_loss, is_win FROM trades WHERE kind = 'bet' ORDER BY id",
+            words: YES_NO,
+        },
+        Foreign {
+            name: "a trade on paper and a trigger",
+            schema: "paper = \"mode = 'paper'\"\nprofit = 'net'",
+            sql: format!(
+                "CREATE TABLE trades (id INTEGER PRIMARY KEY, timestamp TEXT, market_slug TEXT, action TEXT,
+                     position_size REAL, executed_price REAL, mode TEXT, actual_outcome TEXT, net REAL,
+                     is_win INTEGER, touched INTEGER DEFAULT 0);
+                 CREATE TRIGGER touch AFTER UPDATE OF net ON trades BEGIN
+                     UPDATE trades SET touched = \"touched\" + 1 WHERE id = new.id; END;
+                 INSERT INTO trades (timestamp, market_slug, action, position_size, executed_price, mode)
+                 VALUES ('{first}', '{slug}', 'YES', 5, 0.5, 'paper'), ('{second}', '{slug}', 'NO', 4, 0.4, 'live');"
+            ),
+            result: "SELECT actual_outcome, net, is_win FROM trades ORDER BY id",
+            words: YES_NO,
+        },
+        Foreign {
+            name: "words of one letter",
+            schema: "outcome = 'r'\noutcome_words = [\"u'p\", 'd']",
+            sql: format!(
+                "CREATE TABLE trades (id INTEGER PRIMARY KEY, timestamp TEXT, market_slug TEXT, action TEXT,
+                     position_size REAL, executed_price REAL, r TEXT, profit_loss REAL, is_win INTEGER);
+                 INSERT INTO trades (timestamp, market_slug, action, position_size, executed_price) VALUES
+                     ('{first}', '{slug}', 'YES', 5, 0.5), ('{second}', '{slug}', 'NO', 4, 0.4);"
+            ),
+            result: "SELECT r, profit_loss, is_win FROM trades ORDER BY id",
+            words: ["u'p", "d"],
+        },
+    ]
+}
+
+fn rows(db: &Path, sql: &str) -> Vec<Vec<Value>> {
+    let connection = Connection::open(db).unwrap();
+    let mut statement = connection.prepare(sql).unwrap();
+    let columns = statement.column_count();
+    let read = |row: &rusqlite::Row<'_>| (0..columns).map(|at| row.get(at)).collect();
+    statement.query_map([], read).unwrap().collect::<Result<_, _>>().unwrap()
+}
+
+fn booked(db: &Path, sql: &str) -> Vec<(String, f64, i64)> {
+    let number = |value: &Value| match value {
+        Value::Real(number) => *number,
+        Value::Integer(number) => *number as f64,
+        other => panic!("{other:?} is no number"),
+    };
+    let rows = rows(db, sql);
+    let booked = rows.iter().map(|row| match &row[..] {
+        [Value::Text(outcome), profit, win] => {
+            (outcome.clone(), number(profit), number(win) as i64)
+        }
+        other => panic!("{other:?}"),
+    });
+    booked.collect()
+}
+
+fn in_folder(folder: &Path, arguments: &[&str]) -> Ended {
+    Ended::from(settle(arguments).current_dir(folder).output().unwrap())
+}
+
+fn with_services(command: &[&'static str], url: &str) -> Vec<String> {
+    let mut all: Vec<String> = command.iter().map(|part| (*part).to_owned()).collect();
+    all.extend(services_at(url));
+    all
+}
+
+fn run_in(folder: &Path, command: &[&'static str], url: &str) -> Ended {
+    let all = with_services(command, url);
+    in_folder(folder, &all.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+fn up() -> Exchange {
+    Exchange::of(Tape::of([(OPEN, 67_000.0), (CLOSE, 67_100.0)]))
+}
+
+#[test]
+fn ten_foreign_tables_are_settled_through_schema_alone_and_undone() {
+    let exchange = up();
+    for Foreign { name, schema, sql, result, words } in foreign() {
+        let folder = tempfile::tempdir().unwrap();
+        let db = folder.path().join("bot.db");
+        Connection::open(&db).unwrap().execute_batch(&sql).unwrap();
+        let settings = format!("db = 'bot.db'\nconfirm_lag_hours = 87600\n[schema]\n{schema}\n");
+        std::fs::write(folder.path().join("settle.toml"), settings).unwrap();
+        let before = rows(&db, result);
+        let everything = || {
+            // rowids, too, and what triggers write
+            let table = if schema.contains("all bets") { "\"all bets\"" } else { "trades" };
+            let table = if schema.contains("'log'") { "log" } else { table };
+            let touched = if sql.contains("touched") { "touched" } else { "0" };
+            rows(&db, &format!("SELECT rowid, *, -{touched} FROM {table}"))
+        };
+        let all_before = everything();
+
+        let ran = run_in(folder.path(), &["run", "--json"], &exchange.url);
+        assert_eq!(ran.code, 0, "{name}: {ran:?}");
+        let [up, _] = words;
+        let right = [(up.to_owned(), 5.0, 1), (up.to_owned(), -4.0, 0)];
+        assert_eq!(booked(&db, result), right, "{name}");
+        let ran = ran.json();
+        assert_eq!((&ran["settled_count"], &ran["errors"]), (&json!(2), &json!([])), "{name}");
+
+        // nothing is left, no other command sees anything else
+        let again = run_in(folder.path(), &["run", "--json"], &exchange.url).code(0).json();
+        assert_eq!(again["settled_count"], 0, "{name}: {again}");
+        let status = in_folder(folder.path(), &["status", "--json"]).code(0).json();
+        let counts = (&status["settled_count"], &status["due_count"], &status["total_profit"]);
+        assert_eq!(counts, (&json!(2), &json!(0), &json!(1)), "{name}: {status}");
+        let audit = run_in(folder.path(), &["audit", "--json"], &exchange.url).code(0).json();
+        let audited = (&audit["checked_count"], &audit["disagreements"]);
+        assert_eq!(audited, (&json!(2), &json!([])), "{name}");
+        let export = in_folder(folder.path(), &["export", "--format", "jsonl"]);
+        assert_eq!(export.code(0).stdout.lines().count(), 2, "{name}: {export:?}");
+        let report = in_folder(folder.path(), &["report", "--json"]).code(0).json();
+        assert_eq!(report["total_profit"], 1, "{name}: {report}");
+        let id = ran["trades"][0]["trade_id"].to_string();
+        let explained = in_folder(folder.path(), &["explain", id.trim_matches('"'), "--json"]);
+        assert_eq!(explained.code(0).json()["state"], "provisional", "{name}");
+
+        in_folder(folder.path(), &["undo", "last"]).code(0);
+        assert_eq!(rows(&db, result), before, "{name}: undo restores the result");
+        if !sql.contains("touched") {
+            assert_eq!(everything(), all_before, "{name}: undo leaves the other columns alone");
+        }
+        let due = in_folder(folder.path(), &["status", "--json"]).code(0).json();
+        assert_eq!(due["due_count"], 2, "{name}: {due}");
+    }
+}
+
+#[test]
+fn the_bots_change_of_any_column_that_was_read_wins() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = folder.path().join("bot.db");
+    let Foreign { sql, .. } = foreign().swap_remove(3);
+    Connection::open(&db).unwrap().execute_batch(&sql).unwrap();
+    let schema = foreign()[3].schema;
+    std::fs::write(
+        folder.path().join("settle.toml"),
+        format!("db = 'bot.db'\n[schema]\n{schema}\n"),
+    )
+    .unwrap();
+    let path = db.clone();
+    let exchange = Exchange::start(move |asked, _| {
+        // between reading and writing, the bot changes a column that only the price's expression reads
+        let bot = Connection::open(&path).unwrap();
+        bot.execute("UPDATE \"all bets\" SET up_price = 0.6 WHERE bet_id = 1", []).unwrap();
+        Tape::of([(OPEN, 67_000.0), (CLOSE, 67_100.0)]).answer(asked)
+    });
+    let ran = run_in(folder.path(), &["run", "--json"], &exchange.url).json();
+    assert_eq!(
+        (&ran["settled_count"], &ran["pending"]),
+        (&json!(1), &json!({"changed": 1})),
+        "{ran}"
+    );
+    assert_eq!(rows(&db, "SELECT pnl FROM \"all bets\" WHERE bet_id = 1"), [[Value::Null]]);
+}
+
+#[test]
+fn a_bad_value_of_schema_names_its_place_and_nothing_is_written() {
+    let exchange = up();
+    for (schema, code, parts) in [
+        ("market = 'slugg'", 2, &["'market' in", "line 3", "slugg"][..]),
+        ("price = '\"entree\"'", 2, &["'price' in", "line 3", "entree"]),
+        ("where = 'side = '", 2, &["'where' in", "line 3"]),
+        ("price = 'max(entry)'", 2, &["'price' in", "line 3", "max"]),
+        ("table = 'bets'", 10, &["no table 'bets'"]),
+        ("win = 'has_won'", 10, &["ALTER TABLE trades ADD COLUMN has_won INTEGER;"]),
+        ("status = 'state'", 10, &["lacks", "timestamp", "[schema]"]),
+        (
+            "# nothing",
+            10,
+            &["lacks", "market_slug", "[schema]", "ALTER TABLE trades ADD COLUMN actual_outcome"],
+        ),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let db = folder.path().join("bot.db");
+        let mut sql = foreign().swap_remove(0).sql;
+        sql.push_str("ALTER TABLE trades ADD COLUMN state TEXT;");
+        let results = ["actual_outcome TEXT", "profit_loss REAL", "is_win INTEGER"];
+        if schema != "# nothing" {
+            for column in results {
+                sql.push_str(&format!("ALTER TABLE trades ADD COLUMN {column};"));
+            }
+        }
+        Connection::open(&db).unwrap().execute_batch(&sql).unwrap();
+        let settings = format!("db = 'bot.db'\n[schema]\n{schema}\n");
+        std::fs::write(folder.path().join("settle.toml"), settings).unwrap();
+        let before = std::fs::read(&db).unwrap();
+        let ran = run_in(folder.path(), &["run"], &exchange.url);
+        assert_eq!(ran.code, code, "{schema}: {ran:?}");
+        for part in parts {
+            assert!(ran.stderr.contains(part), "{schema}: {part} is not in {}", ran.stderr);
+        }
+        assert_eq!(std::fs::read(&db).unwrap(), before, "{schema}");
+    }
+}
+
+const SHARED: &str = "0xabababababababababababababababababababab";
+const OTHER: &str = "0xcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd";
+
+#[test]
+fn three_bots_with_two_wallets_book_each_fill_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let tables = foreign();
+    for (file, table) in [("a.db", 0), ("b.db", 1), ("c.db", 3)] {
+        let connection = Connection::open(folder.path().join(file)).unwrap();
+        connection.execute_batch(&tables[table].sql).unwrap();
+    }
+    // the third bot logs a second later than the others
+    Connection::open(folder.path().join("c.db"))
+        .unwrap()
+        .execute("UPDATE \"all bets\" SET timestamp = datetime(timestamp, '+60 seconds')", [])
+        .unwrap();
+    let settings = format!(
+        "batch = 10\nconfirm_lag_hours = 87600\n\
+         [[bot]]\nname = 'alpha'\ndb = 'a.db'\nwallet = ['{SHARED}']\n[bot.schema]\n{}\n\
+         [[bot]]\nname = 'beta'\ndb = 'b.db'\nwallet = ['{OTHER}']\n[bot.schema]\n{}\n\
+         [[bot]]\nname = 'gamma'\ndb = 'c.db'\nwallet = ['{SHARED}']\n[bot.schema]\n{}\n",
+        tables[0].schema, tables[1].schema, tables[3].schema
+    );
+    std::fs::write(folder.path().join("settle.toml"), settings).unwrap();
+    let fill = |side: &str, at: i64, shares: f64, dollars: f64| {
+        json!({"timestamp": at, "condition_id": format!("0x{OPEN:064x}"), "type": "TRADE",
+               "size": shares, "usdc_size": dollars, "transaction_hash": format!("0x{at}"),
+               "price": dollars / shares, "side": "BUY", "outcome": side,
+               "slug": format!("btc-updown-15m-{OPEN}")})
+    };
+    let exchange = Exchange::start(move |asked, _| {
+        if asked.path != "/v2/activity" {
+            return Tape::of([(OPEN, 67_000.0), (CLOSE, 67_100.0)]).answer(asked);
+        }
+        let rows = match asked.query.get("user").map(String::as_str) {
+            // one fill on Up for each of the bots alpha and gamma, and one on Down for gamma alone
+            Some(SHARED) => vec![
+                fill("Up", OPEN + 463, 10.0, 4.0),
+                fill("Up", OPEN + 523, 20.0, 9.0),
+                fill("Down", OPEN + 583, 5.0, 2.0),
+            ],
+            _ => vec![fill("Up", OPEN + 463, 8.0, 3.0)],
+        };
+        let pagination = json!({"has_more": false, "next_cursor": null});
+        Reply::ok(json!({"data": rows, "pagination": pagination}).to_string())
+    });
+    let ran = run_in(folder.path(), &["run", "--json"], &exchange.url).code(0).json();
+    let blocks = ran["databases"].as_array().unwrap();
+    let names: Vec<_> = blocks.iter().map(|block| block["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["alpha", "beta", "gamma"]);
+    let profits: Vec<_> =
+        blocks.iter().map(|block| block["total_profit"].as_f64().unwrap()).collect();
+    assert_eq!(profits, [6.0, 5.0, 9.0], "{ran}");
+    let not_filled: Vec<_> = blocks.iter().map(|block| &block["excluded"]["not_filled"]).collect();
+    assert_eq!(not_filled, [&json!(1), &json!(1), &json!(null)]);
+
+    // the whole wallet is in the three logs: 6 + 9 − 0 of one, 5 of the other
+    let compared = run_in(folder.path(), &["reconcile", "--json"], &exchange.url).code(0).json();
+    let of: Vec<_> = compared["databases"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|block| (block["filled_count"].as_i64().unwrap(), block["unattributed"].clone()))
+        .collect();
+    assert_eq!(of, [(1, json!([])), (1, json!([])), (2, json!([]))], "{compared}");
+
+    // one bot alone, by name or by its database
+    for pick in [["--bot", "beta"], ["--db", "b.db"]] {
+        let status = in_folder(folder.path(), &["status", "--json", pick[0], pick[1]]);
+        assert_eq!(status.code(0).json()["settled_count"], 1, "{pick:?}");
+    }
+    let unknown = in_folder(folder.path(), &["status", "--bot", "delta"]);
+    assert!(unknown.code(2).stderr.contains("alpha, beta, gamma"), "{}", unknown.stderr);
+    // a command for one database asks for a name
+    let report = in_folder(folder.path(), &["report"]);
+    assert!(report.code(2).stderr.contains("--bot"), "{}", report.stderr);
+    in_folder(folder.path(), &["report", "--bot", "gamma"]).code(0);
+}
