@@ -305,6 +305,8 @@ fn reading_while_the_bot_opens_writes_and_closes_never_fails() {
                 assert_eq!(status.code(0).json()["due_count"], 3000, "{journal}");
             }
         });
+        // two connections that close in one instant leave SQLite's files to the next one
+        bench.count("TRUE");
         assert_eq!(bench.files(), ["performance.db"], "{journal}: nothing is left behind");
     }
 }

@@ -4,7 +4,9 @@
 mod apply;
 mod confirm;
 pub mod context;
+mod due;
 pub(crate) mod fills;
+mod not_made;
 pub(crate) mod rebook;
 pub(crate) mod reconcile;
 pub mod run;

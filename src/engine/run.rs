@@ -1,17 +1,17 @@
 //! One run, top to bottom: select due trades, ask Polymarket and write what it has resolved, ask for
 //! prices and write the rest, sum up. `rules::decision` decides a trade; `store` writes it.
 
-use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
-use std::vec;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::engine::apply::{Batch, RunState, Stop};
 use crate::engine::confirm::confirm;
 use crate::engine::context::{Database, Outside, RunContext, Task};
+use crate::engine::due::{DueTrades, PAGE};
 use crate::engine::fills::read_wallet;
+use crate::engine::not_made::NotMadeTrades;
 use crate::engine::rebook::rebook_read_again;
 use crate::engine::summary::{Event, IN_ERROR, OUT_OF_TIME, Summary};
 use crate::error::Error;
-use crate::interrupt::Limit;
 use crate::rules::decision::{
     Confirm, Decision, DeferReason, MarketData, decide_trade, needs_prices,
 };
@@ -21,22 +21,17 @@ use crate::rules::fill::WalletRecords;
 use crate::rules::market::with_year;
 use crate::rules::price::{PriceRequest, PriceRequests, Source, Strikes};
 use crate::rules::resolution::Resolution;
-use crate::rules::selection::{Offer, Selection, Selector, Tally, Warning, dated_key, need};
+use crate::rules::selection::{Selection, Selector, Tally, Warning, dated_key, need};
 use crate::rules::units::UnixSeconds;
 use crate::rules::value::Cell;
 use crate::sources::candles::fallback::Found;
 use crate::sources::http::RequestStats;
-use crate::store::{FIRST, Store, Unconfirmed};
+use crate::store::{Store, Unconfirmed};
 
 /// Most provisional trades that a run with a batch limit confirms.
 const CONFIRMED_A_RUN: u32 = 1000;
 /// The same without a batch limit, as memory holds all of them. The next run continues.
 const CONFIRMED_AT_ALL: u32 = 20_000;
-/// Trades that Polymarket is asked about, and that are written, at a time.
-const PAGE: usize = 1000;
-/// Trades for whose prices the candle services are asked at a time. Without a batch limit, memory
-/// holds so many.
-const BLOCK: usize = 20 * PAGE;
 
 /// Counts every unsettled row. See [`Store::unsettled_page`] for `counts_hold`.
 ///
@@ -81,6 +76,7 @@ pub fn settle(
     let duplicates = database.store.duplicate_orders()?;
     let at_yes_price = database.store.no_at_yes_price()?.map(|id| no_at_yes_price(&id));
     let mut state = RunState::new(task, context, database.name, database.report);
+    state.warnings.extend(upgraded(database.store, context)?);
     let Outside { wallet, resolutions, known, .. } = &mut *outside;
     let mut ask = |keys: &[String]| {
         if task.deciding.confirm != Confirm::Off && !keys.is_empty() {
@@ -96,10 +92,21 @@ pub fn settle(
         DueTrades::new(Selector::new(task.reading, &retries, duplicates, wallet, now), task);
     state.all = unconfirmed.len();
     let mut found = Found::default();
-    let mut run =
-        Run { outside, task, state: &mut state, found: &mut found, fees: HashMap::new(), wallet };
+    let mut block = due.next_block(database.store)?;
+    let not_made = match task.deciding.confirm {
+        Confirm::Off => NotMadeTrades::default(),
+        _ => NotMadeTrades::read(database.store, &due.selector.selection.not_made, task)?,
+    };
+    let mut run = Run {
+        outside,
+        task,
+        state: &mut state,
+        found: &mut found,
+        fees: HashMap::new(),
+        wallet,
+        not_made: &not_made,
+    };
     loop {
-        let block = due.next_block(database.store)?;
         let is_last = block.is_empty();
         run.state.all += block.len();
         let undecided =
@@ -108,16 +115,39 @@ pub fn settle(
         if is_last || run.state.stopped.is_some() {
             break;
         }
+        block = due.next_block(database.store)?;
+    }
+    if context.is_some() && state.wrote {
+        not_made.keep(database.store, &outside.known, task)?;
     }
     if state.stopped.is_none() {
         rebook_read_again(database.store, &fills, task, &mut state)?;
     }
     due.leave_rest(database.store, &mut state)?;
 
-    let selection = due.selector.selection;
-    let mut warnings = selection.warnings(task.reading.rules);
+    let mut warnings = due.selector.selection.warnings(task.reading.rules);
     warnings.extend(at_yes_price);
     warnings.append(&mut state.warnings);
+    let summary = Summary {
+        run_id: context.map(|context| context.run_id.to_owned()),
+        interrupted: context.is_some() && task.limit.interrupt.asked(),
+        unconfirmed_late: late,
+        warnings,
+        problems: [&outside.known.problems[..], &found.problems].concat(),
+        stats: stats(outside)
+            .into_iter()
+            .map(|(service, stats)| {
+                (service, stats.since(before.get(service).copied().unwrap_or_default()))
+            })
+            .collect(),
+        ..sum_up(state, due.selector.selection, task)
+    };
+    (database.report)(Event::SummedUp(&summary));
+    Ok(summary)
+}
+
+/// What a run has done and left, without what its sources did.
+fn sum_up(mut state: RunState<'_>, selection: Selection, task: &Task<'_>) -> Summary {
     let nothing_had = state.deferred && !state.had_some;
     for (reason, tally) in [
         (IN_ERROR, selection.in_error),
@@ -138,8 +168,8 @@ pub fn settle(
     let (unsettled_before, due_before) = (selection.unsettled(), selection.due.count);
     let mut errors = selection.errors;
     errors.append(&mut state.errors);
-    let summary = Summary {
-        run_id: context.map(|context| context.run_id.to_owned()),
+    Summary {
+        run_id: None,
         now: task.now,
         counts: state.counts,
         errors,
@@ -148,20 +178,29 @@ pub fn settle(
         due_after,
         overdue: state.left.into_iter().filter(overdue).collect(),
         nothing_had,
-        interrupted: context.is_some() && task.limit.interrupt.asked(),
+        interrupted: false,
         excluded: selection.excluded,
-        unconfirmed_late: late,
-        warnings,
-        problems: [&outside.known.problems[..], &found.problems].concat(),
-        stats: stats(outside)
-            .into_iter()
-            .map(|(service, stats)| {
-                (service, stats.since(before.get(service).copied().unwrap_or_default()))
-            })
-            .collect(),
-    };
-    (database.report)(Event::SummedUp(&summary));
-    Ok(summary)
+        unconfirmed_late: Tally::default(),
+        warnings: vec![],
+        problems: vec![],
+        stats: BTreeMap::new(),
+    }
+}
+
+/// What changed since settle 0.1, for a database that it wrote: once, as the run brings its tables to
+/// this version.
+fn upgraded(store: &mut Store, context: Option<RunContext<'_>>) -> Result<Option<Warning>, Error> {
+    if !store.is_of_settle_0_1()? {
+        return Ok(None);
+    }
+    if let Some(context) = context {
+        store.upgrade(context.interrupt)?;
+    }
+    let message = "settle 0.1 wrote to this database. Since then these defaults changed: the strike is the \
+                   venue's price at the window's start (--strike recorded takes price_to_beat); rows \
+                   with skipped_unfavorable_move = 1 are not settled (--include-skipped settles them); \
+                   candles decide only with a second venue. Old records stay and can be undone";
+    Ok(Some(Warning { code: "upgraded", message: message.to_owned() }))
 }
 
 fn no_at_yes_price(id: &Cell) -> Warning {
@@ -186,78 +225,6 @@ fn stats(outside: &Outside<'_>) -> BTreeMap<&'static str, RequestStats> {
     stats
 }
 
-/// Reads the unsettled rows of a database, each once, and offers the due trades in blocks: with a
-/// batch limit the ones that became due first, without one in the order of their rows.
-struct DueTrades<'a> {
-    selector: Selector<'a>,
-    batch: usize,
-    /// After a signal no further row is read.
-    limit: &'a Limit,
-    /// The cursor of the next page; `None` after the last.
-    after: Option<i64>,
-    /// The trades that are still to be offered.
-    offers: vec::IntoIter<Offer>,
-}
-
-impl<'a> DueTrades<'a> {
-    fn new(selector: Selector<'a>, task: &Task<'a>) -> Self {
-        let Task { batch, limit, .. } = *task;
-        Self { selector, batch, limit, after: Some(FIRST), offers: vec![].into_iter() }
-    }
-
-    /// The next trades, at most [`BLOCK`] and one page; none at the end.
-    fn next_block(&mut self, store: &Store) -> Result<Vec<Trade>, Error> {
-        if self.batch > 0 {
-            let mut first = BinaryHeap::new();
-            while self.after.is_some() {
-                for offer in self.next_page(store)? {
-                    first.push(offer);
-                    if first.len() > self.batch
-                        && let Some(last) = first.pop()
-                    {
-                        let due_since = last.trade.due_since();
-                        self.selector.selection.beyond_batch.add(Some(due_since));
-                    }
-                }
-                if self.after.is_none() {
-                    self.offers = first.into_sorted_vec().into_iter();
-                    break;
-                }
-            }
-            let block = self.offers.by_ref().take(BLOCK);
-            return Ok(block.map(|offer| *offer.trade).collect());
-        }
-        let mut block = Vec::new();
-        while self.after.is_some() && block.len() < BLOCK {
-            block.extend(self.next_page(store)?.into_iter().map(|offer| *offer.trade));
-        }
-        Ok(block)
-    }
-
-    /// Counts the trades that the run did not reach.
-    fn leave_rest(&mut self, store: &Store, state: &mut RunState<'_>) -> Result<(), Error> {
-        loop {
-            let block = self.next_block(store)?;
-            if block.is_empty() {
-                return Ok(());
-            }
-            state.leave(&block);
-        }
-    }
-
-    /// The trades that one page of rows offers.
-    fn next_page(&mut self, store: &Store) -> Result<Vec<Offer>, Error> {
-        let Some(after) = self.after.filter(|_| !self.limit.interrupt.asked()) else {
-            self.after = None;
-            return Ok(vec![]);
-        };
-        let page = store.unsettled_page(after, false)?;
-        self.after = page.next;
-        self.selector.selection.exclude(Exclusion::Hold, page.passed_over);
-        Ok(page.rows.into_iter().filter_map(|row| self.selector.take(row)).collect())
-    }
-}
-
 /// A run on one database: what it asks, knows and has done.
 struct Run<'a, 'b, 'c> {
     outside: &'a mut Outside<'b>,
@@ -269,6 +236,8 @@ struct Run<'a, 'b, 'c> {
     fees: HashMap<String, StatedFee>,
     /// What a wallet says of the trades.
     wallet: &'a WalletRecords,
+    /// Trades that were not made, for calls with room for their markets.
+    not_made: &'a NotMadeTrades,
 }
 
 impl Run<'_, '_, '_> {
@@ -469,6 +438,9 @@ impl Run<'_, '_, '_> {
         if keys.is_empty() {
             return;
         }
+        let mut keys = keys;
+        self.not_made.fill_up(&mut keys);
+        keys.retain(|key| !self.outside.known.answers.contains_key(key));
         let mut resolved = self.outside.resolutions.find(&keys);
         self.state.answered |= !resolved.answers.is_empty();
         add_new(&mut self.outside.known.problems, std::mem::take(&mut resolved.problems));

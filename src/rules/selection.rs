@@ -154,6 +154,8 @@ pub struct Selection {
     pub beyond_batch: Tally,
     /// The number of rows that are not due, by reason.
     pub excluded: BTreeMap<Exclusion, u64>,
+    /// Trades that were not made, by rowid; at most [`NOT_MADE_NAMED`].
+    pub not_made: Vec<(i64, Exclusion)>,
     /// Due trades by a status that settle does not recognize, with the column that holds it.
     pub unknown_statuses: BTreeMap<(&'static str, String), u64>,
     /// Due trades with a readable market close, and how many of them are dated after it.
@@ -165,6 +167,9 @@ pub struct Selection {
 const ENOUGH_TO_DOUBT: u64 = 5;
 /// The number of unrecognized statuses to list; a bot may write a new one for each order.
 const STATUSES_NAMED: usize = 20;
+
+/// The number of trades that were not made to keep for one run.
+const NOT_MADE_NAMED: usize = 100_000;
 
 /// How long a trade may stay open before an alert, in seconds.
 #[derive(Debug, Clone, Copy)]
@@ -233,6 +238,14 @@ impl Selection {
         }
     }
 
+    fn leave_out(&mut self, rowid: i64, reason: Exclusion) {
+        self.exclude(reason, 1);
+        let is_not_made = reason.is_a_mark() || reason == Exclusion::NotFilled;
+        if is_not_made && self.not_made.len() < NOT_MADE_NAMED {
+            self.not_made.push((rowid, reason));
+        }
+    }
+
     fn excluded(&self, reason: Exclusion) -> u64 {
         self.excluded.get(&reason).copied().unwrap_or(0)
     }
@@ -271,18 +284,18 @@ impl<'a> Selector<'a> {
             self.selection.exclude(Exclusion::Ignored, 1);
             return None;
         }
-        let trade_id = row.id.clone();
+        let (rowid, trade_id) = (row.rowid, row.id.clone());
         let says = self.wallet.of(row.rowid, &row.id, &row.market_slug);
         let is_filled = says.and_then(WalletRecord::position).is_some();
         let is_duplicate = !is_filled && self.duplicates.contains(&row.rowid);
         let selection = &mut self.selection;
         match judge_with(row, self.reading, self.now, says) {
             Eligibility::Due(_) | Eligibility::InError { .. } if is_duplicate => {
-                selection.exclude(Exclusion::DuplicateOrder, 1);
+                selection.leave_out(rowid, Exclusion::DuplicateOrder);
                 None
             }
             Eligibility::Excluded(reason) => {
-                selection.exclude(reason, 1);
+                selection.leave_out(rowid, reason);
                 None
             }
             Eligibility::InError { message, logged_at } => {

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::error::Error;
+use crate::interrupt::Interrupt;
 use crate::rules::text::printable_line;
 use crate::store::bot_schema::{self, BotSchema, Target, Unmapped};
 use crate::store::columns::{self, FieldMap, UpdateSql};
@@ -80,6 +81,10 @@ impl Store {
             .and_then(|()| store.connection.pragma_update(None, "foreign_keys", false))
             .map_err(|error| store.failed("opened", error))?;
         store.check_schema(schema)?;
+        if store.has_records().map_err(|error| store.failed("read", error))? {
+            let viewed = store.in_temp(schema::view_older_records);
+            viewed.map_err(|error| store.failed("read", error))?;
+        }
         if access == Access::Write
             && store
                 .connection
@@ -178,18 +183,25 @@ impl Store {
         has: impl Fn(&str) -> bool,
         key: &str,
     ) -> Result<Target, Error> {
-        let failed = |error| self.failed("read", error);
-        // a temporary view writes nothing to the database
-        let query_only = |on: bool| self.connection.pragma_update(None, "query_only", on);
-        let pragma = "PRAGMA query_only";
-        let was = self.connection.query_row(pragma, [], |row| row.get(0)).map_err(failed)?;
-        query_only(false).map_err(failed)?;
-        let made = bot.make_view(&self.connection, &columns::names(), has, key).map_err(failed)?;
-        query_only(was).map_err(failed)?;
-        made.map_err(|unmapped| match unmapped {
+        let made =
+            self.in_temp(|connection| bot.make_view(connection, &columns::names(), &has, key));
+        made.map_err(|error| self.failed("read", error))?.map_err(|unmapped| match unmapped {
             Unmapped::Table(why) => Error::NotPerformanceDatabase { path: self.path.clone(), why },
             Unmapped::Value(why) => Error::Settings(why),
         })
+    }
+
+    /// Makes a temporary view, also where the database is opened for reading: nothing is written to it.
+    fn in_temp<T>(
+        &self,
+        make: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
+        let query_only = |on: bool| self.connection.pragma_update(None, "query_only", on);
+        let was = self.connection.query_row("PRAGMA query_only", [], |row| row.get(0))?;
+        query_only(false)?;
+        let made = make(&self.connection)?;
+        query_only(was)?;
+        Ok(made)
     }
 
     fn view_columns(&self) -> rusqlite::Result<Vec<String>> {
@@ -204,6 +216,23 @@ impl Store {
         }
         let version = "SELECT max(version) FROM settlement_schema";
         self.connection.query_row(version, [], |row| row.get(0))
+    }
+
+    /// Whether settle 0.1 wrote to the database, and no later version did.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn is_of_settle_0_1(&self) -> Result<bool, Error> {
+        let read = || Ok(self.has_records()? && self.schema_version()?.is_none());
+        read().map_err(|error| self.failed("read", error))
+    }
+
+    /// Brings settle's tables to this version.
+    ///
+    /// # Errors
+    /// [`Error`], if the file cannot be written.
+    pub fn upgrade(&mut self, interrupt: &Interrupt) -> Result<(), Error> {
+        self.begin_writing(interrupt)
     }
 
     /// Checks that the path still names the open file: a backup may have been moved over it.

@@ -89,6 +89,7 @@ record! {
     fee: Option<String>,
     fee_taken: Option<String>,
     profit: Option<String>,
+    money_source: Option<String>,
 }
 
 impl Record {
@@ -144,6 +145,7 @@ impl Record {
                 record.window_open = text(Some(bet.market.open));
                 record.window_close = text(Some(bet.market.close));
             }
+            record.money_source = text(Some(bet.money.as_str()));
             record.position_size = text(Some(bet.position));
             record.executed_price = text(Some(bet.price));
         }

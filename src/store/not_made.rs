@@ -1,0 +1,101 @@
+//! Trades that were not made, with the outcome of their markets: what they would have brought.
+
+use std::collections::HashMap;
+
+use rusqlite::params;
+
+use crate::error::Error;
+use crate::interrupt::Interrupt;
+use crate::rules::units::UnixSeconds;
+use crate::rules::value::Cell;
+use crate::store::Store;
+use crate::store::transaction::Short;
+
+/// A trade that was not made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NotMade {
+    /// Its id.
+    pub trade_id: Cell,
+    /// Its market, as the bot wrote it.
+    pub market_slug: Cell,
+    /// Its side, as the bot wrote it.
+    pub action: Cell,
+    /// The reason, as `excluded` names it in JSON.
+    pub reason: String,
+    /// How its market resolved.
+    pub outcome: String,
+    /// Whether it would have won; `None` for a split.
+    pub would_have_won: Option<bool>,
+}
+
+impl Store {
+    /// The trades that were not made and whose market's outcome is known, by rowid.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn not_made(&self) -> Result<HashMap<i64, NotMade>, Error> {
+        let read = || {
+            if !self.has_table("settlement_not_made")? {
+                return Ok(HashMap::new());
+            }
+            let mut statement = self.connection.prepare(
+                "SELECT trade_rowid, trade_id, market_slug, action, reason, outcome, would_have_won
+                 FROM settlement_not_made",
+            )?;
+            let rows = statement.query_map([], |row| {
+                let not_made = NotMade {
+                    trade_id: row.get(1)?,
+                    market_slug: row.get(2)?,
+                    action: row.get(3)?,
+                    reason: row.get(4)?,
+                    outcome: row.get(5)?,
+                    would_have_won: row.get(6)?,
+                };
+                Ok((row.get(0)?, not_made))
+            })?;
+            rows.collect::<rusqlite::Result<_>>()
+        };
+        read().map_err(|error| self.failed("read", error))
+    }
+
+    /// Keeps trades that were not made, by rowid.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn save_not_made(
+        &mut self,
+        found: &[(i64, NotMade)],
+        now: UnixSeconds,
+        interrupt: &Interrupt,
+    ) -> Result<(), Error> {
+        if found.is_empty() {
+            return Ok(());
+        }
+        self.begin_writing(interrupt)?;
+        let written = self.retry_while_busy(interrupt, |store| {
+            let transaction = Short::begin(store)?;
+            for (rowid, not_made) in found {
+                transaction
+                    .0
+                    .prepare_cached(
+                        "INSERT OR REPLACE INTO settlement_not_made
+                            (trade_rowid, trade_id, market_slug, action, reason, outcome,
+                             would_have_won, read_at)
+                         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                    )?
+                    .execute(params![
+                        rowid,
+                        not_made.trade_id,
+                        not_made.market_slug,
+                        not_made.action,
+                        not_made.reason,
+                        not_made.outcome,
+                        not_made.would_have_won,
+                        now.0
+                    ])?;
+            }
+            transaction.commit()
+        });
+        written.map_err(|error| self.failed("written", error))
+    }
+}
