@@ -28,7 +28,7 @@ use settle::engine::summary::Summary;
 use settle::engine::trade_result::TradeResult;
 use settle::interrupt::{Interrupt, Limit};
 use settle::rules::decision::{Confirm, Deciding};
-use settle::rules::eligibility::Reading;
+use settle::rules::eligibility::{NotFilled, Reading};
 use settle::rules::fees::Fees;
 use settle::rules::logged::SizeUnit;
 use settle::rules::market::{RuleSet, read_market};
@@ -168,6 +168,7 @@ fn settle(
             strike: way.strike,
             include_skipped: false,
             size_unit: SizeUnit::Dollars,
+            not_filled: NotFilled::Leave,
             skip_status: &[],
         },
         deciding: &deciding,

@@ -27,7 +27,7 @@
 //! use settle::store::{Access, BotSchema, Store};
 //! use settle::rules::strike::Strike;
 //! use settle::rules::timestamp::NaiveZone;
-//! use settle::rules::eligibility::Reading;
+//! use settle::rules::eligibility::{NotFilled, Reading};
 //! use settle::rules::units::{Bps, UnixSeconds};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -66,6 +66,7 @@
 //!         strike,
 //!         include_skipped: false,
 //!         size_unit: SizeUnit::Dollars,
+//!         not_filled: NotFilled::Leave,
 //!         skip_status: &[],
 //!     },
 //!     deciding: &Deciding {

@@ -13,7 +13,7 @@ use settle::engine::summary::Event;
 use settle::engine::summary::Summary;
 use settle::interrupt::Limit;
 use settle::rules::decision::{Confirm, Deciding};
-use settle::rules::eligibility::Reading;
+use settle::rules::eligibility::{NotFilled, Reading};
 use settle::rules::fees::Fees;
 use settle::rules::logged::SizeUnit;
 use settle::rules::market::{Basis, RuleSet};
@@ -118,6 +118,7 @@ fn settle_with(
             strike: Strike::Recorded,
             include_skipped: false,
             size_unit: SizeUnit::Dollars,
+            not_filled: NotFilled::Leave,
             skip_status: &[],
         },
         deciding: &deciding(confirm),

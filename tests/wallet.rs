@@ -3,7 +3,7 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::exchange::{Asked, Exchange, Reply, Tape};
+use support::exchange::{Asked, Exchange, Markets, Reply, Tape};
 use support::{Bench, CLOSE, OPEN, bet};
 
 const WALLET: &str = "0xabababababababababababababababababababab";
@@ -179,6 +179,49 @@ fn a_confirmation_keeps_the_wallets_money() {
     audit.extend(services.iter().map(String::as_str));
     bench.settle(&audit).code(0);
     assert_eq!(bench.booked(1), (Some("NO".to_owned()), Some(-4.4), Some(0)));
+}
+
+#[test]
+fn not_filled_zero_writes_the_outcome_and_no_money_and_a_later_run_knows_it() {
+    let exchange = exchange(|_| page(&[row("BUY", OPEN, OPEN + 470, 8.0, 4.4)], None));
+    let bench = bench();
+    // a trigger, so that the write is checked
+    let trigger = "CREATE TRIGGER t AFTER UPDATE ON trades BEGIN SELECT 1; END;
+                   UPDATE trades SET execution_status = 'failed' WHERE id = 2";
+    bench.sql().execute_batch(trigger).unwrap();
+    let zero = ["--wallet", WALLET, "--not-filled", "zero"];
+    let dry = [&["dry-run"][..], &zero, &["--json", "--data-url", &exchange.url]].concat();
+    let dry = bench.settle(&[&dry[..], &["--coinbase-url", &exchange.url]].concat()).json();
+    assert_eq!(dry["settled_count"], 1, "{dry}");
+    assert_eq!(bench.booked(2), (None, None, None));
+
+    let ran = bench.run_at(&exchange.url, &zero).code(0).json();
+    assert_eq!((&ran["settled_count"], &ran["wins"]), (&json!(1), &json!(1)), "{ran}");
+    assert_eq!(ran["excluded"], json!({"not_filled": 1}));
+    assert_eq!((&ran["due_before"], &ran["due_after"]), (&json!(1), &json!(0)));
+    assert_eq!(bench.booked(2), (Some("YES".to_owned()), Some(0.0), None));
+
+    // with and without the wallet, and with the option or without
+    for arguments in [&zero[..], &zero[..2], &[]] {
+        let later = bench.run_at(&exchange.url, arguments).code(0).json();
+        assert_eq!(later["excluded"], json!({"not_filled": 1}), "{arguments:?}: {later}");
+        assert_eq!(later["settled_count"], 0);
+    }
+    assert_eq!(bench.settle(&["status", "--json"]).json()["settled_count"], 1);
+    let compared = ["reconcile", "--json", "--wallet", WALLET, "--data-url", &exchange.url];
+    let compared = bench.settle(&[&compared[..], &["--polymarket-url", &exchange.url]].concat());
+    assert_eq!(compared.code(0).json()["unfilled_count"], 1);
+
+    // Polymarket resolves otherwise: the outcome is corrected, and no money comes into it
+    let slugs = [OPEN, CLOSE].map(|open| format!("btc-updown-15m-{open}"));
+    let down = slugs.each_ref().map(|slug| (slug.as_str(), false));
+    let down = Exchange::resolving(tape(), Markets::resolved(down));
+    let ran = bench.run_at(&down.url, &["--confirm", "auto"]).json();
+    assert_eq!(ran["corrected_count"], 2, "{ran}");
+    assert_eq!(bench.booked(2), (Some("NO".to_owned()), Some(0.0), None));
+    bench.settle(&["undo", "last"]).code(0);
+    bench.settle(&["undo", "last"]);
+    assert_eq!(bench.booked(2), (None, None, None));
 }
 
 #[test]

@@ -82,6 +82,8 @@ impl Counts {
     pub fn add(&mut self, result: &TradeResult) {
         let status = result.ending.as_str();
         match result.ending {
+            // `excluded` counts it
+            Ending::Booked(_) if result.is_not_filled() => {}
             Ending::Booked(_) => {
                 self.settled += 1;
                 self.wins += u64::from(result.is_win == Some(true));

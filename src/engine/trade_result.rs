@@ -84,6 +84,11 @@ impl TradeResult {
         self.bet.filter(|bet| bet.market.has_window()).map(|bet| bet.market.close)
     }
 
+    /// Whether the trade has no fill, and is booked with profit 0.
+    pub fn is_not_filled(&self) -> bool {
+        self.bet.is_some_and(|bet| bet.shares.0.is_zero())
+    }
+
     /// `done` is false if the row had changed before the write.
     pub(crate) fn of_settlement(settlement: Settlement, done: bool) -> Self {
         let bet = settlement.bet().copied();

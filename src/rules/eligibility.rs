@@ -222,6 +222,15 @@ pub enum Eligibility {
     },
 }
 
+/// What becomes of a row that the wallet shows as never filled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum NotFilled {
+    /// Nothing is written to it.
+    Leave,
+    /// It gets the market's outcome, profit 0 and win NULL, for a bot that takes NULL for open.
+    Zero,
+}
+
 /// How rows are read; all commands use the same reading.
 #[derive(Debug, Clone, Copy)]
 pub struct Reading {
@@ -235,6 +244,8 @@ pub struct Reading {
     pub include_skipped: bool,
     /// What `position_size` holds.
     pub size_unit: SizeUnit,
+    /// What becomes of a row that the wallet shows as never filled.
+    pub not_filled: NotFilled,
     /// Further words for an order that was not filled, as [`status_word`] writes them.
     pub skip_status: &'static [String],
 }
@@ -247,12 +258,19 @@ pub fn judge_with(
     now: UnixSeconds,
     wallet: Option<&WalletRecord>,
 ) -> Eligibility {
-    let position = wallet.and_then(WalletRecord::position);
+    let never = wallet.is_some_and(|record| record.says == WalletSays::NotFilled);
+    // it is no trade to settle again
+    if never && is_booked_as_zero(&row) {
+        return Eligibility::Excluded(Exclusion::NotFilled);
+    }
+    let zero = (never && reading.not_filled == NotFilled::Zero).then(Position::default);
+    let position = zero.or_else(|| wallet.and_then(WalletRecord::position));
     match judge_bet(row, reading, now, position.as_ref()) {
+        Eligibility::Due(trade) if zero.is_some() => Eligibility::Due(trade),
         Eligibility::Due(_)
         | Eligibility::InError { .. }
         | Eligibility::Excluded(Exclusion::NotMade | Exclusion::SkippedByBot)
-            if wallet.is_some_and(|record| record.says == WalletSays::NotFilled) =>
+            if never =>
         {
             Eligibility::Excluded(Exclusion::NotFilled)
         }
@@ -318,13 +336,23 @@ fn read_market_of(
     Ok((key, market))
 }
 
+/// Whether the row holds an outcome, profit 0 and no win, as a trade without a fill is booked with
+/// [`NotFilled::Zero`].
+fn is_booked_as_zero(row: &Row) -> bool {
+    row.is_win.is_empty()
+        && row.actual_outcome.text().and_then(Side::named).is_some()
+        && row.profit_loss.any_number().is_some_and(|profit| profit.is_zero())
+}
+
 /// Reads a settled row again, to confirm or correct it; a wallet's record of it gives its money.
 ///
 /// # Errors
 /// A message that names the value that cannot be used.
 pub fn judge_again(row: Row, reading: Reading, wallet: &WalletRecords) -> Result<Trade, String> {
-    let position = wallet.of(row.rowid, &row.id, &row.market_slug);
-    let position = position.and_then(WalletRecord::position);
+    let record = wallet.of(row.rowid, &row.id, &row.market_slug);
+    let never = record.is_some_and(|record| record.says == WalletSays::NotFilled);
+    let zero = (never && is_booked_as_zero(&row)).then(Position::default);
+    let position = zero.or_else(|| record.and_then(WalletRecord::position));
     let side = row.action.text().and_then(Side::named);
     let side = side.ok_or_else(|| format!("action is {}", row.action))?;
     let logged_at = read_cell(&row.timestamp, reading.zone);
@@ -453,6 +481,15 @@ fn read_bet(
     unit: SizeUnit,
 ) -> Result<Bet, String> {
     let recorded_strike = row.price_to_beat.number().and_then(BtcPrice::new).ok();
+    if position.is_some_and(|position| *position == Position::default()) {
+        // never filled: without shares there is no price, and the record keeps the logged one
+        let logged = row.executed_price.number().and_then(SharePrice::new).ok();
+        let price = logged.unwrap_or(SharePrice(Decimal::ONE));
+        let (position, shares) = (Usd(Decimal::ZERO), Shares(Decimal::ZERO));
+        let sold = Some(Sold { shares, proceeds: position });
+        let money = MoneySource::Wallet;
+        return Ok(Bet { market, side, position, price, shares, sold, money, recorded_strike });
+    }
     if let Some(position) = position {
         let (position, price, shares, sold) = position.bet()?;
         let money = MoneySource::Wallet;
@@ -525,6 +562,7 @@ pub(crate) mod tests {
         strike: Strike::Recorded,
         include_skipped: false,
         size_unit: SizeUnit::Dollars,
+        not_filled: NotFilled::Leave,
         skip_status: &[],
     };
 

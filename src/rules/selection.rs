@@ -306,8 +306,12 @@ impl<'a> Selector<'a> {
                 None
             }
             Eligibility::Due(trade) => {
-                selection.due.add(Some(trade.due_since()));
                 let says = says.map(|record| record.says);
+                if says == Some(WalletSays::NotFilled) {
+                    selection.leave_out(rowid, Exclusion::NotFilled);
+                    return self.offer(trade);
+                }
+                selection.due.add(Some(trade.due_since()));
                 if let Some(says) = says.filter(|says| says.pending_key().is_some()) {
                     selection.waits_for_wallet(says, &trade);
                     return None;

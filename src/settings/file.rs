@@ -15,7 +15,8 @@ const NAME: &str = "settle.toml";
 /// Options that name files: a relative path starts at the folder of the settings file.
 const PATHS: [&str; 5] = ["db", "candles", "activity", "metrics-file", "html"];
 /// The options that a `[[bot]]` may set.
-const OF_A_BOT: [&str; 6] = ["db", "wallet", "activity", "size-unit", "timezone", "skip-status"];
+const OF_A_BOT: [&str; 7] =
+    ["db", "wallet", "activity", "size-unit", "timezone", "not-filled", "skip-status"];
 
 /// An option's value in the settings file.
 #[derive(Debug, Clone, PartialEq, Eq)]

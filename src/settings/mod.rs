@@ -18,7 +18,7 @@ use values::{address, base_url, file, hours, seconds_of, zone};
 
 use crate::error::Error;
 use crate::output::print::Printing;
-use crate::rules::eligibility::{Reading, status_word};
+use crate::rules::eligibility::{NotFilled, Reading, status_word};
 use crate::rules::fees::Fees;
 use crate::rules::logged::SizeUnit;
 use crate::rules::market::RuleSet;
@@ -164,6 +164,17 @@ pub struct JudgingArgs {
         help_heading = "Trades"
     )]
     pub skip_status: Vec<String>,
+
+    /// What to write for a trade that the wallet shows as never filled: nothing, or the market's outcome
+    /// with profit 0 and no win, for a bot that takes NULL for open
+    #[arg(
+        long,
+        env = "SETTLE_NOT_FILLED",
+        value_name = "HOW",
+        default_value = "leave",
+        help_heading = "Money"
+    )]
+    pub not_filled: NotFilled,
 
     /// Settle rows whose skipped_unfavorable_move is 1, too: the bot records that it placed no order
     #[arg(long, env = "SETTLE_INCLUDE_SKIPPED", value_parser = BoolishValueParser::new(), help_heading = "Trades")]
@@ -328,10 +339,19 @@ pub fn reading(judging: &JudgingArgs) -> Reading {
     let ReadingArgs { timezone: zone, rules, size_unit } = judging.reading;
     let default = if rules == RuleSet::SlugClose { Strike::Recorded } else { Strike::Venue };
     let (strike, include_skipped) = (judging.strike.unwrap_or(default), judging.include_skipped);
+    let not_filled = judging.not_filled;
     let words = judging.skip_status.iter().map(|word| status_word(word));
     let words: Vec<String> = words.filter(|word| !word.is_empty()).collect();
     // a few words that live as long as the process, so that a reading can be copied
-    Reading { zone, rules, strike, include_skipped, size_unit, skip_status: words.leak() }
+    Reading {
+        zone,
+        rules,
+        strike,
+        include_skipped,
+        size_unit,
+        not_filled,
+        skip_status: words.leak(),
+    }
 }
 
 /// Ages in seconds at which a waiting trade raises an alert.
@@ -343,7 +363,8 @@ pub fn lags(args: &AlertArgs) -> Lags {
 pub fn reading_settled(args: &ReadingArgs) -> Reading {
     let ReadingArgs { timezone: zone, rules, size_unit } = *args;
     let strike = Strike::Recorded;
-    Reading { zone, rules, strike, include_skipped: true, size_unit, skip_status: &[] }
+    let not_filled = NotFilled::Leave;
+    Reading { zone, rules, strike, include_skipped: true, size_unit, not_filled, skip_status: &[] }
 }
 
 /// Polymarket and the price sources in the order asked for: dump files alone, or the services.

@@ -231,11 +231,12 @@ fn is_settled(
         return Ok(true);
     }
     let row = &settlement.trade.row;
-    let (id, slug) = (fields.sql(Field::Id), fields.sql(Field::MarketSlug));
+    let [id, slug, outcome] =
+        [Field::Id, Field::MarketSlug, Field::ActualOutcome].map(|field| fields.sql(field));
+    // a trade that broke even, or was never filled, has an outcome and no win
     let sql = format!(
         "SELECT EXISTS (SELECT 1 FROM trades WHERE trades.rowid = ?1 AND {id} IS ?2
-            AND {slug} IS ?3 AND {})",
-        fields.settled()
+            AND {slug} IS ?3 AND {outcome} IS NOT NULL AND {outcome} IS NOT '')"
     );
     transaction
         .prepare_cached(&sql)?
