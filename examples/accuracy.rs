@@ -27,6 +27,7 @@ use settle::engine::summary::Event;
 use settle::engine::summary::Summary;
 use settle::engine::trade_result::TradeResult;
 use settle::interrupt::{Interrupt, Limit};
+use settle::rules::asset::Asset;
 use settle::rules::decision::{Confirm, Deciding};
 use settle::rules::eligibility::{NotFilled, Reading};
 use settle::rules::fees::Fees;
@@ -109,7 +110,12 @@ impl PriceSource for CandleFile {
         self.venue
     }
 
-    fn prices(&mut self, wanted: &BTreeSet<PriceAt>, _now: UnixSeconds) -> SourceAnswer {
+    fn prices(
+        &mut self,
+        _asset: Asset,
+        wanted: &BTreeSet<PriceAt>,
+        _now: UnixSeconds,
+    ) -> SourceAnswer {
         let priced = |quote: &PriceAt| Some((*quote, self.book.price(*quote)?));
         let prices: HashMap<_, _> = wanted.iter().filter_map(priced).collect();
         SourceAnswer { answered: true, prices, ..SourceAnswer::default() }

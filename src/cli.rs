@@ -28,10 +28,10 @@ use crate::commands::undo::UndoArgs;
 use crate::settings::CommonArgs;
 use crate::settings::file::{Settings, SettingsFile};
 
-/// Settles a Polymarket bot's Bitcoin up-or-down trades: which won, which lost, and each one's profit.
+/// Settles a Polymarket bot's up-or-down trades: which won, which lost, and each one's profit.
 ///
 /// Reads unsettled trades from the bot's SQLite performance database, asks Polymarket how each one's
-/// market was resolved, falls back on the price of Bitcoin at its close, and writes outcome, profit
+/// market was resolved, falls back on the asset's price at its close, and writes outcome, profit
 /// or loss, and win or loss back.
 #[derive(Debug, Parser)]
 #[command(
@@ -516,6 +516,7 @@ mod tests {
                 "rules" => of(["slug-close", "polymarket", "slug-close"]),
                 "strike" => of(["venue", "recorded", "venue"]),
                 "timezone" => of(["+01:00", "+02:00", "+03:00"]),
+                "not-filled" => of(["zero", "leave", "zero"]),
                 "size-unit" => of(["shares", "dollars", "shares"]),
                 "color" => of(["always", "never", "auto"]),
                 "wallet" => ["a", "b", "c"].map(|digit| format!("0x{}", digit.repeat(40))),

@@ -4,7 +4,7 @@
 mod support;
 
 use rusqlite::types::Value;
-use support::exchange::{Exchange, Markets, Tape};
+use support::exchange::{Exchange, Markets, Reply, Tape};
 use support::{Bench, CLOSE, KEYLESS, OPEN, STRIKE, bet, shared};
 
 fn up() -> Exchange {
@@ -469,4 +469,38 @@ fn skipped_rows_of_the_real_sample_are_settled_only_on_request() {
         assert!((written - total).abs() < 1e-9);
         assert!((total - profit).abs() < 1e-6, "{total}");
     }
+}
+
+#[test]
+fn each_asset_is_decided_by_its_own_candles_and_a_service_may_lack_one() {
+    let (up, down) = ([(OPEN, 3_200.0), (CLOSE, 3_210.0)], [(OPEN, 67_000.0), (CLOSE, 66_900.0)]);
+    let exchange = Exchange::start(move |asked, _| {
+        let symbol = asked.query.get("symbol").or(asked.query.get("pair"));
+        let pair = symbol.map_or(asked.path.as_str(), String::as_str).to_uppercase();
+        match asked.service() {
+            "polymarket" | "data" | "clob" => return asked.list(&[]),
+            // Coinbase has no HYPE; Kraken has only the newest candles and is not asked
+            "coinbase" if pair.contains("HYPE") => return Reply::status(404),
+            _ => {}
+        }
+        let is_btc = pair.contains("BTC") || pair.contains("XBT");
+        Tape::of(if is_btc { down } else { up }).answer(asked)
+    });
+    let slugs = ["btc", "eth", "hype", "ltc"].map(|asset| format!("{asset}-updown-15m-{OPEN}"));
+    let bets = slugs.iter().zip(1..).map(|(slug, id)| bet(id).on(slug));
+    let bench = Bench::new(&bets.collect::<Vec<_>>());
+    bench.sql().execute("UPDATE trades SET price_to_beat = 3200 WHERE id > 1", []).unwrap();
+    let ran = bench.run_at(&exchange.url, &["--confirm", "auto", "--strike", "venue"]).json();
+    assert_eq!(ran["settled_count"], 3, "{ran}");
+    let outcomes = [1, 2, 3, 4].map(|id| bench.booked(id).0);
+    let wanted = [Some("NO"), Some("YES"), Some("YES"), None].map(|it| it.map(str::to_owned));
+    assert_eq!(outcomes, wanted);
+    let trades = ran["trades"].as_array().unwrap().iter();
+    let sources: Vec<&str> = trades.filter_map(|trade| trade["price_source"].as_str()).collect();
+    assert_eq!(sources, ["coinbase", "coinbase", "bitstamp"], "{ran}");
+    let asked = exchange.asked().join(" ");
+    for pair in ["ETH-USD", "ethusd", "hypeusd", "HYPE-USD"] {
+        assert!(asked.contains(pair), "{pair}: {asked}");
+    }
+    assert!(!asked.to_lowercase().contains("ltc-usd"), "{asked}");
 }

@@ -74,7 +74,7 @@ fn the_output_of_each_command_matches_the_snapshot() {
         bet(5).on("btc-updown-15m-1771000200").at("2026-02-13 16:31:00"),
         Bet { price: Sql::Real(1.5), ..bet(6) },
         Bet { size: Sql::Null, ..bet(7) },
-        bet(8).on(&format!("eth-updown-15m-{OPEN}")),
+        bet(8).on(&format!("ltc-updown-15m-{OPEN}")),
         bet(9).action("HOLD"),
     ]);
     let prices = [

@@ -10,11 +10,10 @@ use serde_json::{Number, Value};
 use crate::commands::{Exit, only};
 use crate::error::Error;
 use crate::output::print::print;
-use crate::rules::eligibility::{
-    Eligibility, Reading, Row, Trade, is_on_paper, judge_again, judge_with,
-};
+use crate::rules::eligibility::{Eligibility, Reading, Row, Trade, judge_again, judge_with};
 use crate::rules::fill::{WalletRecord, WalletRecords};
 use crate::rules::market::Market;
+use crate::rules::order_status::is_on_paper;
 use crate::rules::outcome::{Outcome, Side};
 use crate::rules::text::no_formula;
 use crate::rules::timestamp::read_cell;

@@ -8,6 +8,7 @@ use rust_decimal::Decimal;
 use crate::rules::fill::{Position, Sold, WalletRecord, WalletRecords, WalletSays};
 use crate::rules::logged::{LoggedMoney, MoneySource, SizeUnit};
 use crate::rules::market::{Market, RuleSet, read_market};
+use crate::rules::order_status::{begins_with_one_of, is_known, is_not_filled};
 use crate::rules::outcome::Side;
 use crate::rules::strike::Strike;
 use crate::rules::timestamp::{NaiveZone, read_cell};
@@ -246,7 +247,7 @@ pub struct Reading {
     pub size_unit: SizeUnit,
     /// What becomes of a row that the wallet shows as never filled.
     pub not_filled: NotFilled,
-    /// Further words for an order that was not filled, as [`status_word`] writes them.
+    /// Further words for an order that was not filled, as [`crate::rules::order_status::status_word`] writes them.
     pub skip_status: &'static [String],
 }
 
@@ -362,57 +363,6 @@ pub fn judge_again(row: Row, reading: Reading, wallet: &WalletRecords) -> Result
     Ok(Trade { row, logged_at, key, bet })
 }
 
-/// Statuses of an order that was not filled. They are prefixes, because exchanges append reasons,
-/// as in `CANCELED_MARKET_RESOLVED`.
-const NOT_FILLED: [&str; 13] = [
-    "skipped",
-    "failed",
-    "cancelled",
-    "canceled",
-    "rejected",
-    "expired",
-    "unmatched",
-    "not_filled",
-    "unfilled",
-    "blocked",
-    "live",
-    "delayed",
-    "error",
-];
-
-/// Statuses that are consistent with a fill; also prefixes.
-const KNOWN_STATUSES: [&str; 15] = [
-    "pending",
-    "executed",
-    "filled",
-    "partial",
-    "matched",
-    "mined",
-    "confirmed",
-    "verified",
-    "unverified",
-    "success",
-    "complete",
-    "done",
-    "ok",
-    "closed",
-    "settled",
-];
-
-/// Statuses of a trade on paper, which reaches no wallet; also prefixes.
-const ON_PAPER: [&str; 3] = ["dry_run", "simulated", "paper"];
-
-/// A status in lower case, with `_` for blanks and hyphens.
-pub fn status_word(status: &str) -> String {
-    status.trim().to_ascii_lowercase().replace([' ', '-'], "_")
-}
-
-/// Whether a status starts with one of `words`, in any case, with blanks or hyphens for `_`.
-fn begins_with_one_of(status: &str, words: &[impl AsRef<str>]) -> bool {
-    let status = status_word(status);
-    words.iter().any(|word| status.starts_with(word.as_ref()))
-}
-
 /// The non-empty status columns of a row: each column's name and its status.
 fn statuses(row: &Row) -> impl Iterator<Item = (&'static str, Cow<'_, str>)> {
     [("execution_status", &row.execution_status), ("verification_status", &row.verification_status)]
@@ -426,7 +376,7 @@ fn statuses(row: &Row) -> impl Iterator<Item = (&'static str, Cow<'_, str>)> {
 
 /// Whether the bot's status states that the order was not filled.
 pub(crate) fn not_made(row: &Row) -> bool {
-    statuses(row).any(|(_, status)| begins_with_one_of(&status, &NOT_FILLED))
+    statuses(row).any(|(_, status)| is_not_filled(&status))
 }
 
 /// Whether the user's own words state that the order was not filled.
@@ -434,18 +384,10 @@ fn is_left_out(row: &Row, reading: Reading) -> bool {
     statuses(row).any(|(_, status)| begins_with_one_of(&status, reading.skip_status))
 }
 
-/// Whether a status is that of a trade on paper.
-pub(crate) fn is_on_paper(status: &Cell) -> bool {
-    status.text().is_some_and(|status| begins_with_one_of(status, &ON_PAPER))
-}
-
 /// The row's statuses that settle does not recognize, with their columns. Such a trade is settled
 /// as if its order was filled.
 pub(crate) fn unknown_statuses(row: &Row) -> impl Iterator<Item = (&'static str, Cow<'_, str>)> {
-    statuses(row).filter(|(_, status)| {
-        let known: [&[&str]; 3] = [&NOT_FILLED, &KNOWN_STATUSES, &ON_PAPER];
-        !known.iter().any(|words| begins_with_one_of(status, words))
-    })
+    statuses(row).filter(|(_, status)| !is_known(status))
 }
 
 /// Why the values of a YES or NO row exclude it, regardless of its market and time.
@@ -745,7 +687,7 @@ pub(crate) mod tests {
         let on = |slug: &str| judged(|row| row.market_slug = text(slug));
         for slug in [
             "btc-updown-60s-1770987600",
-            "eth-updown-15m-1770987600",
+            "ltc-updown-15m-1770987600",
             "will-bitcoin-reach-150k-1770987600",
             "2031187",
             "no-timestamp-here",

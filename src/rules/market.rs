@@ -195,7 +195,7 @@ impl Market {
             Family::Assumed15m | Family::Hourly | Family::Daily => true,
             Family::OtherWords | Family::Timeless => false,
         };
-        is_known && self.asset == Asset::Btc
+        is_known && self.asset != Asset::Other
     }
 }
 
@@ -585,7 +585,7 @@ mod tests {
         ] {
             let market = read(slug);
             assert_eq!(market.asset, asset, "{slug}");
-            assert!(!market.is_decided_by_candles(), "{slug}");
+            assert_eq!(market.is_decided_by_candles(), asset != Asset::Other, "{slug}");
         }
     }
 

@@ -10,6 +10,7 @@ pub mod fill;
 pub mod logged;
 pub mod market;
 pub mod opinion;
+pub mod order_status;
 pub mod outcome;
 pub mod pnl;
 pub mod price;

@@ -6,6 +6,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::rules::asset::Asset;
 use crate::rules::market::Basis;
 use crate::rules::strike::{bears_out, is_near_strike};
 use crate::rules::units::{BtcPrice, UnixSeconds};
@@ -14,13 +15,13 @@ use crate::rules::units::{BtcPrice, UnixSeconds};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
-    /// Coinbase Exchange, BTC-USD
+    /// Coinbase Exchange, such as BTC-USD
     Coinbase,
-    /// Kraken, XBT/USD
+    /// Kraken, such as XBT/USD
     Kraken,
-    /// Bitstamp, BTC/USD
+    /// Bitstamp, such as BTC/USD
     Bitstamp,
-    /// Binance, BTC/USDT
+    /// Binance, such as BTC/USDT
     Binance,
     /// Dump files given with `--candles`
     #[value(skip)]
@@ -110,7 +111,7 @@ impl fmt::Display for Method {
 /// A price and how it was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Priced {
-    /// Dollars (USDT on Binance) per bitcoin.
+    /// Dollars (USDT on Binance) for one of the asset.
     pub price: BtcPrice,
     /// How the price was read.
     pub method: Method,
@@ -119,6 +120,8 @@ pub struct Priced {
 /// The prices that one market needs, all from one venue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PriceRequest {
+    /// The asset.
+    pub asset: Asset,
     /// The price at the window's close.
     pub close: PriceAt,
     /// The price at the window's start.

@@ -96,6 +96,7 @@ pub fn need(trade: &Trade, strike: Strike, venues: usize) -> Option<PriceRequest
         basis => (basis, Basis::Point),
     };
     Some(PriceRequest {
+        asset: market.asset,
         close: PriceAt { at: market.close, basis: market.basis },
         open: PriceAt { at: market.open, basis: open },
         open_is_strike: strike == Strike::Venue,

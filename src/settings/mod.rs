@@ -18,10 +18,11 @@ use values::{address, base_url, file, hours, seconds_of, zone};
 
 use crate::error::Error;
 use crate::output::print::Printing;
-use crate::rules::eligibility::{NotFilled, Reading, status_word};
+use crate::rules::eligibility::{NotFilled, Reading};
 use crate::rules::fees::Fees;
 use crate::rules::logged::SizeUnit;
 use crate::rules::market::RuleSet;
+use crate::rules::order_status::status_word;
 use crate::rules::price::Source;
 use crate::rules::selection::Lags;
 use crate::rules::strike::Strike;

@@ -7,8 +7,9 @@ use rusqlite::{OptionalExtension, params};
 
 use crate::error::Error;
 use crate::interrupt::Interrupt;
-use crate::rules::eligibility::{Row, is_on_paper};
+use crate::rules::eligibility::Row;
 use crate::rules::fill::{LoggedRow, MarketId, Position, WalletRecord, WalletRecords, WalletSays};
+use crate::rules::order_status::is_on_paper;
 use crate::rules::outcome::Side;
 use crate::rules::timestamp::{NaiveZone, read_cell};
 use crate::rules::units::{UnixSeconds, decimal_from_text};

@@ -10,11 +10,12 @@ use rusqlite::{Connection, OptionalExtension};
 use rust_decimal::Decimal;
 
 use crate::error::Error;
-use crate::rules::eligibility::{Reading, is_on_paper};
+use crate::rules::eligibility::Reading;
 use crate::rules::fill::{WalletRecord, WalletRecords};
 use crate::rules::logged::{LoggedMoney, SizeUnit};
 use crate::rules::market;
 use crate::rules::market::{Family, RuleSet};
+use crate::rules::order_status::is_on_paper;
 use crate::rules::outcome::Side;
 use crate::rules::statistics::stats::Streaks;
 use crate::rules::statistics::{BookedAs, Mode, Provenance, Results, Settled};

@@ -233,10 +233,14 @@ fn is_settled(
     let row = &settlement.trade.row;
     let [id, slug, outcome] =
         [Field::Id, Field::MarketSlug, Field::ActualOutcome].map(|field| fields.sql(field));
-    // a trade that broke even, or was never filled, has an outcome and no win
+    let is_settled = match settlement.is_win() {
+        Some(_) => fields.settled(),
+        // a trade that broke even, or was never filled
+        None => format!("{outcome} IS NOT NULL AND {outcome} IS NOT ''"),
+    };
     let sql = format!(
         "SELECT EXISTS (SELECT 1 FROM trades WHERE trades.rowid = ?1 AND {id} IS ?2
-            AND {slug} IS ?3 AND {outcome} IS NOT NULL AND {outcome} IS NOT '')"
+            AND {slug} IS ?3 AND {is_settled})"
     );
     transaction
         .prepare_cached(&sql)?

@@ -2,13 +2,14 @@
 //! first, times in milliseconds; the quote is USDT, which is not quite a dollar. A step without a trade
 //! has no row, or one that repeats the last price with a count of 0.
 
+use crate::rules::asset::Asset;
 use crate::rules::price::Source;
 use crate::rules::units::UnixSeconds;
 use crate::sources::candles::planner::{Limits, Range};
 use crate::sources::candles::{Candle, CandleService, Columns, NotNull, all_candles, candle_of};
 use crate::sources::http::{self, FetchError};
 
-/// Binance's BTCUSDT candles.
+/// Binance's candles, such as BTCUSDT.
 pub struct Binance;
 
 /// The steps Binance has, in seconds, with its names for them.
@@ -44,12 +45,13 @@ impl CandleService for Binance {
         }
     }
 
-    fn ask(&self, range: Range) -> String {
+    fn ask(&self, asset: Asset, range: Range) -> String {
         // only the steps of `limits` are ever asked for, and each has a name
         let interval =
             INTERVALS.iter().find(|(step, _)| *step == range.step).map_or("1m", |(_, name)| name);
         format!(
-            "/api/v3/klines?symbol=BTCUSDT&interval={interval}&startTime={}000&endTime={}000&limit={}",
+            "/api/v3/klines?symbol={}USDT&interval={interval}&startTime={}000&endTime={}000&limit={}",
+            asset.symbol().to_uppercase(),
             range.first.0,
             range.last.0,
             range.rows()
@@ -82,7 +84,7 @@ mod tests {
             last: UnixSeconds(1_770_988_500),
         };
         assert_eq!(
-            Binance.ask(range),
+            Binance.ask(Asset::Btc, range),
             "/api/v3/klines?symbol=BTCUSDT&interval=15m&startTime=1770987600000&endTime=1770988500000&limit=2"
         );
     }

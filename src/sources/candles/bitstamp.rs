@@ -1,14 +1,15 @@
-//! Bitstamp: `GET /api/v2/ohlc/btcusd/`. Rows are objects of strings, oldest first, times in
+//! Bitstamp: `GET /api/v2/ohlc/btcusd/` and the like. Rows are objects of strings, oldest first, times in
 //! seconds; a step without a trade repeats the last price with a volume of 0.
 
 use serde::Deserialize;
 
+use crate::rules::asset::Asset;
 use crate::rules::price::Source;
 use crate::sources::candles::planner::{Limits, Range};
 use crate::sources::candles::{Candle, CandleService, Number, all_candles, candle_of};
 use crate::sources::http::{self, FetchError};
 
-/// Bitstamp's BTC/USD candles.
+/// Bitstamp's candles, such as BTC/USD.
 pub struct Bitstamp;
 
 impl CandleService for Bitstamp {
@@ -24,9 +25,10 @@ impl CandleService for Bitstamp {
         }
     }
 
-    fn ask(&self, range: Range) -> String {
+    fn ask(&self, asset: Asset, range: Range) -> String {
         let (step, rows, first) = (range.step, range.rows(), range.first.0);
-        format!("/api/v2/ohlc/btcusd/?step={step}&limit={rows}&start={first}")
+        let symbol = asset.symbol();
+        format!("/api/v2/ohlc/{symbol}usd/?step={step}&limit={rows}&start={first}")
     }
 
     fn read(&self, body: &[u8]) -> Result<Vec<Candle>, FetchError> {
@@ -71,7 +73,10 @@ mod tests {
             first: UnixSeconds(1_770_987_600),
             last: UnixSeconds(1_770_989_400),
         };
-        assert_eq!(Bitstamp.ask(range), "/api/v2/ohlc/btcusd/?step=900&limit=3&start=1770987600");
+        assert_eq!(
+            Bitstamp.ask(Asset::Btc, range),
+            "/api/v2/ohlc/btcusd/?step=900&limit=3&start=1770987600"
+        );
     }
 
     #[test]

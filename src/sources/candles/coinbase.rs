@@ -1,12 +1,13 @@
-//! Coinbase Exchange: `GET /products/BTC-USD/candles`. Rows `[time, low, high, open, close,
+//! Coinbase Exchange: `GET /products/BTC-USD/candles` and the like. Rows `[time, low, high, open, close,
 //! volume]`, newest first, times in seconds; a step without a trade has no row.
 
+use crate::rules::asset::Asset;
 use crate::rules::price::Source;
 use crate::sources::candles::planner::{Limits, Range};
 use crate::sources::candles::{Candle, CandleService, Columns, NotNull, all_candles, candle_of};
 use crate::sources::http::{self, FetchError};
 
-/// Coinbase Exchange's BTC-USD candles.
+/// Coinbase Exchange's candles, such as BTC-USD.
 pub struct Coinbase;
 
 impl CandleService for Coinbase {
@@ -20,9 +21,10 @@ impl CandleService for Coinbase {
         Limits { steps: &[60, 300, 900, 3600, 21_600, 86_400], rows: 299, newest_only: None }
     }
 
-    fn ask(&self, range: Range) -> String {
+    fn ask(&self, asset: Asset, range: Range) -> String {
         format!(
-            "/products/BTC-USD/candles?granularity={}&start={}&end={}",
+            "/products/{}-USD/candles?granularity={}&start={}&end={}",
+            asset.symbol().to_uppercase(),
             range.step,
             range.first,
             range.last.plus(range.step)
@@ -52,7 +54,7 @@ mod tests {
             last: UnixSeconds(1_770_988_500),
         };
         assert_eq!(
-            Coinbase.ask(range),
+            Coinbase.ask(Asset::Btc, range),
             "/products/BTC-USD/candles?granularity=900&start=2026-02-13T13:00:00Z&end=2026-02-13T13:30:00Z"
         );
     }

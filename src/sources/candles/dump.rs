@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
+use crate::rules::asset::Asset;
 use crate::rules::market::{Basis, STREAM_LAG};
 use crate::rules::price::{Method, PriceAt, Priced, Source};
 use crate::rules::text::printable;
@@ -37,11 +38,26 @@ impl PriceSource for DumpFiles {
         Source::Candles
     }
 
-    fn prices(&mut self, wanted: &BTreeSet<PriceAt>, now: UnixSeconds) -> SourceAnswer {
+    fn prices(
+        &mut self,
+        asset: Asset,
+        wanted: &BTreeSet<PriceAt>,
+        now: UnixSeconds,
+    ) -> SourceAnswer {
         let opens = opens_of(wanted);
         let mut book = CandleRows::default();
         let mut answer = SourceAnswer::default();
-        for path in &self.paths {
+        let theirs: Vec<&PathBuf> =
+            self.paths.iter().filter(|path| asset_of(path) == asset).collect();
+        if theirs.is_empty() {
+            let symbol = asset.symbol().to_uppercase();
+            answer.answered = true;
+            answer.problems.push(format!(
+                "no file has prices of {symbol}; a file's name begins with its pair, such as \
+                 {symbol}USDT-1m.csv"
+            ));
+        }
+        for path in theirs {
             let read = File::open(path)
                 .map_err(|error| error.to_string())
                 .map(|file| read_dump(BufReader::new(file), &opens, &mut book, now));
@@ -62,6 +78,18 @@ impl PriceSource for DumpFiles {
 
     fn stats(&self) -> RequestStats {
         RequestStats::default()
+    }
+}
+
+/// The asset of a dump file, by the pair that its name begins with; bitcoin where that is no pair.
+fn asset_of(path: &Path) -> Asset {
+    let name = path.file_name().map(|name| name.to_string_lossy().to_ascii_uppercase());
+    let pair = name.as_deref().and_then(|name| name.split("USDT").next().filter(|it| *it != name));
+    match pair {
+        Some(symbol) if symbol.chars().all(|c| c.is_ascii_alphanumeric()) && !symbol.is_empty() => {
+            Asset::named(symbol).unwrap_or(Asset::Other)
+        }
+        _ => Asset::Btc,
     }
 }
 

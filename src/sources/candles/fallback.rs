@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use log::{debug, warn};
 
+use crate::rules::asset::Asset;
 use crate::rules::price::{
     PriceAt, PriceRequest, PriceRequests, Priced, Source, Strikes, WindowPrices,
 };
 use crate::rules::units::UnixSeconds;
-use crate::sources::candles::planner::{Pass, plan, spans};
+use crate::sources::candles::planner::{Pass, Range, plan, spans};
 use crate::sources::candles::{CandleRows, CandleService};
 use crate::sources::http;
 use crate::sources::http::{Client, FetchError, RequestStats};
@@ -19,8 +20,13 @@ use crate::sources::http::{Client, FetchError, RequestStats};
 pub trait PriceSource {
     /// Its name in results.
     fn source(&self) -> Source;
-    /// The wanted prices that it has, as of `now`.
-    fn prices(&mut self, wanted: &BTreeSet<PriceAt>, now: UnixSeconds) -> SourceAnswer;
+    /// The wanted prices of `asset` that it has, as of `now`.
+    fn prices(
+        &mut self,
+        asset: Asset,
+        wanted: &BTreeSet<PriceAt>,
+        now: UnixSeconds,
+    ) -> SourceAnswer;
     /// Requests sent so far.
     fn stats(&self) -> RequestStats;
 }
@@ -53,19 +59,19 @@ impl Service {
         Self { service, bases, client, stats: RequestStats::default() }
     }
 
-    /// Sends the requests of one pass and takes the rows into `book`.
+    /// Sends the requests of one pass and takes the rows into `book`. Not every service has every asset:
+    /// that it has none of one is an answer.
     fn fetch(
         &mut self,
-        wanted: &BTreeSet<PriceAt>,
-        pass: Pass,
+        asset: Asset,
+        ranges: &[Range],
         now: UnixSeconds,
         book: &mut CandleRows,
         answer: &mut SourceAnswer,
     ) {
-        let limits = self.service.limits();
-        for range in plan(&spans(wanted, pass, &limits), &limits, now) {
+        for range in ranges.iter().copied() {
             while let Some(base) = self.bases.first() {
-                let url = format!("{base}{}", self.service.ask(range));
+                let url = format!("{base}{}", self.service.ask(asset, range));
                 let read = |body: &[u8]| self.service.read(body);
                 let got = self.client.get(&url, http::TRIES, &mut self.stats, read);
                 match got {
@@ -76,6 +82,10 @@ impl Service {
                             book.insert(range.step, candle, now);
                         }
                         break;
+                    }
+                    Err(FetchError::Refused(_) | FetchError::Missing(_)) if asset != Asset::Btc => {
+                        answer.answered = true;
+                        return;
                     }
                     Err(
                         FetchError::Refused(why) | FetchError::Missing(why) | FetchError::Gone(why),
@@ -103,13 +113,20 @@ impl PriceSource for Service {
         self.service.source()
     }
 
-    fn prices(&mut self, wanted: &BTreeSet<PriceAt>, now: UnixSeconds) -> SourceAnswer {
+    fn prices(
+        &mut self,
+        asset: Asset,
+        wanted: &BTreeSet<PriceAt>,
+        now: UnixSeconds,
+    ) -> SourceAnswer {
         let mut answer = SourceAnswer::default();
         let mut book = CandleRows::default();
+        let limits = self.service.limits();
         for pass in [Pass::Finest, Pass::Minute] {
             let missing: BTreeSet<PriceAt> =
                 wanted.iter().filter(|quote| book.price(**quote).is_none()).copied().collect();
-            self.fetch(&missing, pass, now, &mut book, &mut answer);
+            let ranges = plan(&spans(&missing, pass, &limits), &limits, now);
+            self.fetch(asset, &ranges, now, &mut book, &mut answer);
         }
         answer.prices =
             wanted.iter().filter_map(|quote| Some((*quote, book.price(*quote)?))).collect();
@@ -146,8 +163,8 @@ pub trait Prices {
 /// The sources in the order they are asked, and what they have answered in this run.
 pub struct Chain {
     sources: Vec<Box<dyn PriceSource>>,
-    /// By source and instant; `None` where the source answered that it has no price.
-    known: HashMap<(Source, PriceAt), Option<Priced>>,
+    /// By source, asset and instant; `None` where the source answered that it has no price.
+    known: HashMap<(Source, Asset, PriceAt), Option<Priced>>,
 }
 
 impl Chain {
@@ -166,18 +183,24 @@ impl Prices for Chain {
                 break;
             }
             let name = source.source();
-            let wanted = missing.keys().flat_map(|need| [need.close, need.open, need.before]);
-            let has = |at: &PriceAt| !at.basis.is_binances() || name.is_binance();
-            let wanted: BTreeSet<PriceAt> = wanted.filter(has).collect();
-            if wanted.is_empty() {
-                continue;
+            let mut wanted: BTreeMap<Asset, BTreeSet<PriceAt>> = BTreeMap::new();
+            for need in missing.keys() {
+                let has = |at: &PriceAt| !at.basis.is_binances() || name.is_binance();
+                let instants = [need.close, need.open, need.before].into_iter().filter(has);
+                wanted.entry(need.asset).or_default().extend(instants);
             }
-            let unknown: BTreeSet<PriceAt> =
-                wanted.into_iter().filter(|at| !self.known.contains_key(&(name, *at))).collect();
-            // what was answered before counts as an answer
-            found.answered |= unknown.is_empty();
-            if !unknown.is_empty() {
-                let answer = source.prices(&unknown, now);
+            for (asset, wanted) in wanted {
+                if wanted.is_empty() {
+                    continue;
+                }
+                let is_unknown = |at: &PriceAt| !self.known.contains_key(&(name, asset, *at));
+                let unknown: BTreeSet<PriceAt> = wanted.into_iter().filter(is_unknown).collect();
+                // what was answered before counts as an answer
+                found.answered |= unknown.is_empty();
+                if unknown.is_empty() {
+                    continue;
+                }
+                let answer = source.prices(asset, &unknown, now);
                 for error in &answer.problems {
                     warn!("{name}: {error}");
                     found.problems.push(format!("{name}: {error}"));
@@ -185,16 +208,17 @@ impl Prices for Chain {
                 found.answered |= answer.answered;
                 found.failed |= answer.failed;
                 for at in unknown {
+                    let key = (name, asset, at);
                     match answer.prices.get(&at) {
-                        Some(priced) => drop(self.known.insert((name, at), Some(*priced))),
+                        Some(priced) => drop(self.known.insert(key, Some(*priced))),
                         None if answer.failed => {}
-                        None => drop(self.known.insert((name, at), None)),
+                        None => drop(self.known.insert(key, None)),
                     }
                 }
             }
-            let known = |at| self.known.get(&(name, at)).copied().flatten();
+            let known = |asset, at| self.known.get(&(name, asset, at)).copied().flatten();
             missing.retain(|need, strikes| {
-                let Some(quoted) = quoted(name, need, known) else {
+                let Some(quoted) = quoted(name, need, |at| known(need.asset, at)) else {
                     return true;
                 };
                 let held = found.prices.entry(*need).or_default();
@@ -250,7 +274,12 @@ mod tests {
             self.0
         }
 
-        fn prices(&mut self, wanted: &BTreeSet<PriceAt>, _now: UnixSeconds) -> SourceAnswer {
+        fn prices(
+            &mut self,
+            _asset: Asset,
+            wanted: &BTreeSet<PriceAt>,
+            _now: UnixSeconds,
+        ) -> SourceAnswer {
             let mut answer =
                 SourceAnswer { answered: !self.2, failed: self.2, ..Default::default() };
             for (at, dollars) in &self.1 {
@@ -275,6 +304,7 @@ mod tests {
     fn close(at: i64) -> PriceRequest {
         let open = quote(at - 900);
         PriceRequest {
+            asset: Asset::Btc,
             close: quote(at),
             open,
             open_is_strike: false,
@@ -366,9 +396,14 @@ mod tests {
             self.0.source()
         }
 
-        fn prices(&mut self, wanted: &BTreeSet<PriceAt>, now: UnixSeconds) -> SourceAnswer {
+        fn prices(
+            &mut self,
+            asset: Asset,
+            wanted: &BTreeSet<PriceAt>,
+            now: UnixSeconds,
+        ) -> SourceAnswer {
             self.1.set(self.1.get() + wanted.len());
-            self.0.prices(wanted, now)
+            self.0.prices(asset, wanted, now)
         }
 
         fn stats(&self) -> RequestStats {

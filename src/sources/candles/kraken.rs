@@ -2,16 +2,20 @@
 //! first, times in seconds, and never more than the newest 720, however old `since` is. Errors come
 //! with HTTP 200; a step without a trade repeats the last price with a count of 0.
 
-use serde::Deserialize;
+use std::fmt;
+
+use serde::de::{Error, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use crate::rules::asset::Asset;
 use crate::rules::price::Source;
 use crate::rules::text::printable;
 use crate::sources::candles::planner::{Limits, Range};
 use crate::sources::candles::{Candle, CandleService, Columns, NotNull, all_candles, candle_of};
 use crate::sources::http::{self, FetchError};
 
-/// Kraken's XBT/USD candles.
+/// Kraken's candles, such as XBT/USD.
 pub struct Kraken;
 
 impl CandleService for Kraken {
@@ -28,9 +32,14 @@ impl CandleService for Kraken {
     }
 
     /// `since` is a step early, so that it may be read as exclusive.
-    fn ask(&self, range: Range) -> String {
+    fn ask(&self, asset: Asset, range: Range) -> String {
         let since = range.first.plus(-range.step).0;
-        format!("/0/public/OHLC?pair=XBTUSD&interval={}&since={since}", range.step / 60)
+        let symbol = match asset {
+            Asset::Btc => "XBT".to_owned(),
+            Asset::Doge => "XDG".to_owned(),
+            other => other.symbol().to_uppercase(),
+        };
+        format!("/0/public/OHLC?pair={symbol}USD&interval={}&since={since}", range.step / 60)
     }
 
     fn read(&self, body: &[u8]) -> Result<Vec<Candle>, FetchError> {
@@ -71,11 +80,35 @@ struct Body {
     result: Option<Rows>,
 }
 
-/// The rows' key is the pair's own name at Kraken.
-#[derive(Deserialize)]
+/// The rows of the one key that is not `last`: the pair's own name at Kraken.
 struct Rows {
-    #[serde(rename = "XXBTZUSD", alias = "XBTUSD")]
     rows: Option<Vec<NotNull<8>>>,
+}
+
+impl<'de> Deserialize<'de> for Rows {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OneKey;
+        impl<'de> Visitor<'de> for OneKey {
+            type Value = Rows;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object with the candles of one pair")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Rows, M::Error> {
+                let mut rows = None;
+                while let Some(key) = map.next_key::<String>()? {
+                    if key == "last" {
+                        map.next_value::<IgnoredAny>()?;
+                    } else if rows.replace(map.next_value()?).is_some() {
+                        return Err(M::Error::custom("several pairs"));
+                    }
+                }
+                Ok(Rows { rows })
+            }
+        }
+        deserializer.deserialize_map(OneKey)
+    }
 }
 
 #[cfg(test)]
@@ -90,7 +123,10 @@ mod tests {
             first: UnixSeconds(1_770_987_600),
             last: UnixSeconds(1_770_988_500),
         };
-        assert_eq!(Kraken.ask(range), "/0/public/OHLC?pair=XBTUSD&interval=15&since=1770986700");
+        assert_eq!(
+            Kraken.ask(Asset::Btc, range),
+            "/0/public/OHLC?pair=XBTUSD&interval=15&since=1770986700"
+        );
     }
 
     #[test]

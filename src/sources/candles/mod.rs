@@ -1,4 +1,4 @@
-//! Historical bitcoin prices: candles, the price of a boundary, and the trait of a service. One file a
+//! Historical prices: candles, the price of a boundary, and the trait of a service. One file a
 //! service; `planner` plans the requests, `fallback` asks one source after another.
 
 pub mod binance;
@@ -17,6 +17,7 @@ use rust_decimal::prelude::ToPrimitive;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use crate::rules::asset::Asset;
 use crate::rules::market::{Basis, STREAM_LAG};
 use crate::rules::price::{Method, PriceAt, Priced, Source};
 use crate::rules::units::{BtcPrice, UnixSeconds, decimal_from_text};
@@ -79,8 +80,8 @@ pub trait CandleService {
     fn source(&self) -> Source;
     /// Its limits.
     fn limits(&self) -> Limits;
-    /// Path and query that ask for `range`.
-    fn ask(&self, range: Range) -> String;
+    /// Path and query that ask for `range` of an asset's candles.
+    fn ask(&self, asset: Asset, range: Range) -> String;
     /// The candles of a body with status 200. One row that is no candle refuses the whole body.
     ///
     /// # Errors
