@@ -9,12 +9,14 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::BoolishValueParser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::parser::ValueSource;
 use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use log::warn;
 
 use crate::commands::Bot;
 use crate::commands::audit::AuditArgs;
+use crate::commands::doctor::DoctorArgs;
 use crate::commands::explain::ExplainArgs;
 use crate::commands::export::ExportArgs;
 use crate::commands::ignore::IgnoreArgs;
@@ -25,8 +27,8 @@ use crate::commands::report::ReportArgs;
 use crate::commands::run::RunArgs;
 use crate::commands::status::StatusArgs;
 use crate::commands::undo::UndoArgs;
-use crate::settings::CommonArgs;
 use crate::settings::file::{Settings, SettingsFile};
+use crate::settings::{CommonArgs, ShownSetting};
 
 /// Settles a Polymarket bot's up-or-down trades: which won, which lost, and each one's profit.
 ///
@@ -84,6 +86,8 @@ pub enum Command {
     Ignore(IgnoreArgs),
     /// List every run of settle that wrote something, with its change of profit
     Log(LogArgs),
+    /// Show each setting with its origin, and check database, sources, wallet and timer
+    Doctor(DoctorArgs),
     /// Undo one run: restore each row that it wrote, unless the row was changed since
     Undo(UndoArgs),
     /// Add one index to the bot's table, so that a run that finds nothing due reads nothing else
@@ -149,6 +153,7 @@ impl Command {
             Self::Audit(_) => "audit",
             Self::Ignore(_) => "ignore",
             Self::Log(_) => "log",
+            Self::Doctor(_) => "doctor",
             Self::Undo(_) => "undo",
             Self::Index(_) => "index",
             Self::Completions { .. } => "completions",
@@ -261,6 +266,9 @@ pub fn parse(arguments: &[OsString], layers: &Layers<'_>) -> Result<Cli, clap::E
     let SettingsFile { options, schema, bots } = layers.file.as_ref();
     let mut cli = parse_with(arguments, &layers.dotenv, options)?;
     cli.common.schema = schema.clone();
+    if matches!(cli.command, Command::Doctor(_)) {
+        cli.common.shown = shown(arguments, layers);
+    }
     let refuse = |why: String| Err(definition().error(ErrorKind::ArgumentConflict, why));
     let picked = &cli.common.bot;
     if let Some(name) = picked.iter().find(|name| bots.iter().all(|bot| bot.name != **name)) {
@@ -303,6 +311,53 @@ pub fn parse(arguments: &[OsString], layers: &Layers<'_>) -> Result<Cli, clap::E
     }
     Ok(cli)
 }
+
+/// Each setting of `matches` with its value and its origin. `parse_with` made the values of `.env` and of
+/// the settings file defaults.
+fn shown(arguments: &[OsString], layers: &Layers<'_>) -> Vec<ShownSetting> {
+    let Layers { dotenv, file } = layers;
+    let command = over_layers(definition(), dotenv, &file.options);
+    let Ok(matches) = command.clone().try_get_matches_from(arguments) else { return vec![] };
+    let Some((name, matches)) = matches.subcommand() else { return vec![] };
+    let Some(subcommand) = command.find_subcommand(name) else { return vec![] };
+    let mut shown = Vec::new();
+    for argument in command.get_arguments().chain(subcommand.get_arguments()) {
+        let id = argument.get_id().as_str();
+        let Some(long) = argument.get_long().filter(|long| !NO_SETTING.contains(long)) else {
+            continue;
+        };
+        let values = matches.get_raw(id).map(|values| {
+            let values = values.map(|value| value.to_string_lossy().into_owned());
+            values.collect::<Vec<_>>().join(", ")
+        });
+        let is_set = |name: &String| {
+            dotenv.get(name).is_some_and(|value| !value.is_empty()) || variable_is_set(name)
+        };
+        let names = variable_of(argument).into_iter().chain([variable_for(long)]);
+        let names: Vec<String> = names.collect();
+        let origin = match matches.value_source(id) {
+            None => "not set".to_owned(),
+            Some(ValueSource::CommandLine) => "the command line".to_owned(),
+            Some(_) => match names.iter().find(|name| is_set(name)) {
+                Some(name) if variable_is_set(name) => format!("{name} in the environment"),
+                Some(name) => format!("{name} in .env"),
+                None => match file.options.get(long) {
+                    Some(setting) => setting.place.clone(),
+                    None => "default".to_owned(),
+                },
+            },
+        };
+        let value = match SECRETS.contains(&long) && values.is_some() {
+            true => "(not shown)".to_owned(),
+            false => values.unwrap_or_default(),
+        };
+        shown.push(ShownSetting { name: long.to_owned(), value, origin });
+    }
+    shown
+}
+
+/// Long names whose values may hold a password.
+const SECRETS: [&str; 2] = ["notify-url", "ping-url"];
 
 fn is_option(argument: &OsString, long: &str) -> bool {
     argument.to_str().is_some_and(|text| {
@@ -410,7 +465,7 @@ fn name_origin(
         return error;
     };
     let option = shown.split([' ', '=']).next().unwrap_or_default().to_owned();
-    if ["--notify-url", "--ping-url"].contains(&option.as_str()) {
+    if SECRETS.contains(&option.trim_start_matches('-')) {
         // the URL may contain a password, and errors end up in logs
         let hidden = ContextValue::String("(not shown)".to_owned());
         error.insert(ContextKind::InvalidValue, hidden);

@@ -84,6 +84,13 @@ fn run(cli: &Cli, now: DateTime<Utc>) -> Result<Exit, Error> {
         Command::Audit(args) => commands::audit::run(common, args, now),
         Command::Ignore(args) => commands::ignore::run(common, args, now),
         Command::Log(args) => commands::log::run(common, args, now),
+        Command::Doctor(args) => {
+            let bots = cli.bots(|command| match command {
+                Command::Doctor(args) => Some(args),
+                _ => None,
+            });
+            commands::doctor::run(common, args, &bots, now)
+        }
         Command::Undo(args) => commands::undo::run(common, args, now),
         Command::Index(args) => commands::index::run(common, args, now),
         Command::Completions { shell } => {

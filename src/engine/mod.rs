@@ -13,3 +13,4 @@ pub mod run;
 pub mod status;
 pub mod summary;
 pub mod trade_result;
+pub mod zone;

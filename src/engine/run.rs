@@ -11,6 +11,7 @@ use crate::engine::fills::read_wallet;
 use crate::engine::not_made::NotMadeTrades;
 use crate::engine::rebook::rebook_read_again;
 use crate::engine::summary::{Event, IN_ERROR, OUT_OF_TIME, Summary};
+use crate::engine::zone::zone_warning;
 use crate::error::Error;
 use crate::rules::decision::{
     Confirm, Decision, DeferReason, MarketData, decide_trade, needs_prices,
@@ -126,6 +127,9 @@ pub fn settle(
     due.leave_rest(database.store, &mut state)?;
 
     let mut warnings = due.selector.selection.warnings(task.reading.rules);
+    if due.selector.selection.doubts_times() {
+        warnings.extend(zone_warning(database.store, task.reading)?);
+    }
     warnings.extend(at_yes_price);
     warnings.append(&mut state.warnings);
     let summary = Summary {

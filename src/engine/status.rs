@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::engine::run as engine;
 use crate::engine::summary::{Summary, future_in_words, unconfirmed_in_words};
+use crate::engine::zone::zone_warning;
 use crate::error::Error;
 use crate::rules::eligibility::Reading;
 use crate::rules::selection::{Lags, Selection, Warning};
@@ -61,6 +62,10 @@ impl DatabaseStatus {
             let late = unconfirmed_in_words(late, now);
             let RecordCounts { unconfirmed, doubted, parked, last_runs } = store.record_counts()?;
             let performance = store.totals()?;
+            let mut row_warnings = selection.warnings(reading.rules);
+            if selection.doubts_times() {
+                row_warnings.extend(zone_warning(store, reading)?);
+            }
             Ok(Self {
                 now,
                 log_money: performance.settled.saturating_sub(store.wallet_count()?),
@@ -70,7 +75,7 @@ impl DatabaseStatus {
                 doubted,
                 parked,
                 last_runs,
-                row_warnings: selection.warnings(reading.rules),
+                row_warnings,
                 alerts: overdue
                     .into_iter()
                     .chain(late)

@@ -61,6 +61,19 @@ impl Noteworthy {
     }
 }
 
+/// Sends one notice to `url`, to see whether it arrives.
+///
+/// # Errors
+/// Why it did not, or that there is no URL.
+pub fn send_test(url: Option<&Url>, now: UnixSeconds) -> Result<String, String> {
+    let url = url.ok_or("no --notify-url is set, so no notice is sent")?;
+    let body = json!({"event": "test", "message": "a test of settle doctor", "at": now});
+    match Client::default().post(url, &body) {
+        Ok(()) => Ok("the test was delivered".to_owned()),
+        Err(Undelivered::Surely(why) | Undelivered::Perhaps(why)) => Err(why),
+    }
+}
+
 /// A notification, and the state to store with it.
 #[derive(Debug, PartialEq)]
 struct Notice {

@@ -24,3 +24,4 @@ pub mod timestamp;
 pub mod title;
 pub mod units;
 pub mod value;
+pub mod zone;

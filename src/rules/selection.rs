@@ -206,7 +206,7 @@ impl Selection {
     /// after their market's close, and statuses that settle does not recognize.
     pub fn warnings(&self, rules: RuleSet) -> Vec<Warning> {
         let (after, dated) = (self.dated_after_close, self.dated);
-        let is_doubtful = dated >= ENOUGH_TO_DOUBT && after > dated / 2;
+        let is_doubtful = self.are_dated_late();
         let reading = is_doubtful.then(|| Warning {
             code: "slug_reading",
             message: format!(
@@ -225,6 +225,16 @@ impl Selection {
             }
         });
         reading.into_iter().chain(unknown).collect()
+    }
+
+    fn are_dated_late(&self) -> bool {
+        self.dated >= ENOUGH_TO_DOUBT && self.dated_after_close > self.dated / 2
+    }
+
+    /// Whether the zone of the timestamps is in doubt: some lie in the future, or most after their
+    /// market's close.
+    pub fn doubts_times(&self) -> bool {
+        self.are_dated_late() || self.excluded(Exclusion::Future) > 0
     }
 
     fn waits_for_wallet(&mut self, says: WalletSays, trade: &Trade) {

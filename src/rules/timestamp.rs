@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 
 use chrono::format::{Item, Parsed, StrftimeItems, parse};
 use chrono::{DateTime, FixedOffset, NaiveDateTime, TimeZone, Utc};
+use chrono_tz::Tz;
 use rust_decimal::prelude::ToPrimitive;
 
 use crate::rules::units::UnixSeconds;
@@ -18,6 +19,8 @@ pub enum NaiveZone {
     Utc,
     /// A fixed offset from UTC.
     Offset(FixedOffset),
+    /// A zone of the IANA database.
+    Named(Tz),
     /// The host's zone: the instant of a local time, or the later instant of an ambiguous one.
     Host(fn(&NaiveDateTime) -> Option<DateTime<Utc>>),
 }
@@ -30,7 +33,10 @@ impl FromStr for NaiveZone {
             "utc" | "z" => Ok(Self::Utc),
             _ => FixedOffset::from_str(text)
                 .map(Self::Offset)
-                .map_err(|_| "use utc, local, or an offset like +07:00".to_owned()),
+                .or_else(|_| Tz::from_str(text).map(Self::Named))
+                .map_err(|_| {
+                    "use utc, local, an offset like +07:00, or a zone like Europe/Berlin".to_owned()
+                }),
         }
     }
 }
@@ -103,6 +109,7 @@ pub fn read_instant(text: &str, zone: NaiveZone) -> Option<DateTime<Utc>> {
     Some(match zone {
         NaiveZone::Utc => local.and_utc(),
         NaiveZone::Offset(offset) => offset.from_local_datetime(&local).latest()?.to_utc(),
+        NaiveZone::Named(zone) => zone.from_local_datetime(&local).latest()?.to_utc(),
         NaiveZone::Host(instant) => instant(&local)?,
     })
 }

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use clap::builder::BoolishValueParser;
 use clap::{Args, ColorChoice};
 use rust_decimal::Decimal;
+use serde::Serialize;
 
 use values::{address, base_url, file, hours, seconds_of, zone};
 
@@ -75,6 +76,10 @@ pub struct CommonArgs {
     #[arg(skip)]
     pub name: Option<String>,
 
+    /// Each setting with its origin, for doctor.
+    #[arg(skip)]
+    pub shown: Vec<ShownSetting>,
+
     /// The bot's performance database; run, dry-run and status take several
     #[arg(
         long,
@@ -109,10 +114,21 @@ pub struct CommonArgs {
     pub verbose: u8,
 }
 
+/// A setting as it is shown.
+#[derive(Debug, Clone, Serialize)]
+pub struct ShownSetting {
+    /// The option's long name.
+    pub name: String,
+    /// The value; a secret is not shown.
+    pub value: String,
+    /// Where the value comes from.
+    pub origin: String,
+}
+
 /// How rows are read.
 #[derive(Debug, Args)]
 pub struct ReadingArgs {
-    /// Zone of timestamps without one: utc, local, or an offset like +07:00
+    /// Zone of timestamps without one: utc, local, an offset like +07:00, or a zone like Europe/Berlin
     #[arg(
         long,
         env = "SETTLE_TIMEZONE",
@@ -376,7 +392,7 @@ pub fn sources(services: &ServiceArgs, client: &Arc<Client>) -> (Polymarket, Cha
         clob: services.clob_url.clone(),
     };
     let polymarket = Polymarket::new(bases, Arc::clone(client));
-    (polymarket, price_chain(services, client))
+    (polymarket, Chain::new(price_sources(services, client)))
 }
 
 /// The wallet to read, if one is given.
@@ -391,9 +407,10 @@ pub fn wallet(
     Wallet::new(args.wallet.clone(), &args.activity, services.data_url.clone(), client)
 }
 
-fn price_chain(services: &ServiceArgs, client: &Arc<Client>) -> Chain {
+/// The price sources in the order asked for: dump files alone, or the services.
+pub fn price_sources(services: &ServiceArgs, client: &Arc<Client>) -> Vec<Box<dyn PriceSource>> {
     if !services.candles.is_empty() {
-        return Chain::new(vec![Box::new(DumpFiles::new(services.candles.clone()))]);
+        return vec![Box::new(DumpFiles::new(services.candles.clone()))];
     }
     let mut named: Vec<Source> = Vec::new();
     for source in &services.sources {
@@ -416,7 +433,7 @@ fn price_chain(services: &ServiceArgs, client: &Arc<Client>) -> Chain {
         };
         Some(Box::new(Service::new(service, bases, Arc::clone(client))) as Box<dyn PriceSource>)
     });
-    Chain::new(sources.collect())
+    sources.collect()
 }
 
 #[cfg(test)]

@@ -15,12 +15,16 @@ use crate::sources::wallet::is_address;
 /// The zone of timestamps without one. `local` is the host's zone, from `TZ` or the system's
 /// settings.
 pub(crate) fn zone(text: &str) -> Result<NaiveZone, String> {
-    match text.eq_ignore_ascii_case("local") {
-        true => {
-            Ok(NaiveZone::Host(|local| Some(Local.from_local_datetime(local).latest()?.to_utc())))
-        }
-        false => text.parse(),
+    if !text.eq_ignore_ascii_case("local") {
+        return text.parse();
     }
+    // chrono takes UTC where the system has no zone, without a word
+    let is_set = std::env::var_os("TZ").is_some_and(|zone| !zone.is_empty());
+    if !is_set && let Err(why) = iana_time_zone::get_timezone() {
+        let what = "name the zone itself, such as +07:00 or Europe/Berlin";
+        return Err(format!("the system's zone cannot be read ({why}); {what}"));
+    }
+    Ok(NaiveZone::Host(|local| Some(Local.from_local_datetime(local).latest()?.to_utc())))
 }
 
 pub(crate) fn address(text: &str) -> Result<String, String> {

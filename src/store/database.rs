@@ -210,7 +210,7 @@ impl Store {
     }
 
     /// The version of settle's own tables; `None` if it has made none, or made them before they had one.
-    fn schema_version(&self) -> rusqlite::Result<Option<i64>> {
+    pub(super) fn schema_version(&self) -> rusqlite::Result<Option<i64>> {
         if !self.has_table("settlement_schema")? {
             return Ok(None);
         }

@@ -59,6 +59,31 @@ impl RunLock {
     }
 }
 
+impl RunLock {
+    /// Whether a run holds the lock of the database at `database`, without taking it.
+    ///
+    /// # Errors
+    /// Why the lock file cannot be used, and what to do.
+    pub fn look_at(database: &Path) -> Result<bool, String> {
+        let database = database.canonicalize().unwrap_or_else(|_| database.to_owned());
+        let path = lock_path(&database);
+        let named = match path.symlink_metadata() {
+            Ok(named) => named,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(format!("{}: {error}", path.display())),
+        };
+        if !named.is_file() {
+            let path = path.display();
+            return Err(format!("{path} is a link or no regular file; remove it"));
+        }
+        let file = File::open(&path).map_err(|error| {
+            let path = path.display();
+            format!("{path}: {error}; remove it, or give it to the user that runs settle (chown)")
+        })?;
+        Ok(matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+    }
+}
+
 /// Whether an error means that this user cannot create a file there.
 fn cannot_be_made(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem)

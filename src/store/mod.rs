@@ -18,6 +18,7 @@ mod records;
 mod results;
 mod retries;
 mod schema;
+mod survey;
 mod transaction;
 mod unconfirmed;
 mod undo;
@@ -51,6 +52,7 @@ pub use notified::{Noteworthy, NotificationState};
 pub use record::Record;
 pub use results::{Latest, Totals};
 pub use retries::{Ignored, LastFailure};
+pub use survey::Survey;
 pub use undo::Undone;
 pub use write::{Note, WriteOutcome, Writes};
 
