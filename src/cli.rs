@@ -187,8 +187,13 @@ fn with_variables(command: clap::Command) -> clap::Command {
                 Some(_) => argument,
                 None => argument.env(name),
             };
+            // of an option that is given twice, the last one holds
+            let id = argument.get_id().clone();
             match argument.get_action() {
-                ArgAction::SetTrue => argument.value_parser(BoolishValueParser::new()),
+                ArgAction::SetTrue => {
+                    argument.value_parser(BoolishValueParser::new()).overrides_with(id)
+                }
+                ArgAction::Set => argument.overrides_with(id),
                 _ => argument,
             }
         })

@@ -61,6 +61,35 @@ fn environment_settings_are_validated() {
 }
 
 #[test]
+fn of_an_option_that_is_given_twice_the_last_one_holds() {
+    let bench = Bench::new(&[]);
+    let batch = ["doctor", "--offline", "--json", "--batch", "3", "--batch", "4", "--json"];
+    let settings = bench.settle(&batch).code(0).json()["settings"].clone();
+    let batch = settings.as_array().unwrap().iter().find(|it| it["name"] == "batch").unwrap();
+    assert_eq!(batch["value"], "4");
+}
+
+#[test]
+fn a_settings_file_that_cannot_be_read_or_is_wrong_is_exit_2_and_never_passed_over() {
+    let bench = Bench::new(&[]);
+    let file = bench.folder.path().join("settle.toml");
+    std::fs::create_dir(&file).unwrap();
+    let ended = bench.settle(&["status"]);
+    assert!(ended.code(2).stderr.contains("settle.toml cannot be read"), "{ended:?}");
+    bench.settle(&["--help"]).code(0);
+    bench.settle(&["man"]).code(0);
+    std::fs::remove_dir(&file).unwrap();
+    std::fs::write(&file, "hold_hours = 'soon'\n").unwrap();
+    let ended = bench.settle(&["run"]);
+    assert!(ended.code(2).stderr.contains("'hold_hours' in settle.toml, line 1"), "{ended:?}");
+    let named = bench.settle(&["status", "--config", "/no/such.toml"]);
+    assert!(named.code(2).stderr.contains("/no/such.toml"), "{named:?}");
+    std::fs::remove_file(&file).unwrap();
+    let unknown = bench.command(&["status"]).env("SETTLE_BACH", "3").output().unwrap();
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains("SETTLE_BACH"), "{unknown:?}");
+}
+
+#[test]
 fn a_broken_line_in_dotenv_is_a_warning_without_its_value() {
     let (bench, _) = bench_of(1);
     std::fs::write(bench.folder.path().join(".env"), "A=1\nSETTLE_NOTIFY_URL a SECRET\n").unwrap();

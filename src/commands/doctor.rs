@@ -178,10 +178,10 @@ fn check_database(
     let reading = settings::reading(&bot.args.run.judging);
     match likely_zone_of(store, reading) {
         Ok(None) => {
-            checks.add(name("timezone"), State::Ok, "no other zone fits the last trades better")
+            checks.add(name("timezone"), State::Ok, "no other zone fits the last trades better");
         }
         Ok(Some(zone)) => {
-            checks.add(name("timezone"), State::Problem, in_words(zone, reading.zone))
+            checks.add(name("timezone"), State::Problem, in_words(zone, reading.zone));
         }
         Err(why) => checks.add(name("timezone"), State::Problem, why.to_string()),
     }
@@ -198,10 +198,10 @@ fn check_database(
     }
     match &survey.last_run {
         Some(at) => {
-            checks.add(name("last run"), State::Ok, format!("a run that wrote began at {at}"))
+            checks.add(name("last run"), State::Ok, format!("a run that wrote began at {at}"));
         }
         None => {
-            checks.add(name("last run"), State::Unknown, "no run has written to this database yet")
+            checks.add(name("last run"), State::Unknown, "no run has written to this database yet");
         }
     }
 }
@@ -268,8 +268,8 @@ fn check_timer(checks: &mut Checks) {
     let shown = shown.filter(|shown| shown.status.success());
     let shown = shown.map(|shown| String::from_utf8_lossy(&shown.stdout).into_owned());
     let property = |name: &str| {
-        let lines = shown.as_deref().unwrap_or_default().lines();
-        let value = lines.filter_map(|line| line.strip_prefix(name)?.strip_prefix('=')).next();
+        let mut lines = shown.as_deref().unwrap_or_default().lines();
+        let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
         value.filter(|value| !value.is_empty()).unwrap_or("unknown").to_owned()
     };
     match property("ActiveState").as_str() {

@@ -1,0 +1,129 @@
+//! `settle doctor`, and the zone of timestamps that carry none.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
+
+mod support;
+
+use serde_json::{Value, json};
+use support::exchange::{Exchange, Reply, Tape};
+use support::hooks::Hooks;
+use support::{Bench, OPEN, as_logged, bet, now, nowhere, services_at};
+
+fn check<'a>(report: &'a Value, name: &str) -> (&'a str, &'a str) {
+    let checks = report["checks"].as_array().unwrap();
+    let found = checks.iter().find(|check| check["name"] == name).expect(name);
+    (found["state"].as_str().unwrap(), found["message"].as_str().unwrap())
+}
+
+fn setting(report: &Value, name: &str) -> (String, String) {
+    let settings = report["settings"].as_array().unwrap();
+    let found = settings.iter().find(|setting| setting["name"] == name).expect(name);
+    let text = |key: &str| found[key].as_str().unwrap().to_owned();
+    (text("value"), text("origin"))
+}
+
+#[test]
+fn each_setting_has_its_origin_and_secrets_are_hidden() {
+    let bench = Bench::new(&[bet(1)]);
+    let file = "batch = 20\nhold_hours = 3\nnotify_url = 'https://h.example/SECRET'\n";
+    std::fs::write(bench.folder.path().join("settle.toml"), file).unwrap();
+    std::fs::write(bench.folder.path().join(".env"), "SETTLE_HOLD_HOURS=2\n").unwrap();
+    let before = bench.bytes();
+    let ended = bench.settle(&["doctor", "--offline", "--json", "--fees", "taker"]);
+    assert!(!ended.stdout.contains("SECRET"), "{ended:?}");
+    let report = ended.code(0).json();
+    let is = |name: &str, value: &str, origin: &str| {
+        let (found, from) = setting(&report, name);
+        assert!(found == value && from.contains(origin), "{name}: {found}, {from}");
+    };
+    is("batch", "20", "settle.toml, line 1");
+    is("hold-hours", "2", "SETTLE_HOLD_HOURS in .env");
+    is("strike", "recorded", "SETTLE_STRIKE in the environment");
+    is("fees", "taker", "the command line");
+    is("max-seconds", "240", "default");
+    is("notify-url", "(not shown)", "settle.toml, line 3");
+    assert_eq!(check(&report, "database").0, "ok");
+    assert_eq!(check(&report, "action").1, "'YES' 1 (100 %)");
+    assert_eq!(bench.bytes(), before);
+    let names: Vec<String> = bench.files();
+    assert_eq!(names, [".env", "performance.db", "settle.toml"]);
+}
+
+#[test]
+fn sources_and_wallet_are_asked_unless_offline_and_a_problem_is_exit_4() {
+    let hour = now() - 3600;
+    let at = hour - hour.rem_euclid(900);
+    let exchange = Exchange::start(move |asked, _| match asked.path.as_str() {
+        "/v2/activity" => {
+            Reply::ok("{\"data\":[],\"pagination\":{\"has_more\":false,\"next_cursor\":null}}")
+        }
+        _ if asked.service() == "polymarket" => asked.list(&[]),
+        _ => Tape::of([(at, 67_000.0)]).answer(asked),
+    });
+    let bench = Bench::new(&[bet(1)]);
+    let mut arguments = vec!["doctor".to_owned(), "--json".to_owned()];
+    arguments.extend(services_at(&exchange.url));
+    arguments.push(format!("--kraken-url={}", nowhere()));
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let report = bench.settle(&arguments).code(4).json();
+    for source in ["coinbase", "bitstamp", "binance"] {
+        let (state, message) = check(&report, source);
+        assert!(state == "ok" && message.contains("67000"), "{source}: {message}");
+    }
+    assert_eq!(check(&report, "kraken").0, "problem");
+    assert_eq!(check(&report, "wallet").0, "unknown");
+    assert!(bench.settle(&["doctor", "--db", "/no/such.db", "--offline"]).code == 4);
+}
+
+#[test]
+fn a_test_notice_is_sent_on_request() {
+    let hooks = Hooks::start();
+    let bench = Bench::new(&[bet(1)]);
+    let url = format!("{}/hook", hooks.url);
+    // no service answers here, which is a problem; the notice is another matter
+    let mut arguments = vec!["doctor".to_owned(), "--json".to_owned(), "--send-test".to_owned()];
+    arguments.extend(services_at(&nowhere()));
+    arguments.extend(["--notify-url".to_owned(), url]);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let report = bench.settle(&arguments).code(4).json();
+    assert_eq!(check(&report, "notices"), ("ok", "the test was delivered"));
+}
+
+/// Trades of a bot whose clock is seven hours ahead, each 100 s into its market.
+fn ahead(first: i64, count: i64) -> Bench {
+    let bets: Vec<_> = (0..count)
+        .map(|number| {
+            let open = first - first.rem_euclid(900) + number * 900;
+            let slug = format!("btc-updown-15m-{open}");
+            bet(number + 1).on(&slug).at(&as_logged(open + 100 + 7 * 3600))
+        })
+        .collect();
+    Bench::new(&bets)
+}
+
+#[test]
+fn run_status_and_doctor_name_the_zone_of_a_bot_seven_hours_ahead() {
+    let bench = ahead(now() - 4 * 3600, 12);
+    let exchange = Exchange::of(Tape::of([]));
+    let ran = bench.run_at(&exchange.url, &[]);
+    assert!(ran.code(4).stdout.contains("--timezone +07:00"), "{ran:?}");
+    assert_eq!(ran.json()["excluded"]["future"], json!(12));
+    let status = bench.settle(&["status"]).code(0).stdout.clone();
+    assert!(status.contains("--timezone +07:00"), "{status}");
+    let report = bench.settle(&["doctor", "--offline", "--json"]).code(4).json();
+    let (state, message) = check(&report, "timezone");
+    assert!(state == "problem" && message.contains("--timezone +07:00"), "{message}");
+    let right = bench.settle(&["doctor", "--offline", "--json", "--timezone", "+07:00"]);
+    assert_eq!(check(&right.code(0).json(), "timezone").0, "ok");
+}
+
+#[test]
+fn a_zone_may_have_a_name_and_a_missing_system_zone_is_no_utc() {
+    let bench = Bench::new(&[bet(1).at("2026-02-13 14:07:42")]);
+    let exchange = Exchange::of(Tape::of([(OPEN, 67_000.0), (OPEN + 900, 67_100.0)]));
+    let ran = bench.run_at(&exchange.url, &["--timezone", "Europe/Berlin"]).code(0).json();
+    assert_eq!(ran["settled_count"], 1);
+    let export = bench.settle(&["export", "--timezone", "Europe/Berlin"]);
+    assert!(export.code(0).stdout.contains("2026-02-13"));
+    let bad = bench.settle(&["status", "--timezone", "Mars/Olympus"]);
+    assert!(bad.code(2).stderr.contains("Europe/Berlin"), "{bad:?}");
+}
