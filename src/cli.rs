@@ -57,7 +57,7 @@ pub struct Cli {
     #[command(flatten)]
     pub common: CommonArgs,
 
-    /// The same command for each [[bot]], with its settings; empty where `common` has all of them.
+    /// The same command for each `[[bot]]`, with its settings; empty where `common` has all of them.
     #[arg(skip)]
     pub bots: Vec<Cli>,
 }

@@ -155,7 +155,7 @@ pub struct Selection {
     pub beyond_batch: Tally,
     /// The number of rows that are not due, by reason.
     pub excluded: BTreeMap<Exclusion, u64>,
-    /// Trades that were not made, by rowid; at most [`NOT_MADE_NAMED`].
+    /// Trades that were not made, by rowid; at most 100,000.
     pub not_made: Vec<(i64, Exclusion)>,
     /// Due trades by a status that settle does not recognize, with the column that holds it.
     pub unknown_statuses: BTreeMap<(&'static str, String), u64>,

@@ -57,7 +57,7 @@ pub struct CommonArgs {
     )]
     pub config: Option<PathBuf>,
 
-    /// The [[bot]] of the settings file to work on; repeatable [default: all]
+    /// The bot of the settings file to work on; repeatable [default: all]
     #[arg(
         long,
         env = "SETTLE_BOT",
@@ -72,7 +72,7 @@ pub struct CommonArgs {
     #[arg(skip)]
     pub schema: BotSchema,
 
-    /// The name of the [[bot]], from the settings file.
+    /// The name of the `[[bot]]`, from the settings file.
     #[arg(skip)]
     pub name: Option<String>,
 
