@@ -198,16 +198,19 @@ fn sigterm_while_writing_finishes_the_transaction() {
     let bench = Bench::new(&(1..=TRADES * 10).map(bet).collect::<Vec<_>>());
     let dump = bench.dump("d.csv", &[(CLOSE, STRIKE + 1.0)]);
     let arguments = ["run", "--json", "--batch", "0", "--candles", dump.to_str().unwrap()];
-    let child = bench.command(&arguments).stdout(Stdio::piped()).spawn().unwrap();
+    // a file, as nobody reads a pipe until the run has ended
+    let printed = bench.folder.path().join("printed.json");
+    let stdout = std::fs::File::create(&printed).unwrap();
+    let mut child = bench.command(&arguments).stdout(stdout).spawn().unwrap();
     let deadline = Instant::now() + Duration::from_secs(20);
     while bench.count("is_win IS NOT NULL") == 0 {
         assert!(Instant::now() < deadline, "nothing was written");
     }
     signal(&child, "-TERM");
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(130));
+    assert_eq!(child.wait().unwrap().code(), Some(130));
     assert_eq!(torn(&bench), 0);
-    let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let summary: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(printed).unwrap()).unwrap();
     let settled = bench.count("is_win IS NOT NULL");
     assert_eq!(summary["settled_count"].as_i64(), Some(settled));
     assert!(settled < TRADES * 10, "it was stopped on the way");

@@ -13,8 +13,12 @@ use support::{Bench, CLOSE, OPEN, bet, services_at};
 /// Written by settle 0.1.0 on a table of the bot's: confirmed, provisional, corrected, undone, held and
 /// UNKNOWN trades.
 fn written_by_0_1() -> Bench {
+    recorded("written-by-0.1.0.db")
+}
+
+fn recorded(name: &str) -> Bench {
     let bench = Bench::new(&[]);
-    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/written-by-0.1.0.db");
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name);
     std::fs::copy(data, &bench.db).unwrap();
     bench
 }
@@ -82,7 +86,37 @@ fn a_run_says_once_what_changed_and_confirms_old_records() {
     assert!(!upgraded(&second), "{second}");
     let version = "SELECT version FROM settlement_schema";
     let version: i64 = bench.sql().query_row(version, [], |row| row.get(0)).unwrap();
-    assert_eq!(version, 2);
+    assert_eq!(version, 3);
+}
+
+/// The same database after a run of the version that had one table of records, with one column more.
+#[test]
+fn records_of_tables_2_stay_where_they_are_and_can_be_undone() {
+    for (name, records, restored) in
+        [("written-by-0.1.0.db", 36, 1), ("written-with-tables-2.db", 39, 3)]
+    {
+        let bench = recorded(name);
+        let count = |sql: &str| bench.sql().query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+        let last = count("SELECT max(id) FROM settlement_records");
+        assert_eq!(count("SELECT count(*) FROM settlement_records"), records);
+        let undone = bench.settle(&["undo", "last", "--json"]).code(0).json();
+        assert_eq!(undone["restored_count"], restored, "{undone}");
+        assert_eq!(count("SELECT count(*) FROM settlement_records_2"), records);
+        assert_eq!(count("SELECT count(*) FROM settlement_records"), records + restored);
+        assert_eq!(count("SELECT min(id) FROM settlement_writes"), last + 1);
+        let links =
+            "SELECT count(*) FROM settlement_records AS this JOIN settlement_records AS before
+                     ON before.id = this.previous_id WHERE this.id > ";
+        assert_eq!(count(&format!("{links} {last}")), restored);
+        // undoing the undo writes what the run had written
+        let again = bench.settle(&["undo", &last_run(&bench), "--json"]).code(0).json();
+        assert_eq!(again["restored_count"], restored, "{again}");
+    }
+}
+
+fn last_run(bench: &Bench) -> String {
+    let sql = "SELECT run_id FROM settlement_runs ORDER BY rowid DESC LIMIT 1";
+    bench.sql().query_row(sql, [], |row| row.get(0)).unwrap()
 }
 
 #[test]

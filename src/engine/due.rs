@@ -15,8 +15,8 @@ use crate::store::{FIRST, Store};
 /// Trades that Polymarket is asked about, and that are written, at a time.
 pub(super) const PAGE: usize = 1000;
 /// Trades for whose prices the candle services are asked at a time. Without a batch limit, memory
-/// holds so many.
-const BLOCK: usize = 20 * PAGE;
+/// holds two times so many: the next ones are read in the pauses between transactions.
+const BLOCK: usize = 10 * PAGE;
 
 /// Reads the unsettled rows of a database, each once, and offers the due trades in blocks: with a
 /// batch limit the ones that became due first, without one in the order of their rows.
@@ -28,6 +28,8 @@ pub(super) struct DueTrades<'a> {
     limit: &'a Limit,
     /// The cursor of the next page; `None` after the last.
     after: Option<i64>,
+    /// Trades of the next block.
+    ahead: Vec<Trade>,
     /// The trades that are still to be offered.
     offers: vec::IntoIter<Offer>,
 }
@@ -35,7 +37,14 @@ pub(super) struct DueTrades<'a> {
 impl<'a> DueTrades<'a> {
     pub fn new(selector: Selector<'a>, task: &Task<'a>) -> Self {
         let Task { batch, limit, .. } = *task;
-        Self { selector, batch, limit, after: Some(FIRST), offers: vec![].into_iter() }
+        Self {
+            selector,
+            batch,
+            limit,
+            after: Some(FIRST),
+            ahead: vec![],
+            offers: vec![].into_iter(),
+        }
     }
 
     /// The next trades, at most [`BLOCK`] and one page; none at the end.
@@ -60,11 +69,19 @@ impl<'a> DueTrades<'a> {
             let block = self.offers.by_ref().take(BLOCK);
             return Ok(block.map(|offer| *offer.trade).collect());
         }
-        let mut block = Vec::new();
-        while self.after.is_some() && block.len() < BLOCK {
-            block.extend(self.next_page(store)?.into_iter().map(|offer| *offer.trade));
+        while self.after.is_some() && self.ahead.len() < BLOCK {
+            self.read_ahead(store)?;
         }
-        Ok(block)
+        Ok(std::mem::take(&mut self.ahead))
+    }
+
+    /// Reads one page of the next block, where there is room for it.
+    pub fn read_ahead(&mut self, store: &Store) -> Result<(), Error> {
+        if self.batch == 0 && self.ahead.len() < BLOCK {
+            let page = self.next_page(store)?;
+            self.ahead.extend(page.into_iter().map(|offer| *offer.trade));
+        }
+        Ok(())
     }
 
     /// Counts the trades that the run did not reach.

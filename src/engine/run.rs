@@ -112,7 +112,7 @@ pub fn settle(
         run.state.all += block.len();
         let undecided =
             run.decide_by_polymarket(database.store, block, &mut unconfirmed, &mut late)?;
-        run.decide_by_prices(database.store, undecided)?;
+        run.decide_by_prices(database.store, &mut due, undecided)?;
         if is_last || run.state.stopped.is_some() {
             break;
         }
@@ -292,6 +292,7 @@ impl Run<'_, '_, '_> {
     fn decide_by_prices(
         &mut self,
         store: &mut Store,
+        due: &mut DueTrades<'_>,
         undecided: Vec<(Trade, Option<Resolution>)>,
     ) -> Result<(), Error> {
         if undecided.is_empty() {
@@ -321,7 +322,7 @@ impl Run<'_, '_, '_> {
         }
         let mut undecided = undecided.into_iter();
         loop {
-            let page: Vec<_> = undecided.by_ref().take(PAGE).collect();
+            let page: Vec<_> = undecided.by_ref().take(store.settlements_a_transaction()).collect();
             if page.is_empty() {
                 return Ok(());
             }
@@ -337,6 +338,7 @@ impl Run<'_, '_, '_> {
                 self.decide(&mut batch, trade, resolution.as_ref());
             }
             self.state.go_on(store, batch)?;
+            due.read_ahead(store)?;
         }
     }
 

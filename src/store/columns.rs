@@ -176,36 +176,68 @@ fn name(sql: &str) -> &str {
     sql.strip_prefix("trades.").unwrap_or(sql)
 }
 
-/// The statements of `update_trade`. ?1 is the rowid; the values of the row as it was read follow,
-/// in the order of [`Field`], then the new ones. OR ABORT overrides the table's own conflict clauses:
-/// REPLACE would delete a row of the bot, and ROLLBACK would end the transaction.
+/// The statements of `update_trade`. ?1 is the rowid; the values of the row as it was read follow, then the
+/// new ones. OR ABORT overrides the table's own conflict clauses: REPLACE would delete a row of the bot,
+/// and ROLLBACK would end the transaction.
 #[derive(Debug, Default)]
 pub(super) struct UpdateSql {
+    /// Whether the row still holds all values, in the order of [`Field`].
     pub look: String,
-    pub update: String,
-    pub update_with_fee: String,
+    /// With the same values.
+    pub update: Updates,
+    /// For a database that no other program has changed since the row was read: with the outcome, profit
+    /// and win alone. `None` where a trigger or an expression may change the row.
+    pub update_unchanged: Option<Updates>,
+}
+
+/// An UPDATE without and with a fee.
+#[derive(Debug, Default)]
+pub(super) struct Updates {
+    pub without_fee: String,
+    pub with_fee: String,
 }
 
 impl UpdateSql {
     pub fn new(map: &FieldMap) -> Self {
-        let mut as_read = "trades.rowid = ?1".to_owned();
-        for (sql, place) in map.sql[..ROW_FIELDS].iter().zip(2..) {
-            as_read.push_str(&format!(" AND {sql} IS ?{place}"));
-        }
-        let Target { table, results: [outcome, profit, is_win, fee], .. } = &map.target;
-        let [first, second, third, fourth] = [2, 3, 4, 5].map(|place| ROW_FIELDS + place);
-        let written = map.target.outcome_of(&format!("?{first}"));
-        let set = format!("{outcome} = {written}, {profit} = ?{second}, {is_win} = ?{third}");
-        let at_row = match map.target.is_mapped {
-            true => format!("rowid = ?1 AND EXISTS (SELECT 1 FROM trades WHERE {as_read})"),
-            false => as_read.clone(),
+        let all = is_as_read(&map.sql[..ROW_FIELDS]);
+        let target = &map.target;
+        let at_row = match target.is_mapped {
+            true => format!("rowid = ?1 AND EXISTS (SELECT 1 FROM trades WHERE {all})"),
+            false => all.clone(),
         };
+        let results = [Field::ActualOutcome, Field::ProfitLoss, Field::IsWin];
+        let results = results.map(|field| map.sql(field));
+        let can_change = map.triggers || target.is_mapped;
         Self {
-            look: format!("SELECT EXISTS (SELECT 1 FROM trades WHERE {as_read})"),
-            update: format!("UPDATE OR ABORT {table} SET {set} WHERE {at_row}"),
-            update_with_fee: format!(
-                "UPDATE OR ABORT {table} SET {set}, {fee} = ?{fourth} WHERE {at_row}"
+            look: format!("SELECT EXISTS (SELECT 1 FROM trades WHERE {all})"),
+            update: Updates::new(target, &at_row, ROW_FIELDS),
+            update_unchanged: (!can_change)
+                .then(|| Updates::new(target, &is_as_read(&results), results.len())),
+        }
+    }
+}
+
+impl Updates {
+    /// `read`: how many values of the row the condition compares.
+    fn new(target: &Target, condition: &str, read: usize) -> Self {
+        let Target { table, results: [outcome, profit, is_win, fee], .. } = target;
+        let [first, second, third, fourth] = [2, 3, 4, 5].map(|place| read + place);
+        let written = target.outcome_of(&format!("?{first}"));
+        let set = format!("{outcome} = {written}, {profit} = ?{second}, {is_win} = ?{third}");
+        Self {
+            without_fee: format!("UPDATE OR ABORT {table} SET {set} WHERE {condition}"),
+            with_fee: format!(
+                "UPDATE OR ABORT {table} SET {set}, {fee} = ?{fourth} WHERE {condition}"
             ),
         }
     }
+}
+
+/// The condition for a row that holds the values from ?2 on in these expressions.
+fn is_as_read(expressions: &[&str]) -> String {
+    let mut condition = "trades.rowid = ?1".to_owned();
+    for (sql, place) in expressions.iter().zip(2..) {
+        condition.push_str(&format!(" AND {sql} IS ?{place}"));
+    }
+    condition
 }

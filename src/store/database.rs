@@ -5,7 +5,9 @@ use std::fs;
 use std::io::Read;
 use std::path::Path;
 use std::rc::Rc;
+use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::error::Error;
@@ -13,7 +15,7 @@ use crate::interrupt::Interrupt;
 use crate::rules::text::printable_line;
 use crate::store::bot_schema::{self, BotSchema, Target, Unmapped};
 use crate::store::columns::{self, FieldMap, UpdateSql};
-use crate::store::transaction::BUSY_TIMEOUT;
+use crate::store::transaction::{BUSY_TIMEOUT, data_version};
 use crate::store::{Access, Store, place, schema};
 
 /// Why a file that SQLite cannot read is not a performance database.
@@ -73,14 +75,24 @@ impl Store {
             file: place::id_of(&metadata),
             has_tables: false,
             touched: None,
+            fits: 1000,
+            last_commit: Duration::ZERO,
+            opened_version: 0,
         };
         store
             .connection
             .busy_timeout(BUSY_TIMEOUT)
             // as in the bot's own connections, which do not enforce foreign keys
             .and_then(|()| store.connection.pragma_update(None, "foreign_keys", false))
+            // the plan of a statement holds for all values: without this SQLite prepares a join, and any
+            // statement on a table with a partial index, anew for each row
+            .and_then(|()| {
+                store.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
+            })
             .map_err(|error| store.failed("opened", error))?;
         store.check_schema(schema)?;
+        store.opened_version =
+            data_version(&store.connection).map_err(|error| store.failed("read", error))?;
         if store.has_records().map_err(|error| store.failed("read", error))? {
             let viewed = store.in_temp(schema::view_older_records);
             viewed.map_err(|error| store.failed("read", error))?;

@@ -3,13 +3,13 @@
 
 use std::rc::Rc;
 
-use rusqlite::{Transaction, params_from_iter};
+use rusqlite::params_from_iter;
 
 use crate::interrupt::Interrupt;
 use crate::rules::eligibility::Row;
 use crate::rules::value::Cell;
 use crate::store::columns::UpdateSql;
-use crate::store::transaction::Items;
+use crate::store::transaction::{Items, Short};
 use crate::store::write::as_read;
 use crate::store::{Record, RunInfo, Store, WriteOutcome, Writes, records, unconfirmed};
 
@@ -52,25 +52,25 @@ impl Items for EmptyItems<'_> {
         self.rows.len()
     }
 
-    fn put(&self, transaction: &Transaction<'_>, index: usize) -> rusqlite::Result<WriteOutcome> {
+    fn put(&self, transaction: &Short<'_>, index: usize) -> rusqlite::Result<WriteOutcome> {
         let NeverFilled { row, record_id, values } = &self.rows[index];
         let [outcome, profit, is_win] = values;
         let new: [&dyn rusqlite::ToSql; 3] = [outcome, profit, is_win];
         let updated = transaction
-            .prepare_cached(&self.sql.update)?
+            .prepare_cached(&self.sql.update.without_fee)?
             .execute(params_from_iter(as_read(row).into_iter().chain(new)))?;
         if updated != 1 {
             return Ok(WriteOutcome::Conflict);
         }
-        records::add_run(transaction, self.run)?;
         let fee = row.fee_paid.clone().unwrap_or_default();
         let written = [outcome.clone(), profit.clone(), is_win.clone(), fee];
-        let record = Record {
+        let mut record = Record {
             status: "not_filled".to_owned(),
             previous_id: *record_id,
-            ..Record::of_row(self.run, row, written)
+            ..Record::of_row(self.run, row)
         };
-        records::insert(transaction, &record)?;
+        record.set_written(written);
+        records::insert(transaction, self.run, &record)?;
         if let Some(record_id) = record_id {
             unconfirmed::forget(transaction, *record_id)?;
         }
@@ -79,7 +79,7 @@ impl Items for EmptyItems<'_> {
 
     fn refuse(
         &self,
-        _transaction: &Transaction<'_>,
+        _transaction: &Short<'_>,
         _index: usize,
         why: String,
     ) -> rusqlite::Result<WriteOutcome> {

@@ -114,7 +114,7 @@ impl Store {
         &self,
         present: &HashSet<(String, String)>,
     ) -> rusqlite::Result<Vec<LoggedRow>> {
-        if !self.has_table("settlement_records")? {
+        if !self.has_records()? {
             return Ok(vec![]);
         }
         let mut statement = self.connection.prepare(
@@ -193,7 +193,6 @@ impl Store {
                         let position = record.position();
                         let text = |number: fn(&Position) -> String| position.as_ref().map(number);
                         transaction
-                            .0
                             .prepare_cached(
                                 "INSERT OR REPLACE INTO settlement_fills
                                     (trade_rowid, trade_id, market_slug, filled, shares, cost, sold,

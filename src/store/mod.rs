@@ -27,7 +27,7 @@ mod write;
 use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rusqlite::types::{FromSql, FromSqlResult, ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, OptionalExtension, ToSql};
@@ -57,7 +57,7 @@ pub use undo::Undone;
 pub use write::{Note, WriteOutcome, Writes};
 
 /// Rows per page; no lock is held between two pages.
-const PAGE: usize = 5000;
+const PAGE: usize = 1000;
 /// The cursor of the first page.
 pub const FIRST: i64 = i64::MIN;
 /// The number of attempts at a read of one instant while another program keeps writing.
@@ -87,6 +87,12 @@ pub struct Store {
     has_tables: bool,
     /// When settle last held a lock on the rows that it writes.
     touched: Option<Instant>,
+    /// How many items fit into a transaction, as far as is known.
+    fits: usize,
+    /// How long the last commit took.
+    last_commit: Duration,
+    /// SQLite's `data_version` before the first row was read.
+    opened_version: i64,
 }
 
 /// A run, as its records describe it.
@@ -160,9 +166,7 @@ impl Store {
         mut read: impl FnMut(&Self) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let version = || {
-            let version = "PRAGMA data_version";
-            let version = self.connection.query_row(version, [], |row| row.get::<_, i64>(0));
-            version.map_err(|error| self.failed("read", error))
+            transaction::data_version(&self.connection).map_err(|error| self.failed("read", error))
         };
         for _ in 1..TRIES {
             let before = version()?;
@@ -172,6 +176,11 @@ impl Store {
             }
         }
         read(self)
+    }
+
+    /// How many settlements fit into one transaction, as far as is known.
+    pub fn settlements_a_transaction(&self) -> usize {
+        self.fits
     }
 
     /// One page of the rows whose `is_win` is NULL, by rowid, behind the cursor `after`; the first
@@ -403,7 +412,11 @@ impl Store {
 
     /// Whether settle has written to this database.
     fn has_records(&self) -> rusqlite::Result<bool> {
-        self.has_table("settlement_records")
+        self.connection.query_row(
+            "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'settlement_records')",
+            [],
+            |row| row.get(0),
+        )
     }
 
     fn has_table(&self, name: &str) -> rusqlite::Result<bool> {

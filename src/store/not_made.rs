@@ -76,7 +76,6 @@ impl Store {
             let transaction = Short::begin(store)?;
             for (rowid, not_made) in found {
                 transaction
-                    .0
                     .prepare_cached(
                         "INSERT OR REPLACE INTO settlement_not_made
                             (trade_rowid, trade_id, market_slug, action, reason, outcome,
@@ -96,6 +95,6 @@ impl Store {
             }
             transaction.commit()
         });
-        written.map_err(|error| self.failed("written", error))
+        written.map(drop).map_err(|error| self.failed("written", error))
     }
 }

@@ -85,15 +85,15 @@ impl Store {
         let alerts: Vec<&str> = state.alerts.iter().map(String::as_str).collect();
         let write = |store: &mut Self| {
             let transaction = Short::begin(store)?;
-            transaction.0.execute_batch(SCHEMA)?;
-            transaction.0.execute(
+            transaction.execute_batch(SCHEMA)?;
+            transaction.execute(
                 "INSERT OR REPLACE INTO settlement_told (only_row, alerts, corrected, contradicted)
                  VALUES (1, ?1, ?2, ?3)",
                 params![alerts.join(" "), state.corrected, state.contradicted],
             )?;
             transaction.commit()
         };
-        write(self).map_err(|error| self.failed("written", error))
+        write(self).map(drop).map_err(|error| self.failed("written", error))
     }
 
     /// The id of the last record, and of the last one before this run's records; 0 if there is
@@ -106,7 +106,8 @@ impl Store {
             if !self.has_records()? {
                 return Ok(None);
             }
-            let last = "SELECT coalesce(max(id), 0) FROM settlement_records";
+            let last =
+                "SELECT coalesce((SELECT id FROM settlement_records ORDER BY id DESC LIMIT 1), 0)";
             let last: i64 = self.connection.query_row(last, [], |row| row.get(0))?;
             let first_of_run = "SELECT min(id) FROM settlement_records WHERE run_id = ?1";
             let first_of_run: Option<i64> =
@@ -131,10 +132,11 @@ impl Store {
                 "SELECT record.id, record.run_id, record.trade_id, record.market_slug,
                         record.status, record.old_actual_outcome, record.new_actual_outcome,
                         record.old_profit_loss, record.new_profit_loss, record.resolution,
-                        coalesce(record.moved_bps, previous.moved_bps),
-                        coalesce(record.price_source, previous.price_source)
+                        coalesce(record.moved_bps, (SELECT moved_bps FROM settlement_records
+                            AS previous WHERE previous.id = record.previous_id)),
+                        coalesce(record.price_source, (SELECT price_source FROM settlement_records
+                            AS previous WHERE previous.id = record.previous_id))
                  FROM settlement_records AS record
-                 LEFT JOIN settlement_records AS previous ON previous.id = record.previous_id
                  WHERE record.id > ?1 AND (record.status = 'corrected' OR
                        record.resolution IS NOT NULL AND record.status IS NOT 'undone')
                  ORDER BY record.id",

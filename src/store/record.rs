@@ -17,9 +17,10 @@ use crate::store::RunInfo;
 /// The value of `fee_taken` for a fee that was taken in shares.
 const IN_SHARES: &str = "in shares";
 
-/// Names each column once: the struct's fields are the table's columns, in the table's order.
+/// Names each column once: the struct's fields are the columns of the view, in its order. A column is
+/// stored for the `market`, once for its trades that a transaction writes alike, or for the `trade`.
 macro_rules! record {
-    ($($column:ident: $type:ty,)*) => {
+    ($($place:ident $column:ident: $type:ty,)*) => {
         /// One row of `settlement_records`. `guide/database.md` documents the columns. Prices, money
         /// and instants are text, with all their digits.
         #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -31,6 +32,8 @@ macro_rules! record {
         impl Record {
             /// The columns, in the order of [`Self::read`] and [`Self::values`].
             pub(super) const COLUMNS: &[&str] = &[$(stringify!($column)),*];
+            /// Whether each column is stored for the market.
+            pub(super) const IS_OF_MARKET: &[bool] = &[$(is_of_market!($place)),*];
 
             /// Reads [`Self::COLUMNS`].
             fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
@@ -43,53 +46,67 @@ macro_rules! record {
             pub(super) fn values(&self) -> Vec<&dyn ToSql> {
                 vec![$(&self.$column),*]
             }
+
+            /// Whether the columns of the market are equal.
+            pub(super) fn has_market_of(&self, other: &Self) -> bool {
+                $((!is_of_market!($place) || self.$column == other.$column))&&*
+            }
         }
     };
 }
 
+macro_rules! is_of_market {
+    (market) => {
+        true
+    };
+    (trade) => {
+        false
+    };
+}
+
 record! {
-    id: i64,
-    run_id: String,
-    written_at: String,
-    version: String,
-    trade_rowid: i64,
-    trade_id: Cell,
-    market_slug: Cell,
-    action: Cell,
-    old_actual_outcome: Cell,
-    old_profit_loss: Cell,
-    old_is_win: Cell,
-    old_fee_paid: Cell,
-    new_actual_outcome: Cell,
-    new_profit_loss: Cell,
-    new_is_win: Cell,
-    new_fee_paid: Cell,
-    status: String,
-    previous_id: Option<i64>,
-    resolution: Option<String>,
-    rules: Option<String>,
-    epoch: Option<String>,
-    window_open: Option<String>,
-    window_close: Option<String>,
-    strike: Option<String>,
-    strike_source: Option<String>,
-    strike_doubts: Option<String>,
-    price_source: Option<String>,
-    open_price: Option<String>,
-    open_method: Option<String>,
-    close_price: Option<String>,
-    close_method: Option<String>,
-    margin_bps: Option<String>,
-    moved_bps: Option<String>,
-    position_size: Option<String>,
-    executed_price: Option<String>,
-    shares: Option<String>,
-    payout: Option<String>,
-    cost: Option<String>,
-    fee: Option<String>,
-    fee_taken: Option<String>,
-    profit: Option<String>,
-    money_source: Option<String>,
+    trade id: i64,
+    market run_id: String,
+    market written_at: String,
+    market version: String,
+    trade trade_rowid: i64,
+    trade trade_id: Cell,
+    market market_slug: Cell,
+    trade action: Cell,
+    trade old_actual_outcome: Cell,
+    trade old_profit_loss: Cell,
+    trade old_is_win: Cell,
+    trade old_fee_paid: Cell,
+    trade new_actual_outcome: Cell,
+    trade new_profit_loss: Cell,
+    trade new_is_win: Cell,
+    trade new_fee_paid: Cell,
+    market status: String,
+    trade previous_id: Option<i64>,
+    market resolution: Option<String>,
+    market rules: Option<String>,
+    market epoch: Option<String>,
+    market window_open: Option<String>,
+    market window_close: Option<String>,
+    market strike: Option<String>,
+    market strike_source: Option<String>,
+    market strike_doubts: Option<String>,
+    market price_source: Option<String>,
+    market open_price: Option<String>,
+    market open_method: Option<String>,
+    market close_price: Option<String>,
+    market close_method: Option<String>,
+    market margin_bps: Option<String>,
+    market moved_bps: Option<String>,
+    trade position_size: Option<String>,
+    trade executed_price: Option<String>,
+    trade shares: Option<String>,
+    trade payout: Option<String>,
+    trade cost: Option<String>,
+    trade fee: Option<String>,
+    trade fee_taken: Option<String>,
+    trade profit: Option<String>,
+    market money_source: Option<String>,
 }
 
 impl Record {
@@ -104,10 +121,18 @@ impl Record {
         connection.prepare_cached(&sql)?.query_map(values, Self::read)?.collect()
     }
 
-    /// The record of a write to `row`, without a status; `written` holds the row's new outcome, profit, win
-    /// or loss, fee.
-    pub(super) fn of_row(run: &RunInfo, row: &eligibility::Row, written: [Cell; 4]) -> Self {
-        let [outcome, profit, is_win, fee] = written;
+    /// The record with this id.
+    ///
+    /// # Errors
+    /// [`rusqlite::Error::QueryReturnedNoRows`].
+    pub(super) fn with_id(connection: &Connection, id: i64) -> rusqlite::Result<Self> {
+        Self::all_where(connection, "id = ?1", [id])?
+            .pop()
+            .ok_or(rusqlite::Error::QueryReturnedNoRows)
+    }
+
+    /// The record of a write to `row`, without a status and without the values in the row afterwards.
+    pub(super) fn of_row(run: &RunInfo, row: &eligibility::Row) -> Self {
         Self {
             run_id: run.run_id.clone(),
             written_at: run.started_at.to_string(),
@@ -120,24 +145,25 @@ impl Record {
             old_profit_loss: row.profit_loss.clone(),
             old_is_win: row.is_win.clone(),
             old_fee_paid: row.fee_paid.clone().unwrap_or_default(),
-            new_actual_outcome: outcome,
-            new_profit_loss: profit,
-            new_is_win: is_win,
-            new_fee_paid: fee,
             ..Self::default()
         }
     }
 
-    /// The record of a settlement; `written` holds the row's new outcome, profit, win or loss, fee.
-    /// Its id is not known yet.
-    pub(super) fn new(run: &RunInfo, settlement: &Settlement, written: [Cell; 4]) -> Self {
+    /// Takes the outcome, profit, win or loss, and fee that are in the row after the write.
+    pub(super) fn set_written(&mut self, written: [Cell; 4]) {
+        [self.new_actual_outcome, self.new_profit_loss, self.new_is_win, self.new_fee_paid] =
+            written;
+    }
+
+    /// The record of a settlement, without its id and without the values in the row afterwards.
+    pub(super) fn new(run: &RunInfo, settlement: &Settlement) -> Self {
         let mut record = Self {
             status: settlement.status().as_str().to_owned(),
             previous_id: settlement.earlier().and_then(|earlier| earlier.record_id),
             resolution: settlement.resolution().map(Outcome::as_str).map(str::to_owned),
             rules: run.rules.map(RuleSet::as_str).map(str::to_owned),
             profit: text(Some(settlement.profit())),
-            ..Self::of_row(run, &settlement.trade.row, written)
+            ..Self::of_row(run, &settlement.trade.row)
         };
         if let Some(bet) = settlement.bet() {
             record.epoch = text(Some(bet.market.epoch));

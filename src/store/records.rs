@@ -2,9 +2,10 @@
 //! Records are only ever added. `record` builds their content.
 
 use std::collections::BTreeMap;
+use std::iter;
 use std::sync::OnceLock;
 
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Connection, ToSql, Transaction, params, params_from_iter};
 
 use crate::rules::decision::{Confirm, DeferReason};
 use crate::rules::market::RuleSet;
@@ -12,18 +13,24 @@ use crate::rules::settlement::{Case, Settlement};
 use crate::rules::strike::Strike;
 use crate::rules::value::Cell;
 use crate::store::columns::{Field, FieldMap};
+use crate::store::transaction::Short;
 use crate::store::{Note, Record, RunInfo, retries, unconfirmed};
 
-/// The statement that adds a record; built once, because all records have the same columns.
-static INSERT: OnceLock<String> = OnceLock::new();
+/// The statements that add a record, first for its market; built once, because all records have the same
+/// columns.
+static INSERT: OnceLock<[String; 2]> = OnceLock::new();
+/// How many of the latest markets a transaction looks at for one with the same columns.
+const LATEST_MARKETS: usize = 8;
 
 /// Adds the row of this run if it does not exist.
-pub(super) fn add_run(transaction: &Transaction<'_>, run: &RunInfo) -> rusqlite::Result<()> {
-    transaction.execute(
-        "INSERT OR IGNORE INTO settlement_runs
-            (run_id, started_at, version, command, rules, strike, confirm)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        params![
+fn add_run(transaction: &Transaction<'_>, run: &RunInfo) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached(
+            "INSERT OR IGNORE INTO settlement_runs
+                (run_id, started_at, version, command, rules, strike, confirm)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?
+        .execute(params![
             run.run_id,
             run.started_at.to_string(),
             env!("CARGO_PKG_VERSION"),
@@ -31,42 +38,31 @@ pub(super) fn add_run(transaction: &Transaction<'_>, run: &RunInfo) -> rusqlite:
             run.rules.map(RuleSet::as_str),
             run.strike.map(Strike::as_str),
             run.confirm.map(Confirm::as_str),
-        ],
-    )?;
+        ])?;
     Ok(())
 }
 
-/// Adds the record of a settlement; if candles decided it, queues the trade for confirmation.
+/// Adds the record of a settlement, with the values in the row now; if candles decided it, queues the trade for confirmation.
 pub(super) fn add(
-    transaction: &Transaction<'_>,
+    transaction: &Short<'_>,
     run: &RunInfo,
     settlement: &Settlement,
+    record: &mut Record,
     fields: &FieldMap,
 ) -> rusqlite::Result<()> {
     let row = &settlement.trade.row;
-    let previous_id = settlement.earlier().and_then(|earlier| earlier.record_id);
-    let written = values_in_row(transaction, settlement, fields)?;
-    let mut record = Record::new(run, settlement, written);
-    if let Some(previous) = previous_id {
-        let before = Record::all_where(transaction, "id = ?1", [previous])?.pop();
-        record.carry(before.ok_or(rusqlite::Error::QueryReturnedNoRows)?);
+    record.set_written(values_in_row(transaction, settlement, fields)?);
+    if let Some(previous) = record.previous_id {
+        record.carry(Record::with_id(transaction, previous)?);
     }
-    let record_id = insert(transaction, &record)?;
+    match record.previous_id {
+        Some(previous) => unconfirmed::forget(transaction, previous)?,
+        None => unconfirmed::forget_stale(transaction, row)?,
+    }
+    let record_id = insert(transaction, run, record)?;
     transaction
         .prepare_cached("DELETE FROM settlement_retries WHERE trade_rowid = ?1")?
         .execute([row.rowid])?;
-    match previous_id {
-        Some(previous) => unconfirmed::forget(transaction, previous)?,
-        // a stale entry for this trade, if it became unsettled again
-        None => transaction
-            .prepare_cached(
-                "DELETE FROM settlement_unconfirmed WHERE trade_rowid = ?1 AND EXISTS
-                    (SELECT 1 FROM settlement_records AS record
-                     WHERE record.id = settlement_unconfirmed.record_id
-                        AND trade_id IS ?2 AND market_slug IS ?3)",
-            )?
-            .execute(params![row.rowid, row.id, row.market_slug])?,
-    };
     if let Case::Provisional { bet, .. } = &settlement.case {
         transaction
             .prepare_cached(
@@ -79,58 +75,97 @@ pub(super) fn add(
     Ok(())
 }
 
-/// Adds a record and returns its id.
-pub(super) fn insert(transaction: &Transaction<'_>, record: &Record) -> rusqlite::Result<i64> {
-    // by index, because a lookup of 40 names takes longer than the insertion; without the id
-    let sql = INSERT.get_or_init(|| {
-        let names = &Record::COLUMNS[1..];
-        let places: Vec<String> = (1..=names.len()).map(|place| format!("?{place}")).collect();
-        let (names, places) = (names.join(", "), places.join(", "));
-        format!("INSERT INTO settlement_records ({names}) VALUES ({places})")
-    });
-    transaction.prepare_cached(sql)?.execute(&record.values()[1..])?;
+/// Adds a record of this run and returns its id. The columns of its market are stored once where the transaction has
+/// just added the same ones.
+pub(super) fn insert(
+    transaction: &Short<'_>,
+    run: &RunInfo,
+    record: &Record,
+) -> rusqlite::Result<i64> {
+    // by index, because a lookup of 40 names takes longer than the insertion
+    let [of_market, of_trade] = INSERT.get_or_init(|| [insertion(true), insertion(false)]);
+    let values = |of_market: bool| {
+        let values = record.values().into_iter().zip(Record::IS_OF_MARKET).skip(1);
+        values.filter(move |(_, it)| **it == of_market).map(|(value, _)| value)
+    };
+    let mut markets = transaction.markets.borrow_mut();
+    let market_id = match markets.iter().find(|(_, latest)| record.has_market_of(latest)) {
+        Some((id, _)) => *id,
+        None => {
+            add_run(transaction, run)?;
+            transaction.prepare_cached(of_market)?.execute(params_from_iter(values(true)))?;
+            let id = transaction.last_insert_rowid();
+            markets.truncate(LATEST_MARKETS - 1);
+            markets.push_front((id, record.clone()));
+            id
+        }
+    };
+    let ids = iter::once(&market_id as &dyn ToSql);
+    transaction.prepare_cached(of_trade)?.execute(params_from_iter(ids.chain(values(false))))?;
     Ok(transaction.last_insert_rowid())
+}
+
+/// The statement that adds the columns of a record's market, or the others with the id of the market
+/// first. SQLite gives the id of the record.
+fn insertion(of_market: bool) -> String {
+    let (table, first) = match of_market {
+        true => ("settlement_markets", None),
+        false => ("settlement_writes", Some("market_id")),
+    };
+    let columns = Record::COLUMNS.iter().zip(Record::IS_OF_MARKET).skip(1);
+    let columns = columns.filter(|(_, it)| **it == of_market).map(|(column, _)| *column);
+    let columns: Vec<&str> = first.into_iter().chain(columns).collect();
+    let place = |name| columns.iter().position(|column| *column == name).unwrap_or_default() + 1;
+    let places: Vec<String> = (1..=columns.len())
+        .map(|at| match columns[at - 1] {
+            // see the table
+            "payout" => format!("nullif(?{at}, ?{})", place("shares")),
+            _ => format!("?{at}"),
+        })
+        .collect();
+    format!("INSERT INTO {table} ({}) VALUES ({})", columns.join(", "), places.join(", "))
 }
 
 /// Adds the record of undoing record `id`, whose trade is now at `rowid`. If that restores an
 /// outcome that candles decided, queues the trade for confirmation again.
 pub(super) fn add_undone(
-    transaction: &Transaction<'_>,
+    transaction: &Short<'_>,
     id: i64,
     rowid: i64,
     run: &RunInfo,
 ) -> rusqlite::Result<()> {
-    transaction
-        .prepare_cached(
-            "INSERT INTO settlement_records (
-                run_id, written_at, version, trade_rowid, trade_id, market_slug, action,
-                old_actual_outcome, old_profit_loss, old_is_win, old_fee_paid,
-                new_actual_outcome, new_profit_loss, new_is_win, new_fee_paid,
-                status, previous_id, rules)
-             SELECT ?1, ?2, ?3, ?5, trade_id, market_slug, action,
-                new_actual_outcome, new_profit_loss, new_is_win, new_fee_paid,
-                old_actual_outcome, old_profit_loss, old_is_win, old_fee_paid,
-                'undone', id, rules
-             FROM settlement_records WHERE id = ?4",
-        )?
-        .execute(params![
-            run.run_id,
-            run.started_at.to_string(),
-            env!("CARGO_PKG_VERSION"),
-            id,
-            rowid
-        ])?;
+    let undone = Record::with_id(transaction, id)?;
+    let record = Record {
+        run_id: run.run_id.clone(),
+        written_at: run.started_at.to_string(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        trade_rowid: rowid,
+        trade_id: undone.trade_id,
+        market_slug: undone.market_slug,
+        action: undone.action,
+        old_actual_outcome: undone.new_actual_outcome,
+        old_profit_loss: undone.new_profit_loss,
+        old_is_win: undone.new_is_win,
+        old_fee_paid: undone.new_fee_paid,
+        new_actual_outcome: undone.old_actual_outcome,
+        new_profit_loss: undone.old_profit_loss,
+        new_is_win: undone.old_is_win,
+        new_fee_paid: undone.old_fee_paid,
+        status: "undone".to_owned(),
+        previous_id: Some(id),
+        rules: undone.rules,
+        ..Record::default()
+    };
+    insert(transaction, run, &record)?;
     unconfirmed::forget(transaction, id)?;
     transaction
         .prepare_cached(
             "INSERT OR REPLACE INTO settlement_unconfirmed
                 (record_id, trade_rowid, closed_at, asked, next_ask)
-             SELECT before.id, ?3, unixepoch(before.window_close), 0, ?2
-             FROM settlement_records AS this
-             JOIN settlement_records AS before ON before.id = this.previous_id
-             WHERE this.id = ?1 AND before.status = 'provisional'",
+             SELECT id, ?3, unixepoch(window_close), 0, ?2 FROM settlement_records
+             WHERE id = ?1 AND status = 'provisional'",
         )?
-        .execute(params![id, run.started_at.0, rowid])?;
+        .execute(params![undone.previous_id, run.started_at.0, rowid])?;
     Ok(())
 }
 
@@ -147,7 +182,7 @@ pub(super) fn add_note(
         Note::Unresolved(record_id, rowid) => {
             unconfirmed::ask_later(transaction, *record_id, *rowid, run)
         }
-        Note::Forget(record_id) => unconfirmed::forget(transaction, *record_id).map(drop),
+        Note::Forget(record_id) => unconfirmed::forget(transaction, *record_id),
     }
 }
 

@@ -138,11 +138,11 @@ impl Store {
                 let mut changed = 0;
                 for row in rows {
                     changed += match removes {
-                        true => transaction.0.execute(
+                        true => transaction.execute(
                             "DELETE FROM settlement_retries WHERE trade_rowid = ?1 AND held = ?2",
                             params![row.rowid, IGNORED],
                         )?,
-                        false => transaction.0.execute(
+                        false => transaction.execute(
                             "INSERT INTO settlement_retries
                                 (trade_rowid, trade_id, market_slug, failures, next_try, held, reason)
                              VALUES (?1, ?2, ?3, 0, ?4, ?5, 'ignored by the user')

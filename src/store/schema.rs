@@ -4,6 +4,8 @@
 
 use rusqlite::{Connection, Transaction};
 
+use crate::store::Record;
+
 /// Prices and money are stored as decimal text, with all their digits.
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS settlement_schema (version INTEGER NOT NULL);
@@ -16,25 +18,13 @@ CREATE TABLE IF NOT EXISTS settlement_runs (
     strike TEXT,
     confirm TEXT
 );
-CREATE TABLE IF NOT EXISTS settlement_records (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
+CREATE TABLE IF NOT EXISTS settlement_markets (
+    id INTEGER PRIMARY KEY,
     run_id TEXT NOT NULL REFERENCES settlement_runs (run_id),
     written_at TEXT NOT NULL,
     version TEXT NOT NULL,
-    trade_rowid INTEGER NOT NULL,
-    trade_id,
     market_slug TEXT,
-    action TEXT,
-    old_actual_outcome,
-    old_profit_loss,
-    old_is_win,
-    old_fee_paid,
-    new_actual_outcome,
-    new_profit_loss,
-    new_is_win,
-    new_fee_paid,
     status TEXT NOT NULL,
-    previous_id INTEGER REFERENCES settlement_records (id),
     resolution TEXT,
     rules TEXT,
     epoch TEXT,
@@ -50,29 +40,46 @@ CREATE TABLE IF NOT EXISTS settlement_records (
     close_method TEXT,
     margin_bps TEXT,
     moved_bps TEXT,
+    money_source TEXT
+);
+CREATE INDEX IF NOT EXISTS settlement_markets_by_run ON settlement_markets (run_id);
+CREATE TABLE IF NOT EXISTS settlement_writes (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    market_id INTEGER NOT NULL REFERENCES settlement_markets (id),
+    trade_rowid INTEGER NOT NULL,
+    trade_id,
+    action TEXT,
+    old_actual_outcome,
+    old_profit_loss,
+    old_is_win,
+    old_fee_paid,
+    new_actual_outcome,
+    new_profit_loss,
+    new_is_win,
+    new_fee_paid,
+    previous_id INTEGER,
     position_size TEXT,
     executed_price TEXT,
     shares TEXT,
-    payout TEXT,
+    payout TEXT, -- NULL: equal to the shares
     cost TEXT,
     fee TEXT,
     fee_taken TEXT,
-    profit TEXT,
-    money_source TEXT
+    profit TEXT
 );
-CREATE INDEX IF NOT EXISTS settlement_records_by_id ON settlement_records (trade_id);
-CREATE INDEX IF NOT EXISTS settlement_records_by_run ON settlement_records (run_id, status);
-CREATE INDEX IF NOT EXISTS settlement_records_doubted ON settlement_records (trade_rowid)
-    WHERE strike_doubts IS NOT NULL;
+CREATE INDEX IF NOT EXISTS settlement_writes_by_trade ON settlement_writes (trade_id, trade_rowid);
+CREATE INDEX IF NOT EXISTS settlement_writes_by_market ON settlement_writes (market_id);
+CREATE INDEX IF NOT EXISTS settlement_writes_by_previous ON settlement_writes (previous_id)
+    WHERE previous_id IS NOT NULL;
 CREATE TABLE IF NOT EXISTS settlement_unconfirmed (
-    record_id INTEGER PRIMARY KEY REFERENCES settlement_records (id),
+    record_id INTEGER PRIMARY KEY,
     trade_rowid INTEGER NOT NULL,
     closed_at INTEGER NOT NULL,
     asked INTEGER NOT NULL,
     next_ask INTEGER NOT NULL
 );
-CREATE INDEX IF NOT EXISTS settlement_unconfirmed_by_trade ON settlement_unconfirmed (trade_rowid);
-CREATE INDEX IF NOT EXISTS settlement_unconfirmed_by_close ON settlement_unconfirmed (closed_at);
+DROP INDEX IF EXISTS settlement_unconfirmed_by_trade;
+DROP INDEX IF EXISTS settlement_unconfirmed_by_close;
 CREATE TABLE IF NOT EXISTS settlement_fills (
     trade_rowid INTEGER PRIMARY KEY,
     trade_id,
@@ -166,51 +173,89 @@ FROM unmade WHERE NOT EXISTS (
     SELECT 1 FROM settled WHERE settled.trade_id IS unmade.trade_id
         AND settled.market_slug IS unmade.market_slug)";
 
-/// The columns that a later version added to `settlement_records`.
-const ADDED: [&str; 1] = ["money_source"];
-
 /// The version of these tables. A program refuses a database whose version is newer than its own.
-pub(super) const VERSION: i64 = 2;
+/// Up to version 2, the records were one table of all the columns of [`Record`].
+pub(super) const VERSION: i64 = 3;
+/// The name that the records of versions up to 2 have now.
+const OLDER: &str = "settlement_records_2";
 
-/// Makes the tables that are missing, and adds what those of an older version lack: version 1, or no
-/// version, as settle 0.1 left them.
+/// Makes settle's tables, or brings those of an older version to this one: version 1 or 2, or no version, as
+/// settle 0.1 left them. No row is moved: the view of all records reads the older table too.
 pub(super) fn make_tables(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
-    transaction.execute_batch("DROP VIEW IF EXISTS temp.settlement_records")?;
-    transaction.execute_batch(SCHEMA)?;
-    for column in lacking(transaction)? {
-        transaction
-            .execute_batch(&format!("ALTER TABLE settlement_records ADD COLUMN {column} TEXT"))?;
+    if columns_of(transaction, "settlement_records")?.is_some() {
+        // `legacy_alter_table`: a view of the bot's that SQLite cannot read does not prevent the new name
+        transaction.execute_batch(&format!(
+            "DROP VIEW IF EXISTS temp.settlement_records;
+             DROP VIEW IF EXISTS settlement_trades;
+             PRAGMA legacy_alter_table = ON;
+             ALTER TABLE main.settlement_records RENAME TO {OLDER};
+             PRAGMA legacy_alter_table = OFF;"
+        ))?;
     }
+    transaction.execute_batch(SCHEMA)?;
+    let mut all = records_of_this_version();
+    if let Some(older) = columns_of(transaction, OLDER)? {
+        all.push_str(&format!(" UNION ALL SELECT {} FROM {OLDER}", columns_in(&older)));
+        // a record's id is never used again
+        transaction.execute_batch(&format!(
+            "INSERT INTO sqlite_sequence (name, seq)
+             SELECT 'settlement_writes', coalesce(max(id), 0) FROM {OLDER}"
+        ))?;
+    }
+    transaction.execute_batch(&format!(
+        "DROP VIEW IF EXISTS main.settlement_records; CREATE VIEW settlement_records AS {all}"
+    ))?;
     transaction.execute_batch(TRADES)?;
-    transaction.execute("DELETE FROM settlement_schema WHERE version < ?1", [VERSION])?;
-    transaction.execute(
-        "INSERT INTO settlement_schema (version)
-         SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM settlement_schema)",
-        [VERSION],
-    )?;
+    transaction.execute("DELETE FROM settlement_schema", [])?;
+    transaction.execute("INSERT INTO settlement_schema (version) VALUES (?1)", [VERSION])?;
     Ok(())
 }
 
-/// The columns of [`ADDED`] that the records lack.
-fn lacking(connection: &Connection) -> rusqlite::Result<Vec<&'static str>> {
-    let sql = "SELECT name FROM pragma_table_info('settlement_records', 'main')";
-    let mut statement = connection.prepare(sql)?;
-    let columns = statement.query_map([], |row| row.get(0))?;
-    let columns: Vec<String> = columns.collect::<rusqlite::Result<_>>()?;
-    Ok(ADDED.into_iter().filter(|added| !columns.iter().any(|column| column == added)).collect())
-}
-
-/// Shows the records of an older settle as this one writes them, until a run adds what they lack.
+/// Shows the records of an older settle as this one writes them, until a run brings the tables to this
+/// version.
 pub(super) fn view_older_records(connection: &Connection) -> rusqlite::Result<()> {
-    let lacking = lacking(connection)?;
-    if lacking.is_empty() {
-        return Ok(());
-    }
-    let missing: Vec<String> = lacking.iter().map(|column| format!("NULL AS {column}")).collect();
+    let Some(columns) = columns_of(connection, "settlement_records")? else { return Ok(()) };
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.execute_batch(&format!(
-        "CREATE TEMP VIEW settlement_records AS
-         SELECT *, {} FROM main.settlement_records",
-        missing.join(", ")
+        "CREATE TEMP VIEW settlement_records AS SELECT {} FROM main.settlement_records",
+        columns_in(&columns)
     ))
+}
+
+/// The query for the records of this version, with the columns of [`Record`].
+fn records_of_this_version() -> String {
+    let columns = Record::COLUMNS.iter().zip(Record::IS_OF_MARKET).map(|(column, is_of_market)| {
+        match (*column, is_of_market) {
+            ("payout", _) => "coalesce(written.payout, written.shares) AS payout".to_owned(),
+            (column, true) => format!("market.{column}"),
+            (column, false) => format!("written.{column}"),
+        }
+    });
+    format!(
+        "SELECT {} FROM settlement_writes AS written
+         JOIN settlement_markets AS market ON market.id = written.market_id",
+        columns.collect::<Vec<_>>().join(", ")
+    )
+}
+
+/// The columns of [`Record`] in a table that has these columns only.
+fn columns_in(present: &[String]) -> String {
+    let columns = Record::COLUMNS.iter().map(|column| {
+        match present.iter().any(|present| present == column) {
+            true => (*column).to_owned(),
+            false => format!("NULL AS {column}"),
+        }
+    });
+    columns.collect::<Vec<_>>().join(", ")
+}
+
+/// The columns of a table; `None` if there is no table of that name.
+fn columns_of(connection: &Connection, table: &str) -> rusqlite::Result<Option<Vec<String>>> {
+    let sql = "SELECT info.name FROM main.sqlite_master AS it
+               JOIN pragma_table_info(it.name, 'main') AS info
+               WHERE it.type = 'table' AND it.name = ?1";
+    let mut statement = connection.prepare(sql)?;
+    let columns: Vec<String> =
+        statement.query_map([table], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    Ok(Some(columns).filter(|columns| !columns.is_empty()))
 }

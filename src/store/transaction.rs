@@ -1,17 +1,20 @@
 //! Short write transactions with a pause between them, so that the bot hardly waits, and timeouts
 //! for other programs' locks. An item that a trigger or constraint refuses does not stop the others.
 
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use log::{debug, warn};
-use rusqlite::{ErrorCode, InterruptHandle, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, InterruptHandle, Transaction, TransactionBehavior};
 
 use crate::interrupt::{Interrupt, SIGNAL_CHECK};
 use crate::rules::text::printable_line;
-use crate::store::Store;
+use crate::store::{Record, Store};
 
 /// How long settle waits for the bot's locks.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -19,13 +22,14 @@ pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 const BUSY_SLICE: Duration = Duration::from_millis(250);
 /// After a wait of this length settle logs that it waits.
 const LONG_WAIT: Duration = Duration::from_secs(2);
-/// A write transaction accepts no further trade after this time, so the bot waits at most this long
-/// plus one commit.
-const TRANSACTION_BUDGET: Duration = Duration::from_millis(12);
+/// How long a write transaction is to last with its commit: the bot waits so long.
+const TRANSACTION_GOAL: Duration = Duration::from_millis(18);
+/// How long it lasts at most, if the commit takes as long as the last one.
+const TRANSACTION_BUDGET: Duration = Duration::from_millis(21);
 /// The bot's turn between two of our transactions. SQLite's busy handler retries 1, 3, 8, 18, 33 …
-/// ms after it found the lock held. Up to 33 ms the retries are at most 15 ms apart, so one of them
-/// falls into each pause, whenever the first one came in our transaction.
-pub(super) const PAUSE: Duration = Duration::from_millis(17);
+/// ms after it found the lock held. A transaction and a pause last 33 ms, so that a retry falls into the
+/// pause, whenever the first one came in our transaction.
+pub(super) const PAUSE: Duration = Duration::from_millis(14);
 /// How long a commit waits for a reader, which blocks the bot's writes meanwhile. Then the
 /// transaction is rolled back, and retried after a pause.
 const COMMIT_PATIENCE: Duration = Duration::from_millis(20);
@@ -40,14 +44,14 @@ pub(super) trait Items {
     ///
     /// # Errors
     /// SQLite's; if [`refused`], the item is taken back and handed to [`Self::refuse`].
-    fn put(&self, transaction: &Transaction<'_>, index: usize) -> rusqlite::Result<Self::Done>;
+    fn put(&self, transaction: &Short<'_>, index: usize) -> rusqlite::Result<Self::Done>;
     /// Notes that the database refused item `index`, with SQLite's message.
     ///
     /// # Errors
     /// SQLite's.
     fn refuse(
         &self,
-        transaction: &Transaction<'_>,
+        transaction: &Short<'_>,
         index: usize,
         why: String,
     ) -> rusqlite::Result<Self::Done>;
@@ -119,34 +123,41 @@ impl Store {
     ) -> rusqlite::Result<Step<I::Done>> {
         // without triggers, OR ABORT takes back what a refused statement did
         let has_triggers = self.fields.triggers;
+        let last_commit = self.last_commit;
         let transaction = Short::begin(self)?;
         let mut done = Vec::new();
         for index in range {
-            if !done.is_empty() && transaction.is_full() {
+            if !done.is_empty() && transaction.is_full(last_commit) {
                 break;
             }
             if has_triggers {
-                transaction.0.prepare_cached("SAVEPOINT item")?.execute([])?;
+                transaction.prepare_cached("SAVEPOINT item")?.execute([])?;
             }
-            match items.put(&transaction.0, index) {
+            match items.put(&transaction, index) {
                 Ok(one) => done.push(one),
                 Err(error) if !is_of_row(&error) => return Err(error),
                 Err(error) => {
                     let why = printable_line(&error.to_string());
-                    if transaction.0.is_autocommit() {
+                    if transaction.is_autocommit() {
                         return Ok(Step::RolledBack(index, why));
                     }
                     if has_triggers {
-                        transaction.0.execute_batch("ROLLBACK TO item")?;
+                        transaction.execute_batch("ROLLBACK TO item")?;
+                        transaction.markets.borrow_mut().clear();
                     }
-                    done.push(items.refuse(&transaction.0, index, why)?);
+                    done.push(items.refuse(&transaction, index, why)?);
                 }
             }
             if has_triggers {
-                transaction.0.prepare_cached("RELEASE item")?.execute([])?;
+                transaction.prepare_cached("RELEASE item")?.execute([])?;
             }
         }
-        transaction.commit()?;
+        let began = transaction.began;
+        self.last_commit = transaction.commit()?;
+        let goals = TRANSACTION_GOAL.as_secs_f64() / began.elapsed().as_secs_f64();
+        if done.len() >= 100 {
+            self.fits = (done.len() as f64 * goals) as usize;
+        }
         Ok(Step::Committed(done))
     }
 
@@ -157,7 +168,7 @@ impl Store {
         why: String,
     ) -> rusqlite::Result<Step<I::Done>> {
         let transaction = Short::begin(self)?;
-        let done = items.refuse(&transaction.0, index, why)?;
+        let done = items.refuse(&transaction, index, why)?;
         transaction.commit()?;
         Ok(Step::Committed(vec![done]))
     }
@@ -193,40 +204,63 @@ impl Store {
     }
 }
 
-/// A write transaction with the time at which it took the lock.
-pub(super) struct Short<'a>(pub Transaction<'a>, Instant);
+/// A write transaction.
+pub(super) struct Short<'a> {
+    transaction: Transaction<'a>,
+    /// When it took the lock.
+    began: Instant,
+    /// No other program has changed the database since the store was opened.
+    pub is_unchanged: bool,
+    /// The latest rows of `settlement_markets` that it added, with their ids.
+    pub markets: RefCell<VecDeque<(i64, Record)>>,
+}
+
+impl<'a> Deref for Short<'a> {
+    type Target = Transaction<'a>;
+
+    fn deref(&self) -> &Transaction<'a> {
+        &self.transaction
+    }
+}
 
 impl<'a> Short<'a> {
     /// Waits for the lock and takes it.
     pub fn begin(store: &'a mut Store) -> rusqlite::Result<Self> {
+        let opened = store.opened_version;
         let transaction =
             store.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        Ok(Self(transaction, Instant::now()))
+        let began = Instant::now();
+        let is_unchanged = data_version(&transaction)? == opened;
+        Ok(Self { transaction, began, is_unchanged, markets: RefCell::default() })
     }
 
-    /// Whether the time budget is used up.
-    fn is_full(&self) -> bool {
-        self.1.elapsed() > TRANSACTION_BUDGET
+    /// Whether the time budget is used up, but for a commit that takes so long.
+    fn is_full(&self, commit: Duration) -> bool {
+        self.began.elapsed() + commit.min(TRANSACTION_BUDGET / 2) > TRANSACTION_BUDGET
     }
 
     /// Commits. If a reader blocks the commit for too long, the result is
     /// [`ErrorCode::DatabaseBusy`], and nothing is written.
-    pub fn commit(self) -> rusqlite::Result<()> {
-        self.0.busy_timeout(COMMIT_PATIENCE)?;
+    ///
+    /// Returns how long that took.
+    pub fn commit(self) -> rusqlite::Result<Duration> {
+        self.busy_timeout(COMMIT_PATIENCE)?;
         // not `Transaction::commit`, which consumes the transaction even if it fails
         let committing = Instant::now();
-        let committed = self.0.execute_batch("COMMIT");
-        debug!(
-            "a transaction of {:?}, of which {:?} to commit",
-            self.1.elapsed(),
-            committing.elapsed()
-        );
-        if committed.is_err() && !self.0.is_autocommit() {
-            self.0.execute_batch("ROLLBACK")?;
+        let committed = self.execute_batch("COMMIT");
+        let took = committing.elapsed();
+        debug!("a transaction of {:?}, of which {took:?} to commit", self.began.elapsed());
+        if committed.is_err() && !self.is_autocommit() {
+            self.execute_batch("ROLLBACK")?;
         }
-        self.0.busy_timeout(BUSY_TIMEOUT)?;
-        committed
+        self.busy_timeout(BUSY_TIMEOUT)?;
+        committed.map(|()| took)
     }
+}
+
+/// A number that changes when another connection changes the database.
+pub(super) fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))
 }
 
 /// How long a transaction may go on after a signal before it is stopped and rolled back: a trigger of the

@@ -117,11 +117,27 @@ pub(super) fn ask_later(
     Ok(())
 }
 
-/// Removes a record from the queue for confirmation; returns the number of removed rows.
-pub(super) fn forget(transaction: &Transaction<'_>, record_id: i64) -> rusqlite::Result<usize> {
+/// Removes a record from the queue for confirmation.
+pub(super) fn forget(transaction: &Transaction<'_>, record_id: i64) -> rusqlite::Result<()> {
     transaction
         .prepare_cached("DELETE FROM settlement_unconfirmed WHERE record_id = ?1")?
         .execute([record_id])
+        .map(drop)
+}
+
+/// Removes earlier records of a trade that is unsettled again from the queue for confirmation.
+pub(super) fn forget_stale(transaction: &Transaction<'_>, row: &Row) -> rusqlite::Result<()> {
+    // not DELETE … IN, which makes a temporary table for each trade
+    let mut stale = transaction.prepare_cached(
+        "SELECT record.id FROM settlement_records AS record
+         JOIN settlement_unconfirmed AS waiting ON waiting.record_id = record.id
+         WHERE record.trade_id IS ?2 AND record.trade_rowid = ?1",
+    )?;
+    let stale = stale.query_map(params![row.rowid, row.id], |found| found.get(0))?;
+    for record_id in stale.collect::<rusqlite::Result<Vec<i64>>>()? {
+        forget(transaction, record_id)?;
+    }
+    Ok(())
 }
 
 /// The query for the rows (normally one) that hold what record `?1` wrote.
@@ -146,7 +162,7 @@ fn query(fields: &FieldMap) -> String {
                 record.fee, record.fee_taken,
                 trades.rowid IS NOT NULL AND {as_recorded}, waiting.closed_at
          FROM settlement_unconfirmed AS waiting
-         JOIN settlement_records AS record ON record.id = waiting.record_id
+         CROSS JOIN settlement_records AS record ON record.id = waiting.record_id
          LEFT JOIN trades ON trades.rowid = waiting.trade_rowid
          WHERE (waiting.next_ask <= ?1 OR waiting.next_ask > ?1 + {LONGEST_WAIT}) AND {NOT_IGNORED}
          ORDER BY waiting.closed_at, waiting.trade_rowid LIMIT ?2"

@@ -1,6 +1,6 @@
 //! Undoes a run: restores the values that it replaced, row by row, unless a row changed since then.
 
-use rusqlite::{Connection, Transaction};
+use rusqlite::Connection;
 
 use crate::error::Error;
 use crate::interrupt::Interrupt;
@@ -10,7 +10,7 @@ use crate::store::Record;
 use crate::store::bot_schema::Target;
 use crate::store::columns::{Field, FieldMap};
 use crate::store::history::{chain_of, standing_record};
-use crate::store::transaction::Items;
+use crate::store::transaction::{Items, Short};
 use crate::store::{RunInfo, Store, records};
 
 /// The result of undoing a run.
@@ -57,7 +57,7 @@ impl Store {
         interrupt: &Interrupt,
     ) -> Result<Undone, Error> {
         let ids = self.records_to_undo(undo)?;
-        self.check_place()?;
+        self.begin_writing(interrupt)?;
         let fields = self.fields.clone();
         let items = UndoItems { ids: &ids, run, fields: &fields };
         let (done, error) = self.write_items(&items, interrupt);
@@ -105,13 +105,13 @@ impl Items for UndoItems<'_> {
         self.ids.len()
     }
 
-    fn put(&self, transaction: &Transaction<'_>, index: usize) -> rusqlite::Result<Self::Done> {
+    fn put(&self, transaction: &Short<'_>, index: usize) -> rusqlite::Result<Self::Done> {
         undo_record(transaction, self.ids[index], self.run, self.fields)
     }
 
     fn refuse(
         &self,
-        transaction: &Transaction<'_>,
+        transaction: &Short<'_>,
         index: usize,
         why: String,
     ) -> rusqlite::Result<Self::Done> {
@@ -173,7 +173,7 @@ fn row_to_restore(
 
 /// Restores what one record replaced and records that, or returns the reason not to.
 fn undo_record(
-    transaction: &Transaction<'_>,
+    transaction: &Short<'_>,
     id: i64,
     run: &RunInfo,
     fields: &FieldMap,
@@ -196,7 +196,6 @@ fn undo_record(
              WHERE target.rowid = ?2"
         ))?
         .execute([id, rowid])?;
-    records::add_run(transaction, run)?;
     records::add_undone(transaction, id, rowid, run)?;
     Ok(None)
 }

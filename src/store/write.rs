@@ -1,9 +1,10 @@
 //! Writes outcomes and notes, each outcome with its record, in short transactions, so that the bot
 //! hardly waits. `record` builds the content of a record.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
-use rusqlite::{ToSql, Transaction, ffi, params, params_from_iter};
+use rusqlite::{ToSql, ffi, params, params_from_iter};
 
 use crate::error::Error;
 use crate::interrupt::Interrupt;
@@ -13,7 +14,7 @@ use crate::rules::settlement::Settlement;
 use crate::rules::units::f64_from_decimal;
 use crate::store::columns::{Field, FieldMap, ROW_FIELDS, UpdateSql};
 use crate::store::transaction::{Items, Short};
-use crate::store::{RunInfo, Store, records, schema};
+use crate::store::{Record, RunInfo, Store, records, schema};
 
 /// A note about a trade that gets no outcome in this write.
 #[derive(Debug, Clone)]
@@ -71,7 +72,10 @@ impl Store {
             return Writes { done: vec![], error: Some(error) };
         }
         let (fields, sql) = (self.fields.clone(), Rc::clone(&self.update_sql));
-        let items = RunItems { run, settlements, notes, fields: &fields, sql: &sql };
+        // made before the transactions, which keep the bot from writing
+        let records = settlements.iter().map(|settlement| Record::new(run, settlement));
+        let records = RefCell::new(records.collect());
+        let items = RunItems { run, settlements, records, notes, fields: &fields, sql: &sql };
         let (mut done, error) = self.write_items(&items, interrupt);
         done.truncate(settlements.len());
         Writes { done, error: error.map(|error| self.failed("written", error)) }
@@ -91,11 +95,13 @@ impl Store {
         if self.has_tables {
             return Ok(());
         }
-        self.retry_while_busy(interrupt, |store| {
-            let transaction = Short::begin(store)?;
-            schema::make_tables(&transaction.0)?;
-            transaction.commit()
-        })?;
+        if self.schema_version()? != Some(schema::VERSION) {
+            self.retry_while_busy(interrupt, |store| {
+                let transaction = Short::begin(store)?;
+                schema::make_tables(&transaction)?;
+                transaction.commit()
+            })?;
+        }
         self.has_tables = true;
         Ok(())
     }
@@ -105,6 +111,8 @@ impl Store {
 struct RunItems<'a> {
     run: &'a RunInfo,
     settlements: &'a [Settlement],
+    /// The record of each settlement, without the values in the row afterwards.
+    records: RefCell<Vec<Record>>,
     notes: &'a [Note<'a>],
     fields: &'a FieldMap,
     sql: &'a UpdateSql,
@@ -117,7 +125,7 @@ impl Items for RunItems<'_> {
         self.settlements.len() + self.notes.len()
     }
 
-    fn put(&self, transaction: &Transaction<'_>, index: usize) -> rusqlite::Result<WriteOutcome> {
+    fn put(&self, transaction: &Short<'_>, index: usize) -> rusqlite::Result<WriteOutcome> {
         let Some(settlement) = self.settlements.get(index) else {
             let note = &self.notes[index - self.settlements.len()];
             return records::add_note(transaction, note, self.run).map(|()| WriteOutcome::Written);
@@ -125,8 +133,8 @@ impl Items for RunItems<'_> {
         let put = update_trade(transaction, settlement, self.fields, self.sql)?;
         match &put {
             WriteOutcome::Written => {
-                records::add_run(transaction, self.run)?;
-                records::add(transaction, self.run, settlement, self.fields)?;
+                let record = &mut self.records.borrow_mut()[index];
+                records::add(transaction, self.run, settlement, record, self.fields)?;
             }
             WriteOutcome::Conflict => {
                 let why = "another program changed the row during the run";
@@ -145,7 +153,7 @@ impl Items for RunItems<'_> {
 
     fn refuse(
         &self,
-        transaction: &Transaction<'_>,
+        transaction: &Short<'_>,
         index: usize,
         why: String,
     ) -> rusqlite::Result<WriteOutcome> {
@@ -160,7 +168,7 @@ impl Items for RunItems<'_> {
 /// Writes an outcome if the row still holds the values that it was decided from. For a settlement that
 /// leaves the row unchanged, only checks that.
 fn update_trade(
-    transaction: &Transaction<'_>,
+    transaction: &Short<'_>,
     settlement: &Settlement,
     fields: &FieldMap,
     sql: &UpdateSql,
@@ -177,11 +185,17 @@ fn update_trade(
     let new: [&dyn ToSql; 3] = [&outcome, &profit, &is_win];
     let fee = settlement.fee().filter(|_| fields.has(Field::FeePaid));
     let fee = fee.map(|fee| f64_from_decimal(fee.dollars.0));
-    let update = if fee.is_some() { &sql.update_with_fee } else { &sql.update };
+    let row = &settlement.trade.row;
+    let results: [&dyn ToSql; 4] = [&row.rowid, &row.actual_outcome, &row.profit_loss, &row.is_win];
+    let (updates, read) = match &sql.update_unchanged {
+        Some(updates) if transaction.is_unchanged => (updates, &results[..]),
+        _ => (&sql.update, &as_read[..]),
+    };
+    let update = if fee.is_some() { &updates.with_fee } else { &updates.without_fee };
     let fee = fee.as_ref().map(|fee| fee as &dyn ToSql);
     let updated = transaction
         .prepare_cached(update)?
-        .execute(params_from_iter(as_read.into_iter().chain(new).chain(fee)))?;
+        .execute(params_from_iter(read.iter().copied().chain(new).chain(fee)))?;
     if updated == 1 {
         return is_settled(transaction, settlement, fields)?
             .then_some(WriteOutcome::Written)
@@ -223,7 +237,7 @@ pub(super) fn as_read(row: &Row) -> [&dyn ToSql; 1 + ROW_FIELDS] {
 
 /// Whether the trade is still at its rowid and has an outcome. Only a trigger can change that.
 fn is_settled(
-    transaction: &Transaction<'_>,
+    transaction: &Short<'_>,
     settlement: &Settlement,
     fields: &FieldMap,
 ) -> rusqlite::Result<bool> {
