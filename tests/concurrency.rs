@@ -73,7 +73,7 @@ fn the_lock_works_in_a_read_only_folder() {
         }
         support::Ended::from(command.output().unwrap())
     };
-    let held = std::fs::File::open(&bench.db).unwrap();
+    let held = std::fs::File::open(&bench.folder).unwrap();
     held.lock().unwrap();
     let second = run();
     assert!(second.code(11).stderr.contains("could not leave its name"), "{second:?}");

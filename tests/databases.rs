@@ -12,7 +12,7 @@ use support::{Bench, CLOSE, Ended, KEYED, KEYLESS, OPEN, STRIKE, bet, shared};
 #[test]
 fn other_files_are_refused_with_exit_10_and_left_unchanged() {
     type Case = (&'static str, Option<&'static [u8]>, Option<&'static str>, &'static str);
-    let cases: [Case; 7] = [
+    let cases: [Case; 8] = [
         ("missing", None, None, "no database at"),
         ("empty", Some(b""), None, "the file is empty"),
         (
@@ -49,6 +49,15 @@ fn other_files_are_refused_with_exit_10_and_left_unchanged() {
             executed_price, price_to_beat, actual_outcome, profit_loss, is_win)",
             ),
             "a column 'rowid'",
+        ),
+        (
+            "generated",
+            None,
+            Some(
+                "CREATE TABLE trades (id, timestamp, market_slug, action, position_size, executed_price,
+            price_to_beat, actual_outcome, profit_loss, is_win AS (profit_loss > 0))",
+            ),
+            "'is_win' is generated from other columns",
         ),
     ];
     for (name, bytes, schema, wanted) in cases {
@@ -280,6 +289,8 @@ fn reading_while_the_bot_opens_writes_and_closes_never_fails() {
             .sql()
             .query_row(&format!("PRAGMA journal_mode = {journal}"), [], |row| row.get(0))
             .unwrap();
+        // another user may read, and may not write: neither the file nor its folder
+        std::fs::set_permissions(&bench.folder, PermissionsExt::from_mode(0o755)).unwrap();
         let stop = std::sync::atomic::AtomicBool::new(false);
         std::thread::scope(|scope| {
             scope.spawn(|| {
@@ -300,8 +311,9 @@ fn reading_while_the_bot_opens_writes_and_closes_never_fails() {
                 }
             });
             let read: Vec<Ended> = (0..15).map(|_| bench.settle(&["status", "--json"])).collect();
+            let by_another: Vec<Ended> = (0..10).filter_map(|_| as_another_user(&bench)).collect();
             stop.store(true, std::sync::atomic::Ordering::Relaxed);
-            for status in read {
+            for status in read.iter().chain(&by_another) {
                 assert_eq!(status.code(0).json()["due_count"], 3000, "{journal}");
             }
         });
@@ -334,6 +346,19 @@ fn reading_works_after_the_bot_crashed_in_a_transaction() {
     assert_eq!(status.code(0).json()["due_count"], 20);
 }
 
+/// `settle status` by a user who may read the database only; `None` where the tests may not change the user.
+fn as_another_user(bench: &Bench) -> Option<Ended> {
+    let mut command = bench.command(&["status", "--json"]);
+    std::os::unix::process::CommandExt::uid(&mut command, 65_534);
+    match command.output() {
+        Ok(output) => Some(Ended::from(output)),
+        Err(why) => {
+            eprintln!("skipped: another user cannot be had here ({why})");
+            None
+        }
+    }
+}
+
 #[test]
 fn a_reader_without_write_permission_does_not_lock_the_bot_out() {
     let bench = Bench::new(&[bet(1)]);
@@ -342,15 +367,7 @@ fn a_reader_without_write_permission_does_not_lock_the_bot_out() {
     // every user may write to the folder, but only the owner may write to the file
     std::fs::set_permissions(&bench.folder, PermissionsExt::from_mode(0o777)).unwrap();
     std::fs::set_permissions(&bench.db, PermissionsExt::from_mode(0o644)).unwrap();
-    let mut command = bench.command(&["status", "--json"]);
-    std::os::unix::process::CommandExt::uid(&mut command, 65_534);
-    let ended = match command.output() {
-        Ok(output) => Ended::from(output),
-        Err(why) => {
-            eprintln!("skipped: another user cannot be had here ({why})");
-            return;
-        }
-    };
+    let Some(ended) = as_another_user(&bench) else { return };
     assert_eq!(ended.code(0).json()["due_count"], 1);
     assert_eq!(bench.files(), ["performance.db"]);
     bench.sql().execute("UPDATE trades SET reasoning = 'the bot writes on'", []).unwrap();

@@ -352,6 +352,27 @@ fn rows_without_ids_are_corrected_after_a_delete_and_a_vacuum() {
     assert_eq!(bench.count("actual_outcome = 'NO' AND is_win = 0"), 4);
 }
 
+/// Of 2,000 rows of one market, an undo that compared each with all others took a minute.
+#[test]
+fn rows_of_one_market_with_no_id_or_the_same_are_confirmed_audited_and_undone() {
+    for id in ["NULL", "7"] {
+        let bench = Bench::with_schema(KEYLESS, &vec![bet(7); 2000]);
+        bench.sql().execute_batch(&format!("UPDATE trades SET id = {id}")).unwrap();
+        let all = ["--confirm", "auto", "--batch", "0"];
+        bench.run_at(&exchange(None).url, &all);
+        let corrected = bench.run_at(&exchange(Some(false)).url, &all).json();
+        assert_eq!(corrected["corrected_count"], 2000, "{corrected}");
+        let audit = with_services(&bench, &exchange(Some(false)).url, &["audit", "--json"]).json();
+        assert_eq!(audit["checked_count"], 2000, "{audit}");
+        for _ in 0..2 {
+            let undone = bench.settle(&["undo", "last", "--json"]).code(0).json();
+            assert_eq!(undone["restored_count"], 2000);
+        }
+        let empty = "actual_outcome IS NULL AND profit_loss IS NULL AND is_win IS NULL";
+        assert_eq!(bench.count(empty), 2000);
+    }
+}
+
 // ---------------------------------------------------------------- audit
 
 /// Audits one trade that another program booked with these values, in a market that Polymarket resolved `up`.

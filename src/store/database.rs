@@ -3,12 +3,14 @@
 
 use std::fs;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
+use rusqlite::backup::Backup;
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
 use crate::error::Error;
 use crate::interrupt::Interrupt;
@@ -20,6 +22,19 @@ use crate::store::{Access, Store, place, schema};
 
 /// Why a file that SQLite cannot read is not a performance database.
 const NO_DATABASE: &str = "the file is no SQLite database";
+
+/// A column of the bot's table.
+struct Column {
+    name: String,
+    is_key: bool,
+    is_generated: bool,
+}
+
+impl Column {
+    fn is_named(&self, name: &str) -> bool {
+        self.name.eq_ignore_ascii_case(name)
+    }
+}
 
 impl Store {
     /// Opens the database at `path` and checks that it is a performance database.
@@ -108,84 +123,120 @@ impl Store {
         Ok(store)
     }
 
+    /// Checks that the database is one of a bot's, and maps its fields.
     fn check_schema(&mut self, bot: &BotSchema) -> Result<(), Error> {
-        let not_one = |why: String| Error::NotPerformanceDatabase { path: self.path.clone(), why };
         let table = bot.table();
-        let columns: rusqlite::Result<Vec<(String, i64)>> = self
-            .connection
-            // xinfo lists generated columns too
-            .prepare("SELECT name, pk FROM pragma_table_xinfo(?1)")
-            .and_then(|mut statement| {
-                statement.query_map([table], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
-            });
-        let columns = columns.map_err(|error| match error.sqlite_error_code() {
-            Some(ErrorCode::NotADatabase) => not_one(NO_DATABASE.to_owned()),
-            _ => self.failed("read", error),
-        })?;
+        let columns = self.columns(table)?;
         if columns.is_empty() {
-            return Err(not_one(format!("it has no table '{table}'")));
+            return Err(self.not_one(format!("it has no table '{table}'")));
         }
         let version = self.schema_version().map_err(|error| self.failed("read", error))?;
         if version.is_some_and(|version| version > schema::VERSION) {
             let why = "a newer settle wrote to it; use that version or a later one";
-            return Err(not_one(why.to_owned()));
+            return Err(self.not_one(why.to_owned()));
         }
-        let has = |name: &str| columns.iter().any(|(column, _)| column.eq_ignore_ascii_case(name));
-        if has("rowid") {
-            return Err(not_one(format!(
-                "its table '{table}' has a column 'rowid', which hides SQLite's own address of a row: \
-                 settle could not tell two rows apart"
-            )));
-        }
-        // a view, or a table without rowids, cannot be updated row by row
-        let rowid = format!("SELECT rowid FROM main.{}", bot_schema::quoted(table));
-        match self.connection.prepare(&rowid) {
-            Err(rusqlite::Error::SqlInputError { .. }) => {
-                return Err(not_one(format!("its '{table}' is no table with rowids")));
-            }
-            other => other.map(drop).map_err(|error| self.failed("read", error))?,
-        }
+        self.check_rowids(table, &columns)?;
         let triggers = "SELECT EXISTS (SELECT 1 FROM sqlite_master
                         WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE)";
         let triggers = self.connection.query_row(triggers, [table], |row| row.get(0));
         let triggers = triggers.map_err(|error| self.failed("read", error))?;
-        let lacking = bot.missing_results(has);
-        let map = match bot.is_default() {
-            true => FieldMap::of_bot(has, triggers),
-            false if lacking.is_empty() => {
-                let keys: Vec<&String> =
-                    columns.iter().filter(|(_, pk)| *pk > 0).map(|(name, _)| name).collect();
-                let key = if let [only] = keys[..] { only.as_str() } else { "rowid" };
-                let target = self.read_through_view(bot, has, key)?;
-                let in_view = self.view_columns().map_err(|error| self.failed("read", error))?;
-                let has = |name: &str| in_view.iter().any(|column| column == name);
-                FieldMap::of_bot(has, triggers).map(|mut map| {
-                    map.target = target;
-                    map
-                })
-            }
-            false => Err(vec![]),
-        };
-        self.fields = map.map_err(|missing| {
-            let mut why = match missing.is_empty() {
-                true => format!("its table '{table}' lacks the columns for the result"),
-                false => format!("its table '{table}' lacks {}", missing.join(", ")),
-            };
-            if !lacking.is_empty() {
-                let statements = lacking.join(" ");
-                why.push_str(&format!("; add the columns that settle writes: {statements}"));
-            }
-            if missing.iter().any(|name| !bot_schema::RESULTS.iter().any(|(_, it)| it == name)) {
-                why.push_str("; [schema] in settle.toml names the columns of another bot's table");
-            }
-            not_one(why)
-        })?;
+        self.fields = self.map_fields(bot, &columns, triggers)?;
+        let generated = self.fields.target.results.iter().find_map(|result| {
+            columns.iter().find(|column| column.is_generated && column.is_named(result))
+        });
+        if let Some(Column { name, .. }) = generated {
+            return Err(self.not_one(format!(
+                "its column '{name}' is generated from other columns, so settle cannot write it; make it a \
+                 plain column"
+            )));
+        }
         let empty = self.fields.has_empty_is_win();
         let empty = format!("SELECT EXISTS (SELECT 1 FROM trades WHERE {empty})");
         let empty = self.connection.query_row(&empty, [], |row| row.get(0));
         self.fields.empty_is_win = empty.map_err(|error| self.failed("read", error))?;
         self.update_sql = Rc::new(UpdateSql::new(&self.fields));
         Ok(())
+    }
+
+    fn not_one(&self, why: String) -> Error {
+        Error::NotPerformanceDatabase { path: self.path.clone(), why }
+    }
+
+    /// The columns of a table; none if there is no such table.
+    fn columns(&self, table: &str) -> Result<Vec<Column>, Error> {
+        // xinfo lists generated columns too: `hidden` is 2 or 3
+        let sql = "SELECT name, pk > 0, hidden > 1 FROM pragma_table_xinfo(?1)";
+        let column = |row: &rusqlite::Row<'_>| {
+            Ok(Column { name: row.get(0)?, is_key: row.get(1)?, is_generated: row.get(2)? })
+        };
+        let columns: rusqlite::Result<_> = self
+            .connection
+            .prepare(sql)
+            .and_then(|mut statement| statement.query_map([table], column)?.collect());
+        columns.map_err(|error| match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => self.not_one(NO_DATABASE.to_owned()),
+            _ => self.failed("read", error),
+        })
+    }
+
+    /// Checks that rows can be addressed: a view, or a table without rowids, cannot be updated row by row.
+    fn check_rowids(&self, table: &str, columns: &[Column]) -> Result<(), Error> {
+        if columns.iter().any(|column| column.is_named("rowid")) {
+            return Err(self.not_one(format!(
+                "its table '{table}' has a column 'rowid', which hides SQLite's own address of a row: \
+                 settle could not tell two rows apart"
+            )));
+        }
+        let rowid = format!("SELECT rowid FROM main.{}", bot_schema::quoted(table));
+        match self.connection.prepare(&rowid) {
+            Err(rusqlite::Error::SqlInputError { .. }) => {
+                Err(self.not_one(format!("its '{table}' is no table with rowids")))
+            }
+            other => other.map(drop).map_err(|error| self.failed("read", error)),
+        }
+    }
+
+    /// The map of the fields, through a view where the table is not of the bot's schema.
+    fn map_fields(
+        &self,
+        bot: &BotSchema,
+        columns: &[Column],
+        triggers: bool,
+    ) -> Result<FieldMap, Error> {
+        let has = |name: &str| columns.iter().any(|column| column.is_named(name));
+        let statements = bot.missing_results(has);
+        let mut missing = Vec::new();
+        if bot.is_default() {
+            match FieldMap::of_bot(has, triggers) {
+                Ok(map) => return Ok(map),
+                Err(names) => missing = names,
+            }
+        } else if statements.is_empty() {
+            let keys: Vec<&Column> = columns.iter().filter(|column| column.is_key).collect();
+            let key = if let [only] = keys[..] { only.name.as_str() } else { "rowid" };
+            let target = self.read_through_view(bot, has, key)?;
+            let in_view = self.columns("trades")?;
+            let has = |name: &str| in_view.iter().any(|column| column.is_named(name));
+            match FieldMap::of_bot(has, triggers) {
+                Ok(mut map) => {
+                    map.target = target;
+                    return Ok(map);
+                }
+                Err(names) => missing = names,
+            }
+        }
+        let mut why = match missing.is_empty() {
+            true => format!("its table '{}' has no columns for the result", bot.table()),
+            false => format!("its table '{}' lacks {}", bot.table(), missing.join(", ")),
+        };
+        if !statements.is_empty() {
+            let statements = statements.join(" ");
+            why.push_str(&format!("; add the columns that settle writes: {statements}"));
+        }
+        if missing.iter().any(|name| !bot_schema::RESULTS.iter().any(|(_, it)| it == name)) {
+            why.push_str("; [schema] in settle.toml names the columns of another bot's table");
+        }
+        Err(self.not_one(why))
     }
 
     /// Makes the view of a table that is not of the bot's schema.
@@ -211,14 +262,10 @@ impl Store {
         let query_only = |on: bool| self.connection.pragma_update(None, "query_only", on);
         let was = self.connection.query_row("PRAGMA query_only", [], |row| row.get(0))?;
         query_only(false)?;
+        // the caller drops a connection that could not make its view
         let made = make(&self.connection)?;
         query_only(was)?;
         Ok(made)
-    }
-
-    fn view_columns(&self) -> rusqlite::Result<Vec<String>> {
-        let sql = "SELECT name FROM pragma_table_info('trades', 'temp')";
-        self.connection.prepare(sql)?.query_map([], |row| row.get(0))?.collect()
     }
 
     /// The version of settle's own tables; `None` if it has made none, or made them before they had one.
@@ -250,17 +297,13 @@ impl Store {
     /// Checks that the path still names the open file: a backup may have been moved over it.
     ///
     /// # Errors
-    /// [`Error::Database`].
-    pub(super) fn check_place(&self) -> Result<(), Error> {
+    /// [`ErrorCode::NotFound`], if it does not.
+    pub(super) fn check_place(&self) -> rusqlite::Result<()> {
         if place::file_at(&self.path).is_ok_and(|file| file == self.file) {
             return Ok(());
         }
-        Err(Error::Database {
-            path: self.path.clone(),
-            doing: "written",
-            why: "another file is at its path now, or none".to_owned(),
-            hint: "; settle wrote nothing further; run it again",
-        })
+        let why = "another file is at its path now, or none".to_owned();
+        Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_NOTFOUND), Some(why)))
     }
 
     #[allow(clippy::needless_pass_by_value)] // as map_err hands it over
@@ -280,6 +323,7 @@ fn hint(error: &rusqlite::Error) -> &'static str {
         Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
             "; run settle as the user the bot runs as"
         }
+        Some(ErrorCode::NotFound) => "; settle wrote nothing further; run it again",
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
             "; check it with: PRAGMA integrity_check"
         }
@@ -292,7 +336,7 @@ fn hint(error: &rusqlite::Error) -> &'static str {
 
 /// Opens for reading. If this user may write the file and its folder, SQLite keeps the view of one
 /// instant consistent, even if the bot writes, and leaves no files; `query_only` stops settle from
-/// writing. Otherwise the file is opened read-only.
+/// writing.
 fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let opened = Connection::open_with_flags(path, flags).and_then(|connection| {
@@ -304,14 +348,18 @@ fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
         connection.busy_timeout(BUSY_TIMEOUT)?;
         connection.pragma_update(None, "query_only", true)?;
         // SQLite opens its other files at the first query
-        connection.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(()))?;
+        look(&connection)?;
         Ok(Some(connection))
     });
     match opened {
         Ok(Some(connection)) => Ok(connection),
         Err(error) if !cannot_be_written(&error) => Err(error),
-        Ok(None) | Err(_) => open_read_only(path),
+        Ok(None) | Err(_) => open_without_permission(path),
     }
+}
+
+fn look(connection: &Connection) -> rusqlite::Result<()> {
+    connection.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(()))
 }
 
 /// Whether an error means that the file or its folder cannot be written.
@@ -320,25 +368,90 @@ fn cannot_be_written(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code().is_some_and(|code| codes.contains(&code))
 }
 
-/// Opens without write permission. A closed WAL database has no `-wal` file, and a plain read-only
-/// open would have to create one; so it is opened as immutable.
-fn open_read_only(path: &Path) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut wal = path.as_os_str().to_owned();
-    wal.push("-wal");
-    if is_wal(path) && !Path::new(&wal).exists() {
+/// How long a file that cannot be written is tried: a bot that opens or closes it keeps others from
+/// reading it for an instant.
+const READ_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Opens without write permission, and makes no file beside the database.
+fn open_without_permission(path: &Path) -> rusqlite::Result<Connection> {
+    let url = |parameters: &str| {
         let absolute = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        if let Ok(mut url) = reqwest::Url::from_file_path(absolute) {
-            url.set_query(Some("immutable=1"));
-            return Connection::open_with_flags(url.as_str(), flags | OpenFlags::SQLITE_OPEN_URI);
+        let url = reqwest::Url::from_file_path(absolute).map(|mut url| {
+            url.set_query(Some(parameters));
+            url.to_string()
+        });
+        // an absolute path has a URL
+        url.unwrap_or_default()
+    };
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_URI;
+    let open = |parameters: &str| Connection::open_with_flags(url(parameters), flags);
+    let began = Instant::now();
+    loop {
+        // without the -wal file SQLite would make one
+        let opened = match is_wal(path) && !wal_of(path).exists() {
+            true => copy_of_closed(path, || open("immutable=1")),
+            false => open("mode=ro&readonly_shm=1").and_then(|connection| {
+                connection.busy_timeout(BUSY_TIMEOUT)?;
+                look(&connection)?;
+                Ok(Some(connection))
+            }),
+        };
+        match opened {
+            Ok(Some(connection)) => return Ok(connection),
+            Err(error) if !cannot_be_written(&error) || began.elapsed() > READ_PATIENCE => {
+                return Err(error);
+            }
+            Ok(None) if began.elapsed() > READ_PATIENCE => {
+                let why = "another program kept opening and closing it for 5 s";
+                let code = ffi::Error::new(ffi::SQLITE_CANTOPEN);
+                return Err(rusqlite::Error::SqliteFailure(code, Some(why.to_owned())));
+            }
+            _ => thread::sleep(Duration::from_millis(50)),
         }
     }
-    Connection::open_with_flags(path, flags)
 }
 
-/// Whether the file's header has WAL mode (SQLite file format, bytes 18 and 19).
+fn wal_of(path: &Path) -> PathBuf {
+    let mut wal = path.canonicalize().unwrap_or_else(|_| path.to_owned()).into_os_string();
+    wal.push("-wal");
+    wal.into()
+}
+
+/// Whether the file's header has WAL mode (SQLite file format, bytes 18 and 19). Only before SQLite has the
+/// file open: closing it would release SQLite's locks.
 fn is_wal(path: &Path) -> bool {
     let mut header = [0; 20];
     fs::File::open(path).and_then(|mut file| file.read_exact(&mut header)).is_ok()
         && header[18..] == [2, 2]
+}
+
+/// A copy in memory of a database in WAL mode that no program has open: without its `-wal` file it can
+/// only be read as `immutable`. `None` if a program opened or changed it meanwhile: then the
+/// copy may never have been a state of the database.
+fn copy_of_closed(
+    path: &Path,
+    open: impl FnOnce() -> rusqlite::Result<Connection>,
+) -> rusqlite::Result<Option<Connection>> {
+    let wal = wal_of(path);
+    let state = || {
+        let metadata = fs::metadata(path).ok()?;
+        let modified = metadata.modified().ok()?;
+        // two changes within one tick of the file system's clock have the same time
+        let is_old = modified.elapsed().is_ok_and(|age| age > Duration::from_millis(20));
+        let is_closed = is_old && !wal.exists();
+        is_closed.then_some((place::id_of(&metadata), metadata.len(), modified))
+    };
+    let Some(before) = state() else { return Ok(None) };
+    let copied = open().and_then(|original| {
+        let mut copy = Connection::open_in_memory()?;
+        Backup::new(&original, &mut copy)?.run_to_completion(i32::MAX, Duration::ZERO, None)?;
+        copy.pragma_update(None, "query_only", true)?;
+        Ok(copy)
+    });
+    match state() {
+        Some(after) if after == before => copied.map(Some),
+        _ => Ok(None),
+    }
 }

@@ -1,6 +1,6 @@
 //! Reads the records of a trade and the latest runs. `records` adds new records.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use rusqlite::{Connection, params};
 use rust_decimal::Decimal;
@@ -151,22 +151,22 @@ impl Store {
             if !self.has_records()? {
                 return Ok(vec![]);
             }
-            let records = Record::all_where(
+            let here = records_at(&self.connection, row.rowid, &row.id, &row.market_slug)?;
+            if let Some(here) = here.first() {
+                return chain_of(&self.connection, here.id);
+            }
+            let of_id = Record::all_where(
                 &self.connection,
                 "trade_id IS ?1 AND market_slug IS ?2",
                 params![row.id, row.market_slug],
             )?;
-            let mut chains = chains(records);
-            let here = |record: &Record| record.trade_rowid == row.rowid;
-            let mut of_row = chains.iter().position(|chain| chain.iter().any(here));
-            for (index, chain) in chains.iter().enumerate().filter(|_| of_row.is_none()) {
-                let Some(standing) = standing_record(chain) else { continue };
+            for chain in chains(of_id) {
+                let Some(standing) = standing_record(&chain) else { continue };
                 if self.find_again(standing.id)?.is_some_and(|found| found.rowid == row.rowid) {
-                    of_row = Some(index);
-                    break;
+                    return Ok(chain);
                 }
             }
-            Ok(of_row.map(|index| chains.swap_remove(index)).unwrap_or_default())
+            Ok(vec![])
         };
         read().map_err(|error| self.failed("read", error))
     }
@@ -188,16 +188,49 @@ pub(super) fn chains(records: Vec<Record>) -> Vec<Vec<Record>> {
     chains
 }
 
-/// The records of the trade that record `id` belongs to.
+/// The records of the trade that record `id` belongs to, oldest first: see [`chains`]. It follows the links
+/// from record to record, because many trades may have the same id.
 pub(super) fn chain_of(connection: &Connection, id: i64) -> rusqlite::Result<Vec<Record>> {
-    let of_id = Record::all_where(
+    let mut found = BTreeMap::new();
+    let mut rowids = HashSet::new();
+    let mut next = Record::all_where(connection, "id = ?1", [id])?;
+    while let Some(record) = next.pop() {
+        if found.contains_key(&record.id) {
+            continue;
+        }
+        if rowids.insert(record.trade_rowid) {
+            next.append(&mut records_at(
+                connection,
+                record.trade_rowid,
+                &record.trade_id,
+                &record.market_slug,
+            )?);
+        }
+        next.append(&mut Record::all_where(
+            connection,
+            "previous_id = ?1 AND trade_id IS ?2",
+            params![record.id, record.trade_id],
+        )?);
+        if let Some(previous) = record.previous_id.filter(|id| !found.contains_key(id)) {
+            next.append(&mut Record::all_where(connection, "id = ?1", [previous])?);
+        }
+        found.insert(record.id, record);
+    }
+    Ok(found.into_values().collect())
+}
+
+/// The records of a trade that were written while it was at this rowid.
+fn records_at(
+    connection: &Connection,
+    rowid: i64,
+    id: &Cell,
+    market_slug: &Cell,
+) -> rusqlite::Result<Vec<Record>> {
+    Record::all_where(
         connection,
-        "trade_id IS (SELECT trade_id FROM settlement_records WHERE id = ?1)
-         AND market_slug IS (SELECT market_slug FROM settlement_records WHERE id = ?1)",
-        params![id],
-    )?;
-    let has_id = |record: &Record| record.id == id;
-    Ok(chains(of_id).into_iter().find(|chain| chain.iter().any(has_id)).unwrap_or_default())
+        "trade_id IS ?1 AND trade_rowid = ?2 AND market_slug IS ?3",
+        params![id, rowid, market_slug],
+    )
 }
 
 /// The status of the record whose values the trade of record `id` should hold; `None` if there is

@@ -1,10 +1,10 @@
-//! Allows one run at a time, by an advisory lock on a file beside the database, or on the database
-//! itself if no file can be created beside it. The system releases it when its process ends, so a
+//! Allows one run at a time, by an advisory lock on a file beside the database, or on its folder if no
+//! file can be created there: only SQLite opens the database, because closing it would release SQLite's locks. The system releases it when its process ends, so a
 //! dead run blocks no other. `transaction` handles SQLite's own locks.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
@@ -30,9 +30,9 @@ impl RunLock {
         let lock_error = |source| Error::Lock { path: path.clone(), source };
         let (mut file, is_lock_file) = match open(&path) {
             Ok(file) => (file, true),
-            // flock(2) and SQLite's own locks are independent
             Err(error) if cannot_be_made(&error) && !path.exists() => {
-                (File::open(&database).map_err(lock_error)?, false)
+                let folder = database.parent().unwrap_or(Path::new("/"));
+                (File::open(folder).map_err(lock_error)?, false)
             }
             Err(error) => return Err(lock_error(error)),
         };
@@ -103,10 +103,12 @@ fn open(path: &Path) -> std::io::Result<File> {
     if path.symlink_metadata().is_ok_and(|named| !named.is_file()) {
         return Err(refused());
     }
-    let writable =
-        OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
-    let file = match writable {
-        Err(error) if cannot_be_made(&error) && path.exists() => File::open(path)?,
+    // a pipe does not make it wait
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(flags);
+    let file = match options.clone().write(true).create(true).truncate(false).open(path) {
+        Err(error) if cannot_be_made(&error) && path.exists() => options.open(path)?,
         other => other?,
     };
     let (opened, named) = (file.metadata()?, path.symlink_metadata()?);

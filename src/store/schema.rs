@@ -69,7 +69,7 @@ CREATE TABLE IF NOT EXISTS settlement_writes (
 );
 CREATE INDEX IF NOT EXISTS settlement_writes_by_trade ON settlement_writes (trade_id, trade_rowid);
 CREATE INDEX IF NOT EXISTS settlement_writes_by_market ON settlement_writes (market_id);
-CREATE INDEX IF NOT EXISTS settlement_writes_by_previous ON settlement_writes (previous_id)
+CREATE INDEX IF NOT EXISTS settlement_writes_by_previous ON settlement_writes (previous_id, trade_id)
     WHERE previous_id IS NOT NULL;
 CREATE TABLE IF NOT EXISTS settlement_unconfirmed (
     record_id INTEGER PRIMARY KEY,

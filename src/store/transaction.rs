@@ -94,6 +94,9 @@ impl Store {
                 thread::sleep(PAUSE.saturating_sub(touched.elapsed()));
             }
             count.fetch_add(1, Ordering::Relaxed);
+            if let Err(error) = self.check_place() {
+                return (done, Some(error));
+            }
             let first = done.len();
             let end = offender.filter(|at| first < *at).unwrap_or(items.count());
             let step = self.retry_while_busy(interrupt, |store| match &refusal {
@@ -154,9 +157,10 @@ impl Store {
         }
         let began = transaction.began;
         self.last_commit = transaction.commit()?;
-        let goals = TRANSACTION_GOAL.as_secs_f64() / began.elapsed().as_secs_f64();
+        let took = began.elapsed().as_micros().max(1);
+        let fits = done.len() as u128 * TRANSACTION_GOAL.as_micros() / took;
         if done.len() >= 100 {
-            self.fits = (done.len() as f64 * goals) as usize;
+            self.fits = usize::try_from(fits).unwrap_or(self.fits);
         }
         Ok(Step::Committed(done))
     }

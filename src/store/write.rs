@@ -86,8 +86,9 @@ impl Store {
     /// # Errors
     /// [`Error`], if the file cannot be written.
     pub(super) fn begin_writing(&mut self, interrupt: &Interrupt) -> Result<(), Error> {
-        self.check_place()?;
-        self.make_tables(interrupt).map_err(|error| self.failed("written", error))
+        self.check_place()
+            .and_then(|()| self.make_tables(interrupt))
+            .map_err(|error| self.failed("written", error))
     }
 
     /// Makes settle's own tables at the first write of a run.
