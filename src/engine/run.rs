@@ -24,7 +24,6 @@ use crate::rules::price::{PriceRequest, PriceRequests, Source, Strikes};
 use crate::rules::resolution::Resolution;
 use crate::rules::selection::{Selection, Selector, Tally, Warning, dated_key, need};
 use crate::rules::units::UnixSeconds;
-use crate::rules::value::Cell;
 use crate::sources::candles::fallback::Found;
 use crate::sources::http::RequestStats;
 use crate::store::{Store, Unconfirmed};
@@ -75,7 +74,6 @@ pub fn settle(
     };
     let retries = database.store.retries()?;
     let duplicates = database.store.duplicate_orders()?;
-    let at_yes_price = database.store.no_at_yes_price()?.map(|id| no_at_yes_price(&id));
     let mut state = RunState::new(task, context, database.name, database.report);
     state.warnings.extend(upgraded(database.store, context)?);
     let Outside { wallet, resolutions, known, .. } = &mut *outside;
@@ -130,7 +128,6 @@ pub fn settle(
     if due.selector.selection.doubts_times() {
         warnings.extend(zone_warning(database.store, task.reading)?);
     }
-    warnings.extend(at_yes_price);
     warnings.append(&mut state.warnings);
     let summary = Summary {
         run_id: context.map(|context| context.run_id.to_owned()),
@@ -205,14 +202,6 @@ fn upgraded(store: &mut Store, context: Option<RunContext<'_>>) -> Result<Option
                    with skipped_unfavorable_move = 1 are not settled (--include-skipped settles them); \
                    candles decide only with a second venue. Old records stay and can be undone";
     Ok(Some(Warning { code: "upgraded", message: message.to_owned() }))
-}
-
-fn no_at_yes_price(id: &Cell) -> Warning {
-    let message = format!(
-        "trade {id} and perhaps others: a NO is logged at the price of the YES side; settle uses \
-         executed_price as it stands; check what the bot writes there"
-    );
-    Warning { code: "no_at_yes_price", message }
 }
 
 /// The requests to each service so far.

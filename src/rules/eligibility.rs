@@ -61,6 +61,8 @@ pub struct Row {
     pub verified_fill_amount: Option<Cell>,
     /// Dollars per share at which the bot sold the position; `None` if the table has no such column.
     pub exit_price: Option<Cell>,
+    /// A NO is logged at the YES side's price, where the row has both prices.
+    pub is_at_yes_price: bool,
     /// The settings say which rows have no result, so that the values of the result columns do not.
     pub says_unsettled: bool,
 }
@@ -479,6 +481,7 @@ pub(crate) mod tests {
             verified_fill_price: None,
             verified_fill_amount: None,
             exit_price: None,
+            is_at_yes_price: false,
             says_unsettled: false,
         }
     }

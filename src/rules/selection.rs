@@ -159,6 +159,8 @@ pub struct Selection {
     pub not_made: Vec<(i64, Exclusion)>,
     /// Due trades by a status that settle does not recognize, with the column that holds it.
     pub unknown_statuses: BTreeMap<(&'static str, String), u64>,
+    /// The id of the first due NO that is logged at the price of the YES side.
+    at_yes_price: Option<Cell>,
     /// Due trades with a readable market close, and how many of them are dated after it.
     dated: u64,
     dated_after_close: u64,
@@ -224,7 +226,14 @@ impl Selection {
                 ),
             }
         });
-        reading.into_iter().chain(unknown).collect()
+        let at_yes_price = self.at_yes_price.as_ref().map(|id| Warning {
+            code: "no_at_yes_price",
+            message: format!(
+                "trade {id} and perhaps others: a NO is logged at the price of the YES side; settle uses \
+                 executed_price as it stands; check what the bot writes there"
+            ),
+        });
+        reading.into_iter().chain(unknown).chain(at_yes_price).collect()
     }
 
     fn are_dated_late(&self) -> bool {
@@ -326,6 +335,9 @@ impl<'a> Selector<'a> {
                 if let Some(says) = says.filter(|says| says.pending_key().is_some()) {
                     selection.waits_for_wallet(says, &trade);
                     return None;
+                }
+                if trade.row.is_at_yes_price {
+                    selection.at_yes_price.get_or_insert(trade_id);
                 }
                 for (column, status) in unknown_statuses(&trade.row) {
                     let known = selection.unknown_statuses.len();

@@ -109,9 +109,16 @@ impl FieldMap {
         self.sql(field) != "NULL"
     }
 
-    /// The rowid and the expressions of a row that is settled, for SELECT.
+    /// The rowid, the expressions of a row that is settled, and whether a NO is logged at the price of the
+    /// YES side, for SELECT.
     pub fn row(&self) -> String {
-        format!("trades.rowid, {}", self.sql[..ROW_FIELDS].join(", "))
+        let [action, price, yes, no] =
+            [Field::Action, Field::ExecutedPrice, Field::YesPrice, Field::NoPrice]
+                .map(|field| self.sql(field));
+        format!(
+            "trades.rowid, {}, ({price} = {yes} AND {yes} <> {no} AND upper(trim({action})) IN ('NO', 'DOWN')) IS TRUE",
+            self.sql[..ROW_FIELDS].join(", ")
+        )
     }
 
     /// The condition for a row with an empty text for a missing `is_win`.

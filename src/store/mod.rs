@@ -63,7 +63,7 @@ pub const FIRST: i64 = i64::MIN;
 /// The number of attempts at a read of one instant while another program keeps writing.
 const TRIES: usize = 5;
 /// The number of columns of [`FieldMap::row`].
-const ROW_COLUMNS: usize = 1 + ROW_FIELDS;
+const ROW_COLUMNS: usize = 2 + ROW_FIELDS;
 
 /// The access that a database is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -249,26 +249,6 @@ impl Store {
         read().map_err(|error| self.failed("read", error))
     }
 
-    /// The id of an unsettled NO that is logged at the YES side's price, where the row has both prices.
-    ///
-    /// # Errors
-    /// [`Error::Database`].
-    pub fn no_at_yes_price(&self) -> Result<Option<Cell>, Error> {
-        if !self.fields.has(Field::YesPrice) || !self.fields.has(Field::NoPrice) {
-            return Ok(None);
-        }
-        let [id, action, price, yes, no] =
-            [Field::Id, Field::Action, Field::ExecutedPrice, Field::YesPrice, Field::NoPrice]
-                .map(|field| self.fields.sql(field));
-        let sql = format!(
-            "SELECT {id} FROM trades WHERE {} AND {price} = {yes} AND {yes} <> {no}
-                AND upper(trim({action})) IN ('NO', 'DOWN') LIMIT 1",
-            self.fields.unsettled()
-        );
-        let found = self.connection.query_row(&sql, [], |row| row.get(0)).optional();
-        found.map_err(|error| self.failed("read", error))
-    }
-
     /// Passes every row of [`Self::unsettled_page`] to `visit`; returns the number of HOLD rows.
     ///
     /// # Errors
@@ -406,6 +386,7 @@ impl Store {
             verified_fill_price: optional(Field::VerifiedFillPrice)?,
             verified_fill_amount: optional(Field::VerifiedFillAmount)?,
             exit_price: optional(Field::ExitPrice)?,
+            is_at_yes_price: row.get(1 + ROW_FIELDS)?,
             says_unsettled: self.fields.target.says_unsettled,
         })
     }

@@ -104,9 +104,10 @@ impl Store {
         read().map_err(|error| self.failed("read", error))
     }
 
-    /// Losses in a row among the latest trades, and today's profit. Rows are read backwards by the
-    /// text of `timestamp`, two days past the last one needed: texts with and without a `T` or an
-    /// offset do not sort by instant.
+    /// Losses in a row among the latest trades, and today's profit. Rows are read backwards by the text of
+    /// `timestamp`, up to the last one needed. Texts with a `T` or a zone do not sort by instant among the
+    /// others: they are read one day further, as a zone is
+    /// at most 14 hours from UTC.
     fn latest_trades(
         &self,
         zone: NaiveZone,
@@ -115,29 +116,50 @@ impl Store {
         let day = now.0.div_euclid(86_400);
         let mut counted: Vec<(Option<DateTime<Utc>>, i64, bool)> = Vec::new();
         let mut profit = Some(Decimal::ZERO);
-        let mut no_later_than: Option<String> = None;
+        // the earliest instant that is needed, and the texts from where on a row of any form, and one of the
+        // common form, is earlier
+        let mut needed: Option<DateTime<Utc>> = None;
+        let (mut all_earlier, mut earlier): (Option<String>, Option<String>) = (None, None);
+        let today = DateTime::from_timestamp_secs(day.saturating_mul(86_400));
         let [at, is_win, outcome, profit_loss] =
             [Field::Timestamp, Field::IsWin, Field::ActualOutcome, Field::ProfitLoss]
                 .map(|field| self.fields.sql(field));
         let settled = self.fields.settled();
-        // first the values that are not text with a leading digit, as they do not sort by time
+        let is_common =
+            format!("(substr({at}, 11, 1) = ' ' AND substr({at}, 12) NOT GLOB '*[^0-9:.]*')");
+        // first the values that are not text with a leading digit, as they do not sort by time; with OR,
+        // SQLite would read the whole index
         for (condition, in_order) in [
-            (format!("({at} < '/~' OR {at} >= ':' OR {at} IS NULL)"), false),
+            (format!("{at} IS NULL"), false),
+            (format!("{at} < '/~'"), false),
+            (format!("{at} >= ':'"), false),
             (format!("{at} >= '/~' AND {at} < ':'"), true),
+            (format!("{at} >= ?2 AND {at} < ?1 AND NOT {is_common}"), true),
         ] {
+            let is_last = condition.contains("?1");
+            if is_last && earlier.is_none() {
+                break;
+            }
             let mut statement = self.connection.prepare(&format!(
                 "SELECT rowid, {at}, {is_win} = 1, {is_win} = 0,
-                        {outcome} IN ('SPLIT', 'UNKNOWN'), CAST({profit_loss} AS REAL)
-                 FROM trades WHERE {settled} AND {condition} ORDER BY {at} DESC"
+                        {outcome} IN ('SPLIT', 'UNKNOWN'), CAST({profit_loss} AS REAL), {is_common}
+                 FROM trades WHERE {condition} AND {settled} ORDER BY {at} DESC"
             ))?;
-            let mut rows = statement.query([])?;
+            let mut rows = match is_last {
+                true => statement.query([&earlier, &all_earlier])?,
+                false => statement.query([])?,
+            };
             while let Some(row) = rows.next()? {
                 let text = text(row, 1)?;
-                let is_far_back = |end: &String| text.is_none_or(|text| text < end.as_str());
-                if in_order && no_later_than.as_ref().is_some_and(is_far_back) {
+                let is_before = |end: &String| text.is_none_or(|text| text < end.as_str());
+                if in_order && all_earlier.as_ref().is_some_and(is_before) {
                     break;
                 }
                 let at = text.and_then(|text| read_instant(text, zone));
+                if in_order && !is_last && needed.is_some() && at < needed && row.get(6)? {
+                    earlier = text.map(str::to_owned);
+                    break;
+                }
                 if at.is_some_and(|at| at.timestamp().div_euclid(86_400) == day) {
                     let dollars = row.get::<_, Option<f64>>(5)?.unwrap_or_default();
                     let dollars = nearest_decimal(dollars);
@@ -149,11 +171,12 @@ impl Store {
                     continue;
                 }
                 counted.push((at, row.get(0)?, won));
-                if let Some(at) = at.filter(|_| in_order && won && no_later_than.is_none()) {
-                    let today = DateTime::from_timestamp_secs(day.saturating_mul(86_400));
-                    let far = [Some(at), today].into_iter().flatten().min();
-                    let far = far.and_then(|far| far.date_naive().checked_sub_days(Days::new(2)));
-                    no_later_than = far.map(|day| day.to_string());
+                if let Some(at) = at.filter(|_| in_order && won && needed.is_none()) {
+                    needed = [Some(at), today].into_iter().flatten().min();
+                    // a text of two days before is at most 12 hours into the day before
+                    let far =
+                        needed.and_then(|far| far.date_naive().checked_sub_days(Days::new(1)));
+                    all_earlier = far.map(|day| day.to_string());
                 }
             }
         }
