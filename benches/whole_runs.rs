@@ -9,6 +9,7 @@ use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use chrono::DateTime;
 use rusqlite::Connection;
 use support::exchange::{Exchange, Markets, Tape};
 use support::{Bench, OPEN, STRIKE, services_at};
@@ -22,19 +23,13 @@ fn open(index: i64) -> i64 {
     OPEN + index % WINDOWS * 900
 }
 
-/// A database of the bot's with so many trades due, settled, and held off.
+/// A database with the table of a real bot and so many trades due, settled, and held off, in time order.
 fn database(due: i64, settled: i64, hold: i64) -> Bench {
-    let bench = Bench::new(&[]);
+    let bench = Bench::with_schema(include_str!("schema.sql"), &[]);
     let mut sql = bench.sql();
     let transaction = sql.transaction().unwrap();
     {
-        let mut insert = transaction
-            .prepare(
-                "INSERT INTO trades (timestamp, market_slug, action, position_size,
-                    executed_price, price_to_beat, actual_outcome, profit_loss, is_win)
-                 VALUES ('2026-02-13 13:07:42.167880', ?1, ?2, 5.0, 0.5, ?3, ?4, ?5, ?6)",
-            )
-            .unwrap();
+        let mut insert = transaction.prepare(INSERT).unwrap();
         let done = (Some("YES"), Some(5.0), Some(1));
         let kinds = [
             (settled, "YES", done),
@@ -48,15 +43,29 @@ fn database(due: i64, settled: i64, hold: i64) -> Bench {
                 if index * count / most == (index + 1) * count / most {
                     continue;
                 }
-                let slug = format!("btc-updown-15m-{}", open(index));
-                let strike = STRIKE + 100.0 * (index % WINDOWS) as f64;
-                insert.execute((slug, action, strike, outcome, profit, is_win)).unwrap();
+                let window = index * WINDOWS / most;
+                let at = DateTime::from_timestamp_secs(open(window) + index % 800).unwrap();
+                let at = at.format("%Y-%m-%d %H:%M:%S.167880").to_string();
+                let slug = format!("btc-updown-15m-{}", open(window));
+                let strike = STRIKE + 100.0 * window as f64;
+                insert.execute((at, slug, action, strike, outcome, profit, is_win)).unwrap();
             }
         }
     }
     transaction.commit().unwrap();
     bench
 }
+
+/// Fills 34 of the columns, as the bot does.
+const INSERT: &str = "INSERT INTO trades (timestamp, market_slug, market_id, action, confidence, position_size,
+    reasoning, btc_price, price_to_beat, time_remaining_seconds, is_end_phase, social_score, market_score,
+    final_score, final_confidence, signal_type, macd, trend, yes_price, no_price, executed_price,
+    actual_outcome, profit_loss, is_win, is_test_mode, analysis_price, price_staleness_seconds,
+    price_slippage_pct, price_movement_favorable, skipped_unfavorable_move, execution_status,
+    actual_probability, arbitrage_edge, arbitrage_urgency)
+    VALUES (?1, ?2, 1369326, ?3, 0.57, 5.0, NULL, 67123.45, ?4, 417, 0, -0.31, -0.57, -0.45, 0.62,
+        'STRONG_BEARISH', -9.06531714096491, 'BEARISH', 0.57, 0.44, 0.47, ?5, ?6, ?7, 1, 0.44, 199,
+        -34.0909090909091, 1, 0, 'pending', 0.466858288983757, 0.093141711016243, 'LOW')";
 
 /// A price for every boundary, each $100 above the one before.
 fn tape() -> Tape {
@@ -68,12 +77,32 @@ fn fastest(mut run: impl FnMut() -> Duration) -> Duration {
 }
 
 fn settle(bench: &Bench, arguments: &[&str]) -> Duration {
-    let mut command = bench.command(&["run", "-q", "--batch", "0"]);
-    let command = command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
+    run(bench, arguments).0
+}
+
+/// A run as the shipped unit calls it, with how long it takes and its peak memory in kB.
+fn run(bench: &Bench, arguments: &[&str]) -> (Duration, u64) {
+    let mut command = bench.command(&["run", "--batch", "0"]);
+    command.args(arguments).env("RUST_LOG", "settle=info");
     let began = Instant::now();
-    let code = command.status().unwrap().code();
-    assert_eq!(code, Some(0));
-    began.elapsed()
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let status = format!("/proc/{}/status", child.id());
+    // the thread ends with the process, whose file is gone then
+    let sampled = thread::spawn(move || {
+        let mut memory = 0;
+        while let Ok(status) = std::fs::read_to_string(&status) {
+            let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+            let Some(peak) = peak.and_then(|peak| peak.split_whitespace().next()?.parse().ok())
+            else {
+                break;
+            };
+            memory = peak;
+            thread::sleep(Duration::from_millis(20));
+        }
+        memory
+    });
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    (began.elapsed(), sampled.join().unwrap())
 }
 
 fn row(case: &str, settle: Duration, sqlite: Duration) {
@@ -113,15 +142,74 @@ fn backlog(due: i64) {
     let services = services_at(&exchange.url);
     let arguments: Vec<&str> =
         services.iter().map(String::as_str).chain(["--strike", "venue"]).collect();
+    let (mut bytes, mut memory) = (0, 0);
     let ours = fastest(|| {
         let bench = database(due, 0, 0);
-        let ours = settle(&bench, &arguments);
+        let before = bench.bytes().len();
+        let (ours, peak) = run(&bench, &arguments);
         assert_eq!(bench.count("is_win IS NOT NULL"), due);
+        (bytes, memory) = ((bench.bytes().len() - before) as i64 / due, peak);
         ours
     });
     row(&format!("{due} trades due, beside one UPDATE of all"), ours, sqlite);
     let requests = exchange.asked().len() / RUNS;
-    println!("| … {requests} requests over {} windows | | | |", due.min(WINDOWS));
+    let windows = due.min(WINDOWS);
+    println!(
+        "| … {requests} requests over {windows} windows, {bytes} bytes a trade, {memory} kB | | | |"
+    );
+    if let Some(floor) = std::env::args().skip_while(|argument| argument != "--floor").nth(1) {
+        let floored = fastest(|| {
+            let bench = database(due, 0, 0);
+            let mut program = std::process::Command::new(&floor);
+            program.arg(&bench.db).args(["record=narrow", "index=1", "unconfirmed=key"]);
+            program.args(["budget=17", "pause=12"]).stdout(Stdio::null());
+            let began = Instant::now();
+            assert!(program.status().unwrap().success());
+            began.elapsed()
+        });
+        row(&format!("{due} trades due, beside the same writes in C"), ours, floored);
+    }
+}
+
+/// How long a bot that inserts a row each 100 ms waits for settle's locks, while settle writes a backlog.
+fn longest_wait(due: i64) {
+    let exchange = Exchange::of(tape());
+    let services = services_at(&exchange.url);
+    let arguments: Vec<&str> =
+        services.iter().map(String::as_str).chain(["--strike", "venue"]).collect();
+    for journal in ["DELETE", "WAL"] {
+        let bench = database(due, 0, 0);
+        let bot = bench.sql();
+        bot.pragma_update(None, "journal_mode", journal).unwrap();
+        // as Python's sqlite3
+        bot.busy_timeout(Duration::from_secs(5)).unwrap();
+        let (mut waits, mut refused) = (Vec::new(), 0);
+        thread::scope(|scope| {
+            let run = scope.spawn(|| run(&bench, &arguments));
+            while !run.is_finished() {
+                let began = Instant::now();
+                let values = (
+                    "2027-01-01 00:00:00",
+                    "none",
+                    "HOLD",
+                    STRIKE,
+                    None::<String>,
+                    None::<f64>,
+                    None::<i64>,
+                );
+                refused += u32::from(bot.execute(INSERT, values).is_err());
+                waits.push(began.elapsed());
+                thread::sleep(Duration::from_millis(100));
+            }
+        });
+        waits.sort();
+        let (count, median, longest) =
+            (waits.len(), waits[waits.len() / 2], waits[waits.len() - 1]);
+        println!(
+            "| a bot's {count} inserts beside {due} due trades, {journal}: {refused} refused, the median \
+             took {median:.1?}, the longest {longest:.1?} | | | |"
+        );
+    }
 }
 
 /// 1,000 trades in 960 windows, each request answered after 50 ms, with Polymarket.
@@ -163,10 +251,16 @@ fn a_year() {
         let slug = format!("btc-updown-15m-{}", OPEN - index * 900);
         transaction
             .execute(
-                "INSERT INTO trades (timestamp, market_slug, action, position_size,
-                    executed_price, price_to_beat)
-                 VALUES ('2026-02-13 13:07:42', ?1, 'NO', 5.0, 0.5, ?2)",
-                (slug, STRIKE),
+                INSERT,
+                (
+                    "2026-02-13 13:07:42",
+                    slug,
+                    "NO",
+                    STRIKE,
+                    None::<String>,
+                    None::<f64>,
+                    None::<i64>,
+                ),
             )
             .unwrap();
     }
@@ -200,6 +294,7 @@ fn main() {
     println!("| case | settle, ms | the other, ms | ratio |\n|---|---|---|---|");
     let count = "SELECT count(*) FROM trades";
     let due = "SELECT * FROM trades WHERE is_win IS NULL AND action IS NOT 'HOLD'";
+    let all = std::env::args().any(|argument| argument == "--all");
     idle(50, false, count);
     idle(10_000, false, count);
     idle(1_000_000, false, count);
@@ -208,9 +303,10 @@ fn main() {
     for due in [50, 10_000, 100_000] {
         backlog(due);
     }
-    if std::env::args().any(|argument| argument == "--all") {
+    if all {
         backlog(1_000_000);
     }
+    longest_wait(100_000);
     far_away();
     a_year();
 }
