@@ -2,15 +2,13 @@
 //! file. A command's arguments are in its file, shared ones in `settings`.
 #![allow(clippy::doc_markdown)] // these are what --help prints
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use clap::builder::BoolishValueParser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
-use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use log::warn;
 
@@ -28,6 +26,9 @@ use crate::commands::run::RunArgs;
 use crate::commands::status::StatusArgs;
 use crate::commands::undo::UndoArgs;
 use crate::settings::file::{Settings, SettingsFile};
+use crate::settings::layers::{
+    NO_SETTING, over_layers, variable_for, variable_is_set, variable_of, with_variables,
+};
 use crate::settings::{CommonArgs, ShownSetting};
 
 /// Settles a Polymarket bot's up-or-down trades: which won, which lost, and each one's profit.
@@ -164,11 +165,11 @@ impl Command {
 
 /// What stands under the flags and the environment.
 #[derive(Debug, Default)]
-pub struct Layers<'a> {
+pub struct Layers {
     /// The settings in `.env`, by variable.
     pub dotenv: HashMap<String, String>,
     /// The settings file.
-    pub file: Cow<'a, SettingsFile>,
+    pub file: SettingsFile,
 }
 
 /// The command line's definition: each option has a variable, `SETTLE_<NAME>` unless it has another.
@@ -176,64 +177,24 @@ pub fn definition() -> clap::Command {
     with_variables(Cli::command())
 }
 
-fn with_variables(command: clap::Command) -> clap::Command {
-    command
-        .mut_args(|argument| {
-            let Some(long) = argument.get_long().filter(|long| !NO_SETTING.contains(long)) else {
-                return argument;
-            };
-            let name = variable_for(long);
-            let argument = match argument.get_env() {
-                Some(_) => argument,
-                None => argument.env(name),
-            };
-            // of an option that is given twice, the last one holds
-            let id = argument.get_id().clone();
-            match argument.get_action() {
-                ArgAction::SetTrue => {
-                    argument.value_parser(BoolishValueParser::new()).overrides_with(id)
-                }
-                ArgAction::Set => argument.overrides_with(id),
-                _ => argument,
-            }
-        })
-        .mut_subcommands(with_variables)
-}
-
-/// The variable that each option has, beside the one that it may have of old.
-fn variable_for(long: &str) -> String {
-    format!("SETTLE_{}", long.replace('-', "_").to_uppercase())
-}
-
-/// Long names that are no settings.
-const NO_SETTING: [&str; 2] = ["help", "version"];
-/// Long names that the settings file cannot have.
-const NOT_IN_FILE: [&str; 2] = ["config", "bot"];
-
-/// Whether the option with this long name takes several values; `None` if the settings file cannot set
-/// it.
-pub fn takes_list(long: &str) -> Option<bool> {
-    let command = definition();
-    let all = std::iter::once(&command).chain(command.get_subcommands());
-    let option =
-        all.flat_map(clap::Command::get_arguments).find(|it| it.get_long() == Some(long))?;
-    let is_setting = !NO_SETTING.contains(&long) && !NOT_IN_FILE.contains(&long);
-    is_setting.then_some(matches!(option.get_action(), ArgAction::Append))
-}
-
 /// The variables named `SETTLE…` that no option has.
 pub fn unknown_variables<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
+    // the alert unit's script reads these
+    let is_alert = |name: &str| name.starts_with("SETTLE_ALERT_");
+    let is_ours = |name: &str| name.starts_with("SETTLE_") || name.starts_with("SETTLEMENT_");
+    let names: Vec<&str> = names.filter(|name| is_ours(name) && !is_alert(name)).collect();
+    if names.is_empty() {
+        return vec![];
+    }
     let command = definition();
     let all = std::iter::once(&command).chain(command.get_subcommands());
     let arguments = all.flat_map(clap::Command::get_arguments);
     let known: Vec<String> = arguments
         .flat_map(|it| variable_of(it).into_iter().chain(it.get_long().map(variable_for)))
         .collect();
-    // the alert unit's script reads these
-    let is_alert = |name: &str| name.starts_with("SETTLE_ALERT_");
     names
-        .filter(|name| name.starts_with("SETTLE_") || name.starts_with("SETTLEMENT_"))
-        .filter(|name| !is_alert(name) && !known.iter().any(|known| known == name))
+        .into_iter()
+        .filter(|name| !known.iter().any(|known| known == name))
         .map(|name| format!("{name} is no setting of settle; settle leaves it out; see settle man"))
         .collect()
 }
@@ -267,8 +228,8 @@ const CONFIG: &str = "SETTLE_CONFIG";
 /// # Errors
 /// clap's error. It names the option, the value, what is allowed, and the variable or the key if the
 /// value comes from one.
-pub fn parse(arguments: &[OsString], layers: &Layers<'_>) -> Result<Cli, clap::Error> {
-    let SettingsFile { options, schema, bots } = layers.file.as_ref();
+pub fn parse(arguments: &[OsString], layers: &Layers) -> Result<Cli, clap::Error> {
+    let SettingsFile { options, schema, bots } = &layers.file;
     let mut cli = parse_with(arguments, &layers.dotenv, options)?;
     cli.common.schema = schema.clone();
     if matches!(cli.command, Command::Doctor(_)) {
@@ -319,7 +280,7 @@ pub fn parse(arguments: &[OsString], layers: &Layers<'_>) -> Result<Cli, clap::E
 
 /// Each setting of `matches` with its value and its origin. `parse_with` made the values of `.env` and of
 /// the settings file defaults.
-fn shown(arguments: &[OsString], layers: &Layers<'_>) -> Vec<ShownSetting> {
+fn shown(arguments: &[OsString], layers: &Layers) -> Vec<ShownSetting> {
     let Layers { dotenv, file } = layers;
     let command = over_layers(definition(), dotenv, &file.options);
     let Ok(matches) = command.clone().try_get_matches_from(arguments) else { return vec![] };
@@ -370,10 +331,6 @@ fn is_option(argument: &OsString, long: &str) -> bool {
     })
 }
 
-fn variable_is_set(name: &str) -> bool {
-    std::env::var_os(name).is_some_and(|value| !value.is_empty())
-}
-
 fn parse_with(
     arguments: &[OsString],
     dotenv: &HashMap<String, String>,
@@ -399,63 +356,6 @@ fn parse_with(
         return Err(command.clone().error(ErrorKind::ArgumentConflict, why));
     }
     Ok(cli)
-}
-
-/// Makes the values of `.env` and of the settings file defaults, and ignores empty environment
-/// variables.
-fn over_layers(
-    command: clap::Command,
-    dotenv: &HashMap<String, String>,
-    options: &Settings,
-) -> clap::Command {
-    command
-        .mut_args(|argument| {
-            let Some(variable) = variable_of(&argument) else { return argument };
-            // databases in a variable are separated as in PATH
-            let separates = variable == "SETTLE_DB";
-            let also = argument.get_long().map(variable_for).filter(|also| *also != variable);
-            let names = || std::iter::once(&variable).chain(&also);
-            let read = |name: &String| std::env::var_os(name).filter(|value| !value.is_empty());
-            let in_environment = names().find_map(|name| Some((name == &variable, read(name)?)));
-            let argument = match in_environment {
-                Some((true, _)) if !separates => return argument,
-                Some((_, value)) => {
-                    let argument = argument.env(None::<&'static str>);
-                    return match separates {
-                        true => argument.default_values(separated(&value)),
-                        false => argument.default_value(value),
-                    };
-                }
-                None if std::env::var_os(&variable).is_some() => argument.env(None::<&'static str>),
-                None => argument,
-            };
-            let in_dotenv = names().find_map(|name| dotenv.get(name).filter(|it| !it.is_empty()));
-            if let Some(value) = in_dotenv {
-                return match separates {
-                    true => argument.default_values(separated(&OsString::from(value))),
-                    false => argument.default_value(value.clone()),
-                };
-            }
-            match argument.get_long().and_then(|long| options.get(long)) {
-                // an empty list leaves the option out
-                Some(setting) if !setting.values.is_empty() => {
-                    argument.default_values(setting.values.clone())
-                }
-                _ => argument,
-            }
-        })
-        .mut_subcommands(|subcommand| over_layers(subcommand, dotenv, options))
-}
-
-fn separated(value: &OsString) -> Vec<OsString> {
-    std::env::split_paths(value)
-        .map(PathBuf::into_os_string)
-        .filter(|path| !path.is_empty())
-        .collect()
-}
-
-fn variable_of(argument: &clap::Arg) -> Option<String> {
-    argument.get_env()?.to_str().map(str::to_owned)
 }
 
 /// Adds to an error where the bad value comes from, unless it was typed.
@@ -509,6 +409,7 @@ mod tests {
     use crate::rules::price::Source;
     use crate::rules::timestamp::NaiveZone;
     use crate::settings::file::Setting;
+    use crate::settings::layers::takes_list;
 
     fn parsed(arguments: &[&str], dotenv: &[(&str, &str)]) -> Result<Cli, clap::Error> {
         let arguments = std::iter::once("settle").chain(arguments.iter().copied());
@@ -591,7 +492,9 @@ mod tests {
         let run = command.find_subcommand("run").unwrap();
         let mut tried = 0;
         for argument in command.get_arguments().chain(run.get_arguments()) {
-            let Some(long) = argument.get_long().filter(|long| takes_list(long).is_some()) else {
+            let Some(long) =
+                argument.get_long().filter(|long| takes_list(&command, long).is_some())
+            else {
                 continue;
             };
             if !argument.get_action().takes_values() {

@@ -1,6 +1,5 @@
 //! The `settle` command: parses the arguments, runs the command, maps its result to an exit code.
 
-use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -12,6 +11,7 @@ use settle::error::Error;
 use settle::output::{logging, print};
 use settle::settings;
 use settle::settings::file::{self, SettingsFile};
+use settle::settings::layers;
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().collect();
@@ -21,13 +21,16 @@ fn main() -> ExitCode {
     warnings.extend(cli::unknown_variables(variables.iter().map(String::as_str)));
     let named = cli::named_settings_file(&arguments, &dotenv);
     let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
-    let file = file::find(named, variable).map(|path| file::read(&path, cli::takes_list));
+    let file = file::find(named, variable).map(|path| {
+        let definition = cli::definition();
+        file::read(&path, |key| layers::takes_list(&definition, key))
+    });
     let (file, unreadable) = match file {
         Some(Ok(file)) => (file, None),
         Some(Err(why)) => (SettingsFile::default(), Some(why)),
         None => (SettingsFile::default(), None),
     };
-    let cli = match cli::parse(&arguments, &Layers { dotenv, file: Cow::Owned(file) }) {
+    let cli = match cli::parse(&arguments, &Layers { dotenv, file }) {
         Ok(cli) => cli,
         Err(error) => error.exit(),
     };

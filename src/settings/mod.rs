@@ -3,6 +3,7 @@
 #![allow(clippy::doc_markdown)] // the options' descriptions are what --help prints
 
 pub mod file;
+pub mod layers;
 pub(crate) mod values;
 
 use std::collections::HashMap;

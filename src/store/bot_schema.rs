@@ -80,13 +80,8 @@ impl Default for Target {
 impl Target {
     /// The expression of an outcome in the table's words, of one in settle's.
     pub fn outcome_of(&self, sql: &str) -> String {
-        match &self.words {
-            Some([yes, no]) => {
-                let (yes, no) = (literal(yes), literal(no));
-                format!("CASE {sql} WHEN 'YES' THEN {yes} WHEN 'NO' THEN {no} ELSE {sql} END")
-            }
-            None => sql.to_owned(),
-        }
+        let Some([yes, no]) = &self.words else { return sql.to_owned() };
+        translated(sql, &["YES", "NO"], &[yes, no])
     }
 }
 
@@ -211,13 +206,8 @@ impl BotSchema {
 
     /// The outcome in settle's words, of a column with the table's.
     fn outcome_read(&self, column: &str) -> String {
-        match &self.outcome_words {
-            Some([yes, no]) => {
-                let (yes, no) = (literal(yes), literal(no));
-                format!("CASE {column} WHEN {yes} THEN 'YES' WHEN {no} THEN 'NO' ELSE {column} END")
-            }
-            None => column.to_owned(),
-        }
+        let Some([yes, no]) = &self.outcome_words else { return column.to_owned() };
+        translated(column, &[yes, no], &["YES", "NO"])
     }
 
     /// Why an expression cannot be used, with its place.
@@ -266,6 +256,13 @@ fn is_true(sql: &str) -> String {
 
 pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// The expression of `sql` with some words in place of others.
+fn translated(sql: &str, from: &[&str; 2], to: &[&str; 2]) -> String {
+    let [from_yes, from_no] = from.map(literal);
+    let [to_yes, to_no] = to.map(literal);
+    format!("CASE {sql} WHEN {from_yes} THEN {to_yes} WHEN {from_no} THEN {to_no} ELSE {sql} END")
 }
 
 fn literal(text: &str) -> String {
