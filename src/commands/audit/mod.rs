@@ -1,6 +1,7 @@
 //! `settle audit`: compares settled trades with Polymarket's resolutions. It lists each
 //! disagreement with its likely cause, and corrects it on request.
 
+mod compare;
 mod output;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -16,14 +17,13 @@ use crate::interrupt::{Interrupt, Limit};
 use crate::output::print::{after_writing, show};
 use crate::output::progress::Bar;
 use crate::rules::decision::Confirm;
-use crate::rules::decision::{fee, pay_out};
+use crate::rules::decision::fee;
 use crate::rules::eligibility::{Exclusion, Reading, Row, Trade, judge_again, not_made};
 use crate::rules::fees::{Fee, Fees, Taken};
-use crate::rules::fill::WalletRecord;
-use crate::rules::market::Family;
-use crate::rules::outcome::{Outcome, Side};
+use crate::rules::fill::{WalletRecord, WalletRecords};
+use crate::rules::outcome::Side;
 use crate::rules::price::PriceRequests;
-use crate::rules::resolution::{Resolution, Resolutions};
+use crate::rules::resolution::Resolutions;
 use crate::rules::selection::{RowError, dated_key, need};
 use crate::rules::settlement::{Case, Earlier, Settlement};
 use crate::rules::strike::Strike;
@@ -36,11 +36,13 @@ use crate::sources::candles::fallback::Found;
 use crate::sources::http::Client;
 use crate::sources::polymarket::ResolutionSource;
 use crate::store::{Access, RunLock};
-use crate::store::{Record, RunInfo, Store, WriteOutcome, standing_and_money, standing_record};
+use crate::store::{RunInfo, Store, WriteOutcome};
 use chrono::{DateTime, Utc};
 use clap::Args;
 
-use crate::rules::audit_cause::{Cause, cause, differs, holds_is_win, profit, same_money};
+use compare::{Compared, compare, held_a_resolution, money_of, paid};
+
+use crate::rules::audit_cause::{Cause, cause, differs, profit, same_money};
 
 /// What an audit looks at.
 #[derive(Debug, Args)]
@@ -231,23 +233,52 @@ pub fn audit(
     writing: Option<RunContext<'_>>,
 ) -> Result<Audit, Error> {
     let mut audit = Audit::default();
-    let trades = settled(store, reading, which, &mut audit)?;
-    let resolved = resolve(sources.resolutions, &trades, progress);
+    let wallet = store.wallet_records()?;
+    // the rows are read twice, so that memory holds no trade that is right
+    let mut keys = HashSet::new();
+    store.settled_rows(|row| {
+        if !which.includes(&row, reading.zone) {
+            return;
+        }
+        if let Some(Ok(trade)) = judge(row, reading, &wallet) {
+            keys.extend([trade.key.clone(), dated_key(&trade)].into_iter().flatten());
+        }
+    })?;
+    let mut keys: Vec<String> = keys.into_iter().collect();
+    keys.sort_unstable();
+    let resolved = resolve(sources.resolutions, &keys, progress);
     audit.nothing_had = resolved.answers.is_empty() && !resolved.problems.is_empty();
     audit.problems.clone_from(&resolved.problems);
 
     let mut wrong = Vec::new();
-    for trade in trades {
+    let mut failed = None;
+    let mut missing: BTreeSet<String> = which.ids.iter().cloned().collect();
+    store.settled_rows(|row| {
+        if !which.includes(&row, reading.zone) {
+            return;
+        }
+        missing.remove(&plain_id(&row));
+        let Some(judged) = judge(row, reading, &wallet) else { return };
+        audit.checked += 1;
+        let trade = match judged {
+            Ok(trade) => trade,
+            Err(error) => return audit.errors.push(error),
+        };
         let on = |fees: Fees, trade: &Trade| {
             let answer = trade.key.as_ref().and_then(|key| resolved.answers.get(key));
             let stated = answer.and_then(|answer| answer.states.fee);
             fee(trade, fees, stated)
         };
         let mut compared = compare(trade, &resolved, |trade| on(fees, trade));
+        let mut was_resolved = false;
         if let Compared::Wrong(settlement) = compared {
             // a fee that settle or the bot recorded takes precedence over this command's fee
             // options
-            let records = store.records_of(&settlement.trade.row)?;
+            let records = store.records_of(&settlement.trade.row).unwrap_or_else(|error| {
+                failed.get_or_insert(error);
+                vec![]
+            });
+            was_resolved = held_a_resolution(&records, &settlement.trade.row);
             compared =
                 match (money_of(&records, &settlement.trade.row), paid(&settlement.trade.row)) {
                     (Some(record), _) => compare(settlement.trade, &resolved, |_| record.fee()),
@@ -266,20 +297,28 @@ pub fn audit(
                 let message = format!("cannot be checked: {why}");
                 audit.errors.push(RowError { trade_id, message });
             }
-            Compared::Wrong(settlement) => wrong.push(*settlement),
+            Compared::Wrong(settlement) => wrong.push((*settlement, was_resolved)),
         }
+    })?;
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    for id in missing {
+        let message = "no settled trade has this id".to_owned();
+        audit.errors.push(RowError { trade_id: Cell::Text(id), message });
     }
     let wanted = |settlement: &Settlement| need(&settlement.trade, Strike::Recorded, 1);
-    let unlike = wrong.iter().filter(|settlement| differs(settlement));
+    let wrong_ones = wrong.iter().map(|(settlement, _)| settlement);
+    let unlike = wrong_ones.filter(|settlement| differs(settlement));
     let needs: PriceRequests = unlike.filter_map(wanted).map(|need| (need, None)).collect();
     let found = match needs.is_empty() {
         true => Found::default(),
         false => sources.prices.find(&needs, now),
     };
     audit.problems.extend(found.problems);
-    for right in wrong {
+    for (right, was_resolved) in wrong {
         let prices = wanted(&right).and_then(|need| found.prices.get(&need)?.last());
-        let cause = match was_resolved(store, &right)? {
+        let cause = match was_resolved && differs(&right) {
             true => Cause::ResolutionChanged,
             false => cause(&right, prices),
         };
@@ -291,55 +330,34 @@ pub fn audit(
     Ok(audit)
 }
 
-fn settled(
-    store: &Store,
-    reading: Reading,
-    which: &Which,
-    audit: &mut Audit,
-) -> Result<Vec<Trade>, Error> {
-    let wallet = store.wallet_records()?;
-    let mut trades = Vec::new();
-    let mut missing: BTreeSet<String> = which.ids.iter().cloned().collect();
-    store.settled_rows(|row| {
-        if !which.includes(&row, reading.zone) {
-            return;
+/// A settled row as a trade, or why it cannot be checked; `None` for a row without a bet.
+fn judge(row: Row, reading: Reading, wallet: &WalletRecords) -> Option<Result<Trade, RowError>> {
+    let is_bet = row.action.text().and_then(Side::named).is_some();
+    let id = row.id.clone();
+    let of_wallet = wallet.of(row.rowid, &row.id, &row.market_slug);
+    let is_filled = of_wallet.and_then(WalletRecord::position).is_some();
+    let trade = match not_made(&row) && is_bet && !is_filled {
+        true => {
+            let why = Exclusion::NotMade.words();
+            Err(format!("{why}, and yet it has an outcome; left alone"))
         }
-        missing.remove(&plain_id(&row));
-        let is_bet = row.action.text().and_then(Side::named).is_some();
-        let id = row.id.clone();
-        let of_wallet = wallet.of(row.rowid, &row.id, &row.market_slug);
-        let is_filled = of_wallet.and_then(WalletRecord::position).is_some();
-        let trade = match not_made(&row) && is_bet && !is_filled {
-            true => {
-                let why = Exclusion::NotMade.words();
-                Err(format!("{why}, and yet it has an outcome; left alone"))
-            }
-            false => judge_again(row, reading, &wallet)
-                .map_err(|why| format!("cannot be checked: {why}")),
-        };
-        match trade {
-            Ok(trade) => trades.push(trade),
-            Err(message) if is_bet => audit.errors.push(RowError { trade_id: id, message }),
-            Err(_) => return,
+        false => {
+            judge_again(row, reading, wallet).map_err(|why| format!("cannot be checked: {why}"))
         }
-        audit.checked += 1;
-    })?;
-    for id in missing {
-        let message = "no settled trade has this id".to_owned();
-        audit.errors.push(RowError { trade_id: Cell::Text(id), message });
+    };
+    match trade {
+        Ok(trade) => Some(Ok(trade)),
+        Err(message) if is_bet => Some(Err(RowError { trade_id: id, message })),
+        Err(_) => None,
     }
-    Ok(trades)
 }
 
 /// Asks Polymarket about each market once, in steps.
 fn resolve(
     resolutions: &mut dyn ResolutionSource,
-    trades: &[Trade],
+    slugs: &[String],
     progress: &mut dyn FnMut(usize, usize),
 ) -> Resolutions {
-    let mut seen = HashSet::new();
-    let slugs = trades.iter().flat_map(|trade| [trade.key.clone(), dated_key(trade)]).flatten();
-    let slugs: Vec<String> = slugs.filter(|slug| seen.insert(slug.clone())).collect();
     let mut resolved = Resolutions::default();
     for (step, some) in slugs.chunks(SLUGS_A_STEP).enumerate() {
         progress(step * SLUGS_A_STEP, slugs.len());
@@ -353,81 +371,6 @@ fn resolve(
     }
     progress(slugs.len(), slugs.len());
     resolved
-}
-
-enum Compared {
-    Right,
-    Unresolved,
-    /// Polymarket's answer is about another market; `why` is the message.
-    OtherMarket {
-        trade_id: Cell,
-        why: String,
-    },
-    /// With the right settlement.
-    Wrong(Box<Settlement>),
-}
-
-/// Whether the row holds an outcome that Polymarket had resolved when settle wrote it, and that its
-/// resolution now contradicts.
-fn was_resolved(store: &Store, right: &Settlement) -> Result<bool, Error> {
-    let row = &right.trade.row;
-    let records = store.records_of(row)?;
-    let standing = standing_record(&records).filter(|record| record.is_what_stands_in(row));
-    Ok(differs(right) && standing.is_some_and(|record| record.resolution.is_some()))
-}
-
-/// The record with the arithmetic behind the values in `row`. A confirmation has none, so this is
-/// the record that it confirms. `None` if settle did not write these values.
-fn money_of<'a>(records: &'a [Record], row: &Row) -> Option<&'a Record> {
-    let (standing, money) = standing_and_money(records)?;
-    money.filter(|_| standing.is_what_stands_in(row))
-}
-
-/// Compares a settled trade with its market's resolution; `counted` gives the fee.
-fn compare(
-    trade: Trade,
-    resolved: &Resolutions,
-    counted: impl Fn(&Trade) -> Option<Fee>,
-) -> Compared {
-    let resolution = match &trade.key {
-        Some(key) => resolved.resolution(key, &trade.bet.market),
-        None => Some(Resolution::NoSuchMarket),
-    };
-    let row = &trade.row;
-    let earlier = Earlier::default();
-    let case = match resolution {
-        Some(Resolution::OtherMarket(why)) => {
-            return Compared::OtherMarket { trade_id: row.id.clone(), why };
-        }
-        Some(Resolution::Final(outcome)) => {
-            let money = pay_out(&trade.bet, outcome, counted(&trade));
-            Case::Corrected { bet: trade.bet, earlier, outcome, money }
-        }
-        // the slug has no readable time, and Polymarket has no such market: the loss was made up
-        Some(Resolution::NoSuchMarket)
-            if trade.bet.market.family == Family::Timeless
-                && (holds_is_win(row, Some(false)) || is_booked_unknown(row)) =>
-        {
-            Case::Unknown { earlier: Some(earlier) }
-        }
-        _ => return Compared::Unresolved,
-    };
-    let right = Settlement { trade, case };
-    let row = &right.trade.row;
-    let is_right = !differs(&right)
-        && holds_is_win(row, right.is_win())
-        && same_money(profit(row), right.profit());
-    if is_right { Compared::Right } else { Compared::Wrong(Box::new(right)) }
-}
-
-/// The row's `fee_paid` in dollars, if positive.
-fn paid(row: &Row) -> Option<Usd> {
-    let paid = row.fee_paid.as_ref().and_then(Cell::any_number);
-    paid.filter(|paid| *paid > Decimal::ZERO).map(Usd)
-}
-
-fn is_booked_unknown(row: &Row) -> bool {
-    row.actual_outcome.text() == Some(Outcome::Unknown.as_str())
 }
 
 /// Writes the right values, except to rows changed since they were read.
