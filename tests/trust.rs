@@ -337,19 +337,24 @@ fn result_columns_of_text_are_confirmed_corrected_and_undone() {
 #[test]
 fn rows_without_ids_are_corrected_after_a_delete_and_a_vacuum() {
     let slugs: Vec<String> =
-        (0..6).map(|window| format!("btc-updown-15m-{}", OPEN + window * 900)).collect();
+        (0..8).map(|window| format!("btc-updown-15m-{}", OPEN + window * 900)).collect();
     let bets: Vec<Bet> = slugs.iter().map(|slug| bet(1).on(slug)).collect();
-    let bench = Bench::with_schema(KEYLESS, &bets);
+    let bench = Bench::with_schema(KEYLESS, &bets[..6]);
     bench.sql().execute_batch("UPDATE trades SET id = NULL").unwrap();
-    let tape = Tape::of((-1..7).map(|i| (OPEN + i * 900, STRIKE + 100.0 * i as f64)));
+    let tape = Tape::of((-1..9).map(|i| (OPEN + i * 900, STRIKE + 100.0 * i as f64)));
     let arguments = ["--confirm", "auto", "--strike", "venue"];
-    bench.run_at(&Exchange::of(tape).url, &arguments).code(0);
+    let candles = Exchange::of(tape);
+    bench.run_at(&candles.url, &arguments).code(0);
     bench.sql().execute_batch("DELETE FROM trades WHERE rowid <= 2; VACUUM").unwrap();
+    // two trades of other markets are where the fifth and the sixth were
+    bench.insert(&bets[6..]);
+    bench.sql().execute_batch("UPDATE trades SET id = NULL").unwrap();
+    bench.run_at(&candles.url, &arguments).code(0);
     let markets = Markets::resolved(slugs.iter().map(|slug| (slug.as_str(), false)));
     let exchange = Exchange::resolving(Tape::default(), markets);
     let summary = bench.run_at(&exchange.url, &arguments).json();
-    assert_eq!(summary["corrected_count"], 4, "{summary}");
-    assert_eq!(bench.count("actual_outcome = 'NO' AND is_win = 0"), 4);
+    assert_eq!(summary["corrected_count"], 6, "{summary}");
+    assert_eq!(bench.count("actual_outcome = 'NO' AND is_win = 0"), 6);
 }
 
 /// Of 2,000 rows of one market, an undo that compared each with all others took a minute.

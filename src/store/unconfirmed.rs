@@ -131,9 +131,10 @@ pub(super) fn forget_stale(transaction: &Transaction<'_>, row: &Row) -> rusqlite
     let mut stale = transaction.prepare_cached(
         "SELECT record.id FROM settlement_records AS record
          JOIN settlement_unconfirmed AS waiting ON waiting.record_id = record.id
-         WHERE record.trade_id IS ?2 AND record.trade_rowid = ?1",
+         WHERE record.trade_id IS ?2 AND record.trade_rowid = ?1 AND record.market_slug IS ?3",
     )?;
-    let stale = stale.query_map(params![row.rowid, row.id], |found| found.get(0))?;
+    let stale =
+        stale.query_map(params![row.rowid, row.id, row.market_slug], |found| found.get(0))?;
     for record_id in stale.collect::<rusqlite::Result<Vec<i64>>>()? {
         forget(transaction, record_id)?;
     }
