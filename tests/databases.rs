@@ -222,6 +222,29 @@ fn status_reports_counts_and_sums() {
 }
 
 #[test]
+fn a_timestamp_that_cannot_be_read_hides_no_profit_of_today() {
+    let bench = Bench::new(&[bet(1), bet(2), bet(3), bet(4)]);
+    let day = support::as_logged(support::now())[..10].to_owned();
+    for (id, time, win, profit) in [
+        (1, "00:00:01", 0, -1),
+        (2, "00:00:02", 0, -2),
+        (3, "00:00:02.60.1", 0, 0),
+        (4, "00:00:03", 1, 8),
+    ] {
+        let sql = format!(
+            "UPDATE trades SET is_win = {win}, profit_loss = {profit}, actual_outcome = 'NO',
+                timestamp = '{day} {time}' WHERE id = {id}"
+        );
+        bench.sql().execute(&sql, []).unwrap();
+    }
+    let status = bench.settle(&["status", "--json"]).json();
+    // past midnight, the rows are yesterday's
+    if support::as_logged(support::now())[..10] == day {
+        assert_eq!(status["profit_today"].as_f64(), Some(5.0));
+    }
+}
+
+#[test]
 fn status_works_on_a_read_only_file() {
     for journal in ["DELETE", "WAL"] {
         let bench = Bench::new(&[bet(1)]);

@@ -624,3 +624,33 @@ fn a_price_far_from_the_recorded_strike_needs_a_second_venue() {
     let summary = bench.settle(&["run", "--json", "--candles", dump.to_str().unwrap()]).json();
     assert_eq!(summary["pending"], serde_json::json!({"no_price": 1}));
 }
+
+#[test]
+fn a_far_backlog_asks_at_most_three_spans_at_once_and_keeps_the_answers_beside_a_failed_one() {
+    let opens: Vec<i64> = (0..9).map(|week| OPEN + week * 604_800).collect();
+    let bets = (1..).zip(&opens).map(|(id, open)| {
+        let at = chrono::DateTime::from_timestamp(open + 60, 0).unwrap();
+        bet(id)
+            .on(&format!("btc-updown-15m-{open}"))
+            .at(&at.format("%Y-%m-%d %H:%M:%S").to_string())
+    });
+    let bench = Bench::new(&bets.collect::<Vec<_>>());
+    let prices = opens.iter().flat_map(|open| [(*open, STRIKE), (open + 900, STRIKE + 100.0)]);
+    let tape = Tape::of(prices.collect::<Vec<_>>());
+    let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let seen = Arc::clone(&most);
+    let exchange = Exchange::start(move |asked, before| match asked.service() {
+        "coinbase" => {
+            seen.fetch_max(1 + now.fetch_add(1, Ordering::SeqCst), Ordering::SeqCst);
+            thread::sleep(std::time::Duration::from_millis(150));
+            now.fetch_sub(1, Ordering::SeqCst);
+            // the service refuses one span of several that are asked at the same time
+            if before == 5 { Reply::status(404) } else { tape.answer(asked) }
+        }
+        _ => Reply::status(500),
+    });
+    let summary = bench.run_at(&exchange.url, &["--sources", "coinbase"]).json();
+    assert_eq!(most.load(Ordering::SeqCst), 3);
+    assert_eq!(summary["settled_count"], 8, "{summary}");
+    assert_eq!(bench.count("actual_outcome = 'YES'"), 8);
+}

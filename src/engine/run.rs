@@ -310,11 +310,8 @@ impl Run<'_, '_, '_> {
             self.found.problems = problems;
         }
         let mut undecided = undecided.into_iter();
-        loop {
+        while undecided.len() > 0 {
             let page: Vec<_> = undecided.by_ref().take(store.settlements_a_transaction()).collect();
-            if page.is_empty() {
-                return Ok(());
-            }
             // after the end of the run, what is known is still decided and written
             let goes_on = matches!(self.state.stopped, None | Some(Stop::OutOfTime));
             if !is_asked || !goes_on {
@@ -329,6 +326,7 @@ impl Run<'_, '_, '_> {
             self.state.go_on(store, batch)?;
             due.read_ahead(store)?;
         }
+        Ok(())
     }
 
     /// Reads what the markets that are not resolved state of themselves, before candles decide: another

@@ -421,7 +421,7 @@ pub fn price_sources(services: &ServiceArgs, client: &Arc<Client>) -> Vec<Box<dy
     }
     let sources = named.into_iter().filter_map(|source| {
         let one = |url: &String| vec![url.clone()];
-        let (service, bases): (Box<dyn CandleService>, _) = match source {
+        let (service, bases): (Box<dyn CandleService + Sync>, _) = match source {
             Source::Coinbase => (Box::new(Coinbase), one(&services.coinbase_url)),
             Source::Kraken => (Box::new(Kraken), one(&services.kraken_url)),
             Source::Bitstamp => (Box::new(Bitstamp), one(&services.bitstamp_url)),

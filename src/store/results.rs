@@ -156,7 +156,8 @@ impl Store {
                     break;
                 }
                 let at = text.and_then(|text| read_instant(text, zone));
-                if in_order && !is_last && needed.is_some() && at < needed && row.get(6)? {
+                let is_earlier = at.zip(needed).is_some_and(|(at, needed)| at < needed);
+                if in_order && !is_last && is_earlier && row.get(6)? {
                     earlier = text.map(str::to_owned);
                     break;
                 }

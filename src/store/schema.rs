@@ -199,7 +199,8 @@ pub(super) fn make_tables(transaction: &Transaction<'_>) -> rusqlite::Result<()>
         // a record's id is never used again
         transaction.execute_batch(&format!(
             "INSERT INTO sqlite_sequence (name, seq)
-             SELECT 'settlement_writes', coalesce(max(id), 0) FROM {OLDER}"
+             SELECT 'settlement_writes', coalesce(max(id), 0) FROM {OLDER}
+             WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'settlement_writes')"
         ))?;
     }
     transaction.execute_batch(&format!(

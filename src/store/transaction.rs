@@ -14,7 +14,7 @@ use rusqlite::{Connection, ErrorCode, InterruptHandle, Transaction, TransactionB
 
 use crate::interrupt::{Interrupt, SIGNAL_CHECK};
 use crate::rules::text::printable_line;
-use crate::store::{Record, Store};
+use crate::store::{PAGE, Record, Store};
 
 /// How long settle waits for the bot's locks.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -26,6 +26,8 @@ const LONG_WAIT: Duration = Duration::from_secs(2);
 const TRANSACTION_GOAL: Duration = Duration::from_millis(18);
 /// How long it lasts at most, if the commit takes as long as the last one.
 const TRANSACTION_BUDGET: Duration = Duration::from_millis(21);
+/// The fewest items for one transaction: a disk that stalls once must not leave the run without a page.
+const FEWEST: usize = 50;
 /// The bot's turn between two of our transactions. SQLite's busy handler retries 1, 3, 8, 18, 33 …
 /// ms after it found the lock held. A transaction and a pause last 33 ms, so that a retry falls into the
 /// pause, whenever the first one came in our transaction.
@@ -157,10 +159,8 @@ impl Store {
         }
         let began = transaction.began;
         self.last_commit = transaction.commit()?;
-        let took = began.elapsed().as_micros().max(1);
-        let fits = done.len() as u128 * TRANSACTION_GOAL.as_micros() / took;
         if done.len() >= 100 {
-            self.fits = usize::try_from(fits).unwrap_or(self.fits);
+            self.fits = fitting(done.len(), began.elapsed());
         }
         Ok(Step::Committed(done))
     }
@@ -324,4 +324,23 @@ fn is_of_row(error: &rusqlite::Error) -> bool {
                 | ErrorCode::Unknown
         )
     )
+}
+
+/// The number of items for a transaction of [`TRANSACTION_GOAL`], after one of `done` items that lasted
+/// `took`.
+fn fitting(done: usize, took: Duration) -> usize {
+    let fits = done as u128 * TRANSACTION_GOAL.as_micros() / took.as_micros().max(1);
+    usize::try_from(fits).unwrap_or(PAGE).clamp(FEWEST, PAGE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_of_seconds_does_not_bring_the_page_to_zero() {
+        assert_eq!(fitting(1000, Duration::from_secs(60)), FEWEST);
+        assert_eq!(fitting(1600, Duration::from_millis(36)), 800);
+        assert_eq!(fitting(1000, Duration::ZERO), PAGE);
+    }
 }

@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::thread;
+use std::thread::ScopedJoinHandle;
 
 use log::{debug, warn};
 
@@ -12,9 +14,12 @@ use crate::rules::price::{
 };
 use crate::rules::units::UnixSeconds;
 use crate::sources::candles::planner::{Pass, Range, plan, spans};
-use crate::sources::candles::{CandleRows, CandleService};
+use crate::sources::candles::{Candle, CandleRows, CandleService};
 use crate::sources::http;
 use crate::sources::http::{Client, FetchError, RequestStats};
+
+/// The number of requests to one service at the same time: the limits of all four allow more.
+const AT_ONCE: usize = 3;
 
 /// A candle service or a set of dump files.
 pub trait PriceSource {
@@ -46,7 +51,7 @@ pub struct SourceAnswer {
 
 /// A candle service behind HTTP.
 pub struct Service {
-    service: Box<dyn CandleService>,
+    service: Box<dyn CandleService + Sync>,
     /// Base URLs; if one fails, the next is used.
     bases: Vec<String>,
     client: Arc<Client>,
@@ -55,7 +60,11 @@ pub struct Service {
 
 impl Service {
     /// `service` at `bases` (such as `https://api.kraken.com`, tried in this order).
-    pub fn new(service: Box<dyn CandleService>, bases: Vec<String>, client: Arc<Client>) -> Self {
+    pub fn new(
+        service: Box<dyn CandleService + Sync>,
+        bases: Vec<String>,
+        client: Arc<Client>,
+    ) -> Self {
         Self { service, bases, client, stats: RequestStats::default() }
     }
 
@@ -69,19 +78,20 @@ impl Service {
         book: &mut CandleRows,
         answer: &mut SourceAnswer,
     ) {
-        for range in ranges.iter().copied() {
-            while let Some(base) = self.bases.first() {
-                let url = format!("{base}{}", self.service.ask(asset, range));
-                let read = |body: &[u8]| self.service.read(body);
-                let got = self.client.get(&url, http::TRIES, &mut self.stats, read);
+        let mut left = ranges;
+        // the first request alone: a service that is down costs one request
+        let mut together = 1;
+        while let (Some(base), false) = (self.bases.first().cloned(), left.is_empty()) {
+            let (asked, later) = left.split_at(together.min(left.len()));
+            let mut again = asked.len();
+            for (index, (range, got)) in asked.iter().zip(self.ask(&base, asset, asked)).enumerate()
+            {
                 match got {
                     Ok(candles) => {
-                        debug!("GET {url}: {} candles", candles.len());
                         answer.answered = true;
                         for candle in candles {
                             book.insert(range.step, candle, now);
                         }
-                        break;
                     }
                     Err(FetchError::Refused(_) | FetchError::Missing(_)) if asset != Asset::Btc => {
                         answer.answered = true;
@@ -89,22 +99,54 @@ impl Service {
                     }
                     Err(
                         FetchError::Refused(why) | FetchError::Missing(why) | FetchError::Gone(why),
-                    ) => {
-                        answer.problems.push(format!("{base} {why}"));
+                    ) => answer.problems.push(format!("{base} {why}")),
+                    Err(error) => {
+                        let why = error.why();
+                        answer.failed |= !matches!(error, FetchError::Never(_));
+                        answer.problems.push(format!("{base} {why}; not asked again in this run"));
+                        self.bases.remove(0);
+                        again = index;
                         break;
-                    }
-                    Err(FetchError::NotNow(why) | FetchError::Failed(why)) => {
-                        answer.failed = true;
-                        answer.problems.push(format!("{base} {why}; not asked again in this run"));
-                        self.bases.remove(0);
-                    }
-                    Err(FetchError::Never(why)) => {
-                        answer.problems.push(format!("{base} {why}; not asked again in this run"));
-                        self.bases.remove(0);
                     }
                 }
             }
+            left = if again < asked.len() { &left[again..] } else { later };
+            together = if again < asked.len() { 1 } else { AT_ONCE };
         }
+    }
+
+    /// The answers of `base` to these ranges, asked at the same time, in the order of the ranges.
+    fn ask(
+        &mut self,
+        base: &str,
+        asset: Asset,
+        ranges: &[Range],
+    ) -> Vec<Result<Vec<Candle>, FetchError>> {
+        let (client, service) = (&self.client, &self.service);
+        let get = |range: Range| {
+            let url = format!("{base}{}", service.ask(asset, range));
+            let mut stats = RequestStats::default();
+            let got = client.get(&url, http::TRIES, &mut stats, |body| service.read(body));
+            if let Ok(candles) = &got {
+                debug!("GET {url}: {} candles", candles.len());
+            }
+            (got, stats)
+        };
+        let answers: Vec<_> = thread::scope(|scope| {
+            let threads: Vec<_> =
+                ranges.iter().map(|range| scope.spawn(move || get(*range))).collect();
+            threads.into_iter().map(ScopedJoinHandle::join).collect()
+        });
+        answers
+            .into_iter()
+            .map(|joined| match joined {
+                Ok((got, stats)) => {
+                    self.stats.add(stats);
+                    got
+                }
+                Err(_) => Err(FetchError::Failed("could not be read".to_owned())),
+            })
+            .collect()
     }
 }
 
