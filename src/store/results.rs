@@ -197,11 +197,10 @@ impl Store {
         let Reading { zone, rules, .. } = reading;
         let wallet = self.wallet_records()?;
         let provenance = self.provenance()?;
-        let mut fingerprints = Vec::new();
         let mut results =
             Results { has_signals: self.fields.has(Field::SignalType), ..Results::default() };
         let mut places: HashMap<Option<String>, u32> = HashMap::new();
-        let mut durations: HashMap<String, Option<i64>> = HashMap::new();
+        let mut durations: HashMap<String, Option<u32>> = HashMap::new();
         let read = |row: &rusqlite::Row<'_>| {
             let at = text(row, 7)?.and_then(|text| read_instant(text, zone));
             let nanos = at.map_or(0, |at| at.timestamp_subsec_nanos());
@@ -245,7 +244,10 @@ impl Store {
                     other if other.any_number() == Some(Decimal::ZERO) => Mode::Live,
                     _ => Mode::Paper,
                 },
-                provenance: Provenance::Elsewhere,
+                provenance: provenance
+                    .get(&fingerprint(row, 1)?)
+                    .copied()
+                    .unwrap_or(Provenance::Elsewhere),
                 signal: *places.entry(signal).or_insert(next),
                 duration: text(row, 2)?.and_then(|slug| match durations.get(slug) {
                     Some(known) => *known,
@@ -256,19 +258,12 @@ impl Store {
                     }
                 }),
             };
-            Ok((settled, fingerprint(row, 1)?))
+            Ok(settled)
         };
         let trades = &mut results.trades;
-        self.pages(&self.fields.settled(), &self.result_columns(), read, |page| {
-            for (trade, fingerprint) in page {
-                trades.push(trade);
-                fingerprints.push(fingerprint);
-            }
+        self.pages(&self.fields.settled(), &self.result_columns(), read, |mut page| {
+            trades.append(&mut page);
         })?;
-        for (trade, fingerprint) in trades.iter_mut().zip(fingerprints) {
-            trade.provenance =
-                provenance.get(&fingerprint).copied().unwrap_or(Provenance::Elsewhere);
-        }
         results.signals = vec![None; places.len()];
         for (signal, place) in places {
             if let Some(slot) = results.signals.get_mut(place as usize) {
@@ -426,13 +421,14 @@ fn text<'a>(row: &'a rusqlite::Row<'_>, index: usize) -> rusqlite::Result<Option
 
 /// Length of the window of a slug's market, in seconds. A daily window counts as 24 hours, also
 /// when clocks change.
-fn duration(slug: &str, at: UnixSeconds, rules: RuleSet) -> Option<i64> {
+fn duration(slug: &str, at: UnixSeconds, rules: RuleSet) -> Option<u32> {
     let market = market::read_market(&market_key(slug, at)?, at, rules);
     if !market.has_window() {
         return None;
     }
-    Some(match market.family {
+    let seconds = match market.family {
         Family::Daily => 86_400,
         other => other.duration().unwrap_or_else(|| market.close.since(market.open)),
-    })
+    };
+    u32::try_from(seconds).ok()
 }

@@ -134,7 +134,7 @@ fn place(trade: &Settled, by: Dimension) -> i64 {
             .price
             .and_then(|price| (price * rust_decimal::Decimal::TEN).floor().to_i64())
             .map(|tenth| tenth.min(9)),
-        Dimension::Duration => trade.duration,
+        Dimension::Duration => trade.duration.map(i64::from),
         Dimension::Mode => (trade.mode != Mode::NotSaid).then_some(trade.mode as i64),
         Dimension::Standing => Some(trade.provenance as i64),
     };

@@ -5,7 +5,7 @@ use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
 use crate::rules::statistics::{BookedAs, Settled};
-use crate::rules::units::{FloatUsd, UnixSeconds, Usd};
+use crate::rules::units::{FloatUsd, UnixSeconds, Usd, nearest_decimal};
 
 /// The figures of a set of settled trades.
 #[derive(Debug, Clone, Default)]
@@ -146,7 +146,7 @@ impl Figures {
     pub fn of<'a>(trades: impl IntoIterator<Item = &'a Settled>) -> Self {
         let mut figures = Self::default();
         let mut by_rowid = Vec::new();
-        let mut profits = Vec::new();
+        let mut count = Decimal::ZERO;
         // None where a sum does not fit a Decimal
         let zero = Some(Decimal::ZERO);
         let (mut gain, mut loss, mut stake, mut price, mut priced) = (zero, zero, zero, zero, 0u64);
@@ -157,9 +157,7 @@ impl Figures {
         let mut fall = (Decimal::ZERO, None, None);
         for trade in trades {
             figures.count(trade);
-            if let Some(profit) = trade.profit_as_stored {
-                by_rowid.push((trade.rowid, profit, trade.decided));
-            }
+            by_rowid.push(trade);
             if trade.booked == BookedAs::Unknown {
                 continue;
             }
@@ -171,7 +169,7 @@ impl Figures {
                 priced += 1;
             }
             let Some(profit) = trade.profit else { continue };
-            profits.push(profit);
+            count += Decimal::ONE;
             if profit.is_sign_negative() {
                 add(&mut loss, -profit);
             } else {
@@ -192,16 +190,16 @@ impl Figures {
                 fall = (below, peak.1, trade.at);
             }
         }
-        by_rowid.sort_unstable_by_key(|(rowid, ..)| *rowid);
-        let all = by_rowid.iter().map(|(_, profit, _)| *profit);
+        by_rowid.sort_unstable_by_key(|trade| trade.rowid);
+        let all = by_rowid.iter().filter_map(|trade| trade.profit_as_stored);
         figures.total_profit = SqlSum::of(all).total();
-        let decided =
-            by_rowid.iter().filter(|(.., decided)| *decided).map(|(_, profit, _)| *profit);
-        let decided = SqlSum::of(decided);
+        let decided = by_rowid.iter().filter(|trade| trade.decided);
+        let decided = SqlSum::of(decided.filter_map(|trade| trade.profit_as_stored));
         figures.decided_profit = decided.total();
         figures.decided_average = decided.average();
-        let count = Decimal::from(profits.len());
-        figures.median_profit = median(profits).map(Usd);
+        let known = by_rowid.into_iter().filter(|trade| trade.booked != BookedAs::Unknown);
+        let profits = known.filter_map(|trade| trade.profit.and(trade.profit_as_stored));
+        figures.median_profit = median(profits.collect()).map(Usd);
         figures.gross_profit = gain.map(Usd);
         figures.gross_loss = loss.map(Usd);
         figures.average_profit =
@@ -270,16 +268,16 @@ impl Figures {
     }
 }
 
-fn median(mut profits: Vec<Decimal>) -> Option<Decimal> {
+fn median(mut profits: Vec<f64>) -> Option<Decimal> {
     let middle = profits.len() / 2;
     if profits.is_empty() {
         return None;
     }
     let is_even = profits.len().is_multiple_of(2);
-    let (below, upper, _) = profits.select_nth_unstable(middle);
-    let upper = *upper;
-    match below.iter().max().filter(|_| is_even) {
-        Some(lower) => lower.checked_add(upper).map(|sum| sum / Decimal::TWO),
+    let (below, upper, _) = profits.select_nth_unstable_by(middle, f64::total_cmp);
+    let upper = nearest_decimal(*upper)?;
+    match below.iter().copied().max_by(f64::total_cmp).filter(|_| is_even) {
+        Some(lower) => nearest_decimal(lower)?.checked_add(upper).map(|sum| sum / Decimal::TWO),
         None => Some(upper),
     }
 }
