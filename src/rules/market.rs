@@ -204,16 +204,9 @@ fn pattern(text: &str) -> Option<Regex> {
     Regex::new(text).ok()
 }
 
-static NUMBER_AT_END: LazyLock<Option<Regex>> =
-    LazyLock::new(|| pattern(r"^(?:(?<name>.*)[^0-9])?(?<number>[0-9]{10})$"));
 /// A slug that Polymarket renamed: `btc-updown-15m-1770828300-346`.
 static NUMBER_INSIDE: LazyLock<Option<Regex>> =
     LazyLock::new(|| pattern(r"-[0-9]{10}-[0-9]{1,6}$"));
-static UP_DOWN: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    pattern(
-        r"^(?<asset>[a-z]+)-(?:updown|up-or-down)(?:-(?<count>[1-9][0-9]{0,2})(?<unit>[smhdw]))?$",
-    )
-});
 static HOURLY: LazyLock<Option<Regex>> = LazyLock::new(|| {
     pattern(
         r"^(?<asset>[a-z]+)-up-or-down-(?<month>[a-z]+)-(?<day>[0-9]{1,2})(?:-(?<year>[0-9]{4}))?-(?<hour>[0-9]{1,2})(?<half>am|pm)-et$",
@@ -228,8 +221,17 @@ static DAILY: LazyLock<Option<Regex>> = LazyLock::new(|| {
 /// The 10-digit unix time at a slug's end: `btc-updown-15m-1770828300` → 1770828300. `None` for an
 /// empty slug, and for no digits, 9 or 11 of them at the end.
 pub fn slug_number(slug: &str) -> Option<UnixSeconds> {
-    let captures = NUMBER_AT_END.as_ref()?.captures(slug.trim())?;
-    captures["number"].parse().ok().map(UnixSeconds)
+    number_at_end(slug.trim()).map(|(_, number)| number)
+}
+
+/// The words before a slug's unix time, without the character between them, and the time.
+fn number_at_end(slug: &str) -> Option<(&str, UnixSeconds)> {
+    let (before, number) = slug.split_at_checked(slug.len().checked_sub(10)?)?;
+    let mut name = before.chars();
+    let is_longer = name.next_back().is_some_and(|last| last.is_ascii_digit());
+    let is_number = !is_longer && number.bytes().all(|byte| byte.is_ascii_digit());
+    let number = number.parse().ok().filter(|_| is_number && !name.as_str().contains('\n'))?;
+    Some((name.as_str(), UnixSeconds(number)))
 }
 
 /// Reads the key of a market ([`crate::rules::title::market_key`]) by `rules`. `traded_at` counts
@@ -293,8 +295,8 @@ fn read_window(
     traded_at: UnixSeconds,
     rules: RuleSet,
 ) -> Option<(Asset, Family, UnixSeconds, UnixSeconds)> {
-    if let Some(number) = slug_number(slug) {
-        let (asset, family, duration) = numbered_family(slug)?;
+    if let Some((name, number)) = number_at_end(slug.trim()) {
+        let (asset, family, duration) = numbered_family(name)?;
         return Some(match rules {
             RuleSet::Polymarket => (asset, family, number, number.plus(duration)),
             RuleSet::SlugClose => (asset, family, number.plus(-duration), number),
@@ -319,23 +321,32 @@ fn asset_of(captures: &regex::Captures<'_>) -> Asset {
     Asset::named(&captures["asset"]).unwrap_or(Asset::Other)
 }
 
-/// The asset and family of a slug that ends in a number, and its windows' length in seconds. `None`
-/// if the words before the number name no window.
-fn numbered_family(slug: &str) -> Option<(Asset, Family, i64)> {
-    let name = NUMBER_AT_END.as_ref()?.captures(slug)?.name("name")?.as_str();
-    let captures = UP_DOWN.as_ref()?.captures(name)?;
-    let asset = asset_of(&captures);
-    let (Some(count), Some(unit)) = (captures.name("count"), captures.name("unit")) else {
+/// The asset and family of a slug, by its words before the number, and its windows' length in seconds.
+/// `None` if the words name no window.
+fn numbered_family(name: &str) -> Option<(Asset, Family, i64)> {
+    let (asset, kind) = name.split_once('-')?;
+    if asset.is_empty() || !asset.bytes().all(|byte| byte.is_ascii_lowercase()) {
+        return None;
+    }
+    let asset = Asset::named(asset).unwrap_or(Asset::Other);
+    let length = kind.strip_prefix("updown").or_else(|| kind.strip_prefix("up-or-down"))?;
+    if length.is_empty() {
         return Some((asset, Family::Assumed15m, ASSUMED_DURATION));
-    };
-    let unit = match unit.as_str() {
+    }
+    let length = length.strip_prefix('-')?;
+    let (count, unit) = length.split_at_checked(length.len().checked_sub(1)?)?;
+    let unit = match unit {
         "s" => 1,
         "m" => 60,
         "h" => 3600,
         "d" => 86_400,
-        _ => 604_800,
+        "w" => 604_800,
+        _ => return None,
     };
-    let seconds = count.as_str().parse::<i64>().ok()? * unit;
+    let is_count = (1..=3).contains(&count.len())
+        && count.bytes().all(|byte| byte.is_ascii_digit())
+        && !count.starts_with('0');
+    let seconds = count.parse::<i64>().ok().filter(|_| is_count)? * unit;
     Some((asset, Family::UpDown(seconds), seconds))
 }
 
@@ -377,7 +388,7 @@ mod tests {
 
     #[test]
     fn patterns_compile() {
-        for pattern in [&NUMBER_AT_END, &NUMBER_INSIDE, &UP_DOWN, &HOURLY, &DAILY] {
+        for pattern in [&NUMBER_INSIDE, &HOURLY, &DAILY] {
             assert!(pattern.is_some());
         }
     }
@@ -619,5 +630,41 @@ mod tests {
         let families = [Family::UpDown(300), Family::Assumed15m, Family::Hourly, Family::Daily];
         let durations = families.map(Family::duration);
         assert_eq!(durations, [Some(300), Some(900), Some(3600), None]);
+    }
+
+    proptest! {
+        /// The patterns that the code for a slug with a number stands for.
+        #[test]
+        fn a_slug_with_a_number_is_read_as_the_patterns_read_it(
+            slug in "([a-zE]{0,3})(-(updown|up-or-down|up))?(-[0-9]{0,4}[smhdwx]?)?(-|é|\n)?[0-9]{9,11}",
+        ) {
+            let number = Regex::new(r"^(?:(?<name>.*)[^0-9])?(?<number>[0-9]{10})$").unwrap();
+            let name = Regex::new(
+                r"^(?<asset>[a-z]+)-(?:updown|up-or-down)(?:-(?<count>[1-9][0-9]{0,2})(?<unit>[smhdw]))?$",
+            )
+            .unwrap();
+            let found = number.captures(&slug);
+            let wanted = found.as_ref().map(|found| found["number"].parse().unwrap());
+            prop_assert_eq!(slug_number(&slug).map(|time| time.0), wanted);
+            let words = found.as_ref().and_then(|found| found.name("name"));
+            let wanted = words.and_then(|words| name.captures(words.as_str()));
+            let read = number_at_end(&slug).and_then(|(words, _)| numbered_family(words));
+            prop_assert_eq!(read.is_some(), wanted.is_some());
+            if let (Some((_, family, _)), Some(wanted)) = (read, wanted) {
+                let count = wanted.name("count").map(|count| count.as_str().parse::<i64>().unwrap());
+                let unit = |unit: regex::Match<'_>| match unit.as_str() {
+                    "s" => 1,
+                    "m" => 60,
+                    "h" => 3600,
+                    "d" => 86_400,
+                    _ => 604_800,
+                };
+                let family_wanted = match (count, wanted.name("unit").map(unit)) {
+                    (Some(count), Some(unit)) => Family::UpDown(count * unit),
+                    _ => Family::Assumed15m,
+                };
+                prop_assert_eq!(family, family_wanted);
+            }
+        }
     }
 }

@@ -68,6 +68,10 @@ pub struct ReportArgs {
 /// [`Error`].
 pub fn run(common: &CommonArgs, args: &ReportArgs, now: DateTime<Utc>) -> Result<Exit, Error> {
     let database = only(common, "report")?;
+    // before SQLite opens the file: closing a second handle would end SQLite's locks
+    if let Some(path) = args.html.as_ref().filter(|path| is_of_database(path)) {
+        return Err(Error::PageOverDatabase(path.clone()));
+    }
     let mut store = Store::open(database, Access::Read, &common.schema)?;
     let reading = settings::reading(&args.judging);
     let filter = Filter {
@@ -75,9 +79,6 @@ pub fn run(common: &CommonArgs, args: &ReportArgs, now: DateTime<Utc>) -> Result
         before: args.before,
         last: args.last.map(|last| last as usize),
     };
-    if let Some(path) = args.html.as_ref().filter(|path| is_of_database(path)) {
-        return Err(Error::PageOverDatabase(path.clone()));
-    }
     let report = Report::read(&mut store, reading, filter, now.into())?;
     if let Some(path) = &args.html {
         let latest = report.latest(&mut store, reading, page::TRADES)?;
