@@ -218,20 +218,19 @@ static DAILY: LazyLock<Option<Regex>> = LazyLock::new(|| {
     )
 });
 
-/// The 10-digit unix time at a slug's end: `btc-updown-15m-1770828300` → 1770828300. `None` for an
-/// empty slug, and for no digits, 9 or 11 of them at the end.
-pub fn slug_number(slug: &str) -> Option<UnixSeconds> {
-    number_at_end(slug.trim()).map(|(_, number)| number)
-}
-
-/// The words before a slug's unix time, without the character between them, and the time.
+/// The words of a slug before the 10-digit unix time at its end, and the time:
+/// `btc-updown-15m-1770828300` → `btc-updown-15m` and 1770828300. `None` for an empty slug, and for no
+/// digits, 9 or 11 of them at the end.
 fn number_at_end(slug: &str) -> Option<(&str, UnixSeconds)> {
+    let slug = slug.trim();
     let (before, number) = slug.split_at_checked(slug.len().checked_sub(10)?)?;
     let mut name = before.chars();
     let is_longer = name.next_back().is_some_and(|last| last.is_ascii_digit());
-    let is_number = !is_longer && number.bytes().all(|byte| byte.is_ascii_digit());
-    let number = number.parse().ok().filter(|_| is_number && !name.as_str().contains('\n'))?;
-    Some((name.as_str(), UnixSeconds(number)))
+    if is_longer || !number.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let name = Some(name.as_str()).filter(|name| !name.contains('\n'))?;
+    Some((name, UnixSeconds(number.parse().ok()?)))
 }
 
 /// Reads the key of a market ([`crate::rules::title::market_key`]) by `rules`. `traded_at` counts
@@ -241,7 +240,7 @@ pub fn read_market(key: &str, traded_at: UnixSeconds, rules: RuleSet) -> Market 
     let (asset, family, open, close) = read_window(key, traded_at, rules).unwrap_or_else(|| {
         let inside = NUMBER_INSIDE.as_ref().is_some_and(|form| form.is_match(key));
         let is_dated = HOURLY.as_ref().is_some_and(|form| form.is_match(key));
-        let has_time = !is_id(key) && (inside || is_dated || slug_number(key).is_some());
+        let has_time = !is_id(key) && (inside || is_dated || number_at_end(key).is_some());
         let family = if has_time { Family::OtherWords } else { Family::Timeless };
         (Asset::Other, family, traded_at, traded_at)
     });
@@ -295,7 +294,7 @@ fn read_window(
     traded_at: UnixSeconds,
     rules: RuleSet,
 ) -> Option<(Asset, Family, UnixSeconds, UnixSeconds)> {
-    if let Some((name, number)) = number_at_end(slug.trim()) {
+    if let Some((name, number)) = number_at_end(slug) {
         let (asset, family, duration) = numbered_family(name)?;
         return Some(match rules {
             RuleSet::Polymarket => (asset, family, number, number.plus(duration)),
@@ -380,6 +379,10 @@ mod tests {
 
     fn at(iso: &str) -> UnixSeconds {
         UnixSeconds(DateTime::parse_from_rfc3339(iso).unwrap().timestamp())
+    }
+
+    fn slug_number(slug: &str) -> Option<UnixSeconds> {
+        number_at_end(slug).map(|(_, number)| number)
     }
 
     fn read(slug: &str) -> Market {
