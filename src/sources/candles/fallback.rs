@@ -18,7 +18,7 @@ use crate::sources::candles::{Candle, CandleRows, CandleService};
 use crate::sources::http;
 use crate::sources::http::{Client, FetchError, RequestStats};
 
-/// The number of requests to one service at the same time: the limits of all four allow more.
+/// The most requests to one service at the same time.
 const AT_ONCE: usize = 3;
 
 /// A candle service or a set of dump files.
@@ -82,10 +82,9 @@ impl Service {
         // the first request alone: a service that is down costs one request
         let mut together = 1;
         while let (Some(base), false) = (self.bases.first().cloned(), left.is_empty()) {
-            let (asked, later) = left.split_at(together.min(left.len()));
-            let mut again = asked.len();
-            for (index, (range, got)) in asked.iter().zip(self.ask(&base, asset, asked)).enumerate()
-            {
+            let asked = &left[..together.min(left.len())];
+            let mut taken = 0;
+            for (range, got) in asked.iter().zip(self.ask(&base, asset, asked)) {
                 match got {
                     Ok(candles) => {
                         answer.answered = true;
@@ -105,13 +104,13 @@ impl Service {
                         answer.failed |= !matches!(error, FetchError::Never(_));
                         answer.problems.push(format!("{base} {why}; not asked again in this run"));
                         self.bases.remove(0);
-                        again = index;
                         break;
                     }
                 }
+                taken += 1;
             }
-            left = if again < asked.len() { &left[again..] } else { later };
-            together = if again < asked.len() { 1 } else { AT_ONCE };
+            together = if taken == asked.len() { AT_ONCE } else { 1 };
+            left = &left[taken..];
         }
     }
 
@@ -133,9 +132,10 @@ impl Service {
             (got, stats)
         };
         let answers: Vec<_> = thread::scope(|scope| {
-            let threads: Vec<_> =
-                ranges.iter().map(|range| scope.spawn(move || get(*range))).collect();
-            threads.into_iter().map(ScopedJoinHandle::join).collect()
+            let others = ranges.iter().skip(1).map(|range| scope.spawn(move || get(*range)));
+            let others: Vec<_> = others.collect();
+            let first = ranges.first().map(|range| Ok(get(*range)));
+            first.into_iter().chain(others.into_iter().map(ScopedJoinHandle::join)).collect()
         });
         answers
             .into_iter()
