@@ -198,7 +198,7 @@ fn sigterm_while_writing_finishes_the_transaction() {
     let bench = Bench::new(&(1..=TRADES * 10).map(bet).collect::<Vec<_>>());
     let dump = bench.dump("d.csv", &[(CLOSE, STRIKE + 1.0)]);
     let arguments = ["run", "--json", "--batch", "0", "--candles", dump.to_str().unwrap()];
-    // a file, as nobody reads a pipe until the run has ended
+    // a file: the test would read a pipe only after the run has ended
     let printed = bench.folder.path().join("printed.json");
     let stdout = std::fs::File::create(&printed).unwrap();
     let mut child = bench.command(&arguments).stdout(stdout).spawn().unwrap();

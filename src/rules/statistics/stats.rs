@@ -197,6 +197,7 @@ impl Figures {
         let decided = SqlSum::of(decided.filter_map(|trade| trade.profit_as_stored));
         figures.decided_profit = decided.total();
         figures.decided_average = decided.average();
+        // the floats take half of the memory and have the order of their decimals
         let known = by_rowid.into_iter().filter(|trade| trade.booked != BookedAs::Unknown);
         let profits = known.filter_map(|trade| trade.profit.and(trade.profit_as_stored));
         figures.median_profit = median(profits.collect()).map(Usd);
