@@ -68,6 +68,11 @@ fn apply_books_the_wallets_money_and_undo_restores_the_logs() {
     assert_eq!(found["cash"]["expected"].as_f64(), Some(103.6), "{found}");
     assert_eq!(found["unclaimed"][0]["usdc"].as_f64(), Some(8.0));
     assert_eq!(found["run_id"], Value::Null);
+    let effect = &found["effect"];
+    assert_eq!((&effect["corrected_count"], &effect["emptied_count"]), (&json!(1), &json!(1)));
+    assert_eq!((&effect["before"]["counted"], &effect["after"]["counted"]), (&json!(2), &json!(1)));
+    assert_eq!(effect["before"]["total_profit"].as_f64(), Some(10.0));
+    assert_eq!(effect["after"]["total_profit"].as_f64(), Some(3.6));
 
     let applied = reconcile(&["--apply"]).code(0).json();
     assert_eq!(applied["applied_count"], 2);
@@ -102,6 +107,27 @@ fn a_result_of_the_bots_own_is_taken_back_to_nothing() {
     assert_eq!(bench.booked(2), NOTHING);
     bench.settle(&["undo", "last"]).code(0);
     assert_eq!(bench.booked(2), (Some("NO".to_owned()), Some(-5.0), Some(0)));
+}
+
+#[test]
+fn a_trade_that_another_program_settles_again_is_named() {
+    let exchange = exchange(&[("BUY", 470, 8.0, 4.4)]);
+    let bench = settled_from_the_log(&exchange);
+    let base = ["--wallet", WALLET, "--polymarket-url", &exchange.url, "--data-url", &exchange.url];
+    let reconcile = |more: &[&str]| bench.settle(&[&["reconcile"], &base[..], more].concat());
+    let warning = "another program replaced what settle wrote to 1 of these trades (2)";
+    assert!(!reconcile(&[]).stdout.contains("another program"));
+    reconcile(&["--apply"]).code(0);
+    let again =
+        "UPDATE trades SET actual_outcome = 'NO', profit_loss = -5, is_win = 0 WHERE id = 2";
+    bench.sql().execute_batch(again).unwrap();
+    let found = reconcile(&[]);
+    found.code(4);
+    assert!(found.stdout.contains(warning), "{}", found.stdout);
+    // one win of 3.60 before and after; the loss of 5 goes
+    let sees = "Bot sees     1 trade (was 2), win rate 100.0 % (was 50.0 %)\n             profit +3.60 \
+                (was -1.40), losses in a row 0 (was 1)\n";
+    assert!(found.stdout.contains(sees), "{}", found.stdout);
 }
 
 #[test]

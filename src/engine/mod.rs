@@ -5,6 +5,7 @@ mod apply;
 mod confirm;
 pub mod context;
 mod due;
+pub(crate) mod effect;
 pub(crate) mod fills;
 mod not_made;
 pub(crate) mod rebook;

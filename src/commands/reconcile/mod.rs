@@ -4,11 +4,8 @@ mod output;
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
-use clap::Args;
-use rust_decimal::Decimal;
-
 use crate::commands::{Block, Bot, Exit, new_run_id, shared_rows, show_blocks};
+use crate::engine::effect::{BotFigures, before_and_after};
 use crate::engine::fills::name_sides;
 use crate::engine::rebook::{Rebooking, rebook};
 use crate::engine::reconcile::{Reconciliation, reconcile};
@@ -16,6 +13,7 @@ use crate::error::Error;
 use crate::interrupt::{Interrupt, Limit};
 use crate::output::json::failure;
 use crate::output::print::{after_writing, show};
+use crate::output::style::bare;
 use crate::rules::eligibility::{Reading, Row};
 use crate::rules::fill::{WalletSays, are_logged_late, assign_shared};
 use crate::rules::resolution::Resolutions;
@@ -27,7 +25,14 @@ use crate::settings::{self, CommonArgs, ReadingArgs, ServiceArgs, WalletArgs};
 use crate::sources::http::Client;
 use crate::sources::polymarket::ResolutionSource;
 use crate::sources::wallet::BEGINNING;
-use crate::store::{Access, Ignored, NeverFilled, RunInfo, RunLock, Store, WriteOutcome, Writes};
+use crate::store::{
+    Access, Ignored, NeverFilled, RunInfo, RunLock, Store, WriteOutcome, Writes, standing_record,
+};
+use chrono::{DateTime, Utc};
+use clap::Args;
+
+/// Trades that a warning names.
+const IDS_NAMED: usize = 5;
 
 /// What to compare, and whether to book it.
 #[derive(Debug, Args)]
@@ -67,6 +72,9 @@ pub(super) struct Report {
     pub to_correct: Vec<Settlement>,
     /// The rows that were never filled.
     pub to_empty: Vec<NeverFilled>,
+    /// The figures that the bot reads from its table, before and after the booking; `None` if there is
+    /// nothing to book.
+    pub effect: Option<[BotFigures; 2]>,
     /// Rows that could not be written.
     pub errors: Vec<RowError>,
     /// Problems of the sources.
@@ -86,18 +94,6 @@ impl Report {
         let differ = self.found.iter().flat_map(|found| &found.trades);
         let differ = differ.filter(|trade| trade.differs).count();
         differ.saturating_sub(self.to_correct.len() + self.to_empty.len())
-    }
-
-    /// By how many dollars booking changes, or has changed, the sum of the profits.
-    pub fn change(&self) -> Decimal {
-        let written = |row: &Row| row.profit_loss.any_number().unwrap_or_default();
-        let corrected = self
-            .to_correct
-            .iter()
-            .map(|right| right.profit().0.saturating_sub(written(&right.trade.row)));
-        let emptied =
-            self.to_empty.iter().map(|never| Decimal::ZERO.saturating_sub(written(&never.row)));
-        corrected.chain(emptied).fold(Decimal::ZERO, Decimal::saturating_add)
     }
 
     fn exit(&self) -> Exit {
@@ -212,6 +208,11 @@ fn compare(
             let found = reconcile(&store, &logged, &history, assignment, reading, &mut ask)?;
             report.warnings.append(&mut problems);
             find_rebookings(&store, &found, reading, &mut report)?;
+            if !report.to_correct.is_empty() || !report.to_empty.is_empty() {
+                let results = store.results(reading)?;
+                let effect = before_and_after(&results, &report.to_correct, &report.to_empty);
+                report.effect = Some(effect);
+            }
             if args.apply {
                 apply(&mut store, &found, &mut report, new_run_id(now), seconds, interrupt)?;
             }
@@ -229,6 +230,7 @@ fn find_rebookings(
     report: &mut Report,
 ) -> Result<(), Error> {
     let ignored = store.ignored()?;
+    let mut settled_again = Vec::new();
     let is_ignored = |row: &Row| {
         let is_it = |ignored: &Ignored| {
             ignored.trade_id == row.id && ignored.market_slug == row.market_slug
@@ -240,11 +242,26 @@ fn find_rebookings(
             continue;
         }
         let records = store.records_of(&trade.row)?;
+        let standing = standing_record(&records);
+        let is_again = standing.is_some_and(|record| !record.is_what_stands_in(&trade.row));
+        if is_again && !trade.row.is_win.is_empty() {
+            settled_again.push(bare(&trade.row.id));
+        }
         match rebook(&records, trade.row.clone(), reading, &found.records, trade.resolution) {
             Some(Rebooking::Correct(right)) => report.to_correct.push(*right),
             Some(Rebooking::Empty(never)) => report.to_empty.push(*never),
             None => {}
         }
+    }
+    if !settled_again.is_empty() {
+        let (count, more) = (settled_again.len(), settled_again.len().saturating_sub(IDS_NAMED));
+        settled_again.truncate(IDS_NAMED);
+        let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+        report.warnings.push(format!(
+            "another program replaced what settle wrote to {count} of these trades ({}{rest}): two \
+             settlers work on this table; switch off the bot's own settling",
+            settled_again.join(", ")
+        ));
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::commands::reconcile::Report;
+use crate::engine::effect::BotFigures;
 use crate::engine::reconcile::{Compared, Reconciliation, State};
 use crate::output::json::{ErrorJson, OfSeveral, SCHEMA_VERSION};
 use crate::output::style::{CAUTION, STRONG, bare, errors, line, styled};
@@ -53,7 +54,7 @@ pub fn text(report: &Report, title: &str) -> String {
         line(&mut text, format_args!("Left         {left} {what}"));
     }
     text.push_str(&errors(&report.errors));
-    last_line(&mut text, report);
+    last_lines(&mut text, report);
     text
 }
 
@@ -179,9 +180,41 @@ fn with_sign(dollars: Decimal) -> String {
     format!("{sign} {}", plain(dollars.abs()))
 }
 
-fn last_line(text: &mut String, report: &Report) {
+fn last_lines(text: &mut String, report: &Report) {
     let (corrected, emptied) = (report.to_correct.len(), report.to_empty.len());
-    let change = signed(report.change());
+    let Some([before, after]) = &report.effect else {
+        if report.run_id.is_some() {
+            line(text, format_args!("Nothing to book"));
+        }
+        return;
+    };
+    let change = signed(after.profit.saturating_sub(before.profit));
+    let rate = |figures: &BotFigures| {
+        figures
+            .win_rate()
+            .map_or_else(|| "none".to_owned(), |rate| format!("{:.1} %", rate * 100.0))
+    };
+    let trades = if after.counted == 1 { "trade" } else { "trades" };
+    line(
+        text,
+        format_args!(
+            "Bot sees     {} {trades} (was {}), win rate {} (was {})",
+            after.counted,
+            before.counted,
+            rate(after),
+            rate(before)
+        ),
+    );
+    line(
+        text,
+        format_args!(
+            "             profit {} (was {}), losses in a row {} (was {})",
+            signed(after.profit),
+            signed(before.profit),
+            after.losses_in_a_row,
+            before.losses_in_a_row
+        ),
+    );
     if report.run_id.is_some() {
         let (corrected, emptied) = (report.corrected, report.emptied);
         line(
@@ -191,7 +224,7 @@ fn last_line(text: &mut String, report: &Report) {
                  it back"
             ),
         );
-    } else if corrected + emptied > 0 {
+    } else {
         line(
             text,
             format_args!(
@@ -225,9 +258,37 @@ struct ReconcileJson<'a> {
     unclaimed: Vec<UnclaimedJson<'a>>,
     other_income: Option<Usd>,
     cash: Option<CashJson>,
+    effect: Option<EffectJson>,
     applied_count: usize,
     warnings: &'a [String],
     errors: Vec<ErrorJson>,
+}
+
+#[derive(Serialize)]
+struct EffectJson {
+    corrected_count: usize,
+    emptied_count: usize,
+    before: FiguresJson,
+    after: FiguresJson,
+}
+
+#[derive(Serialize)]
+struct FiguresJson {
+    counted: u64,
+    win_rate: Option<f64>,
+    total_profit: Usd,
+    consecutive_losses: u64,
+}
+
+impl From<&BotFigures> for FiguresJson {
+    fn from(figures: &BotFigures) -> Self {
+        Self {
+            counted: figures.counted,
+            win_rate: figures.win_rate(),
+            total_profit: Usd(figures.profit),
+            consecutive_losses: figures.losses_in_a_row,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -331,6 +392,12 @@ pub fn json(report: &Report, of: Option<&OfSeveral<'_>>) -> serde_json::Result<S
             other_income: Usd(cash.other_income),
             open_cost: Usd(cash.open_cost),
             expected: Usd(cash.expected),
+        }),
+        effect: report.effect.as_ref().map(|[before, after]| EffectJson {
+            corrected_count: report.to_correct.len(),
+            emptied_count: report.to_empty.len(),
+            before: before.into(),
+            after: after.into(),
         }),
         applied_count: report.applied(),
         warnings: &report.warnings,
