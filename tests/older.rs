@@ -86,7 +86,23 @@ fn a_run_says_once_what_changed_and_confirms_old_records() {
     assert!(!upgraded(&second), "{second}");
     let version = "SELECT version FROM settlement_schema";
     let version: i64 = bench.sql().query_row(version, [], |row| row.get(0)).unwrap();
-    assert_eq!(version, 3);
+    assert_eq!(version, 4);
+}
+
+#[test]
+fn tables_of_version_3_are_brought_to_this_one() {
+    let (bench, exchange) = (written_by_0_1(), exchange());
+    run(&bench, &exchange, &[]);
+    let older = "DROP TABLE settlement_ids; DROP TABLE settlement_redeemed;
+                 DROP VIEW settlement_trades; CREATE VIEW settlement_trades AS SELECT 1 AS older;
+                 UPDATE settlement_schema SET version = 3;
+                 UPDATE trades SET actual_outcome = NULL, profit_loss = NULL, is_win = NULL WHERE id = 8";
+    bench.sql().execute_batch(older).unwrap();
+    run(&bench, &exchange, &[]);
+    let count = |sql: &str| bench.sql().query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(count("SELECT version FROM settlement_schema"), 4);
+    assert_eq!(count("SELECT count(*) FROM settlement_ids"), 0);
+    assert!(count("SELECT count(*) FROM settlement_trades WHERE state = 'settled'") > 5);
 }
 
 /// The same database after a run of the version that had one table of records, with one column more.

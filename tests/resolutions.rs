@@ -1035,6 +1035,46 @@ fn other_judges_decide_what_the_lists_leave_open() {
 }
 
 #[test]
+fn the_ids_of_a_market_that_was_open_serve_where_its_slug_does_not() {
+    let condition = format!("0x{}", "7".repeat(64));
+    let named = format!("\"id\":\"77\",\"conditionId\":\"{condition}\"");
+    let market =
+        |closed: bool| with_fields(&market(&slug(), closed, ["Down", "Up"], ["1", "0"]), &named);
+    let ruling = format!(
+        "{{\"data\":[{{\"condition_id\":\"{condition}\",\"status\":\"resolved\",\
+         \"payouts\":[1000000,0]}}]}}"
+    );
+    let clob = "{\"closed\":true,\"tokens\":[{\"outcome\":\"Up\",\"winner\":false},\
+                {\"outcome\":\"Down\",\"winner\":true}]}";
+    for only in ["by id", "data", "clob", "nothing"] {
+        let bench = Bench::new(&[bet(1)]);
+        let open = market(false);
+        let first = Exchange::start(move |asked, _| match asked.service() {
+            "polymarket" if asked.query.get("closed").is_some_and(|closed| closed == "false") => {
+                asked.list(&[&open])
+            }
+            "polymarket" => asked.list(&[]),
+            _ => moved(100.0).answer(asked),
+        });
+        let ran = bench.run_at(&first.url, &AUTO).code(0).json();
+        assert_eq!(ran["provisional_count"], 1, "{ran}");
+        bench.sql().execute("UPDATE settlement_unconfirmed SET next_ask = 0", []).unwrap();
+        let (closed, ruling) = (market(true), ruling.clone());
+        let second = Exchange::start(move |asked, _| match (asked.service(), only) {
+            ("polymarket", "by id") if asked.path == "/markets/77" => Reply::ok(closed.clone()),
+            ("polymarket", _) => Reply::status(410),
+            ("data", "data") => Reply::ok(ruling.clone()),
+            ("clob", "clob") => Reply::ok(clob),
+            _ => Reply::status(503),
+        });
+        let ran = bench.run_at(&second.url, &AUTO).json();
+        let outcome = if only == "nothing" { "YES" } else { "NO" };
+        assert_eq!(bench.booked(1).0.as_deref(), Some(outcome), "{only}: {ran}");
+        assert_eq!(ran["corrected_count"], u64::from(only != "nothing"), "{only}");
+    }
+}
+
+#[test]
 fn a_market_may_be_named_by_id_address_title_or_condition() {
     let condition = format!("0x{}", "a".repeat(64));
     let names = [

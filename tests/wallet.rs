@@ -3,7 +3,7 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::exchange::{Asked, Exchange, Markets, Reply, Tape};
+use support::exchange::{Asked, Exchange, Markets, Reply, Tape, market};
 use support::{Bench, CLOSE, OPEN, bet};
 
 const WALLET: &str = "0xabababababababababababababababababababab";
@@ -73,6 +73,46 @@ fn fills_of_all_pages_are_the_money_and_a_trade_without_a_fill_is_none() {
         (&json!(0), &json!({"not_filled": 1}))
     );
     assert_eq!(bench.settle(&["explain", "2", "--json"]).json()["state"], "excluded");
+}
+
+#[test]
+fn a_row_that_names_its_market_by_an_id_has_the_fills_of_that_market() {
+    let condition = format!("0x{OPEN:064x}");
+    let slug = format!("btc-updown-15m-{OPEN}");
+    let named = market(&slug, true, ["Up", "Down"], ["1", "0"]);
+    let named = named.replacen('{', &format!("{{\"conditionId\":\"{condition}\","), 1);
+    let clob = format!(
+        "{{\"closed\":true,\"market_slug\":\"{slug}\",\"tokens\":[{{\"outcome\":\"Up\",\
+         \"winner\":true}},{{\"outcome\":\"Down\",\"winner\":false}}]}}"
+    );
+    let exchange = Exchange::start(move |asked, _| match asked.path.as_str() {
+        "/v2/activity" => page(&[row("BUY", OPEN, OPEN + 470, 5.0, 2.5)], None),
+        "/markets/2031187" => Reply::ok(named.clone()),
+        path if path.starts_with("/markets/0x") => Reply::ok(clob.clone()),
+        _ => Reply::status(404),
+    });
+    // the export of the same fill, which has no ids
+    let file = "marketName,action,usdcAmount,tokenAmount,tokenName,timestamp,hash\n\
+                \"Bitcoin Up or Down - February 13, 8:00AM-8:15AM ET\",Deposit,9,9,,1770900000,0x0\n\
+                \"Bitcoin Up or Down - February 13, 8:00AM-8:15AM ET\",Buy,2.5,5,Up,1770988070,0x1\n\
+                ,Deposit,9,9,,1771900000,0x2\n";
+    for name in ["2031187", condition.trim_start_matches("0x"), &condition] {
+        for by_file in [false, true] {
+            let bench = Bench::new(&[bet(1).on(name)]);
+            let path = bench.folder.path().join("history.csv");
+            std::fs::write(&path, file).unwrap();
+            let path = path.to_str().unwrap();
+            let wallet = if by_file { ["--activity", path] } else { ["--wallet", WALLET] };
+            let run = [&["--confirm", "auto"], &wallet[..]].concat();
+            let ran = bench.run_at(&exchange.url, &run).code(0).json();
+            assert_eq!(bench.booked(1).1, Some(2.5), "{name} {by_file}: {ran}");
+            let base = ["--polymarket-url", &exchange.url, "--data-url", &exchange.url];
+            let clob = ["--clob-url", &exchange.url, "--json"];
+            let again = [&["reconcile"], &wallet[..], &base[..], &clob[..]].concat();
+            let again = bench.settle(&again).code(0).json();
+            assert_eq!(again["trades"][0]["state"], "filled", "{name} {by_file}: {again}");
+        }
+    }
 }
 
 #[test]

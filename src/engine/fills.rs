@@ -9,10 +9,11 @@ use crate::rules::fill::{
     LoggedRow, MarketId, Position, WalletReading, WalletRecord, WalletRecords, WalletSays,
     are_logged_late, assign_shared,
 };
+use crate::rules::market::{RuleSet, read_market, with_year};
 use crate::rules::outcome::Side;
-use crate::rules::resolution::Tokens;
+use crate::rules::resolution::{MarketIds, Stated};
 use crate::rules::selection::Warning;
-use crate::rules::title::market_key;
+use crate::rules::title::{is_id, market_key};
 use crate::store::Store;
 
 /// How long before the first trade of interest the wallet is read, in seconds: markets are open for a
@@ -31,13 +32,41 @@ pub(super) struct KnownFills {
     pub changed: Vec<(i64, Position, WalletRecord)>,
 }
 
-/// Names the side of fills whose row has only the id of its token. `ask` asks Polymarket about markets
-/// by their keys, for their tokens.
-pub(crate) fn name_sides(
-    reading: &mut WalletReading,
-    rows: &[LoggedRow],
-    ask: &mut dyn FnMut(&[String]) -> Tokens,
+/// Asks Polymarket what the markets with these keys state of themselves.
+pub(crate) type Ask<'a> = dyn FnMut(&[String]) -> HashMap<String, Stated> + 'a;
+
+/// Finds the market of each row that names it by a numeric id or a condition id: from `ids`, by key, or
+/// from the wallet's own rows, or else from Polymarket.
+pub(crate) fn name_markets(
+    rows: &mut [LoggedRow],
+    reading: &WalletReading,
+    ids: &HashMap<String, MarketIds>,
+    ask: &mut Ask<'_>,
 ) {
+    let is_named_by_id = |row: &LoggedRow| match &row.market {
+        MarketId::Key(key) if is_id(key) || key.starts_with("0x") => Some(key.clone()),
+        _ => None,
+    };
+    let is_known = |key: &String| ids.contains_key(key) || reading.conditions.contains_key(key);
+    let mut unknown: Vec<String> = rows.iter().filter_map(is_named_by_id).collect();
+    unknown.sort();
+    unknown.dedup();
+    unknown.retain(|key| !is_known(key));
+    let asked = if unknown.is_empty() { HashMap::new() } else { ask(&unknown) };
+    for row in rows {
+        let Some(key) = is_named_by_id(row) else { continue };
+        let known = ids.get(&key).or_else(|| Some(&asked.get(&key)?.ids));
+        let by_slug = known.and_then(|ids| MarketId::read(ids.slug.as_ref()?, row.logged_at));
+        let condition = known.and_then(|ids| ids.condition.as_ref()).unwrap_or(&key);
+        let by_condition = reading.conditions.get(condition).map(|known| known.market.clone());
+        if let Some(market) = by_condition.or(by_slug) {
+            row.market = market;
+        }
+    }
+}
+
+/// Names the side of fills whose row has only the id of its token.
+pub(crate) fn name_sides(reading: &mut WalletReading, rows: &[LoggedRow], ask: &mut Ask<'_>) {
     let nameless = reading.rows.iter().filter(|row| row.token.is_some());
     let mut markets: BTreeMap<&MarketId, String> =
         nameless.filter_map(|row| Some((&row.market, market_key(&row.name, row.at)?))).collect();
@@ -47,21 +76,44 @@ pub(crate) fn name_sides(
     let logged: HashSet<&MarketId> = rows.iter().map(|row| &row.market).collect();
     markets.retain(|market, _| logged.contains(market));
     let keys: Vec<String> = markets.into_values().collect();
-    let sides: HashMap<String, Side> = ask(&keys).into_iter().collect();
+    let states = ask(&keys);
+    let sides: HashMap<&String, Side> = states
+        .values()
+        .flat_map(|states| states.tokens.iter().map(|(it, side)| (it, *side)))
+        .collect();
     for row in reading.rows.iter_mut().filter(|row| row.side.is_none()) {
         row.side = row.token.as_ref().and_then(|token| sides.get(token)).copied();
     }
 }
 
-/// What is known of the rows: what `wallet` says now, or else what one said before. `writes`: the
-/// answer is kept.
+/// The condition ids that the wallet shows for the markets of unsettled rows, by the rows' keys.
+fn ids_of_wallet(rows: &[LoggedRow], reading: &WalletReading) -> HashMap<String, MarketIds> {
+    let conditions: HashMap<&MarketId, (&String, Option<bool>)> = reading
+        .conditions
+        .iter()
+        .map(|(condition, known)| (&known.market, (condition, known.up_is_first)))
+        .collect();
+    let of = |row: &LoggedRow| {
+        let (condition, up_is_first) = *conditions.get(&row.market)?;
+        let key = market_key(&row.market_slug.name()?, row.logged_at)?;
+        let market = read_market(&key, row.logged_at, RuleSet::Polymarket);
+        let key = with_year(&key, &market).unwrap_or(key);
+        let condition = Some(condition.clone());
+        Some((key, MarketIds { condition, up_is_first, ..MarketIds::default() }))
+    };
+    rows.iter().filter(|row| row.is_unsettled).filter_map(of).collect()
+}
+
+/// What is known of the rows: what `wallet` says now, or else what one said before. `ids` are the names of
+/// markets, to which the wallet's are added. `writes`: the answer is kept.
 ///
 /// # Errors
 /// [`Error::Database`].
 pub(super) fn read_wallet(
     store: &mut Store,
     wallet: &mut Option<BotWallet<'_>>,
-    ask: &mut dyn FnMut(&[String]) -> Tokens,
+    ask: &mut Ask<'_>,
+    ids: &mut HashMap<String, MarketIds>,
     duplicates: &HashSet<i64>,
     task: &Task<'_>,
     writes: bool,
@@ -69,7 +121,7 @@ pub(super) fn read_wallet(
 ) -> Result<KnownFills, Error> {
     let mut known = KnownFills { records: store.wallet_records()?, changed: vec![] };
     let Some(BotWallet { wallet, shared }) = wallet else { return Ok(known) };
-    let rows = store.wallet_rows(task.reading.zone, duplicates)?;
+    let mut rows = store.wallet_rows(task.reading.zone, duplicates)?;
     let has_record =
         |row: &LoggedRow| known.records.of(row.rowid, &row.trade_id, &row.market_slug).is_some();
     // a row that was compared before and cannot change any more needs no further reading
@@ -82,6 +134,7 @@ pub(super) fn read_wallet(
     let Some(earliest) = wanted.iter().map(|row| row.logged_at).min() else {
         return Ok(known);
     };
+    let wanted: HashSet<i64> = wanted.into_iter().map(|row| row.rowid).collect();
     let mut warn = |message: String| warnings.push(Warning { code: "wallet", message });
     let read = match shared {
         Ok(shared) => wallet.read(earliest.plus(-BEFORE), task.now).map(|read| (read, shared)),
@@ -89,6 +142,14 @@ pub(super) fn read_wallet(
     };
     let says = match read {
         Ok(((mut reading, problems), shared)) => {
+            name_markets(&mut rows, &reading, ids, ask);
+            let mut nothing = |_: &[String]| HashMap::new();
+            for others in [&mut shared.before, &mut shared.after] {
+                name_markets(others, &reading, ids, &mut nothing);
+            }
+            for (key, of_wallet) in ids_of_wallet(&rows, &reading) {
+                ids.entry(key).or_insert(of_wallet);
+            }
             name_sides(&mut reading, &rows, ask);
             problems.into_iter().for_each(&mut warn);
             if are_logged_late(&rows) {
@@ -108,7 +169,7 @@ pub(super) fn read_wallet(
         }
     };
     let mut found = Vec::new();
-    for row in wanted {
+    for row in rows.iter().filter(|row| wanted.contains(&row.rowid)) {
         let Some(says) = says.get(&row.rowid).copied() else { continue };
         let before = known.records.of(row.rowid, &row.trade_id, &row.market_slug);
         let before = before.map(|record| record.says);

@@ -8,6 +8,7 @@ use crate::engine::confirm::confirm;
 use crate::engine::context::{Database, Outside, RunContext, Task};
 use crate::engine::due::{DueTrades, PAGE};
 use crate::engine::fills::read_wallet;
+use crate::engine::market_ids::KnownIds;
 use crate::engine::not_made::NotMadeTrades;
 use crate::engine::rebook::rebook_read_again;
 use crate::engine::summary::{Event, IN_ERROR, OUT_OF_TIME, Summary};
@@ -81,11 +82,21 @@ pub fn settle(
         if task.deciding.confirm != Confirm::Off && !keys.is_empty() {
             known.absorb(resolutions.find(keys));
         }
-        known.tokens()
+        known.states(keys)
     };
+    let mut ids = KnownIds::read(database.store)?;
     let (store, writes) = (&mut *database.store, context.is_some());
-    let fills =
-        read_wallet(store, wallet, &mut ask, &duplicates, task, writes, &mut state.warnings)?;
+    let fills = read_wallet(
+        store,
+        wallet,
+        &mut ask,
+        &mut ids.known,
+        &duplicates,
+        task,
+        writes,
+        &mut state.warnings,
+    )?;
+    resolutions.know(&ids.known);
     let wallet = &fills.records;
     let mut due =
         DueTrades::new(Selector::new(task.reading, &retries, duplicates, wallet, now), task);
@@ -104,6 +115,7 @@ pub fn settle(
         fees: HashMap::new(),
         wallet,
         not_made: &not_made,
+        ids,
     };
     loop {
         let is_last = block.is_empty();
@@ -116,7 +128,9 @@ pub fn settle(
         }
         block = due.next_block(database.store)?;
     }
+    let ids = run.ids;
     if context.is_some() && state.wrote {
+        ids.keep(database.store, task)?;
         not_made.keep(database.store, &outside.known, task)?;
     }
     if state.stopped.is_none() {
@@ -231,6 +245,8 @@ struct Run<'a, 'b, 'c> {
     wallet: &'a WalletRecords,
     /// Trades that were not made, for calls with room for their markets.
     not_made: &'a NotMadeTrades,
+    /// The names of markets.
+    ids: KnownIds,
 }
 
 impl Run<'_, '_, '_> {
@@ -260,6 +276,7 @@ impl Run<'_, '_, '_> {
             let mut batch = Batch::default();
             for trade in page {
                 let resolution = self.resolution(&trade, &mut batch.warnings);
+                self.ids.note(&trade, &self.outside.known.answers, resolution.as_ref());
                 match needs_prices(&trade, resolution.as_ref(), self.task.deciding.confirm) {
                     true => undecided.push((trade, resolution)),
                     false => self.decide(&mut batch, trade, resolution.as_ref()),
@@ -350,6 +367,7 @@ impl Run<'_, '_, '_> {
         for (trade, resolution) in undecided.iter_mut().filter(|(_, found)| is_open(found)) {
             let states = trade.key.as_ref().and_then(|key| stated.answers.get(key));
             let (Some(answer), market) = (states, &trade.bet.market) else { continue };
+            self.ids.note(trade, &stated.answers, resolution.as_ref());
             if with_year(trade.key.as_deref().unwrap_or_default(), market).is_some() {
                 continue;
             }

@@ -108,6 +108,17 @@ pub struct WalletReading {
     pub spans: Vec<(UnixSeconds, UnixSeconds)>,
     /// The reading begins with the wallet's first row.
     pub is_whole: bool,
+    /// The markets, by condition id.
+    pub conditions: HashMap<String, WalletMarket>,
+}
+
+/// A market as the wallet knows it beside its name.
+#[derive(Debug, Clone)]
+pub struct WalletMarket {
+    /// The market.
+    pub market: MarketId,
+    /// Whether Up or Yes is the first of its outcomes, where a row shows it.
+    pub up_is_first: Option<bool>,
 }
 
 impl WalletReading {

@@ -48,6 +48,27 @@ impl Resolution {
 /// The ids of tokens, each with its side.
 pub type Tokens = Vec<(String, Side)>;
 
+/// The names of one market, by which other services, or other routes, know it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MarketIds {
+    /// Its slug.
+    pub slug: Option<String>,
+    /// Gamma's numeric id.
+    pub id: Option<String>,
+    /// Its condition id, as [`crate::rules::title::condition_id`] writes it.
+    pub condition: Option<String>,
+    /// Whether YES or Up is the first of its outcomes.
+    pub up_is_first: Option<bool>,
+}
+
+impl MarketIds {
+    /// The question for the judges that know a market by its condition id.
+    pub fn question(&self) -> Option<Question> {
+        let condition = self.condition.clone()?;
+        Some(Question { condition, up_is_first: self.up_is_first, by_prices: None })
+    }
+}
+
 /// What an answer states about the market itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Stated {
@@ -63,6 +84,8 @@ pub struct Stated {
     pub fee: Option<StatedFee>,
     /// The ids of its tokens, each with its side.
     pub tokens: Tokens,
+    /// Its names.
+    pub ids: MarketIds,
 }
 
 impl Stated {
@@ -133,8 +156,8 @@ pub struct Answer {
 pub struct Question {
     /// The market's condition id, as [`crate::rules::title::condition_id`] writes it.
     pub condition: String,
-    /// Whether YES or Up is the first of its outcomes.
-    pub up_is_first: bool,
+    /// Whether YES or Up is the first of its outcomes; `None` where that is not known.
+    pub up_is_first: Option<bool>,
     /// The outcome if no judge can be asked: the market has final prices and no status.
     pub by_prices: Option<Outcome>,
 }
@@ -163,9 +186,10 @@ pub struct Resolutions {
 }
 
 impl Resolutions {
-    /// The tokens that the answers state, each with its side.
-    pub fn tokens(&self) -> Tokens {
-        self.answers.values().flat_map(|answer| answer.states.tokens.iter().cloned()).collect()
+    /// What the answers on these markets state.
+    pub fn states(&self, keys: &[String]) -> HashMap<String, Stated> {
+        let of = |key: &String| Some((key.clone(), self.answers.get(key)?.states.clone()));
+        keys.iter().filter_map(of).collect()
     }
 
     /// Adds the result for other markets.
@@ -189,7 +213,10 @@ impl Resolutions {
             return Some(ours.resolution_on(market));
         }
         let resolution = self.answers.get(&dated)?.resolution_on(market);
-        let other_window = answer?.states.other_window(market);
+        if answer.is_none() && !matches!(resolution, Resolution::Final(_)) {
+            return None;
+        }
+        let other_window = answer.and_then(|answer| answer.states.other_window(market));
         Some(match (resolution, other_window) {
             (Resolution::NotYet(why), Some(other)) => Resolution::OtherYear(format!(
                 "{other}; under {dated}: {why}; the market counts as not resolved"

@@ -15,11 +15,7 @@ use crate::rules::timestamp::{NaiveZone, read_cell};
 use crate::rules::units::{UnixSeconds, decimal_from_text};
 use crate::rules::value::Cell;
 use crate::store::columns::Field;
-use crate::store::transaction::Short;
 use crate::store::{FIRST, Store};
-
-/// Rows written in one transaction.
-const AT_ONCE: usize = 200;
 
 impl Store {
     /// What a wallet said about trades, by rowid.
@@ -181,43 +177,27 @@ impl Store {
         now: UnixSeconds,
         interrupt: &Interrupt,
     ) -> Result<(), Error> {
-        if found.is_empty() {
-            return Ok(());
-        }
-        self.begin_writing(interrupt)?;
-        let mut write = || -> rusqlite::Result<()> {
-            for some in found.chunks(AT_ONCE) {
-                self.retry_while_busy(interrupt, |store| {
-                    let transaction = Short::begin(store)?;
-                    for (rowid, record) in some {
-                        let position = record.position();
-                        let text = |number: fn(&Position) -> String| position.as_ref().map(number);
-                        transaction
-                            .prepare_cached(
-                                "INSERT OR REPLACE INTO settlement_fills
-                                    (trade_rowid, trade_id, market_slug, filled, shares, cost, sold,
-                                     proceeds, read_at)
-                                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-                            )?
-                            .execute(params![
-                                rowid,
-                                record.trade_id,
-                                record.market_slug,
-                                position.is_some(),
-                                text(|position| position.shares.to_string()),
-                                text(|position| position.cost.to_string()),
-                                text(|position| position.sold.to_string()),
-                                text(|position| position.proceeds.to_string()),
-                                now.0
-                            ])?;
-                    }
-                    transaction.commit()
-                })?;
-            }
+        self.save_each(found, interrupt, |transaction, (rowid, record)| {
+            let position = record.position();
+            let text = |number: fn(&Position) -> String| position.as_ref().map(number);
+            let mut insert = transaction.prepare_cached(
+                "INSERT OR REPLACE INTO settlement_fills
+                    (trade_rowid, trade_id, market_slug, filled, shares, cost, sold, proceeds, read_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            )?;
+            insert.execute(params![
+                rowid,
+                record.trade_id,
+                record.market_slug,
+                position.is_some(),
+                text(|position| position.shares.to_string()),
+                text(|position| position.cost.to_string()),
+                text(|position| position.sold.to_string()),
+                text(|position| position.proceeds.to_string()),
+                now.0
+            ])?;
             Ok(())
-        };
-        let written = write();
-        written.map_err(|error| self.failed("written", error))
+        })
     }
 }
 

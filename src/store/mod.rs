@@ -10,6 +10,7 @@ mod fills;
 mod history;
 pub mod index;
 mod lock;
+mod market_ids;
 mod not_made;
 mod notified;
 mod place;

@@ -9,7 +9,6 @@ use crate::interrupt::Interrupt;
 use crate::rules::units::UnixSeconds;
 use crate::rules::value::Cell;
 use crate::store::Store;
-use crate::store::transaction::Short;
 
 /// A trade that was not made.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,33 +67,23 @@ impl Store {
         now: UnixSeconds,
         interrupt: &Interrupt,
     ) -> Result<(), Error> {
-        if found.is_empty() {
-            return Ok(());
-        }
-        self.begin_writing(interrupt)?;
-        let written = self.retry_while_busy(interrupt, |store| {
-            let transaction = Short::begin(store)?;
-            for (rowid, not_made) in found {
-                transaction
-                    .prepare_cached(
-                        "INSERT OR REPLACE INTO settlement_not_made
-                            (trade_rowid, trade_id, market_slug, action, reason, outcome,
-                             would_have_won, read_at)
-                         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-                    )?
-                    .execute(params![
-                        rowid,
-                        not_made.trade_id,
-                        not_made.market_slug,
-                        not_made.action,
-                        not_made.reason,
-                        not_made.outcome,
-                        not_made.would_have_won,
-                        now.0
-                    ])?;
-            }
-            transaction.commit()
-        });
-        written.map(drop).map_err(|error| self.failed("written", error))
+        self.save_each(found, interrupt, |transaction, (rowid, not_made)| {
+            let mut insert = transaction.prepare_cached(
+                "INSERT OR REPLACE INTO settlement_not_made
+                    (trade_rowid, trade_id, market_slug, action, reason, outcome, would_have_won, read_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            )?;
+            insert.execute(params![
+                rowid,
+                not_made.trade_id,
+                not_made.market_slug,
+                not_made.action,
+                not_made.reason,
+                not_made.outcome,
+                not_made.would_have_won,
+                now.0
+            ])?;
+            Ok(())
+        })
     }
 }

@@ -91,6 +91,20 @@ CREATE TABLE IF NOT EXISTS settlement_fills (
     proceeds TEXT,
     read_at INTEGER NOT NULL
 );
+CREATE TABLE IF NOT EXISTS settlement_redeemed (
+    market_slug PRIMARY KEY,
+    dollars TEXT NOT NULL,
+    read_at INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS settlement_ids (
+    market_key TEXT PRIMARY KEY,
+    slug TEXT,
+    gamma_id TEXT,
+    condition_id TEXT,
+    up_is_first INTEGER,
+    seen_at INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS settlement_ids_by_time ON settlement_ids (seen_at);
 CREATE TABLE IF NOT EXISTS settlement_not_made (
     trade_rowid INTEGER PRIMARY KEY,
     trade_id,
@@ -116,7 +130,7 @@ CREATE TABLE IF NOT EXISTS settlement_retries (
 ///
 /// The record that stands is the last one; where that undid another, the one before the undone record.
 const TRADES: &str = "
-CREATE VIEW IF NOT EXISTS settlement_trades AS
+CREATE VIEW settlement_trades AS
 WITH RECURSIVE last (id) AS (
     SELECT max(id) FROM settlement_records
     GROUP BY trade_id, market_slug, CASE WHEN trade_id IS NULL THEN trade_rowid END
@@ -175,7 +189,7 @@ FROM unmade WHERE NOT EXISTS (
 
 /// The version of these tables. A program refuses a database whose version is newer than its own.
 /// Up to version 2, the records were one table of all the columns of [`Record`].
-pub(super) const VERSION: i64 = 3;
+pub(super) const VERSION: i64 = 4;
 /// The name that the records of versions up to 2 have now.
 const OLDER: &str = "settlement_records_2";
 
@@ -186,7 +200,7 @@ pub(super) fn make_tables(transaction: &Transaction<'_>) -> rusqlite::Result<()>
         // `legacy_alter_table`: a view of the bot's that SQLite cannot read does not prevent the new name
         transaction.execute_batch(&format!(
             "DROP VIEW IF EXISTS temp.settlement_records;
-             DROP VIEW IF EXISTS settlement_trades;
+             DROP VIEW IF EXISTS main.settlement_trades;
              PRAGMA legacy_alter_table = ON;
              ALTER TABLE main.settlement_records RENAME TO {OLDER};
              PRAGMA legacy_alter_table = OFF;"
@@ -204,7 +218,8 @@ pub(super) fn make_tables(transaction: &Transaction<'_>) -> rusqlite::Result<()>
         ))?;
     }
     transaction.execute_batch(&format!(
-        "DROP VIEW IF EXISTS main.settlement_records; CREATE VIEW settlement_records AS {all}"
+        "DROP VIEW IF EXISTS main.settlement_trades; DROP VIEW IF EXISTS main.settlement_records;
+         CREATE VIEW settlement_records AS {all}"
     ))?;
     transaction.execute_batch(TRADES)?;
     transaction.execute("DELETE FROM settlement_schema", [])?;

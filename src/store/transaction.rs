@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use log::{debug, warn};
 use rusqlite::{Connection, ErrorCode, InterruptHandle, Transaction, TransactionBehavior};
 
+use crate::error::Error;
 use crate::interrupt::{Interrupt, SIGNAL_CHECK};
 use crate::rules::text::printable_line;
 use crate::store::{PAGE, Record, Store};
@@ -26,6 +27,8 @@ const LONG_WAIT: Duration = Duration::from_secs(2);
 const TRANSACTION_GOAL: Duration = Duration::from_millis(18);
 /// How long it lasts at most, if the commit takes as long as the last one.
 const TRANSACTION_BUDGET: Duration = Duration::from_millis(21);
+/// Rows of settle's own that one transaction writes.
+const SAVED_AT_ONCE: usize = 200;
 /// The fewest items for one transaction: a disk that stalls once must not leave the run without a page.
 const FEWEST: usize = 50;
 /// The bot's turn between two of our transactions. SQLite's busy handler retries 1, 3, 8, 18, 33 …
@@ -175,6 +178,34 @@ impl Store {
         let done = items.refuse(&transaction, index, why)?;
         transaction.commit()?;
         Ok(Step::Committed(vec![done]))
+    }
+
+    /// Writes something of settle's own for each item, in short transactions. Makes settle's tables, unless
+    /// there is nothing to write.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub(super) fn save_each<T>(
+        &mut self,
+        items: &[T],
+        interrupt: &Interrupt,
+        put: impl Fn(&Transaction<'_>, &T) -> rusqlite::Result<()>,
+    ) -> Result<(), Error> {
+        if items.is_empty() {
+            return Ok(());
+        }
+        self.begin_writing(interrupt)?;
+        let mut save = || {
+            items.chunks(SAVED_AT_ONCE).try_for_each(|some| {
+                self.retry_while_busy(interrupt, |store| {
+                    let transaction = Short::begin(store)?;
+                    some.iter().try_for_each(|item| put(&transaction, item))?;
+                    transaction.commit().map(drop)
+                })
+            })
+        };
+        let saved = save();
+        saved.map_err(|error| self.failed("written", error))
     }
 
     /// Retries a transaction while another program's lock prevents it, for at most

@@ -93,6 +93,7 @@ pub fn run(common: &CommonArgs, args: &AuditArgs, now: DateTime<Utc>) -> Result<
     let which = Which { ids: args.ids.clone(), since: args.since };
     let (mut polymarket, mut prices) =
         settings::sources(&args.services, &Arc::new(Client::new(Limit::at_signal(&interrupt))));
+    polymarket.know(&store.market_ids()?);
     let mut sources = Outside {
         prices: &mut prices,
         resolutions: &mut polymarket,

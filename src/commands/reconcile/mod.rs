@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::commands::{Block, Bot, Exit, new_run_id, shared_rows, show_blocks};
 use crate::engine::effect::{BotFigures, before_and_after};
-use crate::engine::fills::name_sides;
+use crate::engine::fills::{name_markets, name_sides};
 use crate::engine::rebook::{Rebooking, rebook};
 use crate::engine::reconcile::{Reconciliation, reconcile};
 use crate::error::Error;
@@ -181,7 +181,7 @@ fn compare(
             report.warnings = warnings;
             let (mut polymarket, _) = settings::sources(&args.services, &client);
             let duplicates = store.duplicate_orders()?;
-            let logged = store.wallet_rows(reading.zone, &duplicates)?;
+            let mut logged = store.wallet_rows(reading.zone, &duplicates)?;
             if are_logged_late(&logged) {
                 report.warnings.push(
                     "most trades are logged after their market's close, so no fill is assigned; check \
@@ -190,11 +190,14 @@ fn compare(
                 );
             }
             let (mut known, mut problems) = (Resolutions::default(), Vec::new());
-            let mut tokens = |keys: &[String]| {
+            let ids = store.market_ids()?;
+            polymarket.know(&ids);
+            let mut states = |keys: &[String]| {
                 known.absorb(polymarket.find(keys));
-                known.tokens()
+                known.states(keys)
             };
-            name_sides(&mut history, &logged, &mut tokens);
+            name_markets(&mut logged, &history, &ids, &mut states);
+            name_sides(&mut history, &logged, &mut states);
             let assignment = assign_shared(&logged, &shared, &history, seconds);
             let mut ask = |keys: &[String]| {
                 let new = keys.iter().filter(|key| !known.answers.contains_key(*key));

@@ -14,9 +14,11 @@ use serde_json::value::RawValue;
 use crate::rules::fees::StatedFee;
 use crate::rules::market::Basis;
 use crate::rules::outcome::{Outcome, Side};
-use crate::rules::resolution::{Answer, Question, Resolution, Resolutions, Stated, Tokens};
+use crate::rules::resolution::{
+    Answer, MarketIds, Question, Resolution, Resolutions, Stated, Tokens,
+};
 use crate::rules::text::printable;
-use crate::rules::title::condition_id;
+use crate::rules::title::{condition_id, is_id};
 use crate::rules::units::{UnixSeconds, decimal_from_text};
 use crate::sources::http::{self, FetchError};
 
@@ -149,6 +151,7 @@ struct ListBody {
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
 struct MarketBody {
+    id: Sent<String>,
     slug: Sent<String>,
     closed: Sent<bool>,
     condition_id: Sent<String>,
@@ -261,6 +264,30 @@ fn read_stated(market: &MarketBody) -> Stated {
         basis: read_basis(market),
         fee: read_fee(market),
         tokens: read_tokens(market),
+        ids: read_ids(market),
+    }
+}
+
+/// The market's names; a field that cannot be read names nothing.
+fn read_ids(market: &MarketBody) -> MarketIds {
+    let labels = pair("outcomes", &market.outcomes).ok();
+    MarketIds {
+        slug: market.slug.known().cloned(),
+        id: market.id.known().filter(|id| is_id(id)).cloned(),
+        condition: market.condition_id.known().and_then(|id| condition_id(id)),
+        up_is_first: labels.and_then(|labels| place_of_up(&labels)).map(|up| up == 0),
+    }
+}
+
+/// The place of YES or Up; `None` if the labels are neither Up and Down nor Yes and No.
+fn place_of_up(labels: &[String; 2]) -> Option<usize> {
+    match [labels[0].to_ascii_lowercase(), labels[1].to_ascii_lowercase()]
+        .each_ref()
+        .map(String::as_str)
+    {
+        ["up", "down"] | ["yes", "no"] => Some(0),
+        ["down", "up"] | ["no", "yes"] => Some(1),
+        _ => None,
     }
 }
 
@@ -323,14 +350,7 @@ fn read_answer(market: &MarketBody) -> Result<Answer, String> {
     };
     let status = status.map(str::trim).filter(|status| !status.is_empty());
     let labels = pair("outcomes", &market.outcomes)?;
-    let up = match [labels[0].to_ascii_lowercase(), labels[1].to_ascii_lowercase()]
-        .each_ref()
-        .map(String::as_str)
-    {
-        ["up", "down"] | ["yes", "no"] => 0,
-        ["down", "up"] | ["no", "yes"] => 1,
-        _ => return Err("outcomes are neither Up and Down nor Yes and No".to_owned()),
-    };
+    let up = place_of_up(&labels).ok_or("outcomes are neither Up and Down nor Yes and No")?;
     if let Some(status) = status
         && !FINAL_STATUSES.iter().any(|word| status.eq_ignore_ascii_case(word))
     {
@@ -346,7 +366,7 @@ fn read_answer(market: &MarketBody) -> Result<Answer, String> {
     };
     let condition = market.condition_id.known().and_then(|id| condition_id(id));
     let question = |by_prices| {
-        condition.map(|condition| Question { condition, up_is_first: up == 0, by_prices })
+        condition.map(|condition| Question { condition, up_is_first: Some(up == 0), by_prices })
     };
     match (outcome, status) {
         (Some(outcome), Some(_)) => answer(Resolution::Final(outcome), None),
@@ -535,6 +555,14 @@ mod tests {
             basis: None,
             fee: Some(StatedFee { rate: Decimal::new(25, 2), exponent: 2 }),
             tokens: vec![],
+            ids: MarketIds {
+                slug: Some(SLUG.to_owned()),
+                id: Some("1370211".to_owned()),
+                condition: condition_id(
+                    "0x1111111111111111111111111111111111111111111111111111111111111111",
+                ),
+                up_is_first: Some(true),
+            },
         };
         let wanted =
             Answer { resolution: Resolution::Final(Outcome::No), states: stated, question: None };

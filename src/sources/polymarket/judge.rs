@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use serde::Deserialize;
 
 use crate::rules::outcome::Outcome;
-use crate::rules::resolution::Resolution;
+use crate::rules::resolution::{Answer, MarketIds, Resolution, Stated};
 use crate::rules::text::printable;
 use crate::rules::title::condition_id;
 use crate::sources::http::{self, FetchError};
@@ -28,10 +28,15 @@ pub(super) enum Ruling {
 }
 
 impl Ruling {
-    /// The outcome, if it pays what a resolution can pay.
-    pub fn outcome(&self, up_is_first: bool) -> Option<Outcome> {
+    /// The outcome, if it pays what a resolution can pay. It pays a winner, and `up_is_first` is not
+    /// known: `None`.
+    pub fn outcome(&self, up_is_first: Option<bool>) -> Option<Outcome> {
         let Self::Pays([first, second]) = *self else { return None };
-        let up_and_down = if up_is_first { [first, second] } else { [second, first] };
+        let up_and_down = match up_is_first {
+            None if first != second => return None,
+            Some(false) => [second, first],
+            _ => [first, second],
+        };
         match up_and_down {
             [DOLLAR, 0] => Some(Outcome::Yes),
             [0, DOLLAR] => Some(Outcome::No),
@@ -75,6 +80,8 @@ pub(super) fn read_rulings(body: &[u8]) -> Result<HashMap<String, Ruling>, Fetch
 struct ClobBody {
     closed: bool,
     #[serde(default)]
+    market_slug: Option<String>,
+    #[serde(default)]
     is_50_50_outcome: bool,
     tokens: Vec<TokenBody>,
 }
@@ -90,7 +97,7 @@ struct TokenBody {
 ///
 /// # Errors
 /// [`FetchError::Failed`], where it has another shape.
-pub(super) fn read_clob(body: &[u8]) -> Result<Resolution, FetchError> {
+pub(super) fn read_clob(body: &[u8]) -> Result<Answer, FetchError> {
     let market: ClobBody = http::json(body)?;
     let winners: Vec<&str> =
         market.tokens.iter().filter(|token| token.winner).map(|token| &*token.outcome).collect();
@@ -104,7 +111,9 @@ pub(super) fn read_clob(body: &[u8]) -> Result<Resolution, FetchError> {
         _ => None,
     };
     let not_yet = || Resolution::NotYet("the CLOB has no winner".to_owned());
-    Ok(outcome.map_or_else(not_yet, Resolution::Final))
+    let ids = MarketIds { slug: market.market_slug, ..MarketIds::default() };
+    let states = Stated { ids, ..Stated::default() };
+    Ok(Answer { states, ..outcome.map_or_else(not_yet, Resolution::Final).into() })
 }
 
 #[cfg(test)]
@@ -120,15 +129,18 @@ mod tests {
         );
         let rulings = read_rulings(body.as_bytes()).unwrap();
         let ruling = &rulings[&format!("0x00{}", "7".repeat(62))];
-        let outcomes = [true, false].map(|up_is_first| ruling.outcome(up_is_first));
+        let outcomes = [true, false].map(|up_is_first| ruling.outcome(Some(up_is_first)));
         assert_eq!(outcomes, [Some(Outcome::No), Some(Outcome::Yes)]);
+        assert_eq!(ruling.outcome(None), None);
+        let half = Ruling::Pays([500_000, 500_000]);
+        assert_eq!(half.outcome(None), Some(Outcome::Split));
         for (payouts, outcome) in [
             ([500_000, 500_000], Some(Outcome::Split)),
             ([580_000, 420_000], None),
             ([0, 0], None),
             ([DOLLAR, DOLLAR], None),
         ] {
-            assert_eq!(Ruling::Pays(payouts).outcome(true), outcome, "{payouts:?}");
+            assert_eq!(Ruling::Pays(payouts).outcome(Some(true)), outcome, "{payouts:?}");
         }
     }
 
@@ -152,7 +164,7 @@ mod tests {
                  \"winner\":{}}},{{\"outcome\":\"Up\",\"winner\":{}}}]}}",
                 winners[0], winners[1]
             );
-            match read_clob(body.as_bytes()).unwrap() {
+            match read_clob(body.as_bytes()).unwrap().resolution {
                 Resolution::Final(outcome) => Some(outcome),
                 _ => None,
             }

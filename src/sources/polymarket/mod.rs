@@ -7,7 +7,7 @@ mod answer;
 mod judge;
 mod singles;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use log::warn;
 
 use crate::rules::market::{RuleSet, read_market as market_of};
-use crate::rules::resolution::Resolutions;
+use crate::rules::resolution::{MarketIds, Resolutions};
 use crate::rules::title::is_id;
 use crate::rules::units::UnixSeconds;
 use crate::sources::http::{Client, FetchError, RateLimiter, RequestStats, TRIES, escaped};
@@ -53,6 +53,10 @@ pub trait ResolutionSource: Send {
     /// The available answers on the markets with these keys ([`crate::rules::title::market_key`]),
     /// asked in this order.
     fn find(&mut self, keys: &[String]) -> Resolutions;
+    /// Takes note of the names of markets, by key.
+    fn know(&mut self, ids: &HashMap<String, MarketIds>) {
+        let _ = ids;
+    }
     /// What those of these markets state that are not closed; only their statements count.
     fn stated(&mut self, keys: &[String]) -> Resolutions {
         let _ = keys;
@@ -89,6 +93,12 @@ pub struct Polymarket {
     keyset_is_gone: AtomicBool,
     /// No list is served: settle asks for each market by itself.
     lists_are_gone: AtomicBool,
+    /// The Data API could not be asked: settle does not ask it again in this run.
+    data_is_out: bool,
+    /// The same for the CLOB: how often it failed since its last answer.
+    clob_failures: usize,
+    /// The names of markets, by key.
+    ids: HashMap<String, MarketIds>,
 }
 
 impl Polymarket {
@@ -104,6 +114,9 @@ impl Polymarket {
             pace: RateLimiter::new(PACE.0, PACE.1),
             keyset_is_gone: AtomicBool::new(false),
             lists_are_gone: AtomicBool::new(false),
+            data_is_out: false,
+            clob_failures: 0,
+            ids: HashMap::new(),
         }
     }
 
@@ -340,9 +353,6 @@ impl Polymarket {
 
 impl ResolutionSource for Polymarket {
     fn find(&mut self, keys: &[String]) -> Resolutions {
-        if self.is_out {
-            return Resolutions::default();
-        }
         let began = Instant::now();
         self.asking = self.client.until(self.end_of_share());
         let is_condition = |key: &&String| key.starts_with("0x");
@@ -351,13 +361,17 @@ impl ResolutionSource for Polymarket {
         let (ids, slugs): (Vec<&String>, Vec<&String>) =
             others.into_iter().partition(|key| is_id(key));
         let slugs: Vec<String> = slugs.into_iter().cloned().collect();
-        let mut resolved = self.find_in_parts(&slugs);
+        let mut resolved = match self.is_out {
+            true => Resolutions::default(),
+            false => self.find_in_parts(&slugs),
+        };
         // a market whose slug names no window may be open, or not there at all
         let unknown = slugs.iter().filter(|slug| {
             let market = market_of(slug, UnixSeconds(0), RuleSet::Polymarket);
             !market.has_window() && resolved.answers.get(*slug).is_some_and(is_absent)
         });
-        let singles: Vec<String> = ids.into_iter().chain(unknown).cloned().collect();
+        let ids: Vec<String> = ids.into_iter().cloned().collect();
+        let singles: Vec<String> = ids.iter().chain(unknown).cloned().collect();
         if !self.is_out
             && let Err(error) = self.look_up(&singles, &mut resolved)
         {
@@ -368,16 +382,18 @@ impl ResolutionSource for Polymarket {
             resolved.problems.push(format!("{base} {why}; not asked again in this run"));
             self.is_out |= matches!(error, FetchError::NotNow(_));
         }
-        if !self.is_out {
-            let conditions: Vec<String> = conditions.into_iter().cloned().collect();
-            self.ask_judges(&conditions, &mut resolved);
-        }
+        let conditions: Vec<String> = conditions.into_iter().cloned().collect();
+        self.ask_judges(&[slugs, ids].concat(), &conditions, &mut resolved);
         self.waited += began.elapsed();
         for error in &mut resolved.problems {
             warn!("polymarket: {error}");
             error.insert_str(0, "polymarket: ");
         }
         resolved
+    }
+
+    fn know(&mut self, ids: &HashMap<String, MarketIds>) {
+        self.ids.extend(ids.iter().map(|(key, ids)| (key.clone(), ids.clone())));
     }
 
     fn stated(&mut self, keys: &[String]) -> Resolutions {

@@ -7,7 +7,7 @@ use crate::rules::resolution::{Answer, Question, Resolution, Resolutions};
 use crate::rules::title::is_id;
 use crate::sources::http::{FetchError, TRIES};
 use crate::sources::polymarket::Polymarket;
-use crate::sources::polymarket::answer::read_market;
+use crate::sources::polymarket::answer::{is_absent, read_market};
 use crate::sources::polymarket::judge::{Ruling, read_clob, read_rulings};
 
 /// Most condition ids that the Data API takes in one request.
@@ -16,7 +16,8 @@ const CONDITIONS_A_REQUEST: usize = 20;
 const SINGLES_OF_AN_OUTAGE: usize = 3;
 
 impl Polymarket {
-    /// Asks about each of these markets by itself.
+    /// Asks about each of these markets by itself: a slug that is not served by its numeric id, where that
+    /// is known.
     ///
     /// # Errors
     /// [`FetchError`], if nothing is answered.
@@ -28,8 +29,13 @@ impl Polymarket {
         let mut is_answered = false;
         let mut problems = Vec::new();
         for (count, key) in keys.iter().enumerate() {
-            let kind = if is_id(key) { "" } else { "slug/" };
-            let url = format!("{}/markets/{kind}{key}", self.bases.gamma);
+            let id = if is_id(key) {
+                Some(key)
+            } else {
+                self.ids.get(key).and_then(|ids| ids.id.as_ref())
+            };
+            let route = id.map_or_else(|| format!("slug/{key}"), Clone::clone);
+            let url = format!("{}/markets/{route}", self.bases.gamma);
             let answer = match self.get("polymarket", &url, TRIES, read_market) {
                 Ok(answer) => answer,
                 Err(FetchError::Missing(why)) if why.contains("not found") => {
@@ -51,58 +57,87 @@ impl Polymarket {
         Ok(())
     }
 
-    /// Asks the judges about the closed markets whose resolution the other answers leave open, and
-    /// about the markets that are known by their condition ids alone.
-    pub(super) fn ask_judges(&self, conditions: &[String], resolved: &mut Resolutions) {
-        let open =
-            |(key, answer): (&String, &Answer)| Some((key.clone(), answer.question.clone()?));
-        let questions: Vec<(String, Question)> = resolved.answers.iter().filter_map(open).collect();
+    /// Asks the judges about the closed markets whose resolution the other answers leave open, about those
+    /// of `keys` that have no answer and whose condition id is known, and about the markets that are known
+    /// by their `conditions` alone.
+    pub(super) fn ask_judges(
+        &mut self,
+        keys: &[String],
+        conditions: &[String],
+        resolved: &mut Resolutions,
+    ) {
+        let question = |key: &String| match resolved.answers.get(key) {
+            Some(answer) if !is_absent(answer) => answer.question.clone(),
+            _ => self.ids.get(key)?.question(),
+        };
+        let questions: Vec<(String, Question)> =
+            keys.iter().filter_map(|key| Some((key.clone(), question(key)?))).collect();
         let asked: BTreeSet<&str> =
             questions.iter().map(|(_, question)| question.condition.as_str()).collect();
         let asked: Vec<&str> = asked.into_iter().collect();
         let mut rulings = HashMap::new();
-        let mut is_silent = false;
         for some in asked.chunks(CONDITIONS_A_REQUEST) {
+            if self.data_is_out {
+                break;
+            }
             let url = format!("{}/v2/resolutions?condition={}", self.bases.data, some.join(","));
             match self.get("data", &url, TRIES, read_rulings) {
                 Ok(some) => rulings.extend(some),
                 Err(error) => {
                     let (base, why) = (&self.bases.data, error.why());
                     resolved.problems.push(format!("{base} {why}; not asked again in this run"));
-                    is_silent = true;
-                    break;
+                    self.data_is_out = true;
                 }
             }
         }
         for (key, question) in questions {
             let ruling = rulings.get(&question.condition);
+            let answer = resolved.answers.get(&key);
             let by_clob = match ruling {
-                Some(Ruling::Pays(_) | Ruling::Waits(_)) => None,
-                Some(Ruling::Silent) | None => self.ask_clob(&question.condition).ok(),
+                Some(Ruling::Waits(_)) => None,
+                Some(ruling) if ruling.outcome(question.up_is_first).is_some() => None,
+                // the lists and the Data API do not have it: the CLOB, which lags behind, is not asked
+                None if !self.data_is_out && answer.is_some_and(is_absent) => None,
+                _ => self.ask_clob(&question.condition).ok(),
             };
-            let resolution = ruled(&question, ruling, by_clob, is_silent);
-            if let (Some(answer), Some(resolution)) = (resolved.answers.get_mut(&key), resolution) {
-                answer.resolution = resolution;
+            let by_clob = by_clob.map(|answer| answer.resolution);
+            let is_silent = self.data_is_out;
+            let Some(resolution) = ruled(&question, ruling, by_clob, is_silent) else { continue };
+            match resolved.answers.get_mut(&key) {
+                Some(answer) => answer.resolution = resolution,
+                None => drop(resolved.answers.insert(key, resolution.into())),
             }
         }
         for condition in conditions {
             match self.ask_clob(condition) {
-                Ok(resolution) => {
-                    resolved.answers.insert(condition.clone(), resolution.into());
-                }
+                Ok(answer) => drop(resolved.answers.insert(condition.clone(), answer)),
                 Err(error) => resolved.problems.push(isolated(condition, &error)),
             }
         }
     }
 
-    fn ask_clob(&self, condition: &str) -> Result<Resolution, FetchError> {
+    /// Asks the CLOB, unless it failed too often in this run.
+    ///
+    /// # Errors
+    /// [`FetchError`], if it does not answer.
+    fn ask_clob(&mut self, condition: &str) -> Result<Answer, FetchError> {
+        if self.clob_failures >= SINGLES_OF_AN_OUTAGE {
+            let why = "does not answer; not asked again in this run".to_owned();
+            return Err(FetchError::NotNow(why));
+        }
         let url = format!("{}/markets/{condition}", self.bases.clob);
-        match self.get("clob", &url, TRIES, read_clob) {
+        let answer = match self.get("clob", &url, TRIES, read_clob) {
             Err(FetchError::Missing(why)) if why.contains("not found") => {
-                Ok(Resolution::NoSuchMarket)
+                Ok(Resolution::NoSuchMarket.into())
             }
             answer => answer,
-        }
+        };
+        self.clob_failures = match &answer {
+            Ok(_) => 0,
+            Err(FetchError::NotNow(_)) => SINGLES_OF_AN_OUTAGE,
+            Err(_) => self.clob_failures + 1,
+        };
+        answer
     }
 }
 
@@ -124,7 +159,7 @@ fn ruled(
             let why = format!("Polymarket's Data API says {status}");
             return Some(Resolution::NotYet(why));
         }
-        (Some(ruling @ Ruling::Pays(_)), _) => ruling.outcome(question.up_is_first),
+        (Some(ruling @ Ruling::Pays(_)), None) => ruling.outcome(question.up_is_first),
         (_, Some(Resolution::Final(outcome))) => Some(outcome),
         // without a status, the prices count where the judges cannot be asked
         _ if is_silent => question.by_prices,

@@ -111,7 +111,7 @@ impl Wallet {
         let of_files: Vec<WalletRow> =
             counts.into_iter().flat_map(|(row, count)| std::iter::repeat_n(row, count)).collect();
         let rows = of_addresses.into_iter().flatten().chain(of_files).collect::<Vec<_>>();
-        (reading.rows, reading.cash) = activities(&rows);
+        (reading.rows, reading.cash, reading.conditions) = activities(&rows);
         Ok((reading, warnings))
     }
 

@@ -10,7 +10,7 @@ use rust_decimal::Decimal;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::rules::fill::{Activity, Cash, Kind, MarketId};
+use crate::rules::fill::{Activity, Cash, Kind, MarketId, WalletMarket};
 use crate::rules::outcome::Side;
 use crate::rules::text::printable;
 use crate::rules::title::condition_id;
@@ -36,6 +36,8 @@ pub(super) struct WalletRow {
     condition: String,
     hash: String,
     is_combo: bool,
+    /// The place of its outcome among the market's; it says nothing beyond 1.
+    outcome_index: Option<u32>,
 }
 
 /// A row of `/v2/activity`, or of the older `/activity`.
@@ -64,6 +66,8 @@ pub(super) struct JsonRow {
     transaction_hash: Option<String>,
     #[serde(default, alias = "isCombo")]
     is_combo: bool,
+    #[serde(default, alias = "outcomeIndex")]
+    outcome_index: Option<u32>,
 }
 
 impl From<JsonRow> for WalletRow {
@@ -88,20 +92,35 @@ impl From<JsonRow> for WalletRow {
             condition: row.condition_id.as_deref().and_then(condition_id).unwrap_or_default(),
             hash: text(row.transaction_hash),
             is_combo: row.is_combo,
+            outcome_index: row.outcome_index,
         }
     }
 }
 
-/// What these rows mean for the money of markets, and the money that is no trade's: deposits, rewards and
-/// redemptions. A combination touches no trade.
-pub(super) fn activities(rows: &[WalletRow]) -> (Vec<Activity>, Cash) {
+/// What these rows mean for the money of markets, the money that is no trade's (deposits, rewards and
+/// redemptions), and the markets by condition id. A combination touches no trade.
+pub(super) fn activities(
+    rows: &[WalletRow],
+) -> (Vec<Activity>, Cash, HashMap<String, WalletMarket>) {
     // a row without a name may be of a market that another row names
     let named = rows.iter().filter(|row| !row.market.is_empty() && !row.condition.is_empty());
     let markets: HashMap<&str, &str> =
         named.map(|row| (row.condition.as_str(), row.market.as_str())).collect();
     let mut cash = Cash::default();
     let found = rows.iter().filter_map(|row| activity(row, &markets, &mut cash)).collect();
-    (found, cash)
+    let mut conditions: HashMap<String, WalletMarket> = HashMap::new();
+    for row in rows.iter().filter(|row| !row.condition.is_empty() && !row.is_combo) {
+        let up_is_first = match (Side::named(&row.outcome), row.outcome_index) {
+            (Some(side), Some(index @ 0..=1)) => Some((side == Side::Yes) == (index == 0)),
+            _ => None,
+        };
+        if let Some(known) = conditions.get_mut(&row.condition) {
+            known.up_is_first = known.up_is_first.or(up_is_first);
+        } else if let Some(market) = MarketId::read(&row.market, UnixSeconds(row.at)) {
+            conditions.insert(row.condition.clone(), WalletMarket { market, up_is_first });
+        }
+    }
+    (found, cash, conditions)
 }
 
 fn activity(row: &WalletRow, markets: &HashMap<&str, &str>, cash: &mut Cash) -> Option<Activity> {
@@ -128,7 +147,7 @@ fn activity(row: &WalletRow, markets: &HashMap<&str, &str>, cash: &mut Cash) -> 
     };
     let at = UnixSeconds(row.at);
     let name = match row.market.is_empty() {
-        true => markets.get(row.condition.as_str()).copied()?,
+        true => markets.get(row.condition.as_str()).copied().unwrap_or(&row.condition),
         false => &row.market,
     };
     let market = MarketId::read(name, at)?;
@@ -257,6 +276,7 @@ fn csv_rows(text: &str) -> Result<Vec<WalletRow>, String> {
             condition: String::new(),
             hash: cell(hash).to_owned(),
             is_combo: false,
+            outcome_index: None,
         });
     }
     Ok(rows)
@@ -289,7 +309,7 @@ mod tests {
             quoted,
         ] {
             let file = file("a.csv", &text).unwrap();
-            let (found, _) = activities(&file.rows);
+            let (found, ..) = activities(&file.rows);
             assert_eq!(
                 (found.len(), found[0].kind, found[0].side),
                 (1, Kind::Buy, Some(Side::Yes))
