@@ -84,6 +84,7 @@ fn apply_books_the_wallets_money_and_undo_restores_the_logs() {
         status["log_money_count"], 0,
         "the wallet has shown the money of all settled trades"
     );
+    assert_eq!(status["unclaimed"].as_f64(), Some(8.0));
     // a run without the wallet does not book the trade again
     bench.run_at(&exchange.url, &["--confirm", "auto"]).code(0);
     assert_eq!(bench.booked(2), NOTHING);

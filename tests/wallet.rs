@@ -116,6 +116,26 @@ fn a_row_that_names_its_market_by_an_id_has_the_fills_of_that_market() {
 }
 
 #[test]
+fn status_shows_the_winnings_that_the_last_reading_has_not_seen_redeemed() {
+    let bought = || row("BUY", OPEN, OPEN + 470, 8.0, 4.4);
+    let first = exchange(move |_| page(&[bought()], None));
+    let bench = Bench::new(&[bet(1)]);
+    let unclaimed = || bench.settle(&["status", "--json"]).code(0).json()["unclaimed"].clone();
+    assert_eq!(unclaimed(), Value::Null);
+    bench.run_at(&first.url, &["--wallet", WALLET]).code(0);
+    assert_eq!(unclaimed().as_f64(), Some(8.0));
+    let text = bench.settle(&["status"]);
+    assert!(text.stdout.contains("Unclaimed    +8.00 dollars"), "{}", text.stdout);
+    // a trade of the next market makes the run read the wallet again
+    let next = bet(2).on(&format!("btc-updown-15m-{CLOSE}")).at("2026-02-13 13:20:00");
+    bench.insert(&[next]);
+    let second =
+        exchange(move |_| page(&[bought(), row("REDEEM", OPEN, CLOSE + 60, 8.0, 8.0)], None));
+    bench.run_at(&second.url, &["--wallet", WALLET]).code(0);
+    assert_eq!(unclaimed().as_f64(), Some(0.0));
+}
+
+#[test]
 fn a_trade_on_paper_takes_no_fill_and_is_settled_by_the_log() {
     let exchange = exchange(|_| page(&[row("BUY", OPEN, OPEN + 470, 8.0, 4.4)], None));
     let bench = Bench::new(&[bet(1), bet(2)]);

@@ -96,6 +96,11 @@ fn text(status: &DatabaseStatus, title: &str) -> String {
         let what = "rest on the log alone; settle reconcile compares it with the wallet";
         field(&mut text, "Money", format_args!("{count} {what}"));
     }
+    if let Some(dollars) = status.unclaimed.filter(|dollars| !dollars.is_zero()) {
+        let dollars = money(Usd(dollars));
+        let what = "dollars of winnings, not redeemed at the last reading of the wallet";
+        field(&mut text, "Unclaimed", format_args!("{dollars} {what}"));
+    }
     field(&mut text, "Win rate", format_args!("{rate}"));
     let profit =
         performance.profit.and_then(FloatUsd::usd).map_or_else(|| "no number of".to_owned(), money);
@@ -151,6 +156,7 @@ struct StatusJson<'a> {
     due_count: u64,
     unconfirmed_count: u64,
     log_money_count: u64,
+    unclaimed: Option<Usd>,
     held_count: u64,
     waiting_count: u64,
     error_count: u64,
@@ -199,6 +205,7 @@ fn json(status: &DatabaseStatus, bot: Option<&Bot<'_, StatusArgs>>) -> serde_jso
         due_count: selection.due.count,
         unconfirmed_count: status.unconfirmed,
         log_money_count: status.log_money,
+        unclaimed: status.unclaimed.map(Usd),
         held_count: selection.held.count,
         waiting_count: selection.waiting.count,
         error_count: selection.in_error.count,

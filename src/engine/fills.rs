@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use rust_decimal::Decimal;
+
 use crate::engine::context::{BotWallet, Task};
 use crate::error::Error;
 use crate::rules::fill::{
@@ -104,6 +106,22 @@ fn ids_of_wallet(rows: &[LoggedRow], reading: &WalletReading) -> HashMap<String,
     rows.iter().filter(|row| row.is_unsettled).filter_map(of).collect()
 }
 
+/// What the wallet has redeemed in the markets of these rows, in dollars by the market as the bot wrote it,
+/// where that is more than `known`.
+pub(crate) fn newly_redeemed(
+    rows: &[LoggedRow],
+    reading: &WalletReading,
+    known: &HashMap<String, Decimal>,
+) -> Vec<(String, Decimal)> {
+    let of = |row: &LoggedRow| {
+        let redeemed = *reading.cash.redeemed.get(&row.market)?;
+        let market = row.market_slug.name()?.into_owned();
+        (known.get(&market).copied().unwrap_or_default() < redeemed).then_some((market, redeemed))
+    };
+    let found: BTreeMap<String, Decimal> = rows.iter().filter_map(of).collect();
+    found.into_iter().collect()
+}
+
 /// What is known of the rows: what `wallet` says now, or else what one said before. `ids` are the names of
 /// markets, to which the wallet's are added. `writes`: the answer is kept.
 ///
@@ -158,6 +176,10 @@ pub(super) fn read_wallet(
                      wallet; check --timezone"
                         .to_owned(),
                 );
+            }
+            if writes {
+                let redeemed = newly_redeemed(&rows, &reading, &store.redeemed()?);
+                store.save_redeemed(&redeemed, task.now, &task.limit.interrupt)?;
             }
             assign_shared(&rows, shared, &reading, task.now).says
         }

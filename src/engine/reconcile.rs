@@ -10,8 +10,8 @@ use crate::error::Error;
 use crate::rules::decision::pay_out;
 use crate::rules::eligibility::{Bet, Reading, Row, judge_again};
 use crate::rules::fill::{
-    Activity, Assignment, Kind, LoggedRow, MarketId, NO_ROW_IN_MARKET, Position, WalletReading,
-    WalletRecord, WalletRecords, WalletSays,
+    Activity, Assignment, DUST, Kind, LoggedRow, MarketId, NO_ROW_IN_MARKET, Position,
+    WalletReading, WalletRecord, WalletRecords, WalletSays,
 };
 use crate::rules::outcome::{Outcome, Side};
 use crate::rules::pnl::{Money, paid_per_share};
@@ -19,9 +19,6 @@ use crate::rules::resolution::{Resolution, Resolutions};
 use crate::rules::selection::dated_key;
 use crate::rules::units::UnixSeconds;
 use crate::store::Store;
-
-/// Dollars below which winnings do not count as unclaimed.
-const DUST: Decimal = Decimal::from_parts(1, 0, 0, false, 2);
 
 /// How a trade stands by the wallet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

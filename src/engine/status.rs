@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use rust_decimal::Decimal;
+
 use crate::engine::run as engine;
 use crate::engine::summary::{Summary, future_in_words, unconfirmed_in_words};
 use crate::engine::zone::zone_warning;
@@ -28,6 +30,9 @@ pub struct DatabaseStatus {
     pub unconfirmed: u64,
     /// Settled trades whose money no wallet has shown.
     pub log_money: u64,
+    /// Dollars that the settled trades won and that were not redeemed at the last reading of a wallet;
+    /// `None` if none was read.
+    pub unclaimed: Option<Decimal>,
     /// Settled trades with a doubtful recorded strike: by the doubt's name, their count and one id.
     pub doubted: BTreeMap<String, (u64, Cell)>,
     /// Number of unsettled trades, by the reason of their last failed attempt.
@@ -70,6 +75,7 @@ impl DatabaseStatus {
                 now,
                 log_money: performance.settled.saturating_sub(store.wallet_count()?),
                 performance,
+                unclaimed: store.unclaimed()?,
                 latest: store.latest(reading.zone, now)?,
                 unconfirmed,
                 doubted,

@@ -19,6 +19,8 @@ use crate::rules::value::Cell;
 const GRACE: i64 = 2;
 /// A fill without an earlier row belongs to the next one within this many seconds.
 const NEXT_ROW: i64 = 60;
+/// Dollars below which the winnings of a market do not count as unclaimed.
+pub const DUST: Decimal = Decimal::from_parts(1, 0, 0, false, 2);
 /// Fills are booked when the market has been closed for this many seconds.
 const SETTLING: i64 = 15 * 60;
 

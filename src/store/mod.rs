@@ -21,6 +21,7 @@ mod retries;
 mod schema;
 mod survey;
 mod transaction;
+mod unclaimed;
 mod unconfirmed;
 mod undo;
 mod write;

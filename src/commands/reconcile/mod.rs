@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::commands::{Block, Bot, Exit, new_run_id, shared_rows, show_blocks};
 use crate::engine::effect::{BotFigures, before_and_after};
-use crate::engine::fills::{name_markets, name_sides};
+use crate::engine::fills::{name_markets, name_sides, newly_redeemed};
 use crate::engine::rebook::{Rebooking, rebook};
 use crate::engine::reconcile::{Reconciliation, reconcile};
 use crate::error::Error;
@@ -217,6 +217,8 @@ fn compare(
                 report.effect = Some(effect);
             }
             if args.apply {
+                let redeemed = newly_redeemed(&logged, &history, &store.redeemed()?);
+                store.save_redeemed(&redeemed, seconds, interrupt)?;
                 apply(&mut store, &found, &mut report, new_run_id(now), seconds, interrupt)?;
             }
             report.found = Some(found);
