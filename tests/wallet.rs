@@ -136,6 +136,32 @@ fn status_shows_the_winnings_that_the_last_reading_has_not_seen_redeemed() {
 }
 
 #[test]
+fn the_outcome_of_a_trade_that_waits_for_the_wallet_is_known() {
+    let slugs = [OPEN, CLOSE].map(|open| format!("btc-updown-15m-{open}"));
+    let markets = Markets::resolved(slugs.iter().map(|slug| (slug.as_str(), true)));
+    let exchange = Exchange::start(move |asked, _| match asked.path.as_str() {
+        "/v2/activity" => Reply::status(404),
+        _ => markets.answer(asked).unwrap_or_else(|| Reply::status(404)),
+    });
+    let bench = bench();
+    for run in 1..=2 {
+        let ran = bench.run_at(&exchange.url, &["--wallet", WALLET, "--confirm", "auto"]).json();
+        assert_eq!(ran["pending"], json!({"wallet_unreadable": 2}), "{ran}");
+        // the outcome is known from then on
+        assert_eq!(ran["requests"]["polymarket"], u64::from(run == 1), "{ran}");
+    }
+    let sql = "SELECT group_concat(state || outcome || reason) FROM settlement_trades";
+    let all: String = bench.sql().query_row(sql, [], |row| row.get(0)).unwrap();
+    assert_eq!(all, "pendingYESwallet_unreadable,pendingYESwallet_unreadable");
+    let story = bench.settle(&["explain", "1"]);
+    let says = "YES, says Polymarket; its money waits for the wallet";
+    assert!(story.stdout.contains(says), "{}", story.stdout);
+    let text = ["run", "--wallet", WALLET, "--data-url", &exchange.url];
+    let text = bench.settle(&[&text[..], &["--polymarket-url", &exchange.url]].concat());
+    assert!(text.stdout.contains("pending trades 1, 2: the wallet cannot be read"), "{text:?}");
+}
+
+#[test]
 fn a_trade_on_paper_takes_no_fill_and_is_settled_by_the_log() {
     let exchange = exchange(|_| page(&[row("BUY", OPEN, OPEN + 470, 8.0, 4.4)], None));
     let bench = Bench::new(&[bet(1), bet(2)]);

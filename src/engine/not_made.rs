@@ -1,12 +1,12 @@
-//! Trades that were not made: Polymarket is asked about their markets in calls that a run makes anyway,
-//! so that a bot learns what they would have brought.
+//! Trades that were not made, or wait for the wallet: Polymarket is asked about their markets, in calls
+//! that a run makes anyway where there are any, so that a bot learns what they would have brought.
 
 use std::collections::HashSet;
 
 use crate::engine::context::Task;
 use crate::error::Error;
-use crate::rules::eligibility::{Exclusion, Trade, judge_again};
-use crate::rules::fill::WalletRecords;
+use crate::rules::eligibility::{Trade, judge_again};
+use crate::rules::fill::{WalletRecords, is_waiting};
 use crate::rules::resolution::{Resolution, Resolutions};
 use crate::rules::selection::dated_key;
 use crate::store::{NotMade, Store};
@@ -14,28 +14,29 @@ use crate::store::{NotMade, Store};
 /// The markets of one call to Polymarket. A call that is not full has room for these trades.
 const A_CALL: usize = 100;
 
-/// The trades of one run that were not made, and whose market's outcome is not known.
+/// The trades of one run that were not made or wait for the wallet, and whose market's outcome is not
+/// known, each with the reason's name in JSON.
 #[derive(Default)]
-pub(super) struct NotMadeTrades(Vec<(Exclusion, Trade)>);
+pub(super) struct NotMadeTrades(Vec<(&'static str, Trade)>);
 
 impl NotMadeTrades {
-    /// Reads at most one call's worth of the rows at `excluded`. Each run begins with another row.
+    /// Reads at most one call's worth of these rows. Each run begins with another row.
     ///
     /// # Errors
     /// [`Error::Database`].
     pub fn read(
         store: &mut Store,
-        excluded: &[(i64, Exclusion)],
+        not_settled: &[(i64, &'static str)],
         task: &Task<'_>,
     ) -> Result<Self, Error> {
-        if excluded.is_empty() {
+        if not_settled.is_empty() {
             return Ok(Self(vec![]));
         }
         let known = store.not_made()?;
-        let is_new = |(rowid, reason): &&(i64, Exclusion)| {
-            known.get(rowid).is_none_or(|known| known.reason != reason.key())
+        let is_new = |(rowid, reason): &&(i64, &str)| {
+            known.get(rowid).is_none_or(|known| known.reason != *reason)
         };
-        let mut wanted: Vec<(i64, Exclusion)> = excluded.iter().filter(is_new).copied().collect();
+        let mut wanted: Vec<(i64, &str)> = not_settled.iter().filter(is_new).copied().collect();
         if wanted.len() > A_CALL {
             let turn = usize::try_from(task.now.0.unsigned_abs() / 600).unwrap_or_default();
             let first = turn.wrapping_mul(A_CALL) % wanted.len();
@@ -51,9 +52,17 @@ impl NotMadeTrades {
         Ok(Self(trades.collect()))
     }
 
+    /// Whether some wait for the wallet: their markets are asked about in any case.
+    pub fn has_waiting(&self) -> bool {
+        self.0.iter().any(|(reason, _)| is_waiting(reason))
+    }
+
     /// Adds the keys of their markets to those of a call that is not full.
     pub fn fill_up(&self, keys: &mut Vec<String>) {
-        let room = keys.len().next_multiple_of(A_CALL) - keys.len();
+        let room = match keys.len() {
+            0 => A_CALL,
+            asked => asked.next_multiple_of(A_CALL) - asked,
+        };
         let asked: HashSet<String> = keys.iter().cloned().collect();
         let mut added = HashSet::new();
         let theirs = self.0.iter().flat_map(|(_, trade)| [trade.key.clone(), dated_key(trade)]);
@@ -78,9 +87,9 @@ impl NotMadeTrades {
                 trade_id: trade.row.id,
                 market_slug: trade.row.market_slug,
                 action: trade.row.action,
-                reason: reason.key().to_owned(),
+                reason: reason.to_owned(),
                 outcome: outcome.as_str().to_owned(),
-                would_have_won: trade.bet.side.is_win(outcome),
+                would_have_won: trade.bet.side.is_win(outcome).filter(|_| !is_waiting(reason)),
             };
             Some((trade.row.rowid, not_made))
         });

@@ -105,7 +105,7 @@ pub fn settle(
     let mut block = due.next_block(database.store)?;
     let not_made = match task.deciding.confirm {
         Confirm::Off => NotMadeTrades::default(),
-        _ => NotMadeTrades::read(database.store, &due.selector.selection.not_made, task)?,
+        _ => NotMadeTrades::read(database.store, &due.selector.selection.not_settled, task)?,
     };
     let mut run = Run {
         outside,
@@ -128,10 +128,18 @@ pub fn settle(
         }
         block = due.next_block(database.store)?;
     }
+    if not_made.has_waiting() && run.state.stopped.is_none() {
+        run.ask_polymarket(&[], &[]);
+    }
     let ids = run.ids;
-    if context.is_some() && state.wrote {
-        ids.keep(database.store, task)?;
-        not_made.keep(database.store, &outside.known, task)?;
+    if context.is_some() && matches!(state.stopped, None | Some(Stop::OutOfTime)) {
+        let kept = ids.keep(database.store, task);
+        let kept = kept.and_then(|()| not_made.keep(database.store, &outside.known, task));
+        match kept {
+            Err(error) if !state.wrote => return Err(error),
+            Err(error) => state.stopped = Some(Stop::Failed(error.to_string())),
+            Ok(()) => {}
+        }
     }
     if state.stopped.is_none() {
         rebook_read_again(database.store, &fills, task, &mut state)?;
@@ -162,7 +170,7 @@ pub fn settle(
 }
 
 /// What a run has done and left, without what its sources did.
-fn sum_up(mut state: RunState<'_>, selection: Selection, task: &Task<'_>) -> Summary {
+fn sum_up(mut state: RunState<'_>, mut selection: Selection, task: &Task<'_>) -> Summary {
     let nothing_had = state.deferred && !state.had_some;
     for (reason, tally) in [
         (IN_ERROR, selection.in_error),
@@ -171,9 +179,9 @@ fn sum_up(mut state: RunState<'_>, selection: Selection, task: &Task<'_>) -> Sum
     ] {
         state.left.entry(reason).or_default().add_all(tally);
     }
-    for ((key, why), tally) in &selection.wallet_waits {
-        state.counts.add_waiting(key, why, tally.count);
-        state.left.entry(why).or_default().add_all(*tally);
+    for ((key, why), (tally, named)) in std::mem::take(&mut selection.wallet_waits) {
+        state.counts.add_waiting(key, why, named);
+        state.left.entry(why).or_default().add_all(tally);
     }
     let mut due_after = Tally::default();
     state.left.values().for_each(|tally| due_after.add_all(*tally));
@@ -446,12 +454,15 @@ impl Run<'_, '_, '_> {
         let mut seen = HashSet::new();
         let keys: Vec<String> =
             keys.filter(|key| !known.contains_key(key) && seen.insert(key.clone())).collect();
-        if keys.is_empty() {
+        if keys.is_empty() && !self.not_made.has_waiting() {
             return;
         }
         let mut keys = keys;
         self.not_made.fill_up(&mut keys);
         keys.retain(|key| !self.outside.known.answers.contains_key(key));
+        if keys.is_empty() {
+            return;
+        }
         let mut resolved = self.outside.resolutions.find(&keys);
         self.state.answered |= !resolved.answers.is_empty();
         add_new(&mut self.outside.known.problems, std::mem::take(&mut resolved.problems));

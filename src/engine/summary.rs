@@ -10,34 +10,14 @@ use crate::rules::decision::DeferReason;
 use crate::rules::eligibility::Exclusion;
 use crate::rules::outcome::Outcome;
 use crate::rules::price::Source;
-use crate::rules::selection::{RowError, Tally, Warning};
+use crate::rules::selection::{Named, RowError, Tally, Warning};
 use crate::rules::settlement::Status;
 use crate::rules::units::{Bps, UnixSeconds, Usd, rounded};
 use crate::rules::value::Cell;
 use crate::sources::http::RequestStats;
 
-/// A number of trades, with the ids of the first ones.
-#[derive(Debug, Default)]
-pub struct Named {
-    /// Number of trades.
-    pub count: u64,
-    /// At most [`NAMED`] ids.
-    pub first: Vec<Cell>,
-}
-
-/// Most ids that [`Named`] keeps.
-pub const NAMED: usize = 20;
 /// Most contradictions listed one by one.
 const ALERTS: usize = 100;
-
-impl Named {
-    fn add(&mut self, id: &Cell) {
-        self.count += 1;
-        if self.first.len() < NAMED {
-            self.first.push(id.clone());
-        }
-    }
-}
 
 /// An outcome of an earlier run that Polymarket's resolution replaced.
 #[derive(Debug)]
@@ -140,9 +120,9 @@ impl Counts {
     }
 
     /// Counts trades that wait for the wallet, by the reason's name in JSON and in words.
-    pub(crate) fn add_waiting(&mut self, key: &'static str, why: &str, count: u64) {
-        *self.pending.entry(key).or_default() += count;
-        self.left.entry(("pending", why.to_owned())).or_default().count += count;
+    pub(crate) fn add_waiting(&mut self, key: &'static str, why: &str, trades: Named) {
+        *self.pending.entry(key).or_default() += trades.count;
+        self.left.insert(("pending", why.to_owned()), trades);
     }
 
     /// Counts trades that the run did not reach, with the reason.

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
 
-use crate::rules::selection::RowError;
+use crate::rules::selection::{Named, RowError};
 use crate::rules::text::printable;
 use crate::rules::units::Usd;
 use crate::rules::value::Cell;
@@ -32,6 +32,17 @@ pub fn money(amount: Usd) -> String {
 /// A cell without the quotes that messages add.
 pub fn bare(cell: &Cell) -> String {
     cell.text().map_or_else(|| cell.to_string(), printable)
+}
+
+/// The ids of some trades, at most `most` of them, and the number of the others.
+pub fn ids(trades: &Named, most: usize) -> String {
+    let shown: Vec<String> = trades.first.iter().take(most).map(bare).collect();
+    let (ids, more) = (shown.join(", "), trades.count - shown.len() as u64);
+    match more {
+        0 => ids,
+        more if ids.is_empty() => more.to_string(),
+        more => format!("{ids} and {more} more"),
+    }
 }
 
 /// Rows in error, one line each.

@@ -292,6 +292,17 @@ impl WalletSays {
     }
 }
 
+/// Whether a reason is one of [`WalletSays::pending_key`].
+pub fn is_waiting(reason: &str) -> bool {
+    let waits = [
+        WalletSays::NotCovered,
+        WalletSays::Settling,
+        WalletSays::NotAttributed,
+        WalletSays::Unreadable,
+    ];
+    waits.into_iter().any(|says| says.pending_key() == Some(reason))
+}
+
 /// What a wallet says about each row, and what of it belongs to no row.
 #[derive(Debug, Default)]
 pub struct Assignment {

@@ -136,6 +136,28 @@ impl Ord for Offer {
     }
 }
 
+/// A number of trades, with the ids of the first ones.
+#[derive(Debug, Default)]
+pub struct Named {
+    /// Number of trades.
+    pub count: u64,
+    /// At most [`NAMED`] ids.
+    pub first: Vec<Cell>,
+}
+
+/// Most ids that [`Named`] keeps.
+pub const NAMED: usize = 20;
+
+impl Named {
+    /// Adds one trade.
+    pub fn add(&mut self, id: &Cell) {
+        self.count += 1;
+        if self.first.len() < NAMED {
+            self.first.push(id.clone());
+        }
+    }
+}
+
 /// The result of a pass over the unsettled rows.
 #[derive(Debug, Default)]
 pub struct Selection {
@@ -150,13 +172,15 @@ pub struct Selection {
     /// Close calls that wait for Polymarket; each run checks them again.
     pub held: Tally,
     /// Due trades that wait for the wallet, by the name of the reason in JSON and the reason.
-    pub wallet_waits: BTreeMap<(&'static str, &'static str), Tally>,
+    pub wallet_waits: BTreeMap<(&'static str, &'static str), (Tally, Named)>,
     /// Due trades beyond the batch. The engine counts them, as it keeps the batch.
     pub beyond_batch: Tally,
     /// The number of rows that are not due, by reason.
     pub excluded: BTreeMap<Exclusion, u64>,
-    /// Trades that were not made, by rowid; at most 100,000.
-    pub not_made: Vec<(i64, Exclusion)>,
+    /// Trades that a run does not settle, and whose market's outcome is of interest all the same: those that
+    /// were not made, and those that wait for the wallet. By rowid, with the reason's name in JSON; at most
+    /// 100,000.
+    pub not_settled: Vec<(i64, &'static str)>,
     /// Due trades by a status that settle does not recognize, with the column that holds it.
     pub unknown_statuses: BTreeMap<(&'static str, String), u64>,
     /// The id of the first due NO that is logged at the price of the YES side.
@@ -171,8 +195,8 @@ const ENOUGH_TO_DOUBT: u64 = 5;
 /// The number of unrecognized statuses to list; a bot may write a new one for each order.
 const STATUSES_NAMED: usize = 20;
 
-/// The number of trades that were not made to keep for one run.
-const NOT_MADE_NAMED: usize = 100_000;
+/// The number of trades that a run does not settle to keep for it.
+const NOT_SETTLED_NAMED: usize = 100_000;
 
 /// How long a trade may stay open before an alert, in seconds.
 #[derive(Debug, Clone, Copy)]
@@ -248,7 +272,10 @@ impl Selection {
 
     fn waits_for_wallet(&mut self, says: WalletSays, trade: &Trade) {
         let (Some(key), Some(why)) = (says.pending_key(), says.why_it_waits()) else { return };
-        self.wallet_waits.entry((key, why)).or_default().add(Some(trade.due_since()));
+        let (tally, named) = self.wallet_waits.entry((key, why)).or_default();
+        tally.add(Some(trade.due_since()));
+        named.add(&trade.row.id);
+        self.note_not_settled(trade.row.rowid, key);
     }
 
     /// Counts rows that are not due.
@@ -261,8 +288,14 @@ impl Selection {
     fn leave_out(&mut self, rowid: i64, reason: Exclusion) {
         self.exclude(reason, 1);
         let is_not_made = reason.is_a_mark() || reason == Exclusion::NotFilled;
-        if is_not_made && self.not_made.len() < NOT_MADE_NAMED {
-            self.not_made.push((rowid, reason));
+        if is_not_made {
+            self.note_not_settled(rowid, reason.key());
+        }
+    }
+
+    fn note_not_settled(&mut self, rowid: i64, reason: &'static str) {
+        if self.not_settled.len() < NOT_SETTLED_NAMED {
+            self.not_settled.push((rowid, reason));
         }
     }
 

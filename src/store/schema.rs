@@ -155,18 +155,22 @@ settled AS (
     ) AS money_id
     FROM standing WHERE status <> 'not_filled'
 ),
+unmade (trade_id, market_slug, action, reason, outcome, would_have_won, waits) AS (
+    SELECT trade_id, market_slug, action, reason, outcome, would_have_won,
+        reason LIKE 'wallet%' OR reason = 'not_attributed'
+    FROM settlement_not_made
+    UNION ALL
+    SELECT trade_id, market_slug, NULL, 'not_filled', NULL, NULL, 0 FROM settlement_fills AS fill
+    WHERE NOT filled AND NOT EXISTS (
+        SELECT 1 FROM settlement_not_made AS made WHERE made.trade_rowid = fill.trade_rowid
+            AND made.trade_id IS fill.trade_id AND made.market_slug IS fill.market_slug)
+),
 waiting AS (
     SELECT * FROM settlement_retries AS retry WHERE NOT EXISTS (
         SELECT 1 FROM settled WHERE settled.trade_id IS retry.trade_id
             AND settled.market_slug IS retry.market_slug)
-),
-unmade (trade_id, market_slug, action, reason, would_have_won) AS (
-    SELECT trade_id, market_slug, action, reason, would_have_won FROM settlement_not_made
-    UNION ALL
-    SELECT trade_id, market_slug, NULL, 'not_filled', NULL FROM settlement_fills AS fill
-    WHERE NOT filled AND NOT EXISTS (
-        SELECT 1 FROM settlement_not_made AS made WHERE made.trade_rowid = fill.trade_rowid
-            AND made.trade_id IS fill.trade_id AND made.market_slug IS fill.market_slug)
+        AND (held = 3 OR NOT EXISTS (SELECT 1 FROM unmade WHERE unmade.trade_id IS retry.trade_id
+            AND unmade.market_slug IS retry.market_slug))
 )
 SELECT settled.trade_id, settled.market_slug, settled.action, 'settled' AS state,
     settled.new_actual_outcome AS outcome, settled.new_profit_loss AS profit,
@@ -181,11 +185,14 @@ SELECT trade_id, market_slug, NULL,
     NULL, NULL, NULL, NULL, NULL, NULL, NULL, CASE held WHEN 3 THEN 'ignored' ELSE reason END, NULL
 FROM waiting
 UNION ALL
-SELECT trade_id, market_slug, action, 'excluded', NULL, NULL, NULL, NULL, NULL, NULL, NULL, reason,
-    would_have_won
+SELECT trade_id, market_slug, action, CASE WHEN waits THEN 'pending' ELSE 'excluded' END,
+    CASE WHEN waits THEN outcome END, NULL, NULL, NULL, NULL, NULL, NULL, reason, would_have_won
 FROM unmade WHERE NOT EXISTS (
     SELECT 1 FROM settled WHERE settled.trade_id IS unmade.trade_id
-        AND settled.market_slug IS unmade.market_slug)";
+        AND settled.market_slug IS unmade.market_slug)
+    AND NOT EXISTS (
+    SELECT 1 FROM waiting WHERE held = 3 AND waiting.trade_id IS unmade.trade_id
+        AND waiting.market_slug IS unmade.market_slug)";
 
 /// The version of these tables. A program refuses a database whose version is newer than its own.
 /// Up to version 2, the records were one table of all the columns of [`Record`].

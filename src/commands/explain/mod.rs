@@ -18,7 +18,7 @@ use crate::rules::text::printable;
 use crate::rules::units::{Bps, BtcPrice, UnixSeconds};
 use crate::rules::value::Cell;
 use crate::settings::{self, CommonArgs, JudgingArgs};
-use crate::store::{Access, LastFailure, Record, Store, standing_record};
+use crate::store::{Access, LastFailure, NotMade, Record, Store, standing_record};
 use chrono::{DateTime, Utc};
 use clap::Args;
 
@@ -59,6 +59,7 @@ pub fn stories(
     now: UnixSeconds,
 ) -> Result<Vec<Story>, Error> {
     let (duplicates, wallet) = (store.duplicate_orders()?, store.wallet_records()?);
+    let not_settled = store.not_made()?;
     let story = |row: Row| {
         let (records, failure) = (store.records_of(&row)?, store.last_failure(&row)?);
         let is_duplicate = duplicates.contains(&row.rowid);
@@ -66,6 +67,12 @@ pub fn stories(
         if is_duplicate && matches!(story.state, State::Held | State::Pending | State::InError(_)) {
             story.state = State::Excluded(Exclusion::DuplicateOrder);
         }
+        story.resolved = not_settled
+            .get(&story.row.rowid)
+            .filter(|known| {
+                known.trade_id == story.row.id && known.market_slug == story.row.market_slug
+            })
+            .cloned();
         Ok(story)
     };
     rows.into_iter().map(story).collect()
@@ -138,6 +145,8 @@ pub struct Story {
     pub records: Vec<Record>,
     /// How the last attempt failed.
     pub failure: Option<LastFailure>,
+    /// How its market resolved, although the trade was not made, or waits for the wallet.
+    pub resolved: Option<NotMade>,
 }
 
 impl Story {
@@ -152,7 +161,7 @@ impl Story {
     ) -> Self {
         let trade = judge_again(row.clone(), reading, wallet).ok();
         let state = state(&row, &records, failure.as_ref(), reading, wallet, now);
-        Self { row, state, trade, rules: reading.rules, records, failure }
+        Self { row, state, trade, rules: reading.rules, records, failure, resolved: None }
     }
 
     /// Seconds from the market's close to the trade's log time; `None` if logged before.

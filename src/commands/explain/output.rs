@@ -10,6 +10,7 @@ use crate::engine::summary::age;
 use crate::output::json::SCHEMA_VERSION;
 use crate::output::style::{STRONG, bare, field, line, styled};
 use crate::rules::eligibility::Trade;
+use crate::rules::fill::is_waiting;
 use crate::rules::logged::MoneySource;
 use crate::rules::market::Market;
 use crate::rules::outcome::Tie;
@@ -115,6 +116,18 @@ fn tell(text: &mut String, story: &Story) {
             "Last try",
             format_args!("{}; not again before {next_try}", printable_line(reason)),
         );
+    }
+    if let (State::Excluded(_) | State::Pending | State::Held, Some(known)) =
+        (&story.state, &story.resolved)
+    {
+        let outcome = printable(&known.outcome);
+        let rest = match known.would_have_won {
+            Some(true) => "this trade would have won, and is not counted",
+            Some(false) => "this trade would have lost, and is not counted",
+            None if is_waiting(&known.reason) => "its money waits for the wallet",
+            None => "it is not counted",
+        };
+        field(text, "Resolved", format_args!("{outcome}, says Polymarket; {rest}"));
     }
     for record in &story.records {
         record_sentences(text, record);
@@ -347,6 +360,8 @@ struct StoryJson<'a> {
     profit_loss: Option<Usd>,
     is_win: Value,
     last_failure: Option<&'a str>,
+    resolved: Option<&'a str>,
+    would_have_won: Option<bool>,
     records: &'a [Record],
 }
 
@@ -372,6 +387,8 @@ impl<'a> From<&'a Story> for StoryJson<'a> {
             profit_loss: row.profit_loss.any_number().map(Usd),
             is_win: row.is_win.json(),
             last_failure: story.failure.as_ref().map(|failure| failure.reason.as_str()),
+            resolved: story.resolved.as_ref().map(|known| known.outcome.as_str()),
+            would_have_won: story.resolved.as_ref().and_then(|known| known.would_have_won),
             records: &story.records,
         }
     }

@@ -13,11 +13,11 @@ use crate::error::Error;
 use crate::interrupt::{Interrupt, Limit};
 use crate::output::json::failure;
 use crate::output::print::{after_writing, show};
-use crate::output::style::bare;
+use crate::output::style::ids;
 use crate::rules::eligibility::{Reading, Row};
 use crate::rules::fill::{WalletSays, are_logged_late, assign_shared};
 use crate::rules::resolution::Resolutions;
-use crate::rules::selection::RowError;
+use crate::rules::selection::{Named, RowError};
 use crate::rules::settlement::Settlement;
 use crate::rules::units::UnixSeconds;
 use crate::rules::value::Cell;
@@ -235,7 +235,7 @@ fn find_rebookings(
     report: &mut Report,
 ) -> Result<(), Error> {
     let ignored = store.ignored()?;
-    let mut settled_again = Vec::new();
+    let mut settled_again = Named::default();
     let is_ignored = |row: &Row| {
         let is_it = |ignored: &Ignored| {
             ignored.trade_id == row.id && ignored.market_slug == row.market_slug
@@ -250,7 +250,7 @@ fn find_rebookings(
         let standing = standing_record(&records);
         let is_again = standing.is_some_and(|record| !record.is_what_stands_in(&trade.row));
         if is_again && !trade.row.is_win.is_empty() {
-            settled_again.push(bare(&trade.row.id));
+            settled_again.add(&trade.row.id);
         }
         match rebook(&records, trade.row.clone(), reading, &found.records, trade.resolution) {
             Some(Rebooking::Correct(right)) => report.to_correct.push(*right),
@@ -258,14 +258,12 @@ fn find_rebookings(
             None => {}
         }
     }
-    if !settled_again.is_empty() {
-        let (count, more) = (settled_again.len(), settled_again.len().saturating_sub(IDS_NAMED));
-        settled_again.truncate(IDS_NAMED);
-        let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+    if settled_again.count > 0 {
         report.warnings.push(format!(
-            "another program replaced what settle wrote to {count} of these trades ({}{rest}): two \
-             settlers work on this table; switch off the bot's own settling",
-            settled_again.join(", ")
+            "another program replaced what settle wrote to {} of these trades ({}): two settlers work on \
+             this table; switch off the bot's own settling",
+            settled_again.count,
+            ids(&settled_again, IDS_NAMED)
         ));
     }
     Ok(())

@@ -10,7 +10,8 @@ use crate::commands::reconcile::Report;
 use crate::engine::effect::BotFigures;
 use crate::engine::reconcile::{Compared, Reconciliation, State};
 use crate::output::json::{ErrorJson, OfSeveral, SCHEMA_VERSION};
-use crate::output::style::{CAUTION, STRONG, bare, errors, line, styled};
+use crate::output::style::{CAUTION, STRONG, bare, errors, ids, line, styled};
+use crate::rules::selection::Named;
 use crate::rules::text::printable;
 use crate::rules::units::{UnixSeconds, Usd, rounded};
 
@@ -131,9 +132,11 @@ fn notes(text: &mut String, found: &Reconciliation) {
         (State::NotCovered, "outside the wallet's reading, or closed a moment ago"),
         (State::Ambiguous, "with fills that cannot be told apart"),
     ] {
-        match found.count(&[state]) {
-            0 => {}
-            count => line(text, format_args!("Waiting      {count} {what}")),
+        let mut named = Named::default();
+        let trades = found.trades.iter().filter(|trade| trade.state == state);
+        trades.for_each(|trade| named.add(&trade.row.id));
+        if named.count > 0 {
+            line(text, format_args!("Waiting      {} {what}: {}", named.count, ids(&named, SHOWN)));
         }
     }
     if let Some(means) = found.size_means {

@@ -9,10 +9,12 @@ use crate::commands::titled;
 use crate::engine::status::StatusLine;
 use crate::engine::summary::{Summary, age};
 use crate::engine::trade_result::TradeResult;
-use crate::output::style::{BAD, CAUTION, GOOD, STRONG, bare, errors, field, line, money, styled};
+use crate::output::style::{
+    BAD, CAUTION, GOOD, STRONG, bare, errors, field, ids, line, money, styled,
+};
 use crate::rules::eligibility::Exclusion;
 use crate::rules::outcome::Outcome;
-use crate::rules::selection::Warning;
+use crate::rules::selection::{NAMED, Warning};
 use crate::rules::settlement::Status;
 use crate::rules::text::printable_line;
 use crate::rules::units::{Usd, rounded};
@@ -105,12 +107,7 @@ fn warnings(summary: &Summary) -> String {
     let reasons = &summary.counts.left;
     for ((state, reason), left) in reasons.iter().take(REASONS) {
         let trades = if left.count == 1 { "trade" } else { "trades" };
-        let mut ids = left.first.iter().map(bare).collect::<Vec<_>>().join(", ");
-        match left.count - left.first.len() as u64 {
-            0 => {}
-            more if ids.is_empty() => ids = more.to_string(),
-            more => ids.push_str(&format!(" and {more} more")),
-        }
+        let ids = ids(left, NAMED);
         line(&mut text, format_args!("  {state} {trades} {ids}: {}", printable_line(reason)));
     }
     let more: u64 = reasons.values().skip(REASONS).map(|left| left.count).sum();
