@@ -1,5 +1,5 @@
 //! What a wallet says about the trades of one database: read once, assigned over all rows, kept for
-//! later runs. `rules::fill` assigns; `sources::wallet` reads.
+//! later runs. `rules::assignment` assigns; `sources::wallet` reads.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -7,9 +7,9 @@ use rust_decimal::Decimal;
 
 use crate::engine::context::{BotWallet, Task};
 use crate::error::Error;
+use crate::rules::assignment::{are_logged_late, assign_shared};
 use crate::rules::fill::{
     LoggedRow, MarketId, Position, WalletReading, WalletRecord, WalletRecords, WalletSays,
-    are_logged_late, assign_shared,
 };
 use crate::rules::market::{RuleSet, read_market, with_year};
 use crate::rules::outcome::Side;

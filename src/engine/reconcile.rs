@@ -1,5 +1,5 @@
 //! Compares the log with the wallet: which trades were filled, for how much, and what each really made.
-//! `rules::fill` assigns the fills; `rebook` finds what is to be corrected.
+//! `rules::assignment` assigns the fills; `rebook` finds what is to be corrected.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -7,11 +7,12 @@ use rust_decimal::Decimal;
 
 use crate::engine::rebook::is_same;
 use crate::error::Error;
+use crate::rules::assignment::{Assignment, NO_ROW_IN_MARKET};
 use crate::rules::decision::pay_out;
 use crate::rules::eligibility::{Bet, Reading, Row, judge_again};
 use crate::rules::fill::{
-    Activity, Assignment, DUST, Kind, LoggedRow, MarketId, NO_ROW_IN_MARKET, Position,
-    WalletReading, WalletRecord, WalletRecords, WalletSays,
+    Activity, DUST, Kind, LoggedRow, MarketId, Position, WalletReading, WalletRecord,
+    WalletRecords, WalletSays,
 };
 use crate::rules::outcome::{Outcome, Side};
 use crate::rules::pnl::{Money, paid_per_share};

@@ -2,6 +2,7 @@
 //! folder depends on no other folder but `error`. `engine` asks the sources and `store` writes.
 
 pub mod asset;
+pub mod assignment;
 pub mod audit_cause;
 pub mod decision;
 pub mod eligibility;

@@ -1,5 +1,5 @@
 //! What a wallet said about trades (`settlement_fills`), and the rows that its fills are assigned to.
-//! `rules::fill` assigns them.
+//! `rules::assignment` assigns them.
 
 use std::collections::{HashMap, HashSet};
 

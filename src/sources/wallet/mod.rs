@@ -1,5 +1,5 @@
 //! Reads a wallet's history: Polymarket's Data API page by page, all or nothing, and saved files. `rows`
-//! interprets the rows; `rules::fill` assigns them.
+//! interprets the rows; `rules::assignment` assigns them.
 //!
 //! Source: `/v2/activity` as it is documented and answers (2026).
 
