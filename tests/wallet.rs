@@ -136,6 +136,30 @@ fn status_shows_the_winnings_that_the_last_reading_has_not_seen_redeemed() {
 }
 
 #[test]
+fn explain_and_export_name_the_single_fills() {
+    let exchange = exchange(|_| {
+        let rows = [
+            row("BUY", OPEN, OPEN + 470, 5.0, 2.5),
+            row("BUY", OPEN, OPEN + 475, 3.0, 1.9),
+            row("SELL", OPEN, OPEN + 500, 2.0, 1.5),
+        ];
+        page(&rows, None)
+    });
+    let bench = Bench::new(&[bet(1)]);
+    bench.run_at(&exchange.url, &["--wallet", WALLET]).code(0);
+    let story = bench.settle(&["explain", "1", "--json"]).code(0).json();
+    let fills = story["fills"].as_array().unwrap_or_else(|| panic!("{story}"));
+    let first = json!({"time": "2026-02-13T13:07:50Z", "kind": "buy", "shares": 5.0, "dollars": 2.5,
+                       "transaction_hash": "0x1"});
+    assert_eq!((fills.len(), &fills[0], &fills[2]["kind"]), (3, &first, &json!("sell")));
+    let text = bench.settle(&["explain", "1"]);
+    let bought = "8 shares for $4.4 ($0.55 each), 2 fills, ";
+    assert!(text.stdout.contains(bought), "{}", text.stdout);
+    let line = bench.settle(&["export", "--format", "jsonl"]).code(0).json();
+    assert_eq!(line["transaction_hashes"], json!(["0x1"]));
+}
+
+#[test]
 fn the_outcome_of_a_trade_that_waits_for_the_wallet_is_known() {
     let slugs = [OPEN, CLOSE].map(|open| format!("btc-updown-15m-{open}"));
     let markets = Markets::resolved(slugs.iter().map(|slug| (slug.as_str(), true)));

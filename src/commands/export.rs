@@ -11,7 +11,7 @@ use crate::commands::{Exit, only};
 use crate::error::Error;
 use crate::output::print::print;
 use crate::rules::eligibility::{Eligibility, Reading, Row, Trade, judge_again, judge_with};
-use crate::rules::fill::{WalletRecord, WalletRecords};
+use crate::rules::fill::{Fill, WalletRecord, WalletRecords};
 use crate::rules::market::Market;
 use crate::rules::order_status::is_on_paper;
 use crate::rules::outcome::{Outcome, Side};
@@ -123,7 +123,8 @@ fn lines(
         }
         let records = store.records_of(&row.row)?;
         if is_new(&records) {
-            let mut line = of_row(row, trade.as_ref(), &records, &wallet);
+            let fills = store.fills_of(row.row.rowid, &row.row.id, &row.row.market_slug)?;
+            let mut line = of_row(row, trade.as_ref(), &records, &wallet, &fills);
             if args.all {
                 line.extend([("reason", Value::Null), ("would_have_won", Value::Null)]);
             }
@@ -139,7 +140,9 @@ fn lines(
         if standing.status == "not_filled" || !is_new(&records) || !is_in_time(opened(standing)) {
             continue;
         }
-        let mut line = of_records(standing, money);
+        let (id, slug) = (&standing.trade_id, &standing.market_slug);
+        let fills = store.fills_of(standing.trade_rowid, id, slug)?;
+        let mut line = of_records(standing, money, &fills);
         if args.all {
             line.extend([("reason", "deleted by the bot".into()), ("would_have_won", Value::Null)]);
         }
@@ -153,7 +156,7 @@ fn lines(
             Eligibility::Due(_) => "due",
             Eligibility::InError { .. } => "in_error",
         };
-        let mut line = of_row(row, trade.as_ref(), &[], &wallet);
+        let mut line = of_row(row, trade.as_ref(), &[], &wallet, &[]);
         let outcome = trade.as_ref().and_then(|trade| outcomes.get(trade.key.as_ref()?));
         let side = row.row.action.text().and_then(Side::named);
         let won = outcome.zip(side).and_then(|(outcome, side)| side.is_win(*outcome));
@@ -174,6 +177,7 @@ fn of_row(
     trade: Option<&Trade>,
     records: &[Record],
     wallet: &WalletRecords,
+    fills: &[Fill],
 ) -> Line {
     let row = &exported.row;
     let standing =
@@ -202,14 +206,16 @@ fn of_row(
         ("closed_at", window.map(|market| market.close.to_string()).into()),
         ("proceeds", of_record(money, |record| &record.payout).into()),
         ("fee", of_record(money, |record| &record.fee).or_else(|| fee.map(number)).into()),
-        ("transaction_hashes", Value::Null),
+        ("transaction_hashes", hashes(fills)),
         ("run_id", standing.map(|record| record.run_id.clone()).into()),
     ]);
     line
 }
 
 /// The line of a trade that the bot has deleted since settle recorded it.
-fn of_records(standing: &Record, money: Option<&Record>) -> Line {
+fn of_records(standing: &Record, money: Option<&Record>, fills: &[Fill]) -> Line {
+    let money_source =
+        standing.money_source.clone().or(money.and_then(|money| money.money_source.clone()));
     let mut line = head(&standing.trade_id, &standing.market_slug, &standing.action);
     line.extend(result(
         &standing.new_actual_outcome,
@@ -220,7 +226,7 @@ fn of_records(standing: &Record, money: Option<&Record>) -> Line {
     line.extend([
         ("shares", of_record(money, |record| &record.shares).into()),
         ("cost", of_record(money, |record| &record.cost).into()),
-        ("money_source", Value::Null),
+        ("money_source", money_source.into()),
         ("timestamp", Value::Null),
         ("signal_type", Value::Null),
         ("mode", Value::Null),
@@ -228,10 +234,18 @@ fn of_records(standing: &Record, money: Option<&Record>) -> Line {
         ("closed_at", standing.window_close.clone().into()),
         ("proceeds", of_record(money, |record| &record.payout).into()),
         ("fee", of_record(money, |record| &record.fee).into()),
-        ("transaction_hashes", Value::Null),
+        ("transaction_hashes", hashes(fills)),
         ("run_id", standing.run_id.clone().into()),
     ]);
     line
+}
+
+/// The hashes of the transactions of these fills, each once; null without any.
+fn hashes(fills: &[Fill]) -> Value {
+    let mut hashes: Vec<&str> = fills.iter().map(|fill| fill.transaction_hash.as_str()).collect();
+    hashes.retain(|hash| !hash.is_empty());
+    hashes.dedup();
+    if hashes.is_empty() { Value::Null } else { hashes.into() }
 }
 
 fn head(id: &Cell, slug: &Cell, action: &Cell) -> Line {
@@ -290,6 +304,10 @@ fn csv(lines: &[Line]) -> Result<Vec<u8>, Error> {
         let cells = line.iter().map(|(_, value)| match value {
             Value::Null => String::new(),
             Value::String(text) => no_formula(text).into_owned(),
+            Value::Array(texts) => {
+                let texts = texts.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" ");
+                no_formula(&texts).into_owned()
+            }
             other => other.to_string(),
         });
         writer.write_record(cells).map_err(std::io::Error::from)?;

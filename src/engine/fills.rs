@@ -7,7 +7,7 @@ use rust_decimal::Decimal;
 
 use crate::engine::context::{BotWallet, Task};
 use crate::error::Error;
-use crate::rules::assignment::{are_logged_late, assign_shared};
+use crate::rules::assignment::{Assignment, are_logged_late, assign_shared};
 use crate::rules::fill::{
     LoggedRow, MarketId, Position, WalletReading, WalletRecord, WalletRecords, WalletSays,
 };
@@ -158,7 +158,7 @@ pub(super) fn read_wallet(
         Ok(shared) => wallet.read(earliest.plus(-BEFORE), task.now).map(|read| (read, shared)),
         Err(why) => Err(why.clone()),
     };
-    let says = match read {
+    let Assignment { says, mut fills, .. } = match read {
         Ok(((mut reading, problems), shared)) => {
             name_markets(&mut rows, &reading, ids, ask);
             let mut nothing = |_: &[String]| HashMap::new();
@@ -181,13 +181,14 @@ pub(super) fn read_wallet(
                 let redeemed = newly_redeemed(&rows, &reading, &store.redeemed()?);
                 store.save_redeemed(&redeemed, task.now, &task.limit.interrupt)?;
             }
-            assign_shared(&rows, shared, &reading, task.now).says
+            assign_shared(&rows, shared, &reading, task.now)
         }
         Err(why) => {
             warn(format!(
                 "{why}; settle booked nothing from the wallet; the next run reads it again"
             ));
-            rows.iter().map(|row| (row.rowid, WalletSays::Unreadable)).collect()
+            let says = rows.iter().map(|row| (row.rowid, WalletSays::Unreadable)).collect();
+            Assignment { says, ..Assignment::default() }
         }
     };
     let mut found = Vec::new();
@@ -199,6 +200,7 @@ pub(super) fn read_wallet(
             trade_id: row.trade_id.clone(),
             market_slug: row.market_slug.clone(),
             says,
+            fills: fills.remove(&row.rowid).unwrap_or_default(),
         };
         match says {
             WalletSays::Filled(_) | WalletSays::NotFilled => {
@@ -223,7 +225,7 @@ pub(super) fn read_wallet(
                 }
             }
         }
-        known.records.0.insert(row.rowid, record);
+        known.records.0.insert(row.rowid, WalletRecord { fills: vec![], ..record });
     }
     if writes {
         store.save_wallet_records(&found, task.now, &task.limit.interrupt)?;

@@ -191,12 +191,13 @@ pub fn reconcile(
     reading: Reading,
     ask: &mut dyn FnMut(&[String]) -> Resolutions,
 ) -> Result<Reconciliation, Error> {
-    let Assignment { says, buys, unattributed } = assignment;
+    let Assignment { says, mut fills, unattributed } = assignment;
     let mut records = WalletRecords::default();
     for row in logged {
         if let Some(says) = says.get(&row.rowid).copied() {
             let (trade_id, market_slug) = (row.trade_id.clone(), row.market_slug.clone());
-            records.0.insert(row.rowid, WalletRecord { trade_id, market_slug, says });
+            let fills = fills.remove(&row.rowid).unwrap_or_default();
+            records.0.insert(row.rowid, WalletRecord { trade_id, market_slug, says, fills });
         }
     }
     let mut rows: BTreeMap<i64, Row> = BTreeMap::new();
@@ -270,7 +271,7 @@ pub fn reconcile(
             received: real.map_or(Decimal::ZERO, |real| real.payout.0),
         });
     }
-    found.size_means = size_means(&found.trades, &buys);
+    found.size_means = size_means(&found.trades, &records);
     let known: HashSet<&MarketId> = markets.values().copied().collect();
     found.fill_count = wallet
         .rows
@@ -305,12 +306,12 @@ fn differs(row: &Row, state: State, outcome: Option<Outcome>, real: Option<Decim
 
 /// What the size column means: from rows with one buy, whose size is within 5 % of the shares or of the
 /// dollars.
-fn size_means(trades: &[Compared], buys: &HashMap<i64, usize>) -> Option<&'static str> {
+fn size_means(trades: &[Compared], records: &WalletRecords) -> Option<&'static str> {
     let (mut count, mut shares, mut dollars) = (0, 0, 0);
     for trade in trades {
-        let (Some(position), Some(1)) = (trade.position, buys.get(&trade.row.rowid)) else {
-            continue;
-        };
+        let fills = records.0.get(&trade.row.rowid).into_iter().flat_map(|record| &record.fills);
+        let buys = fills.filter(|fill| !fill.is_sale).count();
+        let (Some(position), 1) = (trade.position, buys) else { continue };
         let Some(size) = trade.row.position_size.any_number() else { continue };
         let limit = size.saturating_mul(Decimal::new(5, 2));
         let is_near = |value: Decimal| value.saturating_sub(size).abs() <= limit;

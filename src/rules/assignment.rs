@@ -9,10 +9,10 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use rust_decimal::Decimal;
 
 use crate::rules::fill::{
-    Activity, Kind, LoggedRow, MarketId, Position, SharedRows, WalletReading, WalletSays,
+    Activity, Fill, Kind, LoggedRow, MarketId, Position, SharedRows, WalletReading, WalletSays,
 };
 use crate::rules::outcome::Side;
-use crate::rules::units::UnixSeconds;
+use crate::rules::units::{Shares, UnixSeconds, Usd};
 
 /// A fill may be this many seconds earlier than its row: clocks differ.
 const GRACE: i64 = 2;
@@ -26,8 +26,8 @@ const SETTLING: i64 = 15 * 60;
 pub struct Assignment {
     /// By rowid.
     pub says: HashMap<i64, WalletSays>,
-    /// The number of buys of each row that has any.
-    pub buys: HashMap<i64, usize>,
+    /// The fills of each row that has any, by rowid, the first one first.
+    pub fills: HashMap<i64, Vec<Fill>>,
     /// Rows of the wallet that belong to no trade, each with the reason.
     pub unattributed: Vec<(Activity, &'static str)>,
 }
@@ -46,11 +46,11 @@ pub fn assign_shared(
     let all = shared.before.iter().chain(rows).chain(&shared.after).cloned();
     let all: Vec<LoggedRow> =
         all.zip(0..).map(|(row, number)| LoggedRow { rowid: number, ..row }).collect();
-    let Assignment { mut says, mut buys, unattributed } = assign(&all, reading, now);
+    let Assignment { mut says, mut fills, unattributed } = assign(&all, reading, now);
     let own = || rows.iter().zip((0..).skip(shared.before.len()));
     Assignment {
         says: own().filter_map(|(row, at)| Some((row.rowid, says.remove(&at)?))).collect(),
-        buys: own().filter_map(|(row, at)| Some((row.rowid, buys.remove(&at)?))).collect(),
+        fills: own().filter_map(|(row, at)| Some((row.rowid, fills.remove(&at)?))).collect(),
         unattributed,
     }
 }
@@ -85,7 +85,7 @@ pub fn assign(rows: &[LoggedRow], reading: &WalletReading, now: UnixSeconds) -> 
         };
         let (positions, stray) = match all {
             Some(_) => (None, vec![]),
-            None => positions(&rows, fills.unwrap_or_default(), &mut assignment.buys),
+            None => positions(&rows, fills.unwrap_or_default(), &mut assignment.fills),
         };
         assignment.unattributed.extend(stray.into_iter().map(|(row, why)| (row.clone(), why)));
         for row in rows {
@@ -128,7 +128,7 @@ type Stray<'a> = Vec<(&'a Activity, &'static str)>;
 fn positions<'a>(
     rows: &[&LoggedRow],
     mut fills: Vec<&'a Activity>,
-    buys: &mut HashMap<i64, usize>,
+    fills_of: &mut HashMap<i64, Vec<Fill>>,
 ) -> (Option<HashMap<i64, Position>>, Stray<'a>) {
     // a buy comes before a sale of the same second
     fills.sort_by_key(|fill| (fill.at, fill.kind));
@@ -149,9 +149,10 @@ fn positions<'a>(
         };
         let lots = lots.entry(side == Side::Yes).or_default();
         let taken = match fill.kind {
-            Kind::Sell => sell(fill, lots, &mut positions),
+            Kind::Sell => sell(fill, lots, &mut positions, fills_of),
             _ => row_of(rows, side, fill.at).and_then(|rowid| {
-                *buys.entry(rowid).or_default() += 1;
+                let bought = part_of(fill, fill.shares, fill.dollars);
+                fills_of.entry(rowid).or_default().push(bought);
                 let position = positions.entry(rowid).or_default();
                 position.shares = position.shares.checked_add(fill.shares)?;
                 position.cost = position.cost.checked_add(fill.dollars)?;
@@ -166,11 +167,23 @@ fn positions<'a>(
     (stray.is_empty().then_some(positions), stray)
 }
 
+/// The part of a fill that belongs to one trade.
+fn part_of(fill: &Activity, shares: Decimal, dollars: Decimal) -> Fill {
+    Fill {
+        time: fill.at,
+        is_sale: fill.kind == Kind::Sell,
+        shares: Shares(shares),
+        dollars: Usd(dollars),
+        transaction_hash: fill.hash.clone(),
+    }
+}
+
 /// Takes a sale's shares from the oldest lots; `None` if there are too few.
 fn sell(
     fill: &Activity,
     lots: &mut VecDeque<Lot>,
     positions: &mut HashMap<i64, Position>,
+    fills_of: &mut HashMap<i64, Vec<Fill>>,
 ) -> Option<()> {
     let (mut left, mut dollars) = (fill.shares, fill.dollars);
     while left > Decimal::ZERO {
@@ -184,6 +197,7 @@ fn sell(
         let position = positions.get_mut(&lot.rowid)?;
         position.sold = position.sold.checked_add(sold)?;
         position.proceeds = position.proceeds.checked_add(part)?;
+        fills_of.entry(lot.rowid).or_default().push(part_of(fill, sold, part));
         dollars = dollars.checked_sub(part)?;
         left = left.checked_sub(sold)?;
         lot.shares = lot.shares.checked_sub(sold)?;
@@ -248,6 +262,7 @@ mod tests {
             shares,
             dollars,
             name: String::new(),
+            hash: String::new(),
         }
     }
 

@@ -75,6 +75,23 @@ pub struct Activity {
     pub dollars: Decimal,
     /// The market, as the wallet names it.
     pub name: String,
+    /// The hash of its transaction; empty if it has none.
+    pub hash: String,
+}
+
+/// A buy or a sale, or the part of a sale, that belongs to one trade.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fill {
+    /// The block's time.
+    pub time: UnixSeconds,
+    /// Shares were sold, not bought.
+    pub is_sale: bool,
+    /// The number of shares.
+    pub shares: Shares,
+    /// Dollars paid, fees included, or received.
+    pub dollars: Usd,
+    /// The hash of its transaction; empty if it has none.
+    pub transaction_hash: String,
 }
 
 /// Money of a wallet that is no trade's, in dollars.
@@ -216,6 +233,8 @@ pub struct WalletRecord {
     pub market_slug: Cell,
     /// What the wallet said.
     pub says: WalletSays,
+    /// The fills behind it. Empty where they are not of interest: a run does not read them again.
+    pub fills: Vec<Fill>,
 }
 
 impl Position {

@@ -4,18 +4,26 @@
 use std::collections::{HashMap, HashSet};
 
 use rusqlite::{OptionalExtension, params};
+use serde_json::{Value, json};
 
 use crate::error::Error;
 use crate::interrupt::Interrupt;
 use crate::rules::eligibility::Row;
-use crate::rules::fill::{LoggedRow, MarketId, Position, WalletRecord, WalletRecords, WalletSays};
+use crate::rules::fill::{
+    Fill, LoggedRow, MarketId, Position, WalletRecord, WalletRecords, WalletSays,
+};
 use crate::rules::order_status::is_on_paper;
 use crate::rules::outcome::Side;
 use crate::rules::timestamp::{NaiveZone, read_cell};
-use crate::rules::units::{UnixSeconds, decimal_from_text};
+use crate::rules::units::{Shares, UnixSeconds, Usd, decimal_from_text};
 use crate::rules::value::Cell;
 use crate::store::columns::Field;
 use crate::store::{FIRST, Store};
+
+/// The first version of settle's tables that keeps single fills.
+const FIRST_WITH_FILLS: i64 = 4;
+/// The stored word of a sale.
+const SALE: &str = "sell";
 
 impl Store {
     /// What a wallet said about trades, by rowid.
@@ -47,7 +55,8 @@ impl Store {
                     false => WalletSays::NotFilled,
                 };
                 let (trade_id, market_slug) = (row.get(1)?, row.get(2)?);
-                Ok((row.get(0)?, WalletRecord { trade_id, market_slug, says }))
+                let record = WalletRecord { trade_id, market_slug, says, fills: vec![] };
+                Ok((row.get(0)?, record))
             })?;
             rows.collect::<rusqlite::Result<HashMap<_, _>>>().map(WalletRecords)
         };
@@ -167,6 +176,34 @@ impl Store {
         read().map_err(|error| self.failed("read", error))
     }
 
+    /// The fills of a row, as a wallet showed them; empty if none did.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn fills_of(
+        &self,
+        rowid: i64,
+        trade_id: &Cell,
+        market_slug: &Cell,
+    ) -> Result<Vec<Fill>, Error> {
+        let read = || {
+            let version = self.schema_version()?;
+            if version.is_none_or(|version| version < FIRST_WITH_FILLS) {
+                return Ok(None);
+            }
+            let mut statement = self.connection.prepare_cached(
+                "SELECT fills FROM settlement_fills
+                 WHERE trade_rowid = ?1 AND trade_id IS ?2 AND market_slug IS ?3",
+            )?;
+            let values = params![rowid, trade_id, market_slug];
+            let text: Option<Option<String>> =
+                statement.query_row(values, |row| row.get(0)).optional()?;
+            Ok(text.flatten())
+        };
+        let text = read().map_err(|error| self.failed("read", error))?;
+        Ok(text.map_or_else(Vec::new, |text| from_json(&text)))
+    }
+
     /// Keeps what a wallet said, so that a later run without it knows.
     ///
     /// # Errors
@@ -182,8 +219,9 @@ impl Store {
             let text = |number: fn(&Position) -> String| position.as_ref().map(number);
             let mut insert = transaction.prepare_cached(
                 "INSERT OR REPLACE INTO settlement_fills
-                    (trade_rowid, trade_id, market_slug, filled, shares, cost, sold, proceeds, read_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                    (trade_rowid, trade_id, market_slug, filled, shares, cost, sold, proceeds, read_at,
+                     fills)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
             )?;
             insert.execute(params![
                 rowid,
@@ -194,11 +232,39 @@ impl Store {
                 text(|position| position.cost.to_string()),
                 text(|position| position.sold.to_string()),
                 text(|position| position.proceeds.to_string()),
-                now.0
+                now.0,
+                as_json(&record.fills)
             ])?;
             Ok(())
         })
     }
+}
+
+/// Fills as they are stored: times, shares, dollars and hashes in lists.
+fn as_json(fills: &[Fill]) -> Option<String> {
+    let list = fills.iter().map(|fill| {
+        let kind = if fill.is_sale { SALE } else { "buy" };
+        let [shares, dollars] = [fill.shares.0, fill.dollars.0].map(|number| number.to_string());
+        json!([fill.time.0, kind, shares, dollars, fill.transaction_hash])
+    });
+    (!fills.is_empty()).then(|| Value::Array(list.collect()).to_string())
+}
+
+/// Reads [`as_json`]; what another program changed to something else is left out.
+fn from_json(text: &str) -> Vec<Fill> {
+    let list: Vec<(i64, String, String, String, String)> =
+        serde_json::from_str(text).unwrap_or_default();
+    let fill =
+        |(time, kind, shares, dollars, transaction_hash): (i64, String, String, String, _)| {
+            Some(Fill {
+                time: UnixSeconds(time),
+                is_sale: kind == SALE,
+                shares: Shares(decimal_from_text(&shares).ok()?),
+                dollars: Usd(decimal_from_text(&dollars).ok()?),
+                transaction_hash,
+            })
+        };
+    list.into_iter().filter_map(fill).collect()
 }
 
 /// A settled row, as far as fills are concerned; `None` if it names no side or no market.

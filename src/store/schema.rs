@@ -89,7 +89,8 @@ CREATE TABLE IF NOT EXISTS settlement_fills (
     cost TEXT,
     sold TEXT,
     proceeds TEXT,
-    read_at INTEGER NOT NULL
+    read_at INTEGER NOT NULL,
+    fills TEXT -- JSON: [[unix seconds, \"buy\" or \"sell\", shares, dollars, transaction hash], ...]
 );
 CREATE TABLE IF NOT EXISTS settlement_redeemed (
     market_slug PRIMARY KEY,
@@ -214,6 +215,10 @@ pub(super) fn make_tables(transaction: &Transaction<'_>) -> rusqlite::Result<()>
         ))?;
     }
     transaction.execute_batch(SCHEMA)?;
+    let fills = columns_of(transaction, "settlement_fills")?.unwrap_or_default();
+    if !fills.iter().any(|column| column == "fills") {
+        transaction.execute_batch("ALTER TABLE settlement_fills ADD COLUMN fills TEXT")?;
+    }
     let mut all = records_of_this_version();
     if let Some(older) = columns_of(transaction, OLDER)? {
         all.push_str(&format!(" UNION ALL SELECT {} FROM {OLDER}", columns_in(&older)));

@@ -9,7 +9,7 @@ use crate::output::print::show;
 use crate::rules::eligibility::{
     Eligibility, Exclusion, Reading, Row, Trade, judge_again, judge_with,
 };
-use crate::rules::fill::WalletRecords;
+use crate::rules::fill::{Fill, WalletRecords};
 use crate::rules::market::RuleSet;
 use crate::rules::outcome;
 use crate::rules::outcome::{CloseCall, MIN_MOVE_BPS, Outcome, Tie};
@@ -67,6 +67,7 @@ pub fn stories(
         if is_duplicate && matches!(story.state, State::Held | State::Pending | State::InError(_)) {
             story.state = State::Excluded(Exclusion::DuplicateOrder);
         }
+        story.fills = store.fills_of(story.row.rowid, &story.row.id, &story.row.market_slug)?;
         story.resolved = not_settled
             .get(&story.row.rowid)
             .filter(|known| {
@@ -145,6 +146,8 @@ pub struct Story {
     pub records: Vec<Record>,
     /// How the last attempt failed.
     pub failure: Option<LastFailure>,
+    /// Its fills, as a wallet showed them.
+    pub fills: Vec<Fill>,
     /// How its market resolved, although the trade was not made, or waits for the wallet.
     pub resolved: Option<NotMade>,
 }
@@ -161,7 +164,8 @@ impl Story {
     ) -> Self {
         let trade = judge_again(row.clone(), reading, wallet).ok();
         let state = state(&row, &records, failure.as_ref(), reading, wallet, now);
-        Self { row, state, trade, rules: reading.rules, records, failure, resolved: None }
+        let (rules, fills, resolved) = (reading.rules, vec![], None);
+        Self { row, state, trade, rules, records, failure, fills, resolved }
     }
 
     /// Seconds from the market's close to the trade's log time; `None` if logged before.

@@ -10,14 +10,14 @@ use crate::engine::summary::age;
 use crate::output::json::SCHEMA_VERSION;
 use crate::output::style::{STRONG, bare, field, line, styled};
 use crate::rules::eligibility::Trade;
-use crate::rules::fill::is_waiting;
+use crate::rules::fill::{Fill, is_waiting};
 use crate::rules::logged::MoneySource;
 use crate::rules::market::Market;
 use crate::rules::outcome::Tie;
 use crate::rules::price::Source;
 use crate::rules::strike::Doubt;
 use crate::rules::text::{printable, printable_line};
-use crate::rules::units::{Usd, rounded};
+use crate::rules::units::{Shares, UnixSeconds, Usd, rounded};
 use crate::rules::value::Cell;
 use crate::store::{LastFailure, Record};
 
@@ -109,6 +109,12 @@ fn tell(text: &mut String, story: &Story) {
         let what = "after the market's close: check --timezone, and the bot's clock";
         field(text, "Late", format_args!("logged {how_late} {what}"));
     }
+    for (what, is_sale) in [("Bought", false), ("Sold", true)] {
+        let fills = story.fills.iter().filter(|fill| fill.is_sale == is_sale);
+        if let Some(fills) = fills_in_words(&fills.collect::<Vec<_>>(), story) {
+            field(text, what, format_args!("{fills}"));
+        }
+    }
     field(text, "State", format_args!("{}", state(story)));
     if let Some(LastFailure { reason, next_try, is_ignored: false, .. }) = &story.failure {
         field(
@@ -132,6 +138,34 @@ fn tell(text: &mut String, story: &Story) {
     for record in &story.records {
         record_sentences(text, record);
     }
+}
+
+/// Most fills whose times are named.
+const FILLS_TIMED: usize = 5;
+
+/// What the fills come to, and when they were, beside the time of logging; `None` if there are none.
+fn fills_in_words(fills: &[&Fill], story: &Story) -> Option<String> {
+    let sum = |of: fn(&Fill) -> Decimal| {
+        fills.iter().map(|fill| of(fill)).fold(Decimal::ZERO, Decimal::saturating_add)
+    };
+    let (shares, dollars) = (sum(|fill| fill.shares.0), sum(|fill| fill.dollars.0));
+    let each = shown(dollars.checked_div(shares)?);
+    let many = if fills.len() == 1 { "fill" } else { "fills" };
+    let when = |fill: &&&Fill| {
+        let logged_at = story.trade.as_ref()?.logged_at;
+        Some(format!("{} s", fill.time.since(logged_at)))
+    };
+    let mut times: Vec<String> =
+        fills.iter().take(FILLS_TIMED).filter_map(|it| when(&it)).collect();
+    if fills.len() > FILLS_TIMED {
+        times.push("later".to_owned());
+    }
+    let (count, dollars) = (fills.len(), shown(dollars));
+    let times = match times.is_empty() {
+        true => String::new(),
+        false => format!(", {} after it was logged", times.join(", ")),
+    };
+    Some(format!("{} shares for ${dollars} (${each} each), {count} {many}{times}", shown(shares)))
 }
 
 /// position / price, both from a record.
@@ -363,6 +397,28 @@ struct StoryJson<'a> {
     resolved: Option<&'a str>,
     would_have_won: Option<bool>,
     records: &'a [Record],
+    fills: Vec<FillJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct FillJson<'a> {
+    time: UnixSeconds,
+    kind: &'static str,
+    shares: Shares,
+    dollars: Usd,
+    transaction_hash: &'a str,
+}
+
+impl<'a> From<&'a Fill> for FillJson<'a> {
+    fn from(fill: &'a Fill) -> Self {
+        Self {
+            time: fill.time,
+            kind: if fill.is_sale { "sell" } else { "buy" },
+            shares: fill.shares,
+            dollars: fill.dollars,
+            transaction_hash: &fill.transaction_hash,
+        }
+    }
 }
 
 impl<'a> From<&'a Story> for StoryJson<'a> {
@@ -390,6 +446,7 @@ impl<'a> From<&'a Story> for StoryJson<'a> {
             resolved: story.resolved.as_ref().map(|known| known.outcome.as_str()),
             would_have_won: story.resolved.as_ref().and_then(|known| known.would_have_won),
             records: &story.records,
+            fills: story.fills.iter().map(FillJson::from).collect(),
         }
     }
 }

@@ -164,8 +164,9 @@ fn activity(row: &WalletRow, markets: &HashMap<&str, &str>, cash: &mut Cash) -> 
         && row.dollars >= Decimal::ZERO;
     let kind = if is_readable { kind } else { Kind::Other };
     let side = side.filter(|_| kind != Kind::Other);
-    let (shares, dollars, name) = (row.shares, row.dollars, name.to_owned());
-    Some(Activity { at, kind, market, side, token, shares, dollars, name })
+    let (shares, dollars) = (row.shares, row.dollars);
+    let (name, hash) = (name.to_owned(), row.hash.clone());
+    Some(Activity { at, kind, market, side, token, shares, dollars, name, hash })
 }
 
 /// The rows of a file.
