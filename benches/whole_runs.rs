@@ -5,7 +5,7 @@
 #[path = "../tests/support/mod.rs"]
 mod support;
 
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -84,6 +84,11 @@ fn settle(bench: &Bench, arguments: &[&str]) -> Duration {
 fn run(bench: &Bench, arguments: &[&str]) -> (Duration, u64) {
     let mut command = bench.command(&["run", "--batch", "0"]);
     command.args(arguments).env("RUST_LOG", "settle=info");
+    measured(command, 0)
+}
+
+/// How long a command takes that ends with this exit code, and its peak memory in kB.
+fn measured(mut command: Command, code: i32) -> (Duration, u64) {
     let began = Instant::now();
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let status = format!("/proc/{}/status", child.id());
@@ -101,7 +106,7 @@ fn run(bench: &Bench, arguments: &[&str]) -> (Duration, u64) {
         }
         memory
     });
-    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(child.wait().unwrap().code(), Some(code));
     (began.elapsed(), sampled.join().unwrap())
 }
 
@@ -169,6 +174,57 @@ fn backlog(due: i64) {
         });
         row(&format!("{due} trades due, beside the same writes in C"), ours, floored);
     }
+}
+
+/// As many fills as trades, half of them at another price than logged: a run that books them, and reconcile
+/// after a run that did not know them, each beside the run without a wallet.
+fn with_wallet(due: i64) {
+    let slugs: Vec<String> =
+        (0..WINDOWS).map(|index| format!("btc-updown-15m-{}", open(index))).collect();
+    let markets = Markets::resolved(slugs.iter().map(|slug| (slug.as_str(), true)));
+    let exchange = Exchange::resolving(tape(), markets);
+    let services = services_at(&exchange.url);
+    let services: Vec<&str> = services.iter().map(String::as_str).collect();
+    let auto = [&["--confirm", "auto"], services.as_slice()].concat();
+    let logged = database(due, 0, 0);
+    let history = logged.folder.path().join("history.csv");
+    let deposit = |at: i64| format!("none,Deposit,1000,1000,,{at},0x0\n");
+    let mut text = "marketName,action,usdcAmount,tokenAmount,tokenName,timestamp,hash\n".to_owned();
+    text.push_str(&deposit(OPEN - 86_400));
+    for index in 0..due {
+        let window = index * WINDOWS / due;
+        let at = open(window) + index % 800 + 1;
+        let dollars = if index % 2 == 0 { "5" } else { "4.9" };
+        let hash = format!("{index:064x}");
+        let slug = format!("btc-updown-15m-{}", open(window));
+        text.push_str(&format!("{slug},Buy,{dollars},10,Down,{at},0x{hash}\n"));
+    }
+    text.push_str(&deposit(OPEN + (WINDOWS + 2) * 900));
+    std::fs::write(&history, text).unwrap();
+    let wallet = ["--activity", history.to_str().unwrap()];
+    let without = fastest(|| {
+        let bench = database(due, 0, 0);
+        settle(&bench, &auto)
+    });
+    let mut memory = 0;
+    let booked = fastest(|| {
+        let bench = database(due, 0, 0);
+        let (took, peak) = run(&bench, &[&auto[..], &wallet].concat());
+        memory = peak;
+        took
+    });
+    row(&format!("{due} trades due with {due} fills, beside the run without"), booked, without);
+    println!("| … {memory} kB | | | |");
+    settle(&logged, &auto);
+    let compared = fastest(|| {
+        let mut command = logged.command(&["reconcile"]);
+        command.args(&services).args(wallet);
+        let (took, peak) = measured(command, 4);
+        memory = peak;
+        took
+    });
+    row(&format!("reconcile of {due} trades and {due} fills, beside that run"), compared, without);
+    println!("| … {memory} kB | | | |");
 }
 
 /// How long a bot that inserts a row each 100 ms waits for settle's locks, while settle writes a backlog.
@@ -292,6 +348,9 @@ fn a_year() {
 
 fn main() {
     println!("| case | settle, ms | the other, ms | ratio |\n|---|---|---|---|");
+    if std::env::args().any(|argument| argument == "--wallet") {
+        return with_wallet(100_000);
+    }
     let count = "SELECT count(*) FROM trades";
     let due = "SELECT * FROM trades WHERE is_win IS NULL AND action IS NOT 'HOLD'";
     let all = std::env::args().any(|argument| argument == "--all");
@@ -306,6 +365,7 @@ fn main() {
     if all {
         backlog(1_000_000);
     }
+    with_wallet(100_000);
     longest_wait(100_000);
     far_away();
     a_year();

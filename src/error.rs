@@ -74,6 +74,9 @@ pub enum Error {
          history with --activity FILE"
     )]
     NoWallet,
+    /// `--since` is not before `--until`.
+    #[error("--since lies after --until; nothing can be between them")]
+    EmptyPeriod,
     /// The HTML page cannot be written.
     #[error(
         "the report cannot be written to {}: {source}; name a file in a folder that this user may write",

@@ -270,6 +270,34 @@ fn since_until_and_last_filter_trades_but_not_triggers() {
     let last = report(&bench, &["--last", "1"]);
     assert_eq!(last["total_profit"].as_f64(), Some(95.0));
     assert_eq!(last["last"], 1);
+    for (date, count) in [("7d", 0), ("today", 0), ("yesterday", 0), ("99999d", 12)] {
+        assert_eq!(counts(&["--since", date]), count, "{date}");
+        assert_eq!(counts(&["--until", date]), 12 - count, "{date}");
+    }
+}
+
+#[test]
+fn by_groups_the_trades_by_what_is_asked_for_alone() {
+    let bench = booked();
+    let all = report(&bench, &[])["settled_count"].as_i64().unwrap();
+    for (by, name) in [
+        ("day", "day"),
+        ("week", "week"),
+        ("month", "month"),
+        ("hour", "hour"),
+        ("signal", "signal_type"),
+        ("asset", "asset"),
+        ("source", "money_source"),
+        ("mode", "mode"),
+    ] {
+        let figures = report(&bench, &["--by", by]);
+        let groups = figures["by"][name].as_array().unwrap_or_else(|| panic!("{by}: {figures}"));
+        let sum: i64 = groups.iter().map(|group| group["settled_count"].as_i64().unwrap()).sum();
+        assert_eq!(sum, all, "{by}");
+        let others = figures["by"].as_object().unwrap().keys();
+        let others = others.filter(|key| ![name, "mode", "standing"].contains(&key.as_str()));
+        assert_eq!(others.count(), 0, "{by}");
+    }
 }
 
 #[test]
@@ -277,7 +305,8 @@ fn invalid_filters_are_reported_with_exit_2() {
     let bench = booked();
     for (arguments, said) in [
         (&["--last", "0"][..], "--last"),
-        (&["--since", "yesterday"], "yesterday"),
+        (&["--since", "last week"], "yesterday"),
+        (&["--by", "moon"], "signal"),
         (&["--since", "2026-02-13", "--until", "2026-02-12"], "--until"),
         (&["--csv", "--json"], "--csv"),
         (&["--db", "other.db", "--db", "another.db"], "report"),

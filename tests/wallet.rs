@@ -160,6 +160,27 @@ fn explain_and_export_name_the_single_fills() {
 }
 
 #[test]
+fn a_report_sets_the_paid_beside_the_logged_price_and_the_sources_of_money_apart() {
+    let exchange = exchange(|_| page(&[row("BUY", OPEN, OPEN + 470, 8.0, 4.4)], None));
+    let bench = Bench::new(&[bet(1)]);
+    bench.run_at(&exchange.url, &["--wallet", WALLET]).code(0);
+    let next = bet(2).on(&format!("btc-updown-15m-{CLOSE}")).at("2026-02-13 13:20:00");
+    bench.insert(&[next]);
+    bench.run_at(&exchange.url, &[]).code(0);
+    let report = bench.settle(&["report", "--json"]).code(0).json();
+    let slippage = json!({"count": 1, "dollars": 0.4, "paid_price": 0.55, "logged_price": 0.5});
+    assert_eq!(report["slippage"], slippage);
+    let sources = report["by"]["money_source"].as_array().unwrap();
+    let of = |index: usize| (&sources[index]["key"], sources[index]["total_profit"].as_f64());
+    assert_eq!((of(0), of(1)), ((&json!("wallet"), Some(3.6)), (&json!("log"), Some(5.0))));
+    let text = bench.settle(&["report", "--by", "source"]);
+    let line = "Slippage: 1 filled trade paid 0.550 a share, logged 0.500: +0.40 dollars more.";
+    assert!(text.stdout.contains(line), "{}", text.stdout);
+    assert!(text.stdout.contains("By source of the money"), "{}", text.stdout);
+    assert!(!text.stdout.contains("By asset"), "{}", text.stdout);
+}
+
+#[test]
 fn the_outcome_of_a_trade_that_waits_for_the_wallet_is_known() {
     let slugs = [OPEN, CLOSE].map(|open| format!("btc-updown-15m-{open}"));
     let markets = Markets::resolved(slugs.iter().map(|slug| (slug.as_str(), true)));

@@ -19,7 +19,7 @@ use crate::rules::text::no_formula;
 use crate::rules::timestamp::read_cell;
 use crate::rules::units::{UnixSeconds, decimal_from_text};
 use crate::rules::value::Cell;
-use crate::settings::values::date;
+use crate::settings::values::{Date, date};
 use crate::settings::{self, CommonArgs, JudgingArgs};
 use crate::store::{Access, ExportRow, NotMade, Record, Store, standing_and_money};
 
@@ -39,13 +39,13 @@ pub struct ExportArgs {
     #[arg(long, value_name = "FORMAT", default_value = "csv")]
     pub format: Format,
 
-    /// Only trades logged on or after this date (YYYY-MM-DD, or a date and time; UTC)
+    /// Only trades logged on or after this date: YYYY-MM-DD, a date and time, 7d, today or yesterday (UTC)
     #[arg(long, value_name = "DATE", value_parser = date)]
-    pub since: Option<UnixSeconds>,
+    pub since: Option<Date>,
 
-    /// Only trades logged before this date
+    /// Only trades logged until this date, the whole day included (or until a date and time)
     #[arg(long, value_name = "DATE", value_parser = date)]
-    pub until: Option<UnixSeconds>,
+    pub until: Option<Date>,
 
     /// Only trades that runs of settle after this one wrote
     #[arg(long, value_name = "RUN_ID")]
@@ -95,8 +95,9 @@ fn lines(
     let rows = store.export_rows()?;
     let deleted = store.records_of_deleted(&rows)?;
     let is_in_time = |at: Option<UnixSeconds>| {
-        args.since.is_none_or(|since| at.is_some_and(|at| at >= since))
-            && args.until.is_none_or(|until| at.is_some_and(|at| at < until))
+        let is_after = |since: Date| at.is_some_and(|at| at >= since.begin(now));
+        let is_before = |until: Date| at.is_some_and(|at| at < until.end(now));
+        args.since.is_none_or(is_after) && args.until.is_none_or(is_before)
     };
     let is_new = |records: &[Record]| {
         after.is_none_or(|after| records.last().is_some_and(|record| record.id > after))

@@ -61,7 +61,8 @@ impl Exit {
             | Error::PageOverDatabase(_)
             | Error::NoActivity { .. }
             | Error::Settings(_)
-            | Error::NoWallet => Self::Usage,
+            | Error::NoWallet
+            | Error::EmptyPeriod => Self::Usage,
             Error::Database { .. }
             | Error::ReadOnly(_)
             | Error::Lock { .. }

@@ -20,6 +20,19 @@ pub enum Asset {
 }
 
 impl Asset {
+    /// Every asset.
+    pub const ALL: [Self; 9] = [
+        Self::Btc,
+        Self::Eth,
+        Self::Sol,
+        Self::Xrp,
+        Self::Doge,
+        Self::Bnb,
+        Self::Hype,
+        Self::Zec,
+        Self::Other,
+    ];
+
     /// The asset with this name, in any case: its symbol, or the word in Polymarket's titles.
     pub fn named(word: &str) -> Option<Self> {
         Some(match word.to_ascii_lowercase().as_str() {

@@ -76,19 +76,56 @@ pub(crate) fn seconds_of(hours: Decimal) -> i64 {
     hours.checked_mul(Decimal::from(3600)).and_then(|seconds| seconds.to_i64()).unwrap_or(i64::MAX)
 }
 
-/// A date, meaning its midnight in UTC, or a date and time.
-pub(crate) fn date(text: &str) -> Result<UnixSeconds, String> {
-    let midnight = format!("{} 00:00:00", text.trim());
-    read_timestamp(text, NaiveZone::Utc)
-        .or_else(|| read_timestamp(&midnight, NaiveZone::Utc))
-        .ok_or_else(|| "a date like 2026-02-13 is needed".to_owned())
+/// An end of a period, as a command line names it; days are in UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Date {
+    /// A date and time.
+    Instant(UnixSeconds),
+    /// The day that begins at this midnight.
+    Day(UnixSeconds),
+    /// So many days before today.
+    DaysBefore(i64),
+    /// So many times 24 hours before now.
+    Ago(i64),
 }
 
-/// The exclusive end of a period: the end of a date, or a second after a date and time.
-pub(crate) fn end_of_date(text: &str) -> Result<UnixSeconds, String> {
-    let instant = date(text)?;
-    let is_date = read_timestamp(text, NaiveZone::Utc).is_none();
-    Ok(instant.plus(if is_date { 86_400 } else { 1 }))
+impl Date {
+    /// The period's first instant, as of `now`.
+    pub fn begin(self, now: UnixSeconds) -> UnixSeconds {
+        let midnight = UnixSeconds(now.0.div_euclid(DAY).saturating_mul(DAY));
+        match self {
+            Self::Instant(at) | Self::Day(at) => at,
+            Self::DaysBefore(days) => midnight.plus(-days.saturating_mul(DAY)),
+            Self::Ago(days) => now.plus(-days.saturating_mul(DAY)),
+        }
+    }
+
+    /// The first instant after the period, as of `now`: it holds the whole day, or the second.
+    pub fn end(self, now: UnixSeconds) -> UnixSeconds {
+        let length = match self {
+            Self::Day(_) | Self::DaysBefore(_) => DAY,
+            Self::Instant(_) | Self::Ago(_) => 1,
+        };
+        self.begin(now).plus(length)
+    }
+}
+
+/// The seconds of a day in UTC.
+const DAY: i64 = 86_400;
+
+/// A date, a date and time, `7d`, `today` or `yesterday`.
+pub(crate) fn date(text: &str) -> Result<Date, String> {
+    let word = text.trim().to_ascii_lowercase();
+    let midnight = format!("{word} 00:00:00");
+    let days = || word.strip_suffix('d')?.parse().ok().filter(|days| (1..100_000).contains(days));
+    let date = match word.as_str() {
+        "today" => Some(Date::DaysBefore(0)),
+        "yesterday" => Some(Date::DaysBefore(1)),
+        _ => days().map(Date::Ago),
+    };
+    date.or_else(|| read_timestamp(text, NaiveZone::Utc).map(Date::Instant))
+        .or_else(|| read_timestamp(&midnight, NaiveZone::Utc).map(Date::Day))
+        .ok_or_else(|| "a date like 2026-02-13, 7d, today or yesterday is needed".to_owned())
 }
 
 /// The parser of an option that takes a regular file; `what` names its content.
@@ -118,4 +155,25 @@ pub(crate) fn base_url(text: &str) -> Result<String, String> {
         && url.query().is_none()
         && url.fragment().is_none();
     if plain { Ok(text.trim_end_matches('/').to_owned()) } else { Err(needed()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_period_holds_its_whole_days_and_counts_back_from_now() {
+        // 2026-02-13 13:15 UTC
+        let now = UnixSeconds(1_770_988_500);
+        let midnight = UnixSeconds(1_770_940_800);
+        let of = |text: &str| date(text).map(|date| (date.begin(now), date.end(now)));
+        assert_eq!(of("today"), Ok((midnight, midnight.plus(DAY))));
+        assert_eq!(of(" Yesterday"), Ok((midnight.plus(-DAY), midnight)));
+        assert_eq!(of("2026-02-13"), Ok((midnight, midnight.plus(DAY))));
+        assert_eq!(of("7d"), Ok((now.plus(-7 * DAY), now.plus(-7 * DAY + 1))));
+        assert_eq!(of("2026-02-13 13:15:00"), Ok((now, now.plus(1))));
+        for wrong in ["0d", "-1d", "d", "tomorrow", "2026-13-01", ""] {
+            assert!(date(wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -10,15 +10,16 @@ use rusqlite::{Connection, OptionalExtension};
 use rust_decimal::Decimal;
 
 use crate::error::Error;
+use crate::rules::asset::Asset;
 use crate::rules::eligibility::Reading;
 use crate::rules::fill::{WalletRecord, WalletRecords};
-use crate::rules::logged::{LoggedMoney, SizeUnit};
+use crate::rules::logged::{LoggedMoney, MoneySource, SizeUnit};
 use crate::rules::market;
 use crate::rules::market::{Family, RuleSet};
 use crate::rules::order_status::is_on_paper;
 use crate::rules::outcome::Side;
 use crate::rules::statistics::stats::Streaks;
-use crate::rules::statistics::{BookedAs, Mode, Provenance, Results, Settled};
+use crate::rules::statistics::{BookedAs, Mode, PaidAndLogged, Provenance, Results, Settled};
 use crate::rules::timestamp::{NaiveZone, read_instant};
 use crate::rules::title::market_key;
 use crate::rules::units::{FloatUsd, SharePrice, UnixSeconds, Usd, nearest_decimal};
@@ -200,7 +201,8 @@ impl Store {
         let mut results =
             Results { has_signals: self.fields.has(Field::SignalType), ..Results::default() };
         let mut places: HashMap<Option<String>, u32> = HashMap::new();
-        let mut durations: HashMap<String, Option<u32>> = HashMap::new();
+        let mut markets: HashMap<String, (Option<u32>, Option<Asset>)> = HashMap::new();
+        let mut fills = HashMap::new();
         let read = |row: &rusqlite::Row<'_>| {
             let at = text(row, 7)?.and_then(|text| read_instant(text, zone));
             let nanos = at.map_or(0, |at| at.timestamp_subsec_nanos());
@@ -215,9 +217,28 @@ impl Store {
                 other => Some(other.to_string()),
             };
             let next = u32::try_from(places.len()).unwrap_or(u32::MAX);
-            let (stake, price) = money(row, &wallet, reading.size_unit)?;
+            let (stake, price, money) = money(row, &wallet, reading.size_unit)?;
             let of_wallet = wallet.of(row.get(0)?, &row.get(1)?, &row.get(2)?);
-            let is_filled = of_wallet.and_then(WalletRecord::position).is_some();
+            let position = of_wallet.and_then(WalletRecord::position);
+            let is_filled = position.is_some();
+            let logged = row.get::<_, Cell>(12)?.any_number();
+            if let Some((position, logged)) = position.zip(logged) {
+                let (shares, paid) = (position.shares, position.cost);
+                let logged = logged.saturating_mul(shares);
+                fills.insert(row.get(0)?, PaidAndLogged { shares, paid, logged });
+            }
+            let at_slug = at.unwrap_or(UnixSeconds(0));
+            let (duration, asset) = match text(row, 2)? {
+                None => (None, None),
+                Some(slug) => match markets.get(slug) {
+                    Some(known) => *known,
+                    None => {
+                        let market = market_of(slug, at_slug, rules);
+                        markets.insert(slug.to_owned(), market);
+                        market
+                    }
+                },
+            };
             let settled = Settled {
                 rowid: row.get(0)?,
                 at,
@@ -249,14 +270,9 @@ impl Store {
                     .copied()
                     .unwrap_or(Provenance::Elsewhere),
                 signal: *places.entry(signal).or_insert(next),
-                duration: text(row, 2)?.and_then(|slug| match durations.get(slug) {
-                    Some(known) => *known,
-                    None => {
-                        let duration = duration(slug, at.unwrap_or(UnixSeconds(0)), rules);
-                        durations.insert(slug.to_owned(), duration);
-                        duration
-                    }
-                }),
+                duration,
+                asset,
+                money,
             };
             Ok(settled)
         };
@@ -264,6 +280,7 @@ impl Store {
         self.pages(&self.fields.settled(), &self.result_columns(), read, |mut page| {
             trades.append(&mut page);
         })?;
+        results.fills = fills;
         results.signals = vec![None; places.len()];
         for (signal, place) in places {
             if let Some(slot) = results.signals.get_mut(place as usize) {
@@ -389,13 +406,13 @@ fn money(
     row: &rusqlite::Row<'_>,
     wallet: &WalletRecords,
     unit: SizeUnit,
-) -> rusqlite::Result<(Option<Decimal>, Option<SharePrice>)> {
+) -> rusqlite::Result<(Option<Decimal>, Option<SharePrice>, MoneySource)> {
     let cell = |index: usize| row.get::<_, Cell>(index);
     let of_wallet = wallet.of(row.get(0)?, &cell(1)?, &cell(2)?);
     if let Some(Ok((cost, price, ..))) =
         of_wallet.and_then(WalletRecord::position).map(|it| it.bet())
     {
-        return Ok((Some(cost.0), Some(price)));
+        return Ok((Some(cost.0), Some(price), MoneySource::Wallet));
     }
     let [size, price, verified_price, verified_amount, exit] =
         [cell(11)?, cell(12)?, cell(15)?, cell(16)?, cell(17)?];
@@ -407,10 +424,10 @@ fn money(
         exit_price: Some(&exit),
     };
     Ok(match own.fill(unit) {
-        Ok((cost, price, ..)) => (Some(cost.0), Some(price)),
+        Ok((cost, price, _, _, source)) => (Some(cost.0), Some(price), source),
         Err(_) => {
             let price = price.any_number().and_then(|price| SharePrice::new(price).ok());
-            (size.any_number(), price)
+            (size.any_number(), price, MoneySource::Log)
         }
     })
 }
@@ -419,16 +436,17 @@ fn text<'a>(row: &'a rusqlite::Row<'_>, index: usize) -> rusqlite::Result<Option
     Ok(row.get_ref(index)?.as_str().ok())
 }
 
-/// Length of the window of a slug's market, in seconds. A daily window counts as 24 hours, also
-/// when clocks change.
-fn duration(slug: &str, at: UnixSeconds, rules: RuleSet) -> Option<u32> {
-    let market = market::read_market(&market_key(slug, at)?, at, rules);
+/// The length of the window of a slug's market, in seconds, and its asset. A daily window counts as 24
+/// hours, also when clocks change.
+fn market_of(slug: &str, at: UnixSeconds, rules: RuleSet) -> (Option<u32>, Option<Asset>) {
+    let Some(key) = market_key(slug, at) else { return (None, None) };
+    let market = market::read_market(&key, at, rules);
     if !market.has_window() {
-        return None;
+        return (None, Some(market.asset));
     }
     let seconds = match market.family {
         Family::Daily => 86_400,
         other => other.duration().unwrap_or_else(|| market.close.since(market.open)),
     };
-    u32::try_from(seconds).ok()
+    (u32::try_from(seconds).ok(), Some(market.asset))
 }

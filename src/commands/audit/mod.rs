@@ -30,7 +30,7 @@ use crate::rules::strike::Strike;
 use crate::rules::timestamp::{NaiveZone, read_timestamp};
 use crate::rules::units::{UnixSeconds, Usd};
 use crate::rules::value::Cell;
-use crate::settings::values::date;
+use crate::settings::values::{Date, date};
 use crate::settings::{self, CommonArgs, FeeArgs, ReadingArgs, ServiceArgs};
 use crate::sources::candles::fallback::Found;
 use crate::sources::http::Client;
@@ -53,7 +53,7 @@ pub struct AuditArgs {
 
     /// Only trades logged on or after this date (YYYY-MM-DD, or a date and time; UTC)
     #[arg(long, value_name = "DATE", value_parser = date)]
-    pub since: Option<UnixSeconds>,
+    pub since: Option<Date>,
 
     /// Correct what disagrees; the old values are kept in the records
     #[arg(long)]
@@ -90,7 +90,7 @@ pub fn run(common: &CommonArgs, args: &AuditArgs, now: DateTime<Utc>) -> Result<
     let writing =
         args.fix.then_some(RunContext { run_id: &run_id, retry_wait: 0, interrupt: &interrupt });
     let reading = settings::reading_settled(&args.reading);
-    let which = Which { ids: args.ids.clone(), since: args.since };
+    let which = Which { ids: args.ids.clone(), since: args.since.map(|date| date.begin(seconds)) };
     let (mut polymarket, mut prices) =
         settings::sources(&args.services, &Arc::new(Client::new(Limit::at_signal(&interrupt))));
     polymarket.know(&store.market_ids()?);

@@ -145,7 +145,7 @@ pub(super) fn interval(interval: Option<(f64, f64)>) -> String {
 }
 
 /// Dollars per share.
-fn price(price: Decimal) -> String {
+pub(super) fn price(price: Decimal) -> String {
     format!("{:.3}", rounded(price, 3))
 }
 

@@ -21,13 +21,13 @@ use crate::rules::eligibility::{Eligibility, Reading, Row, judge_with};
 use crate::rules::selection::RowError;
 use crate::rules::statistics::stats::Extreme;
 use crate::rules::statistics::{
-    Breakdown, Dimension, Figures, Filter, Group, Reflection, Results, Settled, Triggers,
+    Breakdown, Dimension, Figures, Filter, Group, Reflection, Results, Settled, Slippage, Triggers,
     breakdowns, groups_by,
 };
 use crate::rules::timestamp::read_timestamp;
 use crate::rules::units::UnixSeconds;
 use crate::rules::value::Cell;
-use crate::settings::values::{date, end_of_date};
+use crate::settings::values::{Date, date};
 use crate::settings::{self, CommonArgs, JudgingArgs};
 use crate::store::Access;
 use crate::store::Store;
@@ -37,13 +37,17 @@ use clap::Args;
 /// What a report is about, and where it goes.
 #[derive(Debug, Args)]
 pub struct ReportArgs {
-    /// Only trades logged on or after this date (YYYY-MM-DD, or a date and time; UTC)
+    /// Only trades logged on or after this date: YYYY-MM-DD, a date and time, 7d, today or yesterday (UTC)
     #[arg(long, value_name = "DATE", value_parser = date)]
-    pub since: Option<UnixSeconds>,
+    pub since: Option<Date>,
 
     /// Only trades logged until this date, the whole day included (or until a date and time)
-    #[arg(long = "until", value_name = "DATE", value_parser = end_of_date)]
-    pub before: Option<UnixSeconds>,
+    #[arg(long, value_name = "DATE", value_parser = date)]
+    pub until: Option<Date>,
+
+    /// Group the trades by this alone
+    #[arg(long, value_name = "WHAT")]
+    pub by: Option<By>,
 
     /// Only the latest N settled trades
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -62,6 +66,42 @@ pub struct ReportArgs {
     pub judging: JudgingArgs,
 }
 
+/// What `--by` groups the trades by.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub enum By {
+    /// The day of logging (UTC)
+    Day,
+    /// The week of logging, from Monday (UTC)
+    Week,
+    /// The month of logging (UTC)
+    Month,
+    /// The hour of the day (UTC)
+    Hour,
+    /// signal_type
+    Signal,
+    /// The asset of the market
+    Asset,
+    /// Whose record the money is: the wallet's, the bot's own of the fill, or the log
+    Source,
+    /// Paper or live
+    Mode,
+}
+
+impl By {
+    fn dimension(self) -> Dimension {
+        match self {
+            Self::Day => Dimension::Day,
+            Self::Week => Dimension::Week,
+            Self::Month => Dimension::Month,
+            Self::Hour => Dimension::Hour,
+            Self::Signal => Dimension::Signal,
+            Self::Asset => Dimension::Asset,
+            Self::Source => Dimension::Source,
+            Self::Mode => Dimension::Mode,
+        }
+    }
+}
+
 /// Prints the report, and writes its page if one is wanted.
 ///
 /// # Errors
@@ -74,12 +114,14 @@ pub fn run(common: &CommonArgs, args: &ReportArgs, now: DateTime<Utc>) -> Result
     }
     let mut store = Store::open(database, Access::Read, &common.schema)?;
     let reading = settings::reading(&args.judging);
-    let filter = Filter {
-        since: args.since,
-        before: args.before,
-        last: args.last.map(|last| last as usize),
-    };
-    let report = Report::read(&mut store, reading, filter, now.into())?;
+    let now = UnixSeconds::from(now);
+    let (since, before) =
+        (args.since.map(|date| date.begin(now)), args.until.map(|date| date.end(now)));
+    if since.zip(before).is_some_and(|(since, before)| since >= before) {
+        return Err(Error::EmptyPeriod);
+    }
+    let filter = Filter { since, before, last: args.last.map(|last| last as usize) };
+    let report = Report::read(&mut store, reading, filter, args.by.map(By::dimension), now)?;
     if let Some(path) = &args.html {
         let latest = report.latest(&mut store, reading, page::TRADES)?;
         let held = report.held(&mut store, reading, tables::WAITING)?;
@@ -114,6 +156,10 @@ pub struct Report {
     ids: HashMap<i64, Cell>,
     /// The filtered trades by dimension.
     pub breakdowns: Vec<Breakdown>,
+    /// What the trades are grouped by, if that was asked for.
+    pub by: Option<Dimension>,
+    /// Paid against logged prices; `None` if no wallet has filled one of these trades.
+    pub slippage: Option<Slippage>,
     /// Filtered trades without an outcome.
     pub pending: Pending,
     /// Inputs of the bot's triggers, over all trades, unfiltered.
@@ -142,6 +188,7 @@ impl Report {
         store: &mut Store,
         reading: Reading,
         filter: Filter,
+        by: Option<Dimension>,
         now: UnixSeconds,
     ) -> Result<Self, Error> {
         let ((pending, waiting), results) = store.consistent_read(|store| {
@@ -150,7 +197,8 @@ impl Report {
         })?;
         let trades = filter.of(&results.trades);
         let figures = Figures::of(trades.iter().copied());
-        let breakdowns = breakdowns(&results, &trades);
+        let breakdowns = breakdowns(&results, &trades, &figures, by);
+        let slippage = Slippage::of(&results, &trades);
         let reflection = Reflection::of(&results.trades, &waiting);
         let modes = groups_by(&breakdowns, Dimension::Mode).iter().map(|group| &group.figures);
         let extremes = modes.chain([&figures]).flat_map(|figures| [figures.best, figures.worst]);
@@ -158,7 +206,19 @@ impl Report {
         let rows = store.rows_at(extremes)?.into_iter().flatten();
         let ids = rows.map(|row| (row.rowid, row.id)).collect();
         let triggers = reflection.triggers(now);
-        Ok(Self { now, filter, results, figures, ids, breakdowns, pending, reflection, triggers })
+        Ok(Self {
+            now,
+            filter,
+            results,
+            figures,
+            ids,
+            breakdowns,
+            by,
+            slippage,
+            pending,
+            reflection,
+            triggers,
+        })
     }
 
     /// The groups of one dimension.

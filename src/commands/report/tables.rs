@@ -104,7 +104,7 @@ pub(super) fn all_figures(report: &Report) -> Markup {
 }
 
 pub(super) fn tables(report: &Report) -> Markup {
-    let all = Dimension::ALL.into_iter();
+    let all = report.breakdowns.iter().map(|breakdown| breakdown.by);
     // the table above has these two as columns
     let shown = all.filter(|by| !matches!(by, Dimension::Mode | Dimension::Standing));
     let shown = shown.filter(|by| !report.groups(*by).is_empty());

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use crate::commands::report::Report;
 use crate::commands::report::format::{
-    COLUMNS, FIGURES, name_of, sets, sign_of, triggers, verdict, what_it_is_of,
+    COLUMNS, FIGURES, name_of, price, sets, sign_of, triggers, verdict, what_it_is_of,
 };
 use crate::output::style::{BAD, CAUTION, GOOD, STRONG, bare, errors, field, line, styled};
-use crate::rules::statistics::{Breakdown, Dimension, Group};
+use crate::rules::statistics::{Breakdown, Dimension, Group, Slippage};
 
 /// Days listed, the latest ones.
 const DAYS: usize = 14;
@@ -31,7 +31,8 @@ pub fn text(report: &Report, database: &Path) -> String {
     text.push_str(&headline(report));
     for breakdown in &report.breakdowns {
         // the headline table has these two as columns
-        let is_above = matches!(breakdown.by, Dimension::Mode | Dimension::Standing);
+        let is_above = matches!(breakdown.by, Dimension::Mode | Dimension::Standing)
+            && report.by != Some(breakdown.by);
         if !is_above && !breakdown.groups.is_empty() {
             text.push_str(&by(breakdown));
         }
@@ -64,6 +65,18 @@ fn headline(report: &Report) -> String {
     if let Some(to) = drawdown.to {
         let from = drawdown.from.map_or_else(|| "the beginning".to_owned(), |at| at.to_string());
         line(&mut text, format_args!("Drawdown: from {from} to {to}."));
+    }
+    if let Some(Slippage { count, dollars, paid, logged }) = report.slippage {
+        let trades = if count == 1 { "trade" } else { "trades" };
+        line(
+            &mut text,
+            format_args!(
+                "Slippage: {count} filled {trades} paid {} a share, logged {}: {} dollars more.",
+                price(paid),
+                price(logged),
+                dollars.cents()
+            ),
+        );
     }
     text
 }

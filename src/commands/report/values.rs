@@ -7,7 +7,7 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use crate::commands::report::Report;
 use crate::output::json::{ErrorJson, SCHEMA_VERSION};
-use crate::rules::statistics::{Breakdown, Figures, Group};
+use crate::rules::statistics::{Breakdown, Figures, Group, Slippage};
 use crate::rules::text::no_formula;
 use crate::rules::units::Usd;
 use crate::rules::value::Cell;
@@ -100,6 +100,7 @@ pub fn json(report: &Report) -> serde_json::Result<String> {
     figures(&mut values, &report.figures)?;
     values.add("best_trade_id", report.id_of(report.figures.best).map(Cell::json))?;
     values.add("worst_trade_id", report.id_of(report.figures.worst).map(Cell::json))?;
+    values.add("slippage", report.slippage.map(slippage).transpose()?)?;
     values.add("self_reflection", self_reflection(report)?)?;
     let mut by = Values::default();
     for Breakdown { by: dimension, groups } in &report.breakdowns {
@@ -110,6 +111,16 @@ pub fn json(report: &Report) -> serde_json::Result<String> {
     let errors: Vec<ErrorJson> = report.pending.errors.iter().map(ErrorJson::from).collect();
     values.add("errors", errors)?;
     serde_json::to_string(&values)
+}
+
+fn slippage(slippage: Slippage) -> serde_json::Result<Values> {
+    let Slippage { count, dollars, paid, logged } = slippage;
+    let mut values = Values::default();
+    values.add("count", count)?;
+    values.add("dollars", plain(dollars.0))?;
+    values.add("paid_price", plain(paid))?;
+    values.add("logged_price", plain(logged))?;
+    Ok(values)
 }
 
 fn self_reflection(report: &Report) -> serde_json::Result<Values> {

@@ -3,12 +3,16 @@
 
 use std::collections::BTreeMap;
 
+use chrono::Datelike;
 use rust_decimal::prelude::ToPrimitive;
 
+use crate::rules::asset::Asset;
+use crate::rules::logged::MoneySource;
 use crate::rules::outcome::Side;
 use crate::rules::statistics::reflection::day_of;
 use crate::rules::statistics::stats::Figures;
 use crate::rules::statistics::{Mode, Provenance, Results, Settled};
+use crate::rules::units::UnixSeconds;
 
 /// A property that trades are grouped by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,13 +33,23 @@ pub enum Dimension {
     Mode,
     /// Confirmed or provisional.
     Standing,
+    /// The asset of the market.
+    Asset,
+    /// Whose record the money is: the wallet's, the bot's own of the fill, or the log.
+    Source,
+    /// The week (from Monday, UTC) in which the trade was logged.
+    Week,
+    /// The month (UTC) in which the trade was logged.
+    Month,
 }
 
 impl Dimension {
-    /// Every dimension, in display order.
-    pub const ALL: [Self; 8] = [
+    /// The dimensions of a report that is not asked for another one, in display order.
+    pub const ALL: [Self; 10] = [
         Self::Mode,
         Self::Standing,
+        Self::Source,
+        Self::Asset,
         Self::Signal,
         Self::Action,
         Self::Price,
@@ -55,6 +69,10 @@ impl Dimension {
             Self::Duration => "duration",
             Self::Mode => "mode",
             Self::Standing => "standing",
+            Self::Asset => "asset",
+            Self::Source => "money_source",
+            Self::Week => "week",
+            Self::Month => "month",
         }
     }
 
@@ -69,6 +87,10 @@ impl Dimension {
             Self::Duration => "By market duration",
             Self::Mode => "Paper and live",
             Self::Standing => "Confirmed and provisional",
+            Self::Asset => "By asset",
+            Self::Source => "By source of the money",
+            Self::Week => "By week (from Monday, UTC)",
+            Self::Month => "By month (UTC)",
         }
     }
 }
@@ -97,18 +119,36 @@ pub fn groups_by(breakdowns: &[Breakdown], by: Dimension) -> &[Group] {
     found.map_or(&[], |breakdown| &breakdown.groups)
 }
 
-/// Groups these trades of `results` by each dimension. They must be in the order of logging.
-pub fn breakdowns(results: &Results, trades: &[&Settled]) -> Vec<Breakdown> {
-    let has_column = |by: &&Dimension| **by != Dimension::Signal || results.has_signals;
-    let dimensions = Dimension::ALL.iter().filter(has_column);
-    dimensions.map(|by| breakdown(results, trades, *by)).collect()
+/// Groups these trades of `results`, whose figures are `all`, by each dimension, or by the `only` one that is
+/// asked for, beside mode and standing. They must be in the order of logging.
+pub fn breakdowns(
+    results: &Results,
+    trades: &[&Settled],
+    all: &Figures,
+    only: Option<Dimension>,
+) -> Vec<Breakdown> {
+    let dimensions = match only {
+        None => Dimension::ALL.to_vec(),
+        Some(only) => {
+            let always = [Dimension::Mode, Dimension::Standing];
+            let always = always.into_iter().filter(|by| *by != only);
+            always.chain([only]).collect()
+        }
+    };
+    let has_column = |by: &Dimension| *by != Dimension::Signal || results.has_signals;
+    let dimensions = dimensions.into_iter().filter(has_column);
+    dimensions.map(|by| breakdown(results, trades, all, by)).collect()
 }
 
-fn breakdown(results: &Results, trades: &[&Settled], by: Dimension) -> Breakdown {
+fn breakdown(results: &Results, trades: &[&Settled], all: &Figures, by: Dimension) -> Breakdown {
     // the number is the sort key of the dimension; i64::MAX stands for no value
     let mut groups: BTreeMap<i64, Vec<&Settled>> = BTreeMap::new();
     for trade in trades {
         groups.entry(place(trade, by)).or_default().push(trade);
+    }
+    if let (1, Some(place)) = (groups.len(), groups.keys().next()) {
+        let only = Group { key: key(results, by, *place), figures: all.clone() };
+        return Breakdown { by, groups: vec![only] };
     }
     let mut groups: Vec<Group> = groups
         .into_iter()
@@ -137,6 +177,14 @@ fn place(trade: &Settled, by: Dimension) -> i64 {
         Dimension::Duration => trade.duration.map(i64::from),
         Dimension::Mode => (trade.mode != Mode::NotSaid).then_some(trade.mode as i64),
         Dimension::Standing => Some(trade.provenance as i64),
+        Dimension::Asset => trade.asset.map(|asset| asset as i64),
+        Dimension::Source => Some(trade.money as i64),
+        // 1970-01-01 was a Thursday
+        Dimension::Week => trade.at.map(|at| (at.0.div_euclid(86_400) + 3).div_euclid(7)),
+        Dimension::Month => trade
+            .at
+            .and_then(day_of)
+            .map(|day| i64::from(day.year()) * 12 + i64::from(day.month0())),
     };
     place.unwrap_or(NO_VALUE)
 }
@@ -151,9 +199,7 @@ fn key(results: &Results, by: Dimension, place: i64) -> Option<String> {
             usize::try_from(place).ok().and_then(|place| results.signals.get(place)?.clone())
         }
         Dimension::Action => Some(if place == 0 { "YES" } else { "NO" }.to_owned()),
-        Dimension::Day => {
-            day_of(crate::rules::units::UnixSeconds(place * 86_400)).map(|day| day.to_string())
-        }
+        Dimension::Day => day_of(UnixSeconds(place * 86_400)).map(|day| day.to_string()),
         Dimension::Hour => Some(format!("{place:02}")),
         Dimension::Price => Some(format!("0.{place}0-{}.{}0", (place + 1) / 10, (place + 1) % 10)),
         Dimension::Duration => Some(duration(place)),
@@ -170,6 +216,20 @@ fn key(results: &Results, by: Dimension, place: i64) -> Option<String> {
         .into_iter()
         .find(|(provenance, _)| place == *provenance as i64)
         .map(|(_, word)| word.to_owned()),
+        Dimension::Asset => {
+            let asset = Asset::ALL.into_iter().find(|asset| *asset as i64 == place);
+            asset.map(|asset| asset.symbol().to_owned())
+        }
+        Dimension::Source => [MoneySource::Wallet, MoneySource::Row, MoneySource::Log]
+            .into_iter()
+            .find(|source| *source as i64 == place)
+            .map(|source| source.as_str().to_owned()),
+        Dimension::Week => {
+            day_of(UnixSeconds((place * 7 - 3) * 86_400)).map(|monday| monday.to_string())
+        }
+        Dimension::Month => {
+            Some(format!("{:04}-{:02}", place.div_euclid(12), place.rem_euclid(12) + 1))
+        }
     }
 }
 
@@ -185,6 +245,29 @@ fn duration(seconds: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rules::statistics::BookedAs;
+    use crate::rules::statistics::tests::trade;
+    use crate::rules::timestamp::NaiveZone;
+
+    #[test]
+    fn a_week_begins_on_monday_and_a_month_on_its_first_day() {
+        // 2026-03-01 is a Sunday
+        let at = |text: &str| {
+            let at = crate::rules::timestamp::read_timestamp(text, NaiveZone::Utc);
+            Settled { at, ..trade(1, "+1", BookedAs::Win) }
+        };
+        for (logged, week, month) in [
+            ("2026-03-01 23:59:59", "2026-02-23", "2026-03"),
+            ("2026-03-02 00:00:00", "2026-03-02", "2026-03"),
+            ("2025-12-31 12:00:00", "2025-12-29", "2025-12"),
+            ("1970-01-01 00:00:00", "1969-12-29", "1970-01"),
+        ] {
+            let (trade, results) = (at(logged), Results::default());
+            let of = |by| key(&results, by, place(&trade, by));
+            assert_eq!(of(Dimension::Week).as_deref(), Some(week));
+            assert_eq!(of(Dimension::Month).as_deref(), Some(month));
+        }
+    }
 
     #[test]
     fn each_dimension_has_a_key_and_a_title_of_its_own() {

@@ -5,14 +5,18 @@ pub mod groups;
 pub mod reflection;
 pub mod stats;
 
+use std::collections::HashMap;
+
 use rust_decimal::Decimal;
 
 pub use groups::{Breakdown, Dimension, Group, breakdowns, groups_by};
 pub use reflection::{Reflection, Triggers};
 pub use stats::Figures;
 
+use crate::rules::asset::Asset;
+use crate::rules::logged::MoneySource;
 use crate::rules::outcome::Side;
-use crate::rules::units::UnixSeconds;
+use crate::rules::units::{UnixSeconds, Usd};
 
 /// A settled trade, with the values that statistics need.
 #[derive(Debug, Clone)]
@@ -47,6 +51,10 @@ pub struct Settled {
     pub signal: u32,
     /// Length of its market's window in seconds; `None` if the slug does not state it.
     pub duration: Option<u32>,
+    /// The asset of its market; `None` if the slug names no market.
+    pub asset: Option<Asset>,
+    /// Whose record its money is.
+    pub money: MoneySource,
 }
 
 impl Settled {
@@ -120,6 +128,52 @@ pub struct Results {
     pub signals: Vec<Option<String>>,
     /// Whether the table has a column `signal_type`.
     pub has_signals: bool,
+    /// What the trades with fills of a wallet paid, by rowid, where the bot logged a price.
+    pub fills: HashMap<i64, PaidAndLogged>,
+}
+
+/// What a wallet's fills of a trade cost, and what they cost at the price that the bot logged.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct PaidAndLogged {
+    /// Shares bought.
+    pub shares: Decimal,
+    /// Dollars paid, fees included.
+    pub paid: Decimal,
+    /// Dollars at the logged price.
+    pub logged: Decimal,
+}
+
+/// How much more a set of trades paid than the bot logged.
+#[derive(Debug, Clone, Copy)]
+pub struct Slippage {
+    /// Trades with fills of a wallet and a logged price.
+    pub count: u64,
+    /// Dollars paid beyond the logged prices; negative where they paid less.
+    pub dollars: Usd,
+    /// The mean price paid, in dollars a share.
+    pub paid: Decimal,
+    /// The mean price logged of the same shares.
+    pub logged: Decimal,
+}
+
+impl Slippage {
+    /// Over these trades; `None` if no wallet has filled one of them.
+    pub fn of(results: &Results, trades: &[&Settled]) -> Option<Self> {
+        let fills = trades.iter().filter_map(|trade| results.fills.get(&trade.rowid));
+        let (mut count, mut sum) = (0, PaidAndLogged::default());
+        for fill in fills {
+            count += 1;
+            sum.shares = sum.shares.checked_add(fill.shares)?;
+            sum.paid = sum.paid.checked_add(fill.paid)?;
+            sum.logged = sum.logged.checked_add(fill.logged)?;
+        }
+        Some(Self {
+            count,
+            dollars: Usd(sum.paid.checked_sub(sum.logged)?),
+            paid: sum.paid.checked_div(sum.shares)?,
+            logged: sum.logged.checked_div(sum.shares)?,
+        })
+    }
 }
 
 impl Results {
@@ -192,6 +246,8 @@ pub(crate) mod tests {
             provenance: Provenance::Provisional,
             signal: 0,
             duration: Some(900),
+            asset: Some(Asset::Btc),
+            money: MoneySource::Log,
         }
     }
 
