@@ -488,7 +488,7 @@ fn an_audit_checks_only_the_requested_trades() {
     assert_eq!(ids(&["3", "1"]), [1, 3]);
     assert_eq!(ids(&["--since", "2026-02-14"]), [2]);
     assert_eq!(ids(&["--since", "2026-02-13 13:07"]), [1, 2, 3]);
-    let usage = with_services(&bench, &exchange.url, &["audit", "--since", "yesterday"]);
+    let usage = with_services(&bench, &exchange.url, &["audit", "--since", "last week"]);
     assert!(usage.code(2).stderr.contains("--since"), "{usage:?}");
 }
 

@@ -204,7 +204,7 @@ impl<'a> RunState<'a> {
             let id = row.row.id.clone();
             match put {
                 WriteOutcome::Written => {
-                    self.counts.add_emptied();
+                    self.counts.add_emptied(row.row.profit_loss.any_number());
                     let message = format!(
                         "trade {id}: the wallet has no fill for it any more; settle took its result \
                          back; settle explain {id} shows what stood there"

@@ -8,6 +8,7 @@ use rust_decimal::Decimal;
 use crate::engine::trade_result::{Ending, TradeResult};
 use crate::rules::decision::DeferReason;
 use crate::rules::eligibility::Exclusion;
+use crate::rules::logged::MoneySource;
 use crate::rules::outcome::Outcome;
 use crate::rules::price::Source;
 use crate::rules::selection::{Named, RowError, Tally, Warning};
@@ -30,12 +31,16 @@ pub struct Correction {
     pub to: Outcome,
     /// Profit in dollars; negative for a loss.
     pub profit: Option<Usd>,
+    /// By how many dollars the profit changed.
+    pub change: Option<Usd>,
 }
 
 /// Counts of a run's trades, by how they ended.
 #[derive(Debug, Default)]
 pub struct Counts {
     settled: u64,
+    /// Settled with the wallet's money.
+    filled: u64,
     wins: u64,
     losses: u64,
     by_outcome: BTreeMap<&'static str, u64>,
@@ -71,11 +76,9 @@ impl Counts {
                 if let Some(outcome) = result.outcome {
                     *self.by_outcome.entry(outcome.as_str()).or_default() += 1;
                 }
-                let profit = result.profit.map_or(Decimal::ZERO, |profit| profit.0);
-                match self.profit.checked_add(profit) {
-                    Some(sum) => self.profit = sum,
-                    None => self.profit_overflows = true,
-                }
+                self.filled +=
+                    u64::from(result.bet.is_some_and(|bet| bet.money == MoneySource::Wallet));
+                self.add_profit(result.profit.map_or(Decimal::ZERO, |profit| profit.0));
                 self.close_calls += u64::from(result.close_call);
                 *self.by_status.entry(status).or_default() += 1;
             }
@@ -95,7 +98,10 @@ impl Counts {
         }
         if let (Some(from), Some(to)) = (&result.corrected_from, result.outcome) {
             let (trade_id, from) = (id.clone(), from.clone());
-            self.corrections.push(Correction { trade_id, from, to, profit: result.profit });
+            let before = result.row.profit_loss.any_number().unwrap_or_default();
+            let change = result.profit.map(|profit| Usd(profit.0.saturating_sub(before)));
+            self.add_profit(change.map_or(Decimal::ZERO, |change| change.0));
+            self.corrections.push(Correction { trade_id, from, to, profit: result.profit, change });
         }
         for doubt in &result.doubts {
             let entry = self.doubted.entry(doubt.name());
@@ -109,13 +115,22 @@ impl Counts {
         }
     }
 
+    fn add_profit(&mut self, dollars: Decimal) {
+        match self.profit.checked_add(dollars) {
+            Some(sum) => self.profit = sum,
+            None => self.profit_overflows = true,
+        }
+    }
+
     /// Counts a trade whose outcome the database refuses; its row is also in error.
     pub(crate) fn add_not_written(&mut self) {
         *self.pending.entry(DeferReason::NotWritten.key()).or_default() += 1;
     }
 
-    /// Counts a settled trade whose result was taken back, because it was never filled.
-    pub(crate) fn add_emptied(&mut self) {
+    /// Counts a settled trade whose result was taken back, because it was never filled, with the profit that
+    /// stood in it.
+    pub(crate) fn add_emptied(&mut self, profit: Option<Decimal>) {
+        self.add_profit(-profit.unwrap_or_default());
         *self.by_status.entry(Status::Corrected.as_str()).or_default() += 1;
     }
 
@@ -199,6 +214,11 @@ impl Summary {
     /// Trades with this status that this run settled or checked again.
     pub fn with_status(&self, status: Status) -> u64 {
         self.counts.by_status.get(status.as_str()).copied().unwrap_or(0)
+    }
+
+    /// Trades settled with the wallet's money.
+    pub fn filled(&self) -> u64 {
+        self.counts.filled
     }
 
     /// Trades left for a later run, held close calls excluded.

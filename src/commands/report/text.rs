@@ -33,7 +33,11 @@ pub fn text(report: &Report, database: &Path) -> String {
         // the headline table has these two as columns
         let is_above = matches!(breakdown.by, Dimension::Mode | Dimension::Standing)
             && report.by != Some(breakdown.by);
-        if !is_above && !breakdown.groups.is_empty() {
+        // one asset and one source of money are no news
+        let says_nothing = matches!(breakdown.by, Dimension::Asset | Dimension::Source)
+            && breakdown.groups.len() == 1
+            && report.by.is_none();
+        if !is_above && !says_nothing && !breakdown.groups.is_empty() {
             text.push_str(&by(breakdown));
         }
     }

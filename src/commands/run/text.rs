@@ -40,6 +40,11 @@ pub(super) fn summary(summary: &Summary, dry_run: bool) -> String {
     field(&mut text, would, format_args!("{} ({kinds})", summary.settled()));
     let profit = summary.total_profit().map_or_else(|| "too large to add up".to_owned(), money);
     field(&mut text, "Profit", format_args!("{profit} dollars"));
+    let never = summary.excluded.get(&Exclusion::NotFilled).copied().unwrap_or_default();
+    if summary.filled() + never > 0 {
+        let filled = summary.filled();
+        field(&mut text, "Filled", format_args!("{filled}, never filled {never}, by the wallet"));
+    }
     let standing = |status| summary.with_status(status);
     let (confirmed, provisional) = (standing(Status::Confirmed), standing(Status::Provisional));
     if confirmed > 0 {
@@ -125,8 +130,14 @@ fn warnings(summary: &Summary) -> String {
     }
     for correction in &summary.counts.corrections {
         let (id, from, to) = (bare(&correction.trade_id), bare(&correction.from), correction.to);
-        let profit = correction.profit.map_or_else(String::new, money);
-        line(&mut text, format_args!("  corrected trade {id}: {from} → {to}, {profit} dollars"));
+        let [profit, change] = [correction.profit, correction.change]
+            .map(|dollars| dollars.map_or_else(String::new, money));
+        line(
+            &mut text,
+            format_args!(
+                "  corrected trade {id}: {from} → {to}, {profit} dollars, a change of {change}"
+            ),
+        );
     }
     for Warning { message, .. } in summary.data_warnings() {
         line(&mut text, format_args!("{} {message}", styled(CAUTION, "Warning:")));
