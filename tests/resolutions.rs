@@ -953,6 +953,7 @@ fn a_trade_that_polymarket_does_not_confirm_within_the_lag_is_an_alert() {
     assert_eq!(second["alert"], true);
     let alert = second["alerts"][0].as_str().unwrap();
     assert!(alert.starts_with("1 trade is provisional, decided by candles alone"), "{alert}");
+    assert!(alert.contains("410"), "{alert}");
     let status = bench.settle(&["status", "--json", "--confirm-lag-hours", "24"]).code(0).json();
     assert_eq!((&status["alert"], &status["unconfirmed_count"]), (&true.into(), &1.into()));
     bench.run_at(&gone.url, &lag("87600")).code(0);
@@ -1146,4 +1147,29 @@ fn a_market_that_states_another_rule_is_not_decided_by_candles() {
     assert_eq!(summary["pending"], serde_json::json!({"not_resolved": 1}), "{summary}");
     assert_eq!(summary["warnings"][0]["code"], "rule_changed");
     assert_eq!(bench.booked(1).0, None);
+    // the bot settled it by the rule that it knows
+    let own = "UPDATE trades SET actual_outcome = 'YES', profit_loss = 5, is_win = 1";
+    bench.sql().execute(own, []).unwrap();
+    let down = answering(with_fields(&market(&slug(), true, ["Up", "Down"], ["0", "1"]), rule));
+    let services = services_at(&down.url);
+    let audit: Vec<&str> = services.iter().map(String::as_str).collect();
+    let audit = bench.settle(&[&["audit", "--json"], &audit[..]].concat());
+    let audit = audit.code(4).json();
+    assert_eq!(audit["by_cause"], serde_json::json!({"rule_changed": 1}), "{audit}");
+}
+
+#[test]
+fn a_status_that_settle_does_not_know_waits_and_is_named_once() {
+    let slugs = [slug(), format!("btc-updown-15m-{CLOSE}")];
+    let object = |slug: &String| {
+        let market = market(slug, true, ["Up", "Down"], ["1", "0"]);
+        (slug.clone(), market.replace("\"resolved\"", "\"escalated\""))
+    };
+    let markets = Markets(slugs.iter().map(object).collect());
+    let next = bet(2).on(&slugs[1]).at("2026-02-13 13:20:00");
+    let bench = Bench::new(&[bet(1), next]);
+    let exchange = Exchange::resolving(Tape::default(), markets);
+    let ran = bench.run_at(&exchange.url, &["--confirm", "only"]);
+    assert_eq!(ran.json()["pending"], serde_json::json!({"not_resolved": 2}));
+    assert_eq!(ran.stderr.matches("'escalated', which settle does not know").count(), 1, "{ran:?}");
 }

@@ -286,7 +286,14 @@ impl Summary {
 
     /// The alert about provisional trades past the confirm lag.
     pub fn unconfirmed_in_words(&self) -> Option<String> {
-        unconfirmed_in_words(self.unconfirmed_late, self.now)
+        let late = unconfirmed_in_words(self.unconfirmed_late, self.now)?;
+        let problem = self.problems.iter().find(|problem| problem.starts_with("polymarket: "));
+        let is_asked = self.stats.get("polymarket").is_some_and(|stats| stats.requests > 0);
+        Some(match problem {
+            Some(problem) => format!("{late}; {problem}"),
+            None if is_asked => format!("{late}; it answers that they are not resolved"),
+            None => late,
+        })
     }
 
     /// Alerts about due trades past the alert lag, one per reason.

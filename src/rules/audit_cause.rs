@@ -45,6 +45,8 @@ pub enum Cause {
     Profit,
     /// Polymarket had resolved the market otherwise when settle wrote the outcome.
     ResolutionChanged,
+    /// Polymarket states another rule for the market than settle knows.
+    RuleChanged,
     /// None of these.
     Unexplained,
 }
@@ -65,6 +67,7 @@ impl Cause {
             Self::SharesForDollars => "shares-for-dollars",
             Self::Profit => "profit",
             Self::ResolutionChanged => "resolution-changed",
+            Self::RuleChanged => "rule_changed",
             Self::Unexplained => "unexplained",
         }
     }

@@ -319,9 +319,10 @@ pub fn audit(
     audit.problems.extend(found.problems);
     for (right, was_resolved) in wrong {
         let prices = wanted(&right).and_then(|need| found.prices.get(&need)?.last());
-        let cause = match was_resolved && differs(&right) {
-            true => Cause::ResolutionChanged,
-            false => cause(&right, prices),
+        let cause = match differs(&right) {
+            true if was_resolved => Cause::ResolutionChanged,
+            true if has_changed_rule(&right.trade, &resolved) => Cause::RuleChanged,
+            _ => cause(&right, prices),
         };
         audit.disagreements.push(Disagreement { right, cause, fixed: false });
     }
@@ -329,6 +330,13 @@ pub fn audit(
         correct(store, &mut audit, reading, now, writing)?;
     }
     Ok(audit)
+}
+
+/// Whether Polymarket states another rule for a trade's market than settle knows.
+fn has_changed_rule(trade: &Trade, resolved: &Resolutions) -> bool {
+    let keys = [trade.key.clone(), dated_key(trade)].into_iter().flatten();
+    let mut answers = keys.filter_map(|key| resolved.answers.get(&key));
+    answers.any(|answer| answer.states.changed_rule(&trade.bet.market).is_some())
 }
 
 /// A settled row as a trade, or why it cannot be checked; `None` for a row without a bet.

@@ -116,6 +116,7 @@ pub(super) fn read_page(body: &[u8], asked: &[String]) -> Result<Page, FetchErro
             continue;
         }
         let market: MarketBody = http::json(market.get().as_bytes())?;
+        page.problems.extend(unknown_status(&market));
         let Some(slug) = market.slug.known().filter(|slug| asked.contains(slug)) else {
             page.foreign += 1;
             continue;
@@ -130,13 +131,35 @@ pub(super) fn read_page(body: &[u8], asked: &[String]) -> Result<Page, FetchErro
     Ok(page)
 }
 
-/// The answer in the body of one market.
+/// The answer in the body of one market, and its problem.
 ///
 /// # Errors
 /// [`FetchError::Failed`], where it is no market in the known shape.
-pub(super) fn read_market(body: &[u8]) -> Result<Answer, FetchError> {
+pub(super) fn read_market(body: &[u8]) -> Result<(Answer, Option<String>), FetchError> {
     let market: MarketBody = http::json(body)?;
-    read_answer(&market).map_err(|odd| FetchError::Failed(format!("sent a market where {odd}")))
+    let answer = read_answer(&market)
+        .map_err(|odd| FetchError::Failed(format!("sent a market where {odd}")))?;
+    Ok((answer, unknown_status(&market)))
+}
+
+/// A market's resolution status; `None` if it has none.
+fn status_of(market: &MarketBody) -> Option<&str> {
+    let status = market.uma_resolution_status.known().or(market.resolution_status.known())?;
+    Some(status.trim()).filter(|status| !status.is_empty())
+}
+
+/// Names a resolution status that settle does not know. Its markets wait; the message is the same for all
+/// of them, so that it is given once a run.
+fn unknown_status(market: &MarketBody) -> Option<String> {
+    let status = status_of(market)?;
+    let mut known = FINAL_STATUSES.iter().chain(&WAITING_STATUSES);
+    (!known.any(|word| status.eq_ignore_ascii_case(word))).then(|| {
+        format!(
+            "a resolution status is '{}', which settle does not know; it takes such markets as not \
+             resolved",
+            printable(status)
+        )
+    })
 }
 
 /// `/markets/keyset`; `/markets` sends the list alone.
@@ -341,14 +364,12 @@ fn read_answer(market: &MarketBody) -> Result<Answer, String> {
     if !closed {
         return not_yet("Polymarket has not closed it".to_owned());
     }
-    let status = match (&market.uma_resolution_status, &market.resolution_status) {
-        (Sent::Known(status), _) | (Sent::Absent, Sent::Known(status)) => Some(status.as_str()),
-        (Sent::Absent, Sent::Absent) => None,
-        (Sent::Odd, _) | (_, Sent::Odd) => {
-            return Err("its resolution status is not text".to_owned());
-        }
-    };
-    let status = status.map(str::trim).filter(|status| !status.is_empty());
+    if let (Sent::Odd, _) | (Sent::Absent, Sent::Odd) =
+        (&market.uma_resolution_status, &market.resolution_status)
+    {
+        return Err("its resolution status is not text".to_owned());
+    }
+    let status = status_of(market);
     let labels = pair("outcomes", &market.outcomes)?;
     let up = place_of_up(&labels).ok_or("outcomes are neither Up and Down nor Yes and No")?;
     if let Some(status) = status
@@ -407,6 +428,10 @@ fn outcome_by(prices: &[String; 2], up: usize) -> Result<Option<Outcome>, String
 
 /// The values of `umaResolutionStatus` for a final resolution.
 const FINAL_STATUSES: [&str; 2] = ["resolved", "settled"];
+
+/// Its other known values: the market waits.
+const WAITING_STATUSES: [&str; 6] =
+    ["proposed", "requested", "challenged", "disputed", "active", "initialized"];
 
 /// The two texts of a field that holds JSON inside a text.
 fn pair(field: &str, text: &Sent<String>) -> Result<[String; 2], String> {

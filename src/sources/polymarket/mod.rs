@@ -339,8 +339,9 @@ impl Polymarket {
         for (_, some) in found {
             resolved.absorb(some);
         }
-        // every request under way reports the same outage
-        resolved.problems.dedup();
+        // every request under way reports the same outage, and every page the same unknown status
+        let mut seen = BTreeSet::new();
+        resolved.problems.retain(|problem| seen.insert(problem.clone()));
         resolved
     }
 

@@ -37,7 +37,10 @@ impl Polymarket {
             let route = id.map_or_else(|| format!("slug/{key}"), Clone::clone);
             let url = format!("{}/markets/{route}", self.bases.gamma);
             let answer = match self.get("polymarket", &url, TRIES, read_market) {
-                Ok(answer) => answer,
+                Ok((answer, problem)) => {
+                    problems.extend(problem);
+                    answer
+                }
                 Err(FetchError::Missing(why)) if why.contains("not found") => {
                     Resolution::NoSuchMarket.into()
                 }
