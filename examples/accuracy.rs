@@ -159,7 +159,7 @@ fn settle(
 ) -> (Summary, Vec<TradeResult>) {
     let deciding = Deciding {
         confirm: way.confirm,
-        min_move: Bps(way.min_move),
+        min_move: Some(Bps(way.min_move)),
         // for ever: what is held counts as not decided
         hold: i64::MAX,
         fees: Fees::None,

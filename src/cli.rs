@@ -431,7 +431,7 @@ mod tests {
         let settling = settling(&["run"], &[]);
         assert_eq!(settling.batch, 50);
         assert_eq!(settling.interval_minutes, 10);
-        assert_eq!(settling.services.sources, Source::SERVICES);
+        assert_eq!(settling.services.sources, []);
         assert_eq!(settling.alert.alert_lag_hours, Decimal::ONE);
         assert!(matches!(settling.judging.reading.timezone, NaiveZone::Utc));
         assert_eq!(settling.judging.reading.rules, RuleSet::Polymarket);

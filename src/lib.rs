@@ -71,7 +71,7 @@
 //!     },
 //!     deciding: &Deciding {
 //!         confirm: Confirm::Off,
-//!         min_move: Bps(0.into()),
+//!         min_move: None,
 //!         hold: 0,
 //!         fees: Fees::None,
 //!     },

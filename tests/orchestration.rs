@@ -25,7 +25,7 @@ use settle::rules::selection::Lags;
 use settle::rules::settlement::Status;
 use settle::rules::strike::Strike;
 use settle::rules::timestamp::NaiveZone;
-use settle::rules::units::{Bps, BtcPrice, UnixSeconds};
+use settle::rules::units::{BtcPrice, UnixSeconds};
 use settle::sources::candles::fallback::{Found, Prices};
 use settle::sources::http::RequestStats;
 use settle::sources::polymarket::ResolutionSource;
@@ -81,12 +81,7 @@ impl ResolutionSource for Resolves {
 }
 
 fn deciding(confirm: Confirm) -> Deciding {
-    Deciding {
-        confirm,
-        min_move: Bps(if confirm == Confirm::Auto { 4.into() } else { 0.into() }),
-        hold: 6 * 3600,
-        fees: Fees::None,
-    }
+    Deciding { confirm, min_move: None, hold: 6 * 3600, fees: Fees::None }
 }
 
 fn settle(bench: &Bench, prices: &mut Known, now: i64) -> Summary {

@@ -344,8 +344,8 @@ fn lately(dollars: f64) -> (Bet, Tape) {
 
 #[test]
 fn a_close_call_is_held_until_its_hold_expires() {
-    // $20 on $67,000 are 3 bps
-    let (bet, tape) = lately(20.0);
+    // $5 on $67,000 are 0.7 bps; two minutes in which the price did not move need 0.8
+    let (bet, tape) = lately(5.0);
     let bench = Bench::new(&[bet]);
     let exchange = Exchange::of(tape);
     let run = |hours: &str| {
@@ -356,7 +356,7 @@ fn a_close_call_is_held_until_its_hold_expires() {
     assert_eq!((&held["held_count"], &held["settled_count"]), (&1.into(), &0.into()));
     assert_eq!(held["trades"][0]["status"], "held");
     let reason = held["trades"][0]["reason"].as_str().unwrap().to_owned();
-    assert!(reason.contains("moved +3.0 bps, less than 4"), "{reason}");
+    assert!(reason.contains("moved +0.7 bps, less than 0.8"), "{reason}");
     assert_eq!(bench.booked(1), (None, None, None));
     let status = bench.settle(&["status", "--json"]).json();
     assert_eq!((&status["held_count"], &status["due_count"]), (&1.into(), &1.into()));
@@ -368,7 +368,7 @@ fn a_close_call_is_held_until_its_hold_expires() {
 
 #[test]
 fn a_held_trade_is_settled_as_soon_as_polymarket_has_resolved() {
-    let (bet, tape) = lately(20.0);
+    let (bet, tape) = lately(5.0);
     let Value::Text(slug) = bet.slug.clone() else { panic!() };
     let bench = Bench::new(&[bet]);
     bench.run_at(&Exchange::of(tape.clone()).url, &AUTO);

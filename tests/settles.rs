@@ -372,7 +372,7 @@ fn the_twap_epoch_uses_the_mean_of_the_minute_before() {
     let exchange = Exchange::of(tape);
     let bets = [bet(1).on(&format!("btc-updown-15m-{open}")).at("2026-09-01 00:05:00")];
     for (source, method) in [
-        ("coinbase", "(open + 4 high + 4 low + close) / 10 of the minute before"),
+        ("coinbase", "(open + 4 high + 4 low + close) / 10 of the minute before, range 0 bps"),
         ("binance", "mean of 60 one-second closes that end 3 s before"),
     ] {
         let bench = Bench::new(&bets);

@@ -129,9 +129,9 @@ fn explain_shows_a_held_trade() {
     let bench = Bench::new(&[bet(1)
         .on(&format!("btc-updown-15m-{open}"))
         .at(&support::as_logged(open + 60))]);
-    let tape = Tape::of([(open - 60, STRIKE), (open + 840, STRIKE + 10.0)]);
+    let tape = Tape::of([(open - 60, STRIKE), (open + 840, STRIKE + 5.0)]);
     run(&bench, &Exchange::of(tape));
-    explained(&bench, "1", "held", &["held: too close to call", "moved +1.5 bps, less than 4"]);
+    explained(&bench, "1", "held", &["held: too close to call", "moved +0.7 bps, less than 0.8"]);
 }
 
 #[test]

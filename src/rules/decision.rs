@@ -8,7 +8,7 @@ use crate::rules::fees::{Fee, Fees, StatedFee};
 use crate::rules::logged::MoneySource;
 use crate::rules::market::{Family, Market};
 use crate::rules::opinion::{Opinion, opinion};
-use crate::rules::outcome::{CloseCall, MIN_MOVE_BPS, Outcome, change, close_call, decide};
+use crate::rules::outcome::{CloseCall, Outcome, change, close_call, decide};
 use crate::rules::pnl;
 use crate::rules::pnl::Money;
 use crate::rules::price::WindowPrices;
@@ -45,8 +45,9 @@ impl Confirm {
 pub struct Deciding {
     /// Polymarket's role.
     pub confirm: Confirm,
-    /// A venue move smaller than this is a close call.
-    pub min_move: Bps,
+    /// A venue move smaller than this is a close call; `None`: by the price's method with
+    /// [`Confirm::Auto`], else 0.
+    pub min_move: Option<Bps>,
     /// How long after its market's close a close call waits for Polymarket, in seconds.
     pub hold: i64,
     /// The fees to count.
@@ -71,7 +72,16 @@ impl Deciding {
 
     /// With [`Confirm::Off`], close calls are held only if a minimum move is set.
     fn holds(&self) -> bool {
-        self.confirm == Confirm::Auto || self.min_move.0 > Decimal::ZERO
+        self.confirm == Confirm::Auto || self.min_move.is_some_and(|least| least.0 > Decimal::ZERO)
+    }
+
+    /// A venue move smaller than this is a close call.
+    fn least_move(&self, prices: &WindowPrices) -> Bps {
+        let by_default = || match self.confirm {
+            Confirm::Auto => prices.least_move(),
+            Confirm::Off | Confirm::Only => Bps(Decimal::ZERO),
+        };
+        self.min_move.unwrap_or_else(by_default)
     }
 }
 
@@ -346,7 +356,7 @@ fn measure(bet: &Bet, prices: &WindowPrices, strike: Strike) -> Option<Measured>
         outcome: decision.outcome,
         margin: decision.margin,
         moved: open.and_then(|open| change(open, close)),
-        close_call: close_call(decision.outcome, open, close, bet.market.tie, Bps(MIN_MOVE_BPS)),
+        close_call: close_call(decision.outcome, open, close, bet.market.tie, prices.least_move()),
         doubts,
         is_single: false,
     })
@@ -366,8 +376,8 @@ fn held(
     }
     let prices = &measured.prices;
     let open = prices.open.map(|open| open.price);
-    let call =
-        close_call(measured.outcome, open, prices.close.price, bet.market.tie, deciding.min_move);
+    let (close, least) = (prices.close.price, deciding.least_move(prices));
+    let call = close_call(measured.outcome, open, close, bet.market.tie, least);
     call.or(needs_second.then_some(CloseCall::NoSecondVenue))
 }
 
@@ -444,7 +454,7 @@ mod tests {
     }
 
     fn deciding(confirm: Confirm, min_move: i64) -> Deciding {
-        let (min_move, hold) = (Bps(min_move.into()), 6 * 3600);
+        let (min_move, hold) = (Some(Bps(min_move.into())), 6 * 3600);
         Deciding { confirm, min_move, hold, fees: Fees::None }
     }
 

@@ -4,12 +4,14 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use rust_decimal::{Decimal, MathematicalOps};
 use serde::Serialize;
 
 use crate::rules::asset::Asset;
 use crate::rules::market::Basis;
+use crate::rules::outcome::MIN_MOVE_BPS;
 use crate::rules::strike::{bears_out, is_near_strike};
-use crate::rules::units::{BtcPrice, UnixSeconds};
+use crate::rules::units::{Bps, BtcPrice, UnixSeconds, rounded};
 
 /// The source of a price.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, clap::ValueEnum)]
@@ -84,10 +86,58 @@ pub enum Method {
     CloseOf(i64),
     /// The mean of the closes of this many 1-second candles before the instant.
     MeanOfSeconds(i64),
-    /// The mean of open, high, low and close of the 1-minute candle before the instant.
-    MeanOfMinute,
+    /// The weighted mean of open, high, low and close of the 1-minute candle before the instant, whose
+    /// highest and lowest price are so far apart.
+    MeanOfMinute(Bps),
     /// The open at the instant, although a mean was wanted: the file holds nothing finer.
     OpenForMean(i64),
+}
+
+impl Method {
+    /// Reads [`fmt::Display`]; the number of seconds is not read. `None` for another text.
+    pub fn named(text: &str) -> Option<Self> {
+        let range = || text.rsplit_once("range ")?.1.strip_suffix(" bps")?.parse().ok();
+        Some(match text {
+            _ if text.ends_with("for the mean)") => Self::OpenForMean(0),
+            _ if text.starts_with("open of") => Self::OpenOf(0),
+            _ if text.starts_with("close of") => Self::CloseOf(0),
+            _ if text.starts_with("mean of") => Self::MeanOfSeconds(0),
+            _ if text.starts_with("(open + ") => {
+                Self::MeanOfMinute(Bps(range().unwrap_or_default()))
+            }
+            _ => return None,
+        })
+    }
+}
+
+/// The smallest move, in bps, that is no close call between two prices that were read in these ways: 4 for
+/// a price at a point, 1 for a mean of seconds, 1.6 · √(0.5² + (0.2 · r)²) for the mean of a minute, where r is
+/// √(range of the start² + range of the end²), and 0 for Binance's own candle, which is the rule itself.
+///
+/// Source: the errors of each method on real trades (2026); `guide/outcomes.md` shows them.
+pub fn least_move(methods: [Option<Method>; 2]) -> Bps {
+    let mut squares: Option<Decimal> = None;
+    let mut least = Decimal::ZERO;
+    for method in methods.into_iter().flatten() {
+        let own = match method {
+            Method::OpenOf(_) | Method::OpenForMean(_) => MIN_MOVE_BPS,
+            Method::MeanOfSeconds(_) => Decimal::ONE,
+            Method::CloseOf(_) => Decimal::ZERO,
+            Method::MeanOfMinute(range) => {
+                let square = range.0.saturating_mul(range.0);
+                squares = Some(squares.unwrap_or_default().saturating_add(square));
+                continue;
+            }
+        };
+        least = least.max(own);
+    }
+    let of_minutes = squares.map_or(Decimal::ZERO, |squares| {
+        let (quarter, part) = (Decimal::new(25, 2), Decimal::new(4, 2));
+        let error = quarter.saturating_add(part.saturating_mul(squares)).sqrt();
+        // a range whose square is too large to add up is a close call in any case
+        error.unwrap_or(Decimal::MAX).saturating_mul(Decimal::new(16, 1)).round_dp(2)
+    });
+    Bps(least.max(of_minutes))
 }
 
 impl fmt::Display for Method {
@@ -98,8 +148,12 @@ impl fmt::Display for Method {
             Self::MeanOfSeconds(count) => {
                 write!(f, "mean of {count} one-second closes that end 3 s before")
             }
-            Self::MeanOfMinute => {
-                f.write_str("(open + 4 high + 4 low + close) / 10 of the minute before")
+            Self::MeanOfMinute(range) => {
+                let range = rounded(range.0, 2).normalize();
+                write!(
+                    f,
+                    "(open + 4 high + 4 low + close) / 10 of the minute before, range {range} bps"
+                )
             }
             Self::OpenForMean(step) => {
                 write!(f, "open of the {step} s candle (the file has no finer rows for the mean)")
@@ -148,6 +202,11 @@ pub struct WindowPrices {
 }
 
 impl WindowPrices {
+    /// The smallest move that is no close call, by how the two prices were read.
+    pub fn least_move(&self) -> Bps {
+        least_move([self.open.map(|open| open.method), Some(self.close.method)])
+    }
+
     /// Whether each price is near the recorded strike or confirmed by another venue of `all`.
     pub fn is_plausible(&self, strike: BtcPrice, all: &[Self]) -> bool {
         let is_plausible = |price: BtcPrice, of: fn(&Self) -> Option<Priced>| {
@@ -192,5 +251,29 @@ mod tests {
             [Method::OpenOf(900), Method::OpenForMean(300)].map(|method| method.to_string());
         assert_eq!(texts[0], "open of the 900 s candle");
         assert!(texts[1].starts_with("open of the 300 s candle (the file has no finer rows"));
+    }
+
+    #[test]
+    fn the_smallest_move_follows_from_how_the_prices_were_read() {
+        let minute = |range: i64| Method::MeanOfMinute(Bps(range.into()));
+        for (methods, least) in [
+            ([Some(Method::OpenOf(900)), Some(Method::OpenOf(60))], "4"),
+            ([None, Some(Method::OpenOf(60))], "4"),
+            ([Some(Method::MeanOfSeconds(60)), Some(Method::MeanOfSeconds(60))], "1"),
+            ([Some(Method::MeanOfSeconds(60)), Some(Method::OpenForMean(300))], "4"),
+            ([Some(minute(0)), Some(minute(0))], "0.8"),
+            // 1.6 · √(0.25 + 0.04 · 25) and 1.6 · √(0.25 + 0.04 · 200)
+            ([Some(minute(3)), Some(minute(4))], "1.79"),
+            ([Some(minute(10)), Some(minute(10))], "4.60"),
+            ([Some(Method::MeanOfSeconds(60)), Some(minute(0))], "1"),
+            ([Some(Method::OpenOf(3600)), Some(Method::CloseOf(3600))], "4"),
+            ([Some(Method::CloseOf(60)), Some(Method::CloseOf(60))], "0"),
+        ] {
+            let found = least_move(methods).0;
+            assert_eq!(found, least.parse().unwrap(), "{methods:?}");
+            // a record keeps the method as text
+            let read = methods.map(|method| Method::named(&method?.to_string()));
+            assert_eq!(least_move(read).0, found, "{methods:?}");
+        }
     }
 }

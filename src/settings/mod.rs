@@ -250,13 +250,13 @@ pub struct WalletArgs {
 /// Where prices and resolutions come from.
 #[derive(Debug, Args)]
 pub struct ServiceArgs {
-    /// Candle services, in the order they are asked
+    /// Candle services, in the order they are asked [default: coinbase,kraken,bitstamp,binance; binance first
+    /// where the rule is a mean of seconds]
     #[arg(
         long,
         env = "SETTLE_SOURCES",
         value_name = "A,B,…",
         value_delimiter = ',',
-        default_value = "coinbase,kraken,bitstamp,binance",
         help_heading = "Prices"
     )]
     pub sources: Vec<Source>,
@@ -393,7 +393,11 @@ pub fn sources(services: &ServiceArgs, client: &Arc<Client>) -> (Polymarket, Cha
         clob: services.clob_url.clone(),
     };
     let polymarket = Polymarket::new(bases, Arc::clone(client));
-    (polymarket, Chain::new(price_sources(services, client)))
+    let mut chain = Chain::new(price_sources(services, client));
+    if services.sources.is_empty() {
+        chain.ask_binance_first_for_means();
+    }
+    (polymarket, chain)
 }
 
 /// The wallet to read, if one is given.
@@ -414,7 +418,8 @@ pub fn price_sources(services: &ServiceArgs, client: &Arc<Client>) -> Vec<Box<dy
         return vec![Box::new(DumpFiles::new(services.candles.clone()))];
     }
     let mut named: Vec<Source> = Vec::new();
-    for source in &services.sources {
+    let given = Some(&services.sources[..]).filter(|given| !given.is_empty());
+    for source in given.unwrap_or(&Source::SERVICES) {
         if !named.contains(source) {
             named.push(*source);
         }

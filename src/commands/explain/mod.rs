@@ -12,10 +12,11 @@ use crate::rules::eligibility::{
 use crate::rules::fill::{Fill, WalletRecords};
 use crate::rules::market::RuleSet;
 use crate::rules::outcome;
-use crate::rules::outcome::{CloseCall, MIN_MOVE_BPS, Outcome, Tie};
+use crate::rules::outcome::{CloseCall, Outcome, Tie};
+use crate::rules::price::{Method, least_move};
 use crate::rules::settlement::Status;
 use crate::rules::text::printable;
-use crate::rules::units::{Bps, BtcPrice, UnixSeconds};
+use crate::rules::units::{BtcPrice, UnixSeconds};
 use crate::rules::value::Cell;
 use crate::settings::{self, CommonArgs, JudgingArgs};
 use crate::store::{Access, LastFailure, NotMade, Record, Store, standing_record};
@@ -122,7 +123,10 @@ pub fn close_call(record: &Record) -> Option<&'static str> {
     let outcome = Outcome::named(record.new_actual_outcome.text()?)?;
     let (open, close) = (price(&record.open_price), price(&record.close_price)?);
     // the tie rule has no effect here: a tie is a small move
-    let call = outcome::close_call(outcome, open, close, Tie::Yes, Bps(MIN_MOVE_BPS))?;
+    let methods = [&record.open_method, &record.close_method]
+        .map(|method| method.as_deref().and_then(Method::named).or(Some(Method::OpenOf(0))));
+    let least = least_move(methods);
+    let call = outcome::close_call(outcome, open, close, Tie::Yes, least)?;
     Some(match call {
         CloseCall::SmallMove { .. } => "the venue hardly moved",
         CloseCall::Disagreement => "the strike and the venue's own move disagree",

@@ -31,7 +31,6 @@ use crate::output;
 use crate::output::print::after_writing;
 use crate::output::progress::Bar;
 use crate::rules::decision::{Confirm, Deciding};
-use crate::rules::outcome::MIN_MOVE_BPS;
 use crate::rules::resolution::Resolutions;
 use crate::rules::units::{Bps, UnixSeconds};
 use crate::settings::values::{batch, bps, hook_url, hours, interval, seconds, seconds_of};
@@ -70,8 +69,9 @@ pub struct RunArgs {
     )]
     pub confirm: Confirm,
 
-    /// A venue's move of less than this many bps is too close to call by candles
-    /// [default: 4 with --confirm auto, else 0]
+    /// A venue's move of less than this many bps is too close to call by candles [default: with --confirm
+    /// auto by how the price was read (4 for a point, 1 for a mean of seconds, more for a minute that moved),
+    /// else 0]
     #[arg(long, env = "SETTLE_MIN_MOVE_BPS", value_name = "X", value_parser = bps, help_heading = "Prices")]
     pub min_move_bps: Option<Decimal>,
 
@@ -187,10 +187,9 @@ fn result(mut ran: Vec<DatabaseRun>, printed: Result<(), Error>) -> Result<(), E
 
 impl From<&RunArgs> for Deciding {
     fn from(settling: &RunArgs) -> Self {
-        let default = if settling.confirm == Confirm::Auto { MIN_MOVE_BPS } else { Decimal::ZERO };
         Self {
             confirm: settling.confirm,
-            min_move: Bps(settling.min_move_bps.unwrap_or(default)),
+            min_move: settling.min_move_bps.map(Bps),
             hold: seconds_of(settling.hold_hours),
             fees: settling.fees.fees,
         }

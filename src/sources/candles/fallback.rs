@@ -9,6 +9,7 @@ use std::thread::ScopedJoinHandle;
 use log::{debug, warn};
 
 use crate::rules::asset::Asset;
+use crate::rules::market::Basis;
 use crate::rules::price::{
     PriceAt, PriceRequest, PriceRequests, Priced, Source, Strikes, WindowPrices,
 };
@@ -164,10 +165,16 @@ impl PriceSource for Service {
         let mut answer = SourceAnswer::default();
         let mut book = CandleRows::default();
         let limits = self.service.limits();
-        for pass in [Pass::Finest, Pass::Minute] {
+        // a service without candles of a second is asked for points and minutes together
+        let passes: &[&[Pass]] = match limits.steps.contains(&1) {
+            true => &[&[Pass::Finest], &[Pass::Minute]],
+            false => &[&[Pass::Finest, Pass::Minute]],
+        };
+        for together in passes {
             let missing: BTreeSet<PriceAt> =
                 wanted.iter().filter(|quote| book.price(**quote).is_none()).copied().collect();
-            let ranges = plan(&spans(&missing, pass, &limits), &limits, now);
+            let spans = together.iter().flat_map(|pass| spans(&missing, *pass, &limits)).collect();
+            let ranges = plan(&spans, &limits, now);
             self.fetch(asset, &ranges, now, &mut book, &mut answer);
         }
         answer.prices =
@@ -207,20 +214,43 @@ pub struct Chain {
     sources: Vec<Box<dyn PriceSource>>,
     /// By source, asset and instant; `None` where the source answered that it has no price.
     known: HashMap<(Source, Asset, PriceAt), Option<Priced>>,
+    /// Binance is asked first where the rule is a mean, because it alone has candles of a second.
+    binance_first_for_means: bool,
 }
 
 impl Chain {
     /// A chain that asks `sources` in this order.
     pub fn new(sources: Vec<Box<dyn PriceSource>>) -> Self {
-        Self { sources, known: HashMap::new() }
+        Self { sources, known: HashMap::new(), binance_first_for_means: false }
+    }
+
+    /// Asks Binance first where the rule is a mean, whatever the order.
+    pub fn ask_binance_first_for_means(&mut self) {
+        self.binance_first_for_means = true;
+    }
+
+    /// The places of the sources, in the order in which they are asked.
+    fn order(&self, is_mean: bool) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.sources.len()).collect();
+        if is_mean && self.binance_first_for_means {
+            order.sort_by_key(|place| self.sources[*place].source() != Source::Binance);
+        }
+        order
     }
 }
 
-impl Prices for Chain {
-    fn find(&mut self, needs: &PriceRequests, now: UnixSeconds) -> Found {
-        let mut found = Found::default();
-        let mut missing = needs.clone();
-        for source in &mut self.sources {
+impl Chain {
+    /// Adds to `found` what the sources have for `needs`, asked in this order.
+    fn find_in(
+        &mut self,
+        order: Vec<usize>,
+        needs: PriceRequests,
+        now: UnixSeconds,
+        found: &mut Found,
+    ) {
+        let mut missing = needs;
+        for place in order {
+            let Some(source) = self.sources.get_mut(place) else { continue };
             if missing.is_empty() {
                 break;
             }
@@ -269,6 +299,19 @@ impl Prices for Chain {
                 enough.count() < need.venues
             });
         }
+    }
+}
+
+impl Prices for Chain {
+    fn find(&mut self, needs: &PriceRequests, now: UnixSeconds) -> Found {
+        let mut found = Found::default();
+        for is_mean in [true, false] {
+            let of_kind =
+                |need: &&PriceRequest| matches!(need.close.basis, Basis::Twap(_)) == is_mean;
+            let some = needs.iter().filter(|(need, _)| of_kind(need));
+            let some = some.map(|(need, strikes)| (*need, *strikes)).collect();
+            self.find_in(self.order(is_mean), some, now, &mut found);
+        }
         found
     }
 
@@ -305,7 +348,6 @@ mod tests {
     use std::rc::Rc;
 
     use super::*;
-    use crate::rules::market::Basis;
     use crate::rules::price::Method;
     use crate::rules::units::BtcPrice;
 

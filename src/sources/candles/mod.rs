@@ -19,8 +19,9 @@ use serde_json::Value;
 
 use crate::rules::asset::Asset;
 use crate::rules::market::{Basis, STREAM_LAG};
+use crate::rules::outcome::change;
 use crate::rules::price::{Method, PriceAt, Priced, Source};
-use crate::rules::units::{BtcPrice, UnixSeconds, decimal_from_text};
+use crate::rules::units::{Bps, BtcPrice, UnixSeconds, decimal_from_text};
 use crate::sources::http::FetchError;
 
 use planner::{Limits, Range};
@@ -62,6 +63,11 @@ impl Candle {
     /// The closing price, if it lies between low and high.
     fn close(&self) -> Option<Decimal> {
         (self.low <= self.close && self.close <= self.high).then_some(self.close)
+    }
+
+    /// How far its highest price lies above its lowest.
+    fn range(&self) -> Option<Bps> {
+        change(BtcPrice::new(self.low).ok()?, BtcPrice::new(self.high).ok()?)
     }
 
     /// (open + 4 high + 4 low + close) / 10: a minute's best estimate of the mean of its prices.
@@ -203,8 +209,8 @@ impl CandleRows {
                 .or_else(|| {
                     // the minute contains the span of a shorter mean, not of a longer one
                     let minute = self.candle(60, quote.at.plus(-60)).filter(|_| length <= 60);
-                    let mean = minute.filter(|minute| minute.traded)?.mean()?;
-                    Some((mean, Method::MeanOfMinute))
+                    let minute = minute.filter(|minute| minute.traded)?;
+                    Some((minute.mean()?, Method::MeanOfMinute(minute.range()?)))
                 })
                 .and_then(|(mean, method)| {
                     Some(Priced { price: BtcPrice::new(mean).ok()?, method })
@@ -318,7 +324,8 @@ mod tests {
         assert_eq!(book.price(quote(Basis::Twap(60))), None);
         book.insert(60, candle(AT.plus(-60), [10, 20, 8, 18]), NOW);
         let minute = book.price(quote(Basis::Twap(60))).unwrap();
-        assert_eq!((minute.price.0, minute.method), (Decimal::from(14), Method::MeanOfMinute));
+        assert_eq!(minute.price.0, Decimal::from(14));
+        assert!(matches!(minute.method, Method::MeanOfMinute(range) if range.0 > Decimal::ZERO));
         for second in 1..=63 {
             book.insert(1, candle(AT.plus(-second), [second, second, second, second]), NOW);
         }
