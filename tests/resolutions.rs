@@ -261,8 +261,8 @@ fn each_market_is_requested_once_in_batches_of_a_hundred() {
     let exchange = Exchange::resolving(tape, Markets::resolved(markets));
     let bench = Bench::new(&bets);
     let summary = bench.run_at(&exchange.url, &["--confirm", "auto", "--batch", "0"]).json();
-    // one more reads what the markets that are not resolved state
-    assert_eq!(summary["requests"]["polymarket"], 3);
+    // one more reads what the markets that are not resolved state, one the prices of those that hang
+    assert_eq!(summary["requests"]["polymarket"], 4);
     assert_eq!(
         (&summary["confirmed_count"], &summary["provisional_count"]),
         (&150.into(), &150.into())
@@ -446,6 +446,16 @@ fn a_suspicious_strike_is_reported_in_the_summary_and_in_status() {
         assert_eq!(summary["trades"][0]["strike_warnings"][0], name);
         let status = bench.settle(&["status"]).code(0).stdout.clone();
         assert!(status.contains(&format!("{name}: 1 settled trade, one of them is 1")), "{status}");
+        // a day later it is no news any more
+        let earlier = "UPDATE settlement_markets SET written_at = ?1";
+        let settled = support::now();
+        let set = |hours: i64| {
+            let at = chrono::DateTime::from_timestamp(settled - hours * 3600, 0).unwrap();
+            let at = at.format("%Y-%m-%dT%H:%M:%SZ").to_string();
+            bench.sql().execute(earlier, [at]).unwrap();
+            bench.settle(&["status", "--json"]).json()["warnings"].as_array().unwrap().len()
+        };
+        assert_eq!((set(25), set(23) > 0), (0, true));
         // status has no warning about a trade that was undone
         bench.settle(&["undo", summary["run_id"].as_str().unwrap()]).code(0);
         let status = bench.settle(&["status", "--json"]).json();
@@ -1156,6 +1166,39 @@ fn a_market_that_states_another_rule_is_not_decided_by_candles() {
     let audit = bench.settle(&[&["audit", "--json"], &audit[..]].concat());
     let audit = audit.code(4).json();
     assert_eq!(audit["by_cause"], serde_json::json!({"rule_changed": 1}), "{audit}");
+}
+
+#[test]
+fn a_market_that_hangs_is_decided_by_the_prices_that_polymarket_states() {
+    let event = |metadata: &str, slug: &str| {
+        let open = market(slug, false, ["Up", "Down"], ["0.5", "0.5"]);
+        let open = with_fields(&open, "\"eventStartTime\":\"2026-02-13T13:00:00Z\"");
+        format!("[{{\"eventMetadata\":{metadata},\"markets\":[{open}]}}]")
+    };
+    // every venue went up by 15 bps
+    for (metadata, hold, outcome, source) in [
+        ("{\"priceToBeat\":67000.5,\"finalPrice\":67000.25}", "6", "NO", "polymarket-price"),
+        ("{\"priceToBeat\":67000.5,\"finalPrice\":67000.5}", "6", "YES", "polymarket-price"),
+        ("{\"priceToBeat\":67000.5}", "6", "YES", "coinbase"),
+        ("null", "6", "YES", "coinbase"),
+        // the hold is not over
+        ("{\"priceToBeat\":67000.5,\"finalPrice\":67000.25}", "87600", "YES", "coinbase"),
+    ] {
+        let body = event(metadata, &slug());
+        let exchange = Exchange::start(move |asked, _| match asked.service() {
+            _ if asked.path == "/events" => Reply::ok(body.clone()),
+            "polymarket" => asked.list(&[]),
+            _ => moved(100.0).answer(asked),
+        });
+        let bench = Bench::new(&[bet(1)]);
+        let run = ["--confirm", "auto", "--hold-hours", hold];
+        let ran = bench.run_at(&exchange.url, &run).code(0).json();
+        let trade = &ran["trades"][0];
+        assert_eq!((&trade["outcome"], &trade["price_source"]), (&outcome.into(), &source.into()));
+        assert_eq!(trade["status"], "provisional", "{metadata}: {ran}");
+        let later = bench.run_at(&resolved(true).url, &run).json();
+        assert_eq!(later["corrected_count"], u64::from(outcome == "NO"), "{later}");
+    }
 }
 
 #[test]

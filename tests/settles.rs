@@ -412,7 +412,7 @@ fn hourly_and_daily_markets_settle() {
 }
 
 #[test]
-fn the_demos_sample_needs_six_requests() {
+fn the_demos_sample_needs_seven_requests() {
     let bench = Bench::with_schema(include_str!("../examples/sample/performance.sql"), &[]);
     let lines = |text: &'static str| text.lines().skip(1).map(|line| line.split_once(',').unwrap());
     let prices = lines(include_str!("../examples/sample/prices.csv"))
@@ -429,11 +429,11 @@ fn the_demos_sample_needs_six_requests() {
     ] {
         assert_eq!(summary[field], wanted, "{field}");
     }
-    // the list; the market whose slug has no time; what the market that is not resolved states; the venues of
-    // its close call, whose hold is over
+    // the list; the market whose slug has no time; what the market that is not resolved states, and its prices;
+    // the venues of its close call, whose hold is over
     assert_eq!(
         (&summary["requests"]["coinbase"], &summary["requests"]["polymarket"]),
-        (&1.into(), &3.into()),
+        (&1.into(), &4.into()),
         "{:?}",
         exchange.asked()
     );

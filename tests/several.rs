@@ -51,7 +51,7 @@ fn several_databases_share_every_price_and_resolution() {
     let requests = |name: &str| -> Vec<i64> {
         databases.iter().map(|db| db["requests"][name].as_i64().unwrap()).collect()
     };
-    assert_eq!((requests("coinbase"), requests("polymarket")), (vec![1, 1], vec![2, 2]));
+    assert_eq!((requests("coinbase"), requests("polymarket")), (vec![1, 1], vec![3, 3]));
     assert_eq!(databases[0]["db"], one.db.to_str().unwrap());
     assert_eq!(databases[0]["trades"][0]["trade_id"], 1);
     assert_eq!(databases[1]["trades"].as_array().unwrap().len(), 2);

@@ -12,6 +12,7 @@ mod not_made;
 pub(crate) mod rebook;
 pub(crate) mod reconcile;
 pub mod run;
+mod statements;
 pub mod status;
 pub mod summary;
 pub mod trade_result;

@@ -1,7 +1,7 @@
 //! One run, top to bottom: select due trades, ask Polymarket and write what it has resolved, ask for
 //! prices and write the rest, sum up. `rules::decision` decides a trade; `store` writes it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use crate::engine::apply::{Batch, RunState, Stop};
 use crate::engine::confirm::confirm;
@@ -11,6 +11,7 @@ use crate::engine::fills::read_wallet;
 use crate::engine::market_ids::KnownIds;
 use crate::engine::not_made::NotMadeTrades;
 use crate::engine::rebook::rebook_read_again;
+use crate::engine::statements::Statements;
 use crate::engine::summary::{Event, IN_ERROR, OUT_OF_TIME, Summary};
 use crate::engine::zone::zone_warning;
 use crate::error::Error;
@@ -18,9 +19,7 @@ use crate::rules::decision::{
     Confirm, Decision, DeferReason, MarketData, decide_trade, needs_prices,
 };
 use crate::rules::eligibility::{Exclusion, Reading, Trade, judge_again};
-use crate::rules::fees::StatedFee;
 use crate::rules::fill::WalletRecords;
-use crate::rules::market::with_year;
 use crate::rules::price::{PriceRequest, PriceRequests, Source, Strikes};
 use crate::rules::resolution::Resolution;
 use crate::rules::selection::{Selection, Selector, Tally, Warning, dated_key, need};
@@ -112,7 +111,7 @@ pub fn settle(
         task,
         state: &mut state,
         found: &mut found,
-        fees: HashMap::new(),
+        statements: Statements::default(),
         wallet,
         not_made: &not_made,
         ids,
@@ -247,8 +246,8 @@ struct Run<'a, 'b, 'c> {
     state: &'a mut RunState<'c>,
     /// What the candle services have answered for the current block, and their problems in the run.
     found: &'a mut Found,
-    /// The fees that markets state while they are not resolved, by key.
-    fees: HashMap<String, StatedFee>,
+    /// What markets state of themselves while they are not resolved.
+    statements: Statements,
     /// What a wallet says of the trades.
     wallet: &'a WalletRecords,
     /// Trades that were not made, for calls with room for their markets.
@@ -315,10 +314,15 @@ impl Run<'_, '_, '_> {
         let is_asked = !self.is_over();
         let mut undecided = undecided;
         if is_asked {
-            self.read_statements(&mut undecided);
+            let Self { outside, statements, ids, state, .. } = self;
+            statements.read(outside, &mut undecided, ids, &mut state.warnings);
+            statements.read_prices(outside, &undecided, self.task);
             let mut needs = PriceRequests::new();
             for (trade, resolution) in &undecided {
                 if !needs_prices(trade, resolution.as_ref(), self.task.deciding.confirm) {
+                    continue;
+                }
+                if self.statements.prices(trade).is_some() {
                     continue;
                 }
                 let Some(need) = self.need(trade) else { continue };
@@ -354,48 +358,6 @@ impl Run<'_, '_, '_> {
         Ok(())
     }
 
-    /// Reads what the markets that are not resolved state of themselves, before candles decide: another
-    /// window, asset or rule than settle knows keeps candles from deciding.
-    fn read_statements(&mut self, undecided: &mut [(Trade, Option<Resolution>)]) {
-        let is_open = |resolution: &Option<Resolution>| {
-            matches!(resolution, Some(Resolution::NotYet(_) | Resolution::OtherYear(_)))
-        };
-        let open = undecided.iter().filter(|(_, resolution)| is_open(resolution));
-        let mut seen = HashSet::new();
-        let keys: Vec<String> = open
-            .filter_map(|(trade, _)| trade.key.clone())
-            .filter(|key| seen.insert(key.clone()))
-            .collect();
-        if keys.is_empty() {
-            return;
-        }
-        let stated = self.outside.resolutions.stated(&keys);
-        let fees = stated.answers.iter();
-        self.fees.extend(fees.filter_map(|(key, answer)| Some((key.clone(), answer.states.fee?))));
-        for (trade, resolution) in undecided.iter_mut().filter(|(_, found)| is_open(found)) {
-            let states = trade.key.as_ref().and_then(|key| stated.answers.get(key));
-            let (Some(answer), market) = (states, &trade.bet.market) else { continue };
-            self.ids.note(trade, &stated.answers, resolution.as_ref());
-            if with_year(trade.key.as_deref().unwrap_or_default(), market).is_some() {
-                continue;
-            }
-            if let Some(why) = answer.states.other_market(market) {
-                *resolution = Some(Resolution::OtherMarket(why));
-            } else if let Some(why) = answer.states.changed_rule(market) {
-                let message = format!("trade {}: {why}; candles do not decide it", trade.row.id);
-                self.state.warnings.push(Warning { code: "rule_changed", message });
-                *resolution = Some(Resolution::RuleChanged(why));
-            }
-        }
-    }
-
-    /// The fee that a trade's market states in the answer about it, or else while it is open.
-    fn stated_fee(&self, trade: &Trade) -> Option<StatedFee> {
-        let key = trade.key.as_ref()?;
-        let of = |key: &String| self.outside.known.answers.get(key)?.states.fee;
-        of(key).or_else(|| of(&dated_key(trade)?)).or_else(|| self.fees.get(key).copied())
-    }
-
     /// The prices that candles need to decide a trade.
     fn need(&self, trade: &Trade) -> Option<PriceRequest> {
         let venues = self.task.deciding.venues(&trade.bet.market, self.task.now);
@@ -410,7 +372,8 @@ impl Run<'_, '_, '_> {
             prices: prices.map_or(&[], Vec::as_slice),
             price_failed: self.found.failed,
             resolution,
-            stated_fee: self.stated_fee(&trade),
+            stated_fee: self.statements.fee(&trade, &self.outside.known),
+            stated_prices: self.statements.prices(&trade),
         };
         match decide_trade(trade, data, reading.strike, deciding, now) {
             Decision::Settle(settlement) => batch.settlements.push(*settlement),

@@ -33,7 +33,7 @@ pub struct DatabaseStatus {
     /// Dollars that the settled trades won and that were not redeemed at the last reading of a wallet;
     /// `None` if none was read.
     pub unclaimed: Option<Decimal>,
-    /// Settled trades with a doubtful recorded strike: by the doubt's name, their count and one id.
+    /// Trades settled in the last day with a doubtful recorded strike: by the doubt's name, their count and one id.
     pub doubted: BTreeMap<String, (u64, Cell)>,
     /// Number of unsettled trades, by the reason of their last failed attempt.
     pub parked: BTreeMap<String, u64>,
@@ -65,7 +65,7 @@ impl DatabaseStatus {
             });
             let late = store.unconfirmed_since(now.plus(-lags.confirm))?;
             let late = unconfirmed_in_words(late, now);
-            let RecordCounts { unconfirmed, doubted, parked, last_runs } = store.record_counts()?;
+            let RecordCounts { unconfirmed, doubted, parked, last_runs } = store.record_counts(now)?;
             let performance = store.totals()?;
             let mut row_warnings = selection.warnings(reading.rules);
             if selection.doubts_times() {
@@ -100,7 +100,7 @@ impl DatabaseStatus {
                 code: "strike",
                 message: format!(
                     "{name}: {count} settled {trades}, one of them is {id}; their price_to_beat looks \
-                     wrong"
+                     wrong; the bot should record the price at the window's start"
                 ),
             }
         });
@@ -147,10 +147,9 @@ pub struct StatusLine {
 }
 
 impl StatusLine {
-    /// The line after a run. `doubts` is the number of kinds of doubt about recorded strikes, over
-    /// all settled trades.
-    pub fn after(summary: &Summary, latest: Latest, doubts: usize, now: UnixSeconds) -> Self {
-        let warnings = doubts + summary.warnings.len();
+    /// The line after a run.
+    pub fn after(summary: &Summary, latest: Latest, now: UnixSeconds) -> Self {
+        let warnings = summary.data_warnings().len();
         let mut wrong = wrong(summary.alert(), summary.errors.len() as u64, warnings);
         match summary.problems.len() {
             _ if summary.nothing_had => wrong.insert(0, "no source answered".to_owned()),

@@ -103,7 +103,12 @@ impl Counts {
             self.add_profit(change.map_or(Decimal::ZERO, |change| change.0));
             self.corrections.push(Correction { trade_id, from, to, profit: result.profit, change });
         }
-        for doubt in &result.doubts {
+        // once a trade: a held one comes again in each run
+        let doubts = match result.ending {
+            Ending::Booked(_) => &result.doubts[..],
+            _ => &[],
+        };
+        for doubt in doubts {
             let entry = self.doubted.entry(doubt.name());
             entry.or_insert_with(|| (doubt.to_string(), Named::default())).1.add(id);
         }
@@ -264,7 +269,8 @@ impl Summary {
                 1 => format!("trade {first_id}"),
                 count => format!("{count} trades, the first of them {first_id}"),
             };
-            Warning { code: name, message: format!("{name}: {which}: {first}") }
+            let what = "the bot should record the price at the window's start";
+            Warning { code: name, message: format!("{name}: {which}: {first}; {what}") }
         };
         let strikes = self.counts.doubted.iter().map(strike);
         self.warnings.iter().cloned().chain(strikes).collect()

@@ -70,6 +70,11 @@ impl Deciding {
         now.since(market.close) >= self.hold
     }
 
+    /// Whether the prices that Polymarket states for an unresolved market decide it, ahead of candles.
+    pub fn asks_for_stated_prices(&self, market: &Market, now: UnixSeconds) -> bool {
+        self.confirm == Confirm::Auto && self.hold_is_over(market, now)
+    }
+
     /// With [`Confirm::Off`], close calls are held only if a minimum move is set.
     fn holds(&self) -> bool {
         self.confirm == Confirm::Auto || self.min_move.is_some_and(|least| least.0 > Decimal::ZERO)
@@ -164,6 +169,9 @@ pub struct MarketData<'a> {
     pub resolution: Option<&'a Resolution>,
     /// The fee that the market states.
     pub stated_fee: Option<StatedFee>,
+    /// The prices at the window's start and close that Polymarket states for a market that it has not
+    /// resolved. They decide once the hold is over.
+    pub stated_prices: Option<[BtcPrice; 2]>,
 }
 
 /// Whether candles may have to decide the trade, now that Polymarket's resolution is known: `None` if
@@ -187,7 +195,11 @@ pub fn decide_trade(
 ) -> Decision {
     let settle = |trade, case| Decision::Settle(Box::new(Settlement { trade, case }));
     let bet = trade.bet;
-    let opinion = opinion_of(&bet, data.prices, strike, deciding, now);
+    let stated = data.stated_prices.filter(|_| deciding.asks_for_stated_prices(&bet.market, now));
+    let stated = stated
+        .and_then(|prices| measure(&bet, &WindowPrices::stated(prices), Strike::Venue))
+        .map(Opinion::Agreed);
+    let opinion = stated.unwrap_or_else(|| opinion_of(&bet, data.prices, strike, deciding, now));
     let needs_second = matches!(opinion, Opinion::NeedsSecond(_));
     let is_divided = matches!(opinion, Opinion::Divided);
     let measured = match opinion {
@@ -473,6 +485,7 @@ mod tests {
             price_failed,
             resolution: resolution.as_ref(),
             stated_fee: None,
+            stated_prices: None,
         };
         match decide_trade(trade(), data, Strike::Recorded, deciding, SOON) {
             Decision::Settle(settlement) => Ok(*settlement),
@@ -527,6 +540,7 @@ mod tests {
                 price_failed,
                 resolution: open.as_ref(),
                 stated_fee: None,
+                stated_prices: None,
             };
             match decide_trade(trade(), data, Strike::Venue, &deciding(confirm, 4), now) {
                 Decision::Settle(settlement) => {
@@ -587,8 +601,13 @@ mod tests {
     fn a_price_that_is_not_believed_is_no_price() {
         let venue = |source, open: i64, close: i64| WindowPrices { source, ..quoted(open, close) };
         let decide = |prices: &[WindowPrices]| {
-            let data =
-                MarketData { prices, price_failed: false, resolution: None, stated_fee: None };
+            let data = MarketData {
+                prices,
+                price_failed: false,
+                resolution: None,
+                stated_fee: None,
+                stated_prices: None,
+            };
             match decide_trade(trade(), data, Strike::Venue, &deciding(Confirm::Off, 0), SOON) {
                 Decision::Settle(settlement) => {
                     Ok((settlement.outcome(), settlement.measured().cloned()))

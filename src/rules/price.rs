@@ -28,6 +28,10 @@ pub enum Source {
     /// Dump files given with `--candles`
     #[value(skip)]
     Candles,
+    /// The two prices that Polymarket itself states for a market that it has not resolved
+    #[value(skip)]
+    #[serde(rename = "polymarket-price")]
+    PolymarketPrice,
 }
 
 impl Source {
@@ -36,7 +40,7 @@ impl Source {
 
     /// The source with this name.
     pub fn named(name: &str) -> Option<Self> {
-        let all = Self::SERVICES.into_iter().chain([Self::Candles]);
+        let all = Self::SERVICES.into_iter().chain([Self::Candles, Self::PolymarketPrice]);
         all.into_iter().find(|source| source.as_str() == name)
     }
 
@@ -58,6 +62,7 @@ impl Source {
             Self::Bitstamp => "bitstamp",
             Self::Binance => "binance",
             Self::Candles => "candles",
+            Self::PolymarketPrice => "polymarket-price",
         }
     }
 }
@@ -91,6 +96,8 @@ pub enum Method {
     MeanOfMinute(Bps),
     /// The open at the instant, although a mean was wanted: the file holds nothing finer.
     OpenForMean(i64),
+    /// Stated by Polymarket: the price that the market is decided by.
+    Stated,
 }
 
 impl Method {
@@ -101,6 +108,7 @@ impl Method {
             _ if text.ends_with("for the mean)") => Self::OpenForMean(0),
             _ if text.starts_with("open of") => Self::OpenOf(0),
             _ if text.starts_with("close of") => Self::CloseOf(0),
+            _ if text.starts_with("stated") => Self::Stated,
             _ if text.starts_with("mean of") => Self::MeanOfSeconds(0),
             _ if text.starts_with("(open + ") => {
                 Self::MeanOfMinute(Bps(range().unwrap_or_default()))
@@ -122,7 +130,7 @@ pub fn least_move(methods: [Option<Method>; 2]) -> Bps {
         let own = match method {
             Method::OpenOf(_) | Method::OpenForMean(_) => MIN_MOVE_BPS,
             Method::MeanOfSeconds(_) => Decimal::ONE,
-            Method::CloseOf(_) => Decimal::ZERO,
+            Method::CloseOf(_) | Method::Stated => Decimal::ZERO,
             Method::MeanOfMinute(range) => {
                 let square = range.0.saturating_mul(range.0);
                 squares = Some(squares.unwrap_or_default().saturating_add(square));
@@ -155,6 +163,7 @@ impl fmt::Display for Method {
                     "(open + 4 high + 4 low + close) / 10 of the minute before, range {range} bps"
                 )
             }
+            Self::Stated => f.write_str("stated by Polymarket"),
             Self::OpenForMean(step) => {
                 write!(f, "open of the {step} s candle (the file has no finer rows for the mean)")
             }
@@ -202,6 +211,13 @@ pub struct WindowPrices {
 }
 
 impl WindowPrices {
+    /// The prices that Polymarket states for a market: at its start and at its close.
+    pub fn stated([open, close]: [BtcPrice; 2]) -> Self {
+        let priced = |price| Priced { price, method: Method::Stated };
+        let source = Source::PolymarketPrice;
+        Self { source, close: priced(close), open: Some(priced(open)), before: None }
+    }
+
     /// The smallest move that is no close call, by how the two prices were read.
     pub fn least_move(&self) -> Bps {
         least_move([self.open.map(|open| open.method), Some(self.close.method)])

@@ -435,7 +435,7 @@ pub fn price_sources(services: &ServiceArgs, client: &Arc<Client>) -> Vec<Box<dy
                 (Box::new(Binance), services.binance_url.as_ref().map_or_else(hosts, one))
             }
             // the command line has no such name
-            Source::Candles => return None,
+            Source::Candles | Source::PolymarketPrice => return None,
         };
         Some(Box::new(Service::new(service, bases, Arc::clone(client))) as Box<dyn PriceSource>)
     });

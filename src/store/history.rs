@@ -8,11 +8,13 @@ use rust_decimal::Decimal;
 use crate::error::Error;
 use crate::rules::eligibility::Row;
 use crate::rules::text::printable;
-use crate::rules::units::Usd;
+use crate::rules::units::{UnixSeconds, Usd};
 use crate::rules::value::Cell;
 use crate::store::columns::{Field, FieldMap};
 use crate::store::{Record, RecordCounts, Store, records, retries};
 
+/// Seconds for which a doubtful strike is counted after it was recorded.
+const DOUBTED_FOR: i64 = 86_400;
 /// The command of a run that undid another one.
 pub const UNDO: &str = "undo";
 /// The number of latest runs to show.
@@ -323,11 +325,15 @@ fn written_by(connection: &Connection, run_id: &str) -> rusqlite::Result<Vec<(St
 }
 
 /// Counts unconfirmed trades, doubted strikes and trades to retry, and lists the latest runs.
-pub(super) fn counts(connection: &Connection, fields: &FieldMap) -> rusqlite::Result<RecordCounts> {
+pub(super) fn counts(
+    connection: &Connection,
+    fields: &FieldMap,
+    now: UnixSeconds,
+) -> rusqlite::Result<RecordCounts> {
     let unconfirmed =
         connection
             .query_row("SELECT count(*) FROM settlement_unconfirmed", [], |row| row.get(0))?;
-    let doubted = records::doubted(connection, fields)?;
+    let doubted = records::doubted(connection, fields, now.plus(-DOUBTED_FOR))?;
     let parked = retries::parked(connection, fields)?;
     let last_runs = last_runs(connection)?;
     Ok(RecordCounts { unconfirmed, doubted, parked, last_runs })

@@ -147,7 +147,8 @@ pub struct UnsettledPage {
 pub struct RecordCounts {
     /// The number of settled trades that Polymarket has not confirmed yet.
     pub unconfirmed: u64,
-    /// By the name of a doubt about the recorded strike: the number of trades, and the id of one.
+    /// By the name of a doubt about the recorded strike: the number of trades settled in the last day, and
+    /// the id of one.
     pub doubted: BTreeMap<String, (u64, Cell)>,
     /// Why trades that are still unsettled failed at their latest attempt, and the number for each
     /// reason.
@@ -418,9 +419,9 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Database`].
-    pub fn record_counts(&self) -> Result<RecordCounts, Error> {
+    pub fn record_counts(&self, now: UnixSeconds) -> Result<RecordCounts, Error> {
         let read = || match self.has_records()? {
-            true => history::counts(&self.connection, &self.fields),
+            true => history::counts(&self.connection, &self.fields, now),
             false => Ok(RecordCounts::default()),
         };
         read().map_err(|error| self.failed("read", error))

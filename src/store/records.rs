@@ -11,6 +11,7 @@ use crate::rules::decision::{Confirm, DeferReason};
 use crate::rules::market::RuleSet;
 use crate::rules::settlement::{Case, Settlement};
 use crate::rules::strike::Strike;
+use crate::rules::units::UnixSeconds;
 use crate::rules::value::Cell;
 use crate::store::columns::{Field, FieldMap};
 use crate::store::transaction::Short;
@@ -203,18 +204,20 @@ pub(super) fn add_unwritten(
     }
 }
 
-/// The doubts about recorded strikes of settled trades, by name: a count and the id of one trade.
+/// The doubts about recorded strikes of trades settled after `since`, by name: a count and the id of one
+/// trade.
 pub(super) fn doubted(
     connection: &Connection,
     fields: &FieldMap,
+    since: UnixSeconds,
 ) -> rusqlite::Result<BTreeMap<String, (u64, Cell)>> {
     let is_win = fields.sql(Field::IsWin);
     let mut statement = connection.prepare(&format!(
         "SELECT strike_doubts, count(DISTINCT trade_rowid), trade_id FROM settlement_records
          JOIN trades ON trades.rowid = trade_rowid AND {is_win} IS NOT NULL
-         WHERE strike_doubts IS NOT NULL GROUP BY strike_doubts"
+         WHERE strike_doubts IS NOT NULL AND written_at > ?1 GROUP BY strike_doubts"
     ))?;
-    let mut rows = statement.query([])?;
+    let mut rows = statement.query([since.to_string()])?;
     let mut doubted = BTreeMap::new();
     while let Some(row) = rows.next()? {
         let (names, count, id): (String, u64, Cell) = (row.get(0)?, row.get(1)?, row.get(2)?);

@@ -1,7 +1,7 @@
 //! Reads the results of settled trades, for the figures of a report and for the sums in `status`
 //! and a run's last line. `rules::statistics` and `engine::status` use them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use chrono::{DateTime, Days, Utc};
@@ -24,9 +24,9 @@ use crate::rules::timestamp::{NaiveZone, read_instant};
 use crate::rules::title::market_key;
 use crate::rules::units::{FloatUsd, SharePrice, UnixSeconds, Usd, nearest_decimal};
 use crate::rules::value::Cell;
+use crate::store::Store;
 use crate::store::columns::Field;
 use crate::store::history::status_that_stands;
-use crate::store::{Store, records};
 
 /// Sums over the trades settled so far, as the bot computes them.
 #[derive(Debug, Clone, Default)]
@@ -75,18 +75,6 @@ impl Store {
              FROM trades"
         );
         self.connection.query_row(&sql, [], read).map_err(|error| self.failed("read", error))
-    }
-
-    /// The doubts about recorded strikes of settled trades: see [`super::RecordCounts::doubted`].
-    ///
-    /// # Errors
-    /// [`Error::Database`].
-    pub fn doubted(&self) -> Result<BTreeMap<String, (u64, Cell)>, Error> {
-        let read = || match self.has_records()? {
-            true => records::doubted(&self.connection, &self.fields),
-            false => Ok(BTreeMap::new()),
-        };
-        read().map_err(|error| self.failed("read", error))
     }
 
     /// Figures of the latest settled trades, as of `now`.

@@ -49,6 +49,7 @@ impl Asked {
             path if path.starts_with("/api/v3/") => "binance",
             "/v2/resolutions" => "data",
             path if path.starts_with("/markets/0x") => "clob",
+            "/events" => "polymarket",
             path if path == "/markets" || path.starts_with("/markets/") => "polymarket",
             _ => "unknown",
         }
@@ -222,6 +223,9 @@ impl Markets {
 
     /// The requested markets that are closed, in arbitrary order, as from Gamma; or one market.
     pub fn answer(&self, asked: &Asked) -> Option<Reply> {
+        if asked.path == "/events" {
+            return Some(Reply::ok("[]"));
+        }
         let single = asked.path.strip_prefix("/markets/").filter(|path| *path != "keyset");
         if let Some(key) = single {
             let market = self.0.get(key.strip_prefix("slug/").unwrap_or(key));

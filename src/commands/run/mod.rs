@@ -377,11 +377,10 @@ impl After<'_> {
 
     fn status_line(&self, store: &Store, database: &Path, summary: &Summary) -> Option<StatusLine> {
         let Task { reading, now, .. } = *self.task;
-        let read = || Ok::<_, Error>((store.latest(reading.zone, now)?, store.doubted()?.len()));
         let complain =
             |why| warn!("the summary of {} lacks its last line: {why}", database.display());
-        let (latest, doubts) = read().map_err(complain).ok()?;
-        Some(StatusLine::after(summary, latest, doubts, now))
+        let latest = store.latest(reading.zone, now).map_err(complain).ok()?;
+        Some(StatusLine::after(summary, latest, now))
     }
 }
 

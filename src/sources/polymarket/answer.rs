@@ -19,8 +19,9 @@ use crate::rules::resolution::{
 };
 use crate::rules::text::printable;
 use crate::rules::title::{condition_id, is_id};
-use crate::rules::units::{UnixSeconds, decimal_from_text};
+use crate::rules::units::{BtcPrice, UnixSeconds, decimal_from_text};
 use crate::sources::http::{self, FetchError};
+use crate::sources::polymarket::StatedPrices;
 
 /// The reason of a market that is not in a list of closed markets.
 const ABSENT: &str = "Polymarket has not resolved it";
@@ -140,6 +141,49 @@ pub(super) fn read_market(body: &[u8]) -> Result<(Answer, Option<String>), Fetch
     let answer = read_answer(&market)
         .map_err(|odd| FetchError::Failed(format!("sent a market where {odd}")))?;
     Ok((answer, unknown_status(&market)))
+}
+
+/// An event: the market's prices stand beside it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct EventBody {
+    #[serde(default)]
+    event_metadata: Sent<PricesBody>,
+    markets: Vec<MarketBody>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PricesBody {
+    price_to_beat: serde_json::Number,
+    final_price: serde_json::Number,
+}
+
+/// The prices that the events of these markets state, where an event states both.
+///
+/// # Errors
+/// [`FetchError::Failed`], where the body is no list of events.
+pub(super) fn read_events(
+    body: &[u8],
+    asked: &[String],
+) -> Result<HashMap<String, StatedPrices>, FetchError> {
+    let events: Vec<EventBody> = http::json(body)?;
+    let price =
+        |number: &serde_json::Number| BtcPrice::new(decimal_from_text(number.as_str()).ok()?).ok();
+    let mut found = HashMap::new();
+    for event in &events {
+        let [market] = &event.markets[..] else { continue };
+        let Some(slug) = market.slug.known().filter(|slug| asked.contains(slug)) else { continue };
+        let stated = event.event_metadata.known();
+        if let Some(stated) = stated
+            && let (Some(open), Some(close)) =
+                (price(&stated.price_to_beat), price(&stated.final_price))
+        {
+            let (prices, states) = ([open, close], read_stated(market));
+            found.insert(slug.clone(), StatedPrices { prices, states });
+        }
+    }
+    Ok(found)
 }
 
 /// A market's resolution status; `None` if it has none.

@@ -16,9 +16,9 @@ use std::time::{Duration, Instant};
 use log::warn;
 
 use crate::rules::market::{RuleSet, read_market as market_of};
-use crate::rules::resolution::{MarketIds, Resolutions};
+use crate::rules::resolution::{MarketIds, Resolutions, Stated};
 use crate::rules::title::is_id;
-use crate::rules::units::UnixSeconds;
+use crate::rules::units::{BtcPrice, UnixSeconds};
 use crate::sources::http::{Client, FetchError, RateLimiter, RequestStats, TRIES, escaped};
 
 pub use answer::read_markets;
@@ -46,6 +46,8 @@ enum List {
     Keyset,
     /// `/markets`: announced to end on 2026-05-01.
     Plain,
+    /// `/events`: markets with the prices that decide them.
+    Events,
 }
 
 /// A source of resolutions. Tests use a map.
@@ -62,8 +64,23 @@ pub trait ResolutionSource: Send {
         let _ = keys;
         Resolutions::default()
     }
+    /// The prices at the start and at the close that Polymarket states for those of these markets, all closed
+    /// or all not, where it states both; each with what it states of the market.
+    fn final_prices(&mut self, keys: &[String], closed: bool) -> HashMap<String, StatedPrices> {
+        let _ = (keys, closed);
+        HashMap::new()
+    }
     /// Requests sent so far, by service.
     fn stats(&self) -> BTreeMap<&'static str, RequestStats>;
+}
+
+/// The prices that Polymarket states for a market, and what it states of it.
+#[derive(Debug, Clone)]
+pub struct StatedPrices {
+    /// Dollars at the window's start and at its close.
+    pub prices: [BtcPrice; 2],
+    /// The market.
+    pub states: Stated,
 }
 
 /// Base URLs of Polymarket's services.
@@ -417,6 +434,17 @@ impl ResolutionSource for Polymarket {
         stated
     }
 
+    fn final_prices(&mut self, keys: &[String], closed: bool) -> HashMap<String, StatedPrices> {
+        if self.is_out || keys.is_empty() {
+            return HashMap::new();
+        }
+        let began = Instant::now();
+        self.asking = self.client.until(self.end_of_share());
+        let found = self.ask_events(keys, closed);
+        self.waited += began.elapsed();
+        found
+    }
+
     fn stats(&self) -> BTreeMap<&'static str, RequestStats> {
         let counts = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
         let services = ["polymarket", "data", "clob"];
@@ -448,6 +476,7 @@ fn path(list: List, closed: bool, slugs: &[String], cursor: Option<&str>) -> Str
     let name = match list {
         List::Keyset => "/markets/keyset",
         List::Plain => "/markets",
+        List::Events => "/events",
     };
     let mut path = format!("{name}?closed={closed}&limit={}", slugs.len());
     if let Some(cursor) = cursor {

@@ -3,12 +3,14 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use log::debug;
+
 use crate::rules::resolution::{Answer, Question, Resolution, Resolutions};
 use crate::rules::title::is_id;
 use crate::sources::http::{FetchError, TRIES};
-use crate::sources::polymarket::Polymarket;
-use crate::sources::polymarket::answer::{is_absent, read_market};
+use crate::sources::polymarket::answer::{is_absent, read_events, read_market};
 use crate::sources::polymarket::judge::{Ruling, read_clob, read_rulings};
+use crate::sources::polymarket::{List, Polymarket, StatedPrices, chunks, path};
 
 /// Most condition ids that the Data API takes in one request.
 const CONDITIONS_A_REQUEST: usize = 20;
@@ -117,6 +119,26 @@ impl Polymarket {
                 Err(error) => resolved.problems.push(isolated(condition, &error)),
             }
         }
+    }
+
+    /// The prices that the events of these markets state, all closed or all not. They are often missing, and
+    /// candles decide then, so that a failure is no problem.
+    pub(super) fn ask_events(
+        &self,
+        keys: &[String],
+        closed: bool,
+    ) -> HashMap<String, StatedPrices> {
+        let is_slug = |key: &&String| !is_id(key) && !key.starts_with("0x");
+        let slugs: Vec<String> = keys.iter().filter(is_slug).cloned().collect();
+        let mut found = HashMap::new();
+        for some in chunks(&slugs) {
+            let url = format!("{}{}", self.bases.gamma, path(List::Events, closed, some, None));
+            match self.get("polymarket", &url, 1, |body| read_events(body, some)) {
+                Ok(events) => found.extend(events),
+                Err(error) => debug!("polymarket: {url} {}", error.why()),
+            }
+        }
+        found
     }
 
     /// Asks the CLOB, unless it failed too often in this run.
