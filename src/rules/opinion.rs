@@ -7,6 +7,7 @@ use rust_decimal::Decimal;
 
 use crate::rules::outcome::are_alike;
 use crate::rules::settlement::Measured;
+use crate::rules::units::Bps;
 
 /// What the venues say together.
 #[derive(Debug, Clone)]
@@ -35,6 +36,7 @@ pub fn opinion(all: Vec<Measured>, is_over: bool) -> Opinion {
             false => Opinion::NeedsSecond(first),
         };
     }
+    let all = without_outlier(all);
     let is_single = all.len() == 1;
     let Some(first) = all.first() else { return Opinion::Nothing };
     let first = first.outcome;
@@ -61,6 +63,20 @@ pub fn opinion(all: Vec<Measured>, is_over: bool) -> Opinion {
     }
 }
 
+/// Leaves out a venue whose move is like that of no other, where two others moved alike.
+fn without_outlier(all: Vec<Measured>) -> Vec<Measured> {
+    let moves: Vec<Option<Bps>> = all.iter().map(|measured| measured.moved).collect();
+    let is_borne_out = |index: usize| {
+        let others = moves.iter().enumerate().filter(|(other, _)| *other != index);
+        others.into_iter().any(|(_, moved)| are_alike(*moved, moves[index]))
+    };
+    let borne_out: Vec<bool> = (0..moves.len()).map(is_borne_out).collect();
+    if !borne_out.contains(&true) {
+        return all;
+    }
+    all.into_iter().zip(borne_out).filter(|(_, is)| *is).map(|(measured, _)| measured).collect()
+}
+
 /// The measurement with the widest margin; of equals the first.
 fn widest(all: impl IntoIterator<Item = Measured>) -> Option<Measured> {
     let width =
@@ -73,7 +89,7 @@ mod tests {
     use super::*;
     use crate::rules::outcome::Outcome;
     use crate::rules::price::{Method, Priced, Source, WindowPrices};
-    use crate::rules::units::{Bps, BtcPrice};
+    use crate::rules::units::BtcPrice;
 
     /// A venue that moved by this many bps.
     fn venue(source: Source, bps: i64) -> Measured {
@@ -126,6 +142,9 @@ mod tests {
             (&[3, -1], Ok((Source::Coinbase, false))),
             (&[1, -3], Ok((Source::Kraken, false))),
             (&[100, 90, -3, -4], Err("divided")),
+            // the venue that is off is left out, so that it does not make a majority with another
+            (&[100, 1, -3], Ok((Source::Bitstamp, false))),
+            (&[100, 1, 2, -3], Ok((Source::Kraken, false))),
             (&[7], Ok((Source::Coinbase, true))),
             (&[], Err("nothing")),
         ] {
