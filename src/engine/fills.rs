@@ -32,6 +32,8 @@ pub(super) struct KnownFills {
     /// The settled rows whose fills have changed: the rowid, what the wallet said before, and what it
     /// says now.
     pub changed: Vec<(i64, Position, WalletRecord)>,
+    /// Problems of the reading.
+    pub warnings: Vec<Warning>,
 }
 
 /// Asks Polymarket what the markets with these keys state of themselves.
@@ -135,9 +137,8 @@ pub(super) fn read_wallet(
     duplicates: &HashSet<i64>,
     task: &Task<'_>,
     writes: bool,
-    warnings: &mut Vec<Warning>,
 ) -> Result<KnownFills, Error> {
-    let mut known = KnownFills { records: store.wallet_records()?, changed: vec![] };
+    let mut known = KnownFills { records: store.wallet_records()?, ..KnownFills::default() };
     let Some(BotWallet { wallet, shared }) = wallet else { return Ok(known) };
     let mut rows = store.wallet_rows(task.reading.zone, duplicates)?;
     let has_record =
@@ -153,6 +154,7 @@ pub(super) fn read_wallet(
         return Ok(known);
     };
     let wanted: HashSet<i64> = wanted.into_iter().map(|row| row.rowid).collect();
+    let mut warnings = Vec::new();
     let mut warn = |message: String| warnings.push(Warning { code: "wallet", message });
     let read = match shared {
         Ok(shared) => wallet.read(earliest.plus(-BEFORE), task.now).map(|read| (read, shared)),
@@ -227,6 +229,7 @@ pub(super) fn read_wallet(
         }
         known.records.0.insert(row.rowid, WalletRecord { fills: vec![], ..record });
     }
+    known.warnings = warnings;
     if writes {
         store.save_wallet_records(&found, task.now, &task.limit.interrupt)?;
     }

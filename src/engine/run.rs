@@ -85,16 +85,9 @@ pub fn settle(
     };
     let mut ids = KnownIds::read(database.store)?;
     let (store, writes) = (&mut *database.store, context.is_some());
-    let fills = read_wallet(
-        store,
-        wallet,
-        &mut ask,
-        &mut ids.known,
-        &duplicates,
-        task,
-        writes,
-        &mut state.warnings,
-    )?;
+    let mut fills =
+        read_wallet(store, wallet, &mut ask, &mut ids.known, &duplicates, task, writes)?;
+    state.warnings.append(&mut fills.warnings);
     resolutions.know(&ids.known);
     let wallet = &fills.records;
     let mut due =

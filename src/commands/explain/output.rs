@@ -123,6 +123,14 @@ fn tell(text: &mut String, story: &Story) {
             format_args!("{}; not again before {next_try}", printable_line(reason)),
         );
     }
+    resolved(text, story);
+    for record in &story.records {
+        record_sentences(text, record);
+    }
+}
+
+/// How the market of a trade resolved that was not made, or waits for the wallet.
+fn resolved(text: &mut String, story: &Story) {
     if let (State::Excluded(_) | State::Pending | State::Held, Some(known)) =
         (&story.state, &story.resolved)
     {
@@ -134,9 +142,6 @@ fn tell(text: &mut String, story: &Story) {
             None => "it is not counted",
         };
         field(text, "Resolved", format_args!("{outcome}, says Polymarket; {rest}"));
-    }
-    for record in &story.records {
-        record_sentences(text, record);
     }
 }
 

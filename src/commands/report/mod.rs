@@ -77,7 +77,7 @@ pub enum By {
     Month,
     /// The hour of the day (UTC)
     Hour,
-    /// signal_type
+    /// The bot's signal type
     Signal,
     /// The asset of the market
     Asset,
