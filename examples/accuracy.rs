@@ -306,7 +306,7 @@ fn measure_venue(venue: Source, book: &Rc<CandleRows>, database: &Path, markets:
         let file = CandleFile { venue, book: Rc::clone(book) };
         let mut prices = Chain::new(vec![Box::new(file)]);
         let min_move = min_move.parse().expect("a number");
-        let way = Way { rules, strike, min_move, confirm: Confirm::Auto };
+        let way = Way { rules, strike, min_move, confirm: Confirm::Off };
         settle(database, &mut prices, &mut Silent, way, None).1
     };
     let all = run(RuleSet::Polymarket, Strike::Venue, "0");
