@@ -1086,6 +1086,50 @@ fn the_ids_of_a_market_that_was_open_serve_where_its_slug_does_not() {
 }
 
 #[test]
+fn kept_ids_make_no_unknown_and_no_other_years_outcome() {
+    let condition = format!("0x{}", "7".repeat(64));
+    let named = format!("\"id\":\"77\",\"conditionId\":\"{condition}\"");
+    let ruling = format!(
+        "{{\"data\":[{{\"condition_id\":\"{condition}\",\"status\":\"resolved\",\
+         \"payouts\":[1000000,0]}}]}}"
+    );
+    let gone = |ruling: Option<String>| {
+        Exchange::start(move |asked, _| match (asked.service(), &ruling) {
+            ("data", Some(ruling)) => Reply::ok(ruling.clone()),
+            ("data", None) => Reply::status(503),
+            _ if asked.path.starts_with("/markets/") && asked.path != "/markets/keyset" => {
+                let body = b"{\"type\":\"not found error\",\"error\":\"slug not found\"}";
+                Reply::Say(404, vec![], body.to_vec())
+            }
+            _ => asked.list(&[]),
+        })
+    };
+    // proposed at first, then not served under its name
+    let rain = market("will-it-rain", true, ["Yes", "No"], ["1", "0"]);
+    let rain = with_fields(&rain.replace("\"resolved\"", "\"proposed\""), &named);
+    for (ruling, outcome) in [(Some(ruling.clone()), Some("YES")), (None, None)] {
+        let bench = Bench::new(&[bet(1).on("will-it-rain")]);
+        let markets = Markets([("will-it-rain".to_owned(), rain.clone())].into());
+        bench.run_at(&Exchange::resolving(Tape::default(), markets).url, &AUTO);
+        bench.sql().execute("UPDATE settlement_retries SET next_try = 0", []).unwrap();
+        let ran = bench.run_at(&gone(ruling).url, &AUTO).json();
+        assert_eq!(bench.booked(1).0.as_deref(), outcome, "{ran}");
+    }
+    // a market under a slug without a year that states no window may be another year's
+    let slug = "bitcoin-up-or-down-february-13-8am-et";
+    let bench = Bench::new(&[bet(1).on(slug)]);
+    let object = with_fields(&market(slug, true, ["Up", "Down"], ["1", "0"]), &named);
+    let markets = Markets([(slug.to_owned(), object)].into());
+    bench.run_at(&Exchange::resolving(Tape::default(), markets).url, &AUTO);
+    let kept = "SELECT count(*) FROM sqlite_master WHERE name = 'settlement_ids'";
+    let made: i64 = bench.sql().query_row(kept, [], |row| row.get(0)).unwrap();
+    assert_eq!(made, 1, "the run makes settle's tables");
+    let all = "SELECT count(*) FROM settlement_ids";
+    let ids: i64 = bench.sql().query_row(all, [], |row| row.get(0)).unwrap();
+    assert_eq!(ids, 0);
+}
+
+#[test]
 fn a_market_may_be_named_by_id_address_title_or_condition() {
     let condition = format!("0x{}", "a".repeat(64));
     let names = [

@@ -9,7 +9,8 @@ use crate::engine::context::{BotWallet, Task};
 use crate::error::Error;
 use crate::rules::assignment::{Assignment, are_logged_late, assign_shared};
 use crate::rules::fill::{
-    LoggedRow, MarketId, Position, WalletReading, WalletRecord, WalletRecords, WalletSays,
+    LoggedRow, MarketId, Position, SharedRows, WalletReading, WalletRecord, WalletRecords,
+    WalletSays,
 };
 use crate::rules::market::{RuleSet, read_market, with_year};
 use crate::rules::outcome::Side;
@@ -39,24 +40,42 @@ pub(super) struct KnownFills {
 /// Asks Polymarket what the markets with these keys state of themselves.
 pub(crate) type Ask<'a> = dyn FnMut(&[String]) -> HashMap<String, Stated> + 'a;
 
+/// The numeric id or the condition id by which a row names its market.
+fn is_named_by_id(row: &LoggedRow) -> Option<String> {
+    match &row.market {
+        MarketId::Key(key) if is_id(key) || key.starts_with("0x") => Some(key.clone()),
+        _ => None,
+    }
+}
+
+/// Why no fill can be assigned: a row of another bot that shares the wallet names its market by an id that
+/// settle cannot read now, so that its fills would be taken for this bot's.
+pub(crate) fn unnamed_rows(shared: &SharedRows) -> Option<String> {
+    let rows = shared.before.iter().chain(&shared.after);
+    let count = rows.filter(|row| is_named_by_id(row).is_some()).count();
+    (count > 0).then(|| {
+        format!(
+            "{count} rows of another bot that shares the wallet name their market by an id that settle \
+             cannot look up now"
+        )
+    })
+}
+
 /// Finds the market of each row that names it by a numeric id or a condition id: from `ids`, by key, or
 /// from the wallet's own rows, or else from Polymarket.
 pub(crate) fn name_markets(
     rows: &mut [LoggedRow],
-    reading: &WalletReading,
+    reading: &mut WalletReading,
     ids: &HashMap<String, MarketIds>,
     ask: &mut Ask<'_>,
 ) {
-    let is_named_by_id = |row: &LoggedRow| match &row.market {
-        MarketId::Key(key) if is_id(key) || key.starts_with("0x") => Some(key.clone()),
-        _ => None,
-    };
     let is_known = |key: &String| ids.contains_key(key) || reading.conditions.contains_key(key);
     let mut unknown: Vec<String> = rows.iter().filter_map(is_named_by_id).collect();
     unknown.sort();
     unknown.dedup();
     unknown.retain(|key| !is_known(key));
     let asked = if unknown.is_empty() { HashMap::new() } else { ask(&unknown) };
+    let mut renamed: HashMap<String, MarketId> = HashMap::new();
     for row in rows {
         let Some(key) = is_named_by_id(row) else { continue };
         let known = ids.get(&key).or_else(|| Some(&asked.get(&key)?.ids));
@@ -64,7 +83,16 @@ pub(crate) fn name_markets(
         let condition = known.and_then(|ids| ids.condition.as_ref()).unwrap_or(&key);
         let by_condition = reading.conditions.get(condition).map(|known| known.market.clone());
         if let Some(market) = by_condition.or(by_slug) {
+            renamed.insert(condition.clone(), market.clone());
             row.market = market;
+        }
+    }
+    // rows of the wallet that have no name but the condition id
+    for activity in &mut reading.rows {
+        if let MarketId::Key(key) = &activity.market
+            && let Some(market) = renamed.get(key)
+        {
+            activity.market = market.clone();
         }
     }
 }
@@ -162,10 +190,9 @@ pub(super) fn read_wallet(
     };
     let Assignment { says, mut fills, .. } = match read {
         Ok(((mut reading, problems), shared)) => {
-            name_markets(&mut rows, &reading, ids, ask);
-            let mut nothing = |_: &[String]| HashMap::new();
+            name_markets(&mut rows, &mut reading, ids, ask);
             for others in [&mut shared.before, &mut shared.after] {
-                name_markets(others, &reading, ids, &mut nothing);
+                name_markets(others, &mut reading, ids, ask);
             }
             for (key, of_wallet) in ids_of_wallet(&rows, &reading) {
                 ids.entry(key).or_insert(of_wallet);
@@ -183,7 +210,14 @@ pub(super) fn read_wallet(
                 let redeemed = newly_redeemed(&rows, &reading, &store.redeemed()?);
                 store.save_redeemed(&redeemed, task.now, &task.limit.interrupt)?;
             }
-            assign_shared(&rows, shared, &reading, task.now)
+            match unnamed_rows(shared) {
+                None => assign_shared(&rows, shared, &reading, task.now),
+                Some(why) => {
+                    warn(format!("{why}; settle booked nothing from the wallet"));
+                    let all = rows.iter().map(|row| (row.rowid, WalletSays::NotAttributed));
+                    Assignment { says: all.collect(), ..Assignment::default() }
+                }
+            }
         }
         Err(why) => {
             warn(format!(

@@ -44,10 +44,15 @@ impl KnownIds {
             return;
         }
         let dated = dated_key(trade);
-        let answer = [dated.as_ref(), Some(key)].into_iter().flatten().find_map(|key| {
-            let answer = answers.get(key)?;
+        let answer = [dated.as_ref(), Some(key)].into_iter().flatten().find_map(|name| {
+            let answer = answers.get(name)?;
             let has_names = answer.states.ids.condition.is_some() || has_id;
-            let is_ours = answer.states.other_market(&trade.bet.market).is_none();
+            let states = &answer.states;
+            // a slug without a year may be another year's: only a window shows that it is not
+            let is_of_year = dated.is_none()
+                || dated.as_ref() == Some(name)
+                || (states.open.is_some() && states.close.is_some());
+            let is_ours = is_of_year && states.other_market(&trade.bet.market).is_none();
             (has_names && is_ours).then_some(answer)
         });
         let Some(ids) = answer.map(|answer| &answer.states.ids) else { return };

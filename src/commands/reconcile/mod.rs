@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::commands::{Block, Bot, Exit, new_run_id, shared_rows, show_blocks};
 use crate::engine::effect::{BotFigures, before_and_after};
-use crate::engine::fills::{name_markets, name_sides, newly_redeemed};
+use crate::engine::fills::{name_markets, name_sides, newly_redeemed, unnamed_rows};
 use crate::engine::rebook::{Rebooking, rebook};
 use crate::engine::reconcile::{Reconciliation, reconcile};
 use crate::error::Error;
@@ -178,7 +178,7 @@ fn compare(
     let read = shared.and_then(|shared| Ok((wallet.read(BEGINNING, seconds)?, shared)));
     match read {
         Err(why) => report.unreadable = Some(why),
-        Ok(((mut history, warnings), shared)) => {
+        Ok(((mut history, warnings), mut shared)) => {
             report.warnings = warnings;
             let (mut polymarket, _) = settings::sources(&args.services, &client);
             let duplicates = store.duplicate_orders()?;
@@ -197,7 +197,14 @@ fn compare(
                 known.absorb(polymarket.find(keys));
                 known.states(keys)
             };
-            name_markets(&mut logged, &history, &ids, &mut states);
+            name_markets(&mut logged, &mut history, &ids, &mut states);
+            for others in [&mut shared.before, &mut shared.after] {
+                name_markets(others, &mut history, &ids, &mut states);
+            }
+            if let Some(why) = unnamed_rows(&shared) {
+                report.unreadable = Some(why);
+                return Ok(report);
+            }
             name_sides(&mut history, &logged, &mut states);
             let assignment = assign_shared(&logged, &shared, &history, seconds);
             let mut ask = |keys: &[String]| {

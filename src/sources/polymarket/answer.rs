@@ -26,6 +26,11 @@ use crate::sources::polymarket::StatedPrices;
 /// The reason of a market that is not in a list of closed markets.
 const ABSENT: &str = "Polymarket has not resolved it";
 
+/// The answer that Polymarket does not have a market under its name.
+pub(super) fn absent() -> Answer {
+    Resolution::NotYet(ABSENT.to_owned()).into()
+}
+
 /// Whether an answer only says that a list does not have the market.
 pub(super) fn is_absent(answer: &Answer) -> bool {
     matches!(&answer.resolution, Resolution::NotYet(why) if why == ABSENT)
@@ -91,7 +96,6 @@ impl Page {
             self.problems.push(sent);
         } else {
             for slug in asked {
-                let absent = || Resolution::NotYet(ABSENT.to_owned()).into();
                 self.answers.entry(slug.clone()).or_insert_with(absent);
             }
         }

@@ -8,7 +8,7 @@ use log::debug;
 use crate::rules::resolution::{Answer, Question, Resolution, Resolutions};
 use crate::rules::title::is_id;
 use crate::sources::http::{FetchError, TRIES};
-use crate::sources::polymarket::answer::{is_absent, read_events, read_market};
+use crate::sources::polymarket::answer::{absent, is_absent, read_events, read_market};
 use crate::sources::polymarket::judge::{Ruling, read_clob, read_rulings};
 use crate::sources::polymarket::{List, Polymarket, StatedPrices, chunks, path};
 
@@ -43,8 +43,12 @@ impl Polymarket {
                     problems.extend(problem);
                     answer
                 }
+                // a market whose ids are known is there, under another name
                 Err(FetchError::Missing(why)) if why.contains("not found") => {
-                    Resolution::NoSuchMarket.into()
+                    match self.ids.contains_key(key) {
+                        true => absent(),
+                        false => Resolution::NoSuchMarket.into(),
+                    }
                 }
                 Err(error @ FetchError::NotNow(_)) => return Err(error),
                 Err(error) if !is_answered && count + 1 >= SINGLES_OF_AN_OUTAGE.min(keys.len()) => {
