@@ -1046,6 +1046,27 @@ fn other_judges_decide_what_the_lists_leave_open() {
 }
 
 #[test]
+fn an_outage_of_the_data_api_counts_for_the_markets_that_it_left_open() {
+    // prices without a status; the Data API knows none of the first twenty, then fails
+    let slugs: Vec<String> =
+        (0..25).map(|at| format!("btc-updown-15m-{}", OPEN + 900 * at)).collect();
+    let markets = Markets(BTreeMap::from_iter(slugs.iter().zip(10..).map(|(slug, number)| {
+        let condition = format!("0x{}", number.to_string().repeat(32));
+        (slug.clone(), with_condition(slug, &condition, "\"a\":1", ["0", "1"]))
+    })));
+    let bets = slugs.iter().zip(1..).map(|(slug, id)| bet(id).on(slug).at("2026-02-13 13:05:00"));
+    let bench = Bench::new(&bets.collect::<Vec<_>>());
+    let exchange = Exchange::start(move |asked, _| match asked.service() {
+        "data" if asked.query["condition"].contains("0x1010") => Reply::ok("{\"data\":[]}"),
+        "data" => Reply::status(410),
+        "clob" => Reply::status(410),
+        _ => markets.answer(asked).unwrap_or_else(|| Reply::status(404)),
+    });
+    let ran = bench.run_at(&exchange.url, &["--confirm", "only", "--batch", "50"]).json();
+    assert_eq!(ran["settled_count"], 5, "{ran}");
+}
+
+#[test]
 fn the_ids_of_a_market_that_was_open_serve_where_its_slug_does_not() {
     let condition = format!("0x{}", "7".repeat(64));
     let named = format!("\"id\":\"77\",\"conditionId\":\"{condition}\"");

@@ -1,7 +1,7 @@
 //! Asks about single markets, and the judges that know a market by its condition id, where the lists
 //! do not decide. `answer` and `judge` interpret the answers.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use log::debug;
 
@@ -85,13 +85,18 @@ impl Polymarket {
             questions.iter().map(|(_, question)| question.condition.as_str()).collect();
         let asked: Vec<&str> = asked.into_iter().collect();
         let mut rulings = HashMap::new();
+        // an outage that begins midway leaves the answers before it valid
+        let mut answered: HashSet<&str> = HashSet::new();
         for some in asked.chunks(CONDITIONS_A_REQUEST) {
             if self.data_is_out {
                 break;
             }
             let url = format!("{}/v2/resolutions?condition={}", self.bases.data, some.join(","));
             match self.get("data", &url, TRIES, read_rulings) {
-                Ok(some) => rulings.extend(some),
+                Ok(found) => {
+                    rulings.extend(found);
+                    answered.extend(some);
+                }
                 Err(error) => {
                     let (base, why) = (&self.bases.data, error.why());
                     resolved.problems.push(format!("{base} {why}; not asked again in this run"));
@@ -99,22 +104,22 @@ impl Polymarket {
                 }
             }
         }
-        for (key, question) in questions {
+        for (key, question) in &questions {
             let ruling = rulings.get(&question.condition);
-            let answer = resolved.answers.get(&key);
+            let answer = resolved.answers.get(key);
+            let is_silent = !answered.contains(question.condition.as_str());
             let by_clob = match ruling {
                 Some(Ruling::Waits(_)) => None,
                 Some(ruling) if ruling.outcome(question.up_is_first).is_some() => None,
                 // the lists and the Data API do not have it: the CLOB, which lags behind, is not asked
-                None if !self.data_is_out && answer.is_some_and(is_absent) => None,
+                None if !is_silent && answer.is_some_and(is_absent) => None,
                 _ => self.ask_clob(&question.condition).ok(),
             };
             let by_clob = by_clob.map(|answer| answer.resolution);
-            let is_silent = self.data_is_out;
-            let Some(resolution) = ruled(&question, ruling, by_clob, is_silent) else { continue };
-            match resolved.answers.get_mut(&key) {
+            let Some(resolution) = ruled(question, ruling, by_clob, is_silent) else { continue };
+            match resolved.answers.get_mut(key) {
                 Some(answer) => answer.resolution = resolution,
-                None => drop(resolved.answers.insert(key, resolution.into())),
+                None => drop(resolved.answers.insert(key.clone(), resolution.into())),
             }
         }
         for condition in conditions {
