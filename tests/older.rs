@@ -3,12 +3,13 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use rusqlite::Connection;
 use serde_json::{Value, json};
-use support::exchange::{Exchange, Markets, Tape};
-use support::{Bench, CLOSE, OPEN, bet, services_at};
+use support::exchange::{Exchange, Markets, Tape, market};
+use support::{Bench, CLOSE, KEYLESS, OPEN, bet, services_at};
 
 /// Written by settle 0.1.0 on a table of the bot's: confirmed, provisional, corrected, undone, held and
 /// UNKNOWN trades.
@@ -86,7 +87,7 @@ fn a_run_says_once_what_changed_and_confirms_old_records() {
     assert!(!upgraded(&second), "{second}");
     let version = "SELECT version FROM settlement_schema";
     let version: i64 = bench.sql().query_row(version, [], |row| row.get(0)).unwrap();
-    assert_eq!(version, 4);
+    assert_eq!(version, 5);
 }
 
 #[test]
@@ -100,7 +101,7 @@ fn tables_of_version_3_are_brought_to_this_one() {
     bench.sql().execute_batch(older).unwrap();
     run(&bench, &exchange, &[]);
     let count = |sql: &str| bench.sql().query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
-    assert_eq!(count("SELECT version FROM settlement_schema"), 4);
+    assert_eq!(count("SELECT version FROM settlement_schema"), 5);
     assert_eq!(count("SELECT count(*) FROM settlement_ids"), 0);
     assert!(count("SELECT count(*) FROM settlement_trades WHERE state = 'settled'") > 5);
 }
@@ -239,4 +240,52 @@ fn settlement_trades_says_what_a_trade_that_was_not_made_would_have_won() {
     // the bot may change its table: no view depends on it
     bench.sql().execute_batch("ALTER TABLE trades RENAME COLUMN signal_type TO signal").unwrap();
     bench.sql().execute_batch("ALTER TABLE trades DROP COLUMN signal").unwrap();
+}
+
+#[test]
+fn settlement_trades_has_one_row_for_a_trade_whose_rowid_changed() {
+    let bench = Bench::with_schema(KEYLESS, &[bet(4), bet(1), bet(2)]);
+    let marks = "ALTER TABLE trades ADD COLUMN execution_status TEXT;
+                 UPDATE trades SET execution_status = 'failed' WHERE id < 3";
+    bench.sql().execute_batch(marks).unwrap();
+    let slug = format!("btc-updown-15m-{OPEN}");
+    let markets = || Markets::resolved([(slug.as_str(), true)]);
+    let exchange = Exchange::resolving(Tape::of([]), markets());
+    run(&bench, &exchange, &[]);
+    let all = ["1 excluded not_made 1", "2 excluded not_made 1", "4 settled - -"];
+    assert_eq!(trades(&bench, "reason, would_have_won"), all);
+    // as VACUUM does once a row is deleted; one trade has another's rowid now
+    bench.sql().execute_batch("UPDATE trades SET rowid = 10 WHERE id = 4").unwrap();
+    bench.sql().execute_batch("UPDATE trades SET rowid = rowid - 1 WHERE id < 3").unwrap();
+    bench.insert(&[bet(5)]);
+    run(&bench, &exchange, &[]);
+    let with_5 = [&all[..], &["5 settled - -"]].concat();
+    assert_eq!(trades(&bench, "reason, would_have_won"), with_5);
+    let made = "SELECT count(*) FROM settlement_not_made WHERE trade_id = 2";
+    let made: i64 = bench.sql().query_row(made, [], |row| row.get(0)).unwrap();
+    assert_eq!(made, 2, "the row of the former rowid stays");
+}
+
+#[test]
+fn settlement_trades_has_the_reason_of_the_latest_run() {
+    let bench = Bench::new(&[bet(1), bet(2)]);
+    let slug = format!("btc-updown-15m-{OPEN}");
+    let mark = |status: &str| {
+        let sql = "UPDATE trades SET execution_status = ?1 WHERE id = 1";
+        bench.sql().execute(sql, [status]).unwrap();
+    };
+    mark("failed");
+    let known = Exchange::resolving(Tape::of([]), Markets::resolved([(slug.as_str(), true)]));
+    run(&bench, &known, &[]);
+    assert_eq!(trades(&bench, "reason")[0], "1 excluded not_made");
+    mark("filled");
+    let open = market(&slug, false, ["Up", "Down"], ["0.5", "0.5"]);
+    let markets = Markets(BTreeMap::from([(slug.clone(), open)]));
+    run(&bench, &Exchange::resolving(Tape::of([]), markets), &[]);
+    let latest = &trades(&bench, "reason")[0];
+    assert!(latest.starts_with("1 pending "), "{latest}");
+    mark("failed");
+    bench.insert(&[bet(3)]);
+    run(&bench, &known, &[]);
+    assert_eq!(trades(&bench, "reason")[0], "1 excluded not_made");
 }

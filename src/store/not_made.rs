@@ -9,6 +9,8 @@ use crate::interrupt::Interrupt;
 use crate::rules::units::UnixSeconds;
 use crate::rules::value::Cell;
 use crate::store::Store;
+use crate::store::columns::Field;
+use crate::store::retries::IGNORED;
 
 /// A trade that was not made.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,7 +30,8 @@ pub struct NotMade {
 }
 
 impl Store {
-    /// The trades that were not made and whose market's outcome is known, by rowid.
+    /// The trades that were not made and whose market's outcome is known, by rowid. A row whose rowid is
+    /// another trade's now is left out.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -37,10 +40,14 @@ impl Store {
             if !self.has_table("settlement_not_made")? {
                 return Ok(HashMap::new());
             }
-            let mut statement = self.connection.prepare(
-                "SELECT trade_rowid, trade_id, market_slug, action, reason, outcome, would_have_won
-                 FROM settlement_not_made",
-            )?;
+            let [id, slug] = [Field::Id, Field::MarketSlug].map(|field| self.fields.sql(field));
+            let mut statement = self.connection.prepare(&format!(
+                "SELECT made.trade_rowid, made.trade_id, made.market_slug, made.action, made.reason,
+                    made.outcome, made.would_have_won
+                 FROM settlement_not_made AS made
+                 JOIN trades ON trades.rowid = made.trade_rowid AND {id} IS made.trade_id
+                    AND {slug} IS made.market_slug"
+            ))?;
             let rows = statement.query_map([], |row| {
                 let not_made = NotMade {
                     trade_id: row.get(1)?,
@@ -57,7 +64,8 @@ impl Store {
         read().map_err(|error| self.failed("read", error))
     }
 
-    /// Keeps trades that were not made, by rowid.
+    /// Keeps trades that were not made, by rowid. The reason of an earlier attempt to settle them does not
+    /// hold any more.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -73,6 +81,11 @@ impl Store {
                     (trade_rowid, trade_id, market_slug, action, reason, outcome, would_have_won, read_at)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             )?;
+            transaction
+                .prepare_cached(
+                    "DELETE FROM settlement_retries WHERE trade_rowid = ?1 AND held IS NOT ?2",
+                )?
+                .execute([*rowid, IGNORED])?;
             insert.execute(params![
                 rowid,
                 not_made.trade_id,

@@ -78,7 +78,7 @@ const HELD: i64 = 1;
 /// The value of column `held` for a row in error.
 const IN_ERROR: i64 = 2;
 /// The value of column `held` for a trade that the user ignores; `next_try` is the time of that.
-const IGNORED: i64 = 3;
+pub(super) const IGNORED: i64 = 3;
 
 /// A trade that the user ignores.
 #[derive(Debug, Clone)]
@@ -185,6 +185,10 @@ pub(super) fn add(
         .query_row(params![row.rowid, row.id, row.market_slug], |found| found.get(0))
         .optional()?
         .unwrap_or(0);
+    // it was not made, or waited for the wallet, at an earlier run
+    transaction
+        .prepare_cached("DELETE FROM settlement_not_made WHERE trade_rowid = ?1")?
+        .execute([row.rowid])?;
     let failures = if counts { failures + 1 } else { failures };
     let wait = if counts { wait_after(failures, run.retry_wait) } else { 0 };
     let next_try = run.started_at.plus(wait);

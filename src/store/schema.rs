@@ -156,22 +156,28 @@ settled AS (
     ) AS money_id
     FROM standing WHERE status <> 'not_filled'
 ),
-unmade (trade_id, market_slug, action, reason, outcome, would_have_won, waits) AS (
-    SELECT trade_id, market_slug, action, reason, outcome, would_have_won,
-        reason LIKE 'wallet%' OR reason = 'not_attributed'
-    FROM settlement_not_made
+others (place, at, trade_rowid, trade_id, market_slug, action, state, outcome, reason, would_have_won) AS (
+    SELECT CASE held WHEN 3 THEN 1 ELSE 4 END, next_try, trade_rowid, trade_id, market_slug, NULL,
+        CASE held WHEN 3 THEN 'excluded' WHEN 2 THEN 'error' WHEN 1 THEN 'held' ELSE 'pending' END,
+        NULL, CASE held WHEN 3 THEN 'ignored' ELSE reason END, NULL
+    FROM settlement_retries
     UNION ALL
-    SELECT trade_id, market_slug, NULL, 'not_filled', NULL, NULL, 0 FROM settlement_fills AS fill
-    WHERE NOT filled AND NOT EXISTS (
-        SELECT 1 FROM settlement_not_made AS made WHERE made.trade_rowid = fill.trade_rowid
-            AND made.trade_id IS fill.trade_id AND made.market_slug IS fill.market_slug)
+    SELECT 2, read_at, trade_rowid, trade_id, market_slug, action,
+        CASE WHEN waits THEN 'pending' ELSE 'excluded' END, CASE WHEN waits THEN outcome END, reason,
+        would_have_won
+    FROM (SELECT *, reason LIKE 'wallet%' OR reason = 'not_attributed' AS waits FROM settlement_not_made)
+    UNION ALL
+    SELECT 3, read_at, trade_rowid, trade_id, market_slug, NULL, 'excluded', NULL, 'not_filled', NULL
+    FROM (SELECT *, max(read_at) FROM settlement_fills
+        GROUP BY trade_id, market_slug, CASE WHEN trade_id IS NULL THEN trade_rowid END)
+    WHERE NOT filled
 ),
-waiting AS (
-    SELECT * FROM settlement_retries AS retry WHERE NOT EXISTS (
-        SELECT 1 FROM settled WHERE settled.trade_id IS retry.trade_id
-            AND settled.market_slug IS retry.market_slug)
-        AND (held = 3 OR NOT EXISTS (SELECT 1 FROM unmade WHERE unmade.trade_id IS retry.trade_id
-            AND unmade.market_slug IS retry.market_slug))
+-- a trade has another rowid after VACUUM, so its rows in settle's tables may have several
+other AS (
+    SELECT *, row_number() OVER (
+        PARTITION BY trade_id, market_slug, CASE WHEN trade_id IS NULL THEN trade_rowid END
+        ORDER BY place, at DESC) AS rank
+    FROM others
 )
 SELECT settled.trade_id, settled.market_slug, settled.action, 'settled' AS state,
     settled.new_actual_outcome AS outcome, settled.new_profit_loss AS profit,
@@ -181,23 +187,15 @@ SELECT settled.trade_id, settled.market_slug, settled.action, 'settled' AS state
     NULL AS would_have_won
 FROM settled LEFT JOIN settlement_records AS money ON money.id = settled.money_id
 UNION ALL
-SELECT trade_id, market_slug, NULL,
-    CASE held WHEN 3 THEN 'excluded' WHEN 2 THEN 'error' WHEN 1 THEN 'held' ELSE 'pending' END,
-    NULL, NULL, NULL, NULL, NULL, NULL, NULL, CASE held WHEN 3 THEN 'ignored' ELSE reason END, NULL
-FROM waiting
-UNION ALL
-SELECT trade_id, market_slug, action, CASE WHEN waits THEN 'pending' ELSE 'excluded' END,
-    CASE WHEN waits THEN outcome END, NULL, NULL, NULL, NULL, NULL, NULL, reason, would_have_won
-FROM unmade WHERE NOT EXISTS (
-    SELECT 1 FROM settled WHERE settled.trade_id IS unmade.trade_id
-        AND settled.market_slug IS unmade.market_slug)
-    AND NOT EXISTS (
-    SELECT 1 FROM waiting WHERE held = 3 AND waiting.trade_id IS unmade.trade_id
-        AND waiting.market_slug IS unmade.market_slug)";
+SELECT trade_id, market_slug, action, state, outcome, NULL, NULL, NULL, NULL, NULL, NULL, reason,
+    would_have_won
+FROM other WHERE rank = 1 AND NOT EXISTS (
+    SELECT 1 FROM settled WHERE settled.trade_id IS other.trade_id
+        AND settled.market_slug IS other.market_slug)";
 
 /// The version of these tables. A program refuses a database whose version is newer than its own.
 /// Up to version 2, the records were one table of all the columns of [`Record`].
-pub(super) const VERSION: i64 = 4;
+pub(super) const VERSION: i64 = 5;
 /// The name that the records of versions up to 2 have now.
 const OLDER: &str = "settlement_records_2";
 
