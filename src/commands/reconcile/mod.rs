@@ -197,11 +197,8 @@ fn compare(
                 known.absorb(polymarket.find(keys));
                 known.states(keys)
             };
-            name_markets(&mut logged, &mut history, &ids, &mut states);
-            for others in [&mut shared.before, &mut shared.after] {
-                name_markets(others, &mut history, &ids, &mut states);
-            }
-            if let Some(why) = unnamed_rows(&shared) {
+            name_markets(&mut logged, &mut shared, &mut history, &ids, BEGINNING, &mut states);
+            if let Some(why) = unnamed_rows(&shared, BEGINNING) {
                 report.unreadable = Some(why);
                 return Ok(report);
             }

@@ -263,7 +263,7 @@ struct ReconcileJson<'a> {
     cash: Option<CashJson>,
     effect: Option<EffectJson>,
     applied_count: usize,
-    warnings: &'a [String],
+    warnings: Vec<&'a String>,
     errors: Vec<ErrorJson>,
 }
 
@@ -403,7 +403,7 @@ pub fn json(report: &Report, of: Option<&OfSeveral<'_>>) -> serde_json::Result<S
             after: after.into(),
         }),
         applied_count: report.applied(),
-        warnings: &report.warnings,
+        warnings: report.warnings.iter().chain(&report.unreadable).collect(),
         errors: report.errors.iter().map(ErrorJson::from).collect(),
     })
 }
