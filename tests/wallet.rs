@@ -75,8 +75,9 @@ fn fills_of_all_pages_are_the_money_and_a_trade_without_a_fill_is_none() {
     assert_eq!(bench.settle(&["explain", "2", "--json"]).json()["state"], "excluded");
 }
 
-#[test]
-fn a_row_that_names_its_market_by_an_id_has_the_fills_of_that_market() {
+/// An exchange whose wallet has this row. The first market is served by its number 2031187 and its
+/// condition id alone, and by nothing if not `is_served`.
+fn known_by_ids(row: Value, is_served: bool) -> Exchange {
     let condition = format!("0x{OPEN:064x}");
     let slug = format!("btc-updown-15m-{OPEN}");
     let named = market(&slug, true, ["Up", "Down"], ["1", "0"]);
@@ -85,12 +86,89 @@ fn a_row_that_names_its_market_by_an_id_has_the_fills_of_that_market() {
         "{{\"closed\":true,\"market_slug\":\"{slug}\",\"tokens\":[{{\"outcome\":\"Up\",\
          \"winner\":true}},{{\"outcome\":\"Down\",\"winner\":false}}]}}"
     );
-    let exchange = Exchange::start(move |asked, _| match asked.path.as_str() {
-        "/v2/activity" => page(&[row("BUY", OPEN, OPEN + 470, 5.0, 2.5)], None),
-        "/markets/2031187" => Reply::ok(named.clone()),
-        path if path.starts_with("/markets/0x") => Reply::ok(clob.clone()),
+    Exchange::start(move |asked, _| match asked.path.as_str() {
+        "/v2/activity" => page(&[row.clone()], None),
+        "/markets/2031187" if is_served => Reply::ok(named.clone()),
+        path if path.starts_with("/markets/0x") && is_served => Reply::ok(clob.clone()),
         _ => Reply::status(404),
-    });
+    })
+}
+
+/// The arguments of `reconcile` with everything at one address.
+fn reconciling<'a>(url: &'a str, databases: &[&'a str]) -> Vec<&'a str> {
+    let mut all = vec!["reconcile", "--json", "--wallet", WALLET, "--polymarket-url", url];
+    all.extend(["--data-url", url, "--clob-url", url]);
+    all.extend(databases.iter().flat_map(|path| ["--db", path]));
+    all
+}
+
+#[test]
+fn a_bot_that_shares_the_wallet_may_name_its_markets_by_an_id() {
+    let condition = format!("0x{OPEN:064x}");
+    for (name, is_served) in [("2031187", true), (&*condition, true), ("2031187", false)] {
+        let exchange = known_by_ids(row("BUY", OPEN, OPEN + 470, 8.0, 4.4), is_served);
+        let (bench, other) = (Bench::new(&[bet(1)]), Bench::new(&[bet(1).on(name)]));
+        let paths = [bench.db.to_str().unwrap(), other.db.to_str().unwrap()];
+        let databases = ["--db", paths[0], "--db", paths[1]];
+        let run = [&databases[..], &["--wallet", WALLET, "--confirm", "auto"]].concat();
+        let ran = bench.run_at(&exchange.url, &run).json();
+        let compared = bench.settle(&reconciling(&exchange.url, &paths)).json();
+        assert_eq!(bench.booked(1), (None, None, None), "{name}: {ran}");
+        let of = &ran["databases"][0];
+        if is_served {
+            // of two rows in one second the later one has the fill
+            assert_eq!(of["excluded"], json!({"not_filled": 1}), "{name}: {ran}");
+            assert_eq!(other.booked(1).1, Some(3.6), "{name}: {ran}");
+            assert_eq!(compared["databases"][0]["trades"][0]["state"], "not_filled", "{compared}");
+        } else {
+            assert_eq!(of["pending"], json!({"not_attributed": 1}), "{name}: {ran}");
+            let why = "1 rows of another bot that shares the wallet name their market by an id";
+            assert!(of["warnings"].to_string().contains(why), "{name}: {ran}");
+            assert!(compared["databases"][0].to_string().contains(why), "{compared}");
+        }
+    }
+}
+
+#[test]
+fn a_fill_that_has_only_a_condition_id_is_no_proof_that_a_trade_was_not_filled() {
+    let mut nameless = row("BUY", OPEN, OPEN + 470, 8.0, 4.4);
+    nameless["slug"] = json!("");
+    for is_served in [true, false] {
+        let exchange = known_by_ids(nameless.clone(), is_served);
+        let bench = Bench::new(&[bet(1)]);
+        let ran = bench.run_at(&exchange.url, &["--wallet", WALLET, "--confirm", "auto"]).json();
+        let compared = bench.settle(&reconciling(&exchange.url, &[])).json();
+        if is_served {
+            assert_eq!(ran["excluded"], json!({}), "{ran}");
+            assert_eq!(compared["trades"][0]["state"], "filled", "{compared}");
+        } else {
+            assert_eq!(ran["pending"], json!({"not_attributed": 1}), "{ran}");
+            assert_eq!(compared["trades"][0]["state"], "ambiguous", "{compared}");
+        }
+    }
+}
+
+#[test]
+fn polymarket_is_asked_once_about_a_row_that_names_its_market_by_an_id() {
+    let exchange = known_by_ids(row("BUY", CLOSE, CLOSE + 470, 5.0, 2.5), true);
+    let old = bet(2).on("2031188").at("2026-02-01 13:00:00");
+    let bench = Bench::new(&[old, bet(1).on("2031187")]);
+    let settled =
+        "UPDATE trades SET is_win = 1, profit_loss = 1, actual_outcome = 'YES' WHERE id = 2";
+    bench.sql().execute(settled, []).unwrap();
+    let run = ["--wallet", WALLET, "--confirm", "auto"];
+    let count = |path: &str| exchange.asked().iter().filter(|asked| asked.contains(path)).count();
+    for _ in 0..2 {
+        bench.run_at(&exchange.url, &run);
+        assert_eq!(count("/markets/2031187"), 1, "{:?}", exchange.asked());
+        assert_eq!(count("/markets/2031188"), 0, "its fills are not read");
+    }
+}
+
+#[test]
+fn a_row_that_names_its_market_by_an_id_has_the_fills_of_that_market() {
+    let condition = format!("0x{OPEN:064x}");
+    let exchange = known_by_ids(row("BUY", OPEN, OPEN + 470, 5.0, 2.5), true);
     // the export of the same fill, which has no ids
     let file = "marketName,action,usdcAmount,tokenAmount,tokenName,timestamp,hash\n\
                 \"Bitcoin Up or Down - February 13, 8:00AM-8:15AM ET\",Deposit,9,9,,1770900000,0x0\n\

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use rust_decimal::Decimal;
 
 use crate::engine::context::{BotWallet, Task};
+use crate::engine::market_ids::KnownIds;
 use crate::error::Error;
 use crate::rules::assignment::{Assignment, are_logged_late, assign_shared};
 use crate::rules::fill::{
@@ -16,7 +17,8 @@ use crate::rules::market::{RuleSet, read_market, with_year};
 use crate::rules::outcome::Side;
 use crate::rules::resolution::{MarketIds, Stated};
 use crate::rules::selection::Warning;
-use crate::rules::title::{is_id, market_key};
+use crate::rules::title::market_key;
+use crate::rules::units::UnixSeconds;
 use crate::store::Store;
 
 /// How long before the first trade of interest the wallet is read, in seconds: markets are open for a
@@ -40,19 +42,19 @@ pub(super) struct KnownFills {
 /// Asks Polymarket what the markets with these keys state of themselves.
 pub(crate) type Ask<'a> = dyn FnMut(&[String]) -> HashMap<String, Stated> + 'a;
 
-/// The numeric id or the condition id by which a row names its market.
-fn is_named_by_id(row: &LoggedRow) -> Option<String> {
-    match &row.market {
-        MarketId::Key(key) if is_id(key) || key.starts_with("0x") => Some(key.clone()),
+/// The numeric id or the condition id that names a market.
+fn is_named_by_id(market: &MarketId) -> Option<String> {
+    match market {
+        MarketId::Key(key) if market.is_nameless() => Some(key.clone()),
         _ => None,
     }
 }
 
-/// Why no fill can be assigned: a row of another bot that shares the wallet names its market by an id that
-/// settle cannot read now, so that its fills would be taken for this bot's.
-pub(crate) fn unnamed_rows(shared: &SharedRows) -> Option<String> {
-    let rows = shared.before.iter().chain(&shared.after);
-    let count = rows.filter(|row| is_named_by_id(row).is_some()).count();
+/// Why no fill can be assigned: a row of another bot that shares the wallet, logged at `since` or later,
+/// names its market by an id that settle cannot read now, so that its fills would be taken for this bot's.
+pub(crate) fn unnamed_rows(shared: &SharedRows, since: UnixSeconds) -> Option<String> {
+    let rows = shared.before.iter().chain(&shared.after).filter(|row| row.logged_at >= since);
+    let count = rows.filter(|row| is_named_by_id(&row.market).is_some()).count();
     (count > 0).then(|| {
         format!(
             "{count} rows of another bot that shares the wallet name their market by an id that settle \
@@ -61,40 +63,73 @@ pub(crate) fn unnamed_rows(shared: &SharedRows) -> Option<String> {
     })
 }
 
-/// Finds the market of each row that names it by a numeric id or a condition id: from `ids`, by key, or
-/// from the wallet's own rows, or else from Polymarket.
+/// Finds the market of each row of the log and of the wallet that names it by a numeric id or a condition
+/// id: from the wallet's other rows, from `ids`, by key, or else from Polymarket, which is asked about
+/// those at `since` or later. Returns what Polymarket answered, by key.
 pub(crate) fn name_markets(
     rows: &mut [LoggedRow],
+    shared: &mut SharedRows,
     reading: &mut WalletReading,
     ids: &HashMap<String, MarketIds>,
+    since: UnixSeconds,
     ask: &mut Ask<'_>,
-) {
-    let is_known = |key: &String| ids.contains_key(key) || reading.conditions.contains_key(key);
-    let mut unknown: Vec<String> = rows.iter().filter_map(is_named_by_id).collect();
-    unknown.sort();
-    unknown.dedup();
-    unknown.retain(|key| !is_known(key));
-    let asked = if unknown.is_empty() { HashMap::new() } else { ask(&unknown) };
-    let mut renamed: HashMap<String, MarketId> = HashMap::new();
-    for row in rows {
-        let Some(key) = is_named_by_id(row) else { continue };
-        let known = ids.get(&key).or_else(|| Some(&asked.get(&key)?.ids));
-        let by_slug = known.and_then(|ids| MarketId::read(ids.slug.as_ref()?, row.logged_at));
-        let condition = known.and_then(|ids| ids.condition.as_ref()).unwrap_or(&key);
-        let by_condition = reading.conditions.get(condition).map(|known| known.market.clone());
-        if let Some(market) = by_condition.or(by_slug) {
-            renamed.insert(condition.clone(), market.clone());
-            row.market = market;
-        }
+) -> HashMap<String, MarketIds> {
+    let logged = rows.iter().chain(&shared.before).chain(&shared.after);
+    let all = logged
+        .map(|row| (&row.market, row.logged_at))
+        .chain(reading.rows.iter().map(|row| (&row.market, row.at)));
+    // each with the time of a row, near which its slug is read
+    let nameless: BTreeMap<String, UnixSeconds> =
+        all.filter_map(|(market, at)| Some((is_named_by_id(market)?, at))).collect();
+    if nameless.is_empty() {
+        return HashMap::new();
     }
-    // rows of the wallet that have no name but the condition id
-    for activity in &mut reading.rows {
-        if let MarketId::Key(key) = &activity.market
-            && let Some(market) = renamed.get(key)
-        {
-            activity.market = market.clone();
-        }
+    let mut names = names_by(ids, &nameless, reading);
+    let is_unknown =
+        |(key, at): &(&String, &UnixSeconds)| **at >= since && !names.contains_key(*key);
+    let unknown: Vec<String> =
+        nameless.iter().filter(is_unknown).map(|(key, _)| key.clone()).collect();
+    let mut learned = HashMap::new();
+    if !unknown.is_empty() {
+        let answers = ask(&unknown).into_iter().map(|(key, states)| (key, states.ids));
+        learned = answers.filter(|(key, _)| nameless.contains_key(key)).collect();
+        names.extend(names_by(&learned, &nameless, reading));
     }
+    let rename = |market: &mut MarketId| {
+        if let Some(name) = is_named_by_id(market).and_then(|key| names.get(&key)) {
+            *market = name.clone();
+        }
+    };
+    let logged = rows.iter_mut().chain(&mut shared.before).chain(&mut shared.after);
+    logged.for_each(|row| rename(&mut row.market));
+    reading.rows.iter_mut().for_each(|row| rename(&mut row.market));
+    for (mut market, dollars) in std::mem::take(&mut reading.cash.redeemed) {
+        rename(&mut market);
+        let sum = reading.cash.redeemed.entry(market).or_default();
+        *sum = sum.saturating_add(dollars);
+    }
+    learned
+}
+
+/// The markets of these ids, each with the time of a row, as far as the wallet or `ids` name them.
+fn names_by(
+    ids: &HashMap<String, MarketIds>,
+    nameless: &BTreeMap<String, UnixSeconds>,
+    reading: &WalletReading,
+) -> HashMap<String, MarketId> {
+    let by_condition: HashMap<&String, (&String, &MarketIds)> =
+        ids.iter().filter_map(|entry| Some((entry.1.condition.as_ref()?, entry))).collect();
+    let by_wallet = |condition: &String| Some(reading.conditions.get(condition)?.market.clone());
+    let name = |key: &String, at: UnixSeconds| {
+        by_wallet(key).or_else(|| {
+            let known = ids.get_key_value(key).or_else(|| by_condition.get(key).copied());
+            let (key, ids) = known?;
+            let name = ids.condition.as_ref().and_then(by_wallet);
+            name.or_else(|| MarketId::read(ids.slug.as_ref().unwrap_or(key), at))
+        })
+    };
+    let named = nameless.iter().filter_map(|(key, at)| Some((key.clone(), name(key, *at)?)));
+    named.filter(|(_, market)| is_named_by_id(market).is_none()).collect()
 }
 
 /// Names the side of fills whose row has only the id of its token.
@@ -153,7 +188,7 @@ pub(crate) fn newly_redeemed(
 }
 
 /// What is known of the rows: what `wallet` says now, or else what one said before. `ids` are the names of
-/// markets, to which the wallet's are added. `writes`: the answer is kept.
+/// markets, to which those that are found now are added. `writes`: the answer is kept.
 ///
 /// # Errors
 /// [`Error::Database`].
@@ -161,7 +196,7 @@ pub(super) fn read_wallet(
     store: &mut Store,
     wallet: &mut Option<BotWallet<'_>>,
     ask: &mut Ask<'_>,
-    ids: &mut HashMap<String, MarketIds>,
+    ids: &mut KnownIds,
     duplicates: &HashSet<i64>,
     task: &Task<'_>,
     writes: bool,
@@ -181,21 +216,20 @@ pub(super) fn read_wallet(
     let Some(earliest) = wanted.iter().map(|row| row.logged_at).min() else {
         return Ok(known);
     };
+    let since = earliest.plus(-BEFORE);
     let wanted: HashSet<i64> = wanted.into_iter().map(|row| row.rowid).collect();
     let mut warnings = Vec::new();
     let mut warn = |message: String| warnings.push(Warning { code: "wallet", message });
     let read = match shared {
-        Ok(shared) => wallet.read(earliest.plus(-BEFORE), task.now).map(|read| (read, shared)),
+        Ok(shared) => wallet.read(since, task.now).map(|read| (read, shared)),
         Err(why) => Err(why.clone()),
     };
     let Assignment { says, mut fills, .. } = match read {
         Ok(((mut reading, problems), shared)) => {
-            name_markets(&mut rows, &mut reading, ids, ask);
-            for others in [&mut shared.before, &mut shared.after] {
-                name_markets(others, &mut reading, ids, ask);
-            }
+            let learned = name_markets(&mut rows, shared, &mut reading, &ids.known, since, ask);
+            ids.learn(learned);
             for (key, of_wallet) in ids_of_wallet(&rows, &reading) {
-                ids.entry(key).or_insert(of_wallet);
+                ids.known.entry(key).or_insert(of_wallet);
             }
             name_sides(&mut reading, &rows, ask);
             problems.into_iter().for_each(&mut warn);
@@ -210,7 +244,7 @@ pub(super) fn read_wallet(
                 let redeemed = newly_redeemed(&rows, &reading, &store.redeemed()?);
                 store.save_redeemed(&redeemed, task.now, &task.limit.interrupt)?;
             }
-            match unnamed_rows(shared) {
+            match unnamed_rows(shared, since) {
                 None => assign_shared(&rows, shared, &reading, task.now),
                 Some(why) => {
                     warn(format!("{why}; settle booked nothing from the wallet"));

@@ -29,6 +29,12 @@ impl KnownIds {
         Ok(Self { known: store.market_ids()?, new: BTreeMap::new() })
     }
 
+    /// Adds the names of markets that rows name by an id.
+    pub fn learn(&mut self, names: HashMap<String, MarketIds>) {
+        self.known.extend(names.clone());
+        self.new.extend(names);
+    }
+
     /// Notes the names of a trade's market, where an answer about that very market has them and a later
     /// run may need them: it is not resolved, or the row names it by an id, so that only the names lead
     /// to its fills.

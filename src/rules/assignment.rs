@@ -66,6 +66,12 @@ pub fn assign(rows: &[LoggedRow], reading: &WalletReading, now: UnixSeconds) -> 
     for row in &reading.rows {
         activity.entry(&row.market).or_default().push(row);
     }
+    // fills of any market may hide behind an id
+    let nameless = activity.iter().filter(|(market, _)| market.is_nameless());
+    let nameless = nameless.filter(|(market, _)| !markets.contains_key(*market));
+    let mut nameless: Vec<UnixSeconds> =
+        nameless.flat_map(|(_, rows)| rows.iter().map(|row| row.at)).collect();
+    nameless.sort_unstable();
     // the zone of the timestamps is wrong, so no row is where its fills are
     let are_late = are_logged_late(rows);
     let mut assignment = Assignment::default();
@@ -75,8 +81,11 @@ pub fn assign(rows: &[LoggedRow], reading: &WalletReading, now: UnixSeconds) -> 
         let close = market.close();
         let fills = activity.remove(market);
         // the wallet may name a market without a window in another way than the row does
-        let is_unsure = are_late || (close.is_none() && fills.is_none());
-        let all = if !reading.covers(earliest.plus(-NEXT_ROW), close.unwrap_or(now)) {
+        let (from, until) = (earliest.plus(-NEXT_ROW), close.unwrap_or(now));
+        let first = nameless.partition_point(|at| *at < from);
+        let is_hidden = nameless.get(first).is_some_and(|at| *at <= until.plus(NEXT_ROW));
+        let is_unsure = are_late || is_hidden || (close.is_none() && fills.is_none());
+        let all = if !reading.covers(from, until) {
             Some(WalletSays::NotCovered)
         } else if close.is_some_and(|close| now.since(close) < SETTLING) {
             Some(WalletSays::Settling)

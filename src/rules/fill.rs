@@ -8,7 +8,7 @@ use rust_decimal::Decimal;
 use crate::rules::asset::Asset;
 use crate::rules::market::{RuleSet, read_market};
 use crate::rules::outcome::Side;
-use crate::rules::title::market_key;
+use crate::rules::title::{is_id, market_key};
 use crate::rules::units::{NotUsable, SharePrice, Shares, UnixSeconds, Usd};
 use crate::rules::value::Cell;
 
@@ -33,6 +33,11 @@ impl MarketId {
             true => Self::Window(market.asset, market.open, market.close),
             false => Self::Key(key),
         })
+    }
+
+    /// A numeric id or a condition id names it, so that its rows under another name are not known.
+    pub(crate) fn is_nameless(&self) -> bool {
+        matches!(self, Self::Key(key) if is_id(key) || key.starts_with("0x"))
     }
 
     /// When its window closes; `None` if only Polymarket knows.
