@@ -1,4 +1,4 @@
-//! Winnings that nobody has redeemed: what the settled trades of a wallet pay, less what the wallet's
+//! Winnings that were not redeemed: what the settled trades of a wallet pay, less what the wallet's
 //! readings showed as redeemed (`settlement_redeemed`).
 
 use std::collections::HashMap;
