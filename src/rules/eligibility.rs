@@ -11,10 +11,11 @@ use crate::rules::market::{Market, RuleSet, read_market};
 use crate::rules::order_status::{begins_with_one_of, is_known, is_not_filled};
 use crate::rules::outcome::Side;
 use crate::rules::strike::Strike;
-use crate::rules::timestamp::{NaiveZone, read_cell};
+use crate::rules::timestamp::NaiveZone;
 use crate::rules::title::market_key;
 use crate::rules::units::{BtcPrice, SharePrice, Shares, UnixSeconds, Usd};
 use crate::rules::value::Cell;
+use crate::rules::zone::logged_at;
 
 /// A trade is settled only when it is older than this, in seconds: 15 minutes, its market's window.
 pub const SETTLING_AGE: i64 = 15 * 60;
@@ -299,7 +300,7 @@ fn judge_bet(
     if let Some(reason) = excluded_by_its_values(&row, reading, position.is_some()) {
         return Eligibility::Excluded(reason);
     }
-    let logged_at = read_cell(&row.timestamp, reading.zone);
+    let logged_at = logged_at(&row.timestamp, &row.market_slug, reading.zone);
     let in_error = |message: String| Eligibility::InError { message, logged_at };
     let Some(logged_at) = logged_at else {
         return in_error(format!("timestamp {} is not a recognised date and time", row.timestamp));
@@ -358,7 +359,7 @@ pub fn judge_again(row: Row, reading: Reading, wallet: &WalletRecords) -> Result
     let position = zero.or_else(|| record.and_then(WalletRecord::position));
     let side = row.action.text().and_then(Side::named);
     let side = side.ok_or_else(|| format!("action is {}", row.action))?;
-    let logged_at = read_cell(&row.timestamp, reading.zone);
+    let logged_at = logged_at(&row.timestamp, &row.market_slug, reading.zone);
     let logged_at = logged_at.ok_or_else(|| format!("timestamp is {}", row.timestamp))?;
     let (key, market) = read_market_of(&row, logged_at, reading.rules)?;
     let bet = read_bet(&row, market, side, position.as_ref(), reading.size_unit)?;

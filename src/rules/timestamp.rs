@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::sync::LazyLock;
 
 use chrono::format::{Item, Parsed, StrftimeItems, parse};
-use chrono::{DateTime, FixedOffset, NaiveDateTime, TimeZone, Utc};
+use chrono::{DateTime, FixedOffset, LocalResult, NaiveDateTime, TimeZone, Utc};
 use chrono_tz::Tz;
 use rust_decimal::prelude::ToPrimitive;
 
@@ -21,8 +21,8 @@ pub enum NaiveZone {
     Offset(FixedOffset),
     /// A zone of the IANA database.
     Named(Tz),
-    /// The host's zone: the instant of a local time, or the later instant of an ambiguous one.
-    Host(fn(&NaiveDateTime) -> Option<DateTime<Utc>>),
+    /// The host's zone: the instants of a local time.
+    Host(fn(&NaiveDateTime) -> LocalResult<DateTime<Utc>>),
 }
 
 impl FromStr for NaiveZone {
@@ -66,7 +66,7 @@ fn parsed(text: &str, format: &Format) -> Option<Parsed> {
 /// an offset. Drops fractions of a second. `None` for any other text.
 ///
 /// An hour that repeats when clocks go back is read as the later one, so that no trade looks older
-/// than it is. An hour that the change skips is `None`.
+/// than it is; [`earlier_pass`] reads the other. An hour that the change skips is `None`.
 pub fn read_timestamp(text: &str, zone: NaiveZone) -> Option<UnixSeconds> {
     read_instant(text, zone).map(UnixSeconds::from)
 }
@@ -90,13 +90,25 @@ pub fn read_cell(cell: &Cell, zone: NaiveZone) -> Option<UnixSeconds> {
 
 /// The same as [`read_timestamp`], with the fraction of the second.
 pub fn read_instant(text: &str, zone: NaiveZone) -> Option<DateTime<Utc>> {
+    instants(text, zone).latest()
+}
+
+/// The earlier instant of a text in an hour that repeats when clocks go back; `None` for any other.
+pub fn earlier_pass(text: &str, zone: NaiveZone) -> Option<UnixSeconds> {
+    match instants(text, zone) {
+        LocalResult::Ambiguous(earlier, _) => Some(UnixSeconds::from(earlier)),
+        _ => None,
+    }
+}
+
+fn instants(text: &str, zone: NaiveZone) -> LocalResult<DateTime<Utc>> {
     let text = text.trim();
     // most timestamps have no zone; skip the three formats that need one
     let naive = |byte: u8| byte.is_ascii_digit() || b"T:. ".contains(&byte);
     if !text.get(10..).is_some_and(|time| time.bytes().all(naive)) {
         let zoned = ZONED.iter().find_map(|items| parsed(text, items)?.to_datetime().ok());
         if let Some(instant) = zoned {
-            return Some(instant.to_utc());
+            return LocalResult::Single(instant.to_utc());
         }
     }
     let (naive, zone) = match text.strip_suffix(['Z', 'z']) {
@@ -105,13 +117,13 @@ pub fn read_instant(text: &str, zone: NaiveZone) -> Option<DateTime<Utc>> {
     };
     let formats = if naive.contains('T') { &NAIVE_WITH_T } else { &NAIVE_WITH_SPACE };
     let read = |items: &Format| parsed(naive, items)?.to_naive_datetime_with_offset(0).ok();
-    let local = formats.iter().find_map(read)?;
-    Some(match zone {
-        NaiveZone::Utc => local.and_utc(),
-        NaiveZone::Offset(offset) => offset.from_local_datetime(&local).latest()?.to_utc(),
-        NaiveZone::Named(zone) => zone.from_local_datetime(&local).latest()?.to_utc(),
-        NaiveZone::Host(instant) => instant(&local)?,
-    })
+    let Some(local) = formats.iter().find_map(read) else { return LocalResult::None };
+    match zone {
+        NaiveZone::Utc => LocalResult::Single(local.and_utc()),
+        NaiveZone::Offset(offset) => offset.from_local_datetime(&local).map(|at| at.to_utc()),
+        NaiveZone::Named(zone) => zone.from_local_datetime(&local).map(|at| at.to_utc()),
+        NaiveZone::Host(instants) => instants(&local),
+    }
 }
 
 #[cfg(test)]
@@ -198,9 +210,11 @@ mod tests {
 
     #[test]
     fn the_hosts_zone_is_what_it_is_said_to_be() {
-        let host = NaiveZone::Host(|local| Some(local.and_utc() + chrono::Duration::hours(2)));
+        let host = NaiveZone::Host(|local| {
+            LocalResult::Single(local.and_utc() + chrono::Duration::hours(2))
+        });
         assert_eq!(read_timestamp("2026-02-13 11:10:42", host), Some(INSTANT));
-        let unknown = NaiveZone::Host(|_| None);
+        let unknown = NaiveZone::Host(|_| LocalResult::None);
         assert_eq!(read_timestamp("2026-02-13 11:10:42", unknown), None);
     }
 

@@ -1,8 +1,12 @@
 //! Finds the zone of timestamps that carry none: bots trade while a market's window is open, so the right
-//! zone puts most trades into their windows. `timestamp` reads them.
+//! zone puts most trades into their windows. The same shows which pass of a repeated hour is meant.
+//! `timestamp` reads them.
 
-use crate::rules::market::Market;
+use crate::rules::market::{Market, RuleSet, read_market};
+use crate::rules::timestamp::{NaiveZone, earlier_pass, read_cell};
+use crate::rules::title::market_key;
 use crate::rules::units::UnixSeconds;
+use crate::rules::value::Cell;
 
 /// With fewer trades than this, nothing is concluded.
 const ENOUGH: usize = 5;
@@ -26,6 +30,25 @@ pub struct LikelyZone {
     pub compared: usize,
 }
 
+/// Whether bots trade a market at this time.
+fn is_traded(market: &Market, at: UnixSeconds) -> bool {
+    at >= market.open.plus(-EARLY) && at < market.close
+}
+
+/// When a trade was logged; `None` if its timestamp cannot be read. Of an hour that repeats when clocks go
+/// back, the pass in which its market is traded; the later one where the market does not show it.
+pub fn logged_at(timestamp: &Cell, market_slug: &Cell, zone: NaiveZone) -> Option<UnixSeconds> {
+    let later = read_cell(timestamp, zone)?;
+    let is_in_window = |at: UnixSeconds| {
+        let key = market_slug.name().and_then(|name| market_key(&name, at));
+        let market = key.map(|key| read_market(&key, at, RuleSet::Polymarket));
+        market.is_some_and(|market| market.has_window() && is_traded(&market, at))
+    };
+    let earlier = timestamp.text().and_then(|text| earlier_pass(text, zone));
+    let earlier = earlier.filter(|earlier| is_in_window(*earlier) && !is_in_window(later));
+    Some(earlier.unwrap_or(later))
+}
+
 /// The zone that puts at least four fifths of the trades into their windows, where the one in use puts at
 /// most a fifth there; each trade by its time in that zone and its market.
 pub fn likely_zone(trades: &[(UnixSeconds, Market)]) -> Option<LikelyZone> {
@@ -33,10 +56,7 @@ pub fn likely_zone(trades: &[(UnixSeconds, Market)]) -> Option<LikelyZone> {
     let compared = trades.len();
     let most = |fits: usize| compared >= ENOUGH && fits * 5 >= compared * 4;
     let fits = |ahead: i64| {
-        let is_inside = |(at, market): &&&(UnixSeconds, Market)| {
-            let at = at.plus(-ahead);
-            at >= market.open.plus(-EARLY) && at < market.close
-        };
+        let is_inside = |(at, market): &&&(UnixSeconds, Market)| is_traded(market, at.plus(-ahead));
         trades.iter().filter(is_inside).count()
     };
     let fits_now = fits(0);
@@ -71,6 +91,23 @@ mod tests {
         for ahead in [7 * 3600, -5 * 3600, 19_800] {
             let zone = likely_zone(&trades(ahead)).unwrap();
             assert_eq!((zone.ahead, zone.fits, zone.fits_now), (ahead, 20, 0));
+        }
+    }
+
+    #[test]
+    fn the_window_shows_which_pass_of_a_repeated_hour_is_meant() {
+        let zone: NaiveZone = "Europe/Berlin".parse().unwrap();
+        // 2026-10-25 02:10 is 00:10 UTC, and an hour later once more
+        let timestamp = Cell::Text("2026-10-25 02:10:00".to_owned());
+        let first = 1_792_886_400; // 2026-10-25 00:00 UTC
+        for (slug, minutes) in [
+            (format!("btc-updown-15m-{first}"), 10),
+            (format!("btc-updown-15m-{}", first + 3600), 70),
+            (format!("btc-updown-4h-{first}"), 70),
+            ("will-it-rain".to_owned(), 70),
+        ] {
+            let at = logged_at(&timestamp, &Cell::Text(slug.clone()), zone);
+            assert_eq!(at, Some(UnixSeconds(first + minutes * 60)), "{slug}");
         }
     }
 

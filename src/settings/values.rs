@@ -24,7 +24,7 @@ pub(crate) fn zone(text: &str) -> Result<NaiveZone, String> {
         let what = "name the zone itself, such as +07:00 or Europe/Berlin";
         return Err(format!("the system's zone cannot be read ({why}); {what}"));
     }
-    Ok(NaiveZone::Host(|local| Some(Local.from_local_datetime(local).latest()?.to_utc())))
+    Ok(NaiveZone::Host(|local| Local.from_local_datetime(local).map(|at| at.to_utc())))
 }
 
 pub(crate) fn address(text: &str) -> Result<String, String> {

@@ -14,9 +14,10 @@ use crate::rules::fill::{
 };
 use crate::rules::order_status::is_on_paper;
 use crate::rules::outcome::Side;
-use crate::rules::timestamp::{NaiveZone, read_cell};
+use crate::rules::timestamp::NaiveZone;
 use crate::rules::units::{Shares, UnixSeconds, Usd, decimal_from_text};
 use crate::rules::value::Cell;
+use crate::rules::zone::logged_at;
 use crate::store::columns::Field;
 use crate::store::{FIRST, Store};
 
@@ -100,7 +101,7 @@ impl Store {
                 if is_on_paper(&status) {
                     continue;
                 }
-                let Some(logged_at) = read_cell(&timestamp, zone) else { continue };
+                let Some(logged_at) = logged_at(&timestamp, &market_slug, zone) else { continue };
                 let is_duplicate = duplicates.contains(&rowid);
                 let row = logged_row(rowid, trade_id, market_slug, &action, logged_at);
                 rows.extend(row.map(|row| LoggedRow { is_unsettled, is_duplicate, ..row }));
