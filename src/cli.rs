@@ -123,8 +123,9 @@ impl Cli {
                     warn!("{} is {other} again: it counts once", path.display());
                     continue;
                 }
-                let (name, schema) = (cli.common.name.as_deref(), &cli.common.schema);
-                found.push(Bot { database: path.clone(), name, schema, args });
+                let CommonArgs { name, schema, settings_file, .. } = &cli.common;
+                let (name, settings_file) = (name.as_deref(), settings_file.as_deref());
+                found.push(Bot { database: path.clone(), name, schema, settings_file, args });
             }
         }
         found
@@ -229,9 +230,10 @@ const CONFIG: &str = "SETTLE_CONFIG";
 /// clap's error. It names the option, the value, what is allowed, and the variable or the key if the
 /// value comes from one.
 pub fn parse(arguments: &[OsString], layers: &Layers) -> Result<Cli, clap::Error> {
-    let SettingsFile { options, schema, bots } = &layers.file;
+    let SettingsFile { path, options, schema, bots } = &layers.file;
     let mut cli = parse_with(arguments, &layers.dotenv, options)?;
     cli.common.schema = schema.clone();
+    cli.common.settings_file = path.clone();
     if matches!(cli.command, Command::Doctor(_)) {
         cli.common.shown = shown(arguments, layers);
     }
@@ -266,6 +268,7 @@ pub fn parse(arguments: &[OsString], layers: &Layers) -> Result<Cli, clap::Error
         its.common.db = db.into_iter().collect();
         its.common.schema = if bot.schema.is_default() { schema } else { &bot.schema }.clone();
         its.common.name = Some(bot.name.clone());
+        its.common.settings_file = path.clone();
         cli.bots.push(its);
     }
     match cli.bots.len() {

@@ -400,6 +400,15 @@ fn three_bots_with_two_wallets_book_each_fill_once() {
         .collect();
     assert_eq!(of, [(1, json!([])), (1, json!([])), (2, json!([]))], "{compared}");
 
+    // each summary names the file, which is not the installed unit's
+    for command in [&["run"], &["dry-run"], &["reconcile"]] {
+        let text = run_in(folder.path(), command, &exchange.url).stdout;
+        let first = "alpha · a.db · settings settle.toml";
+        assert!(text.contains(first), "{text}");
+    }
+    let status = in_folder(folder.path(), &["status"]).stdout;
+    assert!(status.contains("alpha · a.db · settings settle.toml"), "{status}");
+
     // one bot alone, by name or by its database
     for pick in [["--bot", "beta"], ["--db", "b.db"]] {
         let status = in_folder(folder.path(), &["status", "--json", pick[0], pick[1]]);

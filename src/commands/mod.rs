@@ -25,6 +25,7 @@ use crate::output::json::{OfSeveral, of_all};
 use crate::output::print::{Printing, show};
 use crate::rules::fill::SharedRows;
 use crate::rules::timestamp::NaiveZone;
+use crate::settings::file::other_than_installed;
 use crate::settings::{CommonArgs, WalletArgs};
 use crate::store::{Access, BotSchema, Store};
 
@@ -122,6 +123,8 @@ pub struct Bot<'a, A> {
     pub name: Option<&'a str>,
     /// Its table.
     pub schema: &'a BotSchema,
+    /// The settings file in use.
+    pub settings_file: Option<&'a Path>,
     /// The command's arguments.
     pub args: &'a A,
 }
@@ -133,6 +136,13 @@ impl<A> Bot<'_, A> {
 
     fn title(&self) -> String {
         titled(self.name, &self.database)
+    }
+
+    /// The first line of a summary, after the command.
+    fn heading(&self) -> String {
+        let file = other_than_installed(self.settings_file);
+        let file = file.map(|file| format!(" · settings {}", file.display()));
+        format!("{}{}", self.title(), file.unwrap_or_default())
     }
 
     fn of_several(&self) -> OfSeveral<'_> {

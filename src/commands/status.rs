@@ -50,7 +50,7 @@ pub fn run(
     };
     if let [bot] = bots {
         let status = of(bot)?;
-        show(common.printing(), || json(&status, None), || text(&status, &bot.title()))?;
+        show(common.printing(), || json(&status, None), || text(&status, &bot.heading()))?;
         return Ok(Exit::Done);
     }
     let blocks = bots.iter().map(|bot| {
@@ -67,7 +67,7 @@ pub fn run(
                 ),
             },
             text: match &status {
-                Ok(status) => text(status, &bot.title()),
+                Ok(status) => text(status, &bot.heading()),
                 Err(why) => format!("{why}\n"),
             },
         }

@@ -12,6 +12,8 @@ use crate::store::{BotSchema, EXPRESSIONS, Mapped, RESULTS};
 
 /// The name of the file in the working directory.
 const NAME: &str = "settle.toml";
+/// The settings file of the installed unit.
+const INSTALLED: &str = "/etc/settle/settle.toml";
 /// Options that name files: a relative path starts at the folder of the settings file.
 const PATHS: [&str; 5] = ["db", "candles", "activity", "metrics-file", "html"];
 /// The options that a `[[bot]]` may set.
@@ -44,6 +46,8 @@ pub struct Bot {
 /// A settings file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SettingsFile {
+    /// Where it is; `None` if there is none.
+    pub path: Option<PathBuf>,
     /// Options of all bots.
     pub options: Settings,
     /// The table of all bots without a `[bot.schema]`.
@@ -60,11 +64,16 @@ pub fn find(named: Option<PathBuf>, variable: impl Fn(&str) -> Option<PathBuf>) 
     let home = || Some(variable("HOME")?.join(".config"));
     let user = variable("XDG_CONFIG_HOME").or_else(home);
     let user = user.map(|folder| folder.join("settle").join(NAME));
-    [Some(PathBuf::from(NAME)), user, Some(Path::new("/etc/settle").join(NAME))]
+    [Some(PathBuf::from(NAME)), user, Some(PathBuf::from(INSTALLED))]
         .into_iter()
         .flatten()
         // a file that cannot be read is an error, not passed over
         .find(|path| !path.metadata().is_err_and(|error| is_absent(error.kind())))
+}
+
+/// The settings file in use, where it is not the installed one; a summary names it.
+pub fn other_than_installed(path: Option<&Path>) -> Option<&Path> {
+    path.filter(|path| *path != Path::new(INSTALLED))
 }
 
 fn is_absent(kind: ErrorKind) -> bool {
@@ -93,7 +102,7 @@ pub fn read(
         let line = document.line(error.span().unwrap_or_default().start);
         format!("{shown}, line {line} is not TOML: {}", error.message().trim())
     })?;
-    let mut file = SettingsFile::default();
+    let mut file = SettingsFile { path: Some(path.to_owned()), ..SettingsFile::default() };
     for (key, value) in table.get_ref() {
         match (key.get_ref().as_ref(), value.get_ref()) {
             ("schema", DeValue::Table(schema)) => file.schema = document.schema(schema)?,

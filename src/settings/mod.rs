@@ -69,6 +69,10 @@ pub struct CommonArgs {
     )]
     pub bot: Vec<String>,
 
+    /// The settings file in use.
+    #[arg(skip)]
+    pub settings_file: Option<PathBuf>,
+
     /// How the bot's table is read, from the settings file.
     #[arg(skip)]
     pub schema: BotSchema,

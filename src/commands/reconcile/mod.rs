@@ -127,7 +127,7 @@ pub fn run(
     let interrupt = Interrupt::listen(Exit::Interrupted.code())?;
     if let [bot] = bots {
         let report = compare(bots, 0, now, &interrupt)?;
-        let title = bot.title();
+        let title = bot.heading();
         let shown = show(
             common.printing(),
             || output::json(&report, None),
@@ -145,7 +145,7 @@ pub fn run(
                 Err(why) => failure("reconcile", Some(&of), Exit::of(why).code(), &why.to_string()),
             },
             text: match &report {
-                Ok(report) => output::text(report, &bot.title()),
+                Ok(report) => output::text(report, &bot.heading()),
                 Err(why) => format!("{}: {why}\n", bot.title()),
             },
         }

@@ -4,6 +4,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
+use crate::commands::Bot;
 use crate::commands::run::{DatabaseRun, json, text};
 use crate::engine::trade_result::TradeResult;
 use crate::error::Error;
@@ -27,6 +28,8 @@ pub struct Listing<'a> {
     several: bool,
     name: Option<&'a str>,
     database: &'a Path,
+    /// The first line of its summary, after the command.
+    heading: String,
     place: Place,
     /// The number of databases whose object is printed.
     done: usize,
@@ -44,13 +47,16 @@ impl<'a> Listing<'a> {
     ) -> Self {
         let out = stream(printing, interrupt);
         let (as_json, database, place) = (printing.json, Path::new(""), Place::Before);
-        Self { out, as_json, run_id, several, name: None, database, place, done: 0, error: None }
+        let heading = String::new();
+        let (name, done, error) = (None, 0, None);
+        Self { out, as_json, run_id, several, name, database, heading, place, done, error }
     }
 
-    /// Begins with the next database, of the bot with this name.
-    pub fn begin(&mut self, name: Option<&'a str>, database: &'a Path) {
-        self.name = name;
-        self.database = database;
+    /// Begins with the database of the next bot.
+    pub fn begin<A>(&mut self, bot: &'a Bot<'a, A>) {
+        self.name = bot.name;
+        self.database = &bot.database;
+        self.heading = bot.heading();
         self.place = Place::Before;
     }
 
@@ -129,7 +135,7 @@ impl<'a> Listing<'a> {
                 let db = self.several.then_some((self.name, self.database));
                 json::head(self.run_id, db, self.done == 0)?
             }
-            false => text::title(self.run_id, self.name, self.database),
+            false => text::title(self.run_id, &self.heading),
         };
         self.out.write_all(head.as_bytes()).map(|()| 0)
     }

@@ -299,7 +299,7 @@ fn in_each_database(
             known: std::mem::take(&mut known),
         };
         let name = several.then(|| bot.title());
-        listing.begin(bot.name, &bot.database);
+        listing.begin(bot);
         let settled = open(bot, writing.is_some(), now).and_then(|mut opened| {
             let bar = Bar::new(common.quiet, "trades settled");
             let mut watch = Watch { name: name.as_deref(), listing: &mut listing, bar };

@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::path::Path;
 
 use crate::commands::run::DatabaseRun;
-use crate::commands::titled;
 use crate::engine::status::StatusLine;
 use crate::engine::summary::{Summary, age};
 use crate::engine::trade_result::TradeResult;
@@ -19,10 +17,10 @@ use crate::rules::settlement::Status;
 use crate::rules::text::printable_line;
 use crate::rules::units::{Usd, rounded};
 
-pub(super) fn title(run_id: Option<&str>, name: Option<&str>, database: &Path) -> String {
+pub(super) fn title(run_id: Option<&str>, heading: &str) -> String {
     let title = if run_id.is_none() { "settle dry-run" } else { "settle run" };
     let run = run_id.unwrap_or("nothing was written");
-    format!("{} · {} · {run}\n", styled(STRONG, title), titled(name, database))
+    format!("{} · {} · {run}\n", styled(STRONG, title), heading)
 }
 
 pub(super) fn summary(summary: &Summary, dry_run: bool) -> String {
