@@ -4,9 +4,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-cargo build --locked --release --bin settle
-cargo build --locked --release --example demo
-target="${CARGO_TARGET_DIR:-target}/release"
+# the tests use the same build
+cargo build --locked --bin settle --example demo
+target="${CARGO_TARGET_DIR:-target}/debug"
 
 folder=$(mktemp -d)
 server=
