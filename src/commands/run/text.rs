@@ -25,7 +25,55 @@ pub(super) fn title(run_id: Option<&str>, heading: &str) -> String {
 
 pub(super) fn summary(summary: &Summary, dry_run: bool) -> String {
     let mut text = String::new();
-    let would = if dry_run { "Would settle" } else { "Settled" };
+    let settled = if dry_run { "Would settle" } else { "Settled" };
+    let profit = summary.total_profit().map_or_else(|| "too large to add up".to_owned(), money);
+    match summary.settled() {
+        0 => counted(&mut text, settled, 0, ""),
+        all => {
+            counted(&mut text, settled, all, &format!("{}: {profit} dollars", booked_as(summary)))
+        }
+    }
+    let standing = |status| summary.with_status(status);
+    let close = match summary.close_calls() {
+        0 => String::new(),
+        calls => format!(", {calls} of them too close to call: candles are often wrong there"),
+    };
+    let listed = summary.held() + summary.pending();
+    let in_error = summary.errors.len() as u64;
+    let others = summary.changed() + in_error;
+    let later = summary.due_after.count.saturating_sub(listed + others);
+    for (name, count, what, details) in [
+        ("", summary.filled(), "filled, by the wallet", String::new()),
+        ("", standing(Status::Confirmed), "confirmed by Polymarket", String::new()),
+        (
+            "",
+            standing(Status::Provisional),
+            &*format!("provisional, by candles{close}"),
+            String::new(),
+        ),
+        ("Corrected", standing(Status::Corrected), "of earlier runs", corrections(summary)),
+        (
+            "Left alone",
+            summary.changed(),
+            "changed by another program during the run",
+            String::new(),
+        ),
+        ("Waiting", listed, "asked about again in a later run", reasons(summary)),
+        ("Later", later, "beyond this batch, or waiting for a retry", String::new()),
+        ("In error", in_error, "left unchanged", errors(&summary.errors)),
+    ] {
+        if count > 0 {
+            counted(&mut text, name, count, what);
+        }
+        text.push_str(&details);
+    }
+    text.push_str(&not_due(&summary.excluded));
+    text.push_str(&warnings(summary));
+    text
+}
+
+/// How the settled trades ended.
+fn booked_as(summary: &Summary) -> String {
     let mut kinds = format!("{} won, {} lost", summary.booked_as(true), summary.booked_as(false));
     for (count, word) in [
         (summary.booked_outcome(Outcome::Split), "split"),
@@ -35,53 +83,13 @@ pub(super) fn summary(summary: &Summary, dry_run: bool) -> String {
             let _ = write!(kinds, ", {count} {word}");
         }
     }
-    field(&mut text, would, format_args!("{} ({kinds})", summary.settled()));
-    let profit = summary.total_profit().map_or_else(|| "too large to add up".to_owned(), money);
-    field(&mut text, "Profit", format_args!("{profit} dollars"));
-    let never = summary.excluded.get(&Exclusion::NotFilled).copied().unwrap_or_default();
-    if summary.filled() + never > 0 {
-        let filled = summary.filled();
-        field(&mut text, "Filled", format_args!("{filled}, never filled {never}, by the wallet"));
-    }
-    let standing = |status| summary.with_status(status);
-    let (confirmed, provisional) = (standing(Status::Confirmed), standing(Status::Provisional));
-    if confirmed > 0 {
-        field(&mut text, "Confirmed", format_args!("{confirmed} by Polymarket"));
-    }
-    if provisional > 0 {
-        let close = match summary.close_calls() {
-            0 => String::new(),
-            calls => format!(", {calls} of them too close to call: candles are often wrong there"),
-        };
-        field(&mut text, "Provisional", format_args!("{provisional} by candles{close}"));
-    }
-    if standing(Status::Corrected) > 0 {
-        let corrected = standing(Status::Corrected);
-        field(&mut text, "Corrected", format_args!("{corrected} of earlier runs"));
-    }
-    if summary.held() > 0 {
-        let held = summary.held();
-        field(&mut text, "Held", format_args!("{held} (too close to call; wait for Polymarket)"));
-    }
-    field(&mut text, "Pending", format_args!("{}", summary.pending()));
-    if summary.changed() > 0 {
-        let changed = summary.changed();
-        field(&mut text, "Left alone", format_args!("{changed} (changed by another program)"));
-    }
-    field(&mut text, "Errors", format_args!("{}", summary.errors.len()));
-    let (before, after) = (summary.unsettled_before, summary.unsettled_after());
-    field(&mut text, "Unsettled", format_args!("{before} before, {after} after"));
-    let (before, after) = (summary.due_before, summary.due_after.count);
-    field(&mut text, "Due", format_args!("{before} before, {after} after"));
-    text.push_str(&not_due(&summary.excluded));
-    let asked = summary.stats.iter().filter(|(_, stats)| stats.requests > 0);
-    let asked: Vec<String> =
-        asked.map(|(service, stats)| format!("{service} {}", stats.requests)).collect();
-    let asked = if asked.is_empty() { "none".to_owned() } else { asked.join(", ") };
-    field(&mut text, "Requests", format_args!("{asked}"));
-    text.push_str(&errors(&summary.errors));
-    text.push_str(&warnings(summary));
-    text
+    kinds
+}
+
+/// A line with a number of trades.
+fn counted(text: &mut String, name: &str, count: u64, what: &str) {
+    let content = format!("{name:<12} {count:>5}  {what}");
+    line(text, format_args!("{}", content.trim_end()));
 }
 
 /// One line per database: how the run ended there.
@@ -105,7 +113,8 @@ pub(super) fn databases(ran: &[DatabaseRun]) -> String {
 /// Most reasons shown, one line each.
 const REASONS: usize = 20;
 
-fn warnings(summary: &Summary) -> String {
+/// Why trades wait, and which.
+fn reasons(summary: &Summary) -> String {
     let mut text = String::new();
     let reasons = &summary.counts.left;
     for ((state, reason), left) in reasons.iter().take(REASONS) {
@@ -118,14 +127,11 @@ fn warnings(summary: &Summary) -> String {
         let for_what = reasons.len() - REASONS;
         line(&mut text, format_args!("  and {more} more trades, for {for_what} more reasons"));
     }
-    if summary.nothing_had {
-        let what = "no price or resolution could be had from any source; \
-                    the trades are left for the next run";
-        line(&mut text, format_args!("{} {what}", styled(CAUTION, "No answer:")));
-    } else if summary.pending() > 0 && summary.settled() == 0 {
-        let what = "trades are pending and none was settled";
-        line(&mut text, format_args!("{} {what}", styled(CAUTION, "Warning:")));
-    }
+    text
+}
+
+fn corrections(summary: &Summary) -> String {
+    let mut text = String::new();
     for correction in &summary.counts.corrections {
         let (id, from, to) = (bare(&correction.trade_id), bare(&correction.from), correction.to);
         let [profit, change] = [correction.profit, correction.change]
@@ -136,6 +142,19 @@ fn warnings(summary: &Summary) -> String {
                 "  corrected trade {id}: {from} → {to}, {profit} dollars, a change of {change}"
             ),
         );
+    }
+    text
+}
+
+fn warnings(summary: &Summary) -> String {
+    let mut text = String::new();
+    if summary.nothing_had {
+        let what = "no price or resolution could be had from any source; \
+                    the trades are left for the next run";
+        line(&mut text, format_args!("{} {what}", styled(CAUTION, "No answer:")));
+    } else if summary.pending() > 0 && summary.settled() == 0 {
+        let what = "trades are pending and none was settled";
+        line(&mut text, format_args!("{} {what}", styled(CAUTION, "Warning:")));
     }
     for Warning { message, .. } in summary.data_warnings() {
         line(&mut text, format_args!("{} {message}", styled(CAUTION, "Warning:")));
@@ -204,9 +223,8 @@ fn columns(cells: &[String; 10]) -> String {
 /// The rows that are not due, by reason.
 pub fn not_due(excluded: &BTreeMap<Exclusion, u64>) -> String {
     let mut text = String::new();
-    field(&mut text, "Not due", format_args!("{}", excluded.values().sum::<u64>()));
-    for (reason, count) in excluded {
-        line(&mut text, format_args!("  {count:>6}  {}", reason.words()));
+    for (at, (reason, count)) in excluded.iter().enumerate() {
+        counted(&mut text, if at == 0 { "Not due" } else { "" }, *count, reason.words());
     }
     let marks = excluded.iter().filter(|(reason, _)| reason.is_a_mark());
     let marked: u64 = marks.map(|(_, count)| count).sum();
@@ -223,7 +241,21 @@ pub fn not_due(excluded: &BTreeMap<Exclusion, u64>) -> String {
     text
 }
 
-/// The last line of `run` and `status`.
+/// The last line of `run`: what its other lines do not say.
+pub(super) fn today(status_line: &StatusLine) -> String {
+    let mut text = String::new();
+    let profit = status_line.latest.profit_today;
+    let profit = profit.map_or_else(|| "no number of".to_owned(), money);
+    let unsettled = match status_line.unsettled {
+        0 => "no trade is unsettled".to_owned(),
+        1 => "1 trade is unsettled".to_owned(),
+        count => format!("{count} trades are unsettled"),
+    };
+    field(&mut text, "Today", format_args!("{profit} dollars; {unsettled}"));
+    text
+}
+
+/// The last line of `status`.
 pub fn status_line(status_line: &StatusLine) -> String {
     let StatusLine { now, unsettled, latest, wrong } = status_line;
     let settled = latest.last_settled.map_or_else(
