@@ -61,6 +61,10 @@ pub struct Cli {
     /// The same command for each `[[bot]]`, with its settings; empty where `common` has all of them.
     #[arg(skip)]
     pub bots: Vec<Cli>,
+
+    /// The command does not work on this `[[bot]]`, which may share a wallet with another one.
+    #[arg(skip)]
+    pub is_beside: bool,
 }
 
 /// The commands.
@@ -113,19 +117,36 @@ impl Cli {
     /// The databases of a command that takes several, each with the settings that hold for it; two paths
     /// of one file count once. `args` gives the arguments of the command.
     pub fn bots<'a, A>(&'a self, args: impl Fn(&'a Command) -> Option<&'a A>) -> Vec<Bot<'a, A>> {
+        let mut bots = self.all_bots(args);
+        bots.retain(|bot| !bot.is_beside);
+        bots
+    }
+
+    /// The same, and the bots beside them.
+    pub fn all_bots<'a, A>(
+        &'a self,
+        args: impl Fn(&'a Command) -> Option<&'a A>,
+    ) -> Vec<Bot<'a, A>> {
         let mut found: Vec<Bot<'a, A>> = Vec::new();
         for cli in if self.bots.is_empty() { std::slice::from_ref(self) } else { &self.bots } {
             let Some(args) = args(&cli.command) else { continue };
             for path in &cli.common.db {
-                if let Some(other) = found.iter().find(|other| real(&other.database) == real(path))
-                {
-                    let other = other.database.display();
-                    warn!("{} is {other} again: it counts once", path.display());
-                    continue;
+                let is_same = |other: &Bot<'a, A>| real(&other.database) == real(path);
+                if let Some(at) = found.iter().position(is_same) {
+                    match (found[at].is_beside, cli.is_beside) {
+                        (true, false) => drop(found.remove(at)),
+                        (_, true) => continue,
+                        (false, false) => {
+                            let other = found[at].database.display();
+                            warn!("{} is {other} again: it counts once", path.display());
+                            continue;
+                        }
+                    }
                 }
                 let CommonArgs { name, schema, settings_file, .. } = &cli.common;
                 let (name, settings_file) = (name.as_deref(), settings_file.as_deref());
-                found.push(Bot { database: path.clone(), name, schema, settings_file, args });
+                let (database, is_beside) = (path.clone(), cli.is_beside);
+                found.push(Bot { database, name, schema, settings_file, args, is_beside });
             }
         }
         found
@@ -233,7 +254,7 @@ pub fn parse(arguments: &[OsString], layers: &Layers) -> Result<Cli, clap::Error
     let SettingsFile { path, options, schema, bots } = &layers.file;
     let mut cli = parse_with(arguments, &layers.dotenv, options)?;
     cli.common.schema = schema.clone();
-    cli.common.settings_file = path.clone();
+    cli.common.settings_file.clone_from(path);
     if matches!(cli.command, Command::Doctor(_)) {
         cli.common.shown = shown(arguments, layers);
     }
@@ -251,32 +272,44 @@ pub fn parse(arguments: &[OsString], layers: &Layers) -> Result<Cli, clap::Error
     let names_db = arguments.iter().any(|argument| is_option(argument, "--db"))
         || variable_is_set("SETTLE_DB")
         || layers.dotenv.get("SETTLE_DB").is_some_and(|value| !value.is_empty());
+    let mut only = None;
     for bot in bots {
-        let db = bot.options.get("db").and_then(|db| db.values.first()).map(PathBuf::from);
+        let db: Vec<PathBuf> = bot
+            .options
+            .get("db")
+            .and_then(|db| db.values.first())
+            .map(PathBuf::from)
+            .into_iter()
+            .collect();
         let is_named = |db: &PathBuf| cli.common.db.iter().any(|named| real(named) == real(db));
         let is_wanted = match (picked.is_empty(), names_db) {
             (false, _) => picked.contains(&bot.name),
-            (true, true) => db.as_ref().is_some_and(is_named),
+            (true, true) => db.iter().any(is_named),
             (true, false) => true,
         };
-        if !is_wanted {
-            continue;
+        let parse = || -> Result<Cli, clap::Error> {
+            let mut options = options.clone();
+            options.extend(bot.options.clone());
+            let mut its = parse_with(arguments, &layers.dotenv, &options)?;
+            its.common.db.clone_from(&db);
+            its.common.schema = if bot.schema.is_default() { schema } else { &bot.schema }.clone();
+            its.common.name = Some(bot.name.clone());
+            its.common.settings_file.clone_from(path);
+            its.is_beside = !is_wanted;
+            Ok(its)
+        };
+        cli.bots.push(parse()?);
+        if is_wanted {
+            only = Some(parse()?);
         }
-        let mut options = options.clone();
-        options.extend(bot.options.clone());
-        let mut its = parse_with(arguments, &layers.dotenv, &options)?;
-        its.common.db = db.into_iter().collect();
-        its.common.schema = if bot.schema.is_default() { schema } else { &bot.schema }.clone();
-        its.common.name = Some(bot.name.clone());
-        its.common.settings_file = path.clone();
-        cli.bots.push(its);
     }
-    match cli.bots.len() {
-        0 => {}
+    let wanted = || cli.bots.iter().filter(|bot| !bot.is_beside);
+    match (wanted().count(), only) {
+        (0, _) => cli.bots.clear(),
         // a database without a [[bot]] has the settings of no bot
-        count if names_db && count < cli.common.db.len() => cli.bots.clear(),
-        1 => return Ok(cli.bots.remove(0)),
-        _ => cli.common.db = cli.bots.iter().flat_map(|bot| bot.common.db.clone()).collect(),
+        (count, _) if names_db && count < cli.common.db.len() => cli.bots.clear(),
+        (1, Some(only)) => return Ok(Cli { bots: cli.bots, ..only }),
+        _ => cli.common.db = wanted().flat_map(|bot| bot.common.db.clone()).collect(),
     }
     Ok(cli)
 }

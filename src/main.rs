@@ -59,7 +59,7 @@ fn run(cli: &Cli, now: DateTime<Utc>) -> Result<Exit, Error> {
     let common = &cli.common;
     let done = |()| Exit::Done;
     let runs = || {
-        cli.bots(|command| match command {
+        cli.all_bots(|command| match command {
             Command::Run(args) | Command::DryRun(args) => Some(args),
             _ => None,
         })
@@ -78,7 +78,7 @@ fn run(cli: &Cli, now: DateTime<Utc>) -> Result<Exit, Error> {
         Command::Export(args) => commands::export::run(common, args, now),
         Command::Explain(args) => commands::explain::run(common, args, now),
         Command::Reconcile(args) => {
-            let bots = cli.bots(|command| match command {
+            let bots = cli.all_bots(|command| match command {
                 Command::Reconcile(args) => Some(args),
                 _ => None,
             });

@@ -127,6 +127,8 @@ pub struct Bot<'a, A> {
     pub settings_file: Option<&'a Path>,
     /// The command's arguments.
     pub args: &'a A,
+    /// The command does not work on it; it may share a wallet with another bot.
+    pub is_beside: bool,
 }
 
 impl<A> Bot<'_, A> {
@@ -192,11 +194,7 @@ fn shared_rows<'a, A>(
         if !own.shares_with(wallet) {
             continue;
         }
-        let read = || {
-            let store = bot.open(Access::Read)?;
-            let duplicates = store.duplicate_orders()?;
-            store.wallet_rows(zone, &duplicates)
-        };
+        let read = || bot.open(Access::Read)?.wallet_rows(zone);
         let rows = read().map_err(|why: Error| format!("a bot shares the wallet, and {why}"))?;
         if other < index { &mut shared.before } else { &mut shared.after }.extend(rows);
     }

@@ -225,10 +225,15 @@ impl<'a> RunState<'a> {
     ///
     /// # Errors
     /// [`Error::Database`].
-    pub fn keep(&self, store: &mut Store, records: &[(i64, WalletRecord)]) -> Result<(), Error> {
+    pub fn keep(
+        &self,
+        store: &mut Store,
+        records: &[(i64, WalletRecord)],
+        wallet: &str,
+    ) -> Result<(), Error> {
         match &self.writer {
             Some(run) if self.stopped.is_none() => {
-                store.save_wallet_records(records, run.started_at, self.interrupt)
+                store.save_wallet_records(records, wallet, run.started_at, self.interrupt)
             }
             _ => Ok(()),
         }

@@ -23,6 +23,7 @@ pub(super) fn confirm(
     name: Option<&str>,
 ) -> Batch {
     let mut batch = Batch::default();
+    let no_wallet = WalletRecords::default();
     for Unconfirmed { record_id, trade_id, row, closed_at, earlier } in unconfirmed {
         let Some(row) = row else {
             batch.warnings.push(Warning {
@@ -36,6 +37,8 @@ pub(super) fn confirm(
             continue;
         };
         let rowid = row.rowid;
+        // a trade that was booked from the log keeps the log's money
+        let wallet = if earlier.is_of_wallet { wallet } else { &no_wallet };
         let trade = judge_again(row, task.reading, wallet);
         let resolution = match trade.as_ref().map(|trade| (&trade.key, &trade.bet)) {
             Ok((Some(key), bet)) => resolved.resolution(key, &bet.market),

@@ -39,6 +39,8 @@ pub struct Outside<'a> {
 pub struct BotWallet<'a> {
     /// The wallet.
     pub wallet: &'a mut Wallet,
+    /// Its addresses and files.
+    pub name: String,
     /// The rows of the other bots that share it, or why they cannot be read.
     pub shared: Result<SharedRows, String>,
 }

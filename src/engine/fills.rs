@@ -10,7 +10,7 @@ use crate::engine::market_ids::KnownIds;
 use crate::error::Error;
 use crate::rules::assignment::{Assignment, are_logged_late, assign_shared};
 use crate::rules::fill::{
-    LoggedRow, MarketId, Position, SharedRows, WalletReading, WalletRecord, WalletRecords,
+    Fill, LoggedRow, MarketId, Position, SharedRows, WalletReading, WalletRecord, WalletRecords,
     WalletSays,
 };
 use crate::rules::market::{RuleSet, read_market, with_year};
@@ -26,6 +26,9 @@ use crate::store::Store;
 const BEFORE: i64 = 2 * 86_400;
 /// Seconds after its market's close during which a trade's fills are read again.
 const READ_AGAIN: i64 = 48 * 3600;
+/// Seconds after its logging during which the fills of a trade are read again whose market's close only
+/// Polymarket knows.
+const LONGEST_MARKET: i64 = 30 * 86_400;
 
 /// What is known of the rows.
 #[derive(Default)]
@@ -35,6 +38,8 @@ pub(super) struct KnownFills {
     /// The settled rows whose fills have changed: the rowid, what the wallet said before, and what it
     /// says now.
     pub changed: Vec<(i64, Position, WalletRecord)>,
+    /// The addresses and files of the wallet that was read.
+    pub wallet: String,
     /// Problems of the reading.
     pub warnings: Vec<Warning>,
 }
@@ -187,6 +192,62 @@ pub(crate) fn newly_redeemed(
     found.into_iter().collect()
 }
 
+impl KnownFills {
+    /// Takes over what the wallet says of these rows. Returns what is to be kept of unsettled ones.
+    /// `of_another`: the rowids of rows of which another wallet spoke last.
+    fn take<'a>(
+        &mut self,
+        rows: impl Iterator<Item = &'a LoggedRow>,
+        says: &HashMap<i64, WalletSays>,
+        fills: &mut HashMap<i64, Vec<Fill>>,
+        of_another: &HashSet<i64>,
+    ) -> Vec<(i64, WalletRecord)> {
+        let mut found = Vec::new();
+        for row in rows {
+            let Some(says) = says.get(&row.rowid).copied() else { continue };
+            let before = self.records.of(row.rowid, &row.trade_id, &row.market_slug);
+            let before = before.map(|record| record.says);
+            let record = WalletRecord {
+                trade_id: row.trade_id.clone(),
+                market_slug: row.market_slug.clone(),
+                says,
+                fills: fills.remove(&row.rowid).unwrap_or_default(),
+            };
+            match says {
+                WalletSays::Filled(_) | WalletSays::NotFilled => {
+                    if before == Some(says)
+                        && !(row.is_unsettled && of_another.contains(&row.rowid))
+                    {
+                        continue;
+                    }
+                    match before {
+                        _ if row.is_unsettled => found.push((row.rowid, record.clone())),
+                        // it is kept once the row's money is corrected
+                        Some(WalletSays::Filled(position)) => {
+                            self.changed.push((row.rowid, position, record.clone()));
+                        }
+                        // it was booked as never filled, with --not-filled zero
+                        Some(WalletSays::NotFilled) => {
+                            self.changed.push((row.rowid, Position::default(), record.clone()));
+                        }
+                        _ => continue,
+                    }
+                }
+                // a newer reading has rows that change whose the fills are
+                WalletSays::NotAttributed => {}
+                // what a wallet once said stays known
+                WalletSays::NotCovered | WalletSays::Settling | WalletSays::Unreadable => {
+                    if before.is_some() {
+                        continue;
+                    }
+                }
+            }
+            self.records.0.insert(row.rowid, WalletRecord { fills: vec![], ..record });
+        }
+        found
+    }
+}
+
 /// What is known of the rows: what `wallet` says now, or else what one said before. `ids` are the names of
 /// markets, to which those that are found now are added. `writes`: the answer is kept.
 ///
@@ -197,19 +258,24 @@ pub(super) fn read_wallet(
     wallet: &mut Option<BotWallet<'_>>,
     ask: &mut Ask<'_>,
     ids: &mut KnownIds,
-    duplicates: &HashSet<i64>,
     task: &Task<'_>,
     writes: bool,
 ) -> Result<KnownFills, Error> {
     let mut known = KnownFills { records: store.wallet_records()?, ..KnownFills::default() };
-    let Some(BotWallet { wallet, shared }) = wallet else { return Ok(known) };
-    let mut rows = store.wallet_rows(task.reading.zone, duplicates)?;
+    let Some(BotWallet { wallet, name, shared }) = wallet else { return Ok(known) };
+    known.wallet.clone_from(name);
+    let mut rows = store.wallet_rows(task.reading.zone)?;
+    // a verdict of another wallet, or of a file that has changed since, is read again
+    let of_another = store.rows_of_another_wallet(name)?;
     let has_record =
         |row: &LoggedRow| known.records.of(row.rowid, &row.trade_id, &row.market_slug).is_some();
     // a row that was compared before and cannot change any more needs no further reading
-    let is_recent = |row: &LoggedRow| task.now.since(row.logged_at) < READ_AGAIN + BEFORE;
+    let is_recent = |row: &LoggedRow| match row.market.close() {
+        Some(_) => task.now.since(row.logged_at) < READ_AGAIN + BEFORE,
+        None => task.now.since(row.logged_at) < LONGEST_MARKET,
+    };
     let is_wanted = |row: &&LoggedRow| match row.is_unsettled {
-        true => !has_record(row) || is_recent(row),
+        true => !has_record(row) || is_recent(row) || of_another.contains(&row.rowid),
         false => has_record(row) && task.now.since(row.closed_at()) < READ_AGAIN,
     };
     let wanted: Vec<&LoggedRow> = rows.iter().filter(is_wanted).collect();
@@ -261,45 +327,11 @@ pub(super) fn read_wallet(
             Assignment { says, ..Assignment::default() }
         }
     };
-    let mut found = Vec::new();
-    for row in rows.iter().filter(|row| wanted.contains(&row.rowid)) {
-        let Some(says) = says.get(&row.rowid).copied() else { continue };
-        let before = known.records.of(row.rowid, &row.trade_id, &row.market_slug);
-        let before = before.map(|record| record.says);
-        let record = WalletRecord {
-            trade_id: row.trade_id.clone(),
-            market_slug: row.market_slug.clone(),
-            says,
-            fills: fills.remove(&row.rowid).unwrap_or_default(),
-        };
-        match says {
-            WalletSays::Filled(_) | WalletSays::NotFilled => {
-                if before == Some(says) {
-                    continue;
-                }
-                match before {
-                    _ if row.is_unsettled => found.push((row.rowid, record.clone())),
-                    // it is kept once the row's money is corrected
-                    Some(WalletSays::Filled(position)) => {
-                        known.changed.push((row.rowid, position, record.clone()));
-                    }
-                    _ => continue,
-                }
-            }
-            // a newer reading has rows that change whose the fills are
-            WalletSays::NotAttributed => {}
-            // what a wallet once said stays known
-            WalletSays::NotCovered | WalletSays::Settling | WalletSays::Unreadable => {
-                if before.is_some() {
-                    continue;
-                }
-            }
-        }
-        known.records.0.insert(row.rowid, WalletRecord { fills: vec![], ..record });
-    }
+    let rows = rows.iter().filter(|row| wanted.contains(&row.rowid));
+    let found = known.take(rows, &says, &mut fills, &of_another);
     known.warnings = warnings;
     if writes {
-        store.save_wallet_records(&found, task.now, &task.limit.interrupt)?;
+        store.save_wallet_records(&found, &known.wallet, task.now, &task.limit.interrupt)?;
     }
     Ok(known)
 }

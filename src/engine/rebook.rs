@@ -8,7 +8,7 @@ use crate::engine::context::Task;
 use crate::engine::fills::KnownFills;
 use crate::error::Error;
 use crate::rules::audit_cause::{differs, holds_is_win};
-use crate::rules::decision::pay_out;
+use crate::rules::decision::{is_same, pay_out};
 use crate::rules::eligibility::{Reading, Row, judge_again};
 use crate::rules::fill::{WalletRecords, WalletSays};
 use crate::rules::outcome::Outcome;
@@ -59,11 +59,6 @@ pub(crate) fn rebook(
     (!is_right).then(|| Rebooking::Correct(Box::new(right)))
 }
 
-/// Whether two amounts in dollars are equal but for the digits that a column of numbers loses.
-pub(crate) fn is_same(written: Decimal, right: Decimal) -> bool {
-    written.saturating_sub(right).abs() <= Decimal::new(1, 6)
-}
-
 /// Corrects the settled rows whose fills have changed, where settle booked what the wallet said before.
 /// A row that another program settled, or that undo restored, stays as it is.
 ///
@@ -99,7 +94,7 @@ pub(super) fn rebook_read_again(
         state.go_on(store, batch)?;
     }
     state.empty(store, &empty)?;
-    state.keep(store, &kept)
+    state.keep(store, &kept, &known.wallet)
 }
 
 fn number(text: Option<&String>) -> Option<Decimal> {

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use rust_decimal::Decimal;
 
-use crate::engine::rebook::is_same;
 use crate::error::Error;
 use crate::rules::assignment::{Assignment, NO_ROW_IN_MARKET};
+use crate::rules::decision::is_same;
 use crate::rules::decision::pay_out;
 use crate::rules::eligibility::{Bet, Reading, Row, judge_again};
 use crate::rules::fill::{

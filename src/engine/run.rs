@@ -85,7 +85,7 @@ pub fn settle(
     };
     let mut ids = KnownIds::read(database.store)?;
     let (store, writes) = (&mut *database.store, context.is_some());
-    let mut fills = read_wallet(store, wallet, &mut ask, &mut ids, &duplicates, task, writes)?;
+    let mut fills = read_wallet(store, wallet, &mut ask, &mut ids, task, writes)?;
     state.warnings.append(&mut fills.warnings);
     resolutions.know(&ids.known);
     let wallet = &fills.records;

@@ -284,15 +284,24 @@ pub fn decide_trade(
 /// then. `None` if the row holds no bet or no profit to confirm.
 pub fn confirm_trade(trade: Trade, earlier: Earlier, outcome: Outcome) -> Option<Settlement> {
     let bet = trade.bet;
+    let money = pay_out(&bet, outcome, earlier.fee);
     let agrees = trade.row.actual_outcome.text() == Some(outcome.as_str());
     let case = if agrees {
         let profit = Usd(trade.row.profit_loss.any_number()?);
-        Case::ConfirmedLater { bet, earlier, outcome, profit }
+        // fills that the wallet showed later
+        match earlier.is_of_wallet && !is_same(profit.0, money.profit.0) {
+            true => Case::Corrected { bet, earlier, outcome, money },
+            false => Case::ConfirmedLater { bet, earlier, outcome, profit },
+        }
     } else {
-        let money = pay_out(&bet, outcome, earlier.fee);
         Case::Corrected { bet, earlier, outcome, money }
     };
     Some(Settlement { trade, case })
+}
+
+/// Whether two amounts in dollars are equal but for the digits that a column of numbers loses.
+pub(crate) fn is_same(written: Decimal, right: Decimal) -> bool {
+    written.saturating_sub(right).abs() <= Decimal::new(1, 6)
 }
 
 /// The payout and profit of a bet, with the fees that are counted.

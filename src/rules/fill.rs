@@ -41,7 +41,7 @@ impl MarketId {
     }
 
     /// When its window closes; `None` if only Polymarket knows.
-    pub(super) fn close(&self) -> Option<UnixSeconds> {
+    pub(crate) fn close(&self) -> Option<UnixSeconds> {
         match self {
             Self::Window(_, _, close) => Some(*close),
             Self::Key(_) => None,

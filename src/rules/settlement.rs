@@ -76,6 +76,8 @@ pub struct Earlier {
     pub margin: Option<Bps>,
     /// The fee that was counted.
     pub fee: Option<Fee>,
+    /// Its money was the wallet's.
+    pub is_of_wallet: bool,
 }
 
 /// The outcome to write to a trade, and why.

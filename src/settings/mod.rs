@@ -306,6 +306,24 @@ pub struct ServiceArgs {
 }
 
 impl WalletArgs {
+    /// The addresses and the files, each file with its size and the second of its last change: what the
+    /// wallet said of a trade holds until another one speaks.
+    pub fn name(&self) -> String {
+        let mut addresses: Vec<String> =
+            self.wallet.iter().map(|address| address.to_ascii_lowercase()).collect();
+        addresses.sort();
+        addresses.dedup();
+        let file = |path: &PathBuf| {
+            let data = path.metadata().ok();
+            let size = data.as_ref().map_or(0, std::fs::Metadata::len);
+            let changed = data.and_then(|data| data.modified().ok());
+            let changed = changed.map(|at| chrono::DateTime::<chrono::Utc>::from(at).timestamp());
+            format!("{}:{size}:{}", path.display(), changed.unwrap_or_default())
+        };
+        addresses.extend(self.activity.iter().map(file));
+        addresses.join(" ")
+    }
+
     /// Whether both name a wallet's address or a file of its history that the other names too.
     pub fn shares_with(&self, other: &Self) -> bool {
         let real = |file: &PathBuf| file.canonicalize().unwrap_or_else(|_| file.clone());

@@ -23,6 +23,8 @@ use crate::store::{FIRST, Store};
 
 /// The first version of settle's tables that keeps single fills.
 const FIRST_WITH_FILLS: i64 = 4;
+/// The first version that keeps which wallet showed them.
+const FIRST_WITH_WALLETS: i64 = 5;
 /// The stored word of a sale.
 const SALE: &str = "sell";
 
@@ -64,23 +66,47 @@ impl Store {
         read().map_err(|error| self.failed("read", error))
     }
 
-    /// Every row with a side, a market and a time, settled or not, and the rows that settle recorded and
-    /// the bot has deleted since. Trades on paper are left out. `duplicates`: the rowids of orders that
-    /// are logged again.
+    /// The rowids of the rows of which another wallet than this one spoke last.
     ///
     /// # Errors
     /// [`Error::Database`].
-    pub fn wallet_rows(
-        &self,
-        zone: NaiveZone,
-        duplicates: &HashSet<i64>,
-    ) -> Result<Vec<LoggedRow>, Error> {
-        let columns =
-            [Field::Id, Field::Timestamp, Field::MarketSlug, Field::Action, Field::ExecutionStatus];
+    pub fn rows_of_another_wallet(&self, wallet: &str) -> Result<HashSet<i64>, Error> {
+        let read = || {
+            let has_wallets =
+                self.schema_version()?.is_some_and(|version| version >= FIRST_WITH_WALLETS);
+            let sql = match has_wallets {
+                true => "SELECT trade_rowid FROM settlement_fills WHERE wallet IS NOT ?1",
+                false if self.has_table("settlement_fills")? => {
+                    "SELECT trade_rowid FROM settlement_fills WHERE ?1 IS NOT NULL"
+                }
+                false => return Ok(HashSet::new()),
+            };
+            let mut statement = self.connection.prepare(sql)?;
+            statement.query_map([wallet], |row| row.get(0))?.collect()
+        };
+        read().map_err(|error| self.failed("read", error))
+    }
+
+    /// Every row with a side, a market and a time, settled or not, and the rows that settle recorded and
+    /// the bot has deleted since. Trades on paper are left out. A row with a result counts as settled, also
+    /// where no win stands in it.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn wallet_rows(&self, zone: NaiveZone) -> Result<Vec<LoggedRow>, Error> {
+        let columns = [
+            Field::Id,
+            Field::Timestamp,
+            Field::MarketSlug,
+            Field::Action,
+            Field::ExecutionStatus,
+            Field::OrderId,
+            Field::ActualOutcome,
+        ];
         let columns = columns.map(|field| self.fields.sql(field)).join(", ");
         let columns = format!("trades.rowid, {columns}, {}", self.fields.unsettled());
         let mut rows = Vec::new();
-        let mut present = HashSet::new();
+        let (mut present, mut orders) = (HashSet::new(), HashSet::new());
         let read = |row: &rusqlite::Row<'_>| {
             let cell = |index: usize| row.get::<_, Cell>(index);
             Ok((
@@ -90,53 +116,66 @@ impl Store {
                 cell(3)?,
                 cell(4)?,
                 cell(5)?,
-                row.get::<_, bool>(6)?,
+                cell(6)?,
+                cell(7)?,
+                row.get::<_, bool>(8)?,
             ))
         };
         let mut after = Some(FIRST);
         while let Some(from) = after {
             let (page, next) = self.page("TRUE", None, &columns, from, read)?;
-            for (rowid, trade_id, timestamp, market_slug, action, status, is_unsettled) in page {
+            for (rowid, trade_id, timestamp, slug, action, status, order, outcome, no_win) in page {
+                let market_slug = slug;
                 present.insert((trade_id.to_string(), market_slug.to_string()));
                 if is_on_paper(&status) {
                     continue;
                 }
                 let Some(logged_at) = logged_at(&timestamp, &market_slug, zone) else { continue };
-                let is_duplicate = duplicates.contains(&rowid);
+                let is_unsettled = no_win && outcome.is_empty();
                 let row = logged_row(rowid, trade_id, market_slug, &action, logged_at);
-                rows.extend(row.map(|row| LoggedRow { is_unsettled, is_duplicate, ..row }));
+                rows.extend(row.map(|row| {
+                    // the first row of an order has its fills
+                    let is_duplicate = !order.is_empty() && !orders.insert(order.to_string());
+                    LoggedRow { is_unsettled, is_duplicate, ..row }
+                }));
             }
             after = next;
         }
-        let deleted = self.deleted_rows(&present);
-        rows.extend(deleted.map_err(|error| self.failed("read", error))?);
+        rows.extend(self.deleted_rows(&present)?);
         Ok(rows)
     }
 
     /// The rows with a bet that settle recorded and that are gone. Their records hold no time of logging,
-    /// so they count as logged when the window opened.
+    /// so they count as logged at their first fill, or else when the window opened.
     /// `present`: the ids and markets of the rows that are there.
-    fn deleted_rows(
-        &self,
-        present: &HashSet<(String, String)>,
-    ) -> rusqlite::Result<Vec<LoggedRow>> {
-        if !self.has_records()? {
-            return Ok(vec![]);
-        }
-        let mut statement = self.connection.prepare(
-            "SELECT min(id), trade_id, market_slug, action, unixepoch(window_open)
-             FROM settlement_records WHERE window_open IS NOT NULL
-             GROUP BY trade_rowid, trade_id, market_slug, action",
-        )?;
-        let mut found = statement.query([])?;
+    fn deleted_rows(&self, present: &HashSet<(String, String)>) -> Result<Vec<LoggedRow>, Error> {
+        let read = || {
+            if !self.has_records()? {
+                return Ok(vec![]);
+            }
+            let mut statement = self.connection.prepare(
+                "SELECT min(id), max(trade_rowid), trade_id, market_slug, action,
+                    unixepoch(window_open)
+                 FROM settlement_records WHERE window_open IS NOT NULL
+                 GROUP BY trade_id, market_slug, action, CASE WHEN trade_id IS NULL THEN trade_rowid END",
+            )?;
+            let rows = statement.query_map([], |row| {
+                let (first, rowid): (i64, i64) = (row.get(0)?, row.get(1)?);
+                let (trade_id, market_slug): (Cell, Cell) = (row.get(2)?, row.get(3)?);
+                let (action, open): (Cell, i64) = (row.get(4)?, row.get(5)?);
+                Ok((first, rowid, trade_id, market_slug, action, UnixSeconds(open)))
+            })?;
+            rows.collect::<rusqlite::Result<Vec<_>>>()
+        };
+        let recorded = read().map_err(|error| self.failed("read", error))?;
         let mut rows = Vec::new();
-        while let Some(row) = found.next()? {
-            let (trade_id, market_slug, action): (Cell, Cell, Cell) =
-                (row.get(1)?, row.get(2)?, row.get(3)?);
+        for (first, rowid, trade_id, market_slug, action, open) in recorded {
             if present.contains(&(trade_id.to_string(), market_slug.to_string())) {
                 continue;
             }
-            let (logged_at, key) = (UnixSeconds(row.get(4)?), i64::MIN.saturating_add(row.get(0)?));
+            let fills = self.fills_of(rowid, &trade_id, &market_slug)?;
+            let logged_at = fills.iter().map(|fill| fill.time).min().unwrap_or(open);
+            let key = i64::MIN.saturating_add(first);
             rows.extend(logged_row(key, trade_id, market_slug, &action, logged_at));
         }
         Ok(rows)
@@ -205,13 +244,14 @@ impl Store {
         Ok(text.map_or_else(Vec::new, |text| from_json(&text)))
     }
 
-    /// Keeps what a wallet said, so that a later run without it knows.
+    /// Keeps what `wallet` said, so that a later run without it knows.
     ///
     /// # Errors
     /// [`Error::Database`].
     pub fn save_wallet_records(
         &mut self,
         found: &[(i64, WalletRecord)],
+        wallet: &str,
         now: UnixSeconds,
         interrupt: &Interrupt,
     ) -> Result<(), Error> {
@@ -221,8 +261,8 @@ impl Store {
             let mut insert = transaction.prepare_cached(
                 "INSERT OR REPLACE INTO settlement_fills
                     (trade_rowid, trade_id, market_slug, filled, shares, cost, sold, proceeds, read_at,
-                     fills)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                     fills, wallet)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
             )?;
             insert.execute(params![
                 rowid,
@@ -234,7 +274,8 @@ impl Store {
                 text(|position| position.sold.to_string()),
                 text(|position| position.proceeds.to_string()),
                 now.0,
-                as_json(&record.fills)
+                as_json(&record.fills),
+                wallet
             ])?;
             Ok(())
         })

@@ -90,7 +90,8 @@ CREATE TABLE IF NOT EXISTS settlement_fills (
     sold TEXT,
     proceeds TEXT,
     read_at INTEGER NOT NULL,
-    fills TEXT -- JSON: [[unix seconds, \"buy\" or \"sell\", shares, dollars, transaction hash], ...]
+    fills TEXT, -- JSON: [[unix seconds, \"buy\" or \"sell\", shares, dollars, transaction hash], ...]
+    wallet TEXT
 );
 CREATE TABLE IF NOT EXISTS settlement_redeemed (
     market_slug PRIMARY KEY,
@@ -214,8 +215,11 @@ pub(super) fn make_tables(transaction: &Transaction<'_>) -> rusqlite::Result<()>
     }
     transaction.execute_batch(SCHEMA)?;
     let fills = columns_of(transaction, "settlement_fills")?.unwrap_or_default();
-    if !fills.iter().any(|column| column == "fills") {
-        transaction.execute_batch("ALTER TABLE settlement_fills ADD COLUMN fills TEXT")?;
+    for later in ["fills", "wallet"] {
+        if !fills.iter().any(|column| column == later) {
+            transaction
+                .execute_batch(&format!("ALTER TABLE settlement_fills ADD COLUMN {later} TEXT"))?;
+        }
     }
     let mut all = records_of_this_version();
     if let Some(older) = columns_of(transaction, OLDER)? {

@@ -160,7 +160,7 @@ fn query(fields: &FieldMap) -> String {
         "SELECT {row},
                 waiting.record_id, record.trade_id, record.strike, record.moved_bps,
                 record.close_price, record.price_source, record.margin_bps,
-                record.fee, record.fee_taken,
+                record.fee, record.fee_taken, record.money_source IS 'wallet',
                 trades.rowid IS NOT NULL AND {as_recorded}, waiting.closed_at
          FROM settlement_unconfirmed AS waiting
          CROSS JOIN settlement_records AS record ON record.id = waiting.record_id
@@ -186,8 +186,9 @@ fn read(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<(Unconfirmed,
         source: text(5)?.as_deref().and_then(Source::named),
         margin: decimal(6)?.map(Bps),
         fee: record::fee(text(7)?.as_deref(), text(8)?.as_deref()),
+        is_of_wallet: row.get(first + 9)?,
     };
     let trade_id = row.get(first + 1)?;
-    let closed_at = UnixSeconds(row.get(first + 10)?);
-    Ok((Unconfirmed { record_id, trade_id, row: None, closed_at, earlier }, row.get(first + 9)?))
+    let closed_at = UnixSeconds(row.get(first + 11)?);
+    Ok((Unconfirmed { record_id, trade_id, row: None, closed_at, earlier }, row.get(first + 10)?))
 }

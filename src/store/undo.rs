@@ -197,5 +197,12 @@ fn undo_record(
         ))?
         .execute([id, rowid])?;
     records::add_undone(transaction, id, rowid, run)?;
+    // what a wallet said of a trade that is open again may be the reason of the undo
+    let open = format!("SELECT {} FROM trades WHERE trades.rowid = ?1", fields.unsettled());
+    if transaction.prepare_cached(&open)?.query_row([rowid], |row| row.get(0))? {
+        transaction
+            .prepare_cached("DELETE FROM settlement_fills WHERE trade_rowid = ?1")?
+            .execute([rowid])?;
+    }
     Ok(None)
 }

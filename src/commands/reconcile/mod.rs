@@ -2,6 +2,7 @@
 
 mod output;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::commands::{Block, Bot, Exit, new_run_id, shared_rows, show_blocks};
@@ -125,8 +126,10 @@ pub fn run(
     now: DateTime<Utc>,
 ) -> Result<Exit, Error> {
     let interrupt = Interrupt::listen(Exit::Interrupted.code())?;
-    if let [bot] = bots {
-        let report = compare(bots, 0, now, &interrupt)?;
+    let picked: Vec<usize> = (0..bots.len()).filter(|index| !bots[*index].is_beside).collect();
+    if let [index] = picked[..] {
+        let bot = &bots[index];
+        let report = compare(bots, index, now, &interrupt)?;
         let title = bot.heading();
         let shown = show(
             common.printing(),
@@ -135,7 +138,8 @@ pub fn run(
         );
         return after_writing(shown, args.apply).map(|()| report.exit());
     }
-    let blocks = bots.iter().enumerate().map(|(index, bot)| {
+    let blocks = picked.into_iter().map(|index| {
+        let bot = &bots[index];
         let report = compare(bots, index, now, &interrupt);
         let of = bot.of_several();
         Block {
@@ -181,8 +185,7 @@ fn compare(
         Ok(((mut history, warnings), mut shared)) => {
             report.warnings = warnings;
             let (mut polymarket, _) = settings::sources(&args.services, &client);
-            let duplicates = store.duplicate_orders()?;
-            let mut logged = store.wallet_rows(reading.zone, &duplicates)?;
+            let mut logged = store.wallet_rows(reading.zone)?;
             if are_logged_late(&logged) {
                 report.warnings.push(
                     "most trades are logged after their market's close, so no fill is assigned; check \
@@ -224,7 +227,8 @@ fn compare(
             if args.apply {
                 let redeemed = newly_redeemed(&logged, &history, &store.redeemed()?);
                 store.save_redeemed(&redeemed, seconds, interrupt)?;
-                apply(&mut store, &found, &mut report, new_run_id(now), seconds, interrupt)?;
+                let name = args.wallet.name();
+                apply(&mut store, &found, &mut report, &name, new_run_id(now), seconds, interrupt)?;
             }
             report.found = Some(found);
         }
@@ -279,6 +283,7 @@ fn apply(
     store: &mut Store,
     found: &Reconciliation,
     report: &mut Report,
+    wallet: &str,
     run_id: String,
     now: UnixSeconds,
     interrupt: &Interrupt,
@@ -289,13 +294,18 @@ fn apply(
         matches!(says, WalletSays::Filled(_) | WalletSays::NotFilled)
             && known.0.get(rowid).map(|record| record.says) != Some(says)
     };
+    let booked = report.to_correct.iter().map(|right| right.trade.row.rowid);
+    let booked: HashSet<i64> =
+        booked.chain(report.to_empty.iter().map(|never| never.row.rowid)).collect();
+    // a row that differs and stays as it is keeps the log's money
     let records: Vec<_> = found
         .trades
         .iter()
+        .filter(|trade| !trade.differs || booked.contains(&trade.row.rowid))
         .filter_map(|trade| Some((trade.row.rowid, found.records.0.get(&trade.row.rowid)?.clone())))
         .filter(|(rowid, record)| is_new(rowid, record.says))
         .collect();
-    store.save_wallet_records(&records, now, interrupt)?;
+    store.save_wallet_records(&records, wallet, now, interrupt)?;
     let run = RunInfo {
         run_id,
         started_at: now,

@@ -274,11 +274,14 @@ fn in_each_database(
         settings::wallet(&bot.args.wallet, &args.services, Arc::clone(&client))
     };
     let mut wallets = bots.iter().map(wallet).collect::<Result<Vec<_>, Error>>()?;
-    let several = bots.len() > 1;
+    let several = bots.iter().filter(|bot| !bot.is_beside).count() > 1;
     let mut listing = Listing::new(common.printing(), &interrupt, run_id, several);
     let mut runs = Vec::new();
     let mut known = Resolutions::default();
     for (index, (bot, wallet)) in bots.iter().zip(&mut wallets).enumerate() {
+        if bot.is_beside {
+            continue;
+        }
         let task = Task {
             reading: settings::reading(&bot.args.judging),
             deciding: &deciding,
@@ -292,6 +295,7 @@ fn in_each_database(
             resolutions: &mut polymarket,
             wallet: wallet.as_mut().map(|wallet| BotWallet {
                 wallet,
+                name: bot.args.wallet.name(),
                 shared: shared_rows(bots, index, |args| {
                     (&args.wallet, args.judging.reading.timezone)
                 }),

@@ -27,12 +27,11 @@ pub(super) fn summary(summary: &Summary, dry_run: bool) -> String {
     let mut text = String::new();
     let settled = if dry_run { "Would settle" } else { "Settled" };
     let profit = summary.total_profit().map_or_else(|| "too large to add up".to_owned(), money);
-    match summary.settled() {
-        0 => counted(&mut text, settled, 0, ""),
-        all => {
-            counted(&mut text, settled, all, &format!("{}: {profit} dollars", booked_as(summary)))
-        }
-    }
+    let how = match summary.settled() {
+        0 => String::new(),
+        _ => format!("{}: {profit} dollars", booked_as(summary)),
+    };
+    counted(&mut text, settled, summary.settled(), &how);
     let standing = |status| summary.with_status(status);
     let close = match summary.close_calls() {
         0 => String::new(),
