@@ -8,16 +8,17 @@ usage() {
 usage: install.sh [--dry-run] [--interval MINUTES] [--user USER] [--binary PATH] DATABASE...
 
 Installs settle for the bot whose performance database is DATABASE, to run as USER (default: the
-file's owner) every MINUTES (default: SETTLEMENT_INTERVAL_MINUTES, else 10). --binary names the settle to install; without
-it the one beside this script, the one built in this folder, or the one in PATH. uninstall.sh takes it
-all away.
+file's owner) every MINUTES (default: SETTLEMENT_INTERVAL_MINUTES, else the settings file's, else 10).
+--binary names the settle to install; without it the one beside this script, the one built in this
+folder, or the one in PATH. The settings are in /etc/settle/settle.toml; see configure.sh --help.
+uninstall.sh takes it all away.
 TEXT
 }
 fail() { echo "settle: $1" >&2; exit "${2:-1}"; }
 
 here=$(dirname "$(realpath "$0")")
 prefix=/usr/local
-binary='' dry_run=''
+binary='' dry_run='' has_database=''
 left=$#
 while [ "$left" -gt 0 ]; do
     argument=$1
@@ -33,10 +34,18 @@ while [ "$left" -gt 0 ]; do
         --binary=*) binary=${argument#*=} ;;
         --dry-run) dry_run=1 ;;
         -h | --help) usage; exit 0 ;;
-        # configure.sh knows the others
-        *) set -- "$@" "$argument" ;;
+        # configure.sh checks these, and what it does not know
+        --interval | --user)
+            [ "$left" -gt 0 ] || fail "$argument needs a value" 2
+            set -- "$@" "$argument" "$1"
+            shift
+            left=$((left - 1))
+            ;;
+        -*) set -- "$@" "$argument" ;;
+        *) has_database=1; set -- "$@" "$argument" ;;
     esac
 done
+[ -n "$has_database" ] || { usage >&2; fail "name the bot's performance database" 2; }
 [ -n "$dry_run" ] || [ "$(id -u)" -eq 0 ] || fail "this needs root: run it with sudo, or see --dry-run"
 
 for found in "$here/../settle" "${CARGO_TARGET_DIR:-$here/../target}/release/settle" "$(command -v settle || true)"; do
@@ -76,11 +85,9 @@ put 644 "$work/settle.zsh" "$prefix/share/zsh/site-functions/_settle"
 put 644 "$work/settle.fish" "$prefix/share/fish/vendor_completions.d/settle.fish"
 if command -v systemctl >/dev/null; then
     put 755 "$here/alert.sh" "$prefix/lib/settle/alert.sh"
-    for unit in settle.service settle-alert@.service settle.timer; do
+    for unit in settle.service settle-alert@.service settle.timer settle-audit.service settle-audit.timer; do
         put 644 "$here/../systemd/$unit" "/etc/systemd/system/$unit"
     done
-    # it may hold the administrator's settings
-    [ -e /etc/default/settle ] || put 640 "$here/../systemd/settle.default" /etc/default/settle
 fi
 if [ -n "$dry_run" ]; then
     cat "$work/plan"

@@ -23,18 +23,20 @@ mkdir -p "$dist/$name/man" "$dist/$name/completions" "$dist/deb"
 
 # the tarball: install.sh finds the binary beside itself
 install -m 755 "$built" "$dist/$name/settle"
-cp -r README.md CHANGELOG.md LICENSE systemd "$dist/$name/"
-mkdir "$dist/$name/scripts"
+cp -r README.md CHANGELOG.md CONTRIBUTING.md LICENSE systemd "$dist/$name/"
+mkdir -p "$dist/$name/scripts" "$dist/$name/benches" "$dist/$name/src/guide"
+# the pages that these link to, at the places where the links point
+cp benches/README.md "$dist/$name/benches/"
+cp src/guide/*.md src/guide/report.png "$dist/$name/src/guide/"
 cp scripts/install.sh scripts/configure.sh scripts/uninstall.sh scripts/alert.sh "$dist/$name/scripts/"
 "$built" man > "$dist/$name/man/settle.1"
 for shell in bash zsh fish; do "$built" completions $shell > "$dist/$name/completions/settle.$shell"; done
 tar -C "$dist" --sort=name --owner=0 --group=0 --numeric-owner -czf "$dist/$name.tar.gz" "$name"
 
 # the package: units and scripts with its paths in them
-for file in systemd/settle.service systemd/settle-alert@.service systemd/settle.timer scripts/configure.sh; do
+for file in systemd/* scripts/configure.sh; do
     sed 's|/usr/local|/usr|g; s|configure\.sh|settle-configure|g' "$file" > "$dist/deb/$(basename "$file")"
 done
-sed 's|configure\.sh|settle-configure|g' systemd/settle.default > "$dist/deb/settle.default"
 cp "$dist/$name/man/settle.1" "$dist/$name/completions"/settle.* "$built" "$dist/deb/"
 if cargo deb --version >/dev/null 2>&1; then
     cargo deb --no-build --no-strip --target "$target" --output "$dist/"

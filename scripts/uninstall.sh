@@ -6,8 +6,8 @@ usage() {
     cat <<'TEXT'
 usage: uninstall.sh [--dry-run] [--purge]
 
-Stops the timer and removes binary, man page, completions and units. --purge removes the settings in
-/etc/default/settle, too. The database is not touched.
+Stops the timers and removes binary, man page, completions and units. --purge removes the settings in
+/etc/settle/settle.toml, too. The database is not touched.
 TEXT
 }
 dry_run='' purge=''
@@ -26,20 +26,30 @@ run() {
 }
 prefix=/usr/local
 units=/etc/systemd/system
-if command -v systemctl >/dev/null && [ -e "$units/settle.timer" ]; then
-    if [ -d /run/systemd/system ]; then run systemctl disable --now settle.timer; else run systemctl disable settle.timer; fi
+settings=/etc/settle/settle.toml
+if command -v systemctl >/dev/null; then
+    for timer in settle.timer settle-audit.timer; do
+        [ -e "$units/$timer" ] || continue
+        if [ -d /run/systemd/system ]; then run systemctl disable --now "$timer"; else run systemctl disable "$timer"; fi
+    done
+    # a unit that failed would be listed as failed without being there
+    [ ! -d /run/systemd/system ] || run systemctl reset-failed settle.service settle-audit.service 'settle-alert@*' 2>/dev/null || true
 fi
 for file in "$units/settle.service.d/bot.conf" "$units/settle.timer.d/interval.conf" \
+    "$units/settle-audit.service.d/bot.conf" "$units/settle-alert@.service.d/bot.conf" \
     "$units/settle.service" "$units/settle.timer" "$units/settle-alert@.service" \
+    "$units/settle-audit.service" "$units/settle-audit.timer" \
     "$prefix/lib/settle/alert.sh" "$prefix/bin/settle" "$prefix/share/man/man1/settle.1" \
     "$prefix/share/bash-completion/completions/settle" "$prefix/share/zsh/site-functions/_settle" \
-    "$prefix/share/fish/vendor_completions.d/settle.fish" ${purge:+/etc/default/settle}; do
+    "$prefix/share/fish/vendor_completions.d/settle.fish" \
+    ${purge:+"$settings" /etc/default/settle /etc/default/settle.old}; do
     [ ! -e "$file" ] || { echo "remove $file"; run rm "$file"; }
 done
 # what an administrator put into them stays
-for folder in "$units/settle.service.d" "$units/settle.timer.d" "$prefix/lib/settle"; do
+for folder in "$units/settle.service.d" "$units/settle.timer.d" "$units/settle-audit.service.d" \
+    "$units/settle-alert@.service.d" "$prefix/lib/settle" /etc/settle; do
     [ ! -d "$folder" ] || [ -n "$(ls -A "$folder")" ] || run rmdir "$folder"
 done
 if [ -d /run/systemd/system ]; then run systemctl daemon-reload; fi
-[ -n "$purge" ] || [ ! -e /etc/default/settle ] || echo "kept: /etc/default/settle (--purge removes it)"
-echo "The database is as it was. Of a crontab line, if you made one, only you know."
+[ -n "$purge" ] || [ ! -e "$settings" ] || echo "kept: $settings (--purge removes it)"
+echo "The database is as it was. If you made a crontab line, delete it."

@@ -201,10 +201,8 @@ pub fn definition() -> clap::Command {
 
 /// The variables named `SETTLE…` that no option has.
 pub fn unknown_variables<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
-    // the alert unit's script reads these
-    let is_alert = |name: &str| name.starts_with("SETTLE_ALERT_");
     let is_ours = |name: &str| name.starts_with("SETTLE_") || name.starts_with("SETTLEMENT_");
-    let names: Vec<&str> = names.filter(|name| is_ours(name) && !is_alert(name)).collect();
+    let names: Vec<&str> = names.filter(|name| is_ours(name)).collect();
     if names.is_empty() {
         return vec![];
     }

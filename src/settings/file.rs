@@ -16,6 +16,8 @@ const NAME: &str = "settle.toml";
 const INSTALLED: &str = "/etc/settle/settle.toml";
 /// Options that name files: a relative path starts at the folder of the settings file.
 const PATHS: [&str; 5] = ["db", "candles", "activity", "metrics-file", "html"];
+/// The keys of `[alert]`: where the alert unit's script reports that a unit failed. settle checks them only.
+const OF_ALERT: [&str; 3] = ["mail", "ntfy", "webhook"];
 /// The options that a `[[bot]]` may set.
 const OF_A_BOT: [&str; 7] =
     ["db", "wallet", "activity", "size-unit", "timezone", "not-filled", "skip-status"];
@@ -106,6 +108,7 @@ pub fn read(
     for (key, value) in table.get_ref() {
         match (key.get_ref().as_ref(), value.get_ref()) {
             ("schema", DeValue::Table(schema)) => file.schema = document.schema(schema)?,
+            ("alert", DeValue::Table(alert)) => document.check_alert(alert)?,
             ("bot", DeValue::Array(bots)) => {
                 for bot in bots {
                     file.bots.push(document.bot(bot)?);
@@ -194,6 +197,28 @@ impl Document<'_> {
         };
         let place = self.place(key).trim_end_matches(',').to_owned();
         Ok(Setting { values, place })
+    }
+
+    /// The script takes the text between two quotes on the line of the key. A message shows no value, as it may
+    /// be a secret.
+    fn check_alert(&self, table: &DeTable<'_>) -> Result<(), String> {
+        for (key, value) in table {
+            let name = key.get_ref().as_ref();
+            if !OF_ALERT.contains(&name) {
+                let allowed = OF_ALERT.join(", ");
+                return Err(self.unknown(key, &format!("[alert] has {allowed}")));
+            }
+            let plain = |text: &str| !text.contains(|c: char| c.is_control() || "\"'\\ ".contains(c));
+            let is_url = |text: &str| text.starts_with("http://") || text.starts_with("https://");
+            match value.get_ref() {
+                DeValue::String(text) if plain(text) && (name == "mail" || is_url(text)) => {}
+                _ => {
+                    let what = if name == "mail" { "a mail address" } else { "an http or https URL" };
+                    return Err(format!("{} needs {what} as a text", self.place(key)));
+                }
+            }
+        }
+        Ok(())
     }
 
     fn bot(&self, value: &Spanned<DeValue<'_>>) -> Result<Bot, String> {
@@ -323,10 +348,15 @@ mod tests {
             ("[schema]\nprize = 'a'\n", "'prize' in "),
             ("[schema]\noutcome_words = ['UP']\n", "'outcome_words' in "),
             ("[[bot]]\nsize = 1\n", "'size' in "),
+            ("[alert]\nphone = 'a'\n", "'phone' in "),
+            ("[alert]\nwebhook = 'ftp://a'\n", "'webhook' in "),
+            ("[alert]\nmail = 1\n", "'mail' in "),
         ] {
             let message = read_text(text).unwrap_err();
             assert!(message.contains(wanted) && message.contains("line 2"), "{message}");
+            assert!(!message.contains("ftp:"), "{message}");
         }
+        read_text("[alert]\nmail = 'a@b'\nntfy = 'https://a/b'\nwebhook = \"http://a\"\n").unwrap();
         for text in [
             "[[bot]]\nname = 'a'\n",
             "[[bot]]\ndb = 'a'\n",
