@@ -306,7 +306,7 @@ else
 fi
 if [ -n "$is_converted" ]; then
     run mv "$old" "$old.old"
-    echo "converted: $old; it is $old.old now and has no effect"
+    [ -n "$dry_run" ] || echo "converted: $old; it is $old.old now and has no effect"
 elif [ -e "$old" ]; then
     echo "settle: $old has no effect; put its settings into $settings, then delete it" >&2
 fi

@@ -208,12 +208,14 @@ impl Document<'_> {
                 let allowed = OF_ALERT.join(", ");
                 return Err(self.unknown(key, &format!("[alert] has {allowed}")));
             }
-            let plain = |text: &str| !text.contains(|c: char| c.is_control() || "\"'\\ ".contains(c));
+            let plain =
+                |text: &str| !text.contains(|c: char| c.is_control() || "\"'\\ ".contains(c));
             let is_url = |text: &str| text.starts_with("http://") || text.starts_with("https://");
             match value.get_ref() {
                 DeValue::String(text) if plain(text) && (name == "mail" || is_url(text)) => {}
                 _ => {
-                    let what = if name == "mail" { "a mail address" } else { "an http or https URL" };
+                    let what =
+                        if name == "mail" { "a mail address" } else { "an http or https URL" };
                     return Err(format!("{} needs {what} as a text", self.place(key)));
                 }
             }
