@@ -14,22 +14,32 @@ use crate::output::print::show;
 use crate::output::style::{CAUTION, STRONG, line, styled};
 use crate::rules::units::Usd;
 use crate::settings::CommonArgs;
-use crate::store::{Access, LoggedRun, Store};
+use crate::store::{Access, LoggedRun, Store, UNDO};
 
-/// `settle log` has only the options of every command.
+/// How the runs are listed.
 #[derive(Debug, Args)]
-pub struct LogArgs {}
+pub struct LogArgs {
+    /// Print only the ids of the runs that can be undone, one a line, for completions
+    #[arg(long, hide = true, conflicts_with = "json")]
+    ids: bool,
+}
 
 /// Prints the runs.
 ///
 /// # Errors
 /// [`Error`].
-pub fn run(common: &CommonArgs, _args: &LogArgs, _now: DateTime<Utc>) -> Result<Exit, Error> {
+pub fn run(common: &CommonArgs, args: &LogArgs, _now: DateTime<Utc>) -> Result<Exit, Error> {
     let database = only(common, "log")?;
     let store = Store::open(database, Access::Read, &common.schema)?;
     let runs = store.consistent_read(Store::logged_runs)?;
-    show(common.printing(), || json(&runs), || text(&runs, database))?;
+    let text = || if args.ids { ids(&runs) } else { text(&runs, database) };
+    show(common.printing(), || json(&runs), text)?;
     Ok(Exit::Done)
+}
+
+fn ids(runs: &[LoggedRun]) -> String {
+    let can_be_undone = runs.iter().filter(|run| !run.is_undone && run.command != UNDO);
+    can_be_undone.map(|run| format!("{}\n", run.run_id)).collect()
 }
 
 fn text(runs: &[LoggedRun], database: &Path) -> String {

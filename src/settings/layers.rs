@@ -40,8 +40,8 @@ pub fn variable_for(long: &str) -> String {
     format!("SETTLE_{}", long.replace('-', "_").to_uppercase())
 }
 
-/// Long names that are no settings.
-pub const NO_SETTING: [&str; 2] = ["help", "version"];
+/// Long names that are no settings; `--ids` is for completions.
+pub const NO_SETTING: [&str; 3] = ["help", "version", "ids"];
 /// Long names that the settings file cannot have.
 const NOT_IN_FILE: [&str; 2] = ["config", "bot"];
 
