@@ -12,7 +12,6 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use log::warn;
 
-use crate::commands::Bot;
 use crate::commands::audit::AuditArgs;
 use crate::commands::doctor::DoctorArgs;
 use crate::commands::explain::ExplainArgs;
@@ -25,6 +24,9 @@ use crate::commands::report::ReportArgs;
 use crate::commands::run::RunArgs;
 use crate::commands::status::StatusArgs;
 use crate::commands::undo::UndoArgs;
+use crate::commands::{Bot, EXITS};
+use crate::error::Error;
+use crate::output::print::print;
 use crate::settings::file::{Settings, SettingsFile};
 use crate::settings::layers::{
     NO_SETTING, over_layers, variable_for, variable_is_set, variable_of, with_variables,
@@ -40,14 +42,7 @@ use crate::settings::{CommonArgs, ShownSetting};
 #[command(
     name = "settle",
     version,
-    after_help = "Settings are taken from the option, else the environment variable, else .env in \
-                  the working directory, else the settings file, else the default. Each option has \
-                  a variable, SETTLE_<NAME> unless another is shown, and a key in the settings file: \
-                  its long name with underscores.\n\n\
-                  Exit codes: 0 done, or nothing due; 1 failed, nothing written; \
-                  2 bad usage; 3 done, but rows are in error; 4 done, but a due trade is older than \
-                  the alert lag, or a provisional one is not confirmed in time; 5 no price or resolution from any source; 10 no performance database there; \
-                  11 another run is under way; 130 interrupted. With several databases: the most serious one."
+    after_help = after_help()
 )]
 pub struct Cli {
     /// What to do.
@@ -183,6 +178,30 @@ impl Command {
             Self::Man => "man",
         }
     }
+}
+
+fn after_help() -> String {
+    let codes = EXITS.map(|(exit, meaning)| format!("{} {meaning}", exit.code())).join("; ");
+    format!(
+        "Settings are taken from the option, else the environment variable, else .env in the working \
+         directory, else the settings file, else the default. Each option has a variable, SETTLE_<NAME> \
+         unless another is shown, and a key in the settings file: its long name with underscores.\n\n\
+         Exit codes: {codes}. With several databases: the most serious one."
+    )
+}
+
+/// Prints what `--version` says beside `-v`: version, commit and target. `None` without a `-v`.
+pub fn print_long_version(arguments: &[OsString]) -> Option<Result<(), Error>> {
+    let asks = |argument: &OsString| {
+        let Some(text) = argument.to_str() else { return false };
+        let is_short = text.starts_with('-') && !text.starts_with("--");
+        text == "--verbose" || (is_short && text.contains('v'))
+    };
+    arguments.iter().skip(1).any(asks).then(|| {
+        let (version, commit) = (env!("CARGO_PKG_VERSION"), env!("SETTLE_COMMIT"));
+        let target = env!("SETTLE_TARGET");
+        print(format!("settle {version}\ncommit {commit}\ntarget {target}\n").as_bytes())
+    })
 }
 
 /// What stands under the flags and the environment.

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use chrono::{DateTime, Utc};
+use clap::error::ErrorKind;
 use log::warn;
 use settle::cli::{self, Cli, Command, Layers};
 use settle::commands::{self, Exit};
@@ -32,6 +33,17 @@ fn main() -> ExitCode {
     };
     let cli = match cli::parse(&arguments, &Layers { dotenv, file }) {
         Ok(cli) => cli,
+        Err(error) if error.kind() == ErrorKind::DisplayVersion => {
+            match cli::print_long_version(&arguments) {
+                Some(printed) => {
+                    return printed
+                        .map_or_else(|why| Exit::of(&why), |()| Exit::Done)
+                        .code()
+                        .into();
+                }
+                None => error.exit(),
+            }
+        }
         Err(error) => error.exit(),
     };
     let common = &cli.common;

@@ -139,8 +139,154 @@ fn completions_and_manual_are_generated_from_the_same_definition() {
     }
     let manual = Ended::from(settle(&["man"]).output().unwrap());
     let page = manual.code(0).stdout.replace('\\', "");
-    for part in ["SETTLEMENT_BATCH_SIZE", "--candles", "settle dry-run", "130 interrupted"] {
+    for part in
+        ["SETTLEMENT_BATCH_SIZE", "--candles", "settle dry-run", ".TP\nfB130fR\ninterrupted."]
+    {
         assert!(page.contains(part), "{part}");
+    }
+    for section in ["EXIT STATUS", "ENVIRONMENT", "FILES", "EXAMPLES", "SEE ALSO"] {
+        let (_, rest) = page.split_once(&format!(".SH \"{section}\"\n")).expect(section);
+        assert!(rest.split("\n.SH ").next().unwrap().len() > 40, "{section} is empty");
+    }
+    // each exit code is in the page, and in the help
+    let help = Ended::from(settle(&["--help"]).output().unwrap());
+    for code in [0, 1, 2, 3, 4, 5, 10, 11, 130] {
+        assert!(page.contains(&format!(".TP\nfB{code}fR\n")), "{code}");
+        assert!(help.stdout.contains(&format!(" {code} ")), "{code}");
+    }
+}
+
+#[test]
+fn the_manual_page_is_valid_roff() {
+    use std::process::{Command, Stdio};
+    let mut groff = Command::new("groff");
+    groff.args(["-man", "-ww", "-Tutf8"]).stdin(Stdio::piped());
+    let Ok(mut groff) = groff.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn() else {
+        eprintln!("skipped: groff is not installed");
+        return;
+    };
+    let page = settle(&["man"]).output().unwrap().stdout;
+    std::io::Write::write_all(&mut groff.stdin.take().unwrap(), &page).unwrap();
+    let output = groff.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
+
+#[test]
+fn version_with_v_names_commit_and_target() {
+    let said = |arguments: &[&str]| {
+        Ended::from(settle(arguments).output().unwrap()).code(0).stdout.clone()
+    };
+    let version = format!("settle {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(said(&["--version"]), version);
+    for arguments in [["--version", "-v"], ["-v", "--version"], ["-V", "--verbose"], ["-V", "-vv"]]
+    {
+        let long = said(&arguments);
+        let lines: Vec<&str> = long.lines().collect();
+        assert_eq!(lines[0], version.trim());
+        assert!(lines[1].starts_with("commit "), "{long}");
+        assert!(
+            lines[2].starts_with("target ") && lines[2].contains(std::env::consts::ARCH),
+            "{long}"
+        );
+    }
+}
+
+/// What the build script prints for a folder and a profile.
+fn built(folder: &std::path::Path, profile: &str) -> String {
+    let built = tempfile::tempdir().unwrap();
+    let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/build.rs");
+    let binary = built.path().join("build");
+    let rustc = std::process::Command::new("rustc")
+        .args(["--edition", "2024", "-o"])
+        .arg(&binary)
+        .arg(script)
+        .status();
+    assert!(rustc.unwrap().success());
+    let mut script = std::process::Command::new(binary);
+    script.env("CARGO_MANIFEST_DIR", folder).env("PROFILE", profile).env("TARGET", "a-b-c");
+    Ended::from(script.output().unwrap()).code(0).stdout.clone()
+}
+
+#[test]
+fn a_release_build_has_its_commit_and_a_build_without_git_has_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let commit = |said: &str| {
+        said.split_once("SETTLE_COMMIT=").unwrap().1.lines().next().unwrap().to_owned()
+    };
+    let said = built(folder.path(), "release");
+    assert_eq!(commit(&said), "unknown");
+    assert!(said.contains("SETTLE_TARGET=a-b-c\n"), "{said}");
+    let git = |arguments: &[&str]| {
+        let name = ["-c", "user.name=a", "-c", "user.email=a@b"];
+        let git = std::process::Command::new("git")
+            .arg("-C")
+            .arg(folder.path())
+            .args(name)
+            .args(arguments)
+            .output();
+        git.is_ok_and(|git| git.status.success())
+    };
+    if !git(&["init", "-q"]) {
+        eprintln!("skipped: git is not installed");
+        return;
+    }
+    assert!(git(&["commit", "-q", "--allow-empty", "-m", "a"]));
+    let found = commit(&built(folder.path(), "release"));
+    assert!(found.len() == 12 && found.bytes().all(|byte| byte.is_ascii_hexdigit()), "{found}");
+    assert_eq!(commit(&built(folder.path(), "debug")), "unknown");
+    // sources in a folder of another repository
+    let inner = folder.path().join("vendored");
+    std::fs::create_dir(&inner).unwrap();
+    assert_eq!(commit(&built(&inner, "release")), "unknown");
+}
+
+/// What bash offers for the last of these words.
+fn offered(bench: &Bench, words: &[&str]) -> Vec<String> {
+    const SCRIPT: &str = r#"
+eval "$(settle completions bash)"
+function=$(complete -p settle | sed 's/.* -F \([^ ]*\) .*/\1/')
+COMP_WORDS=("$@")
+COMP_CWORD=$(($# - 1))
+COMPREPLY=()
+"$function" settle "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
+printf '%s\n' "${COMPREPLY[@]}"
+"#;
+    let binary = std::path::Path::new(env!("CARGO_BIN_EXE_settle")).parent().unwrap();
+    let mut bash = std::process::Command::new("bash");
+    bash.args(["-c", SCRIPT, "bash"]).args(words).env_clear().current_dir(bench.folder.path());
+    bash.env("PATH", format!("{}:/usr/bin:/bin", binary.display()));
+    let ended = Ended::from(bash.output().unwrap());
+    assert_eq!(ended.stderr, "", "{words:?}");
+    ended.stdout.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
+}
+
+#[test]
+fn completions_offer_ids_of_runs_and_last() {
+    let (bench, dump) = bench_of(2);
+    for _ in 0..2 {
+        bench.settle(&["run", "--batch", "1", "--candles", &dump]);
+    }
+    let runs = bench.settle(&["log", "--json"]).json()["runs"].clone();
+    let ids: Vec<&str> =
+        runs.as_array().unwrap().iter().map(|run| run["run_id"].as_str().unwrap()).collect();
+    assert_eq!(bench.settle(&["log", "--ids"]).stdout, format!("{}\n{}\n", ids[0], ids[1]));
+    let db = bench.db.to_str().unwrap();
+    let all = ["last", ids[0], ids[1]];
+    assert_eq!(offered(&bench, &["settle", "undo", "--db", db, ""]), all);
+    assert_eq!(offered(&bench, &["settle", "--db", "=", db, "undo", "-n", ""]), all);
+    assert_eq!(offered(&bench, &["settle", "undo", "--db", db, "la"]), ["last"]);
+    assert_eq!(offered(&bench, &["settle", "undo", "--db", db, ids[1]]), [ids[1]]);
+    assert_eq!(offered(&bench, &["settle", "export", "--db", db, "--changed-since", ""]), ids);
+    // without a database there are no runs; options are completed as before
+    assert!(!offered(&bench, &["settle", "undo", ""]).contains(&"last".to_owned()));
+    assert_eq!(offered(&bench, &["settle", "undo", "--dry"]), ["--dry-run"]);
+    assert!(offered(&bench, &["settle", "st"]).contains(&"status".to_owned()));
+    // a run that is undone is not offered again, and no undo is
+    bench.settle(&["undo", "last"]).code(0);
+    assert_eq!(offered(&bench, &["settle", "undo", "--db", db, ""]), ["last", ids[1]]);
+    for shell in ["zsh", "fish"] {
+        let script = Ended::from(settle(&["completions", shell]).output().unwrap()).stdout;
+        assert!(script.matches("settle_runs").count() >= 3, "{shell}");
     }
 }
 

@@ -29,6 +29,22 @@ use crate::settings::file::other_than_installed;
 use crate::settings::{CommonArgs, WalletArgs};
 use crate::store::{Access, BotSchema, Store};
 
+/// Each exit status and what it says of a run, for the help and the manual page.
+pub const EXITS: [(Exit, &str); 9] = [
+    (Exit::Done, "done, or nothing due"),
+    (Exit::Failed, "failed, nothing written"),
+    (Exit::Usage, "bad usage"),
+    (Exit::RowsInError, "done, but rows are in error"),
+    (
+        Exit::Alert,
+        "done, but a due trade is older than the alert lag, or a provisional one is not confirmed in time",
+    ),
+    (Exit::NothingHad, "no price or resolution from any source"),
+    (Exit::NoDatabase, "no performance database there"),
+    (Exit::Locked, "another run is under way"),
+    (Exit::Interrupted, "interrupted"),
+];
+
 /// Exit status of the process; the README's table lists the codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
