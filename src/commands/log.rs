@@ -38,8 +38,11 @@ pub fn run(common: &CommonArgs, args: &LogArgs, _now: DateTime<Utc>) -> Result<E
 }
 
 fn ids(runs: &[LoggedRun]) -> String {
-    let can_be_undone = runs.iter().filter(|run| !run.is_undone && run.command != UNDO);
-    can_be_undone.map(|run| format!("{}\n", run.run_id)).collect()
+    let mut text = String::new();
+    for run in runs.iter().filter(|run| !run.is_undone && run.command != UNDO) {
+        line(&mut text, format_args!("{}", run.run_id));
+    }
+    text
 }
 
 fn text(runs: &[LoggedRun], database: &Path) -> String {
