@@ -339,3 +339,35 @@ fn options_are_grouped_under_headings() {
         }
     }
 }
+
+#[test]
+fn at_80_columns_tables_leave_columns_out_in_a_fixed_order() {
+    let (bench, dump) = bench_of(3);
+    let said = |arguments: &[&str], columns: &str| {
+        let mut command = bench.command(arguments);
+        command.env("COLUMNS", columns).env("SETTLE_CANDLES", &dump);
+        Ended::from(command.output().unwrap()).stdout
+    };
+    let dry_run = said(&["dry-run"], "80");
+    let head = dry_run.lines().nth(1).unwrap();
+    assert!(head.ends_with("outcome  status         profit"), "{head}");
+    assert!(said(&["dry-run"], "200").lines().nth(1).unwrap().contains("close"));
+    assert!(said(&["dry-run"], "").lines().nth(1).unwrap().contains("close"));
+    said(&["run"], "80");
+    said(&["undo", "last"], "80");
+    said(&["run"], "80");
+    let log = said(&["log"], "80");
+    assert!(log.contains("corrected") && log.contains("undone") && !log.contains("when"), "{log}");
+    assert!(said(&["log"], "72").lines().nth(1).unwrap().ends_with("settled     profit"));
+    let report = said(&["report"], "80");
+    assert!(report.contains("95 % interval") && report.contains("verdict"), "{report}");
+    assert!(!report.contains("average"), "{report}");
+    // the triggers of self-reflection are sentences
+    let is_row = |line: &&str| line.starts_with(' ') && !line.contains(" due ");
+    let rows =
+        [&dry_run, &log, &report].map(|text| text.lines().filter(is_row).collect::<Vec<_>>());
+    for row in rows.iter().flatten().chain(&log.lines().collect::<Vec<_>>()[1..]) {
+        assert!(row.chars().count() <= 80, "{} characters: {row}", row.chars().count());
+    }
+    assert!(rows.iter().map(Vec::len).sum::<usize>() > 20);
+}

@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::output::json::SCHEMA_VERSION;
 use crate::output::print::show;
 use crate::output::style::{CAUTION, STRONG, line, styled};
+use crate::output::width::{fitting, line_width};
 use crate::rules::units::Usd;
 use crate::settings::CommonArgs;
 use crate::store::{Access, LoggedRun, Store, UNDO};
@@ -52,21 +53,44 @@ fn text(runs: &[LoggedRun], database: &Path) -> String {
         line(&mut text, format_args!("settle has written nothing to this database"));
         return text;
     }
-    let head = "run                           when                  command    settled  corrected     profit";
-    line(&mut text, format_args!("{head}"));
+    line(
+        &mut text,
+        format_args!("{}", columns(&HEADS.map(|(head, _)| head.to_owned())).trim_end()),
+    );
     for run in runs {
-        let LoggedRun { run_id, command, started_at, settled, corrected, .. } = run;
         let profit = run.profit_change.map_or_else(|| "too large".to_owned(), Usd::cents);
-        let undone = if run.is_undone { styled(CAUTION, "  undone") } else { String::new() };
-        line(
-            &mut text,
-            format_args!(
-                "{run_id:<28}  {started_at:<20}  {command:<9}  {settled:>7}  {corrected:>9}  \
-                 {profit:>9}{undone}"
-            ),
-        );
+        let undone = if run.is_undone { styled(CAUTION, UNDONE) } else { String::new() };
+        let cells = [
+            run.run_id.clone(),
+            run.started_at.clone(),
+            run.command.clone(),
+            run.settled.to_string(),
+            run.corrected.to_string(),
+            profit,
+        ];
+        line(&mut text, format_args!("{}{undone}", columns(&cells)));
     }
     text
+}
+
+/// Columns of the list, and their minimum widths.
+const HEADS: [(&str, usize); 6] =
+    [("run", 28), ("when", 20), ("command", 9), ("settled", 7), ("corrected", 9), ("profit", 9)];
+/// The columns that a narrow terminal does not show, the first one first: when, which the id says too, then corrected.
+const LEFT_OUT: [usize; 2] = [1, 4];
+/// What follows the last column of a run that is undone.
+const UNDONE: &str = "  undone";
+
+fn columns(cells: &[String; 6]) -> String {
+    let widths = HEADS.map(|(_, width)| width + 2);
+    // two spaces are behind each column but the last, and a line may end with the mark
+    let space = line_width().map(|width| (width + 2).saturating_sub(UNDONE.len()));
+    let cell = |column: usize| {
+        let (cell, width) = (&cells[column], HEADS[column].1);
+        // text is left-aligned, numbers are right-aligned
+        if column < 3 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
+    };
+    fitting(&widths, &LEFT_OUT, space).into_iter().map(cell).collect::<Vec<_>>().join("  ")
 }
 
 #[derive(Serialize)]

@@ -1,4 +1,4 @@
-//! Output code that commands share: styles, log lines, progress bar, files. A command's own output
+//! Output code that commands share: styles, log lines, progress bar, files, the width of tables. A command's own output
 //! is in its own file.
 
 pub(crate) mod files;
@@ -8,3 +8,4 @@ pub mod logging;
 pub mod print;
 pub(crate) mod progress;
 pub(crate) mod style;
+pub(crate) mod width;

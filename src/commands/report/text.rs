@@ -7,6 +7,7 @@ use crate::commands::report::format::{
     COLUMNS, FIGURES, name_of, price, sets, sign_of, triggers, verdict, what_it_is_of,
 };
 use crate::output::style::{BAD, CAUTION, GOOD, STRONG, bare, errors, field, line, styled};
+use crate::output::width::{fitting, line_width};
 use crate::rules::statistics::{Breakdown, Dimension, Group, Slippage};
 
 /// Days listed, the latest ones.
@@ -126,6 +127,21 @@ fn self_reflection(report: &Report) -> String {
     text
 }
 
+/// The columns that a narrow terminal does not show, the first one first.
+const LEFT_OUT: [&str; 11] = [
+    "average",
+    "return",
+    "losses",
+    "wins",
+    "avg price",
+    "95 % interval",
+    "provisional",
+    "confirmed",
+    "paper",
+    "live",
+    "verdict",
+];
+
 /// Aligned rows. The first column and a last column of text are left-aligned, the others
 /// right-aligned. Money has colour.
 fn table(rows: &[Vec<String>]) -> String {
@@ -134,10 +150,15 @@ fn table(rows: &[Vec<String>]) -> String {
         rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max()
     };
     let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
+    let with_space: Vec<usize> = widths.iter().map(|width| width + 2).collect();
+    let column_of = |name: &&str| rows.first()?.iter().position(|head| head == name);
+    let left_out: Vec<usize> = LEFT_OUT.iter().filter_map(column_of).collect();
+    let fitting = fitting(&with_space, &left_out, line_width());
     let mut text = String::new();
     for row in rows {
         let mut shown = String::new();
-        for (column, cell) in row.iter().enumerate() {
+        for &column in &fitting {
+            let Some(cell) = row.get(column) else { continue };
             let space = " ".repeat(widths[column].saturating_sub(cell.chars().count()));
             let is_words = column == 0 || rows[0][column] == "verdict";
             let coloured = match sign_of(cell) {

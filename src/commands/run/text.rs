@@ -10,6 +10,7 @@ use crate::engine::trade_result::TradeResult;
 use crate::output::style::{
     BAD, CAUTION, GOOD, STRONG, bare, errors, field, ids, line, money, styled,
 };
+use crate::output::width::{fitting, line_width};
 use crate::rules::eligibility::Exclusion;
 use crate::rules::outcome::Outcome;
 use crate::rules::selection::{NAMED, Warning};
@@ -206,10 +207,15 @@ pub(super) fn trade(result: &TradeResult) -> String {
     ])
 }
 
+/// The columns that a narrow terminal does not show, the first one first: close, strike, bps, source, status.
+const LEFT_OUT: [usize; 5] = [6, 5, 8, 7, 4];
+
 fn columns(cells: &[String; 10]) -> String {
     let mut out = String::from(" ");
-    for (column, cell) in cells.iter().enumerate() {
-        let width = HEADS[column].1;
+    // a space before and behind each
+    let widths = HEADS.map(|(_, width)| width + 2);
+    for column in fitting(&widths, &LEFT_OUT, line_width()) {
+        let (cell, width) = (&cells[column], HEADS[column].1);
         // text is left-aligned, numbers are right-aligned
         let _ = match column {
             1..=4 | 7 => write!(out, " {cell:<width$} "),
