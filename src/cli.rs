@@ -18,6 +18,7 @@ use crate::commands::explain::ExplainArgs;
 use crate::commands::export::ExportArgs;
 use crate::commands::ignore::IgnoreArgs;
 use crate::commands::index::IndexArgs;
+use crate::commands::init::InitArgs;
 use crate::commands::log::LogArgs;
 use crate::commands::reconcile::ReconcileArgs;
 use crate::commands::report::ReportArgs;
@@ -86,6 +87,15 @@ pub enum Command {
     Ignore(IgnoreArgs),
     /// List every run of settle that wrote something, with its change of profit
     Log(LogArgs),
+    /// Write a settle.toml for a bot's database: its table, columns and time zone, with sample values
+    #[command(
+        long_about = "Write a settle.toml for a bot's database, or the file that --config names; a file that \
+                      exists is never replaced.\n\nThe table of the trades, its columns, the zone of its \
+                      timestamps and the unit of its sizes are guessed from names and values; each line \
+                      has sample values beside it. The wallet is asked for on a terminal. The checks of \
+                      doctor follow."
+    )]
+    Init(InitArgs),
     /// Show each setting with its origin, and check database, sources, wallet and timer
     Doctor(DoctorArgs),
     /// Undo one run: restore each row that it wrote, unless the row was changed since
@@ -153,9 +163,9 @@ fn real(path: &Path) -> PathBuf {
 }
 
 impl Command {
-    /// Whether the command uses settings: completions and the manual page do not.
+    /// Whether the command reads the settings file: one that cannot be read stops it.
     pub fn has_settings(&self) -> bool {
-        !matches!(self, Self::Completions { .. } | Self::Man)
+        !matches!(self, Self::Completions { .. } | Self::Man | Self::Init(_))
     }
 
     /// The command's name in JSON.
@@ -171,6 +181,7 @@ impl Command {
             Self::Audit(_) => "audit",
             Self::Ignore(_) => "ignore",
             Self::Log(_) => "log",
+            Self::Init(_) => "init",
             Self::Doctor(_) => "doctor",
             Self::Undo(_) => "undo",
             Self::Index(_) => "index",

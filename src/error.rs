@@ -24,6 +24,24 @@ pub enum Error {
     /// The settings file has a value that cannot be used; names key, file and line.
     #[error("{0}")]
     Settings(String),
+    /// `settle init` would replace a file.
+    #[error(
+        "{} exists, and settle init replaces no file; settle wrote nothing; remove the file, or name another \
+         with --config",
+        .0.display()
+    )]
+    SettingsExist(PathBuf),
+    /// The new settings file cannot be written.
+    #[error(
+        "{} cannot be written: {source}; name a file in a folder that this user may write with --config",
+        path.display()
+    )]
+    NewSettings {
+        /// The file.
+        path: PathBuf,
+        /// The I/O error.
+        source: std::io::Error,
+    },
     /// The database cannot be read or written.
     #[error("{} cannot be {doing}: {why}{hint}", path.display())]
     Database {

@@ -1,5 +1,6 @@
 //! The `settle` command: parses the arguments, runs the command, maps its result to an exit code.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -7,7 +8,9 @@ use chrono::{DateTime, Utc};
 use clap::error::ErrorKind;
 use log::warn;
 use settle::cli::{self, Cli, Command, Layers};
-use settle::commands::{self, Exit};
+use settle::commands::doctor::{Check, DoctorArgs};
+use settle::commands::init::InitArgs;
+use settle::commands::{self, Bot, Exit};
 use settle::error::Error;
 use settle::output::{logging, print};
 use settle::settings;
@@ -31,7 +34,8 @@ fn main() -> ExitCode {
         Some(Err(why)) => (SettingsFile::default(), Some(why)),
         None => (SettingsFile::default(), None),
     };
-    let cli = match cli::parse(&arguments, &Layers { dotenv, file }) {
+    let layers = Layers { dotenv, file };
+    let cli = match cli::parse(&arguments, &layers) {
         Ok(cli) => cli,
         Err(error) if error.kind() == ErrorKind::DisplayVersion => {
             match cli::print_long_version(&arguments) {
@@ -59,7 +63,7 @@ fn main() -> ExitCode {
     // the clock is read once; all other code takes `now` as an argument
     #[allow(clippy::disallowed_methods)]
     let now = Utc::now();
-    let exit = run(&cli, now).unwrap_or_else(|error| {
+    let exit = run(&cli, layers, now).unwrap_or_else(|error| {
         let exit = Exit::of(&error);
         print::failed(cli.command.name(), common.json, exit.code(), &error);
         exit
@@ -67,7 +71,7 @@ fn main() -> ExitCode {
     exit.code().into()
 }
 
-fn run(cli: &Cli, now: DateTime<Utc>) -> Result<Exit, Error> {
+fn run(cli: &Cli, layers: Layers, now: DateTime<Utc>) -> Result<Exit, Error> {
     let common = &cli.common;
     let done = |()| Exit::Done;
     let runs = || {
@@ -99,18 +103,41 @@ fn run(cli: &Cli, now: DateTime<Utc>) -> Result<Exit, Error> {
         Command::Audit(args) => commands::audit::run(common, args, now),
         Command::Ignore(args) => commands::ignore::run(common, args, now),
         Command::Log(args) => commands::log::run(common, args, now),
-        Command::Doctor(args) => {
-            let bots = cli.bots(|command| match command {
-                Command::Doctor(args) => Some(args),
-                _ => None,
-            });
-            commands::doctor::run(common, args, &bots, now)
+        Command::Init(args) => {
+            commands::init::run(common, args, |file| check_new(file, args, layers, now))
         }
+        Command::Doctor(args) => commands::doctor::run(common, args, &doctors(cli), now),
         Command::Undo(args) => commands::undo::run(common, args, now),
         Command::Index(args) => commands::index::run(common, args, now),
         Command::Completions { shell } => {
             commands::completions::run(cli::definition(), *shell).map(done)
         }
         Command::Man => commands::man::run(cli::definition()).map(done),
+    }
+}
+
+fn doctors(cli: &Cli) -> Vec<Bot<'_, DoctorArgs>> {
+    cli.bots(|command| if let Command::Doctor(args) = command { Some(args) } else { None })
+}
+
+/// The checks of `settle doctor` with the settings file that `settle init` wrote.
+fn check_new(
+    file: &Path,
+    args: &InitArgs,
+    mut layers: Layers,
+    now: DateTime<Utc>,
+) -> Result<Vec<Check>, Error> {
+    let definition = cli::definition();
+    let read = file::read(file, |key| layers::takes_list(&definition, key));
+    layers.file = read.map_err(Error::Settings)?;
+    let mut arguments: Vec<OsString> = ["settle", "doctor", "--config"].map(OsString::from).into();
+    arguments.extend([file.into(), "--db".into(), args.database.clone().into_os_string()]);
+    if args.offline {
+        arguments.push("--offline".into());
+    }
+    let cli = cli::parse(&arguments, &layers).map_err(|why| Error::Settings(why.to_string()))?;
+    match &cli.command {
+        Command::Doctor(args) => commands::doctor::checks(args, &doctors(&cli), now),
+        _ => Ok(vec![]),
     }
 }

@@ -58,8 +58,9 @@ enum State {
     Unknown,
 }
 
+/// A check with its result.
 #[derive(Debug, Serialize)]
-struct Check {
+pub struct Check {
     name: String,
     state: State,
     message: String,
@@ -92,6 +93,29 @@ pub fn run(
     bots: &[Bot<'_, DoctorArgs>],
     now: DateTime<Utc>,
 ) -> Result<Exit, Error> {
+    let checks = checks(args, bots, now)?;
+    let settings = &common.shown;
+    show(common.printing(), || json(settings, &checks), || text(settings, &checks))?;
+    Ok(exit(&checks))
+}
+
+/// The exit status after these checks.
+pub(super) fn exit(checks: &[Check]) -> Exit {
+    match checks.iter().any(|check| check.state == State::Problem) {
+        true => Exit::Alert,
+        false => Exit::Done,
+    }
+}
+
+/// Checks the set-up of each database.
+///
+/// # Errors
+/// If the signal handlers cannot be installed.
+pub fn checks(
+    args: &DoctorArgs,
+    bots: &[Bot<'_, DoctorArgs>],
+    now: DateTime<Utc>,
+) -> Result<Vec<Check>, Error> {
     let interrupt = Interrupt::listen(Exit::Interrupted.code())?;
     let now = UnixSeconds::from(now);
     let mut checks = Checks::default();
@@ -116,14 +140,7 @@ pub fn run(
         let sent = send_test(args.run.monitoring.notify_url.as_ref(), now);
         checks.result("notices", sent);
     }
-    let checks = checks.0;
-    let exit = match checks.iter().any(|check| check.state == State::Problem) {
-        true => Exit::Alert,
-        false => Exit::Done,
-    };
-    let settings = &common.shown;
-    show(common.printing(), || json(settings, &checks), || text(settings, &checks))?;
-    Ok(exit)
+    Ok(checks.0)
 }
 
 fn check_database(
@@ -296,6 +313,13 @@ fn text(settings: &[ShownSetting], checks: &[Check]) -> String {
     for ShownSetting { name, value, origin } in settings {
         line(&mut text, format_args!("  {name:<18} {value:<40} {origin}"));
     }
+    text.push_str(&checks_text(checks));
+    text
+}
+
+/// The checks with a heading, one line each.
+pub(super) fn checks_text(checks: &[Check]) -> String {
+    let mut text = String::new();
     line(&mut text, format_args!("Checks"));
     for Check { name, state, message } in checks {
         let state = match state {

@@ -8,6 +8,7 @@ pub mod explain;
 pub mod export;
 pub mod ignore;
 pub mod index;
+pub mod init;
 pub mod log;
 pub mod man;
 pub mod reconcile;
@@ -78,11 +79,13 @@ impl Exit {
             | Error::PageOverDatabase(_)
             | Error::NoActivity { .. }
             | Error::Settings(_)
+            | Error::SettingsExist(_)
             | Error::NoWallet
             | Error::EmptyPeriod => Self::Usage,
             Error::Database { .. }
             | Error::ReadOnly(_)
             | Error::Lock { .. }
+            | Error::NewSettings { .. }
             | Error::Page { .. }
             | Error::NoSuchTrade(_)
             | Error::NoSuchRun(_)

@@ -5,7 +5,7 @@ use crate::rules::eligibility::{Reading, judge_again};
 use crate::rules::fill::WalletRecords;
 use crate::rules::selection::Warning;
 use crate::rules::timestamp::NaiveZone;
-use crate::rules::zone::{LikelyZone, likely_zone};
+use crate::rules::zone::{LikelyZone, likely_zone, offset_text};
 use crate::store::Store;
 
 /// The number of last rows that are compared.
@@ -26,17 +26,13 @@ pub fn likely_zone_of(store: &Store, reading: Reading) -> Result<Option<LikelyZo
 /// The zone in words, and what to do.
 pub fn in_words(zone: LikelyZone, in_use: NaiveZone) -> String {
     let LikelyZone { ahead, fits, fits_now, compared } = zone;
-    let offset = |seconds: i64| {
-        let sign = if seconds < 0 { '-' } else { '+' };
-        format!("{sign}{:02}:{:02}", seconds.abs() / 3600, seconds.abs() / 60 % 60)
-    };
     let set = match in_use {
-        NaiveZone::Utc => format!("--timezone {}", offset(ahead)),
+        NaiveZone::Utc => format!("--timezone {}", offset_text(ahead)),
         NaiveZone::Offset(now) => {
-            format!("--timezone {}", offset(ahead + i64::from(now.local_minus_utc())))
+            format!("--timezone {}", offset_text(ahead + i64::from(now.local_minus_utc())))
         }
         NaiveZone::Named(_) | NaiveZone::Host(_) => {
-            format!("a --timezone that is {} from the one in use", offset(ahead))
+            format!("a --timezone that is {} from the one in use", offset_text(ahead))
         }
     };
     format!(

@@ -71,6 +71,12 @@ pub fn likely_zone(trades: &[(UnixSeconds, Market)]) -> Option<LikelyZone> {
     most(fits).then_some(LikelyZone { ahead: best, fits, fits_now, compared })
 }
 
+/// An offset from UTC in seconds, as `--timezone` takes it: +07:00.
+pub fn offset_text(seconds: i64) -> String {
+    let sign = if seconds < 0 { '-' } else { '+' };
+    format!("{sign}{:02}:{:02}", seconds.abs() / 3600, seconds.abs() / 60 % 60)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

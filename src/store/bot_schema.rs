@@ -117,10 +117,8 @@ impl BotSchema {
     /// The ALTER TABLE statements that add the result columns that the table lacks.
     pub(super) fn missing_results(&self, has: impl Fn(&str) -> bool) -> Vec<String> {
         let columns = RESULTS.iter().map(|(_, column)| self.result(column)).zip(RESULT_TYPES);
-        let missing = columns.filter(|(column, _)| !has(column)).map(|(column, kind)| {
-            format!("ALTER TABLE {} ADD COLUMN {} {kind};", plain(self.table()), plain(column))
-        });
-        missing.collect()
+        let missing = columns.filter(|(column, _)| !has(column));
+        missing.map(|(column, kind)| add_column(self.table(), column, kind)).collect()
     }
 
     /// Makes the view through which the table is read, with those of the `wanted` columns that it has.
@@ -269,8 +267,19 @@ fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
+fn add_column(table: &str, column: &str, kind: &str) -> String {
+    format!("ALTER TABLE {} ADD COLUMN {} {kind};", plain(table), plain(column))
+}
+
+/// The ALTER TABLE statement that adds the result column with the default name for a key of `[schema]`.
+pub fn add_result(table: &str, key: &str) -> Option<String> {
+    let mut columns = RESULTS.iter().zip(RESULT_TYPES);
+    let ((_, column), kind) = columns.find(|((it, _), _)| *it == key)?;
+    Some(add_column(table, column, kind))
+}
+
 /// A name as a person writes it: quoted only where it must be.
-fn plain(name: &str) -> String {
+pub(super) fn plain(name: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
     match name.chars().all(is_plain) && !name.starts_with(|c: char| c.is_ascii_digit()) {
         true => name.to_owned(),

@@ -43,6 +43,30 @@ impl Store {
     /// [`Error::NoDatabase`], [`Error::NotPerformanceDatabase`], [`Error::ReadOnly`] (for writing),
     /// or [`Error::Database`].
     pub fn open(path: &Path, access: Access, schema: &BotSchema) -> Result<Self, Error> {
+        let mut store = Self::connect(path, access)?;
+        store.check_schema(schema)?;
+        store.opened_version =
+            data_version(&store.connection).map_err(|error| store.failed("read", error))?;
+        if store.has_records().map_err(|error| store.failed("read", error))? {
+            let viewed = store.in_temp(schema::view_older_records);
+            viewed.map_err(|error| store.failed("read", error))?;
+        }
+        if access == Access::Write
+            && store
+                .connection
+                .is_readonly("main")
+                .map_err(|error| store.failed("opened", error))?
+        {
+            return Err(Error::ReadOnly(path.to_owned()));
+        }
+        Ok(store)
+    }
+
+    /// Opens the file at `path`, whatever tables it has.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub(super) fn connect(path: &Path, access: Access) -> Result<Self, Error> {
         let not_one = |why: &str| Error::NotPerformanceDatabase {
             path: path.to_owned(),
             why: why.to_owned(),
@@ -82,7 +106,7 @@ impl Store {
                 },
             },
         })?;
-        let mut store = Self {
+        let store = Self {
             connection,
             path: path.to_owned(),
             fields: FieldMap::default(),
@@ -105,21 +129,6 @@ impl Store {
                 store.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
             })
             .map_err(|error| store.failed("opened", error))?;
-        store.check_schema(schema)?;
-        store.opened_version =
-            data_version(&store.connection).map_err(|error| store.failed("read", error))?;
-        if store.has_records().map_err(|error| store.failed("read", error))? {
-            let viewed = store.in_temp(schema::view_older_records);
-            viewed.map_err(|error| store.failed("read", error))?;
-        }
-        if access == Access::Write
-            && store
-                .connection
-                .is_readonly("main")
-                .map_err(|error| store.failed("opened", error))?
-        {
-            return Err(Error::ReadOnly(path.to_owned()));
-        }
         Ok(store)
     }
 
@@ -128,7 +137,8 @@ impl Store {
         let table = bot.table();
         let columns = self.columns(table)?;
         if columns.is_empty() {
-            return Err(self.not_one(format!("it has no table '{table}'")));
+            let hint = if bot.is_default() { self.point_to_init() } else { String::new() };
+            return Err(self.not_one(format!("it has no table '{table}'{hint}")));
         }
         let version = self.schema_version().map_err(|error| self.failed("read", error))?;
         if version.is_some_and(|version| version > schema::VERSION) {
@@ -189,9 +199,10 @@ impl Store {
         }
         let rowid = format!("SELECT rowid FROM main.{}", bot_schema::quoted(table));
         match self.connection.prepare(&rowid) {
-            Err(rusqlite::Error::SqlInputError { .. }) => {
-                Err(self.not_one(format!("its '{table}' is no table with rowids")))
-            }
+            Err(rusqlite::Error::SqlInputError { .. }) => Err(self.not_one(format!(
+                "its '{table}' is a view, or a table WITHOUT ROWID: settle cannot address its rows; copy them \
+                 into a table with rowids (CREATE TABLE … AS SELECT …), and let the bot write to that one"
+            ))),
             other => other.map(drop).map_err(|error| self.failed("read", error)),
         }
     }
@@ -235,8 +246,15 @@ impl Store {
         }
         if missing.iter().any(|name| !bot_schema::RESULTS.iter().any(|(_, it)| it == name)) {
             why.push_str("; [schema] in settle.toml names the columns of another bot's table");
+            if bot.is_default() {
+                why.push_str(&self.point_to_init());
+            }
         }
         Err(self.not_one(why))
+    }
+
+    fn point_to_init(&self) -> String {
+        format!("; settle init {} writes a settle.toml for it", self.path.display())
     }
 
     /// Makes the view of a table that is not of the bot's schema.

@@ -20,6 +20,7 @@ mod results;
 mod retries;
 mod schema;
 mod survey;
+mod tables;
 mod transaction;
 mod unclaimed;
 mod unconfirmed;
@@ -43,7 +44,7 @@ use crate::rules::strike::Strike;
 use crate::rules::units::UnixSeconds;
 use crate::rules::value::Cell;
 
-pub use bot_schema::{BotSchema, EXPRESSIONS, Mapped, RESULTS};
+pub use bot_schema::{BotSchema, EXPRESSIONS, Mapped, RESULTS, add_result};
 use columns::{Field, FieldMap, ROW_FIELDS, UpdateSql};
 pub use empty::NeverFilled;
 pub use export::ExportRow;
@@ -55,6 +56,7 @@ pub use record::Record;
 pub use results::{Latest, Totals};
 pub use retries::{Ignored, LastFailure};
 pub use survey::Survey;
+pub use tables::tables;
 pub use undo::Undone;
 pub use write::{Note, WriteOutcome, Writes};
 

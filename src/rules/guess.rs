@@ -1,0 +1,449 @@
+//! Which table of a database holds a bot's trades, and which `[schema]` reads it: `settle init` writes what is
+//! guessed here from names and values. `column_names` has the names; `store` reads the tables.
+
+use rust_decimal::Decimal;
+
+use crate::rules::column_names::{
+    ACTION, BETS, BUY_OR_SELL, DOLLARS, KIND, LIVE, MARKET, MODE, OPEN, OUTCOME, PAPER, PRICE,
+    PRICES, PROFIT, SETTLED, SHARES, SIZE, SKIPPED, STATE, STATUS, STRIKE, TABLES, TIMESTAMP, WIN,
+    Wanted, has_no_outcome, has_window, is_one_of, is_same_name, says_paper, side_in,
+};
+use crate::rules::logged::SizeUnit;
+use crate::rules::market::{Market, RuleSet, read_market};
+use crate::rules::order_status::is_not_filled;
+use crate::rules::outcome::Side;
+use crate::rules::table::{Column, Table};
+use crate::rules::timestamp::{NaiveZone, read_cell};
+use crate::rules::title::market_key;
+use crate::rules::units::UnixSeconds;
+use crate::rules::value::Cell;
+
+/// The least number of keys that a table of trades must have, of market, action, size, price, timestamp.
+const ENOUGH: usize = 3;
+/// With fewer rows than this, nothing is concluded from a comparison of two columns.
+const ENOUGH_ROWS: usize = 3;
+
+/// A key of `[schema]` with the value that is guessed.
+#[derive(Debug, Clone)]
+pub struct Key<'a> {
+    /// The key.
+    pub key: &'static str,
+    /// An SQL expression, or the name of a column.
+    pub value: String,
+    /// The column whose values are shown.
+    pub column: &'a Column,
+}
+
+/// What a size column holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SizeHolds {
+    /// One unit in all rows.
+    One(SizeUnit),
+    /// Dollars in some rows, shares in others.
+    Mixed,
+    /// Its name and the values of other columns do not say it.
+    Unknown,
+}
+
+/// How a table is read.
+#[derive(Debug, Clone)]
+pub struct Guess<'a> {
+    /// The table.
+    pub table: &'a Table,
+    /// The keys of `[schema]` that were found.
+    pub keys: Vec<Key<'a>>,
+    /// The words for YES and NO, where they are others.
+    pub outcome_words: Option<[&'static str; 2]>,
+    /// What the size column holds.
+    pub size: SizeHolds,
+    /// The times of the rows, read as UTC where they have no zone, with their markets. Empty where all times
+    /// have a zone.
+    pub naive_trades: Vec<(UnixSeconds, Market)>,
+}
+
+/// The keys of `[schema]` that a table must have, each with its default.
+pub const NEEDED: [(&str, &str); 8] = [
+    ("market", "market_slug"),
+    ("action", "action"),
+    ("size", "position_size"),
+    ("price", "executed_price"),
+    ("timestamp", "timestamp"),
+    ("outcome", "actual_outcome"),
+    ("profit", "profit_loss"),
+    ("win", "is_win"),
+];
+
+impl Guess<'_> {
+    /// The value of a key.
+    pub fn value(&self, key: &str) -> Option<&str> {
+        self.keys.iter().find(|it| it.key == key).map(|it| it.value.as_str())
+    }
+
+    /// Whether the table can be read without `[schema]`.
+    pub fn is_default(&self) -> bool {
+        let is_default = |it: &Key<'_>| {
+            it.key == "strike" && it.value == "price_to_beat"
+                || NEEDED.contains(&(it.key, it.value.as_str()))
+        };
+        self.table.name == "trades"
+            && self.outcome_words.is_none()
+            && self.keys.iter().all(is_default)
+            && NEEDED.iter().all(|(key, _)| self.value(key).is_some())
+            // a table of the bot's own schema has these columns, too
+            && self.value("strike").is_some()
+            && self.table.columns.iter().any(|column| column.name.eq_ignore_ascii_case("id"))
+    }
+
+    /// The columns that no key names.
+    pub fn other_columns(&self) -> Vec<&str> {
+        let is_named = |column: &&Column| {
+            let is_word = |value: &str| {
+                let mut words = value.split(|c: char| !c.is_alphanumeric() && c != '_');
+                words.any(|word| word == column.name)
+                    || value.contains(&format!("\"{}\"", column.name))
+            };
+            self.keys.iter().any(|it| it.value == column.name || is_word(&it.value))
+        };
+        let others = self.table.columns.iter().filter(|column| !is_named(column));
+        others.map(|column| column.name.as_str()).collect()
+    }
+}
+
+/// The table that most looks like trades, if one does.
+pub fn guess(tables: &[Table]) -> Option<Guess<'_>> {
+    let score = |guess: &Guess<'_>| {
+        let needed = NEEDED.iter().map(|(key, _)| guess.value(key).is_some());
+        let needed: Vec<bool> = needed.collect();
+        let count = |keys: &[bool]| keys.iter().filter(|found| **found).count();
+        let read = count(&needed[..5]);
+        let rows = guess.table.columns.iter().map(|column| column.values.len()).max();
+        let name = TABLES.iter().rposition(|name| is_same_name(name, &guess.table.name));
+        let name = name.map_or(0, |place| TABLES.len() - place);
+        (read >= ENOUGH).then_some((2 * read + count(&needed[5..]), name, rows))
+    };
+    let guesses = tables.iter().map(|table| Reader::new(table).guess());
+    let scored = guesses.filter_map(|guess| Some((score(&guess)?, guess)));
+    scored.max_by_key(|(score, _)| *score).map(|(_, guess)| guess)
+}
+
+/// Collects the keys of one table. A column serves one key.
+struct Reader<'a> {
+    table: &'a Table,
+    keys: Vec<Key<'a>>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(table: &'a Table) -> Self {
+        Self { table, keys: vec![] }
+    }
+
+    fn guess(mut self) -> Guess<'a> {
+        let table = self.table;
+        let sells = self.find(&BUY_OR_SELL, Column::mostly).filter(|it| it.has(|_| true));
+        let market = self.find(&MARKET, Column::mostly);
+        let by_values = || {
+            let is_market = |column: &&Column| column.has(has_window) && column.mostly(has_window);
+            table.columns.iter().find(is_market)
+        };
+        let market = market.or_else(by_values);
+        self.add_column("market", market);
+        let timestamp = self.find(&TIMESTAMP, Column::mostly);
+        self.add_column("timestamp", timestamp);
+        let action = self.action();
+        let shares = self.find(&SHARES, Column::mostly);
+        let dollars = self.find(&DOLLARS, Column::mostly);
+        let price = self.price(action, dollars, shares);
+        let size = self.size(dollars, shares);
+        let strike = self.find(&STRIKE, Column::mostly);
+        self.add_column("strike", strike);
+        self.results();
+        let is_action = |column: &Column| action.is_some_and(|it| it.name == column.name);
+        self.rows(sells.filter(|column| !is_action(column)));
+        self.unsettled();
+        self.marks();
+        let outcome_words = self.outcome_words(action);
+        let size = match size {
+            Some(size) => size_holds(size, price, dollars, shares),
+            None => SizeHolds::Unknown,
+        };
+        let naive_trades = naive_trades(market, timestamp);
+        Guess { table, keys: self.keys, outcome_words, size, naive_trades }
+    }
+
+    fn add(&mut self, key: &'static str, value: String, column: &'a Column) {
+        self.keys.push(Key { key, value, column });
+    }
+
+    fn add_column(&mut self, key: &'static str, column: Option<&'a Column>) {
+        if let Some(column) = column {
+            self.add(key, column.sql.clone(), column);
+        }
+    }
+
+    /// The column of `key`, if one was found.
+    fn column(&self, key: &str) -> Option<&'a Column> {
+        self.keys.iter().find(|it| it.key == key).map(|it| it.column)
+    }
+
+    fn named(&self, name: &str) -> Option<&'a Column> {
+        self.table.columns.iter().find(|column| is_same_name(&column.name, name))
+    }
+
+    /// The column with the best name that serves no other key and whose values fit.
+    fn find(
+        &self,
+        wanted: &Wanted,
+        suits: fn(&Column, fn(&Cell) -> bool) -> bool,
+    ) -> Option<&'a Column> {
+        let is_free = |column: &&Column| self.keys.iter().all(|it| it.column.name != column.name);
+        let columns = wanted.names.iter().filter_map(|name| self.named(name)).filter(is_free);
+        let mut columns = columns.filter(|column| suits(column, wanted.fits));
+        columns.next()
+    }
+
+    fn action(&mut self) -> Option<&'a Column> {
+        let is_taken = |column: &Column| {
+            let names = |name: &str| is_same_name(&column.name, name);
+            // a column of results has none for the last trades
+            names("outcome") && column.filled().count() * 2 < column.values.len().max(1)
+        };
+        let found = self.find(&ACTION, Column::mostly).filter(|column| !is_taken(column));
+        if let Some(column) = found {
+            self.add("action", column.sql.clone(), column);
+            return found;
+        }
+        let wanted = Wanted { fits: |cell| cell.text().and_then(side_in).is_some(), ..ACTION };
+        let column = self.find(&wanted, Column::mostly).filter(|column| !is_taken(column))?;
+        let words = |side: Side| {
+            column.words(|cell| cell.text().and_then(side_in) == Some(side)).join(", ")
+        };
+        let (yes, no, name) = (words(Side::Yes), words(Side::No), &column.sql);
+        if yes.is_empty() || no.is_empty() {
+            return None;
+        }
+        let case = format!(
+            "CASE WHEN {name} IN ({yes}) THEN 'YES' WHEN {name} IN ({no}) THEN 'NO' ELSE {name} END"
+        );
+        self.add("action", case, column);
+        Some(column)
+    }
+
+    /// The column of the price, where one column holds it.
+    fn price(
+        &mut self,
+        action: Option<&Column>,
+        dollars: Option<&'a Column>,
+        shares: Option<&'a Column>,
+    ) -> Option<&'a Column> {
+        if let Some(column) = self.find(&PRICE, Column::mostly) {
+            self.add("price", column.sql.clone(), column);
+            return Some(column);
+        }
+        let pairs = PRICES.iter().filter_map(|[yes, no]| self.named(yes).zip(self.named(no)));
+        let mut pairs = pairs.filter(|(yes, no)| yes.mostly(PRICE.fits) && no.mostly(PRICE.fits));
+        match (pairs.next(), action, dollars, shares) {
+            (Some((yes, no)), Some(action), ..) => {
+                let side = format!("upper(trim({})) IN ('YES', 'UP')", action.sql);
+                let case = format!("CASE WHEN {side} THEN {} ELSE {} END", yes.sql, no.sql);
+                self.add("price", case, yes);
+            }
+            (_, _, Some(dollars), Some(shares)) => {
+                self.add("price", format!("1.0 * {} / {}", dollars.sql, shares.sql), dollars);
+            }
+            _ => {}
+        }
+        None
+    }
+
+    fn size(
+        &mut self,
+        dollars: Option<&'a Column>,
+        shares: Option<&'a Column>,
+    ) -> Option<&'a Column> {
+        let own = self.named("position_size").filter(|column| column.mostly(SIZE.fits));
+        let size = own.or(dollars).or_else(|| self.find(&SIZE, Column::mostly)).or(shares);
+        if let Some(column) = size {
+            self.add("size", column.sql.clone(), column);
+        }
+        size
+    }
+
+    /// The columns that settle writes: each of their values must be one that settle could have written.
+    fn results(&mut self) {
+        let all: fn(&Column, fn(&Cell) -> bool) -> bool = |column, fits| column.filled().all(fits);
+        for (key, wanted) in [("profit", &PROFIT), ("win", &WIN), ("outcome", &OUTCOME)] {
+            if let Some(column) = self.find(wanted, all) {
+                // not an expression
+                self.add(key, column.name.clone(), column);
+            }
+        }
+    }
+
+    /// Which rows are trades: buys of a table that has sales, and bets of one that has other rows.
+    fn rows(&mut self, sells: Option<&'a Column>) {
+        if let Some(column) = sells {
+            let buys = column.words(|cell| is_one_of(cell, &["buy"]));
+            if !buys.is_empty() {
+                return self.add("where", column.is_among(&buys), column);
+            }
+        }
+        let Some(column) = self.find(&KIND, Column::mostly) else { return };
+        let bets = column.words(|cell| is_one_of(cell, &BETS));
+        if !bets.is_empty() && column.has(|cell| !is_one_of(cell, &BETS)) {
+            self.add("where", column.is_among(&bets), column);
+        }
+    }
+
+    /// The condition for a row without a result, where NULL in the win's column does not say it.
+    fn unsettled(&mut self) {
+        let (outcome, profit, win) =
+            (self.column("outcome"), self.column("profit"), self.column("win"));
+        if let Some(column) = outcome.filter(|column| column.has(has_no_outcome)) {
+            return self.add("unsettled", column.is_among(&column.words(has_no_outcome)), column);
+        }
+        if let Some(win) = win.filter(|win| win.has_empty()) {
+            // a profit of 0 beside it is no result
+            let open = || win.values.iter().zip(profit.map_or(&[][..], |it| &it.values));
+            let mut open = open().filter(|(win, _)| win.is_empty()).map(|(_, profit)| profit);
+            if open.clone().any(is_zero) && open.all(|it| it.is_empty() || is_zero(it)) {
+                self.add("unsettled", format!("coalesce({}, '') = ''", win.sql), win);
+            }
+            return;
+        }
+        let has_both = |column: &&Column| column.has_empty() && column.has(|_| true);
+        if let Some(profit) = profit.filter(|_| win.is_none()).filter(has_both) {
+            return self.add("unsettled", format!("{} IS NULL", profit.sql), profit);
+        }
+        if let Some(state) = self.find(&STATE, Column::mostly) {
+            let open = state.words(|cell| is_one_of(cell, &OPEN));
+            if !open.is_empty() {
+                return self.add("unsettled", state.is_among(&open), state);
+            }
+        }
+        if let Some(settled) = self.find(&SETTLED, Column::mostly).filter(|it| it.has(is_zero)) {
+            self.add("unsettled", format!("{} = 0", settled.sql), settled);
+        }
+    }
+
+    /// The marks of trades that were not made, or made on paper.
+    fn marks(&mut self) {
+        let status = self.find(&STATUS, Column::mostly).filter(|it| it.has(|_| true));
+        if self.named("execution_status").is_none() {
+            self.add_column("status", status);
+        } else if let Some(column) = status {
+            // beside the bot's own column, only where it says more
+            if column.has(|cell| cell.text().is_some_and(is_not_filled)) {
+                self.add("status", column.sql.clone(), column);
+            }
+        }
+        if self.named("skipped_unfavorable_move").is_none() {
+            let skipped = self.find(&SKIPPED, Column::mostly);
+            self.add_column("skipped", skipped);
+        }
+        if let Some(mode) = self.find(&MODE, Column::mostly) {
+            let paper = mode.words(says_paper);
+            if !paper.is_empty() {
+                return self.add("paper", mode.is_among(&paper), mode);
+            }
+        }
+        if let Some(paper) = self.find(&PAPER, Column::mostly) {
+            return self.add("paper", format!("{} = 1", paper.sql), paper);
+        }
+        if let Some(live) = self.find(&LIVE, Column::mostly) {
+            self.add("paper", format!("{} = 0", live.sql), live);
+        }
+    }
+
+    /// The words of the outcome column, or of the action where it has none. A column with the default
+    /// name gets the default words.
+    fn outcome_words(&self, action: Option<&Column>) -> Option<[&'static str; 2]> {
+        let outcome = self.column("outcome")?;
+        let is_side = |cell: &Cell| cell.text().and_then(Side::named).is_some();
+        let from = match (outcome.has(is_side), outcome.name.as_str()) {
+            (true, _) => outcome,
+            (false, "actual_outcome") => return None,
+            (false, _) => action?,
+        };
+        let words: Vec<&str> = from.filled().filter_map(Cell::text).map(str::trim).collect();
+        let is_up = |word: &&str| ["UP", "DOWN"].contains(&word.to_ascii_uppercase().as_str());
+        let words: Vec<&str> =
+            words.into_iter().filter(|word| Side::named(word).is_some()).collect();
+        let is_lower = |word: &&str| **word == word.to_ascii_lowercase();
+        let is_title = |word: &&str| {
+            let (first, rest) = word.split_at(1);
+            first == first.to_ascii_uppercase() && rest == rest.to_ascii_lowercase()
+        };
+        let all = |is: &dyn Fn(&&str) -> bool| !words.is_empty() && words.iter().all(is);
+        match (words.iter().any(is_up), all(&is_lower), all(&is_title)) {
+            (true, true, _) => Some(["up", "down"]),
+            (true, _, true) => Some(["Up", "Down"]),
+            (true, ..) => Some(["UP", "DOWN"]),
+            (false, true, _) => Some(["yes", "no"]),
+            (false, _, true) => Some(["Yes", "No"]),
+            (false, ..) => None,
+        }
+    }
+}
+
+fn is_zero(cell: &Cell) -> bool {
+    cell.any_number() == Some(Decimal::ZERO)
+}
+
+/// What the column `size` holds: by its name, or by the columns of dollars, of shares and of the price.
+fn size_holds(
+    size: &Column,
+    price: Option<&Column>,
+    dollars: Option<&Column>,
+    shares: Option<&Column>,
+) -> SizeHolds {
+    let is_other = |column: &&Column| column.name != size.name;
+    if !SIZE.names.iter().any(|name| is_same_name(name, &size.name)) {
+        let is_shares = SHARES.names.iter().any(|name| is_same_name(name, &size.name));
+        return SizeHolds::One(if is_shares { SizeUnit::Shares } else { SizeUnit::Dollars });
+    }
+    let (dollars, shares) = (dollars.filter(is_other), shares.filter(is_other));
+    let at = |column: Option<&Column>, row: usize| {
+        let value = column?.values.get(row)?.any_number();
+        value.filter(|number| *number > Decimal::ZERO)
+    };
+    let (mut compared, mut as_dollars, mut as_shares) = (0, 0, 0);
+    for (row, size) in size.values.iter().enumerate() {
+        let Some(size) = size.any_number().filter(|size| *size > Decimal::ZERO) else { continue };
+        let price = at(price, row);
+        let is_near = |value: Option<Decimal>| {
+            let limit = size.saturating_mul(Decimal::new(5, 2));
+            value.is_some_and(|value| value.saturating_sub(size).abs() <= limit)
+        };
+        let (dollars, shares) = (at(dollars, row), at(shares, row));
+        let paid =
+            dollars.or(shares.zip(price).map(|(shares, price)| shares.saturating_mul(price)));
+        let bought =
+            shares.or(dollars.zip(price).and_then(|(paid, price)| paid.checked_div(price)));
+        if paid.is_some() || bought.is_some() {
+            compared += 1;
+            as_dollars += usize::from(is_near(paid));
+            as_shares += usize::from(is_near(bought) && !is_near(paid));
+        }
+    }
+    match compared {
+        0..ENOUGH_ROWS => SizeHolds::Unknown,
+        _ if as_shares * 5 >= compared * 4 => SizeHolds::One(SizeUnit::Shares),
+        _ if as_dollars * 5 >= compared * 4 => SizeHolds::One(SizeUnit::Dollars),
+        _ if (as_dollars + as_shares) * 5 >= compared * 4 => SizeHolds::Mixed,
+        _ => SizeHolds::Unknown,
+    }
+}
+
+/// The rows whose time has no zone.
+fn naive_trades(market: Option<&Column>, timestamp: Option<&Column>) -> Vec<(UnixSeconds, Market)> {
+    let (Some(market), Some(timestamp)) = (market, timestamp) else { return vec![] };
+    // a time without a zone is another instant in another zone
+    let elsewhere = "+01:00".parse().unwrap_or(NaiveZone::Utc);
+    let trades = market.values.iter().zip(&timestamp.values).filter_map(|(market, time)| {
+        let at = read_cell(time, NaiveZone::Utc)?;
+        let is_naive = read_cell(time, elsewhere) != Some(at);
+        let key = market_key(&market.name()?, at)?;
+        is_naive.then(|| (at, read_market(&key, at, RuleSet::Polymarket)))
+    });
+    trades.collect()
+}

@@ -1,0 +1,55 @@
+//! Reads the tables of a database whose schema is not known, for `settle init`: their columns, and the values
+//! of their last rows. Nothing is written.
+
+use std::path::Path;
+
+use crate::error::Error;
+use crate::rules::table::{Column, Table};
+use crate::store::bot_schema::{plain, quoted};
+use crate::store::{Access, Store};
+
+/// The number of last rows that are read.
+const LAST_ROWS: usize = 200;
+
+/// The bot's tables of the database at `path`, each with its last rows.
+///
+/// # Errors
+/// As [`Store::open`], but for the schema.
+pub fn tables(path: &Path) -> Result<Vec<Table>, Error> {
+    let store = Store::connect(path, Access::Read)?;
+    let read = || -> rusqlite::Result<Vec<Table>> {
+        let sql = "SELECT name FROM sqlite_master WHERE type = 'table' AND substr(name, 1, 7) <> 'sqlite_'
+                   AND substr(name, 1, 11) <> 'settlement_' ORDER BY name";
+        let mut statement = store.connection.prepare(sql)?;
+        let names = statement.query_map([], |row| row.get(0))?;
+        let names: Vec<String> = names.collect::<rusqlite::Result<_>>()?;
+        names.into_iter().map(|name| table(&store, name)).collect()
+    };
+    read().map_err(|error| store.failed("read", error))
+}
+
+fn table(store: &Store, name: String) -> rusqlite::Result<Table> {
+    let from = format!("main.{}", quoted(&name));
+    let prepare = |sql: String| store.connection.prepare(&sql);
+    let mut columns: Vec<Column> = Vec::new();
+    for column in prepare(format!("SELECT * FROM {from} LIMIT 0"))?.column_names() {
+        // a keyword is no name without quotes
+        let sql = Some(plain(column));
+        let sql = sql.filter(|sql| prepare(format!("SELECT {sql} FROM {from} LIMIT 0")).is_ok());
+        let sql = sql.unwrap_or_else(|| quoted(column));
+        columns.push(Column { name: column.to_owned(), sql, values: vec![] });
+    }
+    // a table WITHOUT ROWID has no order in time
+    let last = prepare(format!("SELECT * FROM {from} ORDER BY rowid DESC LIMIT {LAST_ROWS}"));
+    let mut statement = match last {
+        Ok(statement) => statement,
+        Err(_) => prepare(format!("SELECT * FROM {from} LIMIT {LAST_ROWS}"))?,
+    };
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        for (index, column) in columns.iter_mut().enumerate() {
+            column.values.push(row.get(index)?);
+        }
+    }
+    Ok(Table { name, columns })
+}
