@@ -12,7 +12,7 @@ use support::{Bench, CLOSE, Ended, KEYED, KEYLESS, OPEN, STRIKE, bet, shared};
 #[test]
 fn other_files_are_refused_with_exit_10_and_left_unchanged() {
     type Case = (&'static str, Option<&'static [u8]>, Option<&'static str>, &'static str);
-    let cases: [Case; 8] = [
+    let cases: [Case; 9] = [
         ("missing", None, None, "no database at"),
         ("empty", Some(b""), None, "the file is empty"),
         (
@@ -39,7 +39,16 @@ fn other_files_are_refused_with_exit_10_and_left_unchanged() {
             5 position_size, 6 executed_price, 7 price_to_beat, 8 actual_outcome, 9 profit_loss,
             10 is_win",
             ),
-            "no table with rowids",
+            "a view, or a table WITHOUT ROWID",
+        ),
+        (
+            "without",
+            None,
+            Some(
+                "CREATE TABLE trades (id PRIMARY KEY, timestamp, market_slug, action, position_size,
+            executed_price, price_to_beat, actual_outcome, profit_loss, is_win) WITHOUT ROWID",
+            ),
+            "CREATE TABLE … AS SELECT",
         ),
         (
             "rowid",

@@ -63,6 +63,8 @@ fn each_command_prints_the_fields_in_the_guide() {
     same(&log, "`log`");
     same(&log["runs"][0], "one of `runs`");
     same(&bench.settle(&["ignore", "1", "--json"]).json(), "`ignore`");
+    let init = ["init", "performance.db", "--offline", "--json", "--config", "new.toml"];
+    same(&bench.settle(&init).json(), "`init`");
 }
 
 #[test]

@@ -15,128 +15,45 @@ use crate::rules::value::Cell;
 
 /// Names of a column, the best first, and whether a value fits it.
 pub(super) struct Wanted {
-    pub names: &'static [&'static str],
+    pub names: &'static str,
     pub fits: fn(&Cell) -> bool,
 }
 
+impl Wanted {
+    pub fn each(&self) -> impl Iterator<Item = &'static str> {
+        self.names.split_whitespace()
+    }
+
+    pub fn names_it(&self, column: &str) -> bool {
+        self.each().any(|name| is_same_name(name, column))
+    }
+}
+
 pub(super) const MARKET: Wanted = Wanted {
-    names: &[
-        "market_slug",
-        "slug",
-        "event_slug",
-        "market_url",
-        "url",
-        "market",
-        "market_name",
-        "market_title",
-        "market_question",
-        "question",
-        "title",
-        "event_title",
-        "event",
-        "condition_id",
-        "market_condition_id",
-        "market_id",
-        "gamma_id",
-    ],
+    names: "market_slug slug event_slug market_url url market market_name market_title \
+            market_question question title event_title event condition_id market_condition_id \
+            market_id gamma_id",
     fits: names_a_market,
 };
 pub(super) const TIMESTAMP: Wanted = Wanted {
-    names: &[
-        "timestamp",
-        "ts",
-        "ts_ms",
-        "timestamp_ms",
-        "time_ms",
-        "at",
-        "time",
-        "datetime",
-        "created_at",
-        "opened_at",
-        "placed_at",
-        "entry_time",
-        "entry_timestamp",
-        "entry_ts",
-        "entered_at",
-        "executed_at",
-        "traded_at",
-        "trade_time",
-        "bet_time",
-        "order_time",
-        "filled_at",
-        "logged_at",
-        "open_time",
-        "opened",
-        "created",
-        "created_ts",
-        "created_ms",
-        "unix_ts",
-        "unix_time",
-        "date",
-    ],
+    names: "timestamp ts ts_ms timestamp_ms time_ms at time datetime created_at opened_at \
+            placed_at entry_time entry_timestamp entry_ts entered_at executed_at traded_at \
+            trade_time bet_time order_time filled_at logged_at open_time opened created \
+            created_ts created_ms unix_ts unix_time date",
     fits: is_a_time,
 };
 pub(super) const ACTION: Wanted = Wanted {
-    names: &[
-        "action",
-        "side",
-        "direction",
-        "bet_side",
-        "trade_side",
-        "position_side",
-        "predicted_side",
-        "predicted_direction",
-        "bet_direction",
-        "prediction",
-        "predicted",
-        "outcome_side",
-        "token_side",
-        "token_outcome",
-        "outcome_name",
-        "outcome_label",
-        "outcome_bought",
-        "chosen_side",
-        "choice",
-        "pick",
-        "bet",
-        "bet_on",
-        "position",
-        "signal",
-        "decision",
-        "call",
-        "token",
-        "outcome",
-    ],
+    names: "action side direction bet_side trade_side position_side predicted_side \
+            predicted_direction bet_direction prediction predicted outcome_side token_side \
+            token_outcome outcome_name outcome_label outcome_bought chosen_side choice pick bet \
+            bet_on position signal decision call token outcome",
     fits: is_an_action,
 };
 pub(super) const PRICE: Wanted = Wanted {
-    names: &[
-        "executed_price",
-        "fill_price",
-        "filled_price",
-        "avg_fill_price",
-        "average_fill_price",
-        "execution_price",
-        "exec_price",
-        "avg_price",
-        "average_price",
-        "avg_entry_price",
-        "entry_price",
-        "price_paid",
-        "buy_price",
-        "bet_price",
-        "trade_price",
-        "share_price",
-        "token_price",
-        "order_price",
-        "entry",
-        "entry_odds",
-        "price",
-        "limit_price",
-        "odds",
-        "ask_price",
-        "ask",
-    ],
+    names: "executed_price fill_price filled_price avg_fill_price average_fill_price \
+            execution_price exec_price avg_price average_price avg_entry_price entry_price \
+            price_paid buy_price bet_price trade_price share_price token_price order_price entry \
+            entry_odds price limit_price odds ask_price ask",
     fits: is_a_share_price,
 };
 /// A price of each side: of YES or Up, of NO or Down.
@@ -154,263 +71,89 @@ pub(super) const PRICES: [[&str; 2]; 10] = [
 ];
 /// Columns of dollars.
 pub(super) const DOLLARS: Wanted = Wanted {
-    names: &[
-        "size_usd",
-        "usd_size",
-        "size_usdc",
-        "usdc_size",
-        "size_dollars",
-        "position_size_usd",
-        "position_usd",
-        "trade_size_usd",
-        "order_size_usd",
-        "bet_size_usd",
-        "bet_amount_usd",
-        "amount_usd",
-        "amount_usdc",
-        "usd_amount",
-        "usdc_amount",
-        "cost",
-        "cost_usd",
-        "cost_usdc",
-        "total_cost",
-        "cost_basis",
-        "combined_cost",
-        "entry_cost",
-        "bet_usd",
-        "stake",
-        "stake_usd",
-        "bet_amount",
-        "usdc",
-        "usdc_spent",
-        "usd_spent",
-        "dollars",
-        "spent",
-        "notional",
-        "notional_usd",
-        "invested",
-        "invested_usd",
-        "investment",
-        "wager",
-        "wagered",
-        "risk_usd",
-    ],
+    names: "size_usd usd_size size_usdc usdc_size size_dollars position_size_usd position_usd \
+            trade_size_usd order_size_usd bet_size_usd bet_amount_usd amount_usd amount_usdc \
+            usd_amount usdc_amount cost cost_usd cost_usdc total_cost cost_basis combined_cost \
+            entry_cost bet_usd stake stake_usd bet_amount usdc usdc_spent usd_spent dollars \
+            spent notional notional_usd invested invested_usd investment wager wagered risk_usd",
     fits: is_positive,
 };
 /// Columns of dollars in some bots and of shares in others.
 pub(super) const SIZE: Wanted = Wanted {
-    names: &[
-        "position_size",
-        "size",
-        "amount",
-        "bet_size",
-        "trade_size",
-        "order_size",
-        "trade_amount",
-        "order_amount",
-        "entry_size",
-        "entry_amount",
-    ],
+    names: "position_size size amount bet_size trade_size order_size trade_amount order_amount \
+            entry_size entry_amount",
     fits: is_positive,
 };
 /// Columns of shares.
 pub(super) const SHARES: Wanted = Wanted {
-    names: &[
-        "shares",
-        "num_shares",
-        "share_count",
-        "shares_bought",
-        "filled_shares",
-        "share_size",
-        "verified_fill_amount",
-        "contracts",
-        "tokens",
-        "token_amount",
-        "token_count",
-        "qty",
-        "quantity",
-        "filled_size",
-        "filled_qty",
-        "size_matched",
-        "position_shares",
-    ],
+    names: "shares num_shares share_count shares_bought filled_shares share_size \
+            verified_fill_amount contracts tokens token_amount token_count qty quantity \
+            filled_size filled_qty size_matched position_shares",
     fits: is_positive,
 };
 pub(super) const STRIKE: Wanted = Wanted {
-    names: &[
-        "price_to_beat",
-        "strike",
-        "strike_price",
-        "ptb",
-        "open_price",
-        "opening_price",
-        "start_price",
-        "window_open_price",
-        "window_start_price",
-        "market_open_price",
-        "price_at_open",
-        "btc_open",
-        "btc_open_price",
-        "open_btc",
-        "btc_start",
-        "btc_start_price",
-        "btc_price_at_open",
-        "reference_price",
-        "target_price",
-        "beat_price",
-    ],
+    names: "price_to_beat strike strike_price ptb open_price opening_price start_price \
+            window_open_price window_start_price market_open_price price_at_open btc_open \
+            btc_open_price open_btc btc_start btc_start_price btc_price_at_open reference_price \
+            target_price beat_price",
     fits: is_an_assets_price,
 };
 pub(super) const OUTCOME: Wanted = Wanted {
-    names: &[
-        "actual_outcome",
-        "outcome",
-        "result",
-        "final_outcome",
-        "resolution",
-        "resolved_outcome",
-        "resolution_outcome",
-        "winning_outcome",
-        "winning_side",
-        "winning_direction",
-        "won_side",
-        "winner",
-        "actual_direction",
-        "actual_result",
-        "actual_side",
-        "actual",
-        "market_outcome",
-        "market_result",
-        "resolved_side",
-        "resolved_as",
-        "settled_outcome",
-        "settlement_outcome",
-        "settlement",
-        "outcome_actual",
-        "resolved",
-    ],
+    names: "actual_outcome outcome result final_outcome resolution resolved_outcome \
+            resolution_outcome winning_outcome winning_side winning_direction won_side winner \
+            actual_direction actual_result actual_side actual market_outcome market_result \
+            resolved_side resolved_as settled_outcome settlement_outcome settlement \
+            outcome_actual resolved",
     fits: is_an_outcome,
 };
 pub(super) const PROFIT: Wanted = Wanted {
-    names: &[
-        "profit_loss",
-        "pnl",
-        "pnl_usd",
-        "pnl_usdc",
-        "profit",
-        "profit_usd",
-        "realized_pnl",
-        "realised_pnl",
-        "realized_pnl_usd",
-        "realized_profit",
-        "net_pnl",
-        "net_profit",
-        "net",
-        "net_usd",
-        "profit_and_loss",
-        "p_l",
-        "pl",
-        "final_pnl",
-        "trade_pnl",
-        "gain",
-    ],
+    names: "profit_loss pnl pnl_usd pnl_usdc profit profit_usd realized_pnl realised_pnl \
+            realized_pnl_usd realized_profit net_pnl net_profit net net_usd profit_and_loss p_l \
+            pl final_pnl trade_pnl gain",
     fits: is_a_number,
 };
 pub(super) const WIN: Wanted = Wanted {
-    names: &[
-        "is_win",
-        "won",
-        "win",
-        "is_winner",
-        "was_win",
-        "was_winner",
-        "is_won",
-        "has_won",
-        "correct",
-        "is_correct",
-        "was_correct",
-        "winner",
-    ],
+    names: "is_win won win is_winner was_win was_winner is_won has_won correct is_correct \
+            was_correct",
     fits: is_a_flag,
 };
 pub(super) const STATUS: Wanted = Wanted {
-    names: &["order_status", "fill_status", "exec_status", "trade_status", "status", "state"],
+    names: "order_status order_state fill_status exec_status trade_status status state",
     fits: |cell| cell.text().is_some_and(is_known),
 };
 pub(super) const SKIPPED: Wanted =
-    Wanted { names: &["was_skipped", "is_skipped", "skipped"], fits: is_a_flag };
+    Wanted { names: "was_skipped is_skipped skipped", fits: is_a_flag };
 /// Columns of words, of which some stand for a trade on paper.
 pub(super) const MODE: Wanted = Wanted {
-    names: &[
-        "mode",
-        "trading_mode",
-        "trade_mode",
-        "run_mode",
-        "account_type",
-        "environment",
-        "env",
-    ],
+    names: "mode trading_mode trade_mode run_mode account_type environment env",
     fits: |cell| cell.text().is_some(),
 };
 pub(super) const PAPER: Wanted = Wanted {
-    names: &[
-        "is_paper",
-        "paper",
-        "paper_trade",
-        "is_paper_trade",
-        "paper_trading",
-        "dry_run",
-        "is_dry_run",
-        "simulated",
-        "is_simulated",
-        "simulation",
-        "is_simulation",
-        "is_demo",
-        "demo",
-    ],
+    names: "is_paper paper paper_trade is_paper_trade paper_trading dry_run is_dry_run simulated \
+            is_simulated simulation is_simulation is_demo demo",
     fits: is_a_flag,
 };
-pub(super) const LIVE: Wanted = Wanted { names: &["is_live", "is_real"], fits: is_a_flag };
+pub(super) const LIVE: Wanted = Wanted { names: "is_live is_real", fits: is_a_flag };
 /// Columns that say what kind of row it is.
 pub(super) const KIND: Wanted = Wanted {
-    names: &["kind", "type", "row_type", "entry_type", "event_type", "record_type", "trade_type"],
+    names: "kind type row_type entry_type event_type record_type trade_type",
     fits: |cell| cell.text().is_some(),
 };
 /// Columns that say that a position was opened or sold.
 pub(super) const BUY_OR_SELL: Wanted = Wanted {
-    names: &[
-        "side",
-        "action",
-        "order_side",
-        "trade_side",
-        "trade_action",
-        "order_action",
-        "direction",
-        "type",
-        "trade_type",
-        "order_type",
-        "event_type",
-    ],
+    names: "side action order_side trade_side trade_action order_action direction type \
+            trade_type order_type event_type",
     fits: |cell| is_one_of(cell, &["buy", "sell"]),
 };
 /// Columns with the state of a position.
 pub(super) const STATE: Wanted = Wanted {
-    names: &[
-        "state",
-        "status",
-        "trade_status",
-        "position_status",
-        "bet_status",
-        "settlement_status",
-        "resolution_status",
-    ],
+    names: "state status trade_status position_status bet_status settlement_status \
+            resolution_status",
     fits: |cell| cell.text().is_some(),
 };
 /// Columns that are 1 for a trade with a result.
-pub(super) const SETTLED: Wanted = Wanted {
-    names: &["settled", "is_settled", "resolved", "is_resolved", "closed", "is_closed"],
-    fits: is_a_flag,
-};
+pub(super) const SETTLED: Wanted =
+    Wanted { names: "settled is_settled resolved is_resolved closed is_closed", fits: is_a_flag };
 
 /// Words of [`KIND`] for a bet.
 pub(super) const BETS: [&str; 4] = ["bet", "trade", "buy", "entry"];

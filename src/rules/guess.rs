@@ -61,6 +61,24 @@ pub struct Guess<'a> {
     pub naive_trades: Vec<(UnixSeconds, Market)>,
 }
 
+/// The keys in the order of the guide.
+const ORDER: [&str; 14] = [
+    "where",
+    "market",
+    "action",
+    "size",
+    "price",
+    "strike",
+    "timestamp",
+    "unsettled",
+    "status",
+    "skipped",
+    "paper",
+    "outcome",
+    "profit",
+    "win",
+];
+
 /// The keys of `[schema]` that a table must have, each with its default.
 pub const NEEDED: [(&str, &str); 8] = [
     ("market", "market_slug"),
@@ -167,6 +185,7 @@ impl<'a> Reader<'a> {
             None => SizeHolds::Unknown,
         };
         let naive_trades = naive_trades(market, timestamp);
+        self.keys.sort_by_key(|it| ORDER.iter().position(|key| *key == it.key));
         Guess { table, keys: self.keys, outcome_words, size, naive_trades }
     }
 
@@ -196,7 +215,7 @@ impl<'a> Reader<'a> {
         suits: fn(&Column, fn(&Cell) -> bool) -> bool,
     ) -> Option<&'a Column> {
         let is_free = |column: &&Column| self.keys.iter().all(|it| it.column.name != column.name);
-        let columns = wanted.names.iter().filter_map(|name| self.named(name)).filter(is_free);
+        let columns = wanted.each().filter_map(|name| self.named(name)).filter(is_free);
         let mut columns = columns.filter(|column| suits(column, wanted.fits));
         columns.next()
     }
@@ -310,8 +329,7 @@ impl<'a> Reader<'a> {
             }
             return;
         }
-        let has_both = |column: &&Column| column.has_empty() && column.has(|_| true);
-        if let Some(profit) = profit.filter(|_| win.is_none()).filter(has_both) {
+        if let Some(profit) = profit.filter(|it| win.is_none() && it.has_empty()) {
             return self.add("unsettled", format!("{} IS NULL", profit.sql), profit);
         }
         if let Some(state) = self.find(&STATE, Column::mostly) {
@@ -397,8 +415,8 @@ fn size_holds(
     shares: Option<&Column>,
 ) -> SizeHolds {
     let is_other = |column: &&Column| column.name != size.name;
-    if !SIZE.names.iter().any(|name| is_same_name(name, &size.name)) {
-        let is_shares = SHARES.names.iter().any(|name| is_same_name(name, &size.name));
+    if !SIZE.names_it(&size.name) {
+        let is_shares = SHARES.names_it(&size.name);
         return SizeHolds::One(if is_shares { SizeUnit::Shares } else { SizeUnit::Dollars });
     }
     let (dollars, shares) = (dollars.filter(is_other), shares.filter(is_other));
@@ -446,4 +464,204 @@ fn naive_trades(market: Option<&Column>, timestamp: Option<&Column>) -> Vec<(Uni
         is_naive.then(|| (at, read_market(&key, at, RuleSet::Polymarket)))
     });
     trades.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A table whose values stand in lines, column by column: numbers, texts, and `-` for NULL.
+    fn table(name: &str, columns: &[(&str, &[&str])]) -> Table {
+        let cell = |value: &&str| match (*value, value.parse::<i64>(), value.parse::<f64>()) {
+            ("-", ..) => Cell::Null,
+            (_, Ok(number), _) => Cell::Integer(number),
+            (_, _, Ok(number)) => Cell::Real(number),
+            (text, ..) => Cell::Text(text.to_owned()),
+        };
+        let columns = columns.iter().map(|(name, values)| {
+            let (name, values) = ((*name).to_owned(), values.iter().map(cell).collect());
+            Column { sql: name.clone(), name, values }
+        });
+        Table { name: name.to_owned(), columns: columns.collect() }
+    }
+
+    const SLUG: &[&str] = &["btc-updown-15m-1770987600", "eth-updown-5m-1770987900"];
+    const TIMES: &[&str] = &["2026-02-13 13:07:42", "2026-02-13 13:08:42"];
+
+    fn guessed(columns: &[(&str, &[&str])]) -> Vec<(&'static str, String)> {
+        let tables = [table("trades", columns)];
+        guess(&tables).unwrap().keys.into_iter().map(|it| (it.key, it.value)).collect()
+    }
+
+    #[track_caller]
+    fn has(columns: &[(&str, &[&str])], wanted: &[(&str, &str)]) {
+        let found = guessed(columns);
+        for (key, value) in wanted {
+            let found: Vec<_> = found.iter().filter(|(it, _)| it == key).collect();
+            match *value {
+                "" => assert!(found.is_empty(), "{key}: {found:?}"),
+                value => assert_eq!(found.first().map(|(_, it)| it.as_str()), Some(value), "{key}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_buy_is_a_row_and_the_outcome_bought_is_the_side() {
+        has(
+            &[
+                ("market", SLUG),
+                ("side", &["BUY", "SELL"]),
+                ("outcome", &["Up", "Down"]),
+                ("price", &["0.4", "0.5"]),
+                ("size", &["10", "12"]),
+                ("ts", &["1770988062", "1770988063"]),
+                ("winner", &["-", "Up"]),
+                ("pnl", &["-", "1.5"]),
+            ],
+            &[
+                ("where", "side = 'BUY'"),
+                ("action", "outcome"),
+                ("outcome", "winner"),
+                ("unsettled", "pnl IS NULL"),
+                ("win", ""),
+            ],
+        );
+    }
+
+    #[test]
+    fn longer_words_of_a_side_become_a_case() {
+        has(
+            &[
+                ("slug", SLUG),
+                ("timestamp", TIMES),
+                ("signal", &["BUY_YES", "BUY_NO"]),
+                ("entry_price", &["0.4", "0.5"]),
+                ("stake", &["10", "12"]),
+            ],
+            &[(
+                "action",
+                "CASE WHEN signal IN ('BUY_YES') THEN 'YES' WHEN signal IN ('BUY_NO') THEN 'NO' ELSE signal END",
+            )],
+        );
+    }
+
+    #[test]
+    fn a_result_column_with_other_values_is_not_written() {
+        has(
+            &[
+                ("slug", SLUG),
+                ("created_at", TIMES),
+                ("direction", &["up", "down"]),
+                ("fill_price", &["0.4", "0.5"]),
+                ("cost", &["10", "12"]),
+                ("result", &["WIN", "-"]),
+                ("won", &["yes", "-"]),
+                ("profit", &["6", "-"]),
+            ],
+            &[("outcome", ""), ("win", ""), ("profit", "profit"), ("unsettled", "profit IS NULL")],
+        );
+    }
+
+    #[test]
+    fn rows_without_a_result_are_found_by_words_states_and_zeros() {
+        let rest = |more: &[(&'static str, &'static [&'static str])]| {
+            let mut columns = vec![
+                ("slug", SLUG),
+                ("timestamp", TIMES),
+                ("side", &["up", "down"][..]),
+                ("price", &["0.4", "0.5"]),
+                ("cost", &["10", "12"]),
+            ];
+            columns.extend(more);
+            columns
+        };
+        let of = |more: &[(&'static str, &'static [&'static str])], wanted: &str| {
+            has(&rest(more), &[("unsettled", wanted)]);
+        };
+        of(&[("result", &["Pending", "UP"]), ("won", &["-", "1"])], "result = 'Pending'");
+        of(&[("won", &["-", "1"]), ("pnl", &["0", "2"])], "coalesce(won, '') = ''");
+        of(&[("won", &["-", "1"]), ("pnl", &["-", "2"])], "");
+        of(
+            &[("won", &["0", "1"]), ("pnl", &["0", "2"]), ("status", &["open", "closed"])],
+            "status = 'open'",
+        );
+        of(&[("won", &["0", "1"]), ("pnl", &["0", "2"]), ("settled", &["0", "1"])], "settled = 0");
+    }
+
+    #[test]
+    fn marks_of_paper_and_of_unfilled_orders_are_found() {
+        has(
+            &[
+                ("slug", SLUG),
+                ("timestamp", TIMES),
+                ("side", &["up", "down"]),
+                ("price", &["0.4", "0.5"]),
+                ("cost", &["10", "12"]),
+                ("status", &["cancelled", "filled"]),
+                ("mode", &["dry_run", "live"]),
+                ("skipped", &["0", "1"]),
+            ],
+            &[("status", "status"), ("paper", "mode = 'dry_run'"), ("skipped", "skipped")],
+        );
+    }
+
+    #[test]
+    fn the_unit_of_a_size_follows_from_names_and_other_columns() {
+        let size = |columns: &[(&str, &[&str])]| {
+            let mut all = vec![("slug", SLUG), ("timestamp", TIMES), ("side", &["up", "down"][..])];
+            all.extend(columns);
+            guess(&[table("trades", &all)]).unwrap().size
+        };
+        let price: (&str, &[&str]) = ("price", &["0.4", "0.5", "0.5"]);
+        let ten: (&str, &[&str]) = ("size", &["10", "10", "10"]);
+        assert_eq!(size(&[price, ten]), SizeHolds::Unknown);
+        assert_eq!(size(&[price, ("shares", &["10"])]), SizeHolds::One(SizeUnit::Shares));
+        assert_eq!(size(&[price, ("cost", &["10"])]), SizeHolds::One(SizeUnit::Dollars));
+        let own: (&str, &[&str]) = ("position_size", &["10", "10", "10"]);
+        let shares = |values| [price, own, ("filled_shares", values)];
+        assert_eq!(size(&shares(&["10", "10", "10"])), SizeHolds::One(SizeUnit::Shares));
+        assert_eq!(size(&shares(&["25", "20", "20"])), SizeHolds::One(SizeUnit::Dollars));
+        assert_eq!(size(&shares(&["25", "10", "20"])), SizeHolds::Mixed);
+        assert_eq!(size(&shares(&["1", "2", "3"])), SizeHolds::Unknown);
+    }
+
+    #[test]
+    fn the_table_with_the_most_of_a_trade_is_taken() {
+        let signals = table(
+            "signals",
+            &[("slug", SLUG), ("timestamp", TIMES), ("direction", &["up", "down"])],
+        );
+        let bets = table(
+            "my_bets",
+            &[
+                ("slug", SLUG),
+                ("timestamp", TIMES),
+                ("side", &["up", "down"]),
+                ("stake", &["1", "2"]),
+                ("pnl", &[]),
+            ],
+        );
+        let prices = table("prices", &[("time", TIMES), ("price", &["0.5"])]);
+        let tables = [signals, bets, prices.clone()];
+        assert_eq!(guess(&tables).unwrap().table.name, "my_bets");
+        assert!(guess(&[prices]).is_none());
+    }
+
+    #[test]
+    fn words_follow_the_outcome_column_or_the_side() {
+        let words = |side: &[&str], result: &[&str]| {
+            let columns = [
+                ("slug", SLUG),
+                ("timestamp", TIMES),
+                ("side", side),
+                ("price", &["0.5"]),
+                ("winner", result),
+            ];
+            guess(&[table("trades", &columns)]).unwrap().outcome_words
+        };
+        assert_eq!(words(&["UP", "DOWN"], &[]), Some(["UP", "DOWN"]));
+        assert_eq!(words(&["Up", "Down"], &[]), Some(["Up", "Down"]));
+        assert_eq!(words(&["UP"], &["yes", "-"]), Some(["yes", "no"]));
+        assert_eq!(words(&["YES", "NO"], &[]), None);
+    }
 }

@@ -63,13 +63,14 @@ impl NewFile<'_> {
             }
             SizeHolds::Mixed => {
                 let why = format!(
-                    "{size} holds dollars in some rows, shares in others; see settle reconcile"
+                    "{size} holds dollars in some rows, shares in others; a wallet knows the money"
                 );
                 add(text, unknown, &why);
             }
             SizeHolds::Unknown => {
-                let why =
-                    format!("if {size} holds shares: with a wallet, settle reconcile says it");
+                let why = format!(
+                    "if {size} holds shares; with a wallet, settle reconcile shows what it holds"
+                );
                 add(text, unknown, &why);
             }
         }
@@ -97,11 +98,8 @@ impl NewFile<'_> {
         }
         let others = guess.other_columns();
         if !others.is_empty() {
-            let _ = writeln!(
-                text,
-                "# no key names these columns: {}",
-                printable_line(&others.join(", "))
-            );
+            let _ =
+                writeln!(text, "# columns without a key: {}", printable_line(&others.join(", ")));
         }
     }
 }

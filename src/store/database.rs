@@ -242,7 +242,7 @@ impl Store {
         };
         if !statements.is_empty() {
             let statements = statements.join(" ");
-            why.push_str(&format!("; add the columns that settle writes: {statements}"));
+            why.push_str(&format!("; add the columns that settle writes ({statements})"));
         }
         if missing.iter().any(|name| !bot_schema::RESULTS.iter().any(|(_, it)| it == name)) {
             why.push_str("; [schema] in settle.toml names the columns of another bot's table");

@@ -3,6 +3,7 @@
 
 pub mod browser;
 pub mod exchange;
+pub mod foreign_tables;
 pub mod hooks;
 
 use std::path::{Path, PathBuf};
