@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use clap::error::ErrorKind;
@@ -104,7 +105,10 @@ fn run(cli: &Cli, layers: Layers, now: DateTime<Utc>) -> Result<Exit, Error> {
         Command::Ignore(args) => commands::ignore::run(common, args, now),
         Command::Log(args) => commands::log::run(common, args, now),
         Command::Init(args) => {
-            commands::init::run(common, args, |file| check_new(file, args, layers, now))
+            // a person may have taken time to answer
+            let began = Instant::now();
+            let check = |file: &Path| check_new(file, args, layers, now + began.elapsed());
+            commands::init::run(common, args, check)
         }
         Command::Doctor(args) => commands::doctor::run(common, args, &doctors(cli), now),
         Command::Undo(args) => commands::undo::run(common, args, now),

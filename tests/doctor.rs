@@ -42,6 +42,7 @@ fn each_setting_has_its_origin_and_secrets_are_hidden() {
     is("max-seconds", "240", "default");
     is("notify-url", "(not shown)", "settle.toml, line 3");
     assert_eq!(check(&report, "database").0, "ok");
+    assert!(check(&report, "disk").1.contains("GB are free"));
     assert_eq!(check(&report, "action").1, "'YES' 1 (100 %)");
     assert_eq!(bench.bytes(), before);
     let names: Vec<String> = bench.files();
@@ -72,6 +73,29 @@ fn sources_and_wallet_are_asked_unless_offline_and_a_problem_is_exit_4() {
     assert_eq!(check(&report, "kraken").0, "problem");
     assert_eq!(check(&report, "wallet").0, "unknown");
     assert!(bench.settle(&["doctor", "--db", "/no/such.db", "--offline"]).code == 4);
+}
+
+#[test]
+fn a_computer_whose_clock_is_unlike_the_services_is_a_problem() {
+    let bench = Bench::new(&[bet(1)]);
+    for (ahead, wanted) in [(0, "ok"), (-7200, "problem")] {
+        let exchange = Exchange::start(move |_, _| {
+            let date = chrono::DateTime::from_timestamp(now() + ahead, 0).unwrap().to_rfc2822();
+            Reply::Say(200, vec![("Date", date.replace("+0000", "GMT"))], b"[]".to_vec())
+        });
+        let mut arguments = vec!["doctor".to_owned(), "--json".to_owned()];
+        arguments.extend(services_at(&exchange.url));
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let report = bench.settle(&arguments).json();
+        let (state, message) = check(&report, "clock");
+        assert_eq!(state, wanted, "{message}");
+        assert!(ahead == 0 || message.contains("coinbase -7"), "{message}");
+    }
+    let silent = Exchange::start(|_, _| Reply::ok("[]"));
+    let mut arguments = vec!["doctor".to_owned(), "--json".to_owned()];
+    arguments.extend(services_at(&silent.url));
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    assert_eq!(check(&bench.settle(&arguments).json(), "clock").0, "unknown");
 }
 
 #[test]

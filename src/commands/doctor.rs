@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use clap::Args;
@@ -26,12 +26,16 @@ use crate::rules::units::UnixSeconds;
 use crate::settings::{self, CommonArgs, ShownSetting};
 use crate::sources::http::Client;
 use crate::sources::polymarket::ResolutionSource;
-use crate::store::{Access, RunLock, Store, Survey};
+use crate::store::{Access, RunLock, Store, Survey, free_bytes};
 
 /// Seconds after which no further check begins a request.
 const LONGEST: Duration = Duration::from_secs(60);
 /// The length of a quarter of an hour, in seconds.
 const QUARTER: i64 = 900;
+/// Seconds by which a clock may differ from others.
+const CLOCK_OFFSET: i64 = 30;
+/// With fewer free bytes on its disk, a database has no room for records and a journal.
+const LEAST_FREE: u64 = 100_000_000;
 
 /// What is checked.
 #[derive(Debug, Args)]
@@ -117,7 +121,7 @@ pub fn checks(
     now: DateTime<Utc>,
 ) -> Result<Vec<Check>, Error> {
     let interrupt = Interrupt::listen(Exit::Interrupted.code())?;
-    let now = UnixSeconds::from(now);
+    let (now, began) = (UnixSeconds::from(now), Instant::now());
     let mut checks = Checks::default();
     for bot in bots {
         let name = |check: &str| match bots.len() {
@@ -133,7 +137,7 @@ pub fn checks(
         }
     }
     if !args.offline {
-        check_sources(&mut checks, args, &interrupt, now);
+        check_sources(&mut checks, args, &interrupt, (now, began));
     }
     check_timer(&mut checks);
     if args.send_test {
@@ -167,6 +171,16 @@ fn check_database(
             Err(why) => Err(why.to_string()),
         },
     );
+    if let Some(free) = free_bytes(&bot.database) {
+        let message = format!("{:.1} GB are free on the database's disk", free as f64 / 1e9);
+        checks.result(
+            name("disk"),
+            match free < LEAST_FREE {
+                true => Err(format!("{message}; make room, or settle cannot write its records")),
+                false => Ok(message),
+            },
+        );
+    }
     checks.result(
         name("lock"),
         RunLock::look_at(&bot.database).map(|held| match held {
@@ -250,11 +264,24 @@ fn check_wallet(
     }
 }
 
-/// Asks each service for what it had an hour ago.
-fn check_sources(checks: &mut Checks, args: &DoctorArgs, interrupt: &Interrupt, now: UnixSeconds) {
+/// Asks each service for what it had an hour ago, and compares its clock with this computer's, by which it
+/// was `now` at the instant.
+fn check_sources(
+    checks: &mut Checks,
+    args: &DoctorArgs,
+    interrupt: &Interrupt,
+    (now, began): (UnixSeconds, Instant),
+) {
     let client = Arc::new(Client::new(Limit::after(interrupt, LONGEST)));
     let at = UnixSeconds((now.0 - 3600).div_euclid(QUARTER) * QUARTER);
     let wanted = [PriceAt { at, basis: Basis::Point }].into();
+    let mut clocks = Vec::new();
+    let mut compare = |name: &'static str| {
+        if let Some((date, arrived)) = client.take_clock() {
+            let here = now.plus(arrived.saturating_duration_since(began).as_secs().cast_signed());
+            clocks.push((name, date.since(here)));
+        }
+    };
     for mut source in settings::price_sources(&args.run.services, &client) {
         let answer = source.prices(Asset::Btc, &wanted, now);
         let found = match answer.prices.values().next() {
@@ -265,6 +292,7 @@ fn check_sources(checks: &mut Checks, args: &DoctorArgs, interrupt: &Interrupt, 
             None => Err(answer.problems.join("; ")),
         };
         checks.result(source.source().as_str(), found);
+        compare(source.source().as_str());
     }
     let (mut polymarket, _) = settings::sources(&args.run.services, &client);
     let key = format!("btc-updown-15m-{}", at.0 - QUARTER);
@@ -275,6 +303,25 @@ fn check_sources(checks: &mut Checks, args: &DoctorArgs, interrupt: &Interrupt, 
         (false, false) => Err(answer.problems.join("; ")),
     };
     checks.result("polymarket", found);
+    compare("polymarket");
+    check_clocks(checks, &clocks);
+}
+
+/// One service may have a wrong clock; where most differ, this computer's is wrong. `clocks` has the seconds
+/// by which each service's clock is ahead.
+fn check_clocks(checks: &mut Checks, clocks: &[(&'static str, i64)]) {
+    let each = clocks.iter().map(|(name, ahead)| format!("{name} {ahead:+} s"));
+    let each = each.collect::<Vec<_>>().join(", ");
+    let wrong = clocks.iter().filter(|(_, ahead)| ahead.abs() > CLOCK_OFFSET).count();
+    match (clocks.len(), wrong * 2 > clocks.len()) {
+        (0, _) => checks.add("clock", State::Unknown, "no service stated the time"),
+        (_, false) => checks.add("clock", State::Ok, format!("services ahead of this computer: {each}")),
+        (_, true) => checks.add(
+            "clock",
+            State::Problem,
+            format!("services ahead of this computer: {each}; set its clock, for example with timedatectl"),
+        ),
+    }
 }
 
 /// Asks systemd about the timer. Elsewhere cron may run settle, which cannot be seen.

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use chrono::DateTime;
 use log::debug;
 use reqwest::blocking;
 use reqwest::redirect::Policy;
@@ -16,6 +17,7 @@ use serde_json::error::Category;
 
 use crate::interrupt::{Limit, SIGNAL_CHECK};
 use crate::rules::text::{printable, printable_line};
+use crate::rules::units::UnixSeconds;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The time limit of one request, body included.
@@ -114,6 +116,8 @@ pub struct Client {
     limit: Limit,
     /// How long after the limit's end a request that is under way is cut.
     grace: Duration,
+    /// The Date header of the last answer, and when it arrived.
+    clock: Arc<Mutex<Option<(UnixSeconds, Instant)>>>,
 }
 
 /// The JSON in a body, read as the type that a service's answers have.
@@ -201,6 +205,7 @@ struct Response {
     status: u16,
     location: Option<String>,
     retry_after: Option<Duration>,
+    date: Option<UnixSeconds>,
     body: Vec<u8>,
 }
 
@@ -208,13 +213,20 @@ impl Client {
     /// A client of a run with this limit: no request begins after its end, and one that is under way
     /// is cut 5 s later.
     pub fn new(limit: Limit) -> Self {
-        Self { built: Arc::default(), limit, grace: GRACE }
+        Self { limit, grace: GRACE, ..Self::default() }
     }
 
     /// The same client with an earlier end, at which also a request that is under way is cut.
     pub fn until(&self, end: Option<Instant>) -> Self {
         let limit = Limit { end, ..self.limit.clone() };
-        Self { built: Arc::clone(&self.built), limit, grace: Duration::ZERO }
+        Self { limit, grace: Duration::ZERO, ..self.clone() }
+    }
+
+    /// The time by the service that answered last, and when its answer arrived, once; `None` if no answer
+    /// since the last call stated a time.
+    pub fn take_clock(&self) -> Option<(UnixSeconds, Instant)> {
+        // a panic in another thread leaves the value valid
+        self.clock.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// When the run must stop.
@@ -243,7 +255,11 @@ impl Client {
             let began = Instant::now();
             let (answer, retry_after) = match self.get_once(url) {
                 Ok(response) => {
-                    let Response { status, location, body, .. } = &response;
+                    let Response { status, location, body, date, .. } = &response;
+                    if let Some(date) = date {
+                        let mut clock = self.clock.lock().unwrap_or_else(PoisonError::into_inner);
+                        *clock = Some((*date, Instant::now()));
+                    }
                     let answer = refusal(*status, body, location.as_deref());
                     let answer = answer.map_or_else(|| read(body), Err);
                     (answer, response.retry_after)
@@ -360,8 +376,11 @@ fn fetch(client: &blocking::Client, url: &str, longest: Duration) -> Result<Resp
     let retry_after = header(reqwest::header::RETRY_AFTER).and_then(|value| value.parse().ok());
     let retry_after = retry_after.map(Duration::from_secs);
     let location = header(reqwest::header::LOCATION).map(str::to_owned);
+    let date =
+        header(reqwest::header::DATE).and_then(|date| DateTime::parse_from_rfc2822(date).ok());
+    let date = date.map(|date| UnixSeconds(date.timestamp()));
     let body = read_body(response, deadline, longest)?;
-    Ok(Response { status, location, retry_after, body })
+    Ok(Response { status, location, retry_after, date, body })
 }
 
 fn delivered(answer: reqwest::Result<blocking::Response>) -> Result<(), Undelivered> {

@@ -24,6 +24,13 @@ pub(super) fn id_of(metadata: &Metadata) -> FileId {
     (metadata.dev(), metadata.ino())
 }
 
+/// The bytes that are free for this user on the disk of the file at `path`; `None` if the system does not
+/// say it.
+pub fn free_bytes(path: &Path) -> Option<u64> {
+    let disk = rustix::fs::statvfs(path).ok()?;
+    disk.f_bavail.checked_mul(disk.f_frsize)
+}
+
 /// Why SQLite cannot use the file safely at this path; `None` if it can.
 pub(super) fn why_unsafe(path: &Path, metadata: &Metadata) -> Option<String> {
     if metadata.nlink() > 1 {
