@@ -45,22 +45,18 @@ impl Folder {
         std::fs::read_to_string(self.path("settle.toml")).unwrap()
     }
 
-    /// Side, profit and win of each trade that a run or a dry run decides.
-    fn decided(&self, command: &str, url: &str) -> Vec<Value> {
+    /// Outcome, cost, shares, profit and win of each trade that a run or a dry run decides.
+    fn decided(&self, command: &str, url: &str) -> Vec<(String, [f64; 3], bool)> {
         let services = services_at(url);
         let mut arguments = vec![command, "--json"];
         arguments.extend(services.iter().map(String::as_str));
         let ran = self.settle(&arguments).code(0).json();
         assert_eq!(ran["errors"], json!([]), "{ran}");
-        let trades = ran["trades"].as_array().unwrap().iter();
-        let decided = trades.map(|trade| {
-            json!([
-                trade["outcome"],
-                trade["cost"],
-                trade["shares"],
-                trade["profit_loss"],
-                trade["is_win"]
-            ])
+        let decided = ran["trades"].as_array().unwrap().iter().map(|trade| {
+            let number = |field: &str| trade[field].as_f64().unwrap();
+            let outcome = trade["outcome"].as_str().unwrap().to_owned();
+            let money = [number("cost"), number("shares"), number("profit_loss")];
+            (outcome, money, trade["is_win"].as_bool().unwrap())
         });
         decided.collect()
     }
@@ -164,7 +160,7 @@ fn each_guess_has_sample_values_and_what_is_missing_is_a_comment() {
     }
     let exchange = Exchange::of(Tape::of([(OPEN, 67_000.0), (CLOSE, 67_100.0)]));
     let decided = folder.decided("dry-run", &exchange.url);
-    assert!(decided.contains(&json!(["YES", 4, 10, 6, 1])), "{decided:?}");
+    assert!(decided.contains(&("YES".to_owned(), [4.0, 10.0, 6.0], true)), "{decided:?}");
     assert_eq!(decided.len(), 3, "a sale is no trade: {decided:?}");
 }
 
