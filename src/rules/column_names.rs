@@ -230,7 +230,7 @@ fn is_an_action(cell: &Cell) -> bool {
         || is_one_of(cell, &["hold", "skip", "none", "no_trade"])
 }
 
-/// The side that a longer word names, as in BUY_YES and LONG.
+/// The side that a longer word names, as in `BUY_YES` and LONG.
 pub(super) fn side_in(word: &str) -> Option<Side> {
     let word = word.trim().to_ascii_uppercase();
     let last = word.rsplit([' ', '_', '-', ':']).next().unwrap_or_default();

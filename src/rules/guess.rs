@@ -157,22 +157,22 @@ impl<'a> Reader<'a> {
 
     fn guess(mut self) -> Guess<'a> {
         let table = self.table;
-        let sells = self.find(&BUY_OR_SELL, Column::mostly).filter(|it| it.has(|_| true));
-        let market = self.find(&MARKET, Column::mostly);
+        let sells = self.find(&BUY_OR_SELL).filter(|it| it.has(|_| true));
+        let market = self.find(&MARKET);
         let by_values = || {
             let is_market = |column: &&Column| column.has(has_window) && column.mostly(has_window);
             table.columns.iter().find(is_market)
         };
         let market = market.or_else(by_values);
         self.add_column("market", market);
-        let timestamp = self.find(&TIMESTAMP, Column::mostly);
+        let timestamp = self.find(&TIMESTAMP);
         self.add_column("timestamp", timestamp);
         let action = self.action();
-        let shares = self.find(&SHARES, Column::mostly);
-        let dollars = self.find(&DOLLARS, Column::mostly);
+        let shares = self.find(&SHARES);
+        let dollars = self.find(&DOLLARS);
         let price = self.price(action, dollars, shares);
         let size = self.size(dollars, shares);
-        let strike = self.find(&STRIKE, Column::mostly);
+        let strike = self.find(&STRIKE);
         self.add_column("strike", strike);
         self.results();
         let is_action = |column: &Column| action.is_some_and(|it| it.name == column.name);
@@ -208,16 +208,16 @@ impl<'a> Reader<'a> {
         self.table.columns.iter().find(|column| is_same_name(&column.name, name))
     }
 
-    /// The column with the best name that serves no other key and whose values fit.
-    fn find(
-        &self,
-        wanted: &Wanted,
-        suits: fn(&Column, fn(&Cell) -> bool) -> bool,
-    ) -> Option<&'a Column> {
+    /// The columns with these names that serve no other key, the best name first.
+    fn free(&self, wanted: &Wanted) -> Vec<&'a Column> {
+        let columns = wanted.each().filter_map(|name| self.named(name));
         let is_free = |column: &&Column| self.keys.iter().all(|it| it.column.name != column.name);
-        let columns = wanted.each().filter_map(|name| self.named(name)).filter(is_free);
-        let mut columns = columns.filter(|column| suits(column, wanted.fits));
-        columns.next()
+        columns.filter(is_free).collect()
+    }
+
+    /// The first of [`Self::free`] of whose values most fit.
+    fn find(&self, wanted: &Wanted) -> Option<&'a Column> {
+        self.free(wanted).into_iter().find(|column| column.mostly(wanted.fits))
     }
 
     fn action(&mut self) -> Option<&'a Column> {
@@ -226,13 +226,13 @@ impl<'a> Reader<'a> {
             // a column of results has none for the last trades
             names("outcome") && column.filled().count() * 2 < column.values.len().max(1)
         };
-        let found = self.find(&ACTION, Column::mostly).filter(|column| !is_taken(column));
+        let found = self.find(&ACTION).filter(|column| !is_taken(column));
         if let Some(column) = found {
             self.add("action", column.sql.clone(), column);
             return found;
         }
         let wanted = Wanted { fits: |cell| cell.text().and_then(side_in).is_some(), ..ACTION };
-        let column = self.find(&wanted, Column::mostly).filter(|column| !is_taken(column))?;
+        let column = self.find(&wanted).filter(|column| !is_taken(column))?;
         let words = |side: Side| {
             column.words(|cell| cell.text().and_then(side_in) == Some(side)).join(", ")
         };
@@ -254,7 +254,7 @@ impl<'a> Reader<'a> {
         dollars: Option<&'a Column>,
         shares: Option<&'a Column>,
     ) -> Option<&'a Column> {
-        if let Some(column) = self.find(&PRICE, Column::mostly) {
+        if let Some(column) = self.find(&PRICE) {
             self.add("price", column.sql.clone(), column);
             return Some(column);
         }
@@ -280,7 +280,7 @@ impl<'a> Reader<'a> {
         shares: Option<&'a Column>,
     ) -> Option<&'a Column> {
         let own = self.named("position_size").filter(|column| column.mostly(SIZE.fits));
-        let size = own.or(dollars).or_else(|| self.find(&SIZE, Column::mostly)).or(shares);
+        let size = own.or(dollars).or_else(|| self.find(&SIZE)).or(shares);
         if let Some(column) = size {
             self.add("size", column.sql.clone(), column);
         }
@@ -289,9 +289,10 @@ impl<'a> Reader<'a> {
 
     /// The columns that settle writes: each of their values must be one that settle could have written.
     fn results(&mut self) {
-        let all: fn(&Column, fn(&Cell) -> bool) -> bool = |column, fits| column.filled().all(fits);
         for (key, wanted) in [("profit", &PROFIT), ("win", &WIN), ("outcome", &OUTCOME)] {
-            if let Some(column) = self.find(wanted, all) {
+            let free = self.free(wanted).into_iter();
+            let mut free = free.filter(|column| column.filled().all(wanted.fits));
+            if let Some(column) = free.next() {
                 // not an expression
                 self.add(key, column.name.clone(), column);
             }
@@ -306,7 +307,7 @@ impl<'a> Reader<'a> {
                 return self.add("where", column.is_among(&buys), column);
             }
         }
-        let Some(column) = self.find(&KIND, Column::mostly) else { return };
+        let Some(column) = self.find(&KIND) else { return };
         let bets = column.words(|cell| is_one_of(cell, &BETS));
         if !bets.is_empty() && column.has(|cell| !is_one_of(cell, &BETS)) {
             self.add("where", column.is_among(&bets), column);
@@ -332,20 +333,20 @@ impl<'a> Reader<'a> {
         if let Some(profit) = profit.filter(|it| win.is_none() && it.has_empty()) {
             return self.add("unsettled", format!("{} IS NULL", profit.sql), profit);
         }
-        if let Some(state) = self.find(&STATE, Column::mostly) {
+        if let Some(state) = self.find(&STATE) {
             let open = state.words(|cell| is_one_of(cell, &OPEN));
             if !open.is_empty() {
                 return self.add("unsettled", state.is_among(&open), state);
             }
         }
-        if let Some(settled) = self.find(&SETTLED, Column::mostly).filter(|it| it.has(is_zero)) {
+        if let Some(settled) = self.find(&SETTLED).filter(|it| it.has(is_zero)) {
             self.add("unsettled", format!("{} = 0", settled.sql), settled);
         }
     }
 
     /// The marks of trades that were not made, or made on paper.
     fn marks(&mut self) {
-        let status = self.find(&STATUS, Column::mostly).filter(|it| it.has(|_| true));
+        let status = self.find(&STATUS).filter(|it| it.has(|_| true));
         if self.named("execution_status").is_none() {
             self.add_column("status", status);
         } else if let Some(column) = status {
@@ -355,19 +356,19 @@ impl<'a> Reader<'a> {
             }
         }
         if self.named("skipped_unfavorable_move").is_none() {
-            let skipped = self.find(&SKIPPED, Column::mostly);
+            let skipped = self.find(&SKIPPED);
             self.add_column("skipped", skipped);
         }
-        if let Some(mode) = self.find(&MODE, Column::mostly) {
+        if let Some(mode) = self.find(&MODE) {
             let paper = mode.words(says_paper);
             if !paper.is_empty() {
                 return self.add("paper", mode.is_among(&paper), mode);
             }
         }
-        if let Some(paper) = self.find(&PAPER, Column::mostly) {
+        if let Some(paper) = self.find(&PAPER) {
             return self.add("paper", format!("{} = 1", paper.sql), paper);
         }
-        if let Some(live) = self.find(&LIVE, Column::mostly) {
+        if let Some(live) = self.find(&LIVE) {
             self.add("paper", format!("{} = 0", live.sql), live);
         }
     }

@@ -110,7 +110,7 @@ pub fn missing(guess: &Guess<'_>) -> Vec<(&'static str, String)> {
     let mut missing: Vec<(&str, String)> =
         missing.map(|(key, default)| (key, why_missing(guess, key, default))).collect();
     if guess.value("strike").is_none() {
-        let why = "no column holds the strike: settle takes the venue's price at the open";
+        let why = "none is needed: settle takes the venue's price at the open of the window";
         missing.push(("strike", why.to_owned()));
     }
     missing
@@ -119,7 +119,10 @@ pub fn missing(guess: &Guess<'_>) -> Vec<(&'static str, String)> {
 fn why_missing(guess: &Guess<'_>, key: &str, default: &str) -> String {
     let no = |what: &str| format!("missing: no column holds {what}");
     match key {
-        "market" => no("a market's slug, address, title or id"),
+        "market" => {
+            no("a market's slug, address, title or id; an expression can build a slug, such as \
+             'btc-updown-15m-' || window_start")
+        }
         "action" => no("UP, DOWN, YES or NO"),
         "size" => no("the dollars or the shares of a trade"),
         "price" => no("the price of a share, above 0 and at most 1"),
@@ -146,7 +149,7 @@ pub fn statements(guess: &Guess<'_>) -> Vec<String> {
 fn samples(column: &Column) -> String {
     let samples: Vec<String> = column.samples().into_iter().map(ToString::to_string).collect();
     match samples.is_empty() {
-        true => format!("{} has no value yet", column.sql),
+        true => "no value yet".to_owned(),
         false => samples.join(", "),
     }
 }
