@@ -186,6 +186,21 @@ fn the_bots_own_table_needs_no_schema_and_its_zone_is_found() {
 }
 
 #[test]
+fn a_table_without_rows_is_recognised_by_its_names() {
+    let folder = Folder::with(
+        "CREATE TABLE bets (id INTEGER PRIMARY KEY, created_at TEXT, slug TEXT, direction TEXT, stake REAL,
+             fill_price REAL, strike REAL, result BOOLEAN, winner TEXT, won BOOLEAN DEFAULT 0,
+             pnl REAL AS (stake * won), profit_usd REAL);",
+    );
+    let report = folder.init().code(0).json();
+    let wanted = json!({"market": "slug", "action": "direction", "size": "stake", "price": "fill_price",
+        "strike": "strike", "timestamp": "created_at", "outcome": "winner", "profit": "profit_usd",
+        "win": "won"});
+    assert_eq!((&report["table"], &report["schema"]), (&json!("bets"), &wanted));
+    assert_eq!(folder.settle(&["status", "--json"]).code(0).json()["due_count"], 0);
+}
+
+#[test]
 fn a_file_is_never_replaced_and_the_message_names_it() {
     let folder = Folder::with(&foreign()[0].sql);
     std::fs::write(folder.path("settle.toml"), "no TOML, but somebody's").unwrap();

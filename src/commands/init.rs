@@ -1,7 +1,6 @@
 //! `settle init`: writes a settings file for a bot's database, from its tables' names and values, and checks
 //! it as `settle doctor` does. It asks for the wallet on a terminal only, and replaces no file.
 
-use std::fs::OpenOptions;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
@@ -12,6 +11,7 @@ use crate::commands::Exit;
 use crate::commands::doctor::{Check, checks_text, exit};
 use crate::engine::zone::in_words;
 use crate::error::Error;
+use crate::output::files::new_file;
 use crate::output::json::SCHEMA_VERSION;
 use crate::output::print::{after_writing, show};
 use crate::output::style::{CAUTION, STRONG, field, line, styled};
@@ -97,9 +97,7 @@ fn database_in(file: &Path, database: &Path) -> Result<String, Error> {
 
 fn write(file: &Path, text: &str) -> Result<(), Error> {
     // a file that appeared meanwhile stays as it is
-    let mut options = OpenOptions::new();
-    let created = options.write(true).create_new(true).open(file);
-    match created.and_then(|mut new| new.write_all(text.as_bytes())) {
+    match new_file(file, text.as_bytes()) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             Err(Error::SettingsExist(file.to_owned()))

@@ -1,11 +1,12 @@
-//! Files for other programs: a report's page, a run's metrics.
+//! Files for other programs, each whole or not there at all: a report's page, a run's metrics, a new settings
+//! file.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use tempfile::Builder;
+use tempfile::{Builder, NamedTempFile};
 
 /// Replaces a file atomically, so that a reader never sees half of it. An existing file keeps its mode;
 /// the umask gives that of a new one. A database is never replaced.
@@ -21,6 +22,24 @@ pub fn replace_file(path: &Path, text: &[u8]) -> io::Result<()> {
     if path.exists() && !path.is_file() {
         return fs::write(path, text);
     }
+    let file = file_beside(&path, text)?;
+    if let Ok(existing) = fs::metadata(&path) {
+        file.as_file().set_permissions(existing.permissions())?;
+    }
+    file.persist(&path).map(drop).map_err(|error| error.error)
+}
+
+/// Makes a file. One that exists, and a link, stay as they are.
+///
+/// # Errors
+/// I/O errors; [`io::ErrorKind::AlreadyExists`].
+pub fn new_file(path: &Path, text: &[u8]) -> io::Result<()> {
+    let file = file_beside(path, text)?;
+    file.persist_noclobber(path).map(drop).map_err(|error| error.error)
+}
+
+/// A temporary file with this text in the folder of `path`.
+fn file_beside(path: &Path, text: &[u8]) -> io::Result<NamedTempFile> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -31,10 +50,7 @@ pub fn replace_file(path: &Path, text: &[u8]) -> io::Result<()> {
         .tempfile_in(folder)
         .map_err(|error| io::Error::from(error.kind()))?;
     file.write_all(text)?;
-    if let Ok(existing) = fs::metadata(&path) {
-        file.as_file().set_permissions(existing.permissions())?;
-    }
-    file.persist(&path).map(drop).map_err(|error| error.error)
+    Ok(file)
 }
 
 /// Suffixes of the files beside a database: SQLite's, and settle's lock.

@@ -103,7 +103,7 @@ pub(super) const OUTCOME: Wanted = Wanted {
             resolution_outcome winning_outcome winning_side winning_direction won_side winner \
             actual_direction actual_result actual_side actual market_outcome market_result \
             resolved_side resolved_as settled_outcome settlement_outcome settlement \
-            outcome_actual resolved",
+            outcome_actual",
     fits: is_an_outcome,
 };
 pub(super) const PROFIT: Wanted = Wanted {

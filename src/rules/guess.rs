@@ -290,8 +290,17 @@ impl<'a> Reader<'a> {
     /// The columns that settle writes: each of their values must be one that settle could have written.
     fn results(&mut self) {
         for (key, wanted) in [("profit", &PROFIT), ("win", &WIN), ("outcome", &OUTCOME)] {
-            let free = self.free(wanted).into_iter();
-            let mut free = free.filter(|column| column.filled().all(wanted.fits));
+            // the types of an empty column that could not hold the result
+            let others: &[&str] = match key {
+                "outcome" => &["INT", "REAL", "FLOA", "DOUB", "BOOL", "NUM", "DEC", "DATE", "TIME"],
+                _ => &["DATE", "TIME"],
+            };
+            let can_hold = |column: &Column| {
+                column.has(|_| true) || others.iter().all(|it| !column.declared.contains(it))
+            };
+            let free = self.free(wanted).into_iter().filter(|column| !column.is_generated);
+            let mut free =
+                free.filter(|column| column.filled().all(wanted.fits) && can_hold(column));
             if let Some(column) = free.next() {
                 // not an expression
                 self.add(key, column.name.clone(), column);
@@ -481,7 +490,7 @@ mod tests {
         };
         let columns = columns.iter().map(|(name, values)| {
             let (name, values) = ((*name).to_owned(), values.iter().map(cell).collect());
-            Column { sql: name.clone(), name, values }
+            Column { sql: name.clone(), name, values, ..Column::default() }
         });
         Table { name: name.to_owned(), columns: columns.collect() }
     }
@@ -561,6 +570,29 @@ mod tests {
             ],
             &[("outcome", ""), ("win", ""), ("profit", "profit"), ("unsettled", "profit IS NULL")],
         );
+    }
+
+    #[test]
+    fn an_empty_column_of_another_type_is_no_result() {
+        let mut trades = table(
+            "trades",
+            &[
+                ("slug", SLUG),
+                ("timestamp", TIMES),
+                ("side", &["up", "down"]),
+                ("result", &[]),
+                ("pnl", &[]),
+            ],
+        );
+        let found = |trades: &Table| {
+            let tables = [trades.clone()];
+            let guess = guess(&tables).unwrap();
+            (guess.value("outcome").is_some(), guess.value("profit").is_some())
+        };
+        assert_eq!(found(&trades), (true, true));
+        trades.columns[3].declared = "BOOLEAN".to_owned();
+        trades.columns[4].is_generated = true;
+        assert_eq!(found(&trades), (false, false));
     }
 
     #[test]

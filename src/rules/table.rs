@@ -22,6 +22,10 @@ pub struct Column {
     pub name: String,
     /// Its name in SQL.
     pub sql: String,
+    /// The type that it is declared with, in upper case; may be empty.
+    pub declared: String,
+    /// Whether it is generated from other columns, so that nothing can be written to it.
+    pub is_generated: bool,
     /// The values of the last rows, the newest first.
     pub values: Vec<Cell>,
 }

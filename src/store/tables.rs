@@ -32,12 +32,18 @@ fn table(store: &Store, name: String) -> rusqlite::Result<Table> {
     let from = format!("main.{}", quoted(&name));
     let prepare = |sql: String| store.connection.prepare(&sql);
     let mut columns: Vec<Column> = Vec::new();
-    for column in prepare(format!("SELECT * FROM {from} LIMIT 0"))?.column_names() {
+    // 1 is a hidden column of a virtual table, which * leaves out; 2 and 3 are generated ones
+    let info = "SELECT name, upper(type), hidden > 1 FROM pragma_table_xinfo(?1) WHERE hidden <> 1";
+    let mut info = prepare(info.to_owned())?;
+    let mut info = info.query([&name])?;
+    while let Some(row) = info.next()? {
+        let (name, declared, is_generated): (String, String, bool) =
+            (row.get(0)?, row.get(1)?, row.get(2)?);
         // a keyword is no name without quotes
-        let sql = Some(plain(column));
+        let sql = Some(plain(&name));
         let sql = sql.filter(|sql| prepare(format!("SELECT {sql} FROM {from} LIMIT 0")).is_ok());
-        let sql = sql.unwrap_or_else(|| quoted(column));
-        columns.push(Column { name: column.to_owned(), sql, values: vec![] });
+        let sql = sql.unwrap_or_else(|| quoted(&name));
+        columns.push(Column { name, sql, declared, is_generated, values: vec![] });
     }
     // a table WITHOUT ROWID has no order in time
     let last = prepare(format!("SELECT * FROM {from} ORDER BY rowid DESC LIMIT {LAST_ROWS}"));
