@@ -5,10 +5,11 @@ mod support;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, Instant};
 
 use support::exchange::{Exchange, Markets, Reply, Tape};
 use support::hooks::Hooks;
-use support::{Bench, CLOSE, Ended, OPEN, STRIKE, bet, nowhere};
+use support::{Bench, CLOSE, Ended, OPEN, STRIKE, bet, now, nowhere};
 
 fn up() -> Tape {
     Tape::of([(OPEN, STRIKE), (CLOSE, STRIKE + 200.0)])
@@ -34,12 +35,12 @@ fn an_alert_is_sent_once_when_raised_and_once_when_cleared() {
     assert_eq!(raised.len(), 1);
     assert_eq!(raised[0]["event"], "alert_raised");
     assert_eq!(raised[0]["alerts"][0], "overdue");
-    assert_eq!(raised[0]["reasons"][0]["reason"], "no price or resolution");
+    assert_eq!(raised[0]["reasons"][0]["reason"], "a source could not be asked");
     assert_eq!(raised[0]["database"], bench.db.to_str().unwrap());
     for _ in 0..3 {
         notified(&bench, &out, &hooks, &[]).code(5);
     }
-    assert!(hooks.heard().is_empty(), "it is told once");
+    assert!(hooks.heard().is_empty(), "it is raised once");
     let exchange = Exchange::of(up());
     notified(&bench, &exchange.url, &hooks, &[]).code(0);
     assert_eq!(events(&hooks), ["alert_cleared"]);
@@ -48,7 +49,7 @@ fn an_alert_is_sent_once_when_raised_and_once_when_cleared() {
 }
 
 #[test]
-fn rows_in_error_do_not_hide_a_stuck_trade() {
+fn rows_in_error_do_not_hide_an_overdue_trade() {
     let mut broken = bet(1);
     broken.price = rusqlite::types::Value::Null;
     let bench = Bench::new(&[broken]);
@@ -119,39 +120,163 @@ fn many_corrections_are_sent_as_one_notification() {
 }
 
 #[test]
-fn a_failed_notification_is_sent_by_the_next_run() {
+fn a_notice_holds_host_database_run_counts_and_a_command() {
     let bench = Bench::new(&[bet(1)]);
     let hooks = Hooks::start();
-    hooks.answer(503);
-    let ended = notified(&bench, &nowhere(), &hooks, &[]);
-    assert!(ended.code(5).stderr.contains("the next run tries again: answered HTTP 503"));
-    assert!(!ended.stderr.contains(&hooks.url), "the URL may hold a password: {}", ended.stderr);
-    assert_eq!(hooks.heard().len(), 1);
-    hooks.answer(200);
-    notified(&bench, &nowhere(), &hooks, &[]).code(5);
-    assert_eq!(events(&hooks), ["alert_raised"]);
-    // no server: a warning, and the trade is still settled
-    let hooks_gone = nowhere();
-    let exchange = Exchange::of(up());
-    let ended = bench.run_at(&exchange.url, &["--notify-url", &hooks_gone]);
-    assert!(ended.code(0).stderr.contains("cannot be reached"), "{}", ended.stderr);
-    assert_eq!(bench.booked(1).2, Some(1));
+    let run = notified(&bench, &nowhere(), &hooks, &[]).json();
+    let notice = hooks.events().remove(0);
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    let (host, db) = (host.trim(), bench.db.to_str().unwrap());
+    assert_eq!((&notice["host"], &notice["database"]), (&host.into(), &db.into()));
+    assert_eq!(notice["run_id"], run["run_id"]);
+    assert_eq!((&notice["counts"]["due"], &notice["counts"]["settled"]), (&1.into(), &0.into()));
+    let command = format!("settle status --db {db}");
+    assert_eq!(notice["command"], command.as_str());
+    let text = notice["text"].as_str().unwrap();
+    for part in [host, db, run["run_id"].as_str().unwrap(), "due 1", &command] {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
+    // the command works as it stands
+    let arguments: Vec<&str> = command.split(' ').skip(1).collect();
+    assert!(bench.settle(&arguments).code(0).stdout.contains("Alert:"));
 }
 
 #[test]
-fn a_notification_that_may_have_arrived_is_not_sent_again() {
+fn a_notice_is_sent_again_until_it_is_answered_with_2xx() {
     let hooks = Hooks::start();
-    // no answer, a gateway error, and a redirect after the request was processed
-    for status in [0, 502, 302] {
+    // no answer, a redirect, a refusal, a gateway that may have passed the notice on
+    for status in [0, 302, 404, 408, 500, 502, 503] {
         let bench = Bench::new(&[bet(1)]);
         hooks.answer(status);
-        let ended = notified(&bench, &nowhere(), &hooks, &[]);
-        assert!(ended.code(5).stderr.contains("may not have arrived"), "{}", ended.stderr);
-        assert_eq!(hooks.heard().len(), 1);
-        hooks.answer(200);
+        for _ in 0..2 {
+            let ended = notified(&bench, &nowhere(), &hooks, &[]);
+            let why = "one was not delivered, the next run sends it again";
+            assert!(ended.code(5).stderr.contains(why), "{status}: {}", ended.stderr);
+            assert!(!ended.stderr.contains(&hooks.url), "the URL may hold a password");
+            assert_eq!(hooks.heard().len(), 1, "{status}");
+        }
+        hooks.answer(204);
+        notified(&bench, &nowhere(), &hooks, &[]).code(5);
+        assert_eq!(events(&hooks), ["alert_raised"], "{status}");
         notified(&bench, &nowhere(), &hooks, &[]).code(5);
         assert!(hooks.heard().is_empty(), "{status}");
     }
+}
+
+#[test]
+fn notices_of_an_unreachable_host_arrive_in_order_once_it_answers() {
+    let bench = Bench::new(&[bet(1)]);
+    let gone = nowhere();
+    bench.run_at(&nowhere(), &["--notify-url", &gone]).code(5);
+    // the trade is settled all the same, and the alert is over
+    let exchange = Exchange::of(up());
+    let ended = bench.run_at(&exchange.url, &["--notify-url", &gone]);
+    assert!(ended.code(0).stderr.contains("cannot be reached"), "{}", ended.stderr);
+    assert_eq!(bench.booked(1).2, Some(1));
+    let hooks = Hooks::start();
+    notified(&bench, &exchange.url, &hooks, &[]).code(0);
+    assert_eq!(events(&hooks), ["alert_raised", "alert_cleared"]);
+    notified(&bench, &exchange.url, &hooks, &[]).code(0);
+    assert!(hooks.heard().is_empty());
+}
+
+#[test]
+fn a_host_that_does_not_answer_is_asked_once_for_all_databases() {
+    let benches = [(); 3].map(|()| Bench::new(&[bet(1)]));
+    let hooks = Hooks::start();
+    hooks.wait(8_000);
+    let databases = benches.each_ref().map(|bench| format!("--db={}", bench.db.display()));
+    let mut arguments: Vec<&str> = databases.iter().map(String::as_str).collect();
+    arguments.extend(["--notify-url", &hooks.url, "--sources", "coinbase"]);
+    let began = Instant::now();
+    benches[0].run_at(&nowhere(), &arguments).code(5);
+    assert!(began.elapsed().as_secs() < 10, "{:?}", began.elapsed());
+    assert_eq!(hooks.heard().len(), 1);
+    std::thread::sleep(Duration::from_secs(4));
+    hooks.wait(0);
+    benches[0].run_at(&nowhere(), &arguments).code(5);
+    let databases: Vec<_> = hooks.events().iter().map(|event| event["database"].clone()).collect();
+    assert_eq!(databases, benches.each_ref().map(|bench| bench.db.to_str().unwrap()));
+}
+
+#[test]
+fn notices_delay_the_end_of_a_run_by_ten_seconds_at_most() {
+    let bets: Vec<_> = (1..=8).map(bet).collect();
+    let bench = Bench::new(&bets);
+    let slug = format!("btc-updown-15m-{OPEN}");
+    let hooks = Hooks::start();
+    let auto = ["--confirm", "auto"];
+    notified(&bench, &Exchange::of(up()).url, &hooks, &auto).code(0);
+    let resolved = Exchange::resolving(up(), Markets::resolved([(slug.as_str(), false)]));
+    hooks.wait(3_000);
+    let began = Instant::now();
+    let ended = notified(&bench, &resolved.url, &hooks, &auto);
+    assert!(began.elapsed().as_secs() < 13, "{:?}", began.elapsed());
+    assert!(ended.code(0).stderr.contains("the next run sends"), "{}", ended.stderr);
+    let mut told = hooks.events();
+    assert!((3..=4).contains(&told.len()), "{told:#?}");
+    std::thread::sleep(Duration::from_secs(3));
+    told.extend(hooks.events());
+    hooks.wait(0);
+    notified(&bench, &resolved.url, &hooks, &auto).code(0);
+    told.extend(hooks.events());
+    let mut corrected: Vec<i64> = told
+        .iter()
+        .filter(|event| event["event"] == "correction")
+        .map(|event| event["trade"]["trade_id"].as_i64().unwrap())
+        .collect();
+    corrected.dedup();
+    assert_eq!(corrected, (1..=8).collect::<Vec<_>>(), "all of them, in order");
+}
+
+/// A bet on the market that closed an hour and a half to two hours ago.
+fn recent(id: i64) -> support::Bet {
+    let open = now() / 900 * 900 - 8 * 900;
+    let logged = support::as_logged(open + 60);
+    bet(id).on(&format!("btc-updown-15m-{open}")).at(&logged)
+}
+
+#[test]
+fn an_outage_of_a_service_is_reported_after_six_hours_once_for_all_databases() {
+    let benches = [(); 2].map(|()| Bench::new(&[recent(1)]));
+    let hooks = Hooks::start();
+    let databases = benches.each_ref().map(|bench| format!("--db={}", bench.db.display()));
+    let mut arguments: Vec<&str> = databases.iter().map(String::as_str).collect();
+    arguments.extend(["--notify-url", &hooks.url, "--sources", "coinbase", "--confirm", "auto"]);
+    for _ in 0..2 {
+        let run = benches[0].run_at(&nowhere(), &arguments);
+        for database in run.code(5).json()["databases"].as_array().unwrap() {
+            assert_eq!(database["pending"], serde_json::json!({"out_of_reach": 1}));
+        }
+        let heard = hooks.heard();
+        assert!(heard.is_empty(), "a service may be out for some hours: {heard:?}");
+    }
+    for bench in &benches {
+        let earlier = "UPDATE settlement_outages SET since = since - 6 * 3600";
+        assert_eq!(bench.sql().execute(earlier, []).unwrap(), 2);
+    }
+    benches[0].run_at(&nowhere(), &arguments).code(5);
+    let raised = hooks.events();
+    assert_eq!(raised.len(), 1, "{raised:#?}");
+    let both = serde_json::json!(["outage_candles", "outage_polymarket"]);
+    assert_eq!(raised[0]["alerts"], both);
+    assert!(raised[0]["command"].as_str().unwrap().starts_with("settle doctor"));
+    let text = raised[0]["text"].as_str().unwrap();
+    assert!(text.contains("The candle services have not answered since"), "{text}");
+    benches[0].run_at(&nowhere(), &arguments).code(5);
+    assert!(hooks.heard().is_empty(), "it is raised once");
+    let open = now() / 900 * 900 - 8 * 900;
+    let slug = format!("btc-updown-15m-{open}");
+    let markets = Markets::resolved([(slug.as_str(), true)]);
+    // candles are not asked for what Polymarket has resolved
+    let back = Exchange::resolving(Tape::default(), markets);
+    benches[0].run_at(&back.url, &arguments).code(0);
+    let cleared = hooks.events();
+    assert_eq!(cleared.len(), 1, "{cleared:#?}");
+    assert_eq!(cleared[0]["event"], "alert_cleared");
+    assert_eq!(cleared[0]["alerts"], both);
+    benches[0].run_at(&back.url, &arguments).code(0);
+    assert!(hooks.heard().is_empty(), "it is cleared once");
 }
 
 #[test]

@@ -14,7 +14,6 @@ use crate::commands::{Bot, Exit};
 use crate::engine::zone::{in_words, likely_zone_of};
 use crate::error::Error;
 use crate::interrupt::{Interrupt, Limit};
-use crate::monitoring::notify::send_test;
 use crate::output::json::SCHEMA_VERSION;
 use crate::output::print::show;
 use crate::output::style::{BAD, CAUTION, GOOD, STRONG, line, styled};
@@ -141,8 +140,14 @@ pub fn checks(
     }
     check_timer(&mut checks);
     if args.send_test {
-        let sent = send_test(args.run.monitoring.notify_url.as_ref(), now);
-        checks.result("notices", sent);
+        let channels = args.run.monitoring.channels();
+        if channels.is_empty() {
+            let what = "no --notify-url is set, so no notice is sent";
+            checks.add("notices", State::Problem, what);
+        }
+        for channel in channels {
+            checks.result(channel.title(), channel.send_test(now));
+        }
     }
     Ok(checks.0)
 }

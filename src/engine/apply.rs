@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use log::warn;
 
 use crate::engine::context::{RunContext, Task};
-use crate::engine::summary::{Counts, Event, IN_ERROR, INTERRUPTED, OUT_OF_TIME};
+use crate::engine::summary::{Counts, Event, IN_ERROR, INTERRUPTED, OUT_OF_REACH, OUT_OF_TIME};
 use crate::engine::trade_result::{CHANGED, TradeResult};
 use crate::error::Error;
 use crate::interrupt::Interrupt;
@@ -164,9 +164,8 @@ impl<'a> RunState<'a> {
         }
         for deferral in deferrals {
             let reason = match deferral.left {
-                DeferReason::NotResolved | DeferReason::NoData | DeferReason::SourceDown => {
-                    "no price or resolution"
-                }
+                DeferReason::NotResolved | DeferReason::NoData => "no price or resolution",
+                DeferReason::SourceDown => OUT_OF_REACH,
                 DeferReason::Held => "close calls held for Polymarket",
                 DeferReason::OutOfTime if self.interrupt.asked() => INTERRUPTED,
                 DeferReason::OutOfTime => OUT_OF_TIME,

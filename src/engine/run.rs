@@ -12,7 +12,7 @@ use crate::engine::market_ids::KnownIds;
 use crate::engine::not_made::NotMadeTrades;
 use crate::engine::rebook::rebook_read_again;
 use crate::engine::statements::Statements;
-use crate::engine::summary::{Event, IN_ERROR, OUT_OF_TIME, Summary};
+use crate::engine::summary::{BEYOND_BATCH, Event, IN_ERROR, OUT_OF_TIME, Summary};
 use crate::engine::zone::zone_warning;
 use crate::error::Error;
 use crate::rules::decision::{
@@ -166,7 +166,7 @@ fn sum_up(mut state: RunState<'_>, mut selection: Selection, task: &Task<'_>) ->
     for (reason, tally) in [
         (IN_ERROR, selection.in_error),
         ("waiting for a retry", selection.waiting),
-        ("beyond this batch", selection.beyond_batch),
+        (BEYOND_BATCH, selection.beyond_batch),
     ] {
         state.left.entry(reason).or_default().add_all(tally);
     }

@@ -204,6 +204,10 @@ pub struct Summary {
 
 /// Reason of an overdue trade whose row is in error.
 pub(crate) const IN_ERROR: &str = "in error";
+/// Reason of a trade about which a source could not be asked.
+pub(crate) const OUT_OF_REACH: &str = "a source could not be asked";
+/// Reason of a due trade that the batch limit left out.
+pub(crate) const BEYOND_BATCH: &str = "beyond this batch";
 /// Reason of a trade that the run did not reach before a signal.
 pub(crate) const INTERRUPTED: &str = "the run was interrupted";
 /// Reason of a trade that the run did not reach before its time was over.
@@ -303,12 +307,11 @@ impl Summary {
     }
 
     /// Alerts about due trades past the alert lag, one per reason.
-    pub fn overdue_in_words(&self) -> Vec<String> {
-        let in_words = |(reason, tally): (&&str, &Tally)| {
+    pub fn overdue_in_words(&self) -> impl Iterator<Item = String> {
+        self.overdue.iter().map(|(reason, tally)| {
             let age = age(tally.oldest.map_or(0, |oldest| self.now.since(oldest)));
             format!("{} due: {reason}; the oldest is {age} old", tally.count)
-        };
-        self.overdue.iter().map(in_words).collect()
+        })
     }
 
     /// Sum of booked profit in dollars; `None` if it overflows a `Decimal`.

@@ -2,5 +2,6 @@
 //! warning and does not change the run's result.
 
 pub mod metrics;
+pub mod notices;
 pub mod notify;
 pub mod ping;

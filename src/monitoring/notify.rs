@@ -1,285 +1,182 @@
-//! Notifications: one JSON POST for each alert raised or cleared, each contradiction and each
-//! correction, and none of them twice. The database stores what was sent (`store::notified`).
+//! Sends notices, each at least once: a notice is stored with what it reports, and removed when it was
+//! answered with a status 2xx; until then the next run sends it again. `notices` decides what is reported.
 
-use std::cell;
-use std::collections::BTreeSet;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use log::{info, warn};
 use reqwest::Url;
 use serde_json::{Value, json};
 
-use crate::engine::summary::{IN_ERROR, Summary};
+use crate::engine::summary::Summary;
 use crate::error::Error;
 use crate::interrupt::Interrupt;
-use crate::rules::outcome::contradicts;
-use crate::rules::text::printable_line;
-use crate::rules::units::{UnixSeconds, rounded};
-use crate::sources::http::{Client, Undelivered};
-use crate::store::{Noteworthy, NotificationState, Store};
+use crate::monitoring::notices::{News, Place, is_contradiction};
+use crate::rules::units::UnixSeconds;
+use crate::sources::http::{Client, HOOK_TIMEOUT, RequestStats};
+use crate::store::{NotificationState, Store};
 
-/// Most corrections, and contradictions, sent one by one; one notice gives the number of the rest.
-const ONE_BY_ONE: usize = 20;
+/// The longest time that the notices of a run take in all.
+const LONGEST: Duration = Duration::from_secs(10);
 
-const CORRECTION: &str = "correction";
-const CONTRADICTION: &str = "contradiction";
+/// Where notices are sent.
+#[derive(Debug, Clone)]
+pub struct Channel {
+    /// The name in the database.
+    name: &'static str,
+    url: Url,
+}
 
-impl Noteworthy {
-    fn is_contradiction(&self) -> bool {
-        let known = self.resolution.zip(self.moved);
-        known.is_some_and(|(resolution, moved)| contradicts(resolution, moved))
+impl Channel {
+    /// A POST of the whole notice as JSON.
+    pub fn post(url: Url) -> Self {
+        Self { name: "post", url }
     }
 
-    fn in_words(&self, event: &str) -> String {
-        let [from, to] = &self.outcomes;
-        let (id, slug) = (&self.trade_id, &self.market_slug);
-        let said = match (event, self.moved) {
-            (CONTRADICTION, Some(moved)) => format!(
-                "trade {id} on {slug}: Polymarket resolved it {to}, but {} moved {:+.1} bps in its window",
-                self.price_source.as_deref().unwrap_or("the venue"),
-                rounded(moved.0, 1)
-            ),
-            _ => {
-                let [before, after] = &self.profits;
-                format!("trade {id} on {slug}: {from} → {to}, profit {before} → {after}")
-            }
-        };
-        printable_line(&said)
+    /// The name in messages.
+    pub fn title(&self) -> &'static str {
+        "notices"
     }
 
-    fn json(&self) -> Value {
-        json!({
-            "trade_id": self.trade_id.json(),
-            "market_slug": self.market_slug.json(),
-            "outcome_before": self.outcomes[0].json(),
-            "outcome": self.outcomes[1].json(),
-            "profit_before": self.profits[0].json(),
-            "profit_loss": self.profits[1].json(),
-            "moved_bps": self.moved,
-            "price_source": self.price_source,
-        })
+    /// Sends one notice.
+    fn send(&self, client: &Client, body: &str, longest: Duration) -> Result<(), String> {
+        client.post(&self.url, body, longest)
+    }
+
+    /// Sends one notice, to see whether it arrives.
+    ///
+    /// # Errors
+    /// Why it did not.
+    pub fn send_test(&self, now: UnixSeconds) -> Result<String, String> {
+        let text = format!("settle on {}: a test of settle doctor", host());
+        let body = json!({"event": "test", "text": text, "host": host(), "time": now.to_string()});
+        self.send(&Client::default(), &body.to_string(), HOOK_TIMEOUT)?;
+        Ok("the test was delivered".to_owned())
     }
 }
 
-/// Sends one notice to `url`, to see whether it arrives.
-///
-/// # Errors
-/// Why it did not, or that there is no URL.
-pub fn send_test(url: Option<&Url>, now: UnixSeconds) -> Result<String, String> {
-    let url = url.ok_or("no --notify-url is set, so no notice is sent")?;
-    let body = json!({"event": "test", "message": "a test of settle doctor", "at": now});
-    match Client::default().post(url, &body) {
-        Ok(()) => Ok("the test was delivered".to_owned()),
-        Err(Undelivered::Surely(why) | Undelivered::Perhaps(why)) => Err(why),
-    }
-}
-
-/// A notification, and the state to store with it.
-#[derive(Debug, PartialEq)]
-struct Notice {
-    body: Value,
-    then: NotificationState,
-}
-
-/// Sends notifications, if there is a URL.
-pub struct Notifier<'a> {
-    url: Option<&'a Url>,
+/// Sends the notices of one run, for all of its databases.
+pub struct Notifier {
+    /// The channels to which nothing failed in this run.
+    channels: Vec<Channel>,
+    names: Vec<&'static str>,
     client: Client,
-    /// Whether a delivery failed; other databases then need not wait for the same failure.
-    is_out: cell::Cell<bool>,
+    host: String,
+    /// The time left for notices.
+    left: Duration,
+    /// The requests to each service so far.
+    stats: BTreeMap<&'static str, RequestStats>,
+    /// The outages that another database has reported.
+    outages: BTreeSet<String>,
 }
 
-impl<'a> Notifier<'a> {
-    pub fn new(url: Option<&'a Url>) -> Self {
-        Self { url, client: Client::default(), is_out: cell::Cell::new(false) }
+impl Notifier {
+    /// Without channels, no notice is stored and none is sent.
+    pub fn new(channels: Vec<Channel>) -> Self {
+        Self {
+            names: channels.iter().map(|channel| channel.name).collect(),
+            channels,
+            client: Client::default(),
+            host: host(),
+            left: LONGEST,
+            stats: BTreeMap::new(),
+            outages: BTreeSet::new(),
+        }
     }
 
-    /// Sends what changed with a run. A failed delivery is a warning. The next run repeats it if it
-    /// certainly did not arrive.
-    pub fn tell(
-        &self,
+    /// Stores and sends what changed with a run in the database of the bot with this name. A failure is a
+    /// warning.
+    pub fn report(
+        &mut self,
         store: &mut Store,
-        database: &Path,
+        (database, bot): (String, Option<&str>),
         summary: &Summary,
         interrupt: &Interrupt,
     ) {
-        let Some(url) = self.url.filter(|_| !self.is_out.get()) else { return };
-        if let Err(why) = self.tell_all(url, store, database, summary, interrupt) {
-            warn!("the notification was not delivered: {why}");
+        for (service, stats) in &summary.stats {
+            self.stats.entry(service).or_default().add(*stats);
+        }
+        if self.names.is_empty() {
+            return;
+        }
+        let bot = bot.map(str::to_owned);
+        let place = Place { host: self.host.clone(), database, bot };
+        let sent =
+            self.queue(store, &place, summary).and_then(|()| self.send_queued(store, interrupt));
+        if let Err(why) = sent {
+            warn!("the notices of {} wait for the next run: {why}", place.database);
         }
     }
 
-    fn tell_all(
-        &self,
-        url: &Url,
-        store: &mut Store,
-        database: &Path,
-        summary: &Summary,
-        interrupt: &Interrupt,
-    ) -> Result<(), Error> {
+    /// Stores the notices of this run.
+    fn queue(&mut self, store: &mut Store, place: &Place, summary: &Summary) -> Result<(), Error> {
         let run_id = summary.run_id.as_deref().unwrap_or_default();
         let stored = store.notification_state()?;
         let mut state = stored.clone();
-        let (last, before) = match store.last_records(run_id)? {
-            Some((last, before)) => (Some(last), Some(before)),
-            None => (None, None),
-        };
-        // records from before notifications were enabled are not sent
+        let records = store.last_records(run_id)?;
+        // records from before notices were enabled are not reported
+        let before = records.map(|(_, before)| before);
         state.corrected = state.corrected.or(before);
         state.contradicted = state.contradicted.or(before);
+        if summary.interrupted {
+            // not all trades were looked at; the next run reports what this one wrote
+            return match state == stored {
+                true => Ok(()),
+                false => store.queue_notices(&state, &self.names, &[]),
+            };
+        }
         let noteworthy = match state.corrected.min(state.contradicted) {
             Some(from) => {
-                store.noteworthy(from, |note| note.is_correction || note.is_contradiction())?
+                store.noteworthy(from, |note| note.is_correction || is_contradiction(note))?
             }
             None => vec![],
         };
-        // store the start: the next run must not skip what an interrupted run wrote
-        if state != stored {
-            store.save_notification_state(&state)?;
+        let news = News { place, summary, noteworthy, state, stats: &self.stats };
+        let (notices, next) = news.notices(&mut self.outages);
+        let last = records.map(|(last, _)| last);
+        let next = NotificationState { corrected: last, contradicted: last, ..next };
+        if next == stored && notices.is_empty() {
+            return Ok(());
         }
-        let news = News {
-            run_id,
-            database: database.display().to_string(),
-            now: summary.now,
-            noteworthy,
-            state: state.clone(),
-        };
-        for notice in news.notices(summary) {
-            if interrupt.asked() {
-                return Ok(());
-            }
-            // stored first: if the process dies before the POST returns, nothing is sent twice
-            store.save_notification_state(&notice.then)?;
-            let event = notice.body["event"].as_str().unwrap_or_default().to_owned();
-            let delivered = self.client.post(url, &notice.body);
-            self.is_out.set(delivered.is_err());
-            match delivered {
-                Ok(()) => info!("notified: {event}"),
-                Err(Undelivered::Surely(why)) => {
-                    store.save_notification_state(&state)?;
-                    warn!("notification of {event} failed, the next run tries again: {why}");
+        let bodies: Vec<String> = notices.iter().map(Value::to_string).collect();
+        store.queue_notices(&next, &self.names, &bodies)
+    }
+
+    /// Sends the notices of a database that are not delivered, oldest first.
+    fn send_queued(&mut self, store: &mut Store, interrupt: &Interrupt) -> Result<(), Error> {
+        let mut index = 0;
+        while let Some(channel) = self.channels.get(index).cloned() {
+            index += 1;
+            while let Some((id, body)) = store.next_notice(channel.name)? {
+                if self.left.is_zero() || interrupt.asked() {
+                    let what = "are not sent in this run, because its end is due";
+                    warn!("further {} {what}; the next run sends them", channel.title());
                     return Ok(());
                 }
-                Err(Undelivered::Perhaps(why)) => {
-                    warn!("notification of {event} may not have arrived: {why}");
-                    return Ok(());
+                let began = Instant::now();
+                let sent = channel.send(&self.client, &body, self.left.min(HOOK_TIMEOUT));
+                self.left = self.left.saturating_sub(began.elapsed());
+                if let Err(why) = sent {
+                    // the other databases of the run do not wait for the same failure
+                    let title = channel.title();
+                    warn!("{title}: one was not delivered, the next run sends it again: {why}");
+                    index -= 1;
+                    self.channels.remove(index);
+                    break;
                 }
+                store.remove_notice(id)?;
+                info!("delivered to {}: one notice", channel.title());
             }
-            state = notice.then;
-        }
-        let all = NotificationState { corrected: last, contradicted: last, ..state.clone() };
-        if all != state {
-            store.save_notification_state(&all)?;
         }
         Ok(())
     }
 }
 
-/// What one run has to send.
-struct News<'a> {
-    run_id: &'a str,
-    database: String,
-    now: UnixSeconds,
-    noteworthy: Vec<Noteworthy>,
-    state: NotificationState,
-}
-
-impl News<'_> {
-    /// The notifications in the order they are sent.
-    fn notices(&self, summary: &Summary) -> Vec<Notice> {
-        let mut notices = self.of_alerts(summary);
-        let state = notices.last().map_or_else(|| self.state.clone(), |notice| notice.then.clone());
-        let corrected = |state: &mut NotificationState, id| state.corrected = Some(id);
-        let contradicted = |state: &mut NotificationState, id| state.contradicted = Some(id);
-        let after = |id: Option<i64>| move |note: &&Noteworthy| note.id > id.unwrap_or(0);
-        let corrections = self.noteworthy.iter().filter(|note| note.is_correction);
-        let corrections = corrections.filter(after(self.state.corrected));
-        let contradictions = self.noteworthy.iter().filter(|note| note.is_contradiction());
-        let contradictions = contradictions.filter(after(self.state.contradicted));
-        notices.extend(self.of_records(CORRECTION, corrections, state.clone(), corrected));
-        let state = notices.last().map_or(state, |notice| notice.then.clone());
-        notices.extend(self.of_records(CONTRADICTION, contradictions, state, contradicted));
-        notices
+/// The name of this machine.
+fn host() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    match name.trim() {
+        "" => "unknown host".to_owned(),
+        name => name.to_owned(),
     }
-
-    fn of_alerts(&self, summary: &Summary) -> Vec<Notice> {
-        let key = |reason: &&str| if *reason == IN_ERROR { "rows_in_error" } else { "overdue" };
-        let unconfirmed = summary.unconfirmed_in_words();
-        let late = unconfirmed.is_some().then_some("unconfirmed");
-        let now = summary.overdue.keys().map(key).chain(late);
-        let now: BTreeSet<String> = now.map(str::to_owned).collect();
-        let raised: Vec<&String> = now.difference(&self.state.alerts).collect();
-        let cleared: Vec<&String> = self.state.alerts.difference(&now).collect();
-        let mut notices = Vec::new();
-        let mut then = self.state.clone();
-        if !raised.is_empty() {
-            then.alerts.extend(now.iter().cloned());
-            let reasons = summary.overdue.iter().map(|(reason, tally)| {
-                let age = tally.oldest.map(|oldest| summary.now.since(oldest));
-                json!({"reason": reason, "count": tally.count, "oldest_age_seconds": age})
-            });
-            let text = format!(
-                "settle alert on {}: {}",
-                self.database,
-                [summary.overdue_in_words(), unconfirmed.into_iter().collect()].concat().join("; ")
-            );
-            let mut body = self.body("alert_raised", &text);
-            body["alerts"] = json!(raised);
-            body["reasons"] = reasons.collect();
-            notices.push(Notice { body, then: then.clone() });
-        }
-        if !cleared.is_empty() {
-            then.alerts.clone_from(&now);
-            let text = format!("settle alert cleared on {}: {}", self.database, join(&cleared));
-            let mut body = self.body("alert_cleared", &text);
-            body["alerts"] = json!(cleared);
-            body["still_raised"] = json!(now);
-            notices.push(Notice { body, then });
-        }
-        notices
-    }
-
-    fn of_records<'n>(
-        &self,
-        event: &str,
-        notes: impl Iterator<Item = &'n Noteworthy>,
-        mut state: NotificationState,
-        mark: impl Fn(&mut NotificationState, i64),
-    ) -> Vec<Notice> {
-        let notes: Vec<&Noteworthy> = notes.collect();
-        let (first, more) = notes.split_at(notes.len().min(ONE_BY_ONE));
-        let mut notices = Vec::new();
-        for note in first {
-            let text = format!("settle {event} on {}: {}", self.database, note.in_words(event));
-            let mut body = self.body(event, &text);
-            body["run_id"] = json!(note.run_id);
-            body["trade"] = note.json();
-            mark(&mut state, note.id);
-            notices.push(Notice { body, then: state.clone() });
-        }
-        if let Some(last) = more.last() {
-            let count = more.len();
-            let text = format!("settle {event} on {}: {count} more trades", self.database);
-            mark(&mut state, last.id);
-            let mut body = self.body(event, &text);
-            body["more"] = json!(count);
-            notices.push(Notice { body, then: state });
-        }
-        notices
-    }
-
-    fn body(&self, event: &str, text: &str) -> Value {
-        json!({
-            "schema_version": 1,
-            "event": event,
-            "text": text,
-            "database": self.database,
-            "run_id": self.run_id,
-            "time": self.now.to_string(),
-        })
-    }
-}
-
-fn join(keys: &[&String]) -> String {
-    keys.iter().map(|key| key.replace('_', " ")).collect::<Vec<_>>().join(", ")
 }

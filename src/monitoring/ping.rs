@@ -4,7 +4,7 @@
 use log::warn;
 use reqwest::Url;
 
-use crate::sources::http::{Client, Undelivered};
+use crate::sources::http::Client;
 
 pub struct Pinger {
     url: Option<Url>,
@@ -35,7 +35,7 @@ impl Pinger {
         if let (Some(what), Ok(mut path)) = (what, url.path_segments_mut()) {
             path.pop_if_empty().push(what);
         }
-        if let Err(Undelivered::Surely(why) | Undelivered::Perhaps(why)) = self.client.ping(url) {
+        if let Err(why) = self.client.ping(url) {
             warn!("the ping ({}) failed: {why}", what.unwrap_or("success"));
         }
     }

@@ -12,7 +12,6 @@ use log::debug;
 use reqwest::blocking;
 use reqwest::redirect::Policy;
 use serde::Deserialize;
-use serde_json::Value;
 use serde_json::error::Category;
 
 use crate::interrupt::{Limit, SIGNAL_CHECK};
@@ -22,8 +21,8 @@ use crate::rules::units::UnixSeconds;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The time limit of one request, body included.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
-/// The time limit of a notification; the run waits for it.
-const HOOK_TIMEOUT: Duration = Duration::from_secs(5);
+/// The time limit of a notice or a ping; the run waits for it.
+pub const HOOK_TIMEOUT: Duration = Duration::from_secs(5);
 /// The largest body to read, in bytes. The services' largest answers are under a tenth of it.
 const MAX_BODY: u64 = 4 * 1024 * 1024;
 /// The characters of an error's body that a message has.
@@ -98,15 +97,6 @@ fn shown(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(&body[..body.len().min(4 * SHOWN_OF_A_BODY)]);
     let text: String = text.trim().chars().take(SHOWN_OF_A_BODY).collect();
     if text.is_empty() { text } else { format!(": {}", printable_line(&text)) }
-}
-
-/// Why a notification was not delivered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Undelivered {
-    /// The receiver refused it or cannot be reached.
-    Surely(String),
-    /// It was sent, but the receiver did not answer.
-    Perhaps(String),
 }
 
 /// An HTTP client that is built on first use. A run with nothing due builds none.
@@ -282,26 +272,24 @@ impl Client {
         }
     }
 
-    /// Posts `body` to `url`, once.
+    /// Posts `body`, which is JSON, to `url`, once, within `longest`.
     ///
     /// # Errors
-    /// [`Undelivered`]. Its message omits the URL, which may hold a password.
-    pub fn post(&self, url: &reqwest::Url, body: &Value) -> Result<(), Undelivered> {
-        let request = self.client().map_err(Undelivered::Surely)?.post(url.clone());
+    /// Why no answer with a status 2xx was received. The message omits the URL, which may hold a secret.
+    pub fn post(&self, url: &reqwest::Url, body: &str, longest: Duration) -> Result<(), String> {
+        let request = self.client()?.post(url.clone());
         // a new connection: a reused one may be closed by the receiver, and the request is lost
         let request = request.header(reqwest::header::CONNECTION, "close");
         let request = request.header(reqwest::header::CONTENT_TYPE, "application/json");
-        let answer = request.timeout(HOOK_TIMEOUT).body(body.to_string()).send();
-        delivered(answer)
+        delivered(request.timeout(longest).body(body.to_owned()).send())
     }
 
-    /// Gets `url`, once, as a notification.
+    /// Gets `url`, once.
     ///
     /// # Errors
-    /// [`Undelivered`], as with [`Self::post`].
-    pub fn ping(&self, url: reqwest::Url) -> Result<(), Undelivered> {
-        let client = self.client().map_err(Undelivered::Surely)?;
-        delivered(client.get(url).timeout(HOOK_TIMEOUT).send())
+    /// As with [`Self::post`].
+    pub fn ping(&self, url: reqwest::Url) -> Result<(), String> {
+        delivered(self.client()?.get(url).timeout(HOOK_TIMEOUT).send())
     }
 
     /// The error of a request that is not sent, or not waited for, because the run must stop.
@@ -365,10 +353,9 @@ impl Client {
 fn fetch(client: &blocking::Client, url: &str, longest: Duration) -> Result<Response, FetchError> {
     let deadline = Instant::now() + longest;
     let response = client.get(url).timeout(longest).send().map_err(|error| {
-        let why = in_words(&error);
         match error.is_timeout() || error.is_connect() {
-            true => FetchError::NotNow(why),
-            false => FetchError::Failed(why),
+            true => FetchError::NotNow(in_words(error)),
+            false => FetchError::Failed(in_words(error)),
         }
     })?;
     let status = response.status().as_u16();
@@ -383,23 +370,11 @@ fn fetch(client: &blocking::Client, url: &str, longest: Duration) -> Result<Resp
     Ok(Response { status, location, retry_after, date, body })
 }
 
-fn delivered(answer: reqwest::Result<blocking::Response>) -> Result<(), Undelivered> {
+fn delivered(answer: reqwest::Result<blocking::Response>) -> Result<(), String> {
     match answer {
         Ok(response) if response.status().is_success() => Ok(()),
-        Ok(response) => {
-            let status = response.status().as_u16();
-            let said = format!("answered HTTP {status}");
-            // the receiver may have accepted it before a gateway's error or a redirect
-            match status {
-                408 => Err(Undelivered::Perhaps(said)),
-                400..=499 | 503 => Err(Undelivered::Surely(said)),
-                _ => Err(Undelivered::Perhaps(said)),
-            }
-        }
-        Err(error) if error.is_connect() || error.is_builder() => {
-            Err(Undelivered::Surely(in_words(&error)))
-        }
-        Err(error) => Err(Undelivered::Perhaps(in_words(&error))),
+        Ok(response) => Err(format!("answered HTTP {}", response.status().as_u16())),
+        Err(error) => Err(in_words(error)),
     }
 }
 
@@ -438,7 +413,8 @@ fn backoff(tries: u32) -> Duration {
 }
 
 /// A reqwest error with its root cause, which reqwest omits, and without the URL.
-fn in_words(error: &reqwest::Error) -> String {
+fn in_words(error: reqwest::Error) -> String {
+    let error = error.without_url();
     let kind = if error.is_timeout() {
         "did not answer in time"
     } else if error.is_connect() {
@@ -446,7 +422,7 @@ fn in_words(error: &reqwest::Error) -> String {
     } else {
         "broke off its answer"
     };
-    format!("{kind} ({})", root_of(error))
+    format!("{kind} ({})", root_of(&error))
 }
 
 fn root_of(error: &reqwest::Error) -> &dyn std::error::Error {
@@ -459,6 +435,8 @@ fn root_of(error: &reqwest::Error) -> &dyn std::error::Error {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     #[test]

@@ -1,22 +1,25 @@
-//! What earlier notices reported for this database, and the records that may need a notice.
-//! `notify` decides whether and how to send one.
+//! What was reported about this database, the notices that are not delivered yet, and the records that may
+//! need a notice. `monitoring` decides what to report and sends it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{OptionalExtension, params};
 
 use crate::error::Error;
 use crate::rules::outcome::Outcome;
-use crate::rules::units::{Bps, decimal_from_text};
+use crate::rules::units::{Bps, UnixSeconds, decimal_from_text};
 use crate::rules::value::Cell;
 use crate::store::Store;
 use crate::store::transaction::Short;
 
-/// The state of the notices that earlier runs sent for a database.
+/// What the notices of earlier runs reported about a database.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NotificationState {
-    /// The alerts that are active: `overdue`, `rows_in_error`.
+    /// The alerts that are raised and not cleared, such as `overdue`.
     pub alerts: BTreeSet<String>,
+    /// The services that did not answer when they were last asked, with the time of the first run that had
+    /// no answer.
+    pub outages: BTreeMap<String, UnixSeconds>,
     /// The id of the last record whose correction was reported; `None` before the first.
     pub corrected: Option<i64>,
     /// The id of the last record whose contradiction was reported; `None` before the first.
@@ -54,10 +57,19 @@ CREATE TABLE IF NOT EXISTS settlement_told (
     alerts TEXT NOT NULL,
     corrected INTEGER,
     contradicted INTEGER
+);
+CREATE TABLE IF NOT EXISTS settlement_outages (
+    service TEXT PRIMARY KEY,
+    since INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS settlement_notices (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    channel TEXT NOT NULL,
+    body TEXT NOT NULL
 );";
 
 impl Store {
-    /// Reads the state that the last notices left; empty if there were none.
+    /// Reads what was reported; empty if there was no notice.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -70,18 +82,34 @@ impl Store {
             let state = self.connection.query_row(sql, [], |row| {
                 let alerts: String = row.get(0)?;
                 let alerts = alerts.split_whitespace().map(str::to_owned).collect();
-                Ok(NotificationState { alerts, corrected: row.get(1)?, contradicted: row.get(2)? })
+                let (corrected, contradicted) = (row.get(1)?, row.get(2)?);
+                let outages = BTreeMap::new();
+                Ok(NotificationState { alerts, outages, corrected, contradicted })
             });
-            state.optional().map(Option::unwrap_or_default)
+            let mut state = state.optional()?.unwrap_or_default();
+            if self.has_table("settlement_outages")? {
+                let sql = "SELECT service, since FROM settlement_outages";
+                let mut statement = self.connection.prepare(sql)?;
+                let outages =
+                    statement.query_map([], |row| Ok((row.get(0)?, UnixSeconds(row.get(1)?))))?;
+                state.outages = outages.collect::<rusqlite::Result<_>>()?;
+            }
+            Ok(state)
         };
         read().map_err(|error| self.failed("read", error))
     }
 
-    /// Stores the state after notices were sent.
+    /// Stores what is reported, together with the notices that report it, for each channel: a run that is
+    /// killed loses none of them.
     ///
     /// # Errors
     /// [`Error::Database`].
-    pub fn save_notification_state(&mut self, state: &NotificationState) -> Result<(), Error> {
+    pub fn queue_notices(
+        &mut self,
+        state: &NotificationState,
+        channels: &[&str],
+        bodies: &[String],
+    ) -> Result<(), Error> {
         let alerts: Vec<&str> = state.alerts.iter().map(String::as_str).collect();
         let write = |store: &mut Self| {
             let transaction = Short::begin(store)?;
@@ -91,6 +119,52 @@ impl Store {
                  VALUES (1, ?1, ?2, ?3)",
                 params![alerts.join(" "), state.corrected, state.contradicted],
             )?;
+            transaction.execute("DELETE FROM settlement_outages", [])?;
+            for (service, since) in &state.outages {
+                transaction.execute(
+                    "INSERT INTO settlement_outages (service, since) VALUES (?1, ?2)",
+                    params![service, since.0],
+                )?;
+            }
+            for body in bodies {
+                for channel in channels {
+                    transaction.execute(
+                        "INSERT INTO settlement_notices (channel, body) VALUES (?1, ?2)",
+                        params![channel, body],
+                    )?;
+                }
+            }
+            transaction.commit()
+        };
+        write(self).map(drop).map_err(|error| self.failed("written", error))
+    }
+
+    /// The oldest notice of a channel that is not delivered: its id and its body.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn next_notice(&self, channel: &str) -> Result<Option<(i64, String)>, Error> {
+        let read = || {
+            if !self.has_table("settlement_notices")? {
+                return Ok(None);
+            }
+            let sql =
+                "SELECT id, body FROM settlement_notices WHERE channel = ?1 ORDER BY id LIMIT 1";
+            let notice =
+                self.connection.query_row(sql, [channel], |row| Ok((row.get(0)?, row.get(1)?)));
+            notice.optional()
+        };
+        read().map_err(|error| self.failed("read", error))
+    }
+
+    /// Removes a notice that was delivered.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn remove_notice(&mut self, id: i64) -> Result<(), Error> {
+        let write = |store: &mut Self| {
+            let transaction = Short::begin(store)?;
+            transaction.execute("DELETE FROM settlement_notices WHERE id = ?1", [id])?;
             transaction.commit()
         };
         write(self).map(drop).map_err(|error| self.failed("written", error))

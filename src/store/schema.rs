@@ -1,4 +1,4 @@
-//! settle's own tables, except `settlement_told`, which `notified` creates, and the view for the bot's
+//! settle's own tables, except those about notices, which `notified` creates, and the view for the bot's
 //! own code. The first run that writes creates them, and brings those of an older settle to the
 //! current version. The schema only grows, and no row is moved.
 

@@ -2,15 +2,17 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 /// A running server. It ends with the process.
 pub struct Hooks {
     pub url: String,
     heard: Arc<Mutex<Vec<Heard>>>,
     status: Arc<AtomicU16>,
+    delay: Arc<AtomicU64>,
 }
 
 #[derive(Debug, Clone)]
@@ -26,11 +28,13 @@ impl Hooks {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let heard = Arc::new(Mutex::new(Vec::new()));
         let status = Arc::new(AtomicU16::new(200));
-        let (kept, answer) = (Arc::clone(&heard), Arc::clone(&status));
+        let delay = Arc::new(AtomicU64::new(0));
+        let (kept, answer, wait) = (Arc::clone(&heard), Arc::clone(&status), Arc::clone(&delay));
         thread::spawn(move || {
             for mut stream in listener.incoming().map_while(Result::ok) {
                 let Some(request) = read(&stream) else { continue };
                 kept.lock().unwrap().push(request);
+                thread::sleep(Duration::from_millis(wait.load(Ordering::SeqCst)));
                 let status = answer.load(Ordering::SeqCst);
                 // 0: close the connection without an answer
                 if status > 0 {
@@ -38,12 +42,17 @@ impl Hooks {
                 }
             }
         });
-        Self { url, heard, status }
+        Self { url, heard, status, delay }
     }
 
     /// Sets the status of later answers; 0 means no answer.
     pub fn answer(&self, status: u16) {
         self.status.store(status, Ordering::SeqCst);
+    }
+
+    /// Sets the wait before later answers.
+    pub fn wait(&self, milliseconds: u64) {
+        self.delay.store(milliseconds, Ordering::SeqCst);
     }
 
     /// The requests since the last call, in order.

@@ -25,7 +25,7 @@ use crate::engine::summary::Summary;
 use crate::error::Error;
 use crate::interrupt::{Interrupt, Limit};
 use crate::monitoring::metrics::{self, DatabaseFigures, RunFigures};
-use crate::monitoring::notify::Notifier;
+use crate::monitoring::notify::{Channel, Notifier};
 use crate::monitoring::ping::Pinger;
 use crate::output;
 use crate::output::print::after_writing;
@@ -185,6 +185,13 @@ fn result(mut ran: Vec<DatabaseRun>, printed: Result<(), Error>) -> Result<(), E
     printed
 }
 
+impl MonitorArgs {
+    /// Where notices are sent.
+    pub fn channels(&self) -> Vec<Channel> {
+        self.notify_url.iter().cloned().map(Channel::post).collect()
+    }
+}
+
 impl From<&RunArgs> for Deciding {
     fn from(settling: &RunArgs) -> Self {
         Self {
@@ -278,6 +285,7 @@ fn in_each_database(
     let mut listing = Listing::new(common.printing(), &interrupt, run_id, several);
     let mut runs = Vec::new();
     let mut known = Resolutions::default();
+    let mut notifier = Notifier::new(args.monitoring.channels());
     for (index, (bot, wallet)) in bots.iter().zip(&mut wallets).enumerate() {
         if bot.is_beside {
             continue;
@@ -315,7 +323,7 @@ fn in_each_database(
             summary.map(|summary| (opened, summary))
         });
         known = outside.known;
-        let mut ran = After { common, bot, task: &task, writing }.finish(settled);
+        let mut ran = After { common, bot, task: &task, writing }.finish(settled, &mut notifier);
         ran.is_printed = listing.has_begun() || several || ran.result.is_ok();
         if ran.is_printed {
             listing.end(&ran);
@@ -347,14 +355,18 @@ struct After<'a> {
 }
 
 impl After<'_> {
-    fn finish(&self, settled: Result<(Opened, Summary), Error>) -> DatabaseRun {
+    fn finish(
+        &self,
+        settled: Result<(Opened, Summary), Error>,
+        notifier: &mut Notifier,
+    ) -> DatabaseRun {
         let database = self.bot.database.clone();
         let (mut status, mut status_line) = (None, None);
         let result = match (settled, self.writing) {
             (Ok((_, summary)), None) => Ok(summary),
             (Ok((Opened { mut store, .. }, summary)), Some(writing)) => {
-                let notifier = Notifier::new(self.bot.args.monitoring.notify_url.as_ref());
-                notifier.tell(&mut store, &database, &summary, writing.interrupt);
+                let place = (database.display().to_string(), self.bot.name);
+                notifier.report(&mut store, place, &summary, writing.interrupt);
                 status = self.status(&store, &database);
                 let is_printed = !self.common.json && !self.common.quiet;
                 status_line =

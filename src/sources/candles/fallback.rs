@@ -55,6 +55,8 @@ pub struct Service {
     service: Box<dyn CandleService + Sync>,
     /// Base URLs; if one fails, the next is used.
     bases: Vec<String>,
+    /// A base URL failed that may answer in another run.
+    may_answer_later: bool,
     client: Arc<Client>,
     stats: RequestStats,
 }
@@ -66,7 +68,8 @@ impl Service {
         bases: Vec<String>,
         client: Arc<Client>,
     ) -> Self {
-        Self { service, bases, client, stats: RequestStats::default() }
+        let stats = RequestStats::default();
+        Self { service, bases, may_answer_later: false, client, stats }
     }
 
     /// Sends the requests of one pass and takes the rows into `book`. Not every service has every asset:
@@ -102,7 +105,8 @@ impl Service {
                     ) => answer.problems.push(format!("{base} {why}")),
                     Err(error) => {
                         let why = error.why();
-                        answer.failed |= !matches!(error, FetchError::Never(_));
+                        self.may_answer_later |= !matches!(error, FetchError::Never(_));
+                        answer.failed |= self.may_answer_later;
                         answer.problems.push(format!("{base} {why}; not asked again in this run"));
                         self.bases.remove(0);
                         break;
@@ -113,6 +117,8 @@ impl Service {
             together = if taken == asked.len() { AT_ONCE } else { 1 };
             left = &left[taken..];
         }
+        // for another database of the run, too, an outage is no answer
+        answer.failed |= self.may_answer_later && !left.is_empty();
     }
 
     /// The answers of `base` to these ranges, asked at the same time, in the order of the ranges.
