@@ -32,6 +32,7 @@ use crate::settings::file::{Settings, SettingsFile};
 use crate::settings::layers::{
     NO_SETTING, over_layers, variable_for, variable_is_set, variable_of, with_variables,
 };
+use crate::settings::monitoring::SECRETS;
 use crate::settings::{CommonArgs, ShownSetting};
 
 /// Settles a Polymarket bot's up-or-down trades: which won, which lost, and each one's profit.
@@ -386,9 +387,6 @@ fn shown(arguments: &[OsString], layers: &Layers) -> Vec<ShownSetting> {
     shown
 }
 
-/// Long names whose values may hold a password.
-const SECRETS: [&str; 2] = ["notify-url", "ping-url"];
-
 fn is_option(argument: &OsString, long: &str) -> bool {
     argument.to_str().is_some_and(|text| {
         text.strip_prefix(long).is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
@@ -593,6 +591,7 @@ mod tests {
             (&["status", "--timezone", "mars"], ["--timezone", "'mars'", "utc, local"]),
             (&["run", "--kraken-url", "ftp://x"], ["--kraken-url", "'ftp://x'", "http://"]),
             (&["run", "--notify-url", "mail:me"], ["--notify-url", "(not shown)", "https URL"]),
+            (&["run", "--telegram-token", "a/b"], ["--telegram-token", "(not shown)", "BotFather"]),
             (&["--db", "a", "run", "--db", "b"], ["--db", "before", "after"]),
             (&["run", "--candles", "/no/such"], ["--candles", "'/no/such'", "dump"]),
         ] {

@@ -279,6 +279,106 @@ fn an_outage_of_a_service_is_reported_after_six_hours_once_for_all_databases() {
     assert!(hooks.heard().is_empty(), "it is cleared once");
 }
 
+const TOKEN: &str = "123456:ABC-def_SECRET";
+
+/// A database with a settings file for Telegram.
+fn with_telegram() -> Bench {
+    let bench = Bench::new(&[bet(1)]);
+    let settings = format!("[telegram]\ntoken = \"{TOKEN}\"\nchat_id = -1001234567\n");
+    fs::write(bench.folder.path().join("settle.toml"), settings).unwrap();
+    bench
+}
+
+/// The texts that arrived by Telegram.
+fn texts(telegram: &Hooks) -> Vec<String> {
+    let heard = telegram.heard();
+    let target = format!("/bot{TOKEN}/sendMessage");
+    assert!(heard.iter().all(|heard| heard.target == target), "{heard:?}");
+    let bodies = heard.iter().map(|heard| serde_json::from_str(&heard.body).unwrap());
+    let text = |body: serde_json::Value| {
+        assert_eq!(body["chat_id"], "-1001234567");
+        body["text"].as_str().unwrap().to_owned()
+    };
+    bodies.map(text).collect()
+}
+
+#[test]
+fn telegram_has_each_notice_whatever_becomes_of_the_post() {
+    let bench = with_telegram();
+    let (hooks, telegram) = (Hooks::start(), Hooks::start());
+    let url = ["--telegram-url", &telegram.url];
+    hooks.answer(500);
+    notified(&bench, &nowhere(), &hooks, &url).code(5);
+    let told = texts(&telegram);
+    assert_eq!(told.len(), 1, "{told:?}");
+    let command = format!("Type: settle status --db {}", bench.db.display());
+    assert!(told[0].starts_with("settle alert on ") && told[0].ends_with(&command), "{told:?}");
+    hooks.heard();
+    hooks.answer(200);
+    telegram.answer(429);
+    let exchange = Exchange::of(up());
+    notified(&bench, &exchange.url, &hooks, &url).code(0);
+    assert_eq!(events(&hooks), ["alert_raised", "alert_cleared"]);
+    assert!(texts(&telegram)[0].contains("cleared: overdue"));
+    telegram.answer(200);
+    // without the URL, and with Telegram alone
+    bench.run_at(&exchange.url, &url).code(0);
+    assert!(texts(&telegram)[0].contains("cleared: overdue"));
+    bench.run_at(&exchange.url, &url).code(0);
+    assert!(telegram.heard().is_empty() && hooks.heard().is_empty());
+}
+
+#[test]
+fn no_output_shows_the_token_or_the_chat() {
+    let bench = with_telegram();
+    let telegram = Hooks::start();
+    let hides = |ended: &Ended| {
+        for secret in ["SECRET", "1001234567"] {
+            assert!(!ended.stdout.contains(secret) && !ended.stderr.contains(secret), "{ended:#?}");
+        }
+    };
+    let services = support::services_at(&nowhere());
+    for (url, status) in [(nowhere(), 200), (telegram.url.clone(), 401), (telegram.url.clone(), 0)]
+    {
+        telegram.answer(status);
+        let mut arguments = vec!["run", "-vv", "--sources", "coinbase", "--telegram-url", &url];
+        arguments.extend(services.iter().map(String::as_str));
+        let ended = bench.settle(&arguments);
+        assert!(ended.stderr.contains("notices by Telegram"), "{}", ended.stderr);
+        hides(&ended);
+        arguments.remove(1);
+        hides(&Ended::from(bench.command(&arguments).env("RUST_LOG", "trace").output().unwrap()));
+        let mut arguments = vec!["doctor", "--send-test", "--json", "--telegram-url", &url];
+        arguments.extend(services.iter().map(String::as_str));
+        let doctor = bench.settle(&arguments);
+        hides(&doctor);
+        let checks = doctor.json()["checks"].as_array().unwrap().clone();
+        let check = checks.iter().find(|check| check["name"] == "notices by Telegram").unwrap();
+        assert_eq!(check["state"], "problem", "{check}");
+    }
+    assert!(telegram.heard().len() > 3);
+    telegram.answer(200);
+    let mut arguments = vec!["doctor", "--send-test", "--telegram-url", &telegram.url];
+    arguments.extend(services.iter().map(String::as_str));
+    let doctor = bench.settle(&arguments);
+    assert!(doctor.stdout.contains("notices by Telegram: the test was delivered"), "{doctor:?}");
+    hides(&doctor);
+    assert!(texts(&telegram)[0].contains("a test of settle doctor"));
+    for arguments in [["run", "--help"], ["man", "-q"], ["doctor", "--offline"]] {
+        hides(&bench.settle(&arguments));
+    }
+    // a token that is none
+    let settings = "[telegram]\ntoken = \"SECRET 1001234567\"\nchat_id = 7\n";
+    fs::write(bench.folder.path().join("settle.toml"), settings).unwrap();
+    let ended = bench.settle(&["run"]);
+    hides(ended.code(2));
+    assert!(ended.stderr.contains("'token' in settle.toml, line 2"), "{}", ended.stderr);
+    // half of the settings
+    fs::write(bench.folder.path().join("settle.toml"), "[telegram]\ntoken = \"a\"\n").unwrap();
+    let ended = bench.run_at(&nowhere(), &[]);
+    assert!(ended.stderr.contains("[telegram] lacks chat_id"), "{}", ended.stderr);
+}
+
 #[test]
 fn a_dry_run_sends_no_notification_and_writes_no_metrics() {
     let bench = Bench::new(&[bet(1)]);

@@ -43,7 +43,7 @@ pub struct DoctorArgs {
     #[arg(long, help_heading = "Checks")]
     pub offline: bool,
 
-    /// Send one notice to --notify-url, as a test
+    /// Send one notice to --notify-url and by Telegram, as a test
     #[arg(long, conflicts_with = "offline", help_heading = "Checks")]
     pub send_test: bool,
 
@@ -140,9 +140,11 @@ pub fn checks(
     }
     check_timer(&mut checks);
     if args.send_test {
-        let channels = args.run.monitoring.channels();
-        if channels.is_empty() {
-            let what = "no --notify-url is set, so no notice is sent";
+        let (channels, problem) = args.run.monitoring.channels();
+        if let Some(why) = problem {
+            checks.add("notices by Telegram", State::Problem, why);
+        } else if channels.is_empty() {
+            let what = "neither notify_url nor [telegram] is set, so no notice is sent";
             checks.add("notices", State::Problem, what);
         }
         for channel in channels {

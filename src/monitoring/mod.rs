@@ -5,3 +5,4 @@ pub mod metrics;
 pub mod notices;
 pub mod notify;
 pub mod ping;
+mod telegram;

@@ -12,6 +12,7 @@ use crate::engine::summary::Summary;
 use crate::error::Error;
 use crate::interrupt::Interrupt;
 use crate::monitoring::notices::{News, Place, is_contradiction};
+use crate::monitoring::telegram;
 use crate::rules::units::UnixSeconds;
 use crate::sources::http::{Client, HOOK_TIMEOUT, RequestStats};
 use crate::store::{NotificationState, Store};
@@ -19,28 +20,45 @@ use crate::store::{NotificationState, Store};
 /// The longest time that the notices of a run take in all.
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// Where notices are sent.
-#[derive(Debug, Clone)]
+/// Where notices are sent. The address may hold a secret, so there is no `Debug`.
+#[derive(Clone)]
 pub struct Channel {
-    /// The name in the database.
-    name: &'static str,
     url: Url,
+    /// The chat of a notice by Telegram.
+    chat_id: Option<String>,
 }
 
 impl Channel {
     /// A POST of the whole notice as JSON.
     pub fn post(url: Url) -> Self {
-        Self { name: "post", url }
+        Self { url, chat_id: None }
+    }
+
+    /// The text of the notice, from a Telegram bot to a chat.
+    ///
+    /// # Errors
+    /// If no address can be made of these parts.
+    pub fn telegram(base: &str, token: &str, chat_id: &str) -> Result<Self, String> {
+        let url = telegram::address(base, token)?;
+        Ok(Self { url, chat_id: Some(chat_id.to_owned()) })
+    }
+
+    /// The name in the database.
+    fn name(&self) -> &'static str {
+        if self.chat_id.is_some() { "telegram" } else { "post" }
     }
 
     /// The name in messages.
     pub fn title(&self) -> &'static str {
-        "notices"
+        if self.chat_id.is_some() { "notices by Telegram" } else { "notices" }
     }
 
     /// Sends one notice.
     fn send(&self, client: &Client, body: &str, longest: Duration) -> Result<(), String> {
-        client.post(&self.url, body, longest)
+        let Some(chat_id) = &self.chat_id else { return client.post(&self.url, body, longest) };
+        let notice: Value = serde_json::from_str(body).unwrap_or_default();
+        let text = notice["text"].as_str().unwrap_or(body);
+        client.post(&self.url, &telegram::message(chat_id, text), longest)
     }
 
     /// Sends one notice, to see whether it arrives.
@@ -74,7 +92,7 @@ impl Notifier {
     /// Without channels, no notice is stored and none is sent.
     pub fn new(channels: Vec<Channel>) -> Self {
         Self {
-            names: channels.iter().map(|channel| channel.name).collect(),
+            names: channels.iter().map(Channel::name).collect(),
             channels,
             client: Client::default(),
             host: host(),
@@ -147,7 +165,7 @@ impl Notifier {
         let mut index = 0;
         while let Some(channel) = self.channels.get(index).cloned() {
             index += 1;
-            while let Some((id, body)) = store.next_notice(channel.name)? {
+            while let Some((id, body)) = store.next_notice(channel.name())? {
                 if self.left.is_zero() || interrupt.asked() {
                     let what = "are not sent in this run, because its end is due";
                     warn!("further {} {what}; the next run sends them", channel.title());

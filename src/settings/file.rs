@@ -1,5 +1,5 @@
-//! The settings file: TOML whose keys are the long names of the options, with `[schema]` and one
-//! `[[bot]]` a bot. `cli` lays its values under flags, environment and `.env`.
+//! The settings file: TOML whose keys are the long names of the options, with `[schema]`, `[telegram]` and
+//! one `[[bot]]` a bot. `cli` lays its values under flags, environment and `.env`.
 
 use std::collections::HashMap;
 use std::io::ErrorKind;
@@ -109,6 +109,17 @@ pub fn read(
         match (key.get_ref().as_ref(), value.get_ref()) {
             ("schema", DeValue::Table(schema)) => file.schema = document.schema(schema)?,
             ("alert", DeValue::Table(alert)) => document.check_alert(alert)?,
+            ("telegram", DeValue::Table(telegram)) => {
+                for (key, value) in telegram {
+                    let long = match key.get_ref().as_ref() {
+                        "token" => "telegram-token",
+                        "chat_id" => "telegram-chat-id",
+                        _ => return Err(document.unknown(key, "[telegram] has token and chat_id")),
+                    };
+                    let setting = document.setting(key, value.get_ref(), long)?;
+                    file.options.insert(long.to_owned(), setting);
+                }
+            }
             ("bot", DeValue::Array(bots)) => {
                 for bot in bots {
                     file.bots.push(document.bot(bot)?);
@@ -353,6 +364,7 @@ mod tests {
             ("[alert]\nphone = 'a'\n", "'phone' in "),
             ("[alert]\nwebhook = 'ftp://a'\n", "'webhook' in "),
             ("[alert]\nmail = 1\n", "'mail' in "),
+            ("[telegram]\nchat = 1\n", "'chat' in "),
         ] {
             let message = read_text(text).unwrap_err();
             assert!(message.contains(wanted) && message.contains("line 2"), "{message}");

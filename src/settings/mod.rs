@@ -4,6 +4,7 @@
 
 pub mod file;
 pub mod layers;
+pub mod monitoring;
 pub mod new_file;
 pub(crate) mod values;
 

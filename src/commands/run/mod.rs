@@ -13,7 +13,6 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use clap::Args;
 use log::{error, warn};
-use reqwest::Url;
 use rust_decimal::Decimal;
 
 use crate::commands::{Bot, Exit, new_run_id, shared_rows};
@@ -25,7 +24,7 @@ use crate::engine::summary::Summary;
 use crate::error::Error;
 use crate::interrupt::{Interrupt, Limit};
 use crate::monitoring::metrics::{self, DatabaseFigures, RunFigures};
-use crate::monitoring::notify::{Channel, Notifier};
+use crate::monitoring::notify::Notifier;
 use crate::monitoring::ping::Pinger;
 use crate::output;
 use crate::output::print::after_writing;
@@ -33,7 +32,8 @@ use crate::output::progress::Bar;
 use crate::rules::decision::{Confirm, Deciding};
 use crate::rules::resolution::Resolutions;
 use crate::rules::units::{Bps, UnixSeconds};
-use crate::settings::values::{batch, bps, hook_url, hours, interval, seconds, seconds_of};
+use crate::settings::monitoring::MonitorArgs;
+use crate::settings::values::{batch, bps, hours, interval, seconds, seconds_of};
 use crate::settings::{self, AlertArgs, CommonArgs, FeeArgs, JudgingArgs, ServiceArgs, WalletArgs};
 use crate::sources::http::Client;
 use crate::store::{Access, RunLock, Store};
@@ -105,26 +105,6 @@ pub struct RunArgs {
     pub monitoring: MonitorArgs,
 }
 
-/// Notifications of a run; a dry run sends none.
-#[derive(Debug, Args)]
-pub struct MonitorArgs {
-    /// URL for one JSON POST per alert raised or cleared, contradiction and correction; dry-run sends
-    /// none
-    #[arg(long, env = "SETTLE_NOTIFY_URL", value_name = "URL", value_parser = hook_url,
-          hide_env_values = true, help_heading = "Notifications")]
-    pub notify_url: Option<Url>,
-
-    /// Report the run's start (URL/start), success (URL) and failure (URL/EXIT_CODE) in the form of
-    /// healthchecks.io; dry-run reports nothing
-    #[arg(long, env = "SETTLE_PING_URL", value_name = "URL", value_parser = hook_url,
-          hide_env_values = true, help_heading = "Notifications")]
-    pub ping_url: Option<Url>,
-
-    /// Write the run's figures to this file for Prometheus' textfile collector; dry-run writes none
-    #[arg(long, env = "SETTLE_METRICS_FILE", value_name = "FILE", help_heading = "Notifications")]
-    pub metrics_file: Option<PathBuf>,
-}
-
 /// Settles a batch in each database and prints the result.
 ///
 /// # Errors
@@ -183,13 +163,6 @@ fn result(mut ran: Vec<DatabaseRun>, printed: Result<(), Error>) -> Result<(), E
         }
     }
     printed
-}
-
-impl MonitorArgs {
-    /// Where notices are sent.
-    pub fn channels(&self) -> Vec<Channel> {
-        self.notify_url.iter().cloned().map(Channel::post).collect()
-    }
 }
 
 impl From<&RunArgs> for Deciding {
@@ -285,7 +258,11 @@ fn in_each_database(
     let mut listing = Listing::new(common.printing(), &interrupt, run_id, several);
     let mut runs = Vec::new();
     let mut known = Resolutions::default();
-    let mut notifier = Notifier::new(args.monitoring.channels());
+    let (channels, problem) = args.monitoring.channels();
+    if let Some(why) = problem.filter(|_| writing.is_some()) {
+        warn!("{why}");
+    }
+    let mut notifier = Notifier::new(channels);
     for (index, (bot, wallet)) in bots.iter().zip(&mut wallets).enumerate() {
         if bot.is_beside {
             continue;
