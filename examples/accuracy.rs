@@ -179,7 +179,7 @@ fn settle(
         },
         deciding: &deciding,
         batch: 0,
-        lags: Lags { due: i64::MAX, confirm: i64::MAX },
+        lags: Lags { due: i64::MAX, confirm: i64::MAX, hold: 0, polymarket_alone: false },
         now: UnixSeconds(4_000_000_000),
         limit: &Limit::default(),
     };

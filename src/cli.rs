@@ -498,8 +498,8 @@ mod tests {
         assert!(matches!(settling.judging.reading.timezone, NaiveZone::Utc));
         assert_eq!(settling.judging.reading.rules, RuleSet::Polymarket);
         assert_eq!(settling.judging.strike, None);
-        assert_eq!(settling.confirm, Confirm::Auto);
-        assert_eq!(settling.hold_hours, Decimal::from(6));
+        assert_eq!(settling.polymarket.confirm, Confirm::Auto);
+        assert_eq!(settling.polymarket.hold_hours, Decimal::from(6));
         assert_eq!(settling.fees.fees, Fees::None);
     }
 

@@ -76,7 +76,7 @@
 //!         fees: Fees::None,
 //!     },
 //!     batch: 50,
-//!     lags: Lags { due: 3600, confirm: 24 * 3600 },
+//!     lags: Lags { due: 3600, confirm: 24 * 3600, hold: 0, polymarket_alone: false },
 //!     now: UnixSeconds(1_770_832_800),
 //!     limit: &Limit::default(),
 //! };

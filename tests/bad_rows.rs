@@ -143,7 +143,7 @@ fn a_row_in_error_settles_after_the_bot_corrects_it() {
 }
 
 #[test]
-fn a_stuck_trade_raises_an_alert_and_a_recent_one_does_not() {
+fn an_overdue_row_raises_an_alert_and_a_recent_one_does_not() {
     let missing = bet(1).on(&format!("btc-updown-15m-{}", OPEN - 9000));
     let bench = Bench::new(&[missing, bet(2)]);
     let summary = bench.run_at(&exchange().url, &[]).code(4).json();

@@ -118,7 +118,7 @@ fn settle_with(
         },
         deciding: &deciding(confirm),
         batch: 50,
-        lags: Lags { due: 3600, confirm: 24 * 3600 },
+        lags: Lags { due: 3600, confirm: 24 * 3600, hold: 6 * 3600, polymarket_alone: false },
         now: UnixSeconds(now),
         limit: &limit,
     };

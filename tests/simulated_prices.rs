@@ -220,7 +220,7 @@ fn decide(bench: &Bench, venues: &[Venue], hold_is_over: bool) -> Counts {
         },
         deciding: &deciding,
         batch: 0,
-        lags: Lags { due: i64::MAX, confirm: i64::MAX },
+        lags: Lags { due: i64::MAX, confirm: i64::MAX, hold: 0, polymarket_alone: false },
         now: UnixSeconds(FIRST + (MARKETS + 4) * APART),
         limit: &Limit::default(),
     };

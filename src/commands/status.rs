@@ -15,11 +15,11 @@ use crate::engine::summary::age;
 use crate::error::Error;
 use crate::output::json::{ErrorJson, OfSeveral, SCHEMA_VERSION, WarningJson, excluded, failure};
 use crate::output::print::show;
-use crate::output::style::{CAUTION, STRONG, errors, field, line, money, styled};
-use crate::rules::selection::Warning;
-use crate::rules::text::{printable, printable_line};
+use crate::output::style::{CAUTION, STRONG, bare, errors, field, ids, line, money, styled};
+use crate::rules::selection::{NAMED, Warning};
+use crate::rules::text::{printable, printable_line, shell_word};
 use crate::rules::units::{FloatUsd, UnixSeconds, Usd};
-use crate::settings::{self, AlertArgs, CommonArgs, JudgingArgs};
+use crate::settings::{self, AlertArgs, CommonArgs, ConfirmArgs, JudgingArgs};
 use crate::store::{Access, PastRun};
 
 /// What `status` counts.
@@ -32,6 +32,24 @@ pub struct StatusArgs {
     /// Which of them are an alert.
     #[command(flatten)]
     pub alert: AlertArgs,
+
+    /// What Polymarket decides.
+    #[command(flatten)]
+    pub polymarket: ConfirmArgs,
+
+    /// Exit with 4 where the status shows an alert; otherwise an alert is shown and the exit code is 0
+    #[arg(long, help_heading = "Output")]
+    pub exit_code: bool,
+}
+
+impl StatusArgs {
+    /// The exit status for a database.
+    fn exit(&self, status: &DatabaseStatus) -> Exit {
+        match self.exit_code && !status.alerts.is_empty() {
+            true => Exit::Alert,
+            false => Exit::Done,
+        }
+    }
 }
 
 /// Prints the status of each database.
@@ -44,19 +62,19 @@ pub fn run(
     now: DateTime<Utc>,
 ) -> Result<Exit, Error> {
     let of = |bot: &Bot<'_, StatusArgs>| {
-        let (reading, lags) =
-            (settings::reading(&bot.args.judging), settings::lags(&bot.args.alert));
+        let reading = settings::reading(&bot.args.judging);
+        let lags = settings::lags(&bot.args.alert, &bot.args.polymarket);
         DatabaseStatus::read(&bot.open(Access::Read)?, reading, lags, now.into())
     };
     if let [bot] = bots {
         let status = of(bot)?;
         show(common.printing(), || json(&status, None), || text(&status, &bot.heading()))?;
-        return Ok(Exit::Done);
+        return Ok(bot.args.exit(&status));
     }
     let blocks = bots.iter().map(|bot| {
         let status = of(bot);
         Block {
-            exit: status.as_ref().map_or_else(Exit::of, |_| Exit::Done),
+            exit: status.as_ref().map_or_else(Exit::of, |status| bot.args.exit(status)),
             json: match &status {
                 Ok(status) => json(status, Some(bot)),
                 Err(why) => failure(
@@ -124,6 +142,19 @@ fn text(status: &DatabaseStatus, title: &str) -> String {
     for (reason, count) in &status.parked {
         line(&mut text, format_args!("  {count:>6}  {}", printable(reason)));
     }
+    if status.stuck.count > 0 {
+        let (count, shown) = (status.stuck.count, ids(&status.stuck, NAMED));
+        let command: Vec<String> =
+            status.stuck.first.iter().map(|id| shell_word(&bare(id))).collect();
+        let command = command.join(" ");
+        field(
+            &mut text,
+            "Stuck",
+            format_args!("{count} no longer an alert after 48 hours: {shown}"),
+        );
+        let what = "accepts them as they are; settle explain ID says what each waits for";
+        line(&mut text, format_args!("  settle ignore {command} {what}"));
+    }
     text.push_str(&not_due(&selection.excluded));
     if let Some(seconds) = status.oldest_due_age() {
         field(&mut text, "Oldest due", format_args!("{}", age(seconds)));
@@ -158,6 +189,7 @@ struct StatusJson<'a> {
     log_money_count: u64,
     unclaimed: Option<Usd>,
     held_count: u64,
+    stuck_count: u64,
     waiting_count: u64,
     error_count: u64,
     parked: &'a BTreeMap<String, u64>,
@@ -207,6 +239,7 @@ fn json(status: &DatabaseStatus, bot: Option<&Bot<'_, StatusArgs>>) -> serde_jso
         log_money_count: status.log_money,
         unclaimed: status.unclaimed.map(Usd),
         held_count: selection.held.count,
+        stuck_count: status.stuck.count,
         waiting_count: selection.waiting.count,
         error_count: selection.in_error.count,
         parked: &status.parked,

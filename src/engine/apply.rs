@@ -1,21 +1,19 @@
 //! Writes the settlements of one database and counts the result of every trade. `run` and `confirm`
 //! decide the settlements.
 
-use std::collections::BTreeMap;
-
 use log::warn;
 
 use crate::engine::context::{RunContext, Task};
-use crate::engine::summary::{Counts, Event, IN_ERROR, INTERRUPTED, OUT_OF_REACH, OUT_OF_TIME};
+use crate::engine::summary::{Counts, Event, INTERRUPTED, OUT_OF_REACH, OUT_OF_TIME};
 use crate::engine::trade_result::{CHANGED, TradeResult};
 use crate::error::Error;
 use crate::interrupt::Interrupt;
+use crate::rules::alert::{AlertRule, IN_ERROR, LateTrades};
 use crate::rules::decision::{DeferReason, Deferral};
 use crate::rules::eligibility::Trade;
 use crate::rules::fill::WalletRecord;
 use crate::rules::selection::{RowError, Tally, Warning};
 use crate::rules::settlement::Settlement;
-use crate::rules::units::UnixSeconds;
 use crate::rules::value::Cell;
 use crate::store::{NeverFilled, Note, RunInfo, Store, WriteOutcome};
 
@@ -50,8 +48,11 @@ pub(super) struct RunState<'a> {
     pub counts: Counts,
     pub errors: Vec<RowError>,
     pub warnings: Vec<Warning>,
-    /// Due trades left unsettled, by reason.
-    pub left: BTreeMap<&'static str, Tally>,
+    /// Due trades left unsettled.
+    pub due_after: Tally,
+    /// Those of them that wait too long.
+    pub late: LateTrades,
+    rule: AlertRule<'a>,
     /// At least one trade was deferred.
     pub deferred: bool,
     /// At least one trade had a usable price or an answer of Polymarket's that decides it.
@@ -69,6 +70,7 @@ impl<'a> RunState<'a> {
         context: Option<RunContext<'a>>,
         name: Option<&'a str>,
         report: &'a mut dyn FnMut(Event<'_>),
+        rule: AlertRule<'a>,
     ) -> Self {
         let writer = context.map(|context| {
             task.limit.interrupt.hold();
@@ -91,7 +93,9 @@ impl<'a> RunState<'a> {
             counts: Counts::default(),
             errors: vec![],
             warnings: vec![],
-            left: BTreeMap::new(),
+            due_after: Tally::default(),
+            late: LateTrades::default(),
+            rule,
             deferred: false,
             had_some: false,
             wrote: false,
@@ -153,7 +157,7 @@ impl<'a> RunState<'a> {
                 WriteOutcome::Written => self.end(&TradeResult::of_settlement(settlement, true)),
                 WriteOutcome::Conflict => {
                     if settlement.earlier().is_none() {
-                        self.leave_since(CHANGED, settlement.trade.due_since());
+                        self.leave_due(CHANGED, &settlement.trade, false);
                     }
                     self.end(&TradeResult::of_settlement(settlement, false));
                 }
@@ -172,7 +176,8 @@ impl<'a> RunState<'a> {
                 DeferReason::Changed => CHANGED,
                 DeferReason::InError | DeferReason::NotWritten => IN_ERROR,
             };
-            self.leave_since(reason, deferral.trade.due_since());
+            let is_held = deferral.left == DeferReason::Held;
+            self.leave_due(reason, &deferral.trade, is_held);
             if deferral.left == DeferReason::InError {
                 let trade_id = deferral.trade.row.id.clone();
                 self.errors.push(RowError { trade_id, message: deferral.reason });
@@ -248,7 +253,7 @@ impl<'a> RunState<'a> {
     /// Reports a settlement that cannot be written as an error of its row.
     fn refuse(&mut self, settlement: Settlement, why: &str) {
         if settlement.earlier().is_none() {
-            self.leave_since(IN_ERROR, settlement.trade.due_since());
+            self.leave_due(IN_ERROR, &settlement.trade, false);
             self.counts.add_not_written();
         }
         self.errors.push(RowError { trade_id: settlement.trade.row.id, message: why.to_owned() });
@@ -273,12 +278,13 @@ impl<'a> RunState<'a> {
             self.counts.add_out_of_time(reason, rest.len() as u64);
         }
         for trade in rest {
-            self.leave_since(reason, trade.due_since());
+            self.leave_due(reason, trade, false);
         }
     }
 
-    fn leave_since(&mut self, reason: &'static str, due_since: UnixSeconds) {
-        self.left.entry(reason).or_default().add(Some(due_since));
+    fn leave_due(&mut self, reason: &'static str, trade: &Trade, is_held: bool) {
+        self.due_after.add(Some(trade.due_since()));
+        self.late.add(self.rule, reason, trade, is_held);
     }
 }
 

@@ -5,6 +5,7 @@ use log::info;
 
 use crate::engine::apply::{Batch, of};
 use crate::engine::context::Task;
+use crate::rules::alert::AlertRule;
 use crate::rules::decision::confirm_trade;
 use crate::rules::eligibility::judge_again;
 use crate::rules::fill::WalletRecords;
@@ -13,13 +14,13 @@ use crate::rules::selection::{Tally, Warning};
 use crate::store::{Note, Unconfirmed};
 
 /// Confirms or corrects provisional trades. Notes those to ask about again and those whose row
-/// changed. `late` counts trades that stay provisional past the confirm lag.
+/// changed. `late` counts trades that stay provisional past the confirm lag and are not stuck.
 pub(super) fn confirm(
     unconfirmed: Vec<Unconfirmed>,
     resolved: &Resolutions,
     wallet: &WalletRecords,
     task: &Task<'_>,
-    late: &mut Tally,
+    (late, rule): (&mut Tally, AlertRule<'_>),
     name: Option<&str>,
 ) -> Batch {
     let mut batch = Batch::default();
@@ -67,7 +68,8 @@ pub(super) fn confirm(
             (None, Some(_)) => batch.notes.push(Note::Unresolved(record_id, rowid)),
             (None, None) => {}
         }
-        if closed_at < task.now.plus(-task.lags.confirm) {
+        let is_late = closed_at < task.now.plus(-task.lags.confirm);
+        if is_late && !rule.is_stuck(rowid, &trade_id, true) {
             late.add(Some(closed_at));
         }
     }

@@ -57,8 +57,7 @@ impl<'a> DueTrades<'a> {
                     if first.len() > self.batch
                         && let Some(last) = first.pop()
                     {
-                        let due_since = last.trade.due_since();
-                        self.selector.selection.beyond_batch.add(Some(due_since));
+                        self.selector.leave_beyond_batch(&last);
                     }
                 }
                 if self.after.is_none() {

@@ -7,6 +7,7 @@ pub mod context;
 mod due;
 pub(crate) mod effect;
 pub(crate) mod fills;
+mod late;
 mod market_ids;
 mod not_made;
 pub(crate) mod rebook;

@@ -8,13 +8,15 @@ use crate::engine::confirm::confirm;
 use crate::engine::context::{Database, Outside, RunContext, Task};
 use crate::engine::due::{DueTrades, PAGE};
 use crate::engine::fills::read_wallet;
+use crate::engine::late::record_alerts;
 use crate::engine::market_ids::KnownIds;
 use crate::engine::not_made::NotMadeTrades;
 use crate::engine::rebook::rebook_read_again;
 use crate::engine::statements::Statements;
-use crate::engine::summary::{BEYOND_BATCH, Event, IN_ERROR, OUT_OF_TIME, Summary};
+use crate::engine::summary::{Event, OUT_OF_TIME, Summary};
 use crate::engine::zone::zone_warning;
 use crate::error::Error;
+use crate::rules::alert::{AlertRule, LateTrades};
 use crate::rules::decision::{
     Confirm, Decision, DeferReason, MarketData, decide_trade, needs_prices,
 };
@@ -23,7 +25,7 @@ use crate::rules::fill::WalletRecords;
 use crate::rules::price::{PriceRequest, PriceRequests, Source, Strikes};
 use crate::rules::resolution::Resolution;
 use crate::rules::selection::{Selection, Selector, Tally, Warning, dated_key, need};
-use crate::rules::units::UnixSeconds;
+use crate::rules::value::Cell;
 use crate::sources::candles::fallback::Found;
 use crate::sources::http::RequestStats;
 use crate::store::{Store, Unconfirmed};
@@ -33,6 +35,9 @@ const CONFIRMED_A_RUN: u32 = 1000;
 /// The same without a batch limit, as memory holds all of them. The next run continues.
 const CONFIRMED_AT_ALL: u32 = 20_000;
 
+/// Reason of a due trade of which no run is asked.
+const DUE: &str = "due";
+
 /// Counts every unsettled row. See [`Store::unsettled_page`] for `counts_hold`.
 ///
 /// # Errors
@@ -41,13 +46,19 @@ pub fn count(
     store: &Store,
     reading: Reading,
     counts_hold: bool,
-    now: UnixSeconds,
+    rule: AlertRule<'_>,
 ) -> Result<Selection, Error> {
     let retries = store.retries()?;
     let (duplicates, wallet) = (store.duplicate_orders()?, store.wallet_records()?);
-    let mut selector = Selector::new(reading, &retries, duplicates, &wallet, now);
-    let passed_over = store.unsettled_rows(counts_hold, |row| drop(selector.take(row)))?;
+    let mut selector = Selector::new(reading, &retries, duplicates, &wallet, rule);
+    let mut offered = LateTrades::default();
+    let passed_over = store.unsettled_rows(counts_hold, |row| {
+        if let Some(offer) = selector.take(row) {
+            offered.add(rule, DUE, &offer.trade, offer.is_held);
+        }
+    })?;
     selector.selection.exclude(Exclusion::Hold, passed_over);
+    selector.selection.late.add_all(offered, false);
     Ok(selector.selection)
 }
 
@@ -63,18 +74,17 @@ pub fn settle(
     context: Option<RunContext<'_>>,
 ) -> Result<Summary, Error> {
     let before = stats(outside);
-    let (confirm_lag, now) = (task.lags.confirm, task.now);
+    let now = task.now;
+    let earlier = database.store.alerts()?;
+    let rule = AlertRule { lags: task.lags, now, earlier: &earlier };
     let most = if task.batch == 0 { CONFIRMED_AT_ALL } else { CONFIRMED_A_RUN };
     let (mut unconfirmed, mut late) = match task.deciding.confirm {
         Confirm::Off => (vec![], Tally::default()),
-        _ => (
-            database.store.unconfirmed(now, most)?,
-            database.store.not_asked_yet(now, now.plus(-confirm_lag))?,
-        ),
+        _ => (database.store.unconfirmed(now, most)?, database.store.not_asked_yet(rule)?),
     };
     let retries = database.store.retries()?;
     let duplicates = database.store.duplicate_orders()?;
-    let mut state = RunState::new(task, context, database.name, database.report);
+    let mut state = RunState::new(task, context, database.name, database.report, rule);
     state.warnings.extend(upgraded(database.store, context)?);
     let Outside { wallet, resolutions, known, .. } = &mut *outside;
     let mut ask = |keys: &[String]| {
@@ -90,7 +100,7 @@ pub fn settle(
     resolutions.know(&ids.known);
     let wallet = &fills.records;
     let mut due =
-        DueTrades::new(Selector::new(task.reading, &retries, duplicates, wallet, now), task);
+        DueTrades::new(Selector::new(task.reading, &retries, duplicates, wallet, rule), task);
     state.all = unconfirmed.len();
     let mut found = Found::default();
     let mut block = due.next_block(database.store)?;
@@ -112,7 +122,7 @@ pub fn settle(
         let is_last = block.is_empty();
         run.state.all += block.len();
         let undecided =
-            run.decide_by_polymarket(database.store, block, &mut unconfirmed, &mut late)?;
+            run.decide_by_polymarket(database.store, block, &mut unconfirmed, (&mut late, rule))?;
         run.decide_by_prices(database.store, &mut due, undecided)?;
         if is_last || run.state.stopped.is_some() {
             break;
@@ -142,7 +152,9 @@ pub fn settle(
         warnings.extend(zone_warning(database.store, task.reading)?);
     }
     warnings.append(&mut state.warnings);
-    let summary = Summary {
+    let is_whole = matches!(state.stopped, None | Some(Stop::OutOfTime));
+    let (counts, new) = sum_up(state, due.selector.selection, task);
+    let mut summary = Summary {
         run_id: context.map(|context| context.run_id.to_owned()),
         interrupted: context.is_some() && task.limit.interrupt.asked(),
         unconfirmed_late: late,
@@ -154,35 +166,38 @@ pub fn settle(
                 (service, stats.since(before.get(service).copied().unwrap_or_default()))
             })
             .collect(),
-        ..sum_up(state, due.selector.selection, task)
+        ..counts
     };
+    let written = context.filter(|_| is_whole);
+    record_alerts(database.store, &mut summary, &new, rule, task, written);
     (database.report)(Event::SummedUp(&summary));
     Ok(summary)
 }
 
-/// What a run has done and left, without what its sources did.
-fn sum_up(mut state: RunState<'_>, mut selection: Selection, task: &Task<'_>) -> Summary {
+/// What a run has done and left, without what its sources did, and the alerts that no run has recorded.
+fn sum_up(
+    mut state: RunState<'_>,
+    mut selection: Selection,
+    task: &Task<'_>,
+) -> (Summary, Vec<(i64, Cell)>) {
     let nothing_had = state.deferred && !state.had_some;
-    for (reason, tally) in [
-        (IN_ERROR, selection.in_error),
-        ("waiting for a retry", selection.waiting),
-        (BEYOND_BATCH, selection.beyond_batch),
-    ] {
-        state.left.entry(reason).or_default().add_all(tally);
+    let mut due_after = state.due_after;
+    for tally in [selection.in_error, selection.waiting, selection.beyond_batch] {
+        due_after.add_all(tally);
     }
     for ((key, why), (tally, named)) in std::mem::take(&mut selection.wallet_waits) {
         state.counts.add_waiting(key, why, named);
-        state.left.entry(why).or_default().add_all(tally);
+        due_after.add_all(tally);
     }
-    let mut due_after = Tally::default();
-    state.left.values().for_each(|tally| due_after.add_all(*tally));
-    let overdue = |(_, tally): &(&str, Tally)| {
-        tally.oldest.is_some_and(|oldest| task.now.since(oldest) > task.lags.due)
-    };
+    let mut late = state.late;
+    late.add_all(std::mem::take(&mut selection.late), false);
+    // the next runs settle the rest of a backlog
+    let beyond_batch = std::mem::take(&mut selection.late_beyond_batch);
+    late.add_all(beyond_batch, state.counts.has_settled());
     let (unsettled_before, due_before) = (selection.unsettled(), selection.due.count);
     let mut errors = selection.errors;
     errors.append(&mut state.errors);
-    Summary {
+    let summary = Summary {
         run_id: None,
         now: task.now,
         counts: state.counts,
@@ -190,7 +205,9 @@ fn sum_up(mut state: RunState<'_>, mut selection: Selection, task: &Task<'_>) ->
         unsettled_before,
         due_before,
         due_after,
-        overdue: state.left.into_iter().filter(overdue).collect(),
+        overdue: late.alerts,
+        stuck: late.stuck,
+        future: late.future,
         nothing_had,
         interrupted: false,
         excluded: selection.excluded,
@@ -198,7 +215,8 @@ fn sum_up(mut state: RunState<'_>, mut selection: Selection, task: &Task<'_>) ->
         warnings: vec![],
         problems: vec![],
         stats: BTreeMap::new(),
-    }
+    };
+    (summary, late.new)
 }
 
 /// What changed since settle 0.1, for a database that it wrote: once, as the run brings its tables to
@@ -256,8 +274,9 @@ impl Run<'_, '_, '_> {
         store: &mut Store,
         block: Vec<Trade>,
         unconfirmed: &mut Vec<Unconfirmed>,
-        late: &mut Tally,
+        late: (&mut Tally, AlertRule<'_>),
     ) -> Result<Vec<(Trade, Option<Resolution>)>, Error> {
+        let (late, rule) = late;
         let mut undecided = Vec::new();
         let mut trades = block.into_iter();
         loop {
@@ -286,7 +305,7 @@ impl Run<'_, '_, '_> {
                 let name = self.state.name;
                 let again = {
                     let known = &self.outside.known;
-                    confirm(to_confirm, known, self.wallet, self.task, late, name)
+                    confirm(to_confirm, known, self.wallet, self.task, (late, rule), name)
                 };
                 self.state.go_on(store, again)?;
             }

@@ -9,8 +9,9 @@ use crate::engine::run as engine;
 use crate::engine::summary::{Summary, future_in_words, unconfirmed_in_words};
 use crate::engine::zone::zone_warning;
 use crate::error::Error;
+use crate::rules::alert::AlertRule;
 use crate::rules::eligibility::Reading;
-use crate::rules::selection::{Lags, Selection, Warning};
+use crate::rules::selection::{Lags, Named, Selection, Warning};
 use crate::rules::units::UnixSeconds;
 use crate::rules::value::Cell;
 use crate::store::{Latest, PastRun, RecordCounts, Store, Totals};
@@ -39,14 +40,15 @@ pub struct DatabaseStatus {
     pub parked: BTreeMap<String, u64>,
     /// The latest runs that wrote something, newest first.
     pub last_runs: Vec<PastRun>,
+    /// Trades that were an alert for 48 hours.
+    pub stuck: Named,
     row_warnings: Vec<Warning>,
     /// Alerts: due trades past the alert lag, and provisional trades past the confirm lag.
     pub alerts: Vec<String>,
 }
 
 impl DatabaseStatus {
-    /// Reads the state as of `now`. A due trade older than `lags.due` raises an alert. So does a
-    /// provisional trade whose market closed more than `lags.confirm` ago. Both are in seconds.
+    /// Reads the state as of `now`, with the alerts by these lags.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -57,14 +59,17 @@ impl DatabaseStatus {
         now: UnixSeconds,
     ) -> Result<Self, Error> {
         store.consistent_read(|store| {
-            let selection = engine::count(store, reading, true, now)?;
-            let oldest = selection.due.oldest;
-            let overdue = oldest.is_some_and(|oldest| now.since(oldest) > lags.due).then(|| {
+            let earlier = store.alerts()?;
+            let rule = AlertRule { lags, now, earlier: &earlier };
+            let mut selection = engine::count(store, reading, true, rule)?;
+            let overdue = (!selection.late.alerts.is_empty()).then(|| {
                 "a due trade is older than the alert lag; settle run settles it or prints the reason"
                     .to_owned()
             });
-            let late = store.unconfirmed_since(now.plus(-lags.confirm))?;
-            let late = unconfirmed_in_words(late, now);
+            let late = unconfirmed_in_words(store.unconfirmed_since(rule)?, now);
+            let mut stuck = std::mem::take(&mut selection.late.stuck);
+            let closed_before = now.plus(-lags.confirm);
+            stuck.add_all(store.stuck_unconfirmed(closed_before, rule.stuck_before())?);
             let RecordCounts { unconfirmed, doubted, parked, last_runs } = store.record_counts(now)?;
             let performance = store.totals()?;
             let mut row_warnings = selection.warnings(reading.rules);
@@ -81,11 +86,12 @@ impl DatabaseStatus {
                 doubted,
                 parked,
                 last_runs,
+                stuck,
                 row_warnings,
                 alerts: overdue
                     .into_iter()
                     .chain(late)
-                    .chain(future_in_words(&selection.excluded))
+                    .chain(future_in_words(selection.late.future))
                     .collect(),
                 selection,
             })

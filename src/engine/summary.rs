@@ -120,6 +120,11 @@ impl Counts {
         }
     }
 
+    /// Whether the run settled a trade.
+    pub(crate) fn has_settled(&self) -> bool {
+        self.settled > 0
+    }
+
     fn add_profit(&mut self, dollars: Decimal) {
         match self.profit.checked_add(dollars) {
             Some(sum) => self.profit = sum,
@@ -184,15 +189,19 @@ pub struct Summary {
     pub due_before: u64,
     /// Due trades after the run.
     pub due_after: Tally,
-    /// Due trades past the alert lag, by the reason they are left.
+    /// Due trades that are an alert, by the reason they are left.
     pub overdue: BTreeMap<&'static str, Tally>,
+    /// Trades that were an alert for 48 hours.
+    pub stuck: Named,
     /// The run needed prices or resolutions and got none.
     pub nothing_had: bool,
     /// A signal asked the run to stop.
     pub interrupted: bool,
     /// Rows that are not due, by reason.
     pub excluded: BTreeMap<Exclusion, u64>,
-    /// Provisional trades past the confirm lag; `oldest` is by the market's close.
+    /// Rows with a timestamp in the future that are an alert.
+    pub future: u64,
+    /// Provisional trades past the confirm lag that are an alert; `oldest` is by the market's close.
     pub unconfirmed_late: Tally,
     /// Warnings about rows. `counts` holds the doubted strikes.
     pub warnings: Vec<Warning>,
@@ -202,12 +211,8 @@ pub struct Summary {
     pub stats: BTreeMap<&'static str, RequestStats>,
 }
 
-/// Reason of an overdue trade whose row is in error.
-pub(crate) const IN_ERROR: &str = "in error";
 /// Reason of a trade about which a source could not be asked.
 pub(crate) const OUT_OF_REACH: &str = "a source could not be asked";
-/// Reason of a due trade that the batch limit left out.
-pub(crate) const BEYOND_BATCH: &str = "beyond this batch";
 /// Reason of a trade that the run did not reach before a signal.
 pub(crate) const INTERRUPTED: &str = "the run was interrupted";
 /// Reason of a trade that the run did not reach before its time was over.
@@ -290,7 +295,7 @@ impl Summary {
         }
         alerts.extend(self.overdue_in_words());
         alerts.extend(self.unconfirmed_in_words());
-        alerts.extend(future_in_words(&self.excluded));
+        alerts.extend(future_in_words(self.future));
         alerts
     }
 
@@ -332,9 +337,7 @@ impl Summary {
     /// Whether a trade needs a look: one that is past the alert lag or the confirm lag, or that is
     /// dated in the future.
     pub fn needs_a_look(&self) -> bool {
-        !self.overdue.is_empty()
-            || self.unconfirmed_late.count > 0
-            || self.excluded.get(&Exclusion::Future).is_some_and(|count| *count > 0)
+        !self.overdue.is_empty() || self.unconfirmed_late.count > 0 || self.future > 0
     }
 
     /// Whether there are [`Self::alerts`].
@@ -374,11 +377,10 @@ pub fn unconfirmed_in_words(late: Tally, now: UnixSeconds) -> Option<String> {
     })
 }
 
-/// The alert about rows with a timestamp in the future; `None` if there are none.
-pub fn future_in_words(excluded: &BTreeMap<Exclusion, u64>) -> Option<String> {
-    let count = excluded.get(&Exclusion::Future).filter(|count| **count > 0)?;
-    let rows = if *count == 1 { "row has" } else { "rows have" };
-    Some(format!(
+/// The alert about this number of rows with a timestamp in the future; `None` if there are none.
+pub fn future_in_words(count: u64) -> Option<String> {
+    let rows = if count == 1 { "row has" } else { "rows have" };
+    (count > 0).then(|| format!(
         "{count} {rows} a timestamp in the future; settle leaves them; check --timezone and the clock \
          of the bot"
     ))
@@ -438,6 +440,8 @@ mod tests {
             due_before: 0,
             due_after: Tally::default(),
             overdue: BTreeMap::new(),
+            stuck: Named::default(),
+            future: 0,
             nothing_had: false,
             interrupted: false,
             excluded: BTreeMap::new(),

@@ -154,8 +154,7 @@ impl Gauges {
             let help = "Profit of the trades the last run settled.";
             self.add("settle_last_run_profit_dollars", help, of, profit)?;
         }
-        let help =
-            "1 while a due trade is older than the alert lag or a resolution contradicts a move.";
+        let help = "1 while a trade is an alert or a resolution contradicts a move.";
         self.add("settle_alert", help, of, f64::from(u8::from(summary.alert())))
     }
 
@@ -187,6 +186,7 @@ impl Gauges {
             ("settled", "Trades settled in all, UNKNOWN and SPLIT included.", status.settled()),
             ("won", "Trades won in all.", performance.wins),
             ("lost", "Trades lost in all.", performance.losses),
+            ("stuck", "Trades that were an alert for 48 hours.", status.stuck.count),
             ("unconfirmed", "Settled trades not yet confirmed by Polymarket.", status.unconfirmed),
         ] {
             self.add(&format!("settle_{name}_trades"), help, &of, count(value))?;

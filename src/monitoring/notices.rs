@@ -6,13 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use crate::engine::summary::{
-    BEYOND_BATCH, IN_ERROR, INTERRUPTED, OUT_OF_REACH, OUT_OF_TIME, Summary, age, future_in_words,
+    INTERRUPTED, OUT_OF_REACH, OUT_OF_TIME, Summary, age, future_in_words,
 };
+use crate::rules::alert::{BEYOND_BATCH, IN_ERROR};
 use crate::rules::fill::WalletSays;
 use crate::rules::outcome::contradicts;
 use crate::rules::price::Source;
 use crate::rules::settlement::Status;
-use crate::rules::text::{printable, printable_line};
+use crate::rules::text::{printable, printable_line, shell_word};
 use crate::rules::units::{UnixSeconds, rounded};
 use crate::sources::http::RequestStats;
 use crate::store::{Noteworthy, NotificationState};
@@ -51,15 +52,6 @@ impl Place {
             Some(bot) => format!("settle {command} --bot {}", shell_word(bot)),
             None => format!("settle {command} --db {}", shell_word(&self.database)),
         }
-    }
-}
-
-/// A text as one word of a shell.
-fn shell_word(text: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@".contains(c);
-    match !text.is_empty() && text.chars().all(is_plain) {
-        true => text.to_owned(),
-        false => format!("'{}'", text.replace('\'', r"'\''")),
     }
 }
 
@@ -129,6 +121,10 @@ impl News<'_> {
             if !active.is_empty() {
                 what.push_str(&format!("; still raised: {}", keys(&mut active.iter())));
             }
+            if summary.stuck.count > 0 {
+                let count = summary.stuck.count;
+                what.push_str(&format!("; {count} stuck for 48 hours, no alert any more"));
+            }
             let mut body = self.body("alert_cleared", &what, "status");
             body["alerts"] = json!(cleared);
             body["still_raised"] = json!(active);
@@ -162,7 +158,7 @@ impl News<'_> {
             }
         }
         let late = summary.unconfirmed_in_words().map(|sentence| ("unconfirmed", sentence));
-        let future = future_in_words(&summary.excluded).map(|sentence| ("future", sentence));
+        let future = future_in_words(summary.future).map(|sentence| ("future", sentence));
         for (key, sentence) in late.into_iter().chain(future) {
             alerts.insert(key.to_owned(), vec![sentence]);
         }
@@ -212,6 +208,7 @@ impl News<'_> {
             ("pending", summary.pending()),
             ("held", summary.held()),
             ("in_error", summary.errors.len() as u64),
+            ("stuck", summary.stuck.count),
             ("due", summary.due_after.count),
             ("unsettled", summary.unsettled_after()),
         ];

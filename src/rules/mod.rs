@@ -1,6 +1,7 @@
 //! The rules that decide a settlement, as pure functions: no clock, file, socket or SQL. This
 //! folder depends on no other folder but `error`. `engine` asks the sources and `store` writes.
 
+pub mod alert;
 pub mod asset;
 pub mod assignment;
 pub mod audit_cause;
@@ -23,6 +24,7 @@ pub mod settlement;
 pub mod statistics;
 pub mod strike;
 pub mod table;
+pub mod tally;
 pub mod text;
 pub mod timestamp;
 pub mod title;

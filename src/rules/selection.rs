@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use crate::rules::alert::{AlertRule, BEYOND_BATCH, LateTrades, WAITING};
 use crate::rules::eligibility::{
     Eligibility, Exclusion, Reading, Row, SETTLING_AGE, Trade, judge_with, unknown_statuses,
 };
@@ -16,6 +17,9 @@ use crate::rules::strike::Strike;
 use crate::rules::text::printable;
 use crate::rules::units::UnixSeconds;
 use crate::rules::value::Cell;
+
+pub use crate::rules::alert::Lags;
+pub use crate::rules::tally::{NAMED, Named, Tally};
 
 /// The longest wait between two attempts at one trade, in seconds.
 pub const LONGEST_WAIT: i64 = 24 * 3600;
@@ -52,28 +56,6 @@ pub struct RowError {
     pub trade_id: Cell,
     /// Names the value and the reason.
     pub message: String,
-}
-
-/// The number of some trades, and the time of the oldest.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// The number of trades.
-    pub count: u64,
-    /// When the oldest was logged; `None` if no time can be read.
-    pub oldest: Option<UnixSeconds>,
-}
-
-impl Tally {
-    /// Adds one trade that waits since then.
-    pub fn add(&mut self, since: Option<UnixSeconds>) {
-        self.add_all(Self { count: 1, oldest: since });
-    }
-
-    /// Adds the trades of another tally.
-    pub fn add_all(&mut self, others: Self) {
-        self.count += others.count;
-        self.oldest = self.oldest.into_iter().chain(others.oldest).min();
-    }
 }
 
 /// The key of a trade's market with the year added, if the row's slug omits it.
@@ -114,6 +96,8 @@ pub struct Offer {
     turn: (Option<UnixSeconds>, UnixSeconds, i64),
     /// The trade.
     pub trade: Box<Trade>,
+    /// It is a close call that waits for Polymarket.
+    pub is_held: bool,
 }
 
 impl PartialEq for Offer {
@@ -136,28 +120,6 @@ impl Ord for Offer {
     }
 }
 
-/// A number of trades, with the ids of the first ones.
-#[derive(Debug, Default)]
-pub struct Named {
-    /// Number of trades.
-    pub count: u64,
-    /// At most [`NAMED`] ids.
-    pub first: Vec<Cell>,
-}
-
-/// Most ids that [`Named`] keeps.
-pub const NAMED: usize = 20;
-
-impl Named {
-    /// Adds one trade.
-    pub fn add(&mut self, id: &Cell) {
-        self.count += 1;
-        if self.first.len() < NAMED {
-            self.first.push(id.clone());
-        }
-    }
-}
-
 /// The result of a pass over the unsettled rows.
 #[derive(Debug, Default)]
 pub struct Selection {
@@ -175,6 +137,10 @@ pub struct Selection {
     pub wallet_waits: BTreeMap<(&'static str, &'static str), (Tally, Named)>,
     /// Due trades beyond the batch. The engine counts them, as it keeps the batch.
     pub beyond_batch: Tally,
+    /// The trades that wait too long, without those that are offered.
+    pub late: LateTrades,
+    /// Those of `beyond_batch` that wait too long.
+    pub late_beyond_batch: LateTrades,
     /// The number of rows that are not due, by reason.
     pub excluded: BTreeMap<Exclusion, u64>,
     /// Trades that a run does not settle, and whose market's outcome is of interest all the same: those that
@@ -197,15 +163,6 @@ const STATUSES_NAMED: usize = 20;
 
 /// The number of trades that a run does not settle to keep for it.
 const NOT_SETTLED_NAMED: usize = 100_000;
-
-/// How long a trade may stay open before an alert, in seconds.
-#[derive(Debug, Clone, Copy)]
-pub struct Lags {
-    /// For a due trade, from the moment it became due.
-    pub due: i64,
-    /// For a provisional trade, from its market's close.
-    pub confirm: i64,
-}
 
 /// A problem in the data that a user should check.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -270,11 +227,12 @@ impl Selection {
         self.are_dated_late() || self.excluded(Exclusion::Future) > 0
     }
 
-    fn waits_for_wallet(&mut self, says: WalletSays, trade: &Trade) {
+    fn waits_for_wallet(&mut self, says: WalletSays, trade: &Trade, rule: AlertRule<'_>) {
         let (Some(key), Some(why)) = (says.pending_key(), says.why_it_waits()) else { return };
         let (tally, named) = self.wallet_waits.entry((key, why)).or_default();
         tally.add(Some(trade.due_since()));
         named.add(&trade.row.id);
+        self.late.add(rule, why, trade, false);
         self.note_not_settled(trade.row.rowid, key);
     }
 
@@ -307,7 +265,7 @@ impl Selection {
 /// Judges rows one by one, and counts them.
 pub struct Selector<'a> {
     reading: Reading,
-    now: UnixSeconds,
+    rule: AlertRule<'a>,
     retries: &'a HashMap<i64, Retry>,
     /// The rows that log an order again, by rowid.
     duplicates: HashSet<i64>,
@@ -318,16 +276,16 @@ pub struct Selector<'a> {
 }
 
 impl<'a> Selector<'a> {
-    /// For rows as of `now`; by rowid, `retries` are the trades that failed before, `duplicates` the rows
+    /// For rows as of the rule's `now`; by rowid, `retries` are the trades that failed before, `duplicates` the rows
     /// that log an order again, and `wallet` is what a wallet says.
     pub fn new(
         reading: Reading,
         retries: &'a HashMap<i64, Retry>,
         duplicates: HashSet<i64>,
         wallet: &'a WalletRecords,
-        now: UnixSeconds,
+        rule: AlertRule<'a>,
     ) -> Self {
-        Self { reading, now, retries, duplicates, wallet, selection: Selection::default() }
+        Self { reading, rule, retries, duplicates, wallet, selection: Selection::default() }
     }
 
     /// Judges an unsettled row and counts it. Returns the trade if a run may settle it now.
@@ -341,13 +299,16 @@ impl<'a> Selector<'a> {
         let says = self.wallet.of(row.rowid, &row.id, &row.market_slug);
         let is_filled = says.and_then(WalletRecord::position).is_some();
         let is_duplicate = !is_filled && self.duplicates.contains(&row.rowid);
-        let selection = &mut self.selection;
-        match judge_with(row, self.reading, self.now, says) {
+        let (selection, rule) = (&mut self.selection, self.rule);
+        match judge_with(row, self.reading, rule.now, says) {
             Eligibility::Due(_) | Eligibility::InError { .. } if is_duplicate => {
                 selection.leave_out(rowid, Exclusion::DuplicateOrder);
                 None
             }
             Eligibility::Excluded(reason) => {
+                if reason == Exclusion::Future {
+                    selection.late.add_future(rule, rowid, &trade_id);
+                }
                 selection.leave_out(rowid, reason);
                 None
             }
@@ -355,6 +316,7 @@ impl<'a> Selector<'a> {
                 let due_since = logged_at.map(|logged_at| logged_at.plus(SETTLING_AGE));
                 selection.due.add(due_since);
                 selection.in_error.add(due_since);
+                selection.late.add_in_error(rule, (rowid, &trade_id), due_since);
                 selection.errors.push(RowError { trade_id, message });
                 None
             }
@@ -366,7 +328,7 @@ impl<'a> Selector<'a> {
                 }
                 selection.due.add(Some(trade.due_since()));
                 if let Some(says) = says.filter(|says| says.pending_key().is_some()) {
-                    selection.waits_for_wallet(says, &trade);
+                    selection.waits_for_wallet(says, &trade, rule);
                     return None;
                 }
                 if trade.row.is_at_yes_price {
@@ -390,29 +352,42 @@ impl<'a> Selector<'a> {
         }
     }
 
+    /// Counts a trade that the batch limit leaves out.
+    pub fn leave_beyond_batch(&mut self, offer: &Offer) {
+        let (selection, Offer { trade, is_held, .. }) = (&mut self.selection, offer);
+        selection.beyond_batch.add(Some(trade.due_since()));
+        selection.late_beyond_batch.add(self.rule, BEYOND_BATCH, trade, *is_held);
+    }
+
     /// The due trade, unless it waits for a later retry.
     fn offer(&mut self, trade: Box<Trade>) -> Option<Offer> {
         let retry = self.retries.get(&trade.row.rowid).filter(|retry| retry.is_of(&trade.row));
         // a wait longer than the longest was recorded under a wrong clock
-        let wait = retry.map_or(0, |retry| retry.next_try.since(self.now));
-        let due_since = trade.due_since();
+        let wait = retry.map_or(0, |retry| retry.next_try.since(self.rule.now));
+        let (due_since, rule) = (trade.due_since(), self.rule);
         if (1..=LONGEST_WAIT).contains(&wait) {
             match retry.and_then(|retry| retry.error.clone()) {
                 // in error while it waits, so that the alert does not change with each attempt
                 Some(message) => {
                     self.selection.in_error.add(Some(due_since));
                     let trade_id = trade.row.id.clone();
+                    let row = (trade.row.rowid, &trade_id);
+                    self.selection.late.add_in_error(rule, row, Some(due_since));
                     self.selection.errors.push(RowError { trade_id, message });
                 }
-                None => self.selection.waiting.add(Some(due_since)),
+                None => {
+                    self.selection.waiting.add(Some(due_since));
+                    self.selection.late.add(rule, WAITING, &trade, false);
+                }
             }
             return None;
         }
-        if retry.is_some_and(|retry| retry.held) {
+        let is_held = retry.is_some_and(|retry| retry.held);
+        if is_held {
             self.selection.held.add(Some(due_since));
         }
         let turn = (retry.map(|retry| retry.next_try), due_since, trade.row.rowid);
-        Some(Offer { turn, trade })
+        Some(Offer { turn, trade, is_held })
     }
 }
 
@@ -430,8 +405,10 @@ mod tests {
 
     /// The rowids of the offered trades, in the order of their turns, and the counts.
     fn select(rows: Vec<Row>, retries: &HashMap<i64, Retry>) -> (Vec<i64>, Selection) {
-        let wallet = WalletRecords::default();
-        let mut selector = Selector::new(READING, retries, HashSet::new(), &wallet, NOW);
+        let (wallet, earlier) = (WalletRecords::default(), HashMap::new());
+        let lags = Lags { due: 3600, confirm: 86_400, hold: 0, polymarket_alone: false };
+        let rule = AlertRule { lags, now: NOW, earlier: &earlier };
+        let mut selector = Selector::new(READING, retries, HashSet::new(), &wallet, rule);
         let mut offers: Vec<Offer> =
             rows.into_iter().filter_map(|row| selector.take(row)).collect();
         offers.sort();

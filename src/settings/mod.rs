@@ -22,6 +22,7 @@ use values::{address, base_url, file, hours, seconds_of, zone};
 
 use crate::error::Error;
 use crate::output::print::Printing;
+use crate::rules::decision::Confirm;
 use crate::rules::eligibility::{NotFilled, Reading};
 use crate::rules::fees::Fees;
 use crate::rules::logged::SizeUnit;
@@ -219,6 +220,25 @@ pub struct AlertArgs {
     pub confirm_lag_hours: Decimal,
 }
 
+/// Polymarket's part in deciding, and how long a trade waits for it.
+#[derive(Debug, Args)]
+pub struct ConfirmArgs {
+    /// Polymarket's part in deciding
+    #[arg(
+        long,
+        env = "SETTLE_CONFIRM",
+        value_name = "MODE",
+        default_value = "auto",
+        help_heading = "Polymarket"
+    )]
+    pub confirm: Confirm,
+
+    /// Hours that a close call waits for Polymarket after its market's close; then candles decide
+    #[arg(long, env = "SETTLE_HOLD_HOURS", value_name = "H", default_value = "6",
+          value_parser = hours, help_heading = "Polymarket")]
+    pub hold_hours: Decimal,
+}
+
 /// Fees.
 #[derive(Debug, Args)]
 pub struct FeeArgs {
@@ -396,9 +416,14 @@ pub fn reading(judging: &JudgingArgs) -> Reading {
     }
 }
 
-/// Ages in seconds at which a waiting trade raises an alert.
-pub fn lags(args: &AlertArgs) -> Lags {
-    Lags { due: seconds_of(args.alert_lag_hours), confirm: seconds_of(args.confirm_lag_hours) }
+/// How long a trade may wait before an alert.
+pub fn lags(args: &AlertArgs, polymarket: &ConfirmArgs) -> Lags {
+    Lags {
+        due: seconds_of(args.alert_lag_hours),
+        confirm: seconds_of(args.confirm_lag_hours),
+        hold: seconds_of(polymarket.hold_hours),
+        polymarket_alone: polymarket.confirm == Confirm::Only,
+    }
 }
 
 /// How to read rows, for a command that reads only settled ones; their strike has no effect.

@@ -1,6 +1,7 @@
 //! The performance database: this file reads the bot's trades in pages; the others open it, write
 //! it, and manage settle's own tables. Only this folder has SQL; it decides no outcome.
 
+mod alerts;
 mod bot_schema;
 mod columns;
 mod database;
@@ -44,6 +45,7 @@ use crate::rules::strike::Strike;
 use crate::rules::units::UnixSeconds;
 use crate::rules::value::Cell;
 
+pub use alerts::LateConfirmations;
 pub use bot_schema::{BotSchema, EXPRESSIONS, Mapped, RESULTS, add_result};
 use columns::{Field, FieldMap, ROW_FIELDS, UpdateSql};
 pub use empty::NeverFilled;

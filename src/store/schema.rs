@@ -1,5 +1,5 @@
-//! settle's own tables, except those about notices, which `notified` creates, and the view for the bot's
-//! own code. The first run that writes creates them, and brings those of an older settle to the
+//! settle's own tables, except those about notices and alerts, which `notified` and `alerts` create, and the
+//! view for the bot's own code. The first run that writes creates them, and brings those of an older settle to the
 //! current version. The schema only grows, and no row is moved.
 
 use rusqlite::{Connection, Transaction};

@@ -4,11 +4,13 @@
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use crate::error::Error;
+use crate::rules::alert::AlertRule;
 use crate::rules::eligibility::Row;
 use crate::rules::price::Source;
 use crate::rules::selection::{LONGEST_WAIT, Tally};
 use crate::rules::settlement::Earlier;
 use crate::rules::units::{Bps, BtcPrice, UnixSeconds, decimal_from_text};
+use crate::store::alerts::STUCK;
 use crate::store::columns::{Field, FieldMap};
 use crate::store::retries::{NOT_IGNORED, wait_after};
 use crate::store::{ROW_COLUMNS, RunInfo, Store, Unconfirmed, record};
@@ -42,41 +44,43 @@ impl Store {
         read().map_err(|error| self.failed("read", error))
     }
 
-    /// The trades that Polymarket has not confirmed, whose market closed before `closed_before`,
-    /// and whose next query is after `now`. The oldest is by market close.
+    /// The trades that Polymarket has not confirmed past the confirm lag, that are not stuck, and whose next
+    /// query is later. The oldest is by market close.
     ///
     /// # Errors
     /// [`Error::Database`].
-    pub fn not_asked_yet(
-        &self,
-        now: UnixSeconds,
-        closed_before: UnixSeconds,
-    ) -> Result<Tally, Error> {
+    pub fn not_asked_yet(&self, rule: AlertRule<'_>) -> Result<Tally, Error> {
+        let now = rule.now;
         let waits = format!("next_ask > {} AND next_ask <= {}", now.0, now.plus(LONGEST_WAIT).0);
-        self.late(&waits, closed_before)
+        self.late(&waits, rule)
     }
 
-    /// All trades that Polymarket has not confirmed and whose market closed before `closed_before`.
-    /// The oldest is by market close. Empty if the latest run did not ask Polymarket.
+    /// All trades that Polymarket has not confirmed past the confirm lag and that are not stuck. The oldest is
+    /// by market close. Empty if the latest run did not ask Polymarket.
     ///
     /// # Errors
     /// [`Error::Database`].
-    pub fn unconfirmed_since(&self, closed_before: UnixSeconds) -> Result<Tally, Error> {
+    pub fn unconfirmed_since(&self, rule: AlertRule<'_>) -> Result<Tally, Error> {
         let asks = "'off' IS NOT (SELECT confirm FROM settlement_runs WHERE command = 'run'
                     ORDER BY started_at DESC, rowid DESC LIMIT 1)";
-        self.late(asks, closed_before)
+        self.late(asks, rule)
     }
 
-    fn late(&self, condition: &str, closed_before: UnixSeconds) -> Result<Tally, Error> {
+    fn late(&self, condition: &str, rule: AlertRule<'_>) -> Result<Tally, Error> {
+        let closed_before = rule.now.plus(-rule.lags.confirm);
         let read = || {
             if !self.has_records()? {
                 return Ok(Tally::default());
             }
+            let stuck = match self.has_table("settlement_alerts")? {
+                true => STUCK,
+                false => "(?2 IS NULL)",
+            };
             let sql = format!(
                 "SELECT count(*), min(closed_at) FROM settlement_unconfirmed AS waiting
-                 WHERE closed_at < ?1 AND {condition} AND {NOT_IGNORED}"
+                 WHERE closed_at < ?1 AND {condition} AND {NOT_IGNORED} AND NOT {stuck}"
             );
-            self.connection.query_row(&sql, [closed_before.0], |row| {
+            self.connection.query_row(&sql, [closed_before.0, rule.stuck_before().0], |row| {
                 let oldest: Option<i64> = row.get(1)?;
                 Ok(Tally { count: row.get(0)?, oldest: oldest.map(UnixSeconds) })
             })

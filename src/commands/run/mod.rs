@@ -29,12 +29,14 @@ use crate::monitoring::ping::Pinger;
 use crate::output;
 use crate::output::print::after_writing;
 use crate::output::progress::Bar;
-use crate::rules::decision::{Confirm, Deciding};
+use crate::rules::decision::Deciding;
 use crate::rules::resolution::Resolutions;
 use crate::rules::units::{Bps, UnixSeconds};
 use crate::settings::monitoring::MonitorArgs;
-use crate::settings::values::{batch, bps, hours, interval, seconds, seconds_of};
-use crate::settings::{self, AlertArgs, CommonArgs, FeeArgs, JudgingArgs, ServiceArgs, WalletArgs};
+use crate::settings::values::{batch, bps, interval, seconds, seconds_of};
+use crate::settings::{
+    self, AlertArgs, CommonArgs, ConfirmArgs, FeeArgs, JudgingArgs, ServiceArgs, WalletArgs,
+};
 use crate::sources::http::Client;
 use crate::store::{Access, RunLock, Store};
 
@@ -59,26 +61,15 @@ pub struct RunArgs {
           value_parser = seconds, help_heading = "Trades")]
     pub max_seconds: u64,
 
-    /// Polymarket's part in deciding
-    #[arg(
-        long,
-        env = "SETTLE_CONFIRM",
-        value_name = "MODE",
-        default_value = "auto",
-        help_heading = "Polymarket"
-    )]
-    pub confirm: Confirm,
+    /// What Polymarket decides.
+    #[command(flatten)]
+    pub polymarket: ConfirmArgs,
 
     /// A venue's move of less than this many bps is too close to call by candles [default: with --confirm
     /// auto by how the price was read (4 for a point, 1 for a mean of seconds, more for a minute that moved),
     /// else 0]
     #[arg(long, env = "SETTLE_MIN_MOVE_BPS", value_name = "X", value_parser = bps, help_heading = "Prices")]
     pub min_move_bps: Option<Decimal>,
-
-    /// Hours that a close call waits for Polymarket after its market's close; then candles decide
-    #[arg(long, env = "SETTLE_HOLD_HOURS", value_name = "H", default_value = "6",
-          value_parser = hours, help_heading = "Polymarket")]
-    pub hold_hours: Decimal,
 
     /// Fees.
     #[command(flatten)]
@@ -168,9 +159,9 @@ fn result(mut ran: Vec<DatabaseRun>, printed: Result<(), Error>) -> Result<(), E
 impl From<&RunArgs> for Deciding {
     fn from(settling: &RunArgs) -> Self {
         Self {
-            confirm: settling.confirm,
+            confirm: settling.polymarket.confirm,
             min_move: settling.min_move_bps.map(Bps),
-            hold: seconds_of(settling.hold_hours),
+            hold: seconds_of(settling.polymarket.hold_hours),
             fees: settling.fees.fees,
         }
     }
@@ -271,7 +262,7 @@ fn in_each_database(
             reading: settings::reading(&bot.args.judging),
             deciding: &deciding,
             batch: args.batch,
-            lags: settings::lags(&args.alert),
+            lags: settings::lags(&args.alert, &args.polymarket),
             now,
             limit: &limit,
         };

@@ -61,6 +61,12 @@ pub(super) fn summary(summary: &Summary, dry_run: bool) -> String {
         ("Waiting", listed, "asked about again in a later run", reasons(summary)),
         ("Later", later, "beyond this batch, or waiting for a retry", String::new()),
         ("In error", in_error, "left unchanged", errors(&summary.errors)),
+        (
+            "Stuck",
+            summary.stuck.count,
+            "an alert for 48 hours, and no longer one; settle status names them",
+            String::new(),
+        ),
     ] {
         if count > 0 {
             counted(&mut text, name, count, what);

@@ -1,0 +1,56 @@
+//! Counts of some trades: with the time of the oldest, or with the ids of the first ones. `selection`,
+//! `alert` and the engine count with them.
+
+use crate::rules::units::UnixSeconds;
+use crate::rules::value::Cell;
+
+/// The number of some trades, and the time of the oldest.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// The number of trades.
+    pub count: u64,
+    /// When the oldest was logged; `None` if no time can be read.
+    pub oldest: Option<UnixSeconds>,
+}
+
+impl Tally {
+    /// Adds one trade that waits since then.
+    pub fn add(&mut self, since: Option<UnixSeconds>) {
+        self.add_all(Self { count: 1, oldest: since });
+    }
+
+    /// Adds the trades of another tally.
+    pub fn add_all(&mut self, others: Self) {
+        self.count += others.count;
+        self.oldest = self.oldest.into_iter().chain(others.oldest).min();
+    }
+}
+
+/// A number of trades, with the ids of the first ones.
+#[derive(Debug, Default)]
+pub struct Named {
+    /// Number of trades.
+    pub count: u64,
+    /// At most [`NAMED`] ids.
+    pub first: Vec<Cell>,
+}
+
+/// Most ids that [`Named`] keeps.
+pub const NAMED: usize = 20;
+
+impl Named {
+    /// Adds one trade.
+    pub fn add(&mut self, id: &Cell) {
+        self.count += 1;
+        if self.first.len() < NAMED {
+            self.first.push(id.clone());
+        }
+    }
+
+    /// Adds the trades of another number.
+    pub fn add_all(&mut self, others: Self) {
+        self.count += others.count;
+        let room = NAMED.saturating_sub(self.first.len());
+        self.first.extend(others.first.into_iter().take(room));
+    }
+}
