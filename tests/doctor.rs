@@ -99,6 +99,31 @@ fn a_computer_whose_clock_is_unlike_the_services_is_a_problem() {
 }
 
 #[test]
+fn the_unit_of_sizes_is_compared_with_verified_fills() {
+    let bench = Bench::new(&[1, 2, 3, 4, 5].map(bet));
+    let sizes = |arguments: &[&str]| {
+        let mut all = vec!["doctor", "--offline", "--json"];
+        all.extend(arguments);
+        let report = bench.settle(&all).json();
+        let (state, message) = check(&report, "sizes");
+        (state.to_owned(), message.to_owned())
+    };
+    assert_eq!(sizes(&[]).0, "unknown");
+    // five dollars at 0.5, or five shares
+    let columns = "ALTER TABLE trades ADD COLUMN verified_fill_price REAL;
+                   ALTER TABLE trades ADD COLUMN verified_fill_amount REAL;
+                   UPDATE trades SET verified_fill_price = 0.5, verified_fill_amount = 5;";
+    bench.sql().execute_batch(columns).unwrap();
+    let (state, message) = sizes(&[]);
+    assert!(state == "problem" && message.contains("size_unit = \"shares\""), "{message}");
+    assert_eq!(sizes(&["--size-unit", "shares"]).0, "ok");
+    let dollars = "UPDATE trades SET verified_fill_amount = 10 WHERE id > 2";
+    bench.sql().execute_batch(dollars).unwrap();
+    let (state, message) = sizes(&[]);
+    assert!(state == "problem" && message.contains("in others"), "{message}");
+}
+
+#[test]
 fn a_test_notice_is_sent_on_request() {
     let hooks = Hooks::start();
     let bench = Bench::new(&[bet(1)]);

@@ -18,6 +18,8 @@ use crate::output::json::SCHEMA_VERSION;
 use crate::output::print::show;
 use crate::output::style::{BAD, CAUTION, GOOD, STRONG, line, styled};
 use crate::rules::asset::Asset;
+use crate::rules::eligibility::Reading;
+use crate::rules::logged::{SizeHolds, SizeUnit, size_and_fill, size_holds};
 use crate::rules::market::Basis;
 use crate::rules::price::PriceAt;
 use crate::rules::text::printable_line;
@@ -31,6 +33,8 @@ use crate::store::{Access, RunLock, Store, Survey, free_bytes};
 const LONGEST: Duration = Duration::from_secs(60);
 /// The length of a quarter of an hour, in seconds.
 const QUARTER: i64 = 900;
+/// The number of last rows whose sizes are compared.
+const LAST_ROWS: usize = 200;
 /// Seconds by which a clock may differ from others.
 const CLOCK_OFFSET: i64 = 30;
 /// With fewer free bytes on its disk, a database has no room for records and a journal.
@@ -223,6 +227,7 @@ fn check_database(
         }
         Err(why) => checks.add(name("timezone"), State::Problem, why.to_string()),
     }
+    check_sizes(checks, store, reading, name("sizes"));
     match survey.settled_elsewhere {
         0 => checks.add(name("other settlers"), State::Ok, "settle wrote every result since its first run"),
         count => checks.add(
@@ -240,6 +245,41 @@ fn check_database(
         }
         None => {
             checks.add(name("last run"), State::Unknown, "no run has written to this database yet");
+        }
+    }
+}
+
+/// Compares `position_size` with the fills that the bot verified.
+fn check_sizes(checks: &mut Checks, store: &Store, reading: Reading, name: String) {
+    let rows = match store.last_rows(LAST_ROWS) {
+        Ok(rows) => rows,
+        Err(why) => return checks.add(name, State::Problem, why.to_string()),
+    };
+    let rows = rows.iter().filter_map(|row| {
+        let (price, amount) = (row.verified_fill_price.as_ref(), row.verified_fill_amount.as_ref());
+        size_and_fill(&row.position_size, price, amount)
+    });
+    let unit = |unit| match unit {
+        SizeUnit::Dollars => "dollars",
+        SizeUnit::Shares => "shares",
+    };
+    let by_fills = "position_size holds, by the fills that the bot verified,";
+    match size_holds(rows) {
+        SizeHolds::One(held) if held == reading.size_unit => {
+            checks.add(name, State::Ok, format!("{by_fills} {}", unit(held)));
+        }
+        SizeHolds::One(held) => {
+            let what = format!("{by_fills} {0}: set size_unit = \"{0}\"", unit(held));
+            checks.add(name, State::Problem, what);
+        }
+        SizeHolds::Mixed => {
+            let what =
+                "dollars in some rows and shares in others; with a wallet, its fills are the money";
+            checks.add(name, State::Problem, format!("{by_fills} {what}"));
+        }
+        SizeHolds::Neither | SizeHolds::Unknown => {
+            let what = "the rows do not show what position_size holds; with a wallet, settle reconcile does";
+            checks.add(name, State::Unknown, what);
         }
     }
 }

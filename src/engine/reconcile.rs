@@ -14,6 +14,7 @@ use crate::rules::fill::{
     Activity, DUST, Kind, LoggedRow, MarketId, Position, WalletReading, WalletRecord,
     WalletRecords, WalletSays,
 };
+use crate::rules::logged::{SizeHolds, SizeUnit, size_holds};
 use crate::rules::outcome::{Outcome, Side};
 use crate::rules::pnl::{Money, paid_per_share};
 use crate::rules::resolution::{Resolution, Resolutions};
@@ -304,26 +305,19 @@ fn differs(row: &Row, state: State, outcome: Option<Outcome>, real: Option<Decim
     }
 }
 
-/// What the size column means: from rows with one buy, whose size is within 5 % of the shares or of the
-/// dollars.
+/// What the size column means: from rows with one buy.
 fn size_means(trades: &[Compared], records: &WalletRecords) -> Option<&'static str> {
-    let (mut count, mut shares, mut dollars) = (0, 0, 0);
-    for trade in trades {
+    let rows = trades.iter().filter_map(|trade| {
         let fills = records.0.get(&trade.row.rowid).into_iter().flat_map(|record| &record.fills);
-        let buys = fills.filter(|fill| !fill.is_sale).count();
-        let (Some(position), 1) = (trade.position, buys) else { continue };
-        let Some(size) = trade.row.position_size.any_number() else { continue };
-        let limit = size.saturating_mul(Decimal::new(5, 2));
-        let is_near = |value: Decimal| value.saturating_sub(size).abs() <= limit;
-        count += 1;
-        shares += usize::from(is_near(position.shares));
-        dollars += usize::from(is_near(position.cost));
-    }
-    match count {
-        0..5 => None,
-        _ if shares * 5 >= count * 4 => Some("shares"),
-        _ if dollars * 5 >= count * 4 => Some("dollars"),
-        _ => Some("mixed"),
+        let has_one = fills.filter(|fill| !fill.is_sale).count() == 1;
+        let position = trade.position.filter(|_| has_one)?;
+        Some((trade.row.position_size.any_number()?, position.cost, position.shares))
+    });
+    match size_holds(rows) {
+        SizeHolds::One(SizeUnit::Shares) => Some("shares"),
+        SizeHolds::One(SizeUnit::Dollars) => Some("dollars"),
+        SizeHolds::Mixed | SizeHolds::Neither => Some("mixed"),
+        SizeHolds::Unknown => None,
     }
 }
 

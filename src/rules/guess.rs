@@ -8,7 +8,7 @@ use crate::rules::column_names::{
     PRICES, PROFIT, SETTLED, SHARES, SIZE, SKIPPED, STATE, STATUS, STRIKE, TABLES, TIMESTAMP, WIN,
     Wanted, has_no_outcome, has_window, is_one_of, is_same_name, says_paper, side_in,
 };
-use crate::rules::logged::SizeUnit;
+use crate::rules::logged::{SizeHolds, SizeUnit, size_holds};
 use crate::rules::market::{Market, RuleSet, read_market};
 use crate::rules::order_status::is_not_filled;
 use crate::rules::outcome::Side;
@@ -20,8 +20,6 @@ use crate::rules::value::Cell;
 
 /// The least number of keys that a table of trades must have, of market, action, size, price, timestamp.
 const ENOUGH: usize = 3;
-/// With fewer rows than this, nothing is concluded from a comparison of two columns.
-const ENOUGH_ROWS: usize = 3;
 
 /// A key of `[schema]` with the value that is guessed.
 #[derive(Debug, Clone)]
@@ -32,17 +30,6 @@ pub struct Key<'a> {
     pub value: String,
     /// The column whose values are shown.
     pub column: &'a Column,
-}
-
-/// What a size column holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SizeHolds {
-    /// One unit in all rows.
-    One(SizeUnit),
-    /// Dollars in some rows, shares in others.
-    Mixed,
-    /// Its name and the values of other columns do not say it.
-    Unknown,
 }
 
 /// How a table is read.
@@ -181,7 +168,7 @@ impl<'a> Reader<'a> {
         self.marks();
         let outcome_words = self.outcome_words(action);
         let size = match size {
-            Some(size) => size_holds(size, price, dollars, shares),
+            Some(size) => held_by_size(size, price, dollars, shares),
             None => SizeHolds::Unknown,
         };
         let naive_trades = naive_trades(market, timestamp);
@@ -418,7 +405,7 @@ fn is_zero(cell: &Cell) -> bool {
 }
 
 /// What the column `size` holds: by its name, or by the columns of dollars, of shares and of the price.
-fn size_holds(
+fn held_by_size(
     size: &Column,
     price: Option<&Column>,
     dollars: Option<&Column>,
@@ -434,32 +421,13 @@ fn size_holds(
         let value = column?.values.get(row)?.any_number();
         value.filter(|number| *number > Decimal::ZERO)
     };
-    let (mut compared, mut as_dollars, mut as_shares) = (0, 0, 0);
-    for (row, size) in size.values.iter().enumerate() {
-        let Some(size) = size.any_number().filter(|size| *size > Decimal::ZERO) else { continue };
-        let price = at(price, row);
-        let is_near = |value: Option<Decimal>| {
-            let limit = size.saturating_mul(Decimal::new(5, 2));
-            value.is_some_and(|value| value.saturating_sub(size).abs() <= limit)
-        };
-        let (dollars, shares) = (at(dollars, row), at(shares, row));
-        let paid =
-            dollars.or(shares.zip(price).map(|(shares, price)| shares.saturating_mul(price)));
-        let bought =
-            shares.or(dollars.zip(price).and_then(|(paid, price)| paid.checked_div(price)));
-        if paid.is_some() || bought.is_some() {
-            compared += 1;
-            as_dollars += usize::from(is_near(paid));
-            as_shares += usize::from(is_near(bought) && !is_near(paid));
-        }
-    }
-    match compared {
-        0..ENOUGH_ROWS => SizeHolds::Unknown,
-        _ if as_shares * 5 >= compared * 4 => SizeHolds::One(SizeUnit::Shares),
-        _ if as_dollars * 5 >= compared * 4 => SizeHolds::One(SizeUnit::Dollars),
-        _ if (as_dollars + as_shares) * 5 >= compared * 4 => SizeHolds::Mixed,
-        _ => SizeHolds::Unknown,
-    }
+    let rows = size.values.iter().enumerate().filter_map(|(row, size)| {
+        let (dollars, shares, price) = (at(dollars, row), at(shares, row), at(price, row));
+        let cost = shares.zip(price).map(|(shares, price)| shares.saturating_mul(price));
+        let bought = dollars.zip(price).and_then(|(paid, price)| paid.checked_div(price));
+        Some((size.any_number()?, dollars.or(cost)?, shares.or(bought)?))
+    });
+    size_holds(rows)
 }
 
 /// The rows whose time has no zone.
@@ -645,17 +613,19 @@ mod tests {
             all.extend(columns);
             guess(&[table("trades", &all)]).unwrap().size
         };
-        let price: (&str, &[&str]) = ("price", &["0.4", "0.5", "0.5"]);
-        let ten: (&str, &[&str]) = ("size", &["10", "10", "10"]);
+        let price: (&str, &[&str]) = ("price", &["0.4", "0.5", "0.5", "0.5", "0.5"]);
+        let ten: (&str, &[&str]) = ("size", &["10", "10", "10", "10", "10"]);
         assert_eq!(size(&[price, ten]), SizeHolds::Unknown);
         assert_eq!(size(&[price, ("shares", &["10"])]), SizeHolds::One(SizeUnit::Shares));
         assert_eq!(size(&[price, ("cost", &["10"])]), SizeHolds::One(SizeUnit::Dollars));
-        let own: (&str, &[&str]) = ("position_size", &["10", "10", "10"]);
-        let shares = |values| [price, own, ("filled_shares", values)];
-        assert_eq!(size(&shares(&["10", "10", "10"])), SizeHolds::One(SizeUnit::Shares));
-        assert_eq!(size(&shares(&["25", "20", "20"])), SizeHolds::One(SizeUnit::Dollars));
-        assert_eq!(size(&shares(&["25", "10", "20"])), SizeHolds::Mixed);
-        assert_eq!(size(&shares(&["1", "2", "3"])), SizeHolds::Unknown);
+        let own: (&str, &[&str]) = ("position_size", ten.1);
+        let shares = |values| size(&[price, own, ("filled_shares", values)]);
+        assert_eq!(shares(ten.1), SizeHolds::One(SizeUnit::Shares));
+        let dollars = shares(&["25", "20", "20", "20", "20"]);
+        assert_eq!(dollars, SizeHolds::One(SizeUnit::Dollars));
+        assert_eq!(shares(&["25", "20", "10", "10", "20"]), SizeHolds::Mixed);
+        assert_eq!(shares(&["1", "2", "3", "4", "5"]), SizeHolds::Neither);
+        assert_eq!(shares(&["25", "20"]), SizeHolds::Unknown);
     }
 
     #[test]

@@ -17,6 +17,44 @@ pub enum SizeUnit {
     Shares,
 }
 
+/// What a size column holds, by its rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SizeHolds {
+    /// One unit.
+    One(SizeUnit),
+    /// Dollars in some rows, shares in others.
+    Mixed,
+    /// Neither the dollars nor the shares of most rows.
+    Neither,
+    /// Too few rows to know it.
+    Unknown,
+}
+
+/// With fewer rows than this, a size column is not known.
+const ENOUGH: usize = 5;
+
+/// What a size column holds, from rows whose size, dollars paid and shares bought are known: the unit that is
+/// within 5 % of the size in at least four fifths of them.
+pub fn size_holds(rows: impl IntoIterator<Item = (Decimal, Decimal, Decimal)>) -> SizeHolds {
+    let (mut count, mut dollars, mut shares, mut either) = (0, 0, 0, 0);
+    for (size, paid, bought) in rows {
+        let limit = size.saturating_mul(Decimal::new(5, 2));
+        let is_near = |value: Decimal| value.saturating_sub(size).abs() <= limit;
+        count += 1;
+        dollars += usize::from(is_near(paid));
+        shares += usize::from(is_near(bought));
+        either += usize::from(is_near(paid) || is_near(bought));
+    }
+    let most = |part: usize| part * 5 >= count * 4;
+    match count {
+        0..ENOUGH => SizeHolds::Unknown,
+        _ if most(shares) => SizeHolds::One(SizeUnit::Shares),
+        _ if most(dollars) => SizeHolds::One(SizeUnit::Dollars),
+        _ if most(either) => SizeHolds::Mixed,
+        _ => SizeHolds::Neither,
+    }
+}
+
 /// The source of a trade's size and price: `money_source` in JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MoneySource {
@@ -100,6 +138,17 @@ fn is_set(cell: &Cell) -> bool {
     !cell.is_empty() && cell.any_number() != Some(Decimal::ZERO)
 }
 
+/// A size with the dollars and the shares of the fill that the bot verified; `None` without one.
+pub(crate) fn size_and_fill(
+    size: &Cell,
+    price: Option<&Cell>,
+    amount: Option<&Cell>,
+) -> Option<(Decimal, Decimal, Decimal)> {
+    let (price, shares) = verified_fill(price, amount).ok()??;
+    let size = size.any_number().filter(|size| *size > Decimal::ZERO)?;
+    Some((size, shares.0.checked_mul(price.0)?, shares.0))
+}
+
 /// The fill that the bot verified, from `verified_fill_price` (dollars per share) and
 /// `verified_fill_amount` (shares). `None` if either column is missing, empty or 0.
 ///
@@ -134,6 +183,19 @@ mod tests {
         let (cost, _, shares, sold, source) = fill(SizeUnit::Shares, &Cell::Null).unwrap();
         assert_eq!((cost.0.to_string(), shares.0.to_string()), ("4.20".into(), "12".into()));
         assert_eq!((sold, source), (None, MoneySource::Log));
+    }
+
+    #[test]
+    fn four_fifths_of_five_rows_say_what_a_size_holds() {
+        let rows = |held: &[i64]| {
+            let ten = |held: &i64| (Decimal::from(*held), Decimal::from(5), Decimal::TEN);
+            size_holds(held.iter().map(ten))
+        };
+        assert_eq!(rows(&[5, 5, 5, 5]), SizeHolds::Unknown);
+        assert_eq!(rows(&[5, 5, 5, 5, 1]), SizeHolds::One(SizeUnit::Dollars));
+        assert_eq!(rows(&[10, 10, 10, 10, 5]), SizeHolds::One(SizeUnit::Shares));
+        assert_eq!(rows(&[10, 10, 10, 5, 5]), SizeHolds::Mixed);
+        assert_eq!(rows(&[1, 2, 3, 5, 5]), SizeHolds::Neither);
     }
 
     #[test]

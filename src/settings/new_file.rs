@@ -3,8 +3,8 @@
 
 use std::fmt::Write;
 
-use crate::rules::guess::{Guess, NEEDED, SizeHolds};
-use crate::rules::logged::SizeUnit;
+use crate::rules::guess::{Guess, NEEDED};
+use crate::rules::logged::{SizeHolds, SizeUnit};
 use crate::rules::table::Column;
 use crate::rules::text::printable_line;
 use crate::store::add_result;
@@ -67,7 +67,7 @@ impl NewFile<'_> {
                 );
                 add(text, unknown, &why);
             }
-            SizeHolds::Unknown => {
+            SizeHolds::Neither | SizeHolds::Unknown => {
                 let why = format!(
                     "if {size} holds shares; with a wallet, settle reconcile shows what it holds"
                 );
