@@ -428,6 +428,123 @@ fn pings_follow_the_healthchecks_convention() {
     assert!(ended.code(0).stderr.contains("the ping (start) failed"), "{}", ended.stderr);
 }
 
+/// A row of the guide's table of conditions.
+fn documented(condition: &str) -> Vec<String> {
+    let page = include_str!("../src/guide/monitoring.md");
+    let line = page.lines().find(|line| line.starts_with(&format!("| {condition} |")));
+    let line = line.unwrap_or_else(|| panic!("the table lacks: {condition}"));
+    line.trim_matches('|').split(" |").map(|cell| cell.trim().replace('`', "")).collect()
+}
+
+/// Compares a run with its row of the guide's table: exit code, ping, unit, notice and metric.
+#[track_caller]
+fn is_as_documented(condition: &str, bench: &Bench, url: &str, arguments: &[&str]) {
+    let row = documented(condition);
+    let (hooks, pings) = (Hooks::start(), Hooks::start());
+    let file = bench.folder.path().join("settle.prom");
+    let mut all = vec!["--ping-url", &pings.url, "--metrics-file", file.to_str().unwrap()];
+    all.extend(["--notify-url", &hooks.url, "--sources", "coinbase"]);
+    let code = bench.run_at(url, &[&all, arguments].concat()).code;
+    assert_eq!(row[1], code.to_string(), "{condition}: exit code");
+    let ping = pings.heard().pop().unwrap().target;
+    let ping = if ping == format!("/{code}") { "failure" } else { "success" };
+    assert_eq!(row[2], ping, "{condition}: ping");
+    let unit = include_str!("../systemd/settle.service");
+    let good = unit.lines().find_map(|line| line.strip_prefix("SuccessExitStatus=")).unwrap();
+    let is_good = code == 0 || good.split(' ').any(|good| good == code.to_string());
+    assert_eq!(row[3], if is_good { "ok" } else { "failed" }, "{condition}: unit");
+    let notices: Vec<String> = hooks
+        .events()
+        .iter()
+        .map(|event| match event["event"].as_str().unwrap() {
+            "alert_raised" => event["alerts"][0].as_str().unwrap().to_owned(),
+            event => event.to_owned(),
+        })
+        .collect();
+    // a contradiction comes with a correction here
+    assert_eq!(notices.last().map_or("", String::as_str), row[4], "{condition}: notice");
+    let Some((name, value)) = row[5].split_once(' ') else {
+        let text = fs::read_to_string(&file).unwrap_or_default();
+        assert!(text.contains(&row[5]), "{condition}: {}", row[5]);
+        return;
+    };
+    let metrics = samples(&fs::read_to_string(&file).unwrap());
+    let its = |(sample, _): &&(String, f64)| sample.split('{').next() == Some(name);
+    let found = metrics.iter().find(its).unwrap_or_else(|| panic!("{name}: {metrics:#?}"));
+    assert_eq!(found.1, value.parse::<f64>().unwrap(), "{condition}: {name}");
+}
+
+#[test]
+fn each_condition_gives_what_the_guides_table_says() {
+    let slug = format!("btc-updown-15m-{OPEN}");
+    let good = Exchange::of(up());
+    let none = Exchange::of(Tape::of([]));
+    let of = |price: f64| {
+        let mut bet = bet(1);
+        bet.price = match price {
+            0.0 => rusqlite::types::Value::Null,
+            price => rusqlite::types::Value::Real(price),
+        };
+        Bench::new(&[bet])
+    };
+    is_as_documented("done, or nothing due", &of(0.5), &good.url, &[]);
+    let lag = ["--alert-lag-hours", "87600"];
+    is_as_documented("a row in error", &of(0.0), &good.url, &lag);
+    let late = "a row in error, for longer than the alert lag";
+    is_as_documented(late, &of(0.0), &good.url, &[]);
+    // Polymarket answers that the market is not resolved
+    let waits = of(0.5);
+    let only = ["--confirm", "only", "--confirm-lag-hours", "24"];
+    is_as_documented("a due trade waits for longer than its lag", &waits, &none.url, &only);
+    waits.sql().execute("UPDATE settlement_alerts SET since = 0", []).unwrap();
+    is_as_documented("stuck: one of these for 48 hours", &waits, &none.url, &only);
+    let auto = ["--confirm", "auto"];
+    let late = ["--confirm", "auto", "--confirm-lag-hours", "24"];
+    let bench = of(0.5);
+    bench.run_at(&good.url, &[]).code(0);
+    is_as_documented("a provisional trade is not confirmed in time", &bench, &good.url, &late);
+    let future = Bench::new(&[bet(1).at(&support::as_logged(now() + 86_400))]);
+    is_as_documented("a timestamp in the future", &future, &good.url, &[]);
+    let fresh = Bench::new(&[recent(1)]);
+    let out = nowhere();
+    is_as_documented("no price or resolution from any source", &fresh, &out, &[]);
+    fresh.sql().execute("UPDATE settlement_outages SET since = since - 21600", []).unwrap();
+    is_as_documented("the same for six hours", &fresh, &out, &[]);
+    let resolved = |up_wins| {
+        let markets = Markets::resolved([(slug.as_str(), up_wins)]);
+        Exchange::resolving(up(), markets)
+    };
+    let bench = of(0.5);
+    let hooks = Hooks::start();
+    notified(
+        &bench,
+        &Exchange::of(Tape::of([(OPEN, STRIKE), (CLOSE, STRIKE + 1.0)])).url,
+        &hooks,
+        &[],
+    );
+    is_as_documented(
+        "Polymarket corrects a provisional outcome",
+        &bench,
+        &resolved(false).url,
+        &auto,
+    );
+    let bench = of(0.5);
+    notified(&bench, &good.url, &hooks, &[]).code(0);
+    is_as_documented("Polymarket contradicts a clear move", &bench, &resolved(false).url, &auto);
+    let bench = of(0.5);
+    fs::remove_file(&bench.db).unwrap();
+    is_as_documented("no database there", &bench, &good.url, &[]);
+    let bench = of(0.5);
+    bench.run_at(&good.url, &[]).code(0);
+    let lock = fs::File::open(bench.folder.path().join("performance.db-settle.lock")).unwrap();
+    lock.lock().unwrap();
+    is_as_documented("another run holds the lock", &bench, &good.url, &[]);
+    // every row of the table was compared
+    let page = include_str!("../src/guide/monitoring.md");
+    let rows = page.lines().skip_while(|line| !line.starts_with("| condition |")).skip(2);
+    assert_eq!(rows.take_while(|line| line.starts_with('|')).count(), 13);
+}
+
 /// The samples of a file in Prometheus' text format; each line is validated.
 fn samples(text: &str) -> Vec<(String, f64)> {
     let name = regex::Regex::new(r"^[a-z][a-z0-9_]*$").unwrap();

@@ -21,10 +21,10 @@ impl Pinger {
         self.ping(Some("start"));
     }
 
-    /// Pings `URL` for exit code 0, else `URL/EXIT_CODE`.
+    /// Pings `URL` for the exit codes 0 and 3, as rows in error need no run, else `URL/EXIT_CODE`.
     pub fn ended(&self, exit_code: u8) {
         match exit_code {
-            0 => self.ping(None),
+            0 | 3 => self.ping(None),
             _ => self.ping(Some(&exit_code.to_string())),
         }
     }

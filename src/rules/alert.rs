@@ -107,8 +107,13 @@ pub struct LateTrades {
 impl LateTrades {
     /// Counts a due trade that waits, if it waits too long.
     pub fn add(&mut self, rule: AlertRule<'_>, reason: &'static str, trade: &Trade, is_held: bool) {
-        if rule.is_late(trade, is_held) && self.is_alert(rule, trade.row.rowid, &trade.row.id) {
-            self.alerts.entry(reason).or_default().add(Some(trade.due_since()));
+        let (row, due_since) = (&trade.row, trade.due_since());
+        if reason == IN_ERROR {
+            // no source decides it, however long it takes
+            return self.add_in_error(rule, (row.rowid, &row.id), Some(due_since));
+        }
+        if rule.is_late(trade, is_held) && self.is_alert(rule, row.rowid, &row.id) {
+            self.alerts.entry(reason).or_default().add(Some(due_since));
         }
     }
 

@@ -356,7 +356,11 @@ impl<'a> Selector<'a> {
     pub fn leave_beyond_batch(&mut self, offer: &Offer) {
         let (selection, Offer { trade, is_held, .. }) = (&mut self.selection, offer);
         selection.beyond_batch.add(Some(trade.due_since()));
-        selection.late_beyond_batch.add(self.rule, BEYOND_BATCH, trade, *is_held);
+        match offer.turn.0 {
+            None => selection.late_beyond_batch.add(self.rule, BEYOND_BATCH, trade, *is_held),
+            // it was tried, so the batch is not what it waits for
+            Some(_) => selection.late.add(self.rule, WAITING, trade, *is_held),
+        }
     }
 
     /// The due trade, unless it waits for a later retry.

@@ -68,8 +68,8 @@ pub struct MonitorArgs {
           default_value = "https://api.telegram.org", help_heading = "Notifications")]
     pub telegram_url: String,
 
-    /// Report the run's start (URL/start), success (URL) and failure (URL/EXIT_CODE) in the form of
-    /// healthchecks.io; dry-run reports nothing
+    /// Report the run's start (URL/start), its end with exit code 0 or 3 (URL) or another (URL/EXIT_CODE) in
+    /// the form of healthchecks.io; dry-run reports nothing
     #[arg(long, env = "SETTLE_PING_URL", value_name = "URL", value_parser = hook_url,
           hide_env_values = true, hide_default_value = true, help_heading = "Notifications")]
     pub ping_url: Option<Url>,

@@ -137,6 +137,15 @@ impl Bench {
         self.sql().query_row(&sql, [], |row| row.get(0)).unwrap()
     }
 
+    /// No trade is settled, and settle has recorded nothing but the time of its alerts.
+    #[track_caller]
+    pub fn assert_nothing_is_written(&self) {
+        assert_eq!(self.count("is_win IS NOT NULL OR actual_outcome IS NOT NULL"), 0);
+        let sql = "SELECT group_concat(name) FROM sqlite_master WHERE name LIKE 'settlement%'";
+        let tables: String = self.sql().query_row(sql, [], |row| row.get(0)).unwrap();
+        assert_eq!(tables, "settlement_alerts");
+    }
+
     /// A settle command on this database, in its folder, without the test's own environment.
     pub fn settle(&self, arguments: &[&str]) -> Ended {
         Ended::from(self.command(arguments).output().unwrap())
