@@ -87,7 +87,7 @@ fn known_by_ids(row: Value, is_served: bool) -> Exchange {
          \"winner\":true}},{{\"outcome\":\"Down\",\"winner\":false}}]}}"
     );
     Exchange::start(move |asked, _| match asked.path.as_str() {
-        "/v2/activity" => page(&[row.clone()], None),
+        "/v2/activity" => page(std::slice::from_ref(&row), None),
         "/markets/2031187" if is_served => Reply::ok(named.clone()),
         path if path.starts_with("/markets/0x") && is_served => Reply::ok(clob.clone()),
         _ => Reply::status(404),
