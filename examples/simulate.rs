@@ -32,7 +32,8 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let seed: Option<u64> = std::env::args().nth(1).map(|seed| seed.parse().expect("a seed"));
-    let simulator = Simulator { prints: seed.is_some(), ..Simulator::new(process) };
+    let mut simulator = Simulator::new(process);
+    simulator.prints = seed.is_some();
     // seeds that no earlier call had
     #[allow(clippy::disallowed_methods)]
     let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
@@ -42,13 +43,16 @@ fn main() -> ExitCode {
         match simulator.run(seed_of_now) {
             Ok(of_seed) => figures.add(of_seed),
             Err(failure) => {
+                if seed.is_none() {
+                    println!("{}", failure.steps.join("\n"));
+                }
                 println!("seed {} failed: {}", failure.seed, failure.why);
                 return ExitCode::FAILURE;
             }
         }
         let count = seed_of_now - first + 1;
         let passed = began.elapsed();
-        if seed.is_some() || count % A_LINE == 0 {
+        if seed.is_some() || count.is_multiple_of(A_LINE) {
             let an_hour = count as f64 * 3600.0 / passed.as_secs_f64();
             println!("{count} seeds in {passed:.0?}, {an_hour:.0} an hour: {figures:?}");
         }

@@ -121,6 +121,11 @@ impl Bot {
         format!("{journal}, keyless {}, kept open {open}", self.is_keyless)
     }
 
+    /// Whether the database is in WAL mode and the bot does not have it open.
+    pub fn is_closed_wal(&self) -> bool {
+        self.journal == "WAL" && self.open.is_none()
+    }
+
     /// The number of rows.
     pub fn count(&self) -> usize {
         self.shadow.query_row("SELECT count(*) FROM trades", [], |row| row.get(0)).expect("a count")

@@ -195,16 +195,29 @@ impl Days {
     fn calm_down(&mut self) -> Result<(), String> {
         self.pass(CALM);
         self.world.with(|world| world.is_calm = true);
-        let rounds = self.world.with(|world| world.runs_for_all());
-        for round in 0..2 * rounds {
+        let most = self.world.with(|world| world.runs_for_all());
+        let mut held = self.rounds(most)?;
+        // reconcile knows every fill, also of a trade whose run was undone
+        if self.world.with(|world| world.has_wallet) {
+            self.pass(STEP);
+            self.act(runs::Act::Reconcile)?;
+            held = self.rounds(most)?;
+        }
+        held
+    }
+
+    /// Runs until all is settled that can be, at most so many times; returns what does not hold in the end.
+    fn rounds(&mut self, most: usize) -> Result<Result<(), String>, String> {
+        let mut held = Ok(());
+        for _ in 0..most {
             self.pass(STEP);
             self.act(runs::Act::Run)?;
-            if round == rounds / 2 && self.world.with(|world| world.has_wallet) {
-                self.pass(STEP);
-                self.act(runs::Act::Reconcile)?;
+            held = self.world.with(|world| checks::at_the_end(world));
+            if held.is_ok() {
+                break;
             }
         }
-        self.world.with(|world| checks::at_the_end(world))
+        Ok(held)
     }
 
     /// Undoes every run, the last one first: the table is the bot's own again.

@@ -274,7 +274,9 @@ impl World {
         let late = dice::at(self.seed, &format!("{venue} lags"), self.now / 7200, 10);
         let lag = if self.is_calm || late > 1 { 0 } else { 2400 };
         self.faults += u64::from(lag > 0);
-        let seen = tape.range(self.now - 26 * 3600..=self.now - lag);
+        // a candle that lacks its end is not there yet
+        let end = if lag == 0 { self.now + 1 } else { (self.now - lag) / 3600 * 3600 };
+        let seen = tape.range(self.now - 26 * 3600..end);
         Tape::of(seen.map(|(at, price)| (*at, *price))).answer(asked)
     }
 
