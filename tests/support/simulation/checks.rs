@@ -4,8 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::DateTime;
-use rusqlite::Connection;
 use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension};
+use settle::engine::summary::Summary;
+use settle::rules::eligibility::Exclusion;
 use settle::store::{Access, BotSchema, Store};
 
 use super::bot::Trade;
@@ -21,6 +23,7 @@ const NONE: Result3 = [Value::Null, Value::Null, Value::Null];
 const TOO_CLOSE: f64 = 8.0;
 /// Seconds after a market's close during which a close call waits for Polymarket.
 const HOLD: i64 = 6 * 3600;
+const A_DAY: i64 = 24 * 3600;
 
 /// A record of settle's.
 struct Record {
@@ -98,6 +101,7 @@ pub fn after_a_step(world: &World) -> Checked {
             }
         }
     }
+    waits_at_most_a_day(world, &rows, &records)?;
     // a reader waits until a database in WAL mode that no program has open is old enough to be copied
     let is_slow =
         world.bot.is_closed_wal() && dice::at(world.seed, "reader", world.now / STEP, 8) > 0;
@@ -145,6 +149,55 @@ fn is_right(world: &World, trade: &Trade, record: &Record) -> Checked {
         let (id, slug, moved) = (record.id, &market.slug, market.moved);
         format!("record {id} decided {slug} by prices as {:?}; it moved {moved:.1} bps", record.new)
     })
+}
+
+/// Polymarket is asked again about each trade that candles decided, and each retry comes, within a day: a
+/// contradiction that Polymarket states is found.
+fn waits_at_most_a_day(
+    world: &World,
+    rows: &BTreeMap<i64, Result3>,
+    records: &BTreeMap<i64, Vec<Record>>,
+) -> Checked {
+    let provisional = records.iter().filter_map(|(id, records)| {
+        let last = records.last().filter(|record| record.status == "provisional")?;
+        (rows.contains_key(id) && !world.bot.own_results.contains(id)).then_some((id, last))
+    });
+    let asked = "SELECT next_ask FROM settlement_unconfirmed WHERE record_id = ?1";
+    world.bot.with(|connection| {
+        for (id, record) in provisional {
+            let next: Option<i64> =
+                connection.query_row(asked, [record.id], |row| row.get(0)).optional().expect("SQL");
+            check(next.is_some_and(|next| next <= world.now + A_DAY), || {
+                format!("Polymarket is asked about trade {id} at {next:?}")
+            })?;
+        }
+        let latest = "SELECT max(next_try) FROM settlement_retries";
+        let latest: Option<i64> =
+            connection.query_row(latest, [], |row| row.get(0)).unwrap_or(None);
+        let is_soon = latest.is_none_or(|latest| latest <= world.now + A_DAY);
+        check(is_soon, || format!("a trade is tried again only at {latest:?}"))
+    })
+}
+
+/// An alert names what is there: an unsettled trade older than an hour, a provisional one whose market closed
+/// a day ago.
+///
+/// # Errors
+/// The alert without a cause.
+pub fn alerts_have_causes(world: &World, summary: &Summary) -> Checked {
+    let count = |sql: &str, at: i64| -> u64 {
+        world.bot.with(|connection| connection.query_row(sql, [at], |row| row.get(0)).unwrap_or(0))
+    };
+    let old = "SELECT count(*) FROM trades WHERE is_win IS NULL AND unixepoch(timestamp) < ?1";
+    let late = "SELECT count(*) FROM settlement_unconfirmed WHERE closed_at < ?1";
+    let is_overdue = summary.overdue.is_empty() || count(old, world.now - 3600) > 0;
+    check(is_overdue, || format!("no trade is overdue: {:?}", summary.overdue_in_words()))?;
+    let late = count(late, world.now - A_DAY);
+    check(summary.unconfirmed_late.count <= late, || {
+        format!("{} trades are unconfirmed for a day, not {late}", summary.unconfirmed_late.count)
+    })?;
+    let future = summary.excluded.get(&Exclusion::Future).copied().unwrap_or(0);
+    check(future == 0, || format!("{future} trades are dated in the future"))
 }
 
 /// A command that only reads sees what the bot's table holds now.

@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use settle::cli::{self, Command as Named, Layers};
 use settle::commands::{self, Exit};
 use settle::engine::context::{BotWallet, Database, Outside, RunContext, Task};
 use settle::engine::run::settle;
-use settle::engine::summary::Event;
+use settle::engine::summary::{Event, Summary};
 use settle::error::Error;
 use settle::interrupt::{Interrupt, Limit};
 use settle::rules::decision::{Confirm, Deciding};
@@ -38,10 +38,10 @@ use settle::sources::polymarket::{Bases, Polymarket};
 use settle::sources::wallet::Wallet;
 use settle::store::{Access, BotSchema, RunInfo, RunLock, Store, UNDO};
 
-use super::Shared;
 use super::bot::Action;
 use super::dice::Dice;
 use super::world::{Trigger, WALLET, World};
+use super::{Shared, checks};
 
 /// The variables with the time and the arguments of a command in a process of its own.
 const TIME: &str = "SIMULATED_TIME";
@@ -59,7 +59,7 @@ pub enum Act {
     RunWithoutTime,
     /// A file of the process cannot grow beyond a number of bytes; the system kills it then, or refuses the
     /// write as on a full disk.
-    RunInProcess {
+    CommandOnFullDisk {
         is_killed: bool,
     },
     UndoLast,
@@ -88,10 +88,10 @@ impl Act {
             720..745 => Self::RunWith(Between::Kill),
             745..755 => Self::RunWith(Between::End),
             755..790 => Self::RunWithoutTime,
-            790..820 => Self::RunInProcess { is_killed: true },
-            820..840 => Self::RunInProcess { is_killed: false },
-            840..880 => Self::UndoLast,
-            880..920 => Self::UndoAny,
+            790..825 => Self::CommandOnFullDisk { is_killed: true },
+            825..850 => Self::CommandOnFullDisk { is_killed: false },
+            850..885 => Self::UndoLast,
+            885..920 => Self::UndoAny,
             920..965 => Self::Reconcile,
             _ => Self::Audit,
         }
@@ -151,7 +151,13 @@ impl Runner {
         self.set_trigger(None);
         let done = match act {
             Act::Nothing => Ok("no run".to_owned()),
-            Act::Run => self.run(None),
+            Act::Run => {
+                let world = self.world.clone();
+                let look = |summary: &Summary| {
+                    world.with(|world| checks::alerts_have_causes(world, summary))
+                };
+                self.run_and_look(None, look)
+            }
             Act::RunWith(Between::Bot) => {
                 self.set_trigger(Some((at, Trigger::Bot(Action::any(dice)))));
                 self.run(None).map(|done| format!("{done}; the bot acted at request {at}"))
@@ -167,7 +173,7 @@ impl Runner {
             }
             Act::RunWith(Between::Kill) => Ok(self.killed_at(at)),
             Act::RunWithoutTime => self.run(Some(Duration::ZERO)),
-            Act::RunInProcess { is_killed } => Ok(self.limited(is_killed, dice)),
+            Act::CommandOnFullDisk { is_killed } => Ok(self.limited(is_killed, dice)),
             Act::UndoLast => match self.store(Access::Write)?.last_run() {
                 Ok(run_id) => self.undo(&run_id),
                 Err(Error::NothingToUndo) => Ok("nothing to undo".to_owned()),
@@ -200,6 +206,15 @@ impl Runner {
 
     /// A run as the command makes it, with this long for its requests.
     fn run(&mut self, length: Option<Duration>) -> Result<String, String> {
+        self.run_and_look(length, |_| Ok(()))
+    }
+
+    /// A run as the command makes it; `look` looks at what it reports.
+    fn run_and_look(
+        &mut self,
+        length: Option<Duration>,
+        look: impl Fn(&Summary) -> Result<(), String>,
+    ) -> Result<String, String> {
         let now = self.now();
         let end = length.map(|length| Instant::now() + length);
         let client = Arc::new(self.client.until(end));
@@ -255,6 +270,7 @@ impl Runner {
             let first = &summary.errors[0];
             return Err(format!("{run_id}: trade {}: {}", first.trade_id, first.message));
         }
+        look(&summary).map_err(|why| format!("{run_id}: {why}"))?;
         let (settled, pending) = (summary.settled(), summary.pending());
         Ok(format!("{run_id}: {settled} settled, {pending} pending"))
     }
@@ -330,10 +346,10 @@ impl Runner {
         }
     }
 
-    /// A process that makes a run.
-    fn spawned(&self, mut command: Command) -> std::process::Child {
+    /// A process that carries out a command.
+    fn spawned(&self, mut command: Command, arguments: &[String]) -> Child {
         command.env(TIME, self.now().0.to_string());
-        command.env(ARGUMENTS, self.arguments("run", "").join("\n"));
+        command.env(ARGUMENTS, arguments.join("\n"));
         command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a process")
     }
 
@@ -341,7 +357,7 @@ impl Runner {
     fn killed_at(&mut self, at: i64) -> String {
         let slot = Arc::new(Mutex::new(None));
         self.set_trigger(Some((at, Trigger::Kill(Arc::clone(&slot)))));
-        let child = self.spawned((self.process)());
+        let child = self.spawned((self.process)(), &self.arguments("run", ""));
         *slot.lock().expect("no thread panics") = Some(child);
         loop {
             let mut child = slot.lock().expect("no thread panics");
@@ -354,18 +370,27 @@ impl Runner {
         }
     }
 
-    /// A run whose files cannot grow beyond a size.
+    /// A command whose files cannot grow beyond a size.
     fn limited(&mut self, is_killed: bool, dice: &mut Dice) -> String {
         let size = std::fs::metadata(&self.db).expect("the database").len() as i64 / 512;
         let blocks = dice.between(0, 2 * size + 80);
         self.world.with(|world| world.faults += 1);
+        let arguments = match dice.between(0, 10) {
+            0..2 => {
+                let db = format!("--db={}", self.db.display());
+                ["settle", "undo", "last", "--quiet", &db].map(str::to_owned).to_vec()
+            }
+            2..4 if self.has_wallet => self.arguments("reconcile", "--apply"),
+            4..6 => self.arguments("audit", "--fix"),
+            _ => self.arguments("run", ""),
+        };
         let inner = (self.process)();
         let mut command = Command::new("sh");
         let trap = if is_killed { "" } else { "trap '' XFSZ; " };
         command.args(["-c", &format!("{trap}ulimit -c 0; ulimit -f $0; exec \"$@\"")]);
         command.arg(blocks.to_string()).arg(inner.get_program()).args(inner.get_args());
-        let status = self.spawned(command).wait().expect("a process");
-        format!("a run whose files end at {blocks} blocks: {status}")
+        let status = self.spawned(command, &arguments).wait().expect("a process");
+        format!("{} whose files end at {blocks} blocks: {status}", arguments[1])
     }
 }
 
@@ -398,6 +423,7 @@ fn carry_out(arguments: &[String], now: i64) -> Result<Exit, Error> {
             commands::reconcile::run(&cli.common, args, &bots, now)
         }
         Named::Audit(args) => commands::audit::run(&cli.common, args, now),
+        Named::Undo(args) => commands::undo::run(&cli.common, args, now),
         other => panic!("{} is not simulated", other.name()),
     }
 }
