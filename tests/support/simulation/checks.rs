@@ -191,7 +191,9 @@ pub fn alerts_have_causes(world: &World, summary: &Summary) -> Checked {
     let old = "SELECT count(*) FROM trades WHERE is_win IS NULL AND unixepoch(timestamp) < ?1";
     let late = "SELECT count(*) FROM settlement_unconfirmed WHERE closed_at < ?1";
     let is_overdue = summary.overdue.is_empty() || count(old, world.now - 3600) > 0;
-    check(is_overdue, || format!("no trade is overdue: {:?}", summary.overdue_in_words()))?;
+    check(is_overdue, || {
+        format!("no trade is overdue: {:?}", summary.overdue_in_words().collect::<Vec<_>>())
+    })?;
     let late = count(late, world.now - A_DAY);
     check(summary.unconfirmed_late.count <= late, || {
         format!("{} trades are unconfirmed for a day, not {late}", summary.unconfirmed_late.count)

@@ -245,7 +245,7 @@ impl Runner {
             },
             deciding: &deciding,
             batch: self.batch,
-            lags: Lags { due: 3600, confirm: 24 * 3600 },
+            lags: Lags { due: 3600, confirm: 24 * 3600, hold: 6 * 3600, polymarket_alone: false },
             now,
             limit: &limit,
         };
@@ -259,9 +259,11 @@ impl Runner {
         let mut outside = Outside {
             prices: &mut prices,
             resolutions: &mut polymarket,
-            wallet: wallet
-                .as_mut()
-                .map(|wallet| BotWallet { wallet, shared: Ok(SharedRows::default()) }),
+            wallet: wallet.as_mut().map(|wallet| BotWallet {
+                wallet,
+                name: "0x1".to_owned(),
+                shared: Ok(SharedRows::default()),
+            }),
             known: Resolutions::default(),
         };
         let summary = settle(&mut database, &mut outside, &task, Some(writing));
