@@ -558,3 +558,49 @@ fn the_latest_losses_are_found_in_any_timestamp_format() {
     assert_eq!(status["consecutive_losses"], 4);
     assert_eq!(report(&bench, &[])["self_reflection"]["consecutive_losses"], 4);
 }
+
+#[test]
+fn the_bots_confidence_is_compared_with_the_price_paid_as_a_forecast() {
+    let bench = booked();
+    assert_eq!(report(&bench, &[])["brier"], Value::Null);
+    assert!(!bench.settle(&["report"]).code(0).stdout.contains("Brier"));
+    // 85 is no probability
+    let sql = "UPDATE trades SET confidence = iif(id = 1, 85, 0.5 + id / 100.0)";
+    bench.sql().execute(sql, []).unwrap();
+    let brier = &report(&bench, &[])["brier"];
+    let by_sql: (i64, f64, f64) = bench
+        .sql()
+        .query_row(
+            "SELECT count(*), avg((confidence - is_win) * (confidence - is_win)),
+                    avg((executed_price - is_win) * (executed_price - is_win))
+             FROM trades WHERE is_win IS NOT NULL AND confidence <= 1",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+        )
+        .unwrap();
+    assert_eq!((by_sql.0, &brier["count"]), (9, &json!(9)));
+    let near = |name: &str, wanted: f64| {
+        let value = brier[name].as_f64().unwrap();
+        assert!((value - wanted).abs() < 1e-6, "{name}: {value} is not {wanted}");
+    };
+    near("confidence", by_sql.1);
+    near("price", by_sql.2);
+    let text = bench.settle(&["report"]).code(0).stdout.clone();
+    let sentence = "(0 is perfect, a coin has 0.25): these trades show no difference";
+    assert!(text.contains(sentence), "{text}");
+}
+
+#[test]
+fn fees_that_profits_leave_out_are_estimated_until_they_are_counted() {
+    let bench = Bench::new(&[bet(1), bet(2).action("NO")]);
+    let exchange = Exchange::of(Tape::of([(CLOSE, STRIKE + 9.0)]));
+    bench.run_at(&exchange.url, &[]).code(0);
+    let figures = report(&bench, &[]);
+    // 10 shares × 0.25 × 0.25² are 0.15625 shares of the won trade; the lost one pays none
+    assert_eq!(figures["fees_not_counted"], json!({"count": 1, "dollars": 0.15624}));
+    let text = bench.settle(&["report"]).code(0).stdout.clone();
+    assert!(text.contains("Fees not counted: about 0.16 if every order was a taker's."), "{text}");
+    bench.settle(&["undo", "last"]).code(0);
+    bench.run_at(&exchange.url, &["--fees", "taker"]).code(0);
+    assert_eq!(report(&bench, &[])["fees_not_counted"], Value::Null);
+}

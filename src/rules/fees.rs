@@ -6,7 +6,7 @@
 
 use rust_decimal::{Decimal, RoundingStrategy};
 
-use crate::rules::market::{Family, Market};
+use crate::rules::market::Market;
 use crate::rules::units::{SharePrice, UnixSeconds, Usd};
 
 /// The fees a run counts.
@@ -98,32 +98,46 @@ impl Fees {
         if self == Self::None {
             return None;
         }
-        let taken = if filled_at < ADDED_FROM { Taken::InShares } else { Taken::Added };
-        let fee = stated.or_else(|| Some(line(market.family, filled_at)?.fee));
-        let dollars = fee.map_or(Decimal::ZERO, |fee| {
-            // Shares × rate × (price × (1 − price)) ^ exponent, without a division by the price: the
-            // division can leave a product just below its fifth decimal. The factors beside the
-            // position are at most 1, so nothing overflows. With an exponent of 2 the formula gives
-            // shares, whose price is one factor more.
-            let rest = Decimal::ONE.saturating_sub(price.0);
-            let spread = price.0.saturating_mul(rest);
-            let in_shares = taken == Taken::InShares && fee.exponent > 1;
-            let first = if in_shares { spread } else { rest };
-            let curve = (1..fee.exponent).fold(first, |power, _| power.saturating_mul(spread));
-            position.0.saturating_mul(fee.rate.saturating_mul(curve))
-        });
-        let floored = dollars.round_dp_with_strategy(5, RoundingStrategy::ToZero);
-        Some(Fee { dollars: Usd(floored.normalize()), taken })
+        let fee = stated.or_else(|| scheduled(market.family.duration(), filled_at));
+        Some(taken(fee, filled_at, position, price))
     }
 }
 
-fn line(family: Family, filled_at: UnixSeconds) -> Option<&'static Rate> {
-    let duration = family.duration();
-    SCHEDULE.iter().rev().find(|line| {
+/// The taker's fee by the schedule alone on a fill in a market whose window lasts `duration` seconds.
+pub fn takers_fee(
+    duration: Option<i64>,
+    filled_at: UnixSeconds,
+    position: Usd,
+    price: SharePrice,
+) -> Fee {
+    taken(scheduled(duration, filled_at), filled_at, position, price)
+}
+
+fn taken(fee: Option<StatedFee>, filled_at: UnixSeconds, position: Usd, price: SharePrice) -> Fee {
+    let taken = if filled_at < ADDED_FROM { Taken::InShares } else { Taken::Added };
+    let dollars = fee.map_or(Decimal::ZERO, |fee| {
+        // Shares × rate × (price × (1 − price)) ^ exponent, without a division by the price: the
+        // division can leave a product just below its fifth decimal. The factors beside the
+        // position are at most 1, so nothing overflows. With an exponent of 2 the formula gives
+        // shares, whose price is one factor more.
+        let rest = Decimal::ONE.saturating_sub(price.0);
+        let spread = price.0.saturating_mul(rest);
+        let in_shares = taken == Taken::InShares && fee.exponent > 1;
+        let first = if in_shares { spread } else { rest };
+        let curve = (1..fee.exponent).fold(first, |power, _| power.saturating_mul(spread));
+        position.0.saturating_mul(fee.rate.saturating_mul(curve))
+    });
+    let floored = dollars.round_dp_with_strategy(5, RoundingStrategy::ToZero);
+    Fee { dollars: Usd(floored.normalize()), taken }
+}
+
+fn scheduled(duration: Option<i64>, filled_at: UnixSeconds) -> Option<StatedFee> {
+    let line = SCHEDULE.iter().rev().find(|line| {
         line.from <= filled_at
             && (line.durations.is_empty()
                 || duration.is_some_and(|seconds| line.durations.contains(&seconds)))
-    })
+    });
+    line.map(|line| line.fee)
 }
 
 #[cfg(test)]

@@ -30,10 +30,11 @@ pub(super) enum Field {
     OrderId,
     YesPrice,
     NoPrice,
+    Confidence,
 }
 
 /// The bot's columns, in the order of [`Field`].
-const BOT: [&str; 22] = [
+const BOT: [&str; 23] = [
     "trades.id",
     "trades.timestamp",
     "trades.market_slug",
@@ -56,6 +57,7 @@ const BOT: [&str; 22] = [
     "trades.order_id",
     "trades.yes_price",
     "trades.no_price",
+    "trades.confidence",
 ];
 /// How many of them a table must have.
 const REQUIRED: usize = 10;
@@ -63,7 +65,7 @@ const REQUIRED: usize = 10;
 pub(super) fn names() -> [&'static str; BOT.len()] {
     BOT.map(name)
 }
-/// The number of fields of a row that is settled: all but the last five.
+/// The number of fields of a row that is settled: all but the last six.
 pub(super) const ROW_FIELDS: usize = 17;
 
 /// The SQL expression of each field; NULL where the table lacks it.

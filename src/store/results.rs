@@ -3,11 +3,13 @@
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::num::NonZeroU32;
 
 use chrono::{DateTime, Days, Utc};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension};
 use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
 
 use crate::error::Error;
 use crate::rules::asset::Asset;
@@ -189,7 +191,7 @@ impl Store {
         let mut results =
             Results { has_signals: self.fields.has(Field::SignalType), ..Results::default() };
         let mut places: HashMap<Option<String>, u32> = HashMap::new();
-        let mut markets: HashMap<String, (Option<u32>, Option<Asset>)> = HashMap::new();
+        let mut markets: HashMap<String, (Option<NonZeroU32>, Option<Asset>)> = HashMap::new();
         let mut fills = HashMap::new();
         let read = |row: &rusqlite::Row<'_>| {
             let at = text(row, 7)?.and_then(|text| read_instant(text, zone));
@@ -216,6 +218,10 @@ impl Store {
                 fills.insert(row.get(0)?, PaidAndLogged { shares, paid, logged });
             }
             let at_slug = at.unwrap_or(UnixSeconds(0));
+            let (by, counted) = provenance
+                .get(&fingerprint(row, 1)?)
+                .copied()
+                .unwrap_or((Provenance::Elsewhere, false));
             let (duration, asset) = match text(row, 2)? {
                 None => (None, None),
                 Some(slug) => match markets.get(slug) {
@@ -238,7 +244,6 @@ impl Store {
                     (None, _) if booked == Some("SPLIT") => BookedAs::Split,
                     (None, _) => BookedAs::Unknown,
                 },
-                decided: won.is_some(),
                 without_result,
                 profit_as_stored,
                 profit: profit_as_stored.and_then(nearest_decimal),
@@ -253,14 +258,14 @@ impl Store {
                     other if other.any_number() == Some(Decimal::ZERO) => Mode::Live,
                     _ => Mode::Paper,
                 },
-                provenance: provenance
-                    .get(&fingerprint(row, 1)?)
-                    .copied()
-                    .unwrap_or(Provenance::Elsewhere),
+                provenance: by,
                 signal: *places.entry(signal).or_insert(next),
                 duration,
                 asset,
                 money,
+                has_fee: counted
+                    || row.get::<_, Cell>(19)?.any_number().is_some_and(|fee| !fee.is_zero()),
+                confidence: row.get::<_, Cell>(20)?.any_number().and_then(confidence),
             };
             Ok(settled)
         };
@@ -303,13 +308,15 @@ impl Store {
             sql(Field::VerifiedFillAmount),
             sql(Field::ExitPrice),
             sql(Field::ExecutionStatus),
+            sql(Field::FeePaid),
+            sql(Field::Confidence),
         ]
         .join(", ")
     }
 
-    /// The provenance of each outcome that settle wrote, by the fingerprint of the row at that time.
-    /// A row that changed since then has another fingerprint.
-    fn provenance(&self) -> Result<HashMap<u64, Provenance>, Error> {
+    /// The provenance of each outcome that settle wrote, and whether a fee was counted, by the fingerprint of
+    /// the row at that time. A row that changed since then has another fingerprint.
+    fn provenance(&self) -> Result<HashMap<u64, (Provenance, bool)>, Error> {
         let read = || {
             if !self.has_records()? {
                 return Ok(HashMap::new());
@@ -318,14 +325,17 @@ impl Store {
             let mut undone = Vec::new();
             let mut statement = self.connection.prepare(
                 "SELECT status, trade_id, market_slug, action,
-                        new_actual_outcome, new_profit_loss, new_is_win, id
+                        new_actual_outcome, new_profit_loss, new_is_win, id,
+                        fee IS NOT NULL
                  FROM settlement_records ORDER BY id",
             )?;
             let mut rows = statement.query([])?;
             while let Some(row) = rows.next()? {
                 match text(row, 0)?.and_then(provenance_of) {
                     Some(by) => {
-                        provenance.insert(fingerprint(row, 1)?, by);
+                        // a confirmation of the same values has no fee of its own
+                        let entry = provenance.entry(fingerprint(row, 1)?).or_insert((by, false));
+                        *entry = (by, entry.1 || row.get(8)?);
                     }
                     None => undone.push((fingerprint(row, 1)?, row.get::<_, i64>(7)?)),
                 }
@@ -333,9 +343,10 @@ impl Store {
             for (fingerprint, record_id) in undone {
                 let standing = status_that_stands(&self.connection, record_id)?;
                 match standing.as_deref().and_then(provenance_of) {
-                    Some(by) => provenance.insert(fingerprint, by),
-                    None => provenance.remove(&fingerprint),
-                };
+                    // the record that stands again was counted above
+                    Some(by) => provenance.entry(fingerprint).or_insert((by, false)).0 = by,
+                    None => drop(provenance.remove(&fingerprint)),
+                }
             }
             Ok(provenance)
         };
@@ -420,13 +431,18 @@ fn money(
     })
 }
 
+/// A forecast from 0 to 1.
+fn confidence(number: Decimal) -> Option<f32> {
+    (Decimal::ZERO..=Decimal::ONE).contains(&number).then(|| number.to_f32()).flatten()
+}
+
 fn text<'a>(row: &'a rusqlite::Row<'_>, index: usize) -> rusqlite::Result<Option<&'a str>> {
     Ok(row.get_ref(index)?.as_str().ok())
 }
 
 /// The length of the window of a slug's market, in seconds, and its asset. A daily window counts as 24
 /// hours, also when clocks change.
-fn market_of(slug: &str, at: UnixSeconds, rules: RuleSet) -> (Option<u32>, Option<Asset>) {
+fn market_of(slug: &str, at: UnixSeconds, rules: RuleSet) -> (Option<NonZeroU32>, Option<Asset>) {
     let Some(key) = market_key(slug, at) else { return (None, None) };
     let market = market::read_market(&key, at, rules);
     if !market.has_window() {
@@ -436,5 +452,5 @@ fn market_of(slug: &str, at: UnixSeconds, rules: RuleSet) -> (Option<u32>, Optio
         Family::Daily => 86_400,
         other => other.duration().unwrap_or_else(|| market.close.since(market.open)),
     };
-    (u32::try_from(seconds).ok(), Some(market.asset))
+    (u32::try_from(seconds).ok().and_then(NonZeroU32::new), Some(market.asset))
 }

@@ -3,7 +3,7 @@
 use rust_decimal::Decimal;
 
 use crate::commands::report::Report;
-use crate::rules::statistics::{Dimension, Figures, Filter, Group};
+use crate::rules::statistics::{Brier, Dimension, Figures, Filter, Group, Slippage, UncountedFees};
 use crate::rules::text::printable;
 use crate::rules::units::{Usd, rounded};
 
@@ -84,6 +84,39 @@ pub(super) fn verdict(figures: &Figures) -> &'static str {
         Some(std::cmp::Ordering::Equal) => "as paid for, or too few trades",
         None => "",
     }
+}
+
+/// One sentence: whether the bot knows more than the market.
+pub(super) fn brier_sentence(brier: &Brier) -> String {
+    let meaning = match brier.error() {
+        std::cmp::Ordering::Less => "the bot knew more than the market",
+        std::cmp::Ordering::Greater => "the market knew more than the bot",
+        std::cmp::Ordering::Equal => "these trades show no difference between bot and market",
+    };
+    let trades = counted(brier.count, "trade");
+    format!(
+        "Brier score of {trades}: confidence {:.3}, price paid {:.3} (0 is perfect, a coin has 0.25): {meaning}.",
+        brier.confidence, brier.price
+    )
+}
+
+pub(super) fn fees_sentence(fees: &UncountedFees) -> String {
+    format!("Fees not counted: about {} if every order was a taker's.", two_places(fees.dollars.0))
+}
+
+pub(super) fn slippage_sentence(slippage: &Slippage) -> String {
+    let Slippage { count, dollars, paid, logged } = *slippage;
+    let trades = counted(count, "filled trade");
+    format!(
+        "Slippage: {trades} paid {} a share, logged {}: {} dollars more.",
+        price(paid),
+        price(logged),
+        dollars.cents()
+    )
+}
+
+fn counted(count: u64, name: &str) -> String {
+    format!("{count} {name}{}", if count == 1 { "" } else { "s" })
 }
 
 pub(super) fn name_of(key: Option<&str>) -> String {

@@ -21,8 +21,8 @@ use crate::rules::eligibility::{Eligibility, Reading, Row, judge_with};
 use crate::rules::selection::RowError;
 use crate::rules::statistics::stats::Extreme;
 use crate::rules::statistics::{
-    Breakdown, Dimension, Figures, Filter, Group, Reflection, Results, Settled, Slippage, Triggers,
-    breakdowns, groups_by,
+    Breakdown, Brier, Dimension, Figures, Filter, Group, Reflection, Results, Settled, Slippage,
+    Triggers, UncountedFees, breakdowns, groups_by,
 };
 use crate::rules::timestamp::read_timestamp;
 use crate::rules::units::UnixSeconds;
@@ -160,6 +160,10 @@ pub struct Report {
     pub by: Option<Dimension>,
     /// Paid against logged prices; `None` if no wallet has filled one of these trades.
     pub slippage: Option<Slippage>,
+    /// The bot's confidence beside the prices paid, as forecasts; `None` if no trade has a confidence.
+    pub brier: Option<Brier>,
+    /// Fees that the profits leave out; `None` if there are none.
+    pub uncounted_fees: Option<UncountedFees>,
     /// Filtered trades without an outcome.
     pub pending: Pending,
     /// Inputs of the bot's triggers, over all trades, unfiltered.
@@ -199,6 +203,8 @@ impl Report {
         let figures = Figures::of(trades.iter().copied());
         let breakdowns = breakdowns(&results, &trades, &figures, by);
         let slippage = Slippage::of(&results, &trades);
+        let brier = Brier::of(trades.iter().copied());
+        let uncounted_fees = UncountedFees::of(trades.iter().copied());
         let reflection = Reflection::of(&results.trades, &waiting);
         let modes = groups_by(&breakdowns, Dimension::Mode).iter().map(|group| &group.figures);
         let extremes = modes.chain([&figures]).flat_map(|figures| [figures.best, figures.worst]);
@@ -215,6 +221,8 @@ impl Report {
             breakdowns,
             by,
             slippage,
+            brier,
+            uncounted_fees,
             pending,
             reflection,
             triggers,

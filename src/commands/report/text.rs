@@ -4,11 +4,12 @@ use std::path::Path;
 
 use crate::commands::report::Report;
 use crate::commands::report::format::{
-    COLUMNS, FIGURES, name_of, price, sets, sign_of, triggers, verdict, what_it_is_of,
+    COLUMNS, FIGURES, brier_sentence, fees_sentence, name_of, sets, sign_of, slippage_sentence,
+    triggers, verdict, what_it_is_of,
 };
 use crate::output::style::{BAD, CAUTION, GOOD, STRONG, bare, errors, field, line, styled};
 use crate::output::width::{fitting, line_width};
-use crate::rules::statistics::{Breakdown, Dimension, Group, Slippage};
+use crate::rules::statistics::{Breakdown, Dimension, Group};
 
 /// Days listed, the latest ones.
 const DAYS: usize = 14;
@@ -71,17 +72,11 @@ fn headline(report: &Report) -> String {
         let from = drawdown.from.map_or_else(|| "the beginning".to_owned(), |at| at.to_string());
         line(&mut text, format_args!("Drawdown: from {from} to {to}."));
     }
-    if let Some(Slippage { count, dollars, paid, logged }) = report.slippage {
-        let trades = if count == 1 { "trade" } else { "trades" };
-        line(
-            &mut text,
-            format_args!(
-                "Slippage: {count} filled {trades} paid {} a share, logged {}: {} dollars more.",
-                price(paid),
-                price(logged),
-                dollars.cents()
-            ),
-        );
+    let slippage = report.slippage.as_ref().map(slippage_sentence);
+    let fees = report.uncounted_fees.as_ref().map(fees_sentence);
+    let brier = report.brier.as_ref().map(brier_sentence);
+    for sentence in [slippage, fees, brier].into_iter().flatten() {
+        line(&mut text, format_args!("{sentence}"));
     }
     text
 }

@@ -7,7 +7,7 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use crate::commands::report::Report;
 use crate::output::json::{ErrorJson, SCHEMA_VERSION};
-use crate::rules::statistics::{Breakdown, Figures, Group, Slippage};
+use crate::rules::statistics::{Breakdown, Brier, Figures, Group, Slippage, UncountedFees};
 use crate::rules::text::no_formula;
 use crate::rules::units::Usd;
 use crate::rules::value::Cell;
@@ -101,6 +101,8 @@ pub fn json(report: &Report) -> serde_json::Result<String> {
     values.add("best_trade_id", report.id_of(report.figures.best).map(Cell::json))?;
     values.add("worst_trade_id", report.id_of(report.figures.worst).map(Cell::json))?;
     values.add("slippage", report.slippage.map(slippage).transpose()?)?;
+    values.add("brier", report.brier.map(brier).transpose()?)?;
+    values.add("fees_not_counted", report.uncounted_fees.map(fees).transpose()?)?;
     values.add("self_reflection", self_reflection(report)?)?;
     let mut by = Values::default();
     for Breakdown { by: dimension, groups } in &report.breakdowns {
@@ -120,6 +122,23 @@ fn slippage(slippage: Slippage) -> serde_json::Result<Values> {
     values.add("dollars", plain(dollars.0))?;
     values.add("paid_price", plain(paid))?;
     values.add("logged_price", plain(logged))?;
+    Ok(values)
+}
+
+fn brier(brier: Brier) -> serde_json::Result<Values> {
+    let mut values = Values::default();
+    values.add("count", brier.count)?;
+    values.add("confidence", brier.confidence)?;
+    values.add("price", brier.price)?;
+    values.add("difference_low", brier.difference.map(|(low, _)| low))?;
+    values.add("difference_high", brier.difference.map(|(_, high)| high))?;
+    Ok(values)
+}
+
+fn fees(fees: UncountedFees) -> serde_json::Result<Values> {
+    let mut values = Values::default();
+    values.add("count", fees.count)?;
+    values.add("dollars", plain(fees.dollars.0))?;
     Ok(values)
 }
 

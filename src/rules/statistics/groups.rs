@@ -174,7 +174,7 @@ fn place(trade: &Settled, by: Dimension) -> i64 {
             .price
             .and_then(|price| (price * rust_decimal::Decimal::TEN).floor().to_i64())
             .map(|tenth| tenth.min(9)),
-        Dimension::Duration => trade.duration.map(i64::from),
+        Dimension::Duration => trade.duration.map(|seconds| seconds.get().into()),
         Dimension::Mode => (trade.mode != Mode::NotSaid).then_some(trade.mode as i64),
         Dimension::Standing => Some(trade.provenance as i64),
         Dimension::Asset => trade.asset.map(|asset| asset as i64),

@@ -1,14 +1,19 @@
 //! The figures of `settle report`, by each dimension, and the triggers of the bot's
 //! self-reflection. Pure functions of the settled trades.
 
+pub mod brier;
+pub mod costs;
 pub mod groups;
 pub mod reflection;
 pub mod stats;
 
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 
 use rust_decimal::Decimal;
 
+pub use brier::Brier;
+pub use costs::{Slippage, UncountedFees};
 pub use groups::{Breakdown, Dimension, Group, breakdowns, groups_by};
 pub use reflection::{Reflection, Triggers};
 pub use stats::Figures;
@@ -16,7 +21,7 @@ pub use stats::Figures;
 use crate::rules::asset::Asset;
 use crate::rules::logged::MoneySource;
 use crate::rules::outcome::Side;
-use crate::rules::units::{UnixSeconds, Usd};
+use crate::rules::units::UnixSeconds;
 
 /// A settled trade, with the values that statistics need.
 #[derive(Debug, Clone)]
@@ -29,8 +34,6 @@ pub struct Settled {
     pub nanos: u32,
     /// How the trade ended.
     pub booked: BookedAs,
-    /// Whether `is_win` is not NULL.
-    pub decided: bool,
     /// Whether it is booked as SPLIT or UNKNOWN, regardless of its `is_win`.
     pub without_result: bool,
     /// `profit_loss` in dollars, as the float that SQLite sums.
@@ -50,14 +53,23 @@ pub struct Settled {
     /// The index of its `signal_type` in [`Results::signals`].
     pub signal: u32,
     /// Length of its market's window in seconds; `None` if the slug does not state it.
-    pub duration: Option<u32>,
+    pub duration: Option<NonZeroU32>,
     /// The asset of its market; `None` if the slug names no market.
     pub asset: Option<Asset>,
     /// Whose record its money is.
     pub money: MoneySource,
+    /// Whether settle counted a fee in its profit, or the row has a fee.
+    pub has_fee: bool,
+    /// The bot's confidence that the trade wins, from 0 to 1; `None` if that is not stated.
+    pub confidence: Option<f32>,
 }
 
 impl Settled {
+    /// Whether `is_win` is not NULL.
+    pub fn is_decided(&self) -> bool {
+        matches!(self.booked, BookedAs::Win | BookedAs::Loss | BookedAs::Other)
+    }
+
     /// Whether it is a win or a loss for streaks and self-reflection; `None` for neither.
     pub fn counts_as(&self) -> Option<bool> {
         match self.booked {
@@ -143,39 +155,6 @@ pub struct PaidAndLogged {
     pub logged: Decimal,
 }
 
-/// How much more a set of trades paid than the bot logged.
-#[derive(Debug, Clone, Copy)]
-pub struct Slippage {
-    /// Trades with fills of a wallet and a logged price.
-    pub count: u64,
-    /// Dollars paid beyond the logged prices; negative where they paid less.
-    pub dollars: Usd,
-    /// The mean price paid, in dollars a share.
-    pub paid: Decimal,
-    /// The mean price logged of the same shares.
-    pub logged: Decimal,
-}
-
-impl Slippage {
-    /// Over these trades; `None` if no wallet has filled one of them.
-    pub fn of(results: &Results, trades: &[&Settled]) -> Option<Self> {
-        let fills = trades.iter().filter_map(|trade| results.fills.get(&trade.rowid));
-        let (mut count, mut sum) = (0, PaidAndLogged::default());
-        for fill in fills {
-            count += 1;
-            sum.shares = sum.shares.checked_add(fill.shares)?;
-            sum.paid = sum.paid.checked_add(fill.paid)?;
-            sum.logged = sum.logged.checked_add(fill.logged)?;
-        }
-        Some(Self {
-            count,
-            dollars: Usd(sum.paid.checked_sub(sum.logged)?),
-            paid: sum.paid.checked_div(sum.shares)?,
-            logged: sum.logged.checked_div(sum.shares)?,
-        })
-    }
-}
-
 impl Results {
     /// Sorts the trades into the order of logging.
     pub fn sort(&mut self) {
@@ -235,7 +214,6 @@ pub(crate) mod tests {
             at: Some(MIDNIGHT.plus(rowid * 60)),
             nanos: 0,
             booked,
-            decided: !without_result,
             without_result,
             profit_as_stored: Some(f64_from_decimal(profit)),
             profit: Some(profit),
@@ -245,9 +223,11 @@ pub(crate) mod tests {
             mode: Mode::Paper,
             provenance: Provenance::Provisional,
             signal: 0,
-            duration: Some(900),
+            duration: NonZeroU32::new(900),
             asset: Some(Asset::Btc),
             money: MoneySource::Log,
+            has_fee: false,
+            confidence: None,
         }
     }
 

@@ -164,7 +164,7 @@ impl Figures {
             if let Some(dollars) = trade.stake {
                 add(&mut stake, dollars);
             }
-            if let Some(paid) = trade.price.filter(|_| trade.decided) {
+            if let Some(paid) = trade.price.filter(|_| trade.is_decided()) {
                 add(&mut price, paid);
                 priced += 1;
             }
@@ -193,7 +193,7 @@ impl Figures {
         by_rowid.sort_unstable_by_key(|trade| trade.rowid);
         let all = by_rowid.iter().filter_map(|trade| trade.profit_as_stored);
         figures.total_profit = SqlSum::of(all).total();
-        let decided = by_rowid.iter().filter(|trade| trade.decided);
+        let decided = by_rowid.iter().filter(|trade| trade.is_decided());
         let decided = SqlSum::of(decided.filter_map(|trade| trade.profit_as_stored));
         figures.decided_profit = decided.total();
         figures.decided_average = decided.average();
@@ -214,7 +214,7 @@ impl Figures {
 
     fn count(&mut self, trade: &Settled) {
         self.settled += 1;
-        self.decided += u64::from(trade.decided);
+        self.decided += u64::from(trade.is_decided());
         match trade.booked {
             BookedAs::Win => self.wins += 1,
             BookedAs::Loss => self.losses += 1,
@@ -284,7 +284,7 @@ fn median(mut profits: Vec<f64>) -> Option<Decimal> {
 }
 
 /// The 97.5 % point of the standard normal distribution.
-const Z: f64 = 1.959_963_984_540_054;
+pub(super) const Z: f64 = 1.959_963_984_540_054;
 
 /// The 95 % interval of a rate of `hits` in `count` (Wilson 1927, without continuity correction);
 /// `None` for a count of 0.
