@@ -214,6 +214,27 @@ fn status_shows_the_winnings_that_the_last_reading_has_not_seen_redeemed() {
 }
 
 #[test]
+fn metrics_show_how_far_booked_profits_are_from_the_wallets() {
+    let exchange = exchange(|_| page(&[row("BUY", OPEN, OPEN + 470, 8.0, 4.4)], None));
+    let bench = Bench::new(&[bet(1)]);
+    let file = bench.folder.path().join("settle.prom");
+    let difference = |more: &[&str]| {
+        let metrics = ["--metrics-file", file.to_str().unwrap()];
+        bench.run_at(&exchange.url, &[&metrics[..], more].concat()).code(0);
+        let text = std::fs::read_to_string(&file).unwrap();
+        let line = text.lines().find(|line| line.starts_with("settle_wallet_difference_dollars{"));
+        line.map(|line| line.rsplit_once(' ').unwrap().1.to_owned())
+    };
+    // without a wallet there is nothing to compare with
+    assert_eq!(difference(&[]), None);
+    bench.settle(&["undo", "last"]).code(0);
+    assert_eq!(difference(&["--wallet", WALLET]).as_deref(), Some("0"));
+    // the wallet made 8 − 4.40
+    bench.sql().execute("UPDATE trades SET profit_loss = 5 WHERE id = 1", []).unwrap();
+    assert_eq!(difference(&[]).as_deref(), Some("1.4"));
+}
+
+#[test]
 fn explain_and_export_name_the_single_fills() {
     let exchange = exchange(|_| {
         let rows = [

@@ -34,6 +34,9 @@ pub struct DatabaseStatus {
     /// Dollars that the settled trades won and that were not redeemed at the last reading of a wallet;
     /// `None` if none was read.
     pub unclaimed: Option<Decimal>,
+    /// Dollars by which the booked profits exceed what the wallet's fills made, at its last reading; `None` if
+    /// it covers no settled trade.
+    pub wallet_difference: Option<Decimal>,
     /// Trades settled in the last day with a doubtful recorded strike: by the doubt's name, their count and one id.
     pub doubted: BTreeMap<String, (u64, Cell)>,
     /// Number of unsettled trades, by the reason of their last failed attempt.
@@ -81,6 +84,7 @@ impl DatabaseStatus {
                 log_money: performance.settled.saturating_sub(store.wallet_count()?),
                 performance,
                 unclaimed: store.unclaimed()?,
+                wallet_difference: store.wallet_difference()?,
                 latest: store.latest(reading.zone, now)?,
                 unconfirmed,
                 doubted,

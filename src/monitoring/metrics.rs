@@ -188,11 +188,28 @@ impl Gauges {
             ("lost", "Trades lost in all.", performance.losses),
             ("stuck", "Trades that were an alert for 48 hours.", status.stuck.count),
             ("unconfirmed", "Settled trades not yet confirmed by Polymarket.", status.unconfirmed),
+            ("log_money", "Settled trades whose money no wallet has shown.", status.log_money),
         ] {
             self.add(&format!("settle_{name}_trades"), help, &of, count(value))?;
         }
         if let Some(profit) = performance.profit.map(FloatUsd::get) {
             self.add("settle_profit_dollars", "Profit of all settled trades.", &of, profit)?;
+        }
+        for (name, help, value) in [
+            (
+                "settle_wallet_difference_dollars",
+                "Booked profit less what the wallet's fills made, at its last reading.",
+                status.wallet_difference,
+            ),
+            (
+                "settle_unclaimed_dollars",
+                "Winnings not redeemed at the last reading of the wallet.",
+                status.unclaimed,
+            ),
+        ] {
+            if let Some(dollars) = value.map(Usd).and_then(dollars) {
+                self.add(name, help, &of, dollars)?;
+            }
         }
         Ok(())
     }

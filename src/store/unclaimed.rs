@@ -1,4 +1,5 @@
-//! Winnings that were not redeemed: what the settled trades of a wallet pay, less what the wallet's
+//! What a wallet's readings show beside the settled trades: profits that differ, and winnings that were not
+//! redeemed. The latter are what the settled trades of a wallet pay, less what the wallet's
 //! readings showed as redeemed (`settlement_redeemed`).
 
 use std::collections::HashMap;
@@ -54,6 +55,58 @@ impl Store {
             )?;
             insert.execute(params![market, dollars.to_string(), now.0]).map(drop)
         })
+    }
+
+    /// Booked profits less what the wallet's fills of these trades made, in dollars, over the settled trades
+    /// that the last readings cover; `None` if there are none.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn wallet_difference(&self) -> Result<Option<Decimal>, Error> {
+        let read = || {
+            if !self.has_table("settlement_fills")? {
+                return Ok(None);
+            }
+            let [id, slug, action, outcome, profit] = [
+                Field::Id,
+                Field::MarketSlug,
+                Field::Action,
+                Field::ActualOutcome,
+                Field::ProfitLoss,
+            ]
+            .map(|field| self.fields.sql(field));
+            let mut statement = self.connection.prepare(&format!(
+                "SELECT fill.filled, fill.shares, fill.cost, fill.sold, fill.proceeds, {action}, {outcome}, {profit}
+                 FROM settlement_fills AS fill
+                 JOIN trades ON trades.rowid = fill.trade_rowid AND {id} IS fill.trade_id
+                    AND {slug} IS fill.market_slug
+                 WHERE fill.filled IN (0, 1) AND {}",
+                self.fields.settled()
+            ))?;
+            let mut rows = statement.query([])?;
+            let mut difference = None;
+            while let Some(row) = rows.next()? {
+                let number = |index: usize| -> rusqlite::Result<Decimal> {
+                    let text: Option<String> = row.get(index)?;
+                    Ok(text.and_then(|text| decimal_from_text(&text).ok()).unwrap_or_default())
+                };
+                let [action, outcome, booked] =
+                    [row.get::<_, Cell>(5)?, row.get::<_, Cell>(6)?, row.get::<_, Cell>(7)?];
+                let side = action.text().and_then(Side::named);
+                let outcome = outcome.text().and_then(Outcome::named);
+                let outcome = outcome.filter(|outcome| *outcome != Outcome::Unknown);
+                let (Some(side), Some(outcome)) = (side, outcome) else { continue };
+                let held = number(1)?.saturating_sub(number(3)?);
+                let paid = held.saturating_mul(paid_per_share(side, outcome));
+                // a trade that was never filled made 0
+                let made = paid.saturating_add(number(4)?).saturating_sub(number(2)?);
+                let sum: &mut Decimal = difference.get_or_insert_default();
+                let booked = booked.any_number().unwrap_or_default();
+                *sum = sum.saturating_add(booked.saturating_sub(made));
+            }
+            Ok(difference)
+        };
+        read().map_err(|error| self.failed("read", error))
     }
 
     /// Dollars that the settled trades won and that were not redeemed at the last reading of a wallet; `None`
