@@ -74,3 +74,27 @@ fn no_cell_of_the_csv_is_a_formula() {
     assert!(head.starts_with("trade_id,market_slug,action,outcome,is_win,profit_loss"), "{head}");
     assert!(rows.contains(",'=1+1,"), "{rows}");
 }
+
+#[test]
+fn the_guides_rules_for_hledger_name_the_columns_of_the_csv() {
+    let csv = bench().settle(&["export"]).code(0).stdout.clone();
+    let head: Vec<&str> = csv.lines().next().unwrap().split(',').collect();
+    let guide = include_str!("../src/guide/export.md");
+    let fields = guide.lines().find_map(|line| line.strip_prefix("fields ")).unwrap();
+    let fields: Vec<&str> = fields.split(", ").collect();
+    for (field, column) in [
+        ("trade", "trade_id"),
+        ("description", "market_slug"),
+        ("amount", "profit_loss"),
+        ("mode", "mode"),
+        ("date", "closed_at"),
+        ("fee", "fee"),
+    ] {
+        let place = fields.iter().position(|name| *name == field).unwrap();
+        assert_eq!(head[place], column);
+    }
+    for column in guide.split("## A tax form").nth(1).unwrap().split('`').skip(1).step_by(2) {
+        let is_column = column.contains('_') && !column.contains(' ');
+        assert!(!is_column || head.contains(&column), "no column {column}");
+    }
+}

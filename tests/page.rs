@@ -66,22 +66,32 @@ fn page(bench: &Bench) -> (PathBuf, String) {
 fn the_page_shows_figures_trades_with_evidence_held_rows_and_errors() {
     let (_, page) = page(&settled());
     for part in [
-        "<h2>Summary, live",
-        "<h2>Summary, paper",
-        "<h2>Self-reflection",
         "<h2>Equity, live",
         "<h2>Equity, paper",
-        "<h2>Profit by day",
+        "<dt>Profit</dt>",
+        "<dt>Win rate</dt>",
+        "<dt>Edge over the price paid</dt>",
+        "<dt>Waiting</dt><dd>3<small>1 held, 2 in error",
+        "<h2>Months",
+        "<h2>Self-reflection",
         "<h2>Calibration",
         "<h2>Profit by signal type",
         "<h2>By price paid",
-        "<td class=\"words\">provisional</td>",
-        "<td class=\"words\">coinbase</td>",
-        "<td>67099</td>",
+        "<h2>Longest drawdowns",
+        "<code>settle explain 1</code>",
+        "<a href=\"https://polymarket.com/event/btc-updown-15m-1770987600\"",
+        "Fees not counted: about ",
+        ">provisional</td>",
+        ">coinbase</td>",
+        ">67099</td>",
         "too close to call",
         "executed_price: NULL, where a number is needed",
     ] {
         assert!(page.contains(part), "no {part} in:\n{page}");
+    }
+    // one day has no chart, and a week map needs 2,000 trades
+    for part in ["<h2>Profit by day", "<h2>Hours of the week", "<h2>Edge, last 50"] {
+        assert!(!page.contains(part), "{part} in:\n{page}");
     }
 }
 
@@ -96,9 +106,13 @@ fn database_values_are_escaped_as_text() {
 #[test]
 fn the_page_has_no_external_references() {
     let (_, page) = page(&settled());
-    for loads in ["http:", "https:", "url(", "@import", "<link", "<iframe", "srcset", " href="] {
+    for loads in ["http:", "url(", "@import", "<link", "<iframe", "srcset"] {
         assert!(!page.contains(loads), "{loads} in:\n{page}");
     }
+    // links to the markets' pages are followed by readers alone
+    let links = page.matches("<a href=\"https://polymarket.com/event/").count();
+    assert!(links > 0);
+    assert_eq!((page.matches("https:").count(), page.matches(" href=").count()), (links, links));
     assert!(page.contains("default-src 'none'"));
 }
 
@@ -139,51 +153,124 @@ fn the_page_overwrites_an_older_page_but_never_a_database() {
 #[test]
 fn a_page_works_with_no_trade_and_one_trade() {
     let bench = Bench::new(&[]);
-    assert!(page(&bench).1.contains("No trade is settled yet."));
+    let none = page(&bench).1;
+    for part in ["No trade is settled yet", "<code>settle doctor --db ", "<code>settle run --db "] {
+        assert!(none.contains(part), "no {part} in:\n{none}");
+    }
+    assert!(!none.contains(">-<") && !none.contains("<table"), "{none}");
     bench.insert(&[bet(1)]);
     let sql = "UPDATE trades SET is_win = 1, profit_loss = 5, actual_outcome = 'YES'";
     bench.sql().execute(sql, []).unwrap();
     let one = page(&bench).1;
     assert!(one.contains("100.0 %") && !one.contains("NaN"), "{one}");
+    let other = bench.settle(&["report", "--since", "2026-03-01", "--html", "-"]);
+    assert!(other.stdout.contains("No settled trade is in this report, and the database has 1."));
 }
+
+/// Adds `count` settled trades in the first `days` days of 2026, of 300 signal types.
+fn add_many(bench: &Bench, count: u32, days: u32) {
+    bench
+        .sql()
+        .execute_batch(&format!(
+            "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {count}),
+             t AS (SELECT i, 1767225600 + i * {days} * 864 / {count} * 100 AS at, i * 7919 % 100 < 55 AS won FROM n)
+             INSERT INTO trades (timestamp, market_slug, action, position_size, executed_price, confidence,
+                signal_type, actual_outcome, profit_loss, is_win)
+             SELECT datetime(at, 'unixepoch'), 'btc-updown-15m-' || (at / 900 * 900), 'YES', 5, 0.5,
+                0.6, 'a signal of the kind ' || (i % 300), iif(won, 'YES', 'NO'), iif(won, 5, -5), won FROM t"
+        ))
+        .unwrap();
+}
+
+#[test]
+fn a_year_of_trades_has_charts_in_dates_and_whole_dollars_and_is_small() {
+    let bench = Bench::new(&[]);
+    add_many(&bench, 100_000, 300);
+    let page = page(&bench).1;
+    assert!(page.len() < 300_000, "{} bytes", page.len());
+    for part in
+        ["<h2>Profit by day", "<h2>Hours of the week", "<h2>Edge, last 50", "Brier score of"]
+    {
+        assert!(page.contains(part), "no {part}");
+    }
+    let labels = regex::Regex::new(r#"<span class="([xy])[^>]*>([^<]*)</span>"#).unwrap();
+    let date =
+        regex::Regex::new(r"^([0-9]{1,2} )?[A-Z][a-z]{2}( 2026)?$|^0\.[0-9]$|^1\.0$").unwrap();
+    let value = regex::Regex::new(r"^-?\$[0-9,]+k?$|^[+-]?[0-9]+ %$").unwrap();
+    let mut counted = (0, 0);
+    for label in labels.captures_iter(&page) {
+        match &label[1] {
+            "x" => {
+                assert!(date.is_match(&label[2]), "{}", &label[2]);
+                counted.0 += 1;
+            }
+            _ => {
+                assert!(value.is_match(&label[2]), "{}", &label[2]);
+                counted.1 += 1;
+            }
+        }
+    }
+    assert!(counted.0 > 10 && counted.1 > 10, "{counted:?}");
+}
+
+/// Elements of the page that reach beyond the screen, and sections whose content is wider than they are.
+const BEYOND: &str = "(() => {
+    const root = document.documentElement;
+    const all = [...document.querySelectorAll('body *')].filter(e => !e.closest('svg, .seen'));
+    const right = all.filter(e => e.getBoundingClientRect().right > root.clientWidth + 1);
+    const cut = [...document.querySelectorAll('section, table')].filter(e => e.scrollWidth > e.clientWidth + 1);
+    return [root.scrollWidth - root.clientWidth, ...[...right, ...cut].map(e => e.outerHTML.slice(0, 120))];
+})()";
 
 #[test]
 fn a_browser_shows_the_page_wide_and_narrow_light_and_dark() {
     let Some(browser) = Browser::start() else { return };
-    let bench = settled();
-    let (path, _) = page(&bench);
+    let small = settled();
+    let large = Bench::new(&[]);
+    add_many(&large, 3000, 100);
     let mut colours = Vec::new();
-    for (width, scheme) in [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")] {
-        browser.open(&path, width, scheme);
-        let at = format!("{width} {scheme}");
-        assert_eq!(browser.value("innerWidth"), width, "{at}");
-        let root = "document.documentElement";
-        let beyond = browser.value(&format!("{root}.scrollWidth - {root}.clientWidth"));
-        assert_eq!(beyond, 0, "{at}: wider than the screen");
-        assert_eq!(browser.value("document.scripts.length + document.images.length"), 0);
-        assert_eq!(browser.value("performance.getEntriesByType('resource').length"), 0);
-        assert_eq!(browser.value("document.title"), "settle report · performance.db");
-        let slug = browser.value(
-            "[...document.querySelectorAll('td.market')].map(cell => cell.textContent)
-                .find(text => text.includes('script'))",
-        );
-        assert_eq!(slug, SCRIPT);
-        // every chart is drawn inside its card
-        let charts = browser.value(
-            "[...document.querySelectorAll('svg')].map(svg => {
-                const [own, card] = [svg, svg.closest('section')].map(e => e.getBoundingClientRect());
-                return own.width > 200 && own.height > 30 && own.right <= card.right
-                    && svg.getAttribute('aria-label').length > 0;
-            })",
-        );
-        assert_eq!(charts, json!([true, true, true, true, true]), "{at}");
-        assert_eq!(browser.complaints(), json!([]), "{at}");
-        colours.push(browser.value("getComputedStyle(document.body).backgroundColor"));
+    for (bench, charts) in [(&small, 5), (&large, 5)] {
+        let (path, _) = page(bench);
+        for width in [1400, 800, 390] {
+            for scheme in ["light", "dark"] {
+                browser.open(&path, width, scheme);
+                let at = format!("{width} {scheme}");
+                assert_eq!(browser.value("innerWidth"), width, "{at}");
+                assert_eq!(browser.value(BEYOND), json!([0]), "{at}: wider than the screen");
+                assert_eq!(browser.value("document.scripts.length + document.images.length"), 0);
+                assert_eq!(browser.value("performance.getEntriesByType('resource').length"), 0);
+                assert_eq!(browser.value("document.title"), "settle report · performance.db");
+                // every chart is drawn inside its card
+                let drawn = browser.value(
+                    "[...document.querySelectorAll('.plot')].map(plot => {
+                        const [own, card] = [plot, plot.closest('section')].map(e => e.getBoundingClientRect());
+                        return own.width > 200 && own.height > 30 && own.right <= card.right
+                            && plot.getAttribute('aria-label').length > 0;
+                    })",
+                );
+                assert_eq!(drawn, json!(vec![true; charts]), "{at}");
+                assert_eq!(browser.complaints(), json!([]), "{at}");
+                if width == 1400 {
+                    let first =
+                        "document.querySelectorAll('.plot')[1].getBoundingClientRect().bottom";
+                    let bottom = browser.value(first).as_f64().unwrap();
+                    assert!(bottom < 900.0, "{at}: the equity curve ends at {bottom}");
+                    colours.push(browser.value("getComputedStyle(document.body).backgroundColor"));
+                }
+            }
+        }
     }
     assert_ne!(colours[0], colours[1]);
     assert_eq!(colours[..2], colours[2..]);
     let unnamed = browser.value("document.querySelectorAll('table:not(:has(caption))').length");
     assert_eq!(unnamed, Value::from(0));
+    let (path, _) = page(&small);
+    browser.open(&path, 800, "light");
+    let slug = browser.value(
+        "[...document.querySelectorAll('.market')].map(cell => cell.textContent)
+            .find(text => text.includes('script'))",
+    );
+    assert_eq!(slug, SCRIPT);
 }
 
 #[test]

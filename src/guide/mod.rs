@@ -13,6 +13,9 @@ pub mod schema {}
 #[doc = include_str!("monitoring.md")]
 pub mod monitoring {}
 
+#[doc = include_str!("export.md")]
+pub mod export {}
+
 #[doc = include_str!("json.md")]
 pub mod json {}
 

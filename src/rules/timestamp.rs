@@ -25,6 +25,40 @@ pub enum NaiveZone {
     Host(fn(&NaiveDateTime) -> LocalResult<DateTime<Utc>>),
 }
 
+impl NaiveZone {
+    /// Seconds from 1970-01-01 00:00 to what a clock in this zone shows at `instant`.
+    pub fn wall_seconds(self, instant: UnixSeconds) -> i64 {
+        let wall = match self {
+            Self::Utc => None,
+            Self::Offset(offset) => return instant.plus(offset.local_minus_utc().into()).0,
+            Self::Named(zone) => {
+                instant.datetime().map(|at| at.with_timezone(&zone).naive_local().and_utc())
+            }
+            Self::Host(to_instant) => instant.datetime().map(|at| {
+                // the zone says only which instant a local time is: the second guess differs from the first
+                // within a few hours of a change of the clocks
+                let mut wall = at;
+                for _ in 0..2 {
+                    let ahead = to_instant(&wall.naive_utc()).map(|instant| wall - instant);
+                    wall = at + ahead.unwrap_or_default();
+                }
+                wall
+            }),
+        };
+        wall.map_or(instant.0, |wall| wall.timestamp())
+    }
+
+    /// The name that people read.
+    pub fn name(self) -> String {
+        match self {
+            Self::Utc => "UTC".to_owned(),
+            Self::Offset(offset) => offset.to_string(),
+            Self::Named(zone) => zone.name().to_owned(),
+            Self::Host(_) => "local time".to_owned(),
+        }
+    }
+}
+
 impl FromStr for NaiveZone {
     type Err = String;
 
@@ -135,6 +169,24 @@ mod tests {
 
     fn read(text: &str, zone: &str) -> Option<UnixSeconds> {
         read_timestamp(text, zone.parse().unwrap())
+    }
+
+    #[test]
+    fn a_wall_clock_shows_the_time_of_its_zone_and_season() {
+        let host: NaiveZone =
+            NaiveZone::Host(|local| Some(local.and_utc() - chrono::Duration::hours(2)));
+        for (zone, ahead, name) in [
+            (NaiveZone::Utc, 0, "UTC"),
+            ("-05:30".parse().unwrap(), -19_800, "-05:30"),
+            ("Europe/Berlin".parse().unwrap(), 3600, "Europe/Berlin"),
+            (host, 7200, "local time"),
+        ] {
+            assert_eq!(zone.wall_seconds(INSTANT), INSTANT.0 + ahead, "{name}");
+            assert_eq!(zone.name(), name);
+        }
+        let berlin: NaiveZone = "Europe/Berlin".parse().unwrap();
+        let summer = INSTANT.plus(180 * 86_400);
+        assert_eq!(berlin.wall_seconds(summer), summer.0 + 7200);
     }
 
     #[test]

@@ -3,9 +3,13 @@
 use rust_decimal::Decimal;
 
 use crate::commands::report::Report;
+use crate::rules::statistics::unfilled::SignalResults;
 use crate::rules::statistics::{Brier, Dimension, Figures, Filter, Group, Slippage, UncountedFees};
 use crate::rules::text::printable;
 use crate::rules::units::{Usd, rounded};
+
+/// The days of the week, in the order of a week map.
+pub(super) const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 
 /// Describes which trades the report covers.
 pub(super) fn what_it_is_of(filter: &Filter) -> String {
@@ -115,6 +119,17 @@ pub(super) fn slippage_sentence(slippage: &Slippage) -> String {
     )
 }
 
+/// One sentence: how often filled and unfilled signals won; `None` if all were filled.
+pub(super) fn signals_sentence(signals: &[SignalResults]) -> Option<String> {
+    let (filled, unfilled) = signals.split_first()?;
+    let sum = |of: fn(&SignalResults) -> u64| unfilled.iter().map(of).sum::<u64>();
+    let (count, wins) = (sum(|of| of.count), sum(|of| of.wins));
+    let rate = percent(wins as f64 / count as f64);
+    let own = filled.win_rate().map_or_else(dash, percent);
+    let unfilled = counted(count, "unfilled signal");
+    Some(format!("Not filled: {unfilled} would have won {rate}; the filled trades won {own}."))
+}
+
 fn counted(count: u64, name: &str) -> String {
     format!("{count} {name}{}", if count == 1 { "" } else { "s" })
 }
@@ -182,7 +197,7 @@ pub(super) fn price(price: Decimal) -> String {
     format!("{:.3}", rounded(price, 3))
 }
 
-fn two_places(number: Decimal) -> String {
+pub(super) fn two_places(number: Decimal) -> String {
     format!("{:.2}", rounded(number, 2))
 }
 

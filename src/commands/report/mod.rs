@@ -1,6 +1,7 @@
 //! `settle report`: figures of the settled trades, pending trades, and the trades listed one by
 //! one.
 
+mod axis;
 mod chart;
 mod format;
 mod page;
@@ -17,15 +18,17 @@ use crate::commands::{Exit, only};
 use crate::error::Error;
 use crate::output::files::{is_of_database, replace_file};
 use crate::output::print::{print, show};
-use crate::rules::eligibility::{Eligibility, Reading, Row, judge_with};
+use crate::rules::eligibility::{Eligibility, Exclusion, Reading, Row, judge_with};
 use crate::rules::selection::RowError;
+use crate::rules::statistics::course::{Fall, WeekHour, hours_of_week, longest_falls};
 use crate::rules::statistics::stats::Extreme;
+use crate::rules::statistics::unfilled::{SignalResults, Unfilled, filled_and_unfilled};
 use crate::rules::statistics::{
     Breakdown, Brier, Dimension, Figures, Filter, Group, Reflection, Results, Settled, Slippage,
     Triggers, UncountedFees, breakdowns, groups_by,
 };
-use crate::rules::timestamp::read_timestamp;
-use crate::rules::units::UnixSeconds;
+use crate::rules::timestamp::{NaiveZone, read_timestamp};
+use crate::rules::units::{SharePrice, UnixSeconds};
 use crate::rules::value::Cell;
 use crate::settings::values::{Date, date};
 use crate::settings::{self, CommonArgs, JudgingArgs};
@@ -33,6 +36,9 @@ use crate::store::Access;
 use crate::store::Store;
 use chrono::{DateTime, Utc};
 use clap::Args;
+
+/// Drawdowns that a report lists.
+const FALLS: usize = 5;
 
 /// What a report is about, and where it goes.
 #[derive(Debug, Args)]
@@ -69,13 +75,13 @@ pub struct ReportArgs {
 /// What `--by` groups the trades by.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 pub enum By {
-    /// The day of logging (UTC)
+    /// The day of logging, in --timezone
     Day,
-    /// The week of logging, from Monday (UTC)
+    /// The week of logging, from Monday
     Week,
-    /// The month of logging (UTC)
+    /// The month of logging
     Month,
-    /// The hour of the day (UTC)
+    /// The hour of the day, in --timezone
     Hour,
     /// The bot's signal type
     Signal,
@@ -164,6 +170,12 @@ pub struct Report {
     pub brier: Option<Brier>,
     /// Fees that the profits leave out; `None` if there are none.
     pub uncounted_fees: Option<UncountedFees>,
+    /// The longest drawdowns, the longest first.
+    pub falls: Vec<Fall>,
+    /// The trades beside the signals that were not filled; empty if there are none.
+    pub signals: Vec<SignalResults>,
+    /// The zone of days and hours.
+    pub zone: NaiveZone,
     /// Filtered trades without an outcome.
     pub pending: Pending,
     /// Inputs of the bot's triggers, over all trades, unfiltered.
@@ -181,6 +193,8 @@ pub struct Pending {
     pub held: Vec<i64>,
     /// Rows that cannot be read.
     pub errors: Vec<RowError>,
+    /// Signals that were not filled, and whose market's outcome is known.
+    unfilled: Vec<Unfilled>,
 }
 
 impl Report {
@@ -201,10 +215,12 @@ impl Report {
         })?;
         let trades = filter.of(&results.trades);
         let figures = Figures::of(trades.iter().copied());
-        let breakdowns = breakdowns(&results, &trades, &figures, by);
+        let breakdowns = breakdowns(&results, &trades, &figures, by, reading.zone);
         let slippage = Slippage::of(&results, &trades);
         let brier = Brier::of(trades.iter().copied());
         let uncounted_fees = UncountedFees::of(trades.iter().copied());
+        let falls = longest_falls(trades.iter().copied(), FALLS);
+        let signals = filled_and_unfilled(&trades, &pending.unfilled);
         let reflection = Reflection::of(&results.trades, &waiting);
         let modes = groups_by(&breakdowns, Dimension::Mode).iter().map(|group| &group.figures);
         let extremes = modes.chain([&figures]).flat_map(|figures| [figures.best, figures.worst]);
@@ -223,6 +239,9 @@ impl Report {
             slippage,
             brier,
             uncounted_fees,
+            falls,
+            signals,
+            zone: reading.zone,
             pending,
             reflection,
             triggers,
@@ -242,6 +261,11 @@ impl Report {
     /// Filtered settled trades in the order they were logged.
     pub fn trades(&self) -> Vec<&Settled> {
         self.filter.of(&self.results.trades)
+    }
+
+    /// The filtered trades by hour of the week; `None` with fewer than 2,000.
+    pub fn hours_of_week(&self) -> Option<[[WeekHour; 24]; 7]> {
+        hours_of_week(&self.trades(), self.zone)
     }
 
     /// Number of trades with and without an outcome.
@@ -290,13 +314,24 @@ fn pending(
     let is_held =
         |row: &Row| retries.get(&row.rowid).is_some_and(|retry| retry.held && retry.is_of(row));
     let wallet = store.wallet_records()?;
+    let not_made = store.not_made()?;
     let (mut pending, mut waiting) = (Pending::default(), Vec::new());
     store.unsettled_rows(false, |row| {
         let at = row.timestamp.text().and_then(|text| read_timestamp(text, reading.zone));
         let (rowid, id, held) = (row.rowid, row.id.clone(), is_held(&row));
         let record = wallet.of(rowid, &row.id, &row.market_slug);
+        let known = not_made.get(&rowid).and_then(|known| known.would_have_won);
+        let price = row.executed_price.any_number();
         let error = match judge_with(row, reading, now, record) {
-            Eligibility::Excluded(reason) if !reason.still_waits() => return,
+            Eligibility::Excluded(reason) if !reason.still_waits() => {
+                let is_unfilled = reason.is_a_mark() || reason == Exclusion::NotFilled;
+                if let Some(won) = known.filter(|_| is_unfilled && filter.admits(at)) {
+                    let price = price.and_then(|price| SharePrice::new(price).ok());
+                    let price = price.map(|price| price.0);
+                    pending.unfilled.push(Unfilled { reason, won, price });
+                }
+                return;
+            }
             Eligibility::InError { message, .. } => Some(RowError { trade_id: id, message }),
             Eligibility::Due(_) | Eligibility::Excluded(_) => {
                 waiting.push(at);

@@ -7,24 +7,28 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use rust_decimal::prelude::ToPrimitive;
 
 use crate::commands::explain::Story;
-use crate::commands::report::Report;
-use crate::commands::report::chart;
 use crate::commands::report::chart::Calibrated;
 use crate::commands::report::format::{
-    FIGURES, dollars, in_a_row, interval, name_of, percent, triggers, what_it_is_of,
+    FIGURES, brier_sentence, dash, dollars, fees_sentence, interval, name_of, percent, price,
+    signals_sentence, slippage_sentence, triggers, what_it_is_of,
 };
 use crate::commands::report::tables::{
-    DAYS, all_figures, data, money, nothing_yet, tables, time, trades, waiting,
+    all_figures, class_of, data, drawdowns, edge, hours_of_week, money, months, signal_results,
+    slippage, tables, trades, waiting,
 };
-use crate::output::style::bare;
-use crate::rules::statistics::{BookedAs, Dimension, Figures, Group, Settled};
+use crate::commands::report::{Report, chart};
+use crate::rules::statistics::course::{ROLLING, rolling_edge};
+use crate::rules::statistics::{BookedAs, Dimension, Figures, Group, Settled, UncountedFees};
 use crate::rules::text::printable;
-use crate::rules::units::FloatUsd;
+use crate::rules::timestamp::NaiveZone;
+use crate::rules::units::{FloatUsd, UnixSeconds};
 
 /// Most settled trades listed, the latest ones.
 pub const TRADES: usize = 50;
+/// Days of the chart, the latest ones.
+const BARS: usize = 90;
 /// Most signal types shown.
-const SIGNALS: usize = 40;
+const SIGNALS: usize = 20;
 
 /// `latest` has the stories of the latest settled trades, newest first; `held` those of held
 /// trades.
@@ -45,19 +49,18 @@ pub fn page(report: &Report, database: &Path, latest: &[Story], held: &[Story]) 
             body {
                 header {
                     h1 { (title) }
-                    p.soft { (what_it_is_of(&report.filter)) "; as of " (time(Some(report.now))) ". Dollars; times in UTC." }
-                    p { (pending(report)) }
+                    p.soft {
+                        (what_it_is_of(&report.filter)) "; as of " (time(Some(report.now), report.zone))
+                        ". Dollars; times in " (report.zone.name()) "."
+                    }
                 }
                 main {
-                    (headlines(report))
-                    (self_reflection(report))
-                    div.charts {
-                        (curves(report)) (days(report)) (calibration(report)) (signals(report))
+                    @if report.figures.settled == 0 {
+                        (nothing_settled(report, database))
+                        (waiting(held, report))
+                    } @else {
+                        (sheet(report, latest, held))
                     }
-                    (all_figures(report))
-                    (tables(report))
-                    (trades(latest, report))
-                    (waiting(held, report))
                 }
                 footer { p { "settle " (env!("CARGO_PKG_VERSION")) ". settle report --help defines each figure; settle explain TRADE_ID explains one trade." } }
             }
@@ -66,16 +69,56 @@ pub fn page(report: &Report, database: &Path, latest: &[Story], held: &[Story]) 
     page.into_string()
 }
 
-fn pending(report: &Report) -> String {
-    let pending = &report.pending;
-    let (held, errors) = (pending.held.len(), pending.errors.len());
-    format!("{} pending, {held} of them held, {errors} in error.", pending.count)
+/// Everything about settled trades.
+fn sheet(report: &Report, latest: &[Story], held: &[Story]) -> Markup {
+    html! {
+        (headlines(report))
+        (notes(report))
+        div.charts {
+            (months(report)) (edge_over_time(report)) (days(report)) (calibration(report))
+            (signals(report)) (drawdowns(report)) (signal_results(report)) (slippage(report))
+        }
+        (hours_of_week(report))
+        (self_reflection(report))
+        (all_figures(report))
+        (tables(report))
+        (trades(latest, report))
+        (waiting(held, report))
+    }
+}
+
+/// What to do where no trade has a result.
+fn nothing_settled(report: &Report, database: &Path) -> Markup {
+    let path = printable(&database.display().to_string());
+    let pending = report.pending.count;
+    let command = |words: &str| html! { code { "settle " (words) " --db " (path) } };
+    html! {
+        section {
+            @if report.results.trades.is_empty() {
+                h2 { "No trade is settled yet" }
+                p { (pending) " trades wait for their outcome, " (report.pending.errors.len()) " of them in error. What to do next:" }
+                ol {
+                    li { (command("doctor")) " checks the table, its time zone and the sources of prices." }
+                    li { (command("dry-run")) " shows what a run would write, and writes nothing." }
+                    li { (command("run")) " settles the trades that are due; settle undo last takes that back." }
+                    li { (command("status")) " says why the others wait." }
+                }
+            } @else {
+                h2 { "Nothing to report" }
+                p { "No settled trade is in this report, and the database has " (report.results.trades.len()) ". Choose another period with --since and --until." }
+            }
+        }
+    }
+}
+
+pub(super) fn time(at: Option<UnixSeconds>, zone: NaiveZone) -> String {
+    let wall = at.map(|at| UnixSeconds(zone.wall_seconds(at)));
+    let wall = wall.and_then(UnixSeconds::datetime);
+    wall.map_or_else(dash, |at| at.format("%Y-%m-%d %H:%M").to_string())
 }
 
 fn card(name: &str, value: &Markup, note: &str) -> Markup {
-    html! {
-        div { dt { (name) } dd { (value) @if !note.is_empty() { small { (note) } } } }
-    }
+    html! { div { dt { (name) } dd { (value) small { (note) } } } }
 }
 
 /// Formats the figure that [`FIGURES`] lists as `name`.
@@ -84,130 +127,152 @@ fn figure(name: &str, figures: &Figures) -> String {
     shown.map_or_else(String::new, |(_, shown)| shown(figures))
 }
 
-/// Headline figures. Live and other trades are apart, as their dollars cannot be compared.
+/// The headline figures with the equity curve. Live trades come first; others are apart, as their dollars
+/// cannot be compared.
 fn headlines(report: &Report) -> Markup {
-    let modes = report.groups(Dimension::Mode);
+    let trades = report.trades();
     html! {
-        @if modes.len() > 1 {
-            @for group in modes {
-                (headline(&format!("Summary, {}", mode_name(group)), &group.figures, report))
-            }
-        } @else {
-            (headline("Summary", &report.figures, report))
+        @for (place, group) in report.groups(Dimension::Mode).iter().enumerate() {
+            (headline(group, &trades, report, place == 0))
         }
     }
 }
 
-fn mode_name(group: &Group) -> &str {
-    group.key.as_deref().unwrap_or("neither live nor paper")
-}
-
-fn headline(title: &str, figures: &Figures, report: &Report) -> Markup {
-    let streaks = figures.streaks;
-    let text = |name: &str| html! { (figure(name, figures)) };
-    let neither = [(figures.split, "split"), (figures.unknown, "unknown")];
-    let neither = neither.iter().filter(|(count, _)| *count > 0);
-    let kinds = [(figures.wins, "won"), (figures.losses, "lost")];
-    let kinds: Vec<String> =
-        kinds.iter().chain(neither).map(|(count, word)| format!("{count} {word}")).collect();
-    let id = |extreme| {
-        report.id_of(extreme).map_or_else(String::new, |id| format!("trade {}", bare(id)))
-    };
-    let from = figures.drawdown.to.map(|to| {
-        let from = figures.drawdown.from;
-        format!(
-            "from {} to {}",
-            from.map_or("the beginning".to_owned(), |at| time(Some(at))),
-            time(Some(to))
-        )
-    });
-    let average = figures.average_profit.map(|average| format!("{} a trade", average.cents()));
+fn headline(group: &Group, trades: &[&Settled], report: &Report, is_first: bool) -> Markup {
+    let (figures, key) = (&group.figures, group.key.as_deref());
+    let of_mode = || trades.iter().copied().filter(|trade| trade.mode.key() == key);
+    let counted = of_mode().filter(|trade| trade.booked != BookedAs::Unknown);
+    let points = timed(counted.map(|trade| (trade.at, trade.profit)), report.zone);
+    let (end, fall) = (dollars(figures.profit()), figure("Largest drawdown", figures));
+    let name = key.map_or_else(|| "Equity".to_owned(), |mode| format!("Equity, {mode}"));
+    let title = format!(
+        "{name}: the summed profit of {} trades is {end} at the end, its largest drawdown {fall}",
+        figures.settled
+    );
+    let fees = UncountedFees::of(of_mode());
     html! {
         section {
-            h2 { (title) }
-            dl.cards {
-                (card("Profit", &money(figures.profit()), &average.unwrap_or_default()))
-                (card("Win rate", &text("Win rate"), &format!("95 %: {}", interval(figures.interval()))))
-                (card("Settled", &text("Settled"), &kinds.join(", ")))
-                (card("Return on stake", &text("Return on stake"), &format!("of {} staked", figure("Staked", figures))))
-                (card("Profit factor", &text("Profit factor"), "won / lost dollars"))
-                (card("Largest drawdown", &text("Largest drawdown"), &from.unwrap_or_default()))
-                (card("Streak now", &text("Streak now"), &format!("longest: {}, {}", in_a_row(true, streaks.longest_wins), in_a_row(false, streaks.longest_losses))))
-                (card("Best trade", &money(figures.best.map(|best| best.profit)), &id(figures.best)))
-                (card("Worst trade", &money(figures.worst.map(|worst| worst.profit)), &id(figures.worst)))
+            h2 { (name) }
+            (cards(figures, report, is_first))
+            (chart::equity(&points, is_first, &title))
+            p.soft {
+                (figures.settled) " settled, largest drawdown " (fall) ", now " (figure("Streak now", figures)) " in a row."
+                @if let Some(fees) = fees { " " (fees_sentence(&fees)) }
+            }
+        }
+    }
+}
+
+/// The four figures that count most; what waits has no mode and is shown once.
+fn cards(figures: &Figures, report: &Report, with_waiting: bool) -> Markup {
+    let average = figures.average_profit.map(|average| format!("{} a trade", average.cents()));
+    let neither = figures.split + figures.unknown;
+    let neither = if neither > 0 { format!(", {neither} neither") } else { String::new() };
+    let results = format!("{} won, {} lost{neither}", figures.wins, figures.losses);
+    let paid = figures.average_price.map_or_else(dash, price);
+    let low_and_high = figures.edge_interval().map_or_else(String::new, |(low, high)| {
+        format!(" · 95 %: {:+.1} to {:+.1} %", low * 100.0, high * 100.0)
+    });
+    let pending = &report.pending;
+    let waits = match (pending.held.len(), pending.errors.len()) {
+        (0, 0) => "trades without an outcome".to_owned(),
+        (held, errors) => format!("{held} held, {errors} in error"),
+    };
+    let rate = figure("Win rate", figures);
+    let of_rate = format!("{results} · 95 %: {}", interval(figures.interval()));
+    let gain = html! { (signed(&edge(figures.edge()))) };
+    html! {
+        dl.cards {
+            (card("Profit", &money(figures.profit()), &average.unwrap_or_default()))
+            (card("Win rate", &html! { (rate) }, &of_rate))
+            (card("Edge over the price paid", &gain, &format!("paid {paid}{low_and_high}")))
+            @if with_waiting { (card("Waiting", &html! { (pending.count) }, &waits)) }
+        }
+    }
+}
+
+/// A text in the colour of its sign.
+pub(super) fn signed(text: &str) -> Markup {
+    match class_of(text) {
+        Some(class) => html! { span class=(class) { (text) } },
+        None => html! { (text) },
+    }
+}
+
+/// One sentence a topic, of those that the data can speak about.
+fn notes(report: &Report) -> Markup {
+    let sentences = [
+        report.brier.as_ref().map(brier_sentence),
+        report.slippage.as_ref().map(slippage_sentence),
+        signals_sentence(&report.signals),
+    ];
+    html! {
+        @if sentences.iter().any(Option::is_some) {
+            section {
+                h2 { "What the trades say" }
+                ul { @for sentence in sentences.iter().flatten() { li { (sentence) } } }
             }
         }
     }
 }
 
 fn self_reflection(report: &Report) -> Markup {
+    let rows = triggers(report).map(|(name, is_due, why)| {
+        let due = html! { @if is_due { span.due { "due" } } @else { "not due" } };
+        vec![html! { (name) }, due, html! { (why) }]
+    });
     html! {
         section {
             h2 { "Self-reflection" }
             p.soft { "Over all trades, also those outside the report." }
-            div.wrap {
-                (data("Self-reflection", &["Trigger", "<Now", "<Why"], &html! {
-                    @for (name, is_due, why) in triggers(report) {
-                        tr {
-                            th scope="row" { (name) }
-                            td.words { @if is_due { span.due { "due" } } @else { "not due" } }
-                            td.words { (why) }
-                        }
-                    }
-                }))
-            }
+            (data("Self-reflection", &["Trigger", "<Now", "<Why"], &rows))
         }
     }
 }
 
-/// Equity curves. Live and other trades are apart, as their dollars cannot be compared.
-fn curves(report: &Report) -> Markup {
-    let trades = report.trades();
-    let modes = report.groups(Dimension::Mode);
-    html! {
-        @for group in modes { (curve(group, &trades)) }
-        @if modes.is_empty() { section { h2 { "Equity" } (nothing_yet()) } }
-    }
+/// Wall seconds and values, in the order of logging. A trade without a readable time stands at the first
+/// one's.
+fn timed<N: ToPrimitive>(
+    values: impl Iterator<Item = (Option<UnixSeconds>, Option<N>)>,
+    zone: NaiveZone,
+) -> Vec<(f64, f64)> {
+    let known = values.filter_map(|(at, value)| Some((at, value?.to_f64()?)));
+    let known: Vec<_> = known.collect();
+    let first = known.iter().find_map(|(at, _)| *at).unwrap_or(UnixSeconds(0));
+    let wall = |at: Option<UnixSeconds>| zone.wall_seconds(at.unwrap_or(first)) as f64;
+    known.into_iter().map(|(at, value)| (wall(at), value)).collect()
 }
 
-fn curve(group: &Group, trades: &[&Settled]) -> Markup {
-    let key = group.key.as_deref();
-    let of_mode = || trades.iter().filter(|trade| trade.mode.key() == key);
-    let counted = of_mode().filter(|trade| trade.booked != BookedAs::Unknown);
-    let profits: Vec<f64> = counted.filter_map(|trade| trade.profit?.to_f64()).collect();
-    let at = |trade: Option<&&Settled>| time(trade.and_then(|trade| trade.at));
-    let ends = (&*at(of_mode().next()), &*at(of_mode().next_back()));
-    let figures = &group.figures;
-    let (end, fall) = (dollars(figures.profit()), figure("Largest drawdown", figures));
-    let count = figures.settled;
-    let heading = key.map_or_else(|| "Equity".to_owned(), |word| format!("Equity, {word}"));
-    let title = format!(
-        "{heading}: the summed profit of {count} trades is {end} at the end, its largest drawdown {fall}"
-    );
+fn edge_over_time(report: &Report) -> Markup {
+    let trades = report.trades();
+    let edges = rolling_edge(trades.iter().copied());
+    let points = timed(edges.into_iter().map(|(at, edge)| (at, Some(edge))), report.zone);
     html! {
-        section {
-            h2 { (heading) }
-            p.soft { "Summed profit, trade by trade (" (count) "): " (money(figures.profit())) " at the end. Largest drawdown: " (fall) "." }
-            (chart::equity(&profits, ends, &title))
+        @if points.len() > 1 {
+            section {
+                h2 { "Edge, last " (ROLLING) " trades" }
+                p.soft { "Win rate less the mean price paid. Above 0, these trades won more often than their price implied." }
+                (chart::share(&points, "Win rate less mean price paid over the last 50 trades, by time"))
+            }
         }
     }
 }
 
 fn days(report: &Report) -> Markup {
     let groups = report.groups(Dimension::Day);
-    let shown = &groups[groups.len().saturating_sub(DAYS)..];
-    let bars: Vec<(&str, f64)> = shown
-        .iter()
-        .filter_map(|group| Some((group.key.as_deref()?, group.figures.total_profit?.get())))
-        .collect();
+    let shown = &groups[groups.len().saturating_sub(BARS)..];
+    let bar = |group: &Group| {
+        let day = group.key.as_deref()?.parse::<chrono::NaiveDate>().ok()?;
+        let at = day.and_hms_opt(0, 0, 0)?.and_utc().timestamp();
+        Some((at as f64, group.figures.total_profit?.get()))
+    };
+    let bars: Vec<(f64, f64)> = shown.iter().filter_map(bar).collect();
     html! {
-        section {
-            h2 { "Profit by day" }
-            @if shown.len() < groups.len() {
-                p.soft { "The latest " (DAYS) " of " (groups.len()) " days." }
-            }
-            @if bars.is_empty() { (nothing_yet()) } @else {
-                (chart::bars(&bars, "Profit by day; a table below has the numbers"))
+        @if bars.len() > 1 {
+            section {
+                h2 { "Profit by day" }
+                p.soft { @if shown.len() < groups.len() { "The latest " (BARS) " of " (groups.len()) " days. " } "A table below has the numbers." }
+                (chart::days(&bars, "Profit by day; a table below has the numbers"))
             }
         }
     }
@@ -227,11 +292,12 @@ fn calibration(report: &Report) -> Markup {
     };
     let points: Vec<Calibrated> = groups.iter().filter_map(point).collect();
     html! {
-        section {
-            h2 { "Calibration" }
-            p.soft { "Do trades win as often as their price implies? On the dashed line they do, and without fees break even; above it they win more. The bars are 95 % intervals." }
-            @if points.is_empty() { (nothing_yet()) } @else {
+        @if !points.is_empty() {
+            section {
+                h2 { "Calibration" }
+                p.soft { "Win rate by price paid. On the dashed line trades win as often as their price implies; above it more often. The bars are 95 % intervals." }
                 (chart::calibration(&points, "Win rate by price paid; a table below has the numbers"))
+                p.axis.mid { "Price paid for a share" }
             }
         }
     }
@@ -245,28 +311,22 @@ fn signals(report: &Report) -> Markup {
     by_profit.truncate(SIGNALS);
     let row = |group: &&Group| {
         let figures = &group.figures;
-        let rate = figures.win_rate().map_or_else(|| "-".to_owned(), percent);
+        let rate = figures.win_rate().map_or_else(dash, percent);
         let note = format!("{} · {rate} of {}", dollars(figures.profit()), figures.decided);
         let profit = figures.total_profit.map_or(0.0, FloatUsd::get);
-        (short(&name_of(group.key.as_deref())), profit, note)
+        (name_of(group.key.as_deref()), profit, note)
     };
     let rows: Vec<_> = by_profit.iter().map(row).collect();
     html! {
-        @if !groups.is_empty() {
+        @if groups.len() > 1 {
             section {
                 h2 { "Profit by signal type" }
-                @if left_out > 0 {
-                    p.soft { "The " (SIGNALS) " with the most profit of " (groups.len()) "." }
+                p.soft {
+                    @if left_out > 0 { "The " (SIGNALS) " with the most profit of " (groups.len()) ". " }
+                    "Profit, win rate and trades."
                 }
-                (chart::rows(&rows, "Profit by signal type; a table below has the numbers"))
+                (chart::rows(&rows))
             }
         }
     }
-}
-
-/// Shortens a name to leave room for a note beside it.
-fn short(name: &str) -> String {
-    const MOST: usize = 22;
-    let cut: String = name.chars().take(MOST).collect();
-    if cut.len() < name.len() { cut + "…" } else { cut }
 }

@@ -4,12 +4,13 @@ use std::path::Path;
 
 use crate::commands::report::Report;
 use crate::commands::report::format::{
-    COLUMNS, FIGURES, brier_sentence, fees_sentence, name_of, sets, sign_of, slippage_sentence,
-    triggers, verdict, what_it_is_of,
+    COLUMNS, FIGURES, brier_sentence, fees_sentence, name_of, sets, sign_of, signals_sentence,
+    slippage_sentence, triggers, verdict, what_it_is_of,
 };
 use crate::output::style::{BAD, CAUTION, GOOD, STRONG, bare, errors, field, line, styled};
 use crate::output::width::{fitting, line_width};
 use crate::rules::statistics::{Breakdown, Dimension, Group};
+use crate::rules::timestamp::NaiveZone;
 
 /// Days listed, the latest ones.
 const DAYS: usize = 14;
@@ -35,12 +36,13 @@ pub fn text(report: &Report, database: &Path) -> String {
         // the headline table has these two as columns
         let is_above = matches!(breakdown.by, Dimension::Mode | Dimension::Standing)
             && report.by != Some(breakdown.by);
-        // one asset and one source of money are no news
-        let says_nothing = matches!(breakdown.by, Dimension::Asset | Dimension::Source)
-            && breakdown.groups.len() == 1
-            && report.by.is_none();
+        // one asset, source of money or month is no news
+        let says_nothing =
+            matches!(breakdown.by, Dimension::Asset | Dimension::Source | Dimension::Month)
+                && breakdown.groups.len() == 1
+                && report.by.is_none();
         if !is_above && !says_nothing && !breakdown.groups.is_empty() {
-            text.push_str(&by(breakdown));
+            text.push_str(&by(breakdown, report.zone));
         }
     }
     text.push_str(&self_reflection(report));
@@ -75,14 +77,15 @@ fn headline(report: &Report) -> String {
     let slippage = report.slippage.as_ref().map(slippage_sentence);
     let fees = report.uncounted_fees.as_ref().map(fees_sentence);
     let brier = report.brier.as_ref().map(brier_sentence);
-    for sentence in [slippage, fees, brier].into_iter().flatten() {
+    let signals = signals_sentence(&report.signals);
+    for sentence in [slippage, fees, brier, signals].into_iter().flatten() {
         line(&mut text, format_args!("{sentence}"));
     }
     text
 }
 
-fn by(breakdown: &Breakdown) -> String {
-    let mut text = format!("\n{}", styled(STRONG, breakdown.by.title()));
+fn by(breakdown: &Breakdown, zone: NaiveZone) -> String {
+    let mut text = format!("\n{}", styled(STRONG, breakdown.by.title(zone)));
     let is_price = breakdown.by == Dimension::Price;
     let (most, from_end) = match breakdown.by {
         Dimension::Day => (DAYS, true),

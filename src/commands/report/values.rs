@@ -6,7 +6,10 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::commands::report::Report;
+use crate::commands::report::format::DAYS;
 use crate::output::json::{ErrorJson, SCHEMA_VERSION};
+use crate::rules::statistics::course::{Fall, WeekHour};
+use crate::rules::statistics::unfilled::SignalResults;
 use crate::rules::statistics::{Breakdown, Brier, Figures, Group, Slippage, UncountedFees};
 use crate::rules::text::no_formula;
 use crate::rules::units::Usd;
@@ -103,6 +106,12 @@ pub fn json(report: &Report) -> serde_json::Result<String> {
     values.add("slippage", report.slippage.map(slippage).transpose()?)?;
     values.add("brier", report.brier.map(brier).transpose()?)?;
     values.add("fees_not_counted", report.uncounted_fees.map(fees).transpose()?)?;
+    let falls = report.falls.iter().map(fall).collect::<serde_json::Result<Vec<_>>>()?;
+    values.add("longest_drawdowns", falls)?;
+    let signals = report.signals.iter().map(signals).collect::<serde_json::Result<Vec<_>>>()?;
+    values.add("filled_and_unfilled", signals)?;
+    let week = report.hours_of_week();
+    values.add("hours_of_week", week.as_ref().map(hours).transpose()?)?;
     values.add("self_reflection", self_reflection(report)?)?;
     let mut by = Values::default();
     for Breakdown { by: dimension, groups } in &report.breakdowns {
@@ -140,6 +149,42 @@ fn fees(fees: UncountedFees) -> serde_json::Result<Values> {
     values.add("count", fees.count)?;
     values.add("dollars", plain(fees.dollars.0))?;
     Ok(values)
+}
+
+fn fall(fall: &Fall) -> serde_json::Result<Values> {
+    let mut values = Values::default();
+    values.add("amount", plain(fall.amount.0))?;
+    values.add("from", fall.from)?;
+    values.add("lowest", fall.lowest)?;
+    values.add("until", fall.until)?;
+    values.add("trades", fall.trades)?;
+    Ok(values)
+}
+
+fn signals(signals: &SignalResults) -> serde_json::Result<Values> {
+    let mut values = Values::default();
+    values.add("key", signals.key)?;
+    values.add("count", signals.count)?;
+    values.add("wins", signals.wins)?;
+    values.add("win_rate", signals.win_rate())?;
+    values.add("average_price", signals.average_price.map(plain))?;
+    Ok(values)
+}
+
+/// The hours of the week with trades.
+fn hours(week: &[[WeekHour; 24]; 7]) -> serde_json::Result<Vec<Values>> {
+    let days = week.iter().zip(DAYS);
+    let hours = days.flat_map(|(hours, day)| hours.iter().zip(0u8..).map(move |it| (day, it)));
+    let shown = hours.filter(|(_, (of, _))| of.count > 0).map(|(day, (of, hour))| {
+        let mut values = Values::default();
+        values.add("weekday", day)?;
+        values.add("hour", format!("{hour:02}"))?;
+        values.add("count", of.count)?;
+        values.add("wins", of.wins)?;
+        values.add("profit", plain(of.profit))?;
+        Ok(values)
+    });
+    shown.collect()
 }
 
 fn self_reflection(report: &Report) -> serde_json::Result<Values> {

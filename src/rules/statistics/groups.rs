@@ -1,4 +1,4 @@
-//! Groups settled trades by signal, side, day, hour, price, duration, mode and standing. `stats`
+//! Groups settled trades by one property each, such as signal, price or day. `stats`
 //! computes the figures of a group.
 
 use std::collections::BTreeMap;
@@ -12,6 +12,7 @@ use crate::rules::outcome::Side;
 use crate::rules::statistics::reflection::day_of;
 use crate::rules::statistics::stats::Figures;
 use crate::rules::statistics::{Mode, Provenance, Results, Settled};
+use crate::rules::timestamp::NaiveZone;
 use crate::rules::units::UnixSeconds;
 
 /// A property that trades are grouped by.
@@ -21,9 +22,9 @@ pub enum Dimension {
     Signal,
     /// The side bought.
     Action,
-    /// The day (UTC) on which the trade was logged.
+    /// The day (in the zone of the report) on which the trade was logged.
     Day,
-    /// The hour of the day (UTC) in which the trade was logged.
+    /// The hour of the day (in the zone of the report) in which the trade was logged.
     Hour,
     /// The price paid, in tenths of a dollar: a bet at 0.80 is in 0.80-0.90.
     Price,
@@ -37,15 +38,15 @@ pub enum Dimension {
     Asset,
     /// Whose record the money is: the wallet's, the bot's own of the fill, or the log.
     Source,
-    /// The week (from Monday, UTC) in which the trade was logged.
+    /// The week (from Monday) in which the trade was logged.
     Week,
-    /// The month (UTC) in which the trade was logged.
+    /// The month in which the trade was logged.
     Month,
 }
 
 impl Dimension {
     /// The dimensions of a report that is not asked for another one, in display order.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Mode,
         Self::Standing,
         Self::Source,
@@ -56,6 +57,7 @@ impl Dimension {
         Self::Duration,
         Self::Hour,
         Self::Day,
+        Self::Month,
     ];
 
     /// The name in JSON and CSV.
@@ -76,21 +78,27 @@ impl Dimension {
         }
     }
 
-    /// The heading in reports.
-    pub fn title(self) -> &'static str {
-        match self {
+    /// The heading in reports whose days are those of `zone`.
+    pub fn title(self, zone: NaiveZone) -> String {
+        let title = match self {
             Self::Signal => "By signal type",
             Self::Action => "By action",
-            Self::Day => "By day (UTC)",
-            Self::Hour => "By hour (UTC)",
+            Self::Day => "By day",
+            Self::Hour => "By hour",
             Self::Price => "By price paid",
             Self::Duration => "By market duration",
             Self::Mode => "Paper and live",
             Self::Standing => "Confirmed and provisional",
             Self::Asset => "By asset",
             Self::Source => "By source of the money",
-            Self::Week => "By week (from Monday, UTC)",
-            Self::Month => "By month (UTC)",
+            Self::Week => "By week from Monday",
+            Self::Month => "By month",
+        };
+        match self {
+            Self::Day | Self::Hour | Self::Week | Self::Month => {
+                format!("{title} ({})", zone.name())
+            }
+            _ => title.to_owned(),
         }
     }
 }
@@ -126,6 +134,7 @@ pub fn breakdowns(
     trades: &[&Settled],
     all: &Figures,
     only: Option<Dimension>,
+    zone: NaiveZone,
 ) -> Vec<Breakdown> {
     let dimensions = match only {
         None => Dimension::ALL.to_vec(),
@@ -137,14 +146,20 @@ pub fn breakdowns(
     };
     let has_column = |by: &Dimension| *by != Dimension::Signal || results.has_signals;
     let dimensions = dimensions.into_iter().filter(has_column);
-    dimensions.map(|by| breakdown(results, trades, all, by)).collect()
+    dimensions.map(|by| breakdown(results, trades, all, by, zone)).collect()
 }
 
-fn breakdown(results: &Results, trades: &[&Settled], all: &Figures, by: Dimension) -> Breakdown {
+fn breakdown(
+    results: &Results,
+    trades: &[&Settled],
+    all: &Figures,
+    by: Dimension,
+    zone: NaiveZone,
+) -> Breakdown {
     // the number is the sort key of the dimension; i64::MAX stands for no value
     let mut groups: BTreeMap<i64, Vec<&Settled>> = BTreeMap::new();
     for trade in trades {
-        groups.entry(place(trade, by)).or_default().push(trade);
+        groups.entry(place(trade, by, zone)).or_default().push(trade);
     }
     if let (1, Some(place)) = (groups.len(), groups.keys().next()) {
         let only = Group { key: key(results, by, *place), figures: all.clone() };
@@ -163,12 +178,13 @@ fn breakdown(results: &Results, trades: &[&Settled], all: &Figures, by: Dimensio
 const NO_VALUE: i64 = i64::MAX;
 
 /// The sort key of a trade's group within a dimension.
-fn place(trade: &Settled, by: Dimension) -> i64 {
+fn place(trade: &Settled, by: Dimension, zone: NaiveZone) -> i64 {
+    let at = || trade.at.map(|at| zone.wall_seconds(at));
     let place = match by {
         Dimension::Signal => Some(trade.signal.into()),
         Dimension::Action => trade.side.map(|side| i64::from(side == Side::No)),
-        Dimension::Day => trade.at.map(|at| at.0.div_euclid(86_400)),
-        Dimension::Hour => trade.at.map(|at| at.0.rem_euclid(86_400) / 3600),
+        Dimension::Day => at().map(|at| at.div_euclid(86_400)),
+        Dimension::Hour => at().map(|at| at.rem_euclid(86_400) / 3600),
         // a share at exactly $1 joins the group just below
         Dimension::Price => trade
             .price
@@ -180,10 +196,9 @@ fn place(trade: &Settled, by: Dimension) -> i64 {
         Dimension::Asset => trade.asset.map(|asset| asset as i64),
         Dimension::Source => Some(trade.money as i64),
         // 1970-01-01 was a Thursday
-        Dimension::Week => trade.at.map(|at| (at.0.div_euclid(86_400) + 3).div_euclid(7)),
-        Dimension::Month => trade
-            .at
-            .and_then(day_of)
+        Dimension::Week => at().map(|at| (at.div_euclid(86_400) + 3).div_euclid(7)),
+        Dimension::Month => at()
+            .and_then(|at| day_of(UnixSeconds(at)))
             .map(|day| i64::from(day.year()) * 12 + i64::from(day.month0())),
     };
     place.unwrap_or(NO_VALUE)
@@ -247,7 +262,6 @@ mod tests {
     use super::*;
     use crate::rules::statistics::BookedAs;
     use crate::rules::statistics::tests::trade;
-    use crate::rules::timestamp::NaiveZone;
 
     #[test]
     fn a_week_begins_on_monday_and_a_month_on_its_first_day() {
@@ -263,16 +277,30 @@ mod tests {
             ("1970-01-01 00:00:00", "1969-12-29", "1970-01"),
         ] {
             let (trade, results) = (at(logged), Results::default());
-            let of = |by| key(&results, by, place(&trade, by));
+            let of = |by| key(&results, by, place(&trade, by, NaiveZone::Utc));
             assert_eq!(of(Dimension::Week).as_deref(), Some(week));
             assert_eq!(of(Dimension::Month).as_deref(), Some(month));
         }
     }
 
     #[test]
+    fn days_hours_and_months_are_those_of_the_zone() {
+        let trade = Settled {
+            at: crate::rules::timestamp::read_timestamp("2026-02-28 23:30:00", NaiveZone::Utc),
+            ..trade(1, "+1", BookedAs::Win)
+        };
+        let zone = "+01:00".parse().unwrap();
+        let of = |by| key(&Results::default(), by, place(&trade, by, zone));
+        assert_eq!(of(Dimension::Day).as_deref(), Some("2026-03-01"));
+        assert_eq!(of(Dimension::Hour).as_deref(), Some("00"));
+        assert_eq!(of(Dimension::Month).as_deref(), Some("2026-03"));
+        assert_eq!(Dimension::Day.title(zone), "By day (+01:00)");
+    }
+
+    #[test]
     fn each_dimension_has_a_key_and_a_title_of_its_own() {
         let texts: std::collections::BTreeSet<_> =
-            Dimension::ALL.iter().map(|by| (by.key(), by.title())).collect();
+            Dimension::ALL.iter().map(|by| (by.key(), by.title(NaiveZone::Utc))).collect();
         assert_eq!(texts.len(), Dimension::ALL.len());
     }
 }

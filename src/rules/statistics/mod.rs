@@ -3,9 +3,11 @@
 
 pub mod brier;
 pub mod costs;
+pub mod course;
 pub mod groups;
 pub mod reflection;
 pub mod stats;
+pub mod unfilled;
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;

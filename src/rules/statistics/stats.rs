@@ -257,6 +257,17 @@ impl Figures {
         self.net_profit()?.checked_div(self.stake?.0)
     }
 
+    /// Win rate less average price, from −1 to 1: what these trades know beyond their prices.
+    pub fn edge(&self) -> Option<f64> {
+        Some(self.win_rate()? - self.average_price?.to_f64()?)
+    }
+
+    /// The 95 % interval of the edge, by that of the win rate.
+    pub fn edge_interval(&self) -> Option<(f64, f64)> {
+        let ((low, high), price) = (self.interval()?, self.average_price?.to_f64()?);
+        Some((low - price, high - price))
+    }
+
     /// Compares the win rate with the average price: `Equal` if the price lies within the interval.
     /// Outside it, the difference is due to chance only one time in twenty.
     pub fn beats_price(&self) -> Option<std::cmp::Ordering> {
