@@ -56,6 +56,17 @@ fn a_trade_that_the_bot_deleted_is_in_the_export() {
     let lines = lines(&bench, &[]);
     let deleted = lines.iter().find(|line| line["trade_id"] == 1).unwrap();
     assert_eq!(deleted["profit_loss"].as_f64(), Some(5.0));
+    let said = bench.settle(&["export"]).stderr;
+    assert!(said.contains("1 of these trades are gone from the bot's table"), "{said}");
+    // the report counts it, too; the bot's triggers do not
+    let report = bench.settle(&["report", "--json"]).code(0).json();
+    let sum: f64 = lines.iter().map(|line| line["profit_loss"].as_f64().unwrap()).sum();
+    assert_eq!((report["total_profit"].as_f64(), &report["deleted_count"]), (Some(sum), &json!(1)));
+    assert_eq!((&report["settled_count"], &report["wins"]), (&json!(2), &json!(1)));
+    assert_eq!(report["by"]["duration"][0]["settled_count"], 2);
+    assert_eq!(report["self_reflection"]["counted_trades"], 1);
+    let text = bench.settle(&["report"]).code(0).stdout.clone();
+    assert!(text.contains("Deleted: 1 trade is gone from the bot's table"), "{text}");
 }
 
 #[test]

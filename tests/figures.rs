@@ -29,6 +29,7 @@ fn bench(seed: u64, count: i64) -> Bench {
     // a run makes settle's own tables
     let dump = bench.dump("prices.csv", &[(OPEN, STRIKE), (CLOSE, STRIKE + 9.0)]);
     bench.settle(&["run", "--candles", dump.to_str().unwrap()]).code(0);
+    bench.settle(&["undo", "last"]).code(0);
     let mut random = Random(seed);
     let mut connection = bench.sql();
     let transaction = connection.transaction().unwrap();

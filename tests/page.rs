@@ -167,17 +167,20 @@ fn a_page_works_with_no_trade_and_one_trade() {
     assert!(other.stdout.contains("No settled trade is in this report, and the database has 1."));
 }
 
-/// Adds `count` settled trades in the first `days` days of 2026, of 300 signal types.
-fn add_many(bench: &Bench, count: u32, days: u32) {
+/// Adds `count` settled trades in the first `days` days of 2026, of `signals` signal types.
+fn add_many(bench: &Bench, count: u32, days: u32, signals: u32) {
     bench
         .sql()
         .execute_batch(&format!(
-            "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {count}),
-             t AS (SELECT i, 1767225600 + i * {days} * 864 / {count} * 100 AS at, i * 7919 % 100 < 55 AS won FROM n)
+            "WITH RECURSIVE n (i, random) AS (SELECT 0, 1 UNION ALL
+                SELECT i + 1, (random * 1103515245 + 12345) % 2147483648 FROM n WHERE i + 1 < {count}),
+             t AS (SELECT i, 1767225600 + i * {days} * 864 / {count} * 100 AS at, 30 + i * 7 % 50 AS cents,
+                random / 65536 % 100 AS percent FROM n)
              INSERT INTO trades (timestamp, market_slug, action, position_size, executed_price, confidence,
                 signal_type, actual_outcome, profit_loss, is_win)
-             SELECT datetime(at, 'unixepoch'), 'btc-updown-15m-' || (at / 900 * 900), 'YES', 5, 0.5,
-                0.6, 'a signal of the kind ' || (i % 300), iif(won, 'YES', 'NO'), iif(won, 5, -5), won FROM t"
+             SELECT datetime(at, 'unixepoch'), 'btc-updown-15m-' || (at / 900 * 900), 'YES', 5, cents / 100.0,
+                min(1, cents / 100.0 + 0.1), 'signal ' || (i % {signals} + 1), iif(percent < cents + 2, 'YES', 'NO'),
+                iif(percent < cents + 2, round(500.0 / cents - 5, 2), -5), percent < cents + 2 FROM t"
         ))
         .unwrap();
 }
@@ -185,7 +188,7 @@ fn add_many(bench: &Bench, count: u32, days: u32) {
 #[test]
 fn a_year_of_trades_has_charts_in_dates_and_whole_dollars_and_is_small() {
     let bench = Bench::new(&[]);
-    add_many(&bench, 100_000, 300);
+    add_many(&bench, 100_000, 300, 300);
     let page = page(&bench).1;
     assert!(page.len() < 300_000, "{} bytes", page.len());
     for part in
@@ -227,7 +230,7 @@ fn a_browser_shows_the_page_wide_and_narrow_light_and_dark() {
     let Some(browser) = Browser::start() else { return };
     let small = settled();
     let large = Bench::new(&[]);
-    add_many(&large, 3000, 100);
+    add_many(&large, 3000, 100, 4);
     let mut colours = Vec::new();
     for (bench, charts) in [(&small, 5), (&large, 5)] {
         let (path, _) = page(bench);
@@ -264,6 +267,11 @@ fn a_browser_shows_the_page_wide_and_narrow_light_and_dark() {
     assert_eq!(colours[..2], colours[2..]);
     let unnamed = browser.value("document.querySelectorAll('table:not(:has(caption))').length");
     assert_eq!(unnamed, Value::from(0));
+    if std::env::var_os("SNAPSHOTS").is_some_and(|value| value == "overwrite") {
+        let image = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/guide/report.png");
+        browser.open(&page(&large).0, 1000, "light");
+        std::fs::write(image, browser.picture()).unwrap();
+    }
     let (path, _) = page(&small);
     browser.open(&path, 800, "light");
     let slug = browser.value(

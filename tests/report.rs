@@ -597,7 +597,7 @@ fn fees_that_profits_leave_out_are_estimated_until_they_are_counted() {
     bench.run_at(&exchange.url, &[]).code(0);
     let figures = report(&bench, &[]);
     // 10 shares × 0.25 × 0.25² are 0.15625 shares of the won trade; the lost one pays none
-    assert_eq!(figures["fees_not_counted"], json!({"count": 1, "dollars": 0.15624}));
+    assert_eq!(figures["fees_not_counted"], json!({"count": 1, "dollars": 0.15625}));
     let text = bench.settle(&["report"]).code(0).stdout.clone();
     assert!(text.contains("Fees not counted: about 0.16 if every order was a taker's."), "{text}");
     bench.settle(&["undo", "last"]).code(0);

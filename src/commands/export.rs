@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use clap::{Args, ValueEnum};
+use log::warn;
 use rust_decimal::Decimal;
 use serde_json::{Number, Value};
 
@@ -132,6 +133,7 @@ fn lines(
             found.push(line);
         }
     }
+    let mut gone = 0u64;
     for records in deleted {
         let opened = |record: &Record| {
             let at = DateTime::parse_from_rfc3339(record.window_open.as_deref()?).ok()?;
@@ -148,6 +150,10 @@ fn lines(
             line.extend([("reason", "deleted by the bot".into()), ("would_have_won", Value::Null)]);
         }
         found.push(line);
+        gone += 1;
+    }
+    if gone > 0 {
+        warn!("{gone} of these trades are gone from the bot's table; settle's records have them");
     }
     for (row, trade) in without {
         let (record, judged) =

@@ -99,21 +99,24 @@ impl Fees {
             return None;
         }
         let fee = stated.or_else(|| scheduled(market.family.duration(), filled_at));
-        Some(taken(fee, filled_at, position, price))
+        let Fee { dollars, taken } = exact(fee, filled_at, position, price);
+        let floored = dollars.0.round_dp_with_strategy(5, RoundingStrategy::ToZero);
+        Some(Fee { dollars: Usd(floored.normalize()), taken })
     }
 }
 
-/// The taker's fee by the schedule alone on a fill in a market whose window lasts `duration` seconds.
+/// The taker's fee by the schedule alone on a fill in a market whose window lasts `duration` seconds; not
+/// floored, for estimates.
 pub fn takers_fee(
     duration: Option<i64>,
     filled_at: UnixSeconds,
     position: Usd,
     price: SharePrice,
 ) -> Fee {
-    taken(scheduled(duration, filled_at), filled_at, position, price)
+    exact(scheduled(duration, filled_at), filled_at, position, price)
 }
 
-fn taken(fee: Option<StatedFee>, filled_at: UnixSeconds, position: Usd, price: SharePrice) -> Fee {
+fn exact(fee: Option<StatedFee>, filled_at: UnixSeconds, position: Usd, price: SharePrice) -> Fee {
     let taken = if filled_at < ADDED_FROM { Taken::InShares } else { Taken::Added };
     let dollars = fee.map_or(Decimal::ZERO, |fee| {
         // Shares × rate × (price × (1 − price)) ^ exponent, without a division by the price: the
@@ -127,8 +130,7 @@ fn taken(fee: Option<StatedFee>, filled_at: UnixSeconds, position: Usd, price: S
         let curve = (1..fee.exponent).fold(first, |power, _| power.saturating_mul(spread));
         position.0.saturating_mul(fee.rate.saturating_mul(curve))
     });
-    let floored = dollars.round_dp_with_strategy(5, RoundingStrategy::ToZero);
-    Fee { dollars: Usd(floored.normalize()), taken }
+    Fee { dollars: Usd(dollars), taken }
 }
 
 fn scheduled(duration: Option<i64>, filled_at: UnixSeconds) -> Option<StatedFee> {

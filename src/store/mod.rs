@@ -5,6 +5,7 @@ mod alerts;
 mod bot_schema;
 mod columns;
 mod database;
+mod deleted;
 mod empty;
 mod export;
 mod fills;

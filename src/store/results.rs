@@ -9,7 +9,6 @@ use chrono::{DateTime, Days, Utc};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension};
 use rust_decimal::Decimal;
-use rust_decimal::prelude::ToPrimitive;
 
 use crate::error::Error;
 use crate::rules::asset::Asset;
@@ -265,7 +264,7 @@ impl Store {
                 money,
                 has_fee: counted
                     || row.get::<_, Cell>(19)?.any_number().is_some_and(|fee| !fee.is_zero()),
-                confidence: row.get::<_, Cell>(20)?.any_number().and_then(confidence),
+                confidence: confidence(row.get_ref(20)?),
             };
             Ok(settled)
         };
@@ -355,7 +354,7 @@ impl Store {
 }
 
 /// The standing that a record of this status gives; `None` for one that undoes another.
-fn provenance_of(status: &str) -> Option<Provenance> {
+pub(super) fn provenance_of(status: &str) -> Option<Provenance> {
     match status {
         "confirmed" | "corrected" => Some(Provenance::Confirmed),
         "provisional" => Some(Provenance::Provisional),
@@ -432,8 +431,15 @@ fn money(
 }
 
 /// A forecast from 0 to 1.
-fn confidence(number: Decimal) -> Option<f32> {
-    (Decimal::ZERO..=Decimal::ONE).contains(&number).then(|| number.to_f32()).flatten()
+#[allow(clippy::cast_possible_truncation)] // a forecast needs no more than seven digits
+fn confidence(value: ValueRef<'_>) -> Option<f32> {
+    let number = match value {
+        ValueRef::Real(number) => number,
+        ValueRef::Integer(number) => number as f64,
+        ValueRef::Text(bytes) => std::str::from_utf8(bytes).ok()?.trim().parse().ok()?,
+        ValueRef::Null | ValueRef::Blob(_) => return None,
+    };
+    (0.0..=1.0).contains(&number).then_some(number as f32)
 }
 
 fn text<'a>(row: &'a rusqlite::Row<'_>, index: usize) -> rusqlite::Result<Option<&'a str>> {
@@ -442,7 +448,11 @@ fn text<'a>(row: &'a rusqlite::Row<'_>, index: usize) -> rusqlite::Result<Option
 
 /// The length of the window of a slug's market, in seconds, and its asset. A daily window counts as 24
 /// hours, also when clocks change.
-fn market_of(slug: &str, at: UnixSeconds, rules: RuleSet) -> (Option<NonZeroU32>, Option<Asset>) {
+pub(super) fn market_of(
+    slug: &str,
+    at: UnixSeconds,
+    rules: RuleSet,
+) -> (Option<NonZeroU32>, Option<Asset>) {
     let Some(key) = market_key(slug, at) else { return (None, None) };
     let market = market::read_market(&key, at, rules);
     if !market.has_window() {

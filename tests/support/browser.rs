@@ -93,10 +93,32 @@ impl Browser {
         self.post("execute/sync", &json!({"script": script, "args": []}))
     }
 
+    /// The screen as a PNG.
+    pub fn picture(&self) -> Vec<u8> {
+        let cdp = |cmd: &str, params: Value| {
+            self.post("goog/cdp/execute", &json!({"cmd": cmd, "params": params}))
+        };
+        cdp("Emulation.setScrollbarsHidden", json!({"hidden": true}));
+        let answer = cdp("Page.captureScreenshot", json!({}));
+        from_base64(answer["data"].as_str().unwrap())
+    }
+
     /// The page's console messages, including refused requests.
     pub fn complaints(&self) -> Value {
         self.post("se/log", &json!({"type": "browser"}))
     }
+}
+
+fn from_base64(text: &str) -> Vec<u8> {
+    const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let digits = text.bytes().filter(|byte| *byte != b'=');
+    let values: Vec<u32> =
+        digits.map(|byte| DIGITS.iter().position(|it| *it == byte).unwrap() as u32).collect();
+    let bytes = values.chunks(4).flat_map(|four| {
+        let bits = four.iter().fold(0, |bits, value| bits << 6 | value) << (6 * (4 - four.len()));
+        bits.to_be_bytes()[1..four.len()].to_vec()
+    });
+    bytes.collect()
 }
 
 impl Drop for Browser {

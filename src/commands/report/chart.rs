@@ -54,7 +54,7 @@ fn up(axis: &Axis, value: f64) -> String {
 
 /// At most [`COLUMNS`] pairs: the lowest and the highest value in each column of the axis, and the last one.
 fn thinned(points: &[(f64, f64)], axis: &Axis) -> Vec<(f64, f64)> {
-    let column = |point: &(f64, f64)| (axis.share(point.0) * COLUMNS).floor();
+    let column = |point: &(f64, f64)| whole(axis.share(point.0) * COLUMNS);
     let mut thin = Vec::new();
     for some in points.chunk_by(|one, other| column(one) == column(other)) {
         let lowest = some.iter().enumerate().min_by(|one, other| one.1.1.total_cmp(&other.1.1));
@@ -87,13 +87,13 @@ fn extent(points: &[(f64, f64)]) -> (f64, f64) {
 
 /// The axis of time over these points, whose first values are wall seconds.
 fn time(points: &[(f64, f64)]) -> Axis {
-    let at = |point: Option<&(f64, f64)>| point.map_or(0, |point| seconds(point.0));
+    let at = |point: Option<&(f64, f64)>| point.map_or(0, |point| whole(point.0));
     Axis::time(at(points.first()), at(points.last()))
 }
 
-#[allow(clippy::cast_possible_truncation)] // wall seconds were whole numbers before they became pixels
-fn seconds(at: f64) -> i64 {
-    at as i64
+#[allow(clippy::cast_possible_truncation)] // wall seconds and columns fit
+fn whole(value: f64) -> i64 {
+    value as i64
 }
 
 /// Summed profit after each trade, with the drawdown below it: wall seconds and dollars of each trade, in
@@ -134,8 +134,7 @@ pub(super) fn share(points: &[(f64, f64)], title: &str) -> Markup {
 pub(super) fn days(days: &[(f64, f64)], title: &str) -> Markup {
     const DAY: f64 = 86_400.0;
     let ends = days.first().zip(days.last());
-    let (first, last) =
-        ends.map_or((0, 0), |(first, last)| (seconds(first.0), seconds(last.0 + DAY)));
+    let (first, last) = ends.map_or((0, 0), |(first, last)| (whole(first.0), whole(last.0 + DAY)));
     let x = Axis::time(first, last);
     let (low, high) = extent(days);
     let y = Axis::dollars(low, high, 4.0);

@@ -104,6 +104,16 @@ pub(super) fn brier_sentence(brier: &Brier) -> String {
     )
 }
 
+/// One sentence; `None` if no trade was deleted.
+pub(super) fn deleted_sentence(count: usize) -> Option<String> {
+    let trades = if count == 1 { "trade is" } else { "trades are" };
+    (count > 0).then(|| {
+        format!(
+            "Deleted: {count} {trades} gone from the bot's table and counted by settle's records."
+        )
+    })
+}
+
 pub(super) fn fees_sentence(fees: &UncountedFees) -> String {
     format!("Fees not counted: about {} if every order was a taker's.", two_places(fees.dollars.0))
 }

@@ -174,6 +174,8 @@ pub struct Report {
     pub falls: Vec<Fall>,
     /// The trades beside the signals that were not filled; empty if there are none.
     pub signals: Vec<SignalResults>,
+    /// How many of the trades the bot has deleted since settle recorded them.
+    pub deleted: usize,
     /// The zone of days and hours.
     pub zone: NaiveZone,
     /// Filtered trades without an outcome.
@@ -209,10 +211,13 @@ impl Report {
         by: Option<Dimension>,
         now: UnixSeconds,
     ) -> Result<Self, Error> {
-        let ((pending, waiting), results) = store.consistent_read(|store| {
+        let ((pending, waiting), mut results, deleted) = store.consistent_read(|store| {
             let pending = pending(store, reading, filter, now)?;
-            Ok((pending, store.results(reading)?))
+            Ok((pending, store.results(reading)?, store.deleted_results(reading)?))
         })?;
+        // the bot's triggers count the rows that it has
+        let reflection = Reflection::of(&results.trades, &waiting);
+        results.add_deleted(deleted);
         let trades = filter.of(&results.trades);
         let figures = Figures::of(trades.iter().copied());
         let breakdowns = breakdowns(&results, &trades, &figures, by, reading.zone);
@@ -221,7 +226,7 @@ impl Report {
         let uncounted_fees = UncountedFees::of(trades.iter().copied());
         let falls = longest_falls(trades.iter().copied(), FALLS);
         let signals = filled_and_unfilled(&trades, &pending.unfilled);
-        let reflection = Reflection::of(&results.trades, &waiting);
+        let deleted = trades.iter().filter(|trade| trade.is_deleted()).count();
         let modes = groups_by(&breakdowns, Dimension::Mode).iter().map(|group| &group.figures);
         let extremes = modes.chain([&figures]).flat_map(|figures| [figures.best, figures.worst]);
         let extremes: BTreeSet<i64> = extremes.flatten().map(|extreme| extreme.rowid).collect();
@@ -240,6 +245,7 @@ impl Report {
             brier,
             uncounted_fees,
             falls,
+            deleted,
             signals,
             zone: reading.zone,
             pending,

@@ -9,12 +9,12 @@ use rust_decimal::prelude::ToPrimitive;
 use crate::commands::explain::Story;
 use crate::commands::report::chart::Calibrated;
 use crate::commands::report::format::{
-    FIGURES, brier_sentence, dash, dollars, fees_sentence, interval, name_of, percent, price,
-    signals_sentence, slippage_sentence, triggers, what_it_is_of,
+    FIGURES, brier_sentence, dash, deleted_sentence, dollars, fees_sentence, interval, name_of,
+    percent, price, signals_sentence, slippage_sentence, triggers, what_it_is_of,
 };
 use crate::commands::report::tables::{
-    all_figures, class_of, data, drawdowns, edge, hours_of_week, money, months, signal_results,
-    slippage, tables, trades, waiting,
+    all_figures, data, drawdowns, edge, hours_of_week, money, months, signal_results, signed,
+    slippage, tables, time, trades, waiting,
 };
 use crate::commands::report::{Report, chart};
 use crate::rules::statistics::course::{ROLLING, rolling_edge};
@@ -111,12 +111,6 @@ fn nothing_settled(report: &Report, database: &Path) -> Markup {
     }
 }
 
-pub(super) fn time(at: Option<UnixSeconds>, zone: NaiveZone) -> String {
-    let wall = at.map(|at| UnixSeconds(zone.wall_seconds(at)));
-    let wall = wall.and_then(UnixSeconds::datetime);
-    wall.map_or_else(dash, |at| at.format("%Y-%m-%d %H:%M").to_string())
-}
-
 fn card(name: &str, value: &Markup, note: &str) -> Markup {
     html! { div { dt { (name) } dd { (value) small { (note) } } } }
 }
@@ -144,7 +138,12 @@ fn headline(group: &Group, trades: &[&Settled], report: &Report, is_first: bool)
     let counted = of_mode().filter(|trade| trade.booked != BookedAs::Unknown);
     let points = timed(counted.map(|trade| (trade.at, trade.profit)), report.zone);
     let (end, fall) = (dollars(figures.profit()), figure("Largest drawdown", figures));
-    let name = key.map_or_else(|| "Equity".to_owned(), |mode| format!("Equity, {mode}"));
+    let is_alone = report.groups(Dimension::Mode).len() == 1;
+    let name = match key {
+        Some(mode) => format!("Equity, {mode}"),
+        None if is_alone => "Equity".to_owned(),
+        None => "Equity, neither live nor paper".to_owned(),
+    };
     let title = format!(
         "{name}: the summed profit of {} trades is {end} at the end, its largest drawdown {fall}",
         figures.settled
@@ -171,7 +170,7 @@ fn cards(figures: &Figures, report: &Report, with_waiting: bool) -> Markup {
     let results = format!("{} won, {} lost{neither}", figures.wins, figures.losses);
     let paid = figures.average_price.map_or_else(dash, price);
     let low_and_high = figures.edge_interval().map_or_else(String::new, |(low, high)| {
-        format!(" · 95 %: {:+.1} to {:+.1} %", low * 100.0, high * 100.0)
+        format!(" · 95 %: {:+.1} to {:+.1}\u{a0}%", low * 100.0, high * 100.0)
     });
     let pending = &report.pending;
     let waits = match (pending.held.len(), pending.errors.len()) {
@@ -191,17 +190,10 @@ fn cards(figures: &Figures, report: &Report, with_waiting: bool) -> Markup {
     }
 }
 
-/// A text in the colour of its sign.
-pub(super) fn signed(text: &str) -> Markup {
-    match class_of(text) {
-        Some(class) => html! { span class=(class) { (text) } },
-        None => html! { (text) },
-    }
-}
-
 /// One sentence a topic, of those that the data can speak about.
 fn notes(report: &Report) -> Markup {
     let sentences = [
+        deleted_sentence(report.deleted),
         report.brier.as_ref().map(brier_sentence),
         report.slippage.as_ref().map(slippage_sentence),
         signals_sentence(&report.signals),

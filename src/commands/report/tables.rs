@@ -10,14 +10,14 @@ use crate::commands::report::format::{
     COLUMNS, DAYS as WEEK, FIGURES, dash, dollars, interval, name_of, percent, price, sets,
     sign_of, two_places, verdict,
 };
-use crate::commands::report::page::{signed, time};
 use crate::output::style::bare;
 use crate::rules::statistics::course::WeekHour;
 use crate::rules::statistics::unfilled::SignalResults;
 use crate::rules::statistics::{Dimension, Group};
 use crate::rules::text::{printable, printable_line};
+use crate::rules::timestamp::NaiveZone;
 use crate::rules::title::{condition_id, is_id};
-use crate::rules::units::{Usd, rounded};
+use crate::rules::units::{UnixSeconds, Usd, rounded};
 use crate::rules::value::Cell;
 
 /// Most groups of a table, most held trades, and most rows in error.
@@ -399,8 +399,22 @@ fn to_the_second(timestamp: &Cell) -> String {
     text.split_once('.').map_or(text.clone(), |(seconds, _)| seconds.to_owned())
 }
 
+pub(super) fn time(at: Option<UnixSeconds>, zone: NaiveZone) -> String {
+    let wall = at.map(|at| UnixSeconds(zone.wall_seconds(at)));
+    let wall = wall.and_then(UnixSeconds::datetime);
+    wall.map_or_else(dash, |at| at.format("%Y-%m-%d %H:%M").to_string())
+}
+
+/// A text in the colour of its sign.
+pub(super) fn signed(text: &str) -> Markup {
+    match class_of(text) {
+        Some(class) => html! { span class=(class) { (text) } },
+        None => html! { (text) },
+    }
+}
+
 /// CSS class of a gain or a loss.
-pub(super) fn class_of(shown: &str) -> Option<&'static str> {
+fn class_of(shown: &str) -> Option<&'static str> {
     sign_of(shown).map(|is_gain| if is_gain { "gain" } else { "loss" })
 }
 

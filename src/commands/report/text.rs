@@ -4,8 +4,8 @@ use std::path::Path;
 
 use crate::commands::report::Report;
 use crate::commands::report::format::{
-    COLUMNS, FIGURES, brier_sentence, fees_sentence, name_of, sets, sign_of, signals_sentence,
-    slippage_sentence, triggers, verdict, what_it_is_of,
+    COLUMNS, FIGURES, brier_sentence, deleted_sentence, fees_sentence, name_of, sets, sign_of,
+    signals_sentence, slippage_sentence, triggers, verdict, what_it_is_of,
 };
 use crate::output::style::{BAD, CAUTION, GOOD, STRONG, bare, errors, field, line, styled};
 use crate::output::width::{fitting, line_width};
@@ -78,7 +78,8 @@ fn headline(report: &Report) -> String {
     let fees = report.uncounted_fees.as_ref().map(fees_sentence);
     let brier = report.brier.as_ref().map(brier_sentence);
     let signals = signals_sentence(&report.signals);
-    for sentence in [slippage, fees, brier, signals].into_iter().flatten() {
+    let deleted = deleted_sentence(report.deleted);
+    for sentence in [deleted, slippage, fees, brier, signals].into_iter().flatten() {
         line(&mut text, format_args!("{sentence}"));
     }
     text

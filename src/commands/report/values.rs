@@ -112,6 +112,7 @@ pub fn json(report: &Report) -> serde_json::Result<String> {
     values.add("filled_and_unfilled", signals)?;
     let week = report.hours_of_week();
     values.add("hours_of_week", week.as_ref().map(hours).transpose()?)?;
+    values.add("deleted_count", report.deleted)?;
     values.add("self_reflection", self_reflection(report)?)?;
     let mut by = Values::default();
     for Breakdown { by: dimension, groups } in &report.breakdowns {

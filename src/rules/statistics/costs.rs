@@ -112,8 +112,8 @@ mod tests {
     fn a_fee_taken_in_shares_costs_what_these_would_have_paid() {
         // 2026-02-13: 10 shares × 0.25 × 0.25² are 0.15625 shares
         for (booked, wanted) in [
-            (BookedAs::Win, Some((1, "0.15624".to_owned()))),
-            (BookedAs::Split, Some((1, "0.07812".to_owned()))),
+            (BookedAs::Win, Some((1, "0.15625".to_owned()))),
+            (BookedAs::Split, Some((1, "0.078125".to_owned()))),
             (BookedAs::Loss, None),
         ] {
             assert_eq!(left_out(&[trade(1, "+5", booked)]), wanted, "{booked:?}");
@@ -131,7 +131,7 @@ mod tests {
             // 2025, before the schedule
             Settled { at: Some(UnixSeconds(1_750_000_000)), ..charged },
         ] {
-            assert_eq!(left_out(&[free.clone()]), None, "{free:?}");
+            assert_eq!(left_out(std::slice::from_ref(&free)), None, "{free:?}");
         }
     }
 }

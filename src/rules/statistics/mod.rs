@@ -67,6 +67,11 @@ pub struct Settled {
 }
 
 impl Settled {
+    /// Whether the bot has deleted its row.
+    pub fn is_deleted(&self) -> bool {
+        self.rowid > DELETED
+    }
+
     /// Whether `is_win` is not NULL.
     pub fn is_decided(&self) -> bool {
         matches!(self.booked, BookedAs::Win | BookedAs::Loss | BookedAs::Other)
@@ -157,7 +162,24 @@ pub struct PaidAndLogged {
     pub logged: Decimal,
 }
 
+/// Trades that the bot has deleted have rowids above this one: those of their records come on top.
+pub const DELETED: i64 = i64::MAX / 2;
+
 impl Results {
+    /// Adds trades that the bot has deleted; they have no signal type.
+    pub fn add_deleted(&mut self, deleted: Vec<Settled>) {
+        if deleted.is_empty() {
+            return;
+        }
+        let none = self.signals.iter().position(Option::is_none).unwrap_or_else(|| {
+            self.signals.push(None);
+            self.signals.len() - 1
+        });
+        let signal = u32::try_from(none).unwrap_or(u32::MAX);
+        self.trades.extend(deleted.into_iter().map(|trade| Settled { signal, ..trade }));
+        self.sort();
+    }
+
     /// Sorts the trades into the order of logging.
     pub fn sort(&mut self) {
         // in place: a stable sort needs memory for half of the trades
@@ -245,6 +267,11 @@ pub(crate) mod tests {
     fn chosen(filter: Filter) -> Vec<i64> {
         let trades = settled(&["+1", "+2", "-3", "+4"]);
         filter.of(&trades).iter().map(|trade| trade.rowid).collect()
+    }
+
+    #[test]
+    fn a_million_trades_take_128_megabytes() {
+        assert!(size_of::<Settled>() <= 128, "{}", size_of::<Settled>());
     }
 
     #[test]

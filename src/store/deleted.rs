@@ -1,0 +1,120 @@
+//! Settled trades that the bot has deleted since settle recorded them: a report counts them by their records,
+//! as an export does. `results` reads the trades that are there.
+
+use std::collections::HashSet;
+
+use chrono::DateTime;
+
+use crate::error::Error;
+use crate::rules::eligibility::Reading;
+use crate::rules::logged::MoneySource;
+use crate::rules::outcome::Side;
+use crate::rules::statistics::{BookedAs, DELETED, Mode, Provenance, Settled};
+use crate::rules::units::{SharePrice, UnixSeconds, decimal_from_text, f64_from_decimal};
+use crate::rules::value::Cell;
+use crate::store::columns::Field;
+use crate::store::history::chains;
+use crate::store::results::{market_of, provenance_of};
+use crate::store::{Record, Store, standing_and_money};
+
+/// The id and the market of a trade, as texts.
+type Key = (String, String);
+
+impl Store {
+    /// The trades whose records say that they are settled, and whose rows are gone. They have no signal type,
+    /// and the time at which their market's window opened in place of the time of logging.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn deleted_results(&self, reading: Reading) -> Result<Vec<Settled>, Error> {
+        let read = || {
+            if !self.has_records()? {
+                return Ok(vec![]);
+            }
+            let mut found = Vec::new();
+            for (id, slug) in self.keys_of_deleted()? {
+                let records = Record::all_where(
+                    &self.connection,
+                    "trade_id IS ?1 AND market_slug IS ?2",
+                    rusqlite::params![id, slug],
+                )?;
+                let settled = chains(records).into_iter().filter_map(|chain| {
+                    let (standing, money) = standing_and_money(&chain)?;
+                    settled_by(standing, money, reading)
+                });
+                found.extend(settled);
+            }
+            Ok(found)
+        };
+        read().map_err(|error| self.failed("read", error))
+    }
+
+    /// The ids and markets of the records without a row.
+    fn keys_of_deleted(&self) -> rusqlite::Result<Vec<(Cell, Cell)>> {
+        let [id, slug] = [Field::Id, Field::MarketSlug].map(|field| self.fields.sql(field));
+        // a row at its rowid is found at once; rows that moved are looked for in one pass below
+        let mut statement = self.connection.prepare(&format!(
+            "SELECT DISTINCT trade_id, market_slug FROM settlement_records AS record WHERE {}",
+            self.fields.moved()
+        ))?;
+        let keys = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let mut keys: Vec<(Cell, Cell)> = keys.collect::<rusqlite::Result<_>>()?;
+        if keys.is_empty() {
+            return Ok(keys);
+        }
+        let text = |(id, slug): &(Cell, Cell)| (id.to_string(), slug.to_string());
+        let mut gone: HashSet<Key> = keys.iter().map(text).collect();
+        let mut statement = self.connection.prepare(&format!("SELECT {id}, {slug} FROM trades"))?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            gone.remove(&text(&(row.get(0)?, row.get(1)?)));
+        }
+        keys.retain(|key| gone.contains(&text(key)));
+        Ok(keys)
+    }
+}
+
+/// The trade as its records have it; `None` if it is not settled by them.
+fn settled_by(standing: &Record, money: Option<&Record>, reading: Reading) -> Option<Settled> {
+    let by = provenance_of(&standing.status)?;
+    let opened = DateTime::parse_from_rfc3339(standing.window_open.as_deref().unwrap_or_default());
+    let at = opened.ok().map(|at| UnixSeconds(at.timestamp()));
+    let outcome = standing.new_actual_outcome.text();
+    let booked = match standing.new_is_win.any_number() {
+        Some(won) if won.is_zero() => BookedAs::Loss,
+        Some(_) => BookedAs::Win,
+        None if outcome == Some("SPLIT") => BookedAs::Split,
+        None if outcome == Some("UNKNOWN") || by == Provenance::Final => BookedAs::Unknown,
+        None => return None,
+    };
+    let number = |of: fn(&Record) -> Option<&String>| decimal_from_text(of(money?)?).ok();
+    let profit = standing.new_profit_loss.any_number();
+    let slug = standing.market_slug.text();
+    let near = at.unwrap_or(UnixSeconds(0));
+    let (duration, asset) = slug.map_or((None, None), |slug| market_of(slug, near, reading.rules));
+    let source = standing.money_source.as_ref().or(money.and_then(|it| it.money_source.as_ref()));
+    let is_by = |by: &MoneySource| source.is_some_and(|source| source == by.as_str());
+    let source = [MoneySource::Wallet, MoneySource::Row].into_iter().find(is_by);
+    Some(Settled {
+        rowid: DELETED.saturating_add(standing.id),
+        at,
+        nanos: 0,
+        booked,
+        without_result: matches!(outcome, Some("SPLIT" | "UNKNOWN")),
+        profit_as_stored: profit.map(f64_from_decimal),
+        profit,
+        stake: number(|record| record.cost.as_ref()),
+        price: number(|record| record.executed_price.as_ref())
+            .and_then(|price| SharePrice::new(price).ok())
+            .map(|price| price.0),
+        side: standing.action.text().and_then(Side::named),
+        mode: if source == Some(MoneySource::Wallet) { Mode::Live } else { Mode::NotSaid },
+        provenance: by,
+        signal: 0,
+        duration,
+        asset,
+        money: source.unwrap_or(MoneySource::Log),
+        has_fee: money.is_some_and(|record| record.fee.is_some()),
+        confidence: None,
+    })
+}
