@@ -139,8 +139,12 @@ fn positions<'a>(
     mut fills: Vec<&'a Activity>,
     fills_of: &mut HashMap<i64, Vec<Fill>>,
 ) -> (Option<HashMap<i64, Position>>, Stray<'a>) {
-    // a buy comes before a sale of the same second
-    fills.sort_by_key(|fill| (fill.at, fill.kind));
+    // a buy comes before a sale of the same second; the order of the reading decides nothing
+    let order = |fill: &&'a Activity| {
+        let Activity { at, kind, hash, shares, dollars, .. } = *fill;
+        (*at, *kind, hash.as_str(), *shares, *dollars)
+    };
+    fills.sort_by(|a, b| order(a).cmp(&order(b)));
     let mut positions: HashMap<i64, Position> = HashMap::new();
     let mut lots: HashMap<bool, VecDeque<Lot>> = HashMap::new();
     let mut stray = Vec::new();
@@ -357,6 +361,17 @@ mod tests {
         assert_eq!(of("will-it-rain", "will-it-rain"), filled(4, 100, 0, 0));
         assert_eq!(of("will-it-rain", "another"), WalletSays::NotAttributed);
         assert_eq!(of("512345", "will-it-rain"), WalletSays::NotAttributed);
+    }
+
+    #[test]
+    fn the_order_in_which_rows_are_read_decides_nothing() {
+        let yes = Side::Yes;
+        let rows = [row(1, yes, 0), row(2, yes, 100)];
+        let buys = || [fill(Kind::Buy, yes, 10, 5, 200), fill(Kind::Buy, yes, 110, 5, 200)];
+        let sales = [fill(Kind::Sell, yes, 200, 5, 400), fill(Kind::Sell, yes, 200, 5, 100)];
+        let [one, other] = sales;
+        let first = says(&rows, [&buys()[..], &[one.clone(), other.clone()]].concat());
+        assert_eq!(first, says(&rows, [&[other, one], &buys()[..]].concat()));
     }
 
     #[test]
