@@ -66,8 +66,8 @@ pub fn assign(rows: &[LoggedRow], reading: &WalletReading, now: UnixSeconds) -> 
     for row in &reading.rows {
         activity.entry(&row.market).or_default().push(row);
     }
-    // fills of any market may hide behind an id
-    let nameless = activity.iter().filter(|(market, _)| market.is_nameless());
+    // fills of any market may hide behind an id or a name that cannot be read
+    let nameless = activity.iter().filter(|(market, _)| market.may_be_a_window());
     let nameless = nameless.filter(|(market, _)| !markets.contains_key(*market));
     let mut nameless: Vec<UnixSeconds> =
         nameless.flat_map(|(_, rows)| rows.iter().map(|row| row.at)).collect();
@@ -361,6 +361,22 @@ mod tests {
         assert_eq!(of("will-it-rain", "will-it-rain"), filled(4, 100, 0, 0));
         assert_eq!(of("will-it-rain", "another"), WalletSays::NotAttributed);
         assert_eq!(of("512345", "will-it-rain"), WalletSays::NotAttributed);
+    }
+
+    #[test]
+    fn a_row_of_a_market_that_cannot_be_read_makes_the_trades_of_its_time_wait() {
+        let rows = [row(1, Side::Yes, 0)];
+        let of = |key: &str, at| {
+            let market = MarketId::Key(key.to_owned());
+            let unread = Activity { market, ..fill(Kind::Buy, Side::Yes, at, 4, 100) };
+            says(&rows, vec![fill(Kind::Buy, Side::Yes, 10, 4, 100), unread])
+        };
+        for key in ["", "bitcoin up / down", "btc-updown-15m"] {
+            assert_eq!(of(key, 10), [WalletSays::NotAttributed], "{key}");
+            assert_eq!(of(key, -61), [filled(4, 100, 0, 0)], "{key}");
+            assert_eq!(of(key, 961), [filled(4, 100, 0, 0)], "{key}");
+        }
+        assert_eq!(of("will it rain?", 10), [filled(4, 100, 0, 0)]);
     }
 
     #[test]

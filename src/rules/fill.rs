@@ -8,7 +8,7 @@ use rust_decimal::Decimal;
 use crate::rules::asset::Asset;
 use crate::rules::market::{RuleSet, read_market};
 use crate::rules::outcome::Side;
-use crate::rules::title::{is_id, market_key};
+use crate::rules::title::{is_id, market_key, may_name_a_window};
 use crate::rules::units::{NotUsable, SharePrice, Shares, UnixSeconds, Usd};
 use crate::rules::value::Cell;
 
@@ -20,7 +20,8 @@ pub const DUST: Decimal = Decimal::from_parts(1, 0, 0, false, 2);
 pub enum MarketId {
     /// Its asset and its window.
     Window(Asset, UnixSeconds, UnixSeconds),
-    /// Its key, where the key names no window.
+    /// Its key, where the key names no window; empty where a wallet's row names no market that can be
+    /// read.
     Key(String),
 }
 
@@ -38,6 +39,12 @@ impl MarketId {
     /// A numeric id or a condition id names it, so that its rows under another name are not known.
     pub(crate) fn is_nameless(&self) -> bool {
         matches!(self, Self::Key(key) if is_id(key) || key.starts_with("0x"))
+    }
+
+    /// Its rows may be those of a window under another name.
+    pub(crate) fn may_be_a_window(&self) -> bool {
+        let is_unread = |key: &String| key.is_empty() || may_name_a_window(key);
+        self.is_nameless() || matches!(self, Self::Key(key) if is_unread(key))
     }
 
     /// When its window closes; `None` if only Polymarket knows.
@@ -138,7 +145,7 @@ pub struct WalletMarket {
 
 impl WalletReading {
     /// Whether the reading has every row from one instant to another.
-    pub(super) fn covers(&self, from: UnixSeconds, until: UnixSeconds) -> bool {
+    pub(crate) fn covers(&self, from: UnixSeconds, until: UnixSeconds) -> bool {
         let mut spans = self.spans.clone();
         spans.sort_unstable();
         let mut reach: Option<UnixSeconds> = None;

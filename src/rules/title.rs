@@ -5,7 +5,7 @@
 
 use std::sync::LazyLock;
 
-use chrono::{Datelike, Days, NaiveDate, NaiveDateTime, NaiveTime, TimeZone};
+use chrono::{Datelike, Days, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeZone};
 use chrono_tz::America::New_York;
 use regex::Regex;
 
@@ -22,16 +22,17 @@ fn pattern(text: &str) -> Option<Regex> {
     Regex::new(text).ok()
 }
 
+// of titles as `plain_title` writes them
 static TITLE: LazyLock<Option<Regex>> = LazyLock::new(|| {
     pattern(
-        r"(?x)^(?<asset>[a-z]+)\ up\ or\ down\ (?:-\ |on\ )(?<month>[a-z]+)\ (?<day>[0-9]{1,2})
-        (?:,\ (?<year>[0-9]{4}))?(?<rest>.*)$",
+        r"(?x)^(?<asset>[a-z]+)\ up\ or\ down(?:-|\ on\ )(?<month>[a-z]+)\.?\ (?<day>[0-9]{1,2})
+        (?:,?\ (?<year>[0-9]{4}))?(?<rest>.*)$",
     )
 });
 static SPAN: LazyLock<Option<Regex>> = LazyLock::new(|| {
     pattern(
-        r"(?x)^,\ (?<hour>[0-9]{1,2})(?::(?<minute>[0-9]{2}))?(?<half>am|pm)
-        (?:-(?<hour2>[0-9]{1,2})(?::(?<minute2>[0-9]{2}))?(?<half2>am|pm))?\ et$",
+        r"(?x)^,?\ (?<hour>[0-9]{1,2})(?::(?<minute>[0-9]{2}))?\ ?(?<half>am|pm)
+        (?:-(?<hour2>[0-9]{1,2})(?::(?<minute2>[0-9]{2}))?\ ?(?<half2>am|pm))?\ (?<zone>et|est|edt)$",
     )
 });
 
@@ -45,10 +46,32 @@ pub fn market_key(text: &str, near: UnixSeconds) -> Option<String> {
     if let Some(condition) = condition_id(&text) {
         return Some(condition);
     }
-    if text.contains(" up or down ") {
-        return titled(&text, near);
+    let title = plain_title(&text);
+    if title.contains(" up or down") {
+        return titled(&title, near);
     }
     slug(&text)
+}
+
+/// A title in lower case, with single blanks, and with plain hyphens that no blank is beside.
+pub(crate) fn plain_title(text: &str) -> String {
+    let text =
+        text.to_lowercase().replace(['\u{2010}', '\u{2011}', '\u{2012}', '–', '—', '−'], "-");
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    text.replace(" -", "-").replace("- ", "-")
+}
+
+/// Whether a name that settle cannot read may be that of an up-or-down market of an asset that it knows.
+pub(crate) fn may_name_a_window(text: &str) -> bool {
+    let text = text.to_lowercase();
+    let words = text.split(|char: char| !char.is_alphanumeric()).filter(|word| !word.is_empty());
+    let words: Vec<&str> = words.collect();
+    let Some(at) = words.iter().position(|word| matches!(*word, "up" | "updown")) else {
+        return false;
+    };
+    let (before, after) = words.split_at(at);
+    let is_it = after[0] == "updown" || after.contains(&"down");
+    is_it && (before.is_empty() || before.iter().any(|word| Asset::named(word).is_some()))
 }
 
 /// Whether a key is a numeric id of a market.
@@ -80,26 +103,22 @@ fn slug(text: &str) -> Option<String> {
     is_slug.then(|| text.to_owned())
 }
 
-/// The slug of the market with this title, in lower case: "bitcoin up or down - february 13,
-/// 8:00am-8:15am et", "… - august 27, 3am et", "… on july 2?".
+/// The slug of the market with this title, as [`plain_title`] writes it: "bitcoin up or down-february 13,
+/// 8:00am-8:15am et", "…-august 27, 3am et", "… on july 2?".
 fn titled(title: &str, near: UnixSeconds) -> Option<String> {
     let captures = TITLE.as_ref()?.captures(title)?;
-    let (name, month, day) = (&captures["asset"], &captures["month"], &captures["day"]);
+    let (name, day) = (&captures["asset"], &captures["day"]);
+    let (month, month_number) = month_begun(&captures["month"])?;
     let year = captures.name("year").map(|year| format!("-{}", year.as_str())).unwrap_or_default();
-    let rest = captures["rest"].trim_end_matches('?');
+    let rest = captures["rest"].trim_end_matches(['?', ' ']);
     if rest.is_empty() {
         return Some(format!("{name}-up-or-down-on-{month}-{day}{year}"));
     }
     let span = SPAN.as_ref()?.captures(rest)?;
-    let Some(end_half) = span.name("half2") else {
-        let (hour, half) = (&span["hour"], &span["half"]);
-        return Some(format!("{name}-up-or-down-{month}-{day}{year}-{hour}{half}-et"));
-    };
-    let asset = Asset::named(name)?;
+    let zone = &span["zone"];
     let number = |name: &str| span.name(name).map_or(Some(0), |found| found.as_str().parse().ok());
-    let start = time_of_day(number("hour")?, number("minute")?, &span["half"])?;
-    let end = time_of_day(number("hour2")?, number("minute2")?, end_half.as_str())?;
-    let (month, day) = (month_named(month)?, day.parse().ok()?);
+    let (hour, minute, half) = (number("hour")?, number("minute")?, &span["half"]);
+    let start = time_of_day(hour, minute, half)?;
     let years = match captures.name("year") {
         Some(year) => vec![year.as_str().parse().ok()?],
         None => {
@@ -107,15 +126,24 @@ fn titled(title: &str, near: UnixSeconds) -> Option<String> {
             vec![year - 1, year, year + 1]
         }
     };
-    let starts = years.into_iter().filter_map(|year| NaiveDate::from_ymd_opt(year, month, day));
-    let starts = starts.flat_map(|date| instants(date.and_time(start)));
+    let number_of_day = day.parse().ok()?;
+    let starts =
+        years.iter().filter_map(|year| NaiveDate::from_ymd_opt(*year, month_number, number_of_day));
+    let mut starts = starts.flat_map(|date| instants(date.and_time(start), zone));
+    let Some(end_half) = span.name("half2") else {
+        // EST names no hour of summer
+        let is_hour = minute == 0 && (zone == "et" || starts.next().is_some());
+        return is_hour.then(|| format!("{name}-up-or-down-{month}-{day}{year}-{hour}{half}-et"));
+    };
+    let asset = Asset::named(name)?;
+    let end = time_of_day(number("hour2")?, number("minute2")?, end_half.as_str())?;
     let (start_date, open) = starts.min_by_key(|(_, open)| open.since(near).abs())?;
     let end_date = match end <= start {
         true => start_date.checked_add_days(Days::new(1))?,
         false => start_date,
     };
-    let ends = instants(end_date.and_time(end)).into_iter().map(|(_, close)| close.since(open));
-    let seconds = ends.filter(|seconds| *seconds > 0).min()?;
+    let ends = instants(end_date.and_time(end), "et").into_iter();
+    let seconds = ends.map(|(_, close)| close.since(open)).filter(|seconds| *seconds > 0).min()?;
     let duration = match seconds {
         seconds if seconds % 3600 == 0 => format!("{}h", seconds / 3600),
         seconds => format!("{}m", seconds / 60),
@@ -123,12 +151,19 @@ fn titled(title: &str, near: UnixSeconds) -> Option<String> {
     Some(format!("{}-updown-{duration}-{open}", asset.symbol(), open = open.0))
 }
 
-/// The instants of a local time in New York: two in an hour that comes twice.
-fn instants(local: NaiveDateTime) -> Vec<(NaiveDate, UnixSeconds)> {
+/// The instants of a local time in New York, with its date: two in an hour that comes twice. `est` and
+/// `edt` name one of its two clocks.
+fn instants(local: NaiveDateTime, zone: &str) -> Vec<(NaiveDate, UnixSeconds)> {
     let found = New_York.from_local_datetime(&local);
-    let both = [found.earliest(), found.latest()];
-    let instants = both.into_iter().flatten().map(|at| (local.date(), UnixSeconds(at.timestamp())));
-    instants.collect()
+    let hours = match zone {
+        "est" => Some(-5),
+        "edt" => Some(-4),
+        _ => None,
+    };
+    let both = [found.earliest(), found.latest()].into_iter().flatten();
+    let both = both
+        .filter(|at| hours.is_none_or(|hours| at.offset().fix().local_minus_utc() == hours * 3600));
+    both.map(|at| (local.date(), UnixSeconds(at.timestamp()))).collect()
 }
 
 fn time_of_day(hour: u32, minute: u32, half: &str) -> Option<NaiveTime> {
@@ -138,23 +173,30 @@ fn time_of_day(hour: u32, minute: u32, half: &str) -> Option<NaiveTime> {
     NaiveTime::from_hms_opt(hour % 12 + if half == "pm" { 12 } else { 0 }, minute, 0)
 }
 
+const MONTHS: [&str; 12] = [
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+];
+
 /// The number of the month with this English name, in lower case.
 pub fn month_named(name: &str) -> Option<u32> {
-    const MONTHS: [&str; 12] = [
-        "january",
-        "february",
-        "march",
-        "april",
-        "may",
-        "june",
-        "july",
-        "august",
-        "september",
-        "october",
-        "november",
-        "december",
-    ];
     Some(MONTHS.iter().zip(1..).find(|(month, _)| **month == name)?.1)
+}
+
+/// The month, and its number, whose name begins with these three letters or more.
+fn month_begun(name: &str) -> Option<(&'static str, u32)> {
+    let is_it = |(month, _): &(&&str, u32)| name.len() >= 3 && month.starts_with(name);
+    MONTHS.iter().zip(1..).find(is_it).map(|(month, number)| (*month, number))
 }
 
 #[cfg(test)]
@@ -263,6 +305,52 @@ mod tests {
         for title in ["Bitcoin Up or Down - soon", "Bitcoin Up or Down - May 32, 8:00AM-8:15AM ET"]
         {
             assert_eq!(key(title, 0), None, "{title}");
+        }
+    }
+
+    #[test]
+    fn a_title_may_be_written_in_other_ways() {
+        let february = 1_770_987_660;
+        for title in [
+            "Bitcoin Up or Down - February 13, 8:00AM-8:15AM EST",
+            "Bitcoin Up or Down – Feb 13, 8:00AM–8:15AM ET",
+            "BTC Up or Down - Feb. 13, 8:00 am - 8:15 am ET",
+            "Bitcoin Up or Down\u{a0}- February 13, 2026, 8:00\u{202f}AM-8:15\u{202f}AM ET",
+        ] {
+            let wanted = Some("btc-updown-15m-1770987600");
+            assert_eq!(key(title, february).as_deref(), wanted, "{title}");
+        }
+        let hour = Some("bitcoin-up-or-down-february-13-3am-et");
+        for title in
+            ["Bitcoin Up or Down - Feb 13, 3 AM EST", "Bitcoin Up or Down – February 13, 3:00AM ET"]
+        {
+            assert_eq!(key(title, february).as_deref(), hour, "{title}");
+        }
+        // New York has no such hour in winter, and no hour begins there
+        for title in [
+            "Bitcoin Up or Down - February 13, 8:00AM-8:15AM EDT",
+            "Bitcoin Up or Down - February 13, 3AM EDT",
+            "Bitcoin Up or Down - February 13, 3:30AM ET",
+            "Bitcoin Up or Down - Fe 13, 3AM ET",
+        ] {
+            assert_eq!(key(title, february), None, "{title}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_cannot_be_read_may_be_a_windows() {
+        for name in [
+            "Bitcoin Up / Down (15 min)!",
+            "Up or Down - 15 Minutes",
+            "btc-updown-15m-1770987600-346",
+            "Solana: up or down?",
+        ] {
+            assert!(may_name_a_window(name), "{name}");
+        }
+        for name in
+            ["", "will-it-rain", "S&P 500 (SPX) Up or Down on July 2?", "Bitcoin up to 90k?"]
+        {
+            assert!(!may_name_a_window(name), "{name}");
         }
     }
 }
