@@ -109,7 +109,7 @@ fn the_output_of_each_command_matches_the_snapshot() {
     run(&plain(&["report"]));
     run(&at(&open, &["audit"]));
     bench.sql().execute("UPDATE trades SET is_win = 1, profit_loss = 5 WHERE id = 1", []).unwrap();
-    run(&at(&down, &["audit", "--fix"]));
+    run(&at(&down, &["audit", "--apply"]));
     let first_run = Regex::new(CHANGING[0].0).unwrap();
     let runs: Vec<&str> = first_run.find_iter(&second).map(|found| found.as_str()).collect();
     run(&plain(&["undo", runs.last().unwrap()]));

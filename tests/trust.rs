@@ -457,13 +457,15 @@ fn fix_corrects_with_a_record_that_keeps_the_old_values() {
     book(&bench, 2, "YES", 5.0, Some(1));
     book(&bench, 3, "NO", -5.0, Some(0));
     let exchange = exchange(Some(true));
-    let audit = with_services(&bench, &exchange.url, &["audit", "--fix", "--json"]).code(0).json();
+    let audit =
+        with_services(&bench, &exchange.url, &["audit", "--apply", "--json"]).code(0).json();
     assert_eq!((&audit["checked_count"], &audit["fixed_count"]), (&3.into(), &2.into()));
     assert_eq!(bench.booked(1), (Some("YES".into()), Some(5.0), Some(1)));
     assert_eq!(bench.booked(3), (Some("UNKNOWN".into()), Some(0.0), None));
     assert_eq!(bench.booked(4), (None, None, None), "what is not settled is not audited");
     explained(&bench, "1", "corrected", &["actual_outcome NO → YES, profit_loss -5 → 5"]);
-    let again = with_services(&bench, &exchange.url, &["audit", "--fix", "--json"]).code(0).json();
+    let again =
+        with_services(&bench, &exchange.url, &["audit", "--apply", "--json"]).code(0).json();
     assert_eq!(again["fixed_count"], 0);
     // an audit's corrections can be undone
     bench.settle(&["undo", audit["run_id"].as_str().unwrap()]).code(0);
@@ -502,7 +504,7 @@ fn unresolved_and_unavailable_markets_are_not_disagreements() {
     let exchange = Exchange::resolving(Tape::default(), markets);
     let audit = with_services(&bench, &exchange.url, &["audit", "--json"]).code(0).json();
     assert_eq!((&audit["checked_count"], &audit["unresolved_count"]), (&2.into(), &2.into()));
-    let down = with_services(&bench, &support::nowhere(), &["audit", "--fix", "--json"]);
+    let down = with_services(&bench, &support::nowhere(), &["audit", "--apply", "--json"]);
     assert_eq!(down.code(5).json()["unresolved_count"], 2);
     assert_eq!(bench.count("actual_outcome = 'NO'"), 2);
 }
@@ -516,7 +518,7 @@ fn an_audit_in_text_reports_the_money_at_stake() {
     for part in [
         "trade 1 btc-updown-15m-1770987600 YES: written NO (-5.00), right is YES (+5.00): wrong-window",
         "2  wrong-window, $20.00 at stake",
-        "settle audit --fix corrects them",
+        "settle audit --apply corrects them",
     ] {
         assert!(text.contains(part), "{part} is not in:\n{text}");
     }
@@ -536,7 +538,7 @@ fn an_audit_never_invents_an_outcome() {
     bench.sql().execute("UPDATE trades SET execution_status = 'skipped' WHERE id = 4", []).unwrap();
     let markets = Markets::resolved([(slug().as_str(), true), (other, false)]);
     let exchange = Exchange::resolving(Tape::default(), markets);
-    let audit = with_services(&bench, &exchange.url, &["audit", "--fix", "--json"]).code(3).json();
+    let audit = with_services(&bench, &exchange.url, &["audit", "--apply", "--json"]).code(3).json();
     assert_eq!((&audit["fixed_count"], &audit["unresolved_count"]), (&2.into(), &1.into()));
     let errors = audit["errors"].as_array().unwrap();
     assert_eq!(errors.iter().map(|one| one["trade_id"].clone()).collect::<Vec<_>>(), [1, 4]);
@@ -546,7 +548,7 @@ fn an_audit_never_invents_an_outcome() {
 
     // with Polymarket down, a loss without a market is not corrected either
     book(&bench, 2, "NO", -5.0, Some(0));
-    let down = with_services(&bench, &support::nowhere(), &["audit", "2", "--fix", "--json"]);
+    let down = with_services(&bench, &support::nowhere(), &["audit", "2", "--apply", "--json"]);
     assert_eq!(down.code(5).json()["fixed_count"], 0);
     assert_eq!(bench.booked(2).0.as_deref(), Some("NO"));
 }
@@ -578,7 +580,7 @@ fn a_refused_correction_is_reported_and_the_others_are_written() {
         book(&bench, id, "NO", -5.0, Some(0));
     }
     let exchange = exchange(Some(true));
-    let audit = with_services(&bench, &exchange.url, &["audit", "--fix", "--json"]).code(4).json();
+    let audit = with_services(&bench, &exchange.url, &["audit", "--apply", "--json"]).code(4).json();
     assert_eq!((&audit["fixed_count"], &audit["errors"][0]["trade_id"]), (&2.into(), &2.into()));
     // a trade that cannot be undone does not block the others
     let no_way_back = "CREATE TRIGGER back BEFORE UPDATE ON trades WHEN NEW.id = 3
@@ -618,7 +620,7 @@ fn an_audit_keeps_a_fee_that_settle_or_the_bot_recorded() {
             }
             bench.run_at(&exchange(Some(true)).url, &fees).code(0);
             let before = bench.booked(1);
-            let audit = ["audit", "--fix", "--json", "--fees", asked];
+            let audit = ["audit", "--apply", "--json", "--fees", asked];
             let audit = with_services(&bench, &exchange(Some(true)).url, &audit).code(0).json();
             assert_eq!(audit["disagreements"], serde_json::json!([]), "{counted} {asked}");
             assert_eq!(bench.booked(1), before);
@@ -628,7 +630,7 @@ fn an_audit_keeps_a_fee_that_settle_or_the_bot_recorded() {
     let bench = Bench::with_schema(&schema, &[later()]);
     book(&bench, 1, "YES", 4.9, Some(1));
     bench.sql().execute("UPDATE trades SET fee_paid = 0.1", []).unwrap();
-    let fix = ["audit", "--fix", "--json"];
+    let fix = ["audit", "--apply", "--json"];
     let audit = with_services(&bench, &exchange(Some(true)).url, &fix).code(0).json();
     assert_eq!(audit["fixed_count"], 0);
     // where the outcome itself is wrong, profit and fee still add up after the correction

@@ -56,8 +56,8 @@ pub struct AuditArgs {
     pub since: Option<Date>,
 
     /// Correct what disagrees; the old values are kept in the records
-    #[arg(long)]
-    pub fix: bool,
+    #[arg(long, visible_alias = "fix")]
+    pub apply: bool,
 
     /// Fees.
     #[command(flatten)]
@@ -78,17 +78,17 @@ pub struct AuditArgs {
 /// [`Error`]: nothing was corrected.
 pub fn run(common: &CommonArgs, args: &AuditArgs, now: DateTime<Utc>) -> Result<Exit, Error> {
     let database = only(common, "audit")?;
-    let access = if args.fix { Access::Write } else { Access::Read };
+    let access = if args.apply { Access::Write } else { Access::Read };
     let mut store = Store::open(database, access, &common.schema)?;
     let seconds = UnixSeconds::from(now);
-    let _lock = match args.fix {
+    let _lock = match args.apply {
         true => Some(RunLock::take(database, seconds)?),
         false => None,
     };
     let interrupt = Interrupt::listen(Exit::Interrupted.code())?;
     let run_id = new_run_id(now);
     let writing =
-        args.fix.then_some(RunContext { run_id: &run_id, retry_wait: 0, interrupt: &interrupt });
+        args.apply.then_some(RunContext { run_id: &run_id, retry_wait: 0, interrupt: &interrupt });
     let reading = settings::reading_settled(&args.reading);
     let which = Which { ids: args.ids.clone(), since: args.since.map(|date| date.begin(seconds)) };
     let (mut polymarket, mut prices) =
@@ -107,7 +107,7 @@ pub fn run(common: &CommonArgs, args: &AuditArgs, now: DateTime<Utc>) -> Result<
         audit(&mut store, &mut sources, reading, fees, &which, seconds, &mut progress, writing)?;
     bar.finish();
     let shown = show(common.printing(), || output::json(&found), || output::text(&found, database));
-    after_writing(shown, args.fix)?;
+    after_writing(shown, args.apply)?;
     Ok(found.exit())
 }
 

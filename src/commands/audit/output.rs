@@ -30,7 +30,7 @@ pub fn text(audit: &Audit, database: &Path) -> String {
     if audit.run_id.is_some() {
         field(&mut text, "Corrected", format_args!("{}", audit.fixed()));
     } else if !audit.disagreements.is_empty() {
-        line(&mut text, format_args!("settle audit --fix corrects them, keeping the old values"));
+        line(&mut text, format_args!("settle audit --apply corrects them, keeping the old values"));
     }
     text.push_str(&errors(&audit.errors));
     if audit.nothing_had {
