@@ -10,6 +10,15 @@ pub mod database {}
 #[doc = include_str!("schema.md")]
 pub mod schema {}
 
+#[doc = include_str!("install.md")]
+pub mod install {}
+
+#[doc = include_str!("options.md")]
+pub mod options {}
+
+#[doc = include_str!("report.md")]
+pub mod report {}
+
 #[doc = include_str!("monitoring.md")]
 pub mod monitoring {}
 
