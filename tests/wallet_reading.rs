@@ -1,6 +1,8 @@
 //! How a wallet's history is read: over a real socket and from real files. What cannot be read books nothing,
 //! and what is read twice counts once.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::time::Duration;
