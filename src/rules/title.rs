@@ -71,7 +71,11 @@ pub(crate) fn may_name_a_window(text: &str) -> bool {
     };
     let (before, after) = words.split_at(at);
     let is_it = after[0] == "updown" || after.contains(&"down");
-    is_it && (before.is_empty() || before.iter().any(|word| Asset::named(word).is_some()))
+    // the slug of an hour that comes twice is read: it names no other window
+    let is_hourly = text.ends_with("am-et") || text.ends_with("pm-et");
+    is_it
+        && !is_hourly
+        && (before.is_empty() || before.iter().any(|word| Asset::named(word).is_some()))
 }
 
 /// Whether a key is a numeric id of a market.
