@@ -179,6 +179,39 @@ fn waits_at_most_a_day(
     })
 }
 
+/// The records that candles decided, each with its trade, about which Polymarket is to be asked now.
+pub fn to_confirm(world: &World) -> Vec<(i64, i64)> {
+    let sql = "SELECT record.id, record.trade_id FROM settlement_unconfirmed AS waiting
+               JOIN settlement_records AS record ON record.id = waiting.record_id
+               WHERE next_ask <= ?1";
+    world.bot.with(|connection| {
+        let Ok(mut statement) = connection.prepare(sql) else { return vec![] };
+        let rows = statement.query_map([world.now], |row| Ok((row.get(0)?, row.get(1)?)));
+        rows.expect("SQL").collect::<rusqlite::Result<_>>().expect("a record")
+    })
+}
+
+/// A run that met no fault has confirmed or corrected those of these records whose market Polymarket has
+/// resolved.
+///
+/// # Errors
+/// The record that stands.
+pub fn are_confirmed(world: &World, to_confirm: &[(i64, i64)]) -> Checked {
+    let records = world.bot.with(records_by_trade);
+    for (record, trade_id) in to_confirm {
+        let trade = world.bot.trades.iter().find(|trade| trade.id == *trade_id);
+        let Some(trade) = trade.filter(|_| !world.bot.own_results.contains(trade_id)) else {
+            continue;
+        };
+        let stated = world.markets[trade.market].stated(world.now);
+        let stands = records[trade_id].last().is_some_and(|last| last.id == *record);
+        check(stated.is_empty() || !stands, || {
+            format!("record {record} of trade {trade_id} stands; Polymarket stated {stated:?}")
+        })?;
+    }
+    Ok(())
+}
+
 /// An alert names what is there: an unsettled trade older than an hour, a provisional one whose market closed
 /// a day ago.
 ///

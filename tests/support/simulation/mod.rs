@@ -180,6 +180,7 @@ impl Days {
     }
 
     fn act(&mut self, act: runs::Act) -> Result<(), String> {
+        let to_confirm = self.world.with(|world| checks::to_confirm(world));
         let done = self.runner.act(act, &mut self.dice)?;
         self.figures.steps += 1;
         self.figures.runs += u64::from(act.is_run());
@@ -188,6 +189,9 @@ impl Days {
         self.figures.faults += faults;
         let found = self.world.with(|world| world.found.take());
         found.map_or(Ok(()), Err)?;
+        if act == runs::Act::Run && faults == 0 {
+            self.world.with(|world| checks::are_confirmed(world, &to_confirm))?;
+        }
         self.world.with(|world| checks::after_a_step(world))
     }
 
