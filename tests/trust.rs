@@ -538,7 +538,8 @@ fn an_audit_never_invents_an_outcome() {
     bench.sql().execute("UPDATE trades SET execution_status = 'skipped' WHERE id = 4", []).unwrap();
     let markets = Markets::resolved([(slug().as_str(), true), (other, false)]);
     let exchange = Exchange::resolving(Tape::default(), markets);
-    let audit = with_services(&bench, &exchange.url, &["audit", "--apply", "--json"]).code(3).json();
+    let audit =
+        with_services(&bench, &exchange.url, &["audit", "--apply", "--json"]).code(3).json();
     assert_eq!((&audit["fixed_count"], &audit["unresolved_count"]), (&2.into(), &1.into()));
     let errors = audit["errors"].as_array().unwrap();
     assert_eq!(errors.iter().map(|one| one["trade_id"].clone()).collect::<Vec<_>>(), [1, 4]);
@@ -580,7 +581,8 @@ fn a_refused_correction_is_reported_and_the_others_are_written() {
         book(&bench, id, "NO", -5.0, Some(0));
     }
     let exchange = exchange(Some(true));
-    let audit = with_services(&bench, &exchange.url, &["audit", "--apply", "--json"]).code(4).json();
+    let audit =
+        with_services(&bench, &exchange.url, &["audit", "--apply", "--json"]).code(4).json();
     assert_eq!((&audit["fixed_count"], &audit["errors"][0]["trade_id"]), (&2.into(), &2.into()));
     // a trade that cannot be undone does not block the others
     let no_way_back = "CREATE TRIGGER back BEFORE UPDATE ON trades WHEN NEW.id = 3
