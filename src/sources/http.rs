@@ -25,6 +25,8 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 pub const HOOK_TIMEOUT: Duration = Duration::from_secs(5);
 /// The largest body to read, in bytes. The services' largest answers are under a tenth of it.
 const MAX_BODY: u64 = 4 * 1024 * 1024;
+/// The bytes of a 404's body that are kept, so that a service's own "not found" can be recognised.
+const KEPT_OF_A_BODY: usize = 1_000;
 /// The characters of an error's body that a message has.
 const SHOWN_OF_A_BODY: usize = 200;
 /// The number of tries of one request before the run stops asking the service. A request that times
@@ -40,14 +42,26 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(5);
 /// Why a request has no usable answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FetchError {
-    /// The service cannot be reached, or limits the rate: worth a retry.
+    /// The service cannot be reached, or says to wait longer than a run does: worth a retry.
     NotNow(String),
+    /// The service limits the rate, or did not wait for this request: worth a retry after `wait`.
+    Limited {
+        /// The message.
+        why: String,
+        /// The Retry-After of its answer; none is 0.
+        wait: Duration,
+    },
     /// The service failed on this request, or its answer cannot be used: worth a retry.
     Failed(String),
     /// The service refuses this request: a retry would not help.
     Refused(String),
-    /// The service does not have what is asked for: HTTP 404.
-    Missing(String),
+    /// The service does not have what is asked for, or this address: HTTP 404.
+    Missing {
+        /// The message.
+        why: String,
+        /// The beginning of the body.
+        body: Vec<u8>,
+    },
     /// The service does not have this address, or no longer.
     Gone(String),
     /// The service refuses this host: the run does not ask it again.
@@ -57,16 +71,17 @@ pub enum FetchError {
 impl FetchError {
     /// Whether a retry of the same request may succeed.
     fn may_pass(&self) -> bool {
-        matches!(self, Self::NotNow(_) | Self::Failed(_))
+        matches!(self, Self::NotNow(_) | Self::Limited { .. } | Self::Failed(_))
     }
 
     /// The message.
     pub fn why(&self) -> &str {
         match self {
             Self::NotNow(why)
+            | Self::Limited { why, .. }
             | Self::Failed(why)
             | Self::Refused(why)
-            | Self::Missing(why)
+            | Self::Missing { why, .. }
             | Self::Gone(why)
             | Self::Never(why) => why,
         }
@@ -84,11 +99,26 @@ pub fn refusal(status: u16, body: &[u8], location: Option<&str>) -> Option<Fetch
     match status {
         200 => None,
         403 | 451 => Some(FetchError::Never(format!("{said} (not available from here)"))),
-        408 | 418 | 425 | 429 => Some(FetchError::NotNow(said)),
-        404 => Some(FetchError::Missing(said)),
+        408 | 418 | 425 | 429 => Some(FetchError::Limited { why: said, wait: Duration::ZERO }),
+        404 => {
+            let body = body[..body.len().min(KEPT_OF_A_BODY)].to_vec();
+            Some(FetchError::Missing { why: said, body })
+        }
         301..=308 | 405 | 410 | 501 => Some(FetchError::Gone(said)),
         500..=599 => Some(FetchError::Failed(said)),
         _ => Some(FetchError::Refused(said)),
+    }
+}
+
+/// The error with the Retry-After of its answer: a limit that lasts longer than a run waits is
+/// [`FetchError::NotNow`].
+fn with_wait(error: FetchError, retry_after: Option<Duration>) -> FetchError {
+    match (error, retry_after) {
+        (FetchError::Limited { why, .. }, Some(wait)) if wait > MAX_RETRY_AFTER => {
+            FetchError::NotNow(why)
+        }
+        (FetchError::Limited { why, .. }, Some(wait)) => FetchError::Limited { why, wait },
+        (error, _) => error,
     }
 }
 
@@ -250,8 +280,9 @@ impl Client {
                         let mut clock = self.clock.lock().unwrap_or_else(PoisonError::into_inner);
                         *clock = Some((*date, Instant::now()));
                     }
-                    let answer = refusal(*status, body, location.as_deref());
-                    let answer = answer.map_or_else(|| read(body), Err);
+                    let error = refusal(*status, body, location.as_deref());
+                    let error = error.map(|error| with_wait(error, response.retry_after));
+                    let answer = error.map_or_else(|| read(body), Err);
                     (answer, response.retry_after)
                 }
                 Err(error) => (Err(error), None),
@@ -503,8 +534,8 @@ mod tests {
         for (status, wanted) in [
             (451, "never"),
             (403, "never"),
-            (429, "not now"),
-            (418, "not now"),
+            (429, "limited"),
+            (418, "limited"),
             (500, "failed"),
             (520, "failed"),
             (400, "refused"),
@@ -516,14 +547,26 @@ mod tests {
             let got = match refusal(status, b"", None) {
                 Some(FetchError::Never(_)) => "never",
                 Some(FetchError::NotNow(_)) => "not now",
+                Some(FetchError::Limited { .. }) => "limited",
                 Some(FetchError::Failed(_)) => "failed",
                 Some(FetchError::Gone(_)) => "gone",
-                Some(FetchError::Missing(_)) => "missing",
+                Some(FetchError::Missing { .. }) => "missing",
                 Some(FetchError::Refused(_)) => "refused",
                 None => "an answer",
             };
             assert_eq!(got, wanted, "{status}");
         }
+    }
+
+    #[test]
+    fn a_limit_that_lasts_longer_than_a_run_waits_is_not_now() {
+        let limited = || refusal(429, b"", None).unwrap();
+        let wait = Duration::from_secs(5);
+        let kept = with_wait(limited(), Some(wait));
+        assert!(matches!(kept, FetchError::Limited { wait: found, .. } if found == wait));
+        let long = with_wait(limited(), Some(Duration::from_secs(6)));
+        assert!(matches!(long, FetchError::NotNow(_)));
+        assert_eq!(with_wait(limited(), None), limited());
     }
 
     #[test]

@@ -231,8 +231,10 @@ impl Markets {
             let market = self.0.get(key.strip_prefix("slug/").unwrap_or(key));
             return Some(market.map_or_else(
                 || {
-                    let body = b"{\"type\":\"not found error\",\"error\":\"slug not found\"}";
-                    Reply::Say(404, vec![], body.to_vec())
+                    let what = if key.starts_with("slug/") { "slug" } else { "id" };
+                    let body =
+                        format!("{{\"type\":\"not found error\",\"error\":\"{what} not found\"}}");
+                    Reply::Say(404, vec![], body.into_bytes())
                 },
                 |market| Reply::ok(market.clone()),
             ));

@@ -96,12 +96,16 @@ impl Service {
                             book.insert(range.step, candle, now);
                         }
                     }
-                    Err(FetchError::Refused(_) | FetchError::Missing(_)) if asset != Asset::Btc => {
+                    Err(FetchError::Refused(_) | FetchError::Missing { .. })
+                        if asset != Asset::Btc =>
+                    {
                         answer.answered = true;
                         return;
                     }
                     Err(
-                        FetchError::Refused(why) | FetchError::Missing(why) | FetchError::Gone(why),
+                        FetchError::Refused(why)
+                        | FetchError::Missing { why, .. }
+                        | FetchError::Gone(why),
                     ) => answer.problems.push(format!("{base} {why}")),
                     Err(error) => {
                         let why = error.why();

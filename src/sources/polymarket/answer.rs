@@ -7,8 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use chrono::DateTime;
 use rust_decimal::Decimal;
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::rules::fees::StatedFee;
@@ -22,6 +21,9 @@ use crate::rules::title::{condition_id, is_id};
 use crate::rules::units::{BtcPrice, UnixSeconds, decimal_from_text};
 use crate::sources::http::{self, FetchError};
 use crate::sources::polymarket::StatedPrices;
+use crate::sources::polymarket::body::{
+    MarketBody, Sent, is_final, pair, status_of, unknown_status_of,
+};
 
 /// The reason of a market that is not in a list of closed markets.
 const ABSENT: &str = "Polymarket has not resolved it";
@@ -41,6 +43,8 @@ pub(super) fn is_absent(answer: &Answer) -> bool {
 pub(super) struct Page {
     answers: HashMap<String, Answer>,
     problems: Vec<String>,
+    /// The slugs of its markets, in any order, also of those that were not asked for.
+    slugs: BTreeSet<String>,
     /// Markets that were not asked for.
     foreign: usize,
     /// Where the next page begins.
@@ -54,6 +58,7 @@ impl Page {
             self.insert(slug, answer);
         }
         self.problems.extend(next.problems);
+        self.slugs.extend(next.slugs);
         self.foreign += next.foreign;
         self.next_cursor = next.next_cursor;
     }
@@ -72,34 +77,48 @@ impl Page {
         self.answers.len() == asked.iter().collect::<BTreeSet<_>>().len()
     }
 
-    /// Whether it holds only markets that were not asked for.
+    /// Whether it holds markets that were not asked for.
     pub fn is_foreign(&self) -> bool {
-        self.foreign > 0 && self.answers.is_empty()
+        self.foreign > 0
     }
 
-    /// The answers of an incomplete list.
-    pub fn answered(self) -> Resolutions {
-        Resolutions { answers: self.answers, problems: self.problems }
+    /// The slugs of its markets: a page with the same ones is the same page again.
+    pub fn slugs(&self) -> &BTreeSet<String> {
+        &self.slugs
     }
 
-    /// The answers of a complete list. A market that was `asked` for and is missing is not resolved.
+    /// Adds the answers of an incomplete list.
+    pub fn answer_some(self, resolved: &mut Resolutions) {
+        resolved.absorb(Resolutions { answers: self.answers, problems: self.problems });
+    }
+
+    /// Adds the answers of a complete list. A market that was `asked` for and is missing is not
+    /// resolved.
     ///
     /// # Errors
-    /// [`FetchError::Gone`] if it holds only markets that were not asked for: then the list ignores
-    /// slugs, and a missing market proves nothing.
-    pub fn resolved(mut self, asked: &[String]) -> Result<Resolutions, FetchError> {
-        if self.foreign > 0 {
-            let sent = format!("sent {} markets that were not asked for", self.foreign);
-            if self.answers.is_empty() {
-                return Err(FetchError::Gone(format!("{sent}, and none that was")));
-            }
-            self.problems.push(sent);
-        } else {
-            for slug in asked {
-                self.answers.entry(slug.clone()).or_insert_with(absent);
-            }
+    /// [`FetchError::Gone`] if one is missing and the list holds markets that were not asked for: then
+    /// it ignores slugs, and a missing market proves nothing.
+    pub fn answer_all(
+        mut self,
+        asked: &[String],
+        resolved: &mut Resolutions,
+    ) -> Result<(), FetchError> {
+        let is_whole = self.answers_all(asked);
+        if self.is_foreign() {
+            let sent = "sent markets that were not asked for";
+            let then = if is_whole { "" } else { "; settle asks for the others elsewhere" };
+            self.problems.push(format!("a list {sent}{then}"));
+            self.answer_some(resolved);
+            return match is_whole {
+                true => Ok(()),
+                false => Err(FetchError::Gone(format!("{sent}, and not all that were"))),
+            };
         }
-        Ok(Resolutions { answers: self.answers, problems: self.problems })
+        for slug in asked {
+            self.answers.entry(slug.clone()).or_insert_with(absent);
+        }
+        self.answer_some(resolved);
+        Ok(())
     }
 }
 
@@ -109,10 +128,7 @@ impl Page {
 /// # Errors
 /// [`FetchError::Failed`], where it is no list of markets, or one of them repeats a field.
 pub(super) fn read_page(body: &[u8], asked: &[String]) -> Result<Page, FetchError> {
-    let list = match body.trim_ascii_start().first() {
-        Some(b'[') => ListBody { markets: http::json(body)?, next_cursor: Sent::Absent },
-        _ => http::json(body)?,
-    };
+    let list = read_list(body)?;
     let cursor = list.next_cursor.known().filter(|cursor| !cursor.is_empty());
     let mut page = Page { next_cursor: cursor.cloned(), ..Page::default() };
     for market in list.markets {
@@ -121,7 +137,8 @@ pub(super) fn read_page(body: &[u8], asked: &[String]) -> Result<Page, FetchErro
             continue;
         }
         let market: MarketBody = http::json(market.get().as_bytes())?;
-        page.problems.extend(unknown_status(&market));
+        page.problems.extend(unknown_status_of(&market));
+        page.slugs.extend(market.slug.known().cloned());
         let Some(slug) = market.slug.known().filter(|slug| asked.contains(slug)) else {
             page.foreign += 1;
             continue;
@@ -136,6 +153,28 @@ pub(super) fn read_page(body: &[u8], asked: &[String]) -> Result<Page, FetchErro
     Ok(page)
 }
 
+/// The answers of a page of closed markets that was asked for by condition ids, by these. A market in
+/// another shape than known has none.
+///
+/// # Errors
+/// [`FetchError::Failed`], where it is no list of markets.
+pub(super) fn read_by_condition(
+    body: &[u8],
+    asked: &[String],
+) -> Result<HashMap<String, Answer>, FetchError> {
+    let mut found = HashMap::new();
+    for market in read_list(body)?.markets {
+        let market: MarketBody = http::json(market.get().as_bytes())?;
+        let condition = market.condition_id.known().and_then(|id| condition_id(id));
+        if let Some(condition) = condition.filter(|id| asked.contains(id))
+            && let Ok(answer) = read_answer(&market)
+        {
+            found.insert(condition, answer);
+        }
+    }
+    Ok(found)
+}
+
 /// The answer in the body of one market, and its problem.
 ///
 /// # Errors
@@ -144,7 +183,7 @@ pub(super) fn read_market(body: &[u8]) -> Result<(Answer, Option<String>), Fetch
     let market: MarketBody = http::json(body)?;
     let answer = read_answer(&market)
         .map_err(|odd| FetchError::Failed(format!("sent a market where {odd}")))?;
-    Ok((answer, unknown_status(&market)))
+    Ok((answer, unknown_status_of(&market)))
 }
 
 /// An event: the market's prices stand beside it.
@@ -190,26 +229,6 @@ pub(super) fn read_events(
     Ok(found)
 }
 
-/// A market's resolution status; `None` if it has none.
-fn status_of(market: &MarketBody) -> Option<&str> {
-    let status = market.uma_resolution_status.known().or(market.resolution_status.known())?;
-    Some(status.trim()).filter(|status| !status.is_empty())
-}
-
-/// Names a resolution status that settle does not know. Its markets wait; the message is the same for all
-/// of them, so that it is given once a run.
-fn unknown_status(market: &MarketBody) -> Option<String> {
-    let status = status_of(market)?;
-    let mut known = FINAL_STATUSES.iter().chain(&WAITING_STATUSES);
-    (!known.any(|word| status.eq_ignore_ascii_case(word))).then(|| {
-        format!(
-            "a resolution status is '{}', which settle does not know; it takes such markets as not \
-             resolved",
-            printable(status)
-        )
-    })
-}
-
 /// `/markets/keyset`; `/markets` sends the list alone.
 #[derive(Deserialize)]
 struct ListBody {
@@ -218,82 +237,11 @@ struct ListBody {
     next_cursor: Sent<String>,
 }
 
-/// A market as Gamma sends it, without the fields that settle does not use.
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct MarketBody {
-    id: Sent<String>,
-    slug: Sent<String>,
-    closed: Sent<bool>,
-    condition_id: Sent<String>,
-    uma_resolution_status: Sent<String>,
-    /// In place of `uma_resolution_status` on markets of protocol V2.
-    resolution_status: Sent<String>,
-    /// JSON in a text: `"[\"Up\", \"Down\"]"`.
-    outcomes: Sent<String>,
-    /// JSON in a text, in dollars a share: `"[\"1\", \"0\"]"`.
-    outcome_prices: Sent<String>,
-    /// JSON in a text, in the order of the outcomes; null on markets of protocol V2.
-    clob_token_ids: Sent<String>,
-    event_start_time: Sent<String>,
-    end_date: Sent<String>,
-    /// `https://data.chain.link/streams/eth-usd-twap-60s-streams`,
-    /// `https://www.binance.com/en/trade/ETH_USDT`.
-    resolution_source: Sent<String>,
-    /// "Ethereum Up or Down - November 24, 10AM ET".
-    question: Sent<String>,
-    /// Null on hourly markets.
-    crypto_market_config: Sent<ConfigBody>,
-    fees_enabled: Sent<bool>,
-    fee_schedule: Sent<FeeBody>,
-}
-
-#[derive(Deserialize)]
-struct FeeBody {
-    rate: serde_json::Number,
-    exponent: u32,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct ConfigBody {
-    /// Such as `btc-5m-twap-60`.
-    id: Sent<String>,
-    asset: Sent<String>,
-    #[serde(rename = "twapEnabled")]
-    twap_enabled: Sent<bool>,
-    #[serde(rename = "twapLookbackSeconds")]
-    twap_lookback_seconds: Sent<i64>,
-}
-
-/// A field as it is sent. A field that only describes the market may have another type than known
-/// without harm to the others.
-#[derive(Default)]
-enum Sent<T> {
-    /// Missing or null.
-    #[default]
-    Absent,
-    Known(T),
-    /// Of another type.
-    Odd,
-}
-
-impl<T> Sent<T> {
-    fn known(&self) -> Option<&T> {
-        match self {
-            Self::Known(value) => Some(value),
-            Self::Absent | Self::Odd => None,
-        }
-    }
-}
-
-impl<'de, T: DeserializeOwned> Deserialize<'de> for Sent<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = Box::<RawValue>::deserialize(deserializer)?;
-        Ok(match raw.get() {
-            "null" => Self::Absent,
-            text => serde_json::from_str(text).map_or(Self::Odd, Self::Known),
-        })
+/// The list in a body of either list.
+fn read_list(body: &[u8]) -> Result<ListBody, FetchError> {
+    match body.trim_ascii_start().first() {
+        Some(b'[') => Ok(ListBody { markets: http::json(body)?, next_cursor: Sent::Absent }),
+        _ => http::json(body),
     }
 }
 
@@ -302,7 +250,9 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Sent<T> {
 /// # Errors
 /// [`FetchError`], where it is no list of such markets.
 pub fn read_markets(body: &[u8], asked: &[String]) -> Result<Resolutions, FetchError> {
-    read_page(body, asked)?.resolved(asked)
+    let mut resolved = Resolutions::default();
+    read_page(body, asked)?.answer_all(asked, &mut resolved)?;
+    Ok(resolved)
 }
 
 /// What a market states of its window and its asset. A field that is missing or cannot be read
@@ -412,17 +362,10 @@ fn read_answer(market: &MarketBody) -> Result<Answer, String> {
     if !closed {
         return not_yet("Polymarket has not closed it".to_owned());
     }
-    if let (Sent::Odd, _) | (Sent::Absent, Sent::Odd) =
-        (&market.uma_resolution_status, &market.resolution_status)
-    {
-        return Err("its resolution status is not text".to_owned());
-    }
-    let status = status_of(market);
+    let status = status_of(market)?;
     let labels = pair("outcomes", &market.outcomes)?;
     let up = place_of_up(&labels).ok_or("outcomes are neither Up and Down nor Yes and No")?;
-    if let Some(status) = status
-        && !FINAL_STATUSES.iter().any(|word| status.eq_ignore_ascii_case(word))
-    {
+    if let Some(status) = status.filter(|status| !is_final(status)) {
         return not_yet(format!("Polymarket's resolution is {}", printable(status)));
     }
     let (outcome, prices) = match &market.outcome_prices {
@@ -472,19 +415,6 @@ fn outcome_by(prices: &[String; 2], up: usize) -> Result<Option<Outcome>, String
         paid if paid == [half, half] => Some(Outcome::Split),
         _ => None,
     })
-}
-
-/// The values of `umaResolutionStatus` for a final resolution.
-const FINAL_STATUSES: [&str; 2] = ["resolved", "settled"];
-
-/// Its other known values: the market waits.
-const WAITING_STATUSES: [&str; 6] =
-    ["proposed", "requested", "challenged", "disputed", "active", "initialized"];
-
-/// The two texts of a field that holds JSON inside a text.
-fn pair(field: &str, text: &Sent<String>) -> Result<[String; 2], String> {
-    let text = text.known().ok_or_else(|| format!("{field} is not text"))?;
-    serde_json::from_str(text).map_err(|_| format!("{field} is not a list of two texts"))
 }
 
 #[cfg(test)]
@@ -557,6 +487,35 @@ mod tests {
     fn a_resolution_that_is_called_settled_stands() {
         let settled = with("umaResolutionStatus", json!("settled"));
         assert_eq!(resolution_of(&settled), Ok(Some(Outcome::Yes)));
+    }
+
+    #[test]
+    fn an_empty_status_hides_no_other_and_protocol_v2_has_its_own() {
+        let found = |fields: &[(&str, Value)]| {
+            let mut market = without("umaResolutionStatus");
+            for (field, value) in fields {
+                market[*field] = value.clone();
+            }
+            resolution_of(&market)
+        };
+        let (uma, v2) = ("umaResolutionStatus", "resolutionStatus");
+        let version = ("version", json!("v2"));
+        for fields in [
+            &[(uma, json!("")), (v2, json!("active"))][..],
+            &[(uma, json!(" ")), (v2, json!("Inactive"))],
+            &[(uma, json!("resolved")), (v2, json!("active")), version.clone()],
+            &[(uma, json!("proposed")), (v2, json!(""))],
+        ] {
+            assert_eq!(found(fields), Ok(None), "{fields:?}");
+        }
+        for fields in [
+            &[(uma, json!("")), (v2, json!("Resolved"))][..],
+            &[(uma, json!("RESOLVED")), (v2, json!("active"))],
+            &[(uma, json!("proposed")), (v2, json!("resolved")), version],
+        ] {
+            assert_eq!(found(fields), Ok(Some(Outcome::Yes)), "{fields:?}");
+        }
+        assert!(found(&[(uma, json!("")), (v2, json!(7))]).is_err());
     }
 
     #[test]
@@ -716,8 +675,12 @@ mod tests {
         let mut other = market();
         other["slug"] = json!("another");
         let body = Value::from(vec![market(), other]).to_string();
-        let resolved = read_markets(body.as_bytes(), &asked).unwrap();
+        let mut resolved = Resolutions::default();
+        let read = read_page(body.as_bytes(), &asked).unwrap().answer_all(&asked, &mut resolved);
+        assert!(matches!(read, Err(FetchError::Gone(_))));
         assert_eq!(resolved.answers.len(), 1, "the one that is absent may be on the list in truth");
+        let whole = read_markets(body.as_bytes(), &asked[..1]).unwrap();
+        assert_eq!((whole.answers.len(), whole.problems.len()), (1, 1));
     }
 
     #[test]
@@ -733,7 +696,10 @@ mod tests {
         assert_eq!(whole.next_cursor.as_deref(), Some("2"));
         whole.absorb(page(&second, None));
         assert_eq!(whole.next_cursor, None);
-        assert_eq!(whole.resolved(&asked).unwrap().answers.len(), 2);
+        assert_eq!(whole.slugs().len(), 2);
+        let mut resolved = Resolutions::default();
+        whole.answer_all(&asked, &mut resolved).unwrap();
+        assert_eq!(resolved.answers.len(), 2);
     }
 
     #[test]

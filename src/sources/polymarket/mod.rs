@@ -1,13 +1,16 @@
-//! Asks Polymarket for resolutions: Gamma's lists, many markets a request; then single markets; then
-//! the judges that know a market by its condition id. `answer` and `judge` interpret the answers.
+//! Asks Polymarket for resolutions: Gamma's lists, many markets a request (`lists`); then single markets,
+//! then the judges that know a market by its condition id (`singles`). `answer` and `judge` interpret the
+//! answers.
 //!
 //! Source: the endpoints and their limits as they are documented and answer (2026).
 
 mod answer;
+mod body;
 mod judge;
+mod lists;
 mod singles;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -16,40 +19,21 @@ use std::time::{Duration, Instant};
 use log::warn;
 
 use crate::rules::market::{RuleSet, read_market as market_of};
-use crate::rules::resolution::{MarketIds, Resolutions, Stated};
+use crate::rules::resolution::{Answer, MarketIds, Resolutions, Stated};
 use crate::rules::title::is_id;
 use crate::rules::units::{BtcPrice, UnixSeconds};
-use crate::sources::http::{Client, FetchError, RateLimiter, RequestStats, TRIES, escaped};
+use crate::sources::http::{Client, FetchError, RateLimiter, RequestStats};
 
+use answer::is_absent;
 pub use answer::read_markets;
-use answer::{Page, is_absent, read_page};
-use singles::isolated;
+use body::denies_market;
+use judge::clob_denies_market;
+use lists::{chunks, unanswered};
 
-/// Most markets named in one request.
-const SLUGS_A_REQUEST: usize = 100;
-/// Most bytes of path and query.
-const LONGEST_QUERY: usize = 6_000;
 /// Most requests that are under way at a time.
 const AT_ONCE: usize = 4;
 /// Most requests in 10 seconds; the service's own limit is 300.
 const PACE: (usize, Duration) = (250, Duration::from_secs(10));
-/// After this many failed requests without an answer the service counts as down, and settle stops
-/// searching for the slug that makes it fail.
-const FAILURES_OF_AN_OUTAGE: usize = 12;
-/// If the lists fail this slowly, settle does not search for such a slug, because the trades wait.
-const SLOW: Duration = Duration::from_secs(5);
-
-/// Gamma's lists, in the order in which they are tried.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum List {
-    /// `/markets/keyset`: pages with a cursor.
-    Keyset,
-    /// `/markets`: announced to end on 2026-05-01.
-    Plain,
-    /// `/events`: markets with the prices that decide them.
-    Events,
-}
-
 /// A source of resolutions. Tests use a map.
 pub trait ResolutionSource: Send {
     /// The available answers on the markets with these keys ([`crate::rules::title::market_key`]),
@@ -116,6 +100,13 @@ pub struct Polymarket {
     clob_failures: usize,
     /// The names of markets, by key.
     ids: HashMap<String, MarketIds>,
+    /// The answers of the list of open markets, by key: each is asked for once.
+    open: HashMap<String, Answer>,
+}
+
+/// The error of an address that is not served, or not any more.
+fn gone(why: &str) -> FetchError {
+    FetchError::Gone(format!("{why} (gone: Polymarket does not serve this address)"))
 }
 
 impl Polymarket {
@@ -134,10 +125,15 @@ impl Polymarket {
             data_is_out: false,
             clob_failures: 0,
             ids: HashMap::new(),
+            open: HashMap::new(),
         }
     }
 
     /// One request, counted for `service`.
+    ///
+    /// # Errors
+    /// [`FetchError`]; [`FetchError::Missing`] only where the service says that it has no such market.
+    /// Another 404 is [`FetchError::Gone`].
     fn get<T>(
         &self,
         service: &'static str,
@@ -147,7 +143,13 @@ impl Polymarket {
     ) -> Result<T, FetchError> {
         let mut stats = RequestStats::default();
         self.pace.wait(self.asking.limit());
+        let denies = if service == "clob" { clob_denies_market } else { denies_market };
         let answer = self.asking.get(url, tries, &mut stats, read);
+        let answer = answer.map_err(|error| match error {
+            FetchError::Missing { why, body } if !denies(&body) => gone(&why),
+            FetchError::Gone(why) => gone(&why),
+            error => error,
+        });
         // a panic in another thread leaves the count valid
         let mut counts = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
         counts.entry(service).or_default().add(stats);
@@ -162,150 +164,12 @@ impl Polymarket {
     fn find_some(&self, slugs: &[String], resolved: &mut Resolutions) -> Result<(), FetchError> {
         if !self.lists_are_gone.load(Ordering::Relaxed) {
             match self.find_listed(slugs, resolved) {
-                Err(FetchError::Gone(_) | FetchError::Missing(_)) => {}
+                Err(FetchError::Gone(_) | FetchError::Missing { .. }) => {}
                 asked => return asked,
             }
         }
-        self.look_up(slugs, resolved)?;
+        self.look_up(&unanswered(slugs, resolved), resolved)?;
         self.lists_are_gone.store(true, Ordering::Relaxed);
-        Ok(())
-    }
-
-    /// Asks about these markets by the first list that answers. If a list fails on all of them, asks
-    /// about parts.
-    ///
-    /// # Errors
-    /// [`FetchError`], if nothing is answered; [`FetchError::Gone`] or [`FetchError::Missing`] if no
-    /// list is served.
-    fn find_listed(&self, slugs: &[String], resolved: &mut Resolutions) -> Result<(), FetchError> {
-        let began = Instant::now();
-        let has_parts = || slugs.len() > 1 && began.elapsed() < SLOW;
-        if !self.keyset_is_gone.load(Ordering::Relaxed) {
-            let asked = match self.ask(List::Keyset, true, slugs, TRIES, resolved) {
-                Err(FetchError::NotNow(why)) => return Err(FetchError::NotNow(why)),
-                Err(FetchError::Gone(_) | FetchError::Missing(_)) => None,
-                Err(_) if has_parts() => {
-                    Some(self.isolate(&[List::Keyset], slugs, FAILURES_OF_AN_OUTAGE, resolved))
-                }
-                asked => Some(asked),
-            };
-            match asked {
-                Some(asked @ (Ok(()) | Err(FetchError::NotNow(_)))) => return asked,
-                // that list answered no part, so ask this one about the whole
-                Some(Err(_)) => return self.ask_lists(&[List::Plain], slugs, resolved),
-                None => {}
-            }
-        }
-        match self.ask(List::Plain, true, slugs, TRIES, resolved) {
-            Ok(()) => {
-                self.keyset_is_gone.store(true, Ordering::Relaxed);
-                Ok(())
-            }
-            Err(FetchError::NotNow(why)) => Err(FetchError::NotNow(why)),
-            Err(error @ (FetchError::Gone(_) | FetchError::Missing(_))) => Err(error),
-            Err(_) if has_parts() => {
-                self.isolate(&[List::Plain], slugs, FAILURES_OF_AN_OUTAGE, resolved)
-            }
-            asked => asked,
-        }
-    }
-
-    /// Asks each of `lists` once about these markets, until one answers.
-    ///
-    /// # Errors
-    /// [`FetchError`] of the last one, if no list answers.
-    fn ask_lists(
-        &self,
-        lists: &[List],
-        slugs: &[String],
-        resolved: &mut Resolutions,
-    ) -> Result<(), FetchError> {
-        let mut asked = Ok(());
-        for list in lists {
-            asked = self.ask(*list, true, slugs, 1, resolved);
-            if matches!(asked, Ok(()) | Err(FetchError::NotNow(_))) {
-                break;
-            }
-        }
-        asked
-    }
-
-    /// Asks a list about these markets, page by page, until all are answered or it ends.
-    ///
-    /// # Errors
-    /// [`FetchError`], if a page is not answered, or the pages do not end.
-    fn ask(
-        &self,
-        list: List,
-        closed: bool,
-        slugs: &[String],
-        tries: u32,
-        resolved: &mut Resolutions,
-    ) -> Result<(), FetchError> {
-        let mut whole = Page::default();
-        let mut cursors = BTreeSet::new();
-        loop {
-            let path = path(list, closed, slugs, whole.next_cursor.as_deref());
-            let url = format!("{}{path}", self.bases.gamma);
-            let page = self.get("polymarket", &url, tries, |body| read_page(body, slugs));
-            whole.absorb(page?);
-            let cursor = match &whole.next_cursor {
-                Some(cursor) if list == List::Keyset && !whole.answers_all(slugs) => cursor.clone(),
-                _ => break,
-            };
-            let leads_on = !whole.is_foreign() && cursors.insert(cursor);
-            if !leads_on || cursors.len() > slugs.len() {
-                resolved.absorb(whole.answered());
-                let why = "sent pages that do not end or do not hold what was asked for";
-                return Err(FetchError::Gone(why.to_owned()));
-            }
-        }
-        resolved.absorb(whole.resolved(slugs)?);
-        Ok(())
-    }
-
-    /// Finds the slugs on which the service fails by halving `slugs`, and keeps the answers on all
-    /// others. Asks for each part once. After `most_failures` without an answer the service counts as
-    /// down.
-    ///
-    /// # Errors
-    /// [`FetchError`], if no part is answered.
-    fn isolate(
-        &self,
-        lists: &[List],
-        slugs: &[String],
-        most_failures: usize,
-        resolved: &mut Resolutions,
-    ) -> Result<(), FetchError> {
-        let halves = |slugs: &[String]| {
-            let (first, second) = slugs.split_at(slugs.len() / 2);
-            [first.to_vec(), second.to_vec()]
-        };
-        let mut parts = VecDeque::from(halves(slugs));
-        let (mut is_answered, mut asked, mut failures) = (false, 0, 0);
-        let mut problems = Vec::new();
-        while let Some(part) = parts.pop_front() {
-            asked += 1;
-            let error = match self.ask_lists(lists, &part, resolved) {
-                Ok(()) => {
-                    is_answered = true;
-                    continue;
-                }
-                Err(error @ FetchError::NotNow(_)) => return Err(error),
-                Err(error) => error,
-            };
-            failures += 1;
-            match &part[..] {
-                [slug] => problems.push(isolated(slug, &error)),
-                // both halves of the whole first, then down to single slugs
-                part if asked <= 2 => parts.extend(halves(part)),
-                part => halves(part).into_iter().rev().for_each(|half| parts.push_front(half)),
-            }
-            if !is_answered && (failures >= most_failures || parts.is_empty()) {
-                return Err(error);
-            }
-        }
-        resolved.problems.extend(problems);
         Ok(())
     }
 
@@ -362,6 +226,26 @@ impl Polymarket {
         resolved
     }
 
+    /// Reads the names of the markets that the list of closed ones lacks, where they are not known: they lead
+    /// to the market where a later run finds the lists gone.
+    fn name_open(&mut self, slugs: &[String], resolved: &mut Resolutions) {
+        let is_nameless = |slug: &&String| {
+            let is_named = self.ids.get(*slug).is_some_and(|ids| ids.condition.is_some());
+            !is_named && resolved.answers.get(*slug).is_some_and(is_absent)
+        };
+        let nameless: Vec<String> = slugs.iter().filter(is_nameless).cloned().collect();
+        self.ask_open(&nameless);
+        for slug in nameless {
+            if let (Some(open), Some(answer)) =
+                (self.open.get(&slug), resolved.answers.get_mut(&slug))
+            {
+                answer.states = open.states.clone();
+                // a slug among the names is the mark of a closed market
+                answer.states.ids.slug = None;
+            }
+        }
+    }
+
     /// This service is waited for in at most half of a run's time.
     fn end_of_share(&self) -> Option<Instant> {
         let left = self.client.limit().left()?;
@@ -383,10 +267,12 @@ impl ResolutionSource for Polymarket {
             true => Resolutions::default(),
             false => self.find_in_parts(&slugs),
         };
-        // a market whose slug names no window may be open, or not there at all
+        self.name_open(&slugs, &mut resolved);
+        // a market whose slug names no window and that no list has may not be there at all
         let unknown = slugs.iter().filter(|slug| {
             let market = market_of(slug, UnixSeconds(0), RuleSet::Polymarket);
-            !market.has_window() && resolved.answers.get(*slug).is_some_and(is_absent)
+            let is_open = self.open.get(*slug).is_some_and(|open| !is_absent(open));
+            !market.has_window() && !is_open && resolved.answers.get(*slug).is_some_and(is_absent)
         });
         let ids: Vec<String> = ids.into_iter().cloned().collect();
         let singles: Vec<String> = ids.iter().chain(unknown).cloned().collect();
@@ -394,11 +280,17 @@ impl ResolutionSource for Polymarket {
             && let Err(error) = self.look_up(&singles, &mut resolved)
         {
             for slug in &singles {
-                resolved.answers.remove(slug);
+                if resolved.answers.get(slug).is_some_and(is_absent) {
+                    resolved.answers.remove(slug);
+                }
             }
             let (base, why) = (&self.bases.gamma, error.why());
             resolved.problems.push(format!("{base} {why}; not asked again in this run"));
-            self.is_out |= matches!(error, FetchError::NotNow(_));
+            self.is_out |= match error {
+                FetchError::NotNow(_) => true,
+                FetchError::Limited { .. } => singles.len() > 1,
+                _ => false,
+            };
         }
         let conditions: Vec<String> = conditions.into_iter().cloned().collect();
         self.ask_judges(&[slugs, ids].concat(), &conditions, &mut resolved);
@@ -415,23 +307,12 @@ impl ResolutionSource for Polymarket {
     }
 
     fn stated(&mut self, keys: &[String]) -> Resolutions {
-        let mut stated = Resolutions::default();
-        if self.is_out || self.lists_are_gone.load(Ordering::Relaxed) {
-            return stated;
-        }
         let began = Instant::now();
         self.asking = self.client.until(self.end_of_share());
-        let list = match self.keyset_is_gone.load(Ordering::Relaxed) {
-            true => List::Plain,
-            false => List::Keyset,
-        };
-        for some in chunks(keys) {
-            if self.ask(list, false, some, 1, &mut stated).is_err() {
-                break;
-            }
-        }
+        self.ask_open(keys);
         self.waited += began.elapsed();
-        stated
+        let open = |key: &String| Some((key.clone(), self.open.get(key)?.clone()));
+        Resolutions { answers: keys.iter().filter_map(open).collect(), problems: vec![] }
     }
 
     fn final_prices(&mut self, keys: &[String], closed: bool) -> HashMap<String, StatedPrices> {
@@ -450,77 +331,5 @@ impl ResolutionSource for Polymarket {
         let services = ["polymarket", "data", "clob"];
         let count = |service| (service, counts.get(service).copied().unwrap_or_default());
         services.into_iter().map(count).collect()
-    }
-}
-
-/// Splits the slugs so that each part fits into one request.
-fn chunks(slugs: &[String]) -> Vec<&[String]> {
-    let mut chunks = Vec::new();
-    let mut rest = slugs;
-    while !rest.is_empty() {
-        let mut length = 0;
-        let fits = rest.iter().take(SLUGS_A_REQUEST).take_while(|slug| {
-            length += "&slug=".len() + slug.len();
-            length <= LONGEST_QUERY - 200
-        });
-        let (chunk, behind) = rest.split_at(fits.count().max(1));
-        chunks.push(chunk);
-        rest = behind;
-    }
-    chunks
-}
-
-/// Path and query that ask a list for these markets, closed or open ones, as many as there are slugs.
-/// Both are always given, because the lists' defaults differ.
-fn path(list: List, closed: bool, slugs: &[String], cursor: Option<&str>) -> String {
-    let name = match list {
-        List::Keyset => "/markets/keyset",
-        List::Plain => "/markets",
-        List::Events => "/events",
-    };
-    let mut path = format!("{name}?closed={closed}&limit={}", slugs.len());
-    if let Some(cursor) = cursor {
-        path.push_str("&after_cursor=");
-        path.push_str(&escaped(cursor));
-    }
-    for slug in slugs {
-        // nothing to escape: see `market_key`
-        path.push_str("&slug=");
-        path.push_str(slug);
-    }
-    path
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_request_names_what_it_wants_and_how_much() {
-        let slugs = ["a".to_owned(), "b".to_owned()];
-        assert_eq!(
-            path(List::Plain, true, &slugs, None),
-            "/markets?closed=true&limit=2&slug=a&slug=b"
-        );
-        assert_eq!(
-            path(List::Keyset, true, &slugs, Some("x=/&y")),
-            "/markets/keyset?closed=true&limit=2&after_cursor=x%3D%2F%26y&slug=a&slug=b"
-        );
-    }
-
-    #[test]
-    fn a_chunk_fits_into_one_request() {
-        let short: Vec<String> =
-            (0..250).map(|n| format!("btc-updown-5m-{}", 1_770_000_000 + n)).collect();
-        assert_eq!(
-            chunks(&short).iter().map(|chunk| chunk.len()).collect::<Vec<_>>(),
-            [100, 100, 50]
-        );
-        let long: Vec<String> = (0..100).map(|_| "x".repeat(120)).collect();
-        for chunk in chunks(&long) {
-            assert!(path(List::Keyset, true, chunk, None).len() <= LONGEST_QUERY);
-        }
-        assert_eq!(chunks(&long).concat(), long);
-        assert!(chunks(&[]).is_empty());
     }
 }
