@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 use support::exchange::{Asked, Exchange, Markets, Reply, Tape, market};
-use support::{Bench, Bet, CLOSE, OPEN, STRIKE, bet};
+use support::{Bench, Bet, CLOSE, Ended, OPEN, STRIKE, bet, services_at};
 
 const AUTO: [&str; 2] = ["--confirm", "auto"];
 const ONLY: [&str; 2] = ["--confirm", "only"];
@@ -43,6 +43,12 @@ fn with_fields(object: &str, fields: &str) -> String {
 
 fn is_list(asked: &Asked) -> bool {
     ["/markets", "/markets/keyset"].contains(&asked.path.as_str())
+}
+
+fn audit(bench: &Bench, url: &str) -> Ended {
+    let services = services_at(url);
+    let services: Vec<&str> = services.iter().map(String::as_str).collect();
+    bench.settle(&[&["audit", "--apply", "--json"], &services[..]].concat())
 }
 
 #[test]
@@ -94,6 +100,41 @@ fn an_endpoint_that_moved_is_gone_in_the_alert() {
         let alert = ran["alerts"][0].as_str().unwrap();
         assert!(alert.contains("404") && alert.contains("gone: Polymarket does not"), "{alert}");
     }
+}
+
+#[test]
+fn an_audit_replaces_no_outcome_because_polymarket_lacks_the_market() {
+    let question = market(QUESTION, true, ["Yes", "No"], ["0", "1"]);
+    let by_id = question.replace(QUESTION, "x-512345");
+    let (first, second) = (question.clone(), by_id.clone());
+    let has_both = Exchange::start(move |asked, _| match asked.path.as_str() {
+        "/markets/512345" => Reply::ok(second.clone()),
+        _ if is_list(asked) => asked.list(&[&first]),
+        _ => Reply::status(500),
+    });
+    let bench = Bench::new(&[bet(1).on(QUESTION), bet(2).on("512345"), bet(3).on("no-time")]);
+    bench.run_at(&has_both.url, &ONLY);
+    // another program booked this one
+    let own = "UPDATE trades SET actual_outcome = 'NO', profit_loss = -5, is_win = 0 WHERE id = 3";
+    bench.sql().execute(own, []).unwrap();
+    let denial = "{\"type\":\"not found error\",\"error\":\"slug not found\"}";
+    let denies = Exchange::start(move |asked, _| match is_list(asked) {
+        true => asked.list(&[]),
+        false => not_found(denial),
+    });
+    let moved = Exchange::start(|_, _| not_found("{\"error\":\"page not found\"}"));
+    for (url, code) in [(&denies.url, 0), (&moved.url, 5)] {
+        let found = audit(&bench, url).code(code).json();
+        assert_eq!(found["disagreements"], json!([]), "{found}");
+        assert_eq!((&found["fixed_count"], &found["unresolved_count"]), (&0.into(), &3.into()));
+        for id in 1..=3 {
+            assert_eq!(bench.booked(id), (Some("NO".into()), Some(-5.0), Some(0)));
+        }
+    }
+    // a loss without an outcome was made up
+    bench.sql().execute("UPDATE trades SET actual_outcome = NULL WHERE id = 3", []).unwrap();
+    assert_eq!(audit(&bench, &denies.url).code(0).json()["fixed_count"], 1);
+    assert_eq!(bench.booked(3), (Some("UNKNOWN".into()), Some(0.0), None));
 }
 
 #[test]

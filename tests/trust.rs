@@ -423,7 +423,7 @@ fn each_disagreement_has_its_likely_cause() {
         (with_strike(STRIKE + 100.0), ("NO", -5.0, Some(0)), "tie", 5.0),
         (bet(1), ("UNKNOWN", -5.0, Some(0)), "unknown-booked-as-loss", 5.0),
         (bet(1), ("UNKNOWN", 0.0, None), "booked-as-unknown", 5.0),
-        (no_market, ("NO", -5.0, Some(0)), "unknown-booked-as-loss", 0.0),
+        (no_market, ("UNKNOWN", -5.0, Some(0)), "unknown-booked-as-loss", 0.0),
         (bet(1), ("Up", 5.0, Some(1)), "outcome-not-written", 5.0),
         (bet(1), ("YES", -5.0, Some(0)), "win-or-loss", 5.0),
         (bet(1), ("YES", 2.5, Some(1)), "shares-for-dollars", 5.0),
@@ -455,7 +455,7 @@ fn fix_corrects_with_a_record_that_keeps_the_old_values() {
     let bench = Bench::new(&[bet(1), bet(2), bet(3).on("no-time-here"), bet(4)]);
     book(&bench, 1, "NO", -5.0, Some(0));
     book(&bench, 2, "YES", 5.0, Some(1));
-    book(&bench, 3, "NO", -5.0, Some(0));
+    book(&bench, 3, "UNKNOWN", -5.0, Some(0));
     let exchange = exchange(Some(true));
     let audit =
         with_services(&bench, &exchange.url, &["audit", "--apply", "--json"]).code(0).json();
@@ -470,7 +470,7 @@ fn fix_corrects_with_a_record_that_keeps_the_old_values() {
     // an audit's corrections can be undone
     bench.settle(&["undo", audit["run_id"].as_str().unwrap()]).code(0);
     assert_eq!(bench.booked(1), (Some("NO".into()), Some(-5.0), Some(0)));
-    assert_eq!(bench.booked(3), (Some("NO".into()), Some(-5.0), Some(0)));
+    assert_eq!(bench.booked(3), (Some("UNKNOWN".into()), Some(-5.0), Some(0)));
 }
 
 #[test]

@@ -61,10 +61,12 @@ pub(super) fn compare(
             let money = pay_out(&trade.bet, outcome, counted(&trade));
             Case::Corrected { bet: trade.bet, earlier, outcome, money }
         }
-        // the slug has no readable time, and Polymarket has no such market: the loss was made up
+        // the slug has no readable time, and Polymarket has no such market: the loss was made up, unless
+        // an outcome stands in the row, which Polymarket may have confirmed while it had the market
         Some(Resolution::NoSuchMarket)
             if trade.bet.market.family == Family::Timeless
-                && (holds_is_win(row, Some(false)) || is_booked_unknown(row)) =>
+                && (is_booked_unknown(row)
+                    || (has_no_outcome(row) && holds_is_win(row, Some(false)))) =>
         {
             Case::Unknown { earlier: Some(earlier) }
         }
@@ -82,6 +84,11 @@ pub(super) fn compare(
 pub(super) fn paid(row: &Row) -> Option<Usd> {
     let paid = row.fee_paid.as_ref().and_then(Cell::any_number);
     paid.filter(|paid| *paid > Decimal::ZERO).map(Usd)
+}
+
+fn has_no_outcome(row: &Row) -> bool {
+    let text = row.actual_outcome.text().map(str::trim);
+    row.actual_outcome == Cell::Null || text == Some("")
 }
 
 fn is_booked_unknown(row: &Row) -> bool {
