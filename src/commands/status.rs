@@ -8,14 +8,14 @@ use chrono::{DateTime, Utc};
 use clap::Args;
 use serde::Serialize;
 
-use crate::commands::run::text::{not_due, status_line};
+use crate::commands::run::text::not_due;
 use crate::commands::{Block, Bot, Exit, show_blocks};
 use crate::engine::status::DatabaseStatus;
 use crate::engine::summary::age;
 use crate::error::Error;
 use crate::output::json::{ErrorJson, OfSeveral, SCHEMA_VERSION, WarningJson, excluded, failure};
 use crate::output::print::show;
-use crate::output::style::{CAUTION, STRONG, bare, errors, field, ids, line, money, styled};
+use crate::output::style::{CAUTION, GOOD, STRONG, bare, errors, field, ids, line, money, styled};
 use crate::rules::selection::{NAMED, Warning};
 use crate::rules::text::{printable, printable_line, shell_word};
 use crate::rules::units::{FloatUsd, UnixSeconds, Usd};
@@ -172,7 +172,28 @@ fn text(status: &DatabaseStatus, title: &str) -> String {
     for alert in &status.alerts {
         line(&mut text, format_args!("{} {alert}", styled(CAUTION, "Alert:")));
     }
-    text.push_str(&status_line(&status.status_line()));
+    text.push_str(&last_line(status));
+    text
+}
+
+fn last_line(status: &DatabaseStatus) -> String {
+    let settled = status.latest.last_settled.map_or_else(
+        || "nothing settled by settle".to_owned(),
+        |at| format!("last settled {} ago ({at})", age(status.now.since(at).max(0))),
+    );
+    let today = status.latest.profit_today.map_or_else(|| "no number of".to_owned(), money);
+    let wrong = status.wrong();
+    let wrong = match wrong.is_empty() {
+        true => styled(GOOD, "nothing is wrong"),
+        false => format!("{} {}", styled(CAUTION, "wrong:"), wrong.join(", ")),
+    };
+    let unsettled = status.selection.unsettled();
+    let mut text = String::new();
+    field(
+        &mut text,
+        "Status",
+        format_args!("{unsettled} unsettled · {settled} · today {today} dollars · {wrong}"),
+    );
     text
 }
 

@@ -117,12 +117,23 @@ impl DatabaseStatus {
         self.row_warnings.iter().cloned().chain(strikes).collect()
     }
 
-    /// The last line of `settle status`.
-    pub fn status_line(&self) -> StatusLine {
-        let Self { now, ref latest, .. } = *self;
-        let errors = self.selection.in_error.count;
-        let wrong = wrong(!self.alerts.is_empty(), errors, self.warnings().len());
-        StatusLine { now, unsettled: self.selection.unsettled(), latest: latest.clone(), wrong }
+    /// What is wrong, in a few words each.
+    pub fn wrong(&self) -> Vec<String> {
+        let mut wrong = Vec::new();
+        if !self.alerts.is_empty() {
+            wrong.push("an alert".to_owned());
+        }
+        for (count, one, many) in [
+            (self.selection.in_error.count, "row in error", "rows in error"),
+            (self.warnings().len() as u64, "warning", "warnings"),
+        ] {
+            match count {
+                0 => {}
+                1 => wrong.push(format!("1 {one}")),
+                _ => wrong.push(format!("{count} {many}")),
+            }
+        }
+        wrong
     }
 
     /// Booked trades: won, lost, UNKNOWN and SPLIT.
@@ -141,52 +152,4 @@ impl DatabaseStatus {
         let Totals { settled, wins, .. } = self.performance;
         (settled > 0).then(|| wins as f64 / settled as f64)
     }
-}
-
-/// The last line of `run` and `status`.
-#[derive(Debug)]
-pub struct StatusLine {
-    /// The time of the counts.
-    pub now: UnixSeconds,
-    /// Trades without an outcome.
-    pub unsettled: u64,
-    /// Latest settlement, today's profit and current losing streak.
-    pub latest: Latest,
-    /// Problems, in a few words each.
-    pub wrong: Vec<String>,
-}
-
-impl StatusLine {
-    /// The line after a run.
-    pub fn after(summary: &Summary, latest: Latest, now: UnixSeconds) -> Self {
-        let warnings = summary.data_warnings().len();
-        let mut wrong = wrong(summary.alert(), summary.errors.len() as u64, warnings);
-        match summary.problems.len() {
-            _ if summary.nothing_had => wrong.insert(0, "no source answered".to_owned()),
-            0 => {}
-            1 => wrong.push("1 problem with a source".to_owned()),
-            problems => wrong.push(format!("{problems} problems with sources")),
-        }
-        if summary.interrupted {
-            wrong.insert(0, "the run was interrupted".to_owned());
-        }
-        Self { now, unsettled: summary.unsettled_after(), latest, wrong }
-    }
-}
-
-fn wrong(alert: bool, errors: u64, warnings: usize) -> Vec<String> {
-    let mut wrong = Vec::new();
-    if alert {
-        wrong.push("an alert".to_owned());
-    }
-    for (count, one, many) in
-        [(errors, "row in error", "rows in error"), (warnings as u64, "warning", "warnings")]
-    {
-        match count {
-            0 => {}
-            1 => wrong.push(format!("1 {one}")),
-            _ => wrong.push(format!("{count} {many}")),
-        }
-    }
-    wrong
 }

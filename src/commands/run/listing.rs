@@ -97,8 +97,11 @@ impl<'a> Listing<'a> {
             }
             (false, Ok(summary)) => {
                 listing.head()?;
-                let summary = text::summary(summary, listing.run_id.is_none());
-                let last = ran.status_line.as_ref().map(text::today).unwrap_or_default();
+                let last = ran.latest.as_ref().map(|latest| {
+                    text::today(latest.profit_today, summary.unsettled_after())
+                });
+                let (summary, last) =
+                    (text::summary(summary, listing.run_id.is_none()), last.unwrap_or_default());
                 listing.out.write_all(format!("{summary}{last}").as_bytes())
             }
             (false, Err(_)) => Ok(()),

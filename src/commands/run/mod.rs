@@ -18,7 +18,7 @@ use rust_decimal::Decimal;
 use crate::commands::{Bot, Exit, new_run_id, shared_rows};
 use crate::engine::context::{BotWallet, Database, Outside, RunContext, Task};
 use crate::engine::run::settle;
-use crate::engine::status::{DatabaseStatus, StatusLine};
+use crate::engine::status::DatabaseStatus;
 use crate::engine::summary::Event;
 use crate::engine::summary::Summary;
 use crate::error::Error;
@@ -38,7 +38,7 @@ use crate::settings::{
     self, AlertArgs, CommonArgs, ConfirmArgs, FeeArgs, JudgingArgs, ServiceArgs, WalletArgs,
 };
 use crate::sources::http::Client;
-use crate::store::{Access, RunLock, Store};
+use crate::store::{Access, Latest, RunLock, Store};
 
 use listing::Listing;
 
@@ -177,8 +177,8 @@ pub struct DatabaseRun {
     pub is_printed: bool,
     /// State after the run, if the metrics need it.
     pub status: Option<DatabaseStatus>,
-    /// The last line of the summary; `None` in a dry run.
-    pub status_line: Option<StatusLine>,
+    /// Today's profit, for the last line of the summary; `None` in a dry run.
+    pub latest: Option<Latest>,
 }
 
 impl DatabaseRun {
@@ -329,7 +329,7 @@ impl After<'_> {
         notifier: &mut Notifier,
     ) -> DatabaseRun {
         let database = self.bot.database.clone();
-        let (mut status, mut status_line) = (None, None);
+        let (mut status, mut latest) = (None, None);
         let result = match (settled, self.writing) {
             (Ok((_, summary)), None) => Ok(summary),
             (Ok((Opened { mut store, .. }, summary)), Some(writing)) => {
@@ -337,8 +337,7 @@ impl After<'_> {
                 notifier.report(&mut store, place, &summary, writing.interrupt);
                 status = self.status(&store, &database);
                 let is_printed = !self.common.json && !self.common.quiet;
-                status_line =
-                    is_printed.then(|| self.status_line(&store, &database, &summary)).flatten();
+                latest = is_printed.then(|| self.latest(&store, &database)).flatten();
                 Ok(summary)
             }
             (Err(error), writing) => {
@@ -347,7 +346,7 @@ impl After<'_> {
                 Err(error)
             }
         };
-        DatabaseRun { database, result, is_printed: false, status, status_line }
+        DatabaseRun { database, result, is_printed: false, status, latest }
     }
 
     /// Counts for the metrics file, if there is one.
@@ -359,12 +358,11 @@ impl After<'_> {
         status.map_err(complain).ok()
     }
 
-    fn status_line(&self, store: &Store, database: &Path, summary: &Summary) -> Option<StatusLine> {
+    fn latest(&self, store: &Store, database: &Path) -> Option<Latest> {
         let Task { reading, now, .. } = *self.task;
         let complain =
             |why| warn!("the summary of {} lacks its last line: {why}", database.display());
-        let latest = store.latest(reading.zone, now).map_err(complain).ok()?;
-        Some(StatusLine::after(summary, latest, now))
+        store.latest(reading.zone, now).map_err(complain).ok()
     }
 }
 

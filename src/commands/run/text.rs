@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use crate::commands::run::DatabaseRun;
-use crate::engine::status::StatusLine;
 use crate::engine::summary::{Summary, age};
 use crate::engine::trade_result::TradeResult;
 use crate::output::style::{
@@ -252,37 +251,15 @@ pub fn not_due(excluded: &BTreeMap<Exclusion, u64>) -> String {
     text
 }
 
-/// The last line of `run`: what its other lines do not say.
-pub(super) fn today(status_line: &StatusLine) -> String {
+/// The last line of `run`: today's profit in dollars, and the trades that are unsettled now.
+pub(super) fn today(profit: Option<Usd>, unsettled: u64) -> String {
     let mut text = String::new();
-    let profit = status_line.latest.profit_today;
     let profit = profit.map_or_else(|| "no number of".to_owned(), money);
-    let unsettled = match status_line.unsettled {
+    let unsettled = match unsettled {
         0 => "no trade is unsettled".to_owned(),
         1 => "1 trade is unsettled".to_owned(),
         count => format!("{count} trades are unsettled"),
     };
     field(&mut text, "Today", format_args!("{profit} dollars; {unsettled}"));
-    text
-}
-
-/// The last line of `status`.
-pub fn status_line(status_line: &StatusLine) -> String {
-    let StatusLine { now, unsettled, latest, wrong } = status_line;
-    let settled = latest.last_settled.map_or_else(
-        || "nothing settled by settle".to_owned(),
-        |at| format!("last settled {} ago ({at})", age(now.since(at).max(0))),
-    );
-    let today = latest.profit_today.map_or_else(|| "no number of".to_owned(), money);
-    let wrong = match wrong.is_empty() {
-        true => styled(GOOD, "nothing is wrong"),
-        false => format!("{} {}", styled(CAUTION, "wrong:"), wrong.join(", ")),
-    };
-    let mut text = String::new();
-    field(
-        &mut text,
-        "Status",
-        format_args!("{unsettled} unsettled · {settled} · today {today} dollars · {wrong}"),
-    );
     text
 }
