@@ -14,11 +14,11 @@ use super::bot::Trade;
 use super::world::{Market, World};
 use super::{STEP, dice};
 
-/// Outcome, profit and win of a row.
-type Result3 = [Value; 3];
+/// Outcome, profit and win, as they stand in a row.
+type Booked = [Value; 3];
 type Checked = Result<(), String>;
 
-const NONE: Result3 = [Value::Null, Value::Null, Value::Null];
+const NONE: Booked = [Value::Null, Value::Null, Value::Null];
 /// Honest venues can be wrong about a market that moved less, in bps.
 const TOO_CLOSE: f64 = 8.0;
 /// Seconds after a market's close during which a close call waits for Polymarket.
@@ -29,8 +29,8 @@ const A_DAY: i64 = 24 * 3600;
 struct Record {
     id: i64,
     trade_id: i64,
-    old: Result3,
-    new: Result3,
+    old: Booked,
+    new: Booked,
     status: String,
     previous_id: Option<i64>,
     resolution: Option<String>,
@@ -70,7 +70,7 @@ fn records_by_trade(connection: &Connection) -> BTreeMap<i64, Vec<Record>> {
 }
 
 /// The results in the bot's table, by id.
-fn results(connection: &Connection) -> BTreeMap<i64, Result3> {
+fn results(connection: &Connection) -> BTreeMap<i64, Booked> {
     let sql = "SELECT id, actual_outcome, profit_loss, is_win FROM trades";
     let mut statement = connection.prepare(sql).expect("the bot's table");
     let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, [row.get(1)?, row.get(2)?, row.get(3)?]));
@@ -109,7 +109,7 @@ pub fn after_a_step(world: &World) -> Checked {
 }
 
 /// Each result has its record, each record follows from the one before, and none settles what is settled.
-fn is_recorded(world: &World, id: i64, row: &Result3, records: &[Record]) -> Checked {
+fn is_recorded(world: &World, id: i64, row: &Booked, records: &[Record]) -> Checked {
     let mut before = world.bot.own_values(id);
     for record in records {
         check(record.old == before, || {
@@ -155,7 +155,7 @@ fn is_right(world: &World, trade: &Trade, record: &Record) -> Checked {
 /// contradiction that Polymarket states is found.
 fn waits_at_most_a_day(
     world: &World,
-    rows: &BTreeMap<i64, Result3>,
+    rows: &BTreeMap<i64, Booked>,
     records: &BTreeMap<i64, Vec<Record>>,
 ) -> Checked {
     let provisional = records.iter().filter_map(|(id, records)| {
@@ -236,7 +236,7 @@ pub fn alerts_have_causes(world: &World, summary: &Summary) -> Checked {
 }
 
 /// A command that only reads sees what the bot's table holds now.
-fn is_what_readers_see(world: &World, rows: &BTreeMap<i64, Result3>) -> Checked {
+fn is_what_readers_see(world: &World, rows: &BTreeMap<i64, Booked>) -> Checked {
     let store = Store::open(&world.bot.db, Access::Read, &BotSchema::default());
     let store = store.map_err(|why| format!("the database cannot be read: {why}"))?;
     let mut seen = 0;
@@ -312,7 +312,7 @@ fn cash_flow(world: &World, market: usize, a_share: impl Fn(bool) -> f64) -> f64
 }
 
 /// The profit by the logged size and price.
-fn has_the_logs_profit(world: &World, trade: &Trade, row: &Result3) -> Checked {
+fn has_the_logs_profit(world: &World, trade: &Trade, row: &Booked) -> Checked {
     let sql = "SELECT position_size, executed_price FROM trades WHERE id = ?1";
     let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, f64>(0)?, row.get::<_, f64>(1)?));
     let logged = world.bot.shadow.query_row(sql, [trade.id], read);

@@ -75,7 +75,6 @@ pub enum Between {
     Bot,
     SecondRun,
     Kill,
-    End,
 }
 
 impl Act {
@@ -85,9 +84,8 @@ impl Act {
             100..560 => Self::Run,
             560..680 => Self::RunWith(Between::Bot),
             680..720 => Self::RunWith(Between::SecondRun),
-            720..745 => Self::RunWith(Between::Kill),
-            745..755 => Self::RunWith(Between::End),
-            755..790 => Self::RunWithoutTime,
+            720..750 => Self::RunWith(Between::Kill),
+            750..790 => Self::RunWithoutTime,
             790..825 => Self::CommandOnFullDisk { is_killed: true },
             825..850 => Self::CommandOnFullDisk { is_killed: false },
             850..885 => Self::UndoLast,
@@ -156,23 +154,18 @@ impl Runner {
                 let look = |summary: &Summary| {
                     world.with(|world| checks::alerts_have_causes(world, summary))
                 };
-                self.run_and_look(None, look)
+                self.run_and_look(true, look)
             }
             Act::RunWith(Between::Bot) => {
                 self.set_trigger(Some((at, Trigger::Bot(Action::any(dice)))));
-                self.run(None).map(|done| format!("{done}; the bot acted at request {at}"))
+                self.run(true).map(|done| format!("{done}; the bot acted at request {at}"))
             }
             Act::RunWith(Between::SecondRun) => {
                 self.set_trigger(Some((at, Trigger::SecondRun)));
-                self.run(None).map(|done| format!("{done}; a second run began at request {at}"))
-            }
-            Act::RunWith(Between::End) => {
-                let length = Duration::from_millis(150);
-                self.set_trigger(Some((at, Trigger::Wait(length))));
-                self.run(Some(length)).map(|done| format!("{done}; out of time at request {at}"))
+                self.run(true).map(|done| format!("{done}; a second run began at request {at}"))
             }
             Act::RunWith(Between::Kill) => Ok(self.killed_at(at)),
-            Act::RunWithoutTime => self.run(Some(Duration::ZERO)),
+            Act::RunWithoutTime => self.run(false),
             Act::CommandOnFullDisk { is_killed } => Ok(self.limited(is_killed, dice)),
             Act::UndoLast => match self.store(Access::Write)?.last_run() {
                 Ok(run_id) => self.undo(&run_id),
@@ -204,19 +197,19 @@ impl Runner {
         format!("simulated-{:05}", self.count)
     }
 
-    /// A run as the command makes it, with this long for its requests.
-    fn run(&mut self, length: Option<Duration>) -> Result<String, String> {
-        self.run_and_look(length, |_| Ok(()))
+    /// A run as the command makes it; without time no request begins.
+    fn run(&mut self, has_time: bool) -> Result<String, String> {
+        self.run_and_look(has_time, |_| Ok(()))
     }
 
     /// A run as the command makes it; `look` looks at what it reports.
     fn run_and_look(
         &mut self,
-        length: Option<Duration>,
+        has_time: bool,
         look: impl Fn(&Summary) -> Result<(), String>,
     ) -> Result<String, String> {
         let now = self.now();
-        let end = length.map(|length| Instant::now() + length);
+        let end = (!has_time).then(Instant::now);
         let client = Arc::new(self.client.until(end));
         let interrupt = Interrupt::default();
         let limit = Limit { interrupt: interrupt.clone(), end };

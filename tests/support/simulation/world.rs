@@ -88,8 +88,6 @@ pub enum Trigger {
     SecondRun,
     /// The process is killed.
     Kill(Arc<Mutex<Option<Child>>>),
-    /// The answer takes this long.
-    Wait(Duration),
 }
 
 pub struct World {
@@ -223,13 +221,6 @@ impl World {
                         }
                         thread::sleep(Duration::from_millis(1));
                     }
-                }))
-            }
-            Some(Trigger::Wait(length)) => {
-                self.faults += 1;
-                Err(Box::new(move || {
-                    thread::sleep(length);
-                    reply
                 }))
             }
         }
