@@ -13,7 +13,7 @@ use rust_decimal::Decimal;
 use crate::error::Error;
 use crate::rules::asset::Asset;
 use crate::rules::eligibility::Reading;
-use crate::rules::fill::{WalletRecord, WalletRecords};
+use crate::rules::fill::{Position, WalletRecord, WalletRecords};
 use crate::rules::logged::{LoggedMoney, MoneySource, SizeUnit};
 use crate::rules::market;
 use crate::rules::market::{Family, RuleSet};
@@ -206,21 +206,22 @@ impl Store {
                 other => Some(other.to_string()),
             };
             let next = u32::try_from(places.len()).unwrap_or(u32::MAX);
-            let (stake, price, money) = money(row, &wallet, reading.size_unit)?;
-            let of_wallet = wallet.of(row.get(0)?, &row.get(1)?, &row.get(2)?);
-            let position = of_wallet.and_then(WalletRecord::position);
+            let position = position(row, &wallet)?;
+            let (stake, price, money) = money(row, position, reading.size_unit)?;
             let is_filled = position.is_some();
-            let logged = row.get::<_, Cell>(12)?.any_number();
-            if let Some((position, logged)) = position.zip(logged) {
+            if let Some(position) = position
+                && let Some(logged) = row.get::<_, Cell>(12)?.any_number()
+            {
                 let (shares, paid) = (position.shares, position.cost);
                 let logged = logged.saturating_mul(shares);
                 fills.insert(row.get(0)?, PaidAndLogged { shares, paid, logged });
             }
             let at_slug = at.unwrap_or(UnixSeconds(0));
-            let (by, counted) = provenance
-                .get(&fingerprint(row, 1)?)
-                .copied()
-                .unwrap_or((Provenance::Elsewhere, false));
+            let known = match provenance.is_empty() {
+                true => None,
+                false => provenance.get(&fingerprint(row, 1)?).copied(),
+            };
+            let (by, counted) = known.unwrap_or((Provenance::Elsewhere, false));
             let (duration, asset) = match text(row, 2)? {
                 None => (None, None),
                 Some(slug) => match markets.get(slug) {
@@ -398,18 +399,24 @@ fn fingerprint(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<u64> {
     Ok(hasher.finish())
 }
 
+/// What the wallet says of the row, if it filled it.
+fn position(row: &rusqlite::Row<'_>, wallet: &WalletRecords) -> rusqlite::Result<Option<Position>> {
+    if wallet.0.is_empty() {
+        return Ok(None);
+    }
+    let of_wallet = wallet.of(row.get(0)?, &row.get(1)?, &row.get(2)?);
+    Ok(of_wallet.and_then(WalletRecord::position))
+}
+
 /// The dollars paid and the price of a share, from [`Store::result_columns`]: the wallet's, or the row's
 /// own. A size that cannot be used gives what can be read of it.
 fn money(
     row: &rusqlite::Row<'_>,
-    wallet: &WalletRecords,
+    position: Option<Position>,
     unit: SizeUnit,
 ) -> rusqlite::Result<(Option<Decimal>, Option<SharePrice>, MoneySource)> {
     let cell = |index: usize| row.get::<_, Cell>(index);
-    let of_wallet = wallet.of(row.get(0)?, &cell(1)?, &cell(2)?);
-    if let Some(Ok((cost, price, ..))) =
-        of_wallet.and_then(WalletRecord::position).map(|it| it.bet())
-    {
+    if let Some(Ok((cost, price, ..))) = position.map(|it| it.bet()) {
         return Ok((Some(cost.0), Some(price), MoneySource::Wallet));
     }
     let [size, price, verified_price, verified_amount, exit] =
