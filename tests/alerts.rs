@@ -63,7 +63,7 @@ fn a_bad_row_is_stuck_after_48_hours_and_status_names_the_command_that_ends_it()
     let services = services_at(&empty().url);
     let mut arguments = vec!["run"];
     arguments.extend(services.iter().map(String::as_str));
-    assert!(bench.settle(&arguments).stdout.contains("Stuck        1 (an alert for 48 hours"));
+    assert!(bench.settle(&arguments).stdout.contains("Stuck            1  an alert for 48 hours"));
     let status = bench.settle(&["status", "--json", "--exit-code"]).code(0).json();
     assert_eq!((&status["alert"], &status["stuck_count"]), (&json!(false), &json!(1)));
     let text = bench.settle(&["status"]).stdout;

@@ -128,7 +128,7 @@ fn run_dry_run_and_status_count_excluded_rows_by_reason() {
             assert_eq!(counted["excluded"][name], 1, "{name}: {counted}");
         }
     }
-    assert!(text.contains("Not due      5"), "{text}");
+    assert!(text.contains("Not due          1"), "{text}");
     assert!(text.contains("     1  action is neither YES, NO, UP, DOWN nor HOLD"), "{text}");
     assert_eq!(bench.booked(6), (Some("YES".into()), Some(-5.0), Some(0)), "' down ' is a side");
     // with settle's own index a run does not read HOLD rows; status still counts them

@@ -530,9 +530,9 @@ fn every_resolved_real_market_gets_polymarkets_outcome() {
     let exchange = Exchange::resolving(tape, Markets::resolved(outcomes.clone()));
     // two runs, because Polymarket's rate limit would delay a single run
     let (mut confirmed, mut calls) = (0, 0);
-    for (batch, code) in [("8000", 4), ("0", 0)] {
+    for batch in ["8000", "0"] {
         let arguments = ["--confirm", "auto", "--strike", "venue", "--batch", batch];
-        let summary = bench.run_at(&exchange.url, &arguments).code(code).json();
+        let summary = bench.run_at(&exchange.url, &arguments).code(0).json();
         confirmed += summary["confirmed_count"].as_u64().unwrap() as usize;
         calls += summary["requests"]["polymarket"].as_u64().unwrap() as usize;
     }
