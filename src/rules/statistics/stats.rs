@@ -111,12 +111,6 @@ struct SqlSum {
 }
 
 impl SqlSum {
-    fn of(values: impl Iterator<Item = f64>) -> Self {
-        let mut sum = Self::default();
-        values.for_each(|value| sum.add(value));
-        sum
-    }
-
     fn add(&mut self, value: f64) {
         let (before, after) = (self.sum, self.sum + value);
         self.lost += match before.abs() > value.abs() {
@@ -141,11 +135,42 @@ impl SqlSum {
     }
 }
 
+/// The sums of a set of trades, which are added in the order of their rowids.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct SqlSums {
+    all: SqlSum,
+    decided: SqlSum,
+}
+
+impl SqlSums {
+    pub fn add(&mut self, trade: &Settled) {
+        let Some(profit) = trade.profit_as_stored else { return };
+        self.all.add(profit);
+        if trade.is_decided() {
+            self.decided.add(profit);
+        }
+    }
+}
+
+/// The same trades in the order of their rowids.
+pub(super) fn by_rowid<'a>(trades: &[&'a Settled]) -> Vec<&'a Settled> {
+    let mut trades = trades.to_vec();
+    trades.sort_unstable_by_key(|trade| trade.rowid);
+    trades
+}
+
 impl Figures {
     /// Computes the figures of these trades, which must be in the order of logging.
     pub fn of<'a>(trades: impl IntoIterator<Item = &'a Settled>) -> Self {
+        let trades: Vec<&Settled> = trades.into_iter().collect();
+        let mut sums = SqlSums::default();
+        by_rowid(&trades).into_iter().for_each(|trade| sums.add(trade));
+        Self::with_sums(&trades, sums)
+    }
+
+    /// The figures of these trades, in the order of logging, whose sums are known.
+    pub(super) fn with_sums(trades: &[&Settled], sums: SqlSums) -> Self {
         let mut figures = Self::default();
-        let mut by_rowid = Vec::new();
         let mut count = Decimal::ZERO;
         // None where a sum does not fit a Decimal
         let zero = Some(Decimal::ZERO);
@@ -157,7 +182,6 @@ impl Figures {
         let mut fall = (Decimal::ZERO, None, None);
         for trade in trades {
             figures.count(trade);
-            by_rowid.push(trade);
             if trade.booked == BookedAs::Unknown {
                 continue;
             }
@@ -190,15 +214,11 @@ impl Figures {
                 fall = (below, peak.1, trade.at);
             }
         }
-        by_rowid.sort_unstable_by_key(|trade| trade.rowid);
-        let all = by_rowid.iter().filter_map(|trade| trade.profit_as_stored);
-        figures.total_profit = SqlSum::of(all).total();
-        let decided = by_rowid.iter().filter(|trade| trade.is_decided());
-        let decided = SqlSum::of(decided.filter_map(|trade| trade.profit_as_stored));
-        figures.decided_profit = decided.total();
-        figures.decided_average = decided.average();
+        figures.total_profit = sums.all.total();
+        figures.decided_profit = sums.decided.total();
+        figures.decided_average = sums.decided.average();
         // the floats take half of the memory and have the order of their decimals
-        let known = by_rowid.into_iter().filter(|trade| trade.booked != BookedAs::Unknown);
+        let known = trades.iter().filter(|trade| trade.booked != BookedAs::Unknown);
         let profits = known.filter_map(|trade| trade.profit.and(trade.profit_as_stored));
         figures.median_profit = median(profits.collect()).map(Usd);
         figures.gross_profit = gain.map(Usd);
