@@ -164,7 +164,9 @@ impl Figures {
     pub fn of<'a>(trades: impl IntoIterator<Item = &'a Settled>) -> Self {
         let trades: Vec<&Settled> = trades.into_iter().collect();
         let mut sums = SqlSums::default();
-        by_rowid(&trades).into_iter().for_each(|trade| sums.add(trade));
+        for trade in by_rowid(&trades) {
+            sums.add(trade);
+        }
         Self::with_sums(&trades, sums)
     }
 
