@@ -326,12 +326,19 @@ ReadWritePaths=${folders# }
 ExecStart="
 put "$units/settle.service.d/bot.conf" "$service
 ExecStart=$binary run"
-# an audit takes one database
-audit="$binary audit --since 35d"
-[ $# -eq 1 ] ||
-    audit="/bin/sh -c 'code=0; for db; do $binary audit --since 35d --db \"\$\$db\" || code=\$\$?; done; exit \$\$code' sh$audits"
+# an audit and a report take one database
+in_each() {
+    if [ "$count" -eq 1 ]; then
+        echo "$binary $1"
+    else
+        echo "/bin/sh -c 'code=0; for db; do $binary $1 --db \"\$\$db\" || code=\$\$?; done; exit \$\$code' sh$audits"
+    fi
+}
+count=$#
 put "$units/settle-audit.service.d/bot.conf" "$service
-ExecStart=$audit"
+ExecStart=$(in_each "audit --since 35d")"
+put "$units/settle-report.service.d/bot.conf" "$service
+ExecStart=$(in_each "report --since yesterday --until yesterday --notify")"
 put "$units/settle-alert@.service.d/bot.conf" "# written by configure.sh: this group reads $settings
 [Service]
 SupplementaryGroups=$group"
@@ -359,5 +366,7 @@ settle runs as $user every $interval minutes. What to do next:
                                          the settings in use, and what is wrong
   systemctl enable --now settle-audit.timer
                                          compare with Polymarket once a week
+  systemctl enable --now settle-report.timer
+                                         send the sums of each day, where notices go
   $settings               settings, and where to send alerts
 TEXT

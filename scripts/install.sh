@@ -85,7 +85,8 @@ put 644 "$work/settle.zsh" "$prefix/share/zsh/site-functions/_settle"
 put 644 "$work/settle.fish" "$prefix/share/fish/vendor_completions.d/settle.fish"
 if command -v systemctl >/dev/null; then
     put 755 "$here/alert.sh" "$prefix/lib/settle/alert.sh"
-    for unit in settle.service settle-alert@.service settle.timer settle-audit.service settle-audit.timer; do
+    for unit in settle.service settle-alert@.service settle.timer settle-audit.service settle-audit.timer \
+        settle-report.service settle-report.timer; do
         put 644 "$here/../systemd/$unit" "/etc/systemd/system/$unit"
     done
 fi

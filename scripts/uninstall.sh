@@ -28,17 +28,18 @@ prefix=/usr/local
 units=/etc/systemd/system
 settings=/etc/settle/settle.toml
 if command -v systemctl >/dev/null; then
-    for timer in settle.timer settle-audit.timer; do
+    for timer in settle.timer settle-audit.timer settle-report.timer; do
         [ -e "$units/$timer" ] || continue
         if [ -d /run/systemd/system ]; then run systemctl disable --now "$timer"; else run systemctl disable "$timer"; fi
     done
     # a unit that failed would be listed as failed without being there
-    [ ! -d /run/systemd/system ] || run systemctl reset-failed settle.service settle-audit.service 'settle-alert@*' 2>/dev/null || true
+    [ ! -d /run/systemd/system ] || run systemctl reset-failed settle.service settle-audit.service settle-report.service 'settle-alert@*' 2>/dev/null || true
 fi
 for file in "$units/settle.service.d/bot.conf" "$units/settle.timer.d/interval.conf" \
     "$units/settle-audit.service.d/bot.conf" "$units/settle-alert@.service.d/bot.conf" \
     "$units/settle.service" "$units/settle.timer" "$units/settle-alert@.service" \
     "$units/settle-audit.service" "$units/settle-audit.timer" \
+    "$units/settle-report.service.d/bot.conf" "$units/settle-report.service" "$units/settle-report.timer" \
     "$prefix/lib/settle/alert.sh" "$prefix/bin/settle" "$prefix/share/man/man1/settle.1" \
     "$prefix/share/bash-completion/completions/settle" "$prefix/share/zsh/site-functions/_settle" \
     "$prefix/share/fish/vendor_completions.d/settle.fish" \
@@ -47,7 +48,7 @@ for file in "$units/settle.service.d/bot.conf" "$units/settle.timer.d/interval.c
 done
 # what an administrator put into them stays
 for folder in "$units/settle.service.d" "$units/settle.timer.d" "$units/settle-audit.service.d" \
-    "$units/settle-alert@.service.d" "$prefix/lib/settle" /etc/settle; do
+    "$units/settle-report.service.d" "$units/settle-alert@.service.d" "$prefix/lib/settle" /etc/settle; do
     [ ! -d "$folder" ] || [ -n "$(ls -A "$folder")" ] || run rmdir "$folder"
 done
 if [ -d /run/systemd/system ]; then run systemctl daemon-reload; fi

@@ -92,6 +92,17 @@ pub enum Error {
          history with --activity FILE"
     )]
     NoWallet,
+    /// `report --notify` has nowhere to send to; the reason.
+    #[error("--notify cannot send: {0}")]
+    NoChannel(String),
+    /// `report --notify` was not delivered: to what, and why not.
+    #[error("the report was not sent as {channel}: {why}; run the command again")]
+    NotSent {
+        /// What was sent.
+        channel: &'static str,
+        /// Why it did not arrive.
+        why: String,
+    },
     /// `--since` is not before `--until`.
     #[error("--since lies after --until; nothing can be between them")]
     EmptyPeriod,

@@ -129,6 +129,7 @@ as_bot /usr/local/bin/settle run --help >/dev/null
 echo "== units"
 cat /etc/systemd/system/settle.service.d/bot.conf /etc/systemd/system/settle.timer.d/interval.conf \
     /etc/systemd/system/settle-alert@.service.d/bot.conf /etc/systemd/system/settle-audit.service.d/bot.conf \
+    /etc/systemd/system/settle-report.service.d/bot.conf \
     2>/dev/null || true
 ls /etc/systemd/system
 echo "== kept"
@@ -163,8 +164,11 @@ find /usr/local /etc/systemd/system /etc/default /etc/settle -name '*settle*' 2>
         assert!(units.contains("User=bot") && units.contains("OnCalendar=*:0/20"), "{units}");
         assert!(units.contains("SupplementaryGroups=4242"), "{units}");
         assert!(units.contains("settle-audit.timer"), "{units}");
-        // it is off
+        let report = "\nExecStart=/usr/local/bin/settle report --since yesterday --until yesterday --notify\n";
+        assert!(units.contains(report) && units.contains("settle-report.timer"), "{units}");
+        // they are off
         assert!(!first.contains("settle-audit.timer.\n"), "{first}");
+        assert!(!first.contains("settle-report.timer.\n"), "{first}");
     } else {
         assert!(first.contains("*/20 * * * * cd / && /usr/local/bin/settle run -q"), "{first}");
     }

@@ -654,3 +654,37 @@ fn unwritable_metrics_only_cause_a_warning() {
     assert!(ended.code(0).stderr.contains("metrics cannot be written"), "{}", ended.stderr);
     assert_eq!(bench.booked(1).2, Some(1));
 }
+
+#[test]
+fn a_report_is_one_notice_to_each_channel_and_an_error_where_it_does_not_arrive() {
+    let bench = with_telegram();
+    let (hooks, telegram) = (Hooks::start(), Hooks::start());
+    let settled = "UPDATE trades SET actual_outcome = 'YES', profit_loss = 5, is_win = 1";
+    bench.sql().execute(settled, []).unwrap();
+    let config = bench.folder.path().join("settle.toml");
+    let send = |since: &str| {
+        let all = ["report", "--notify", "--since", since, "--config", config.to_str().unwrap()];
+        let channels = ["--notify-url", &hooks.url, "--telegram-url", &telegram.url];
+        bench.settle(&[&all[..], &channels[..]].concat())
+    };
+    let count = bench.count("is_win = 1");
+    send("2026-02-01").code(0);
+    let events = hooks.events();
+    assert_eq!(events.len(), 1, "{events:?}");
+    assert_eq!((&events[0]["event"], &events[0]["trades"]), (&"report".into(), &count.into()));
+    let text = events[0]["text"].as_str().unwrap();
+    let sums =
+        format!("since 2026-02-01T00:00:00Z: {count} settled, {count} won, 0 lost, +5.00 dollars");
+    assert!(text.contains(&sums), "{text}");
+    assert_eq!(texts(&telegram), [text]);
+    send("yesterday").code(0);
+    assert_eq!(hooks.events()[0]["trades"], 0);
+    telegram.heard();
+
+    hooks.answer(500);
+    let failed = send("7d");
+    assert!(failed.code(1).stderr.contains("the report was not sent as notices"), "{failed:?}");
+    assert!(failed.stdout.contains("settle report"), "the report itself is printed");
+    let nowhere = bench.settle(&["report", "--notify"]);
+    assert!(nowhere.code(2).stderr.contains("neither --notify-url nor [telegram]"), "{nowhere:?}");
+}

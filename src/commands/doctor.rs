@@ -144,7 +144,7 @@ pub fn checks(
     }
     check_timer(&mut checks);
     if args.send_test {
-        let (channels, problem) = args.run.monitoring.channels();
+        let (channels, problem) = args.run.monitoring.notices.channels();
         if let Some(why) = problem {
             checks.add("notices by Telegram", State::Problem, why);
         } else if channels.is_empty() {

@@ -81,6 +81,7 @@ impl Exit {
             | Error::Settings(_)
             | Error::SettingsExist(_)
             | Error::NoWallet
+            | Error::NoChannel(_)
             | Error::EmptyPeriod => Self::Usage,
             Error::Database { .. }
             | Error::ReadOnly(_)
@@ -91,6 +92,7 @@ impl Exit {
             | Error::NoSuchRun(_)
             | Error::NothingToUndo
             | Error::AmbiguousRun(..)
+            | Error::NotSent { .. }
             | Error::Output(_) => Self::Failed,
         }
     }

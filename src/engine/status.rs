@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use rust_decimal::Decimal;
 
 use crate::engine::run as engine;
-use crate::engine::summary::{Summary, future_in_words, unconfirmed_in_words};
+use crate::engine::summary::{future_in_words, unconfirmed_in_words};
 use crate::engine::zone::zone_warning;
 use crate::error::Error;
 use crate::rules::alert::AlertRule;

@@ -66,10 +66,28 @@ impl Channel {
     /// # Errors
     /// Why it did not.
     pub fn send_test(&self, now: UnixSeconds) -> Result<String, String> {
-        let text = format!("settle on {}: a test of settle doctor", host());
-        let body = json!({"event": "test", "text": text, "host": host(), "time": now.to_string()});
-        self.send(&Client::default(), &body.to_string(), HOOK_TIMEOUT)?;
+        self.send_text("test", "a test of settle doctor", json!({}), now)?;
         Ok("the test was delivered".to_owned())
+    }
+
+    /// Sends a notice that no run causes: `event`, `what` for people, and `fields` beside them.
+    ///
+    /// # Errors
+    /// Why it did not arrive.
+    pub fn send_text(
+        &self,
+        event: &str,
+        what: &str,
+        mut fields: Value,
+        now: UnixSeconds,
+    ) -> Result<(), String> {
+        let text = format!("settle on {}: {what}", host());
+        for (name, value) in
+            [("event", event), ("text", &text), ("host", &host()), ("time", &now.to_string())]
+        {
+            fields[name] = value.into();
+        }
+        self.send(&Client::default(), &fields.to_string(), HOOK_TIMEOUT)
     }
 }
 

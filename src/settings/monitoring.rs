@@ -44,11 +44,11 @@ fn chat_id(text: &str) -> Result<Secret, String> {
     }
 }
 
-/// What a run reports; a dry run reports nothing.
+/// Where notices are sent.
 #[derive(Debug, Args)]
-pub struct MonitorArgs {
-    /// URL for one JSON POST per alert raised or cleared, contradiction and correction; dry-run sends
-    /// none
+pub struct NoticeArgs {
+    /// URL for one JSON POST per alert raised or cleared, contradiction and correction of a run, and for
+    /// report --notify; dry-run sends none
     #[arg(long, env = "SETTLE_NOTIFY_URL", value_name = "URL", value_parser = hook_url,
           hide_env_values = true, hide_default_value = true, help_heading = "Notifications")]
     pub notify_url: Option<Url>,
@@ -67,6 +67,14 @@ pub struct MonitorArgs {
     #[arg(long, env = "SETTLE_TELEGRAM_URL", value_name = "URL", value_parser = base_url,
           default_value = "https://api.telegram.org", help_heading = "Notifications")]
     pub telegram_url: String,
+}
+
+/// What a run reports; a dry run reports nothing.
+#[derive(Debug, Args)]
+pub struct MonitorArgs {
+    /// Where notices are sent.
+    #[command(flatten)]
+    pub notices: NoticeArgs,
 
     /// Report the run's start (URL/start), its end with exit code 0 or 3 (URL) or another (URL/EXIT_CODE) in
     /// the form of healthchecks.io; dry-run reports nothing
@@ -79,7 +87,7 @@ pub struct MonitorArgs {
     pub metrics_file: Option<PathBuf>,
 }
 
-impl MonitorArgs {
+impl NoticeArgs {
     /// The channels of notices; beside them, why notices by Telegram, which are asked for, are not possible.
     pub fn channels(&self) -> (Vec<Channel>, Option<String>) {
         let mut channels: Vec<Channel> =

@@ -4,6 +4,7 @@
 mod axis;
 mod chart;
 mod format;
+mod notice;
 mod page;
 mod tables;
 mod text;
@@ -14,7 +15,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 
 use crate::commands::explain::{self, Story};
-use crate::commands::{Exit, only};
+use crate::commands::{Exit, only, titled};
 use crate::error::Error;
 use crate::output::files::{is_of_database, replace_file};
 use crate::output::print::{print, show};
@@ -30,6 +31,7 @@ use crate::rules::statistics::{
 use crate::rules::timestamp::{NaiveZone, read_timestamp};
 use crate::rules::units::{SharePrice, UnixSeconds};
 use crate::rules::value::Cell;
+use crate::settings::monitoring::NoticeArgs;
 use crate::settings::values::{Date, date};
 use crate::settings::{self, CommonArgs, JudgingArgs};
 use crate::store::Access;
@@ -66,6 +68,14 @@ pub struct ReportArgs {
     /// Write the report as one HTML page, too, with charts and the latest trades; - prints only the page
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
+
+    /// Send the sums as one notice, too, to --notify-url and by Telegram; exit code 1 if it does not arrive
+    #[arg(long, help_heading = "Notifications")]
+    pub notify: bool,
+
+    /// Where notices are sent.
+    #[command(flatten)]
+    pub notices: NoticeArgs,
 
     /// How rows are read.
     #[command(flatten)]
@@ -143,6 +153,9 @@ pub fn run(common: &CommonArgs, args: &ReportArgs, now: DateTime<Utc>) -> Result
         print(&values::csv(&report)?)?;
     } else {
         show(common.printing(), || values::json(&report), || text::text(&report, database))?;
+    }
+    if args.notify {
+        notice::send(&report, &store, &args.notices, &titled(common.name.as_deref(), database))?;
     }
     Ok(Exit::Done)
 }

@@ -249,7 +249,7 @@ fn in_each_database(
     let mut listing = Listing::new(common.printing(), &interrupt, run_id, several);
     let mut runs = Vec::new();
     let mut known = Resolutions::default();
-    let (channels, problem) = args.monitoring.channels();
+    let (channels, problem) = args.monitoring.notices.channels();
     if let Some(why) = problem.filter(|_| writing.is_some()) {
         warn!("{why}");
     }

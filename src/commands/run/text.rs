@@ -4,11 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use crate::commands::run::DatabaseRun;
-use crate::engine::summary::{Summary, age};
+use crate::engine::summary::Summary;
 use crate::engine::trade_result::TradeResult;
-use crate::output::style::{
-    BAD, CAUTION, GOOD, STRONG, bare, errors, field, ids, line, money, styled,
-};
+use crate::output::style::{BAD, CAUTION, STRONG, bare, errors, field, ids, line, money, styled};
 use crate::output::width::{fitting, line_width};
 use crate::rules::eligibility::Exclusion;
 use crate::rules::outcome::Outcome;
