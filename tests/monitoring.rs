@@ -685,6 +685,7 @@ fn a_report_is_one_notice_to_each_channel_and_an_error_where_it_does_not_arrive(
     let failed = send("7d");
     assert!(failed.code(1).stderr.contains("the report was not sent as notices"), "{failed:?}");
     assert!(failed.stdout.contains("settle report"), "the report itself is printed");
-    let nowhere = bench.settle(&["report", "--notify"]);
+    let nowhere = Bench::new(&[bet(1)]).settle(&["report", "--notify"]);
+    assert_eq!(nowhere.stdout, "");
     assert!(nowhere.code(2).stderr.contains("neither --notify-url nor [telegram]"), "{nowhere:?}");
 }

@@ -128,6 +128,10 @@ pub fn run(common: &CommonArgs, args: &ReportArgs, now: DateTime<Utc>) -> Result
     if let Some(path) = args.html.as_ref().filter(|path| is_of_database(path)) {
         return Err(Error::PageOverDatabase(path.clone()));
     }
+    let channels = match args.notify {
+        true => notice::channels(&args.notices)?,
+        false => vec![],
+    };
     let mut store = Store::open(database, Access::Read, &common.schema)?;
     let reading = settings::reading(&args.judging);
     let now = UnixSeconds::from(now);
@@ -155,7 +159,7 @@ pub fn run(common: &CommonArgs, args: &ReportArgs, now: DateTime<Utc>) -> Result
         show(common.printing(), || values::json(&report), || text::text(&report, database))?;
     }
     if args.notify {
-        notice::send(&report, &store, &args.notices, &titled(common.name.as_deref(), database))?;
+        notice::send(&report, &store, &channels, &titled(common.name.as_deref(), database))?;
     }
     Ok(Exit::Done)
 }

@@ -5,27 +5,36 @@ use serde_json::json;
 
 use crate::commands::report::Report;
 use crate::error::Error;
+use crate::monitoring::notify::Channel;
 use crate::rules::units::{FloatUsd, UnixSeconds, Usd};
 use crate::settings::monitoring::NoticeArgs;
 use crate::store::Store;
 
 const A_DAY: i64 = 86_400;
 
+/// The channels of the settings.
+///
+/// # Errors
+/// [`Error::NoChannel`].
+pub(super) fn channels(settings: &NoticeArgs) -> Result<Vec<Channel>, Error> {
+    let (channels, problem) = settings.channels();
+    let nowhere = || "neither --notify-url nor [telegram] is set".to_owned();
+    match channels.is_empty() {
+        true => Err(Error::NoChannel(problem.unwrap_or_else(nowhere))),
+        false => Ok(channels),
+    }
+}
+
 /// Sends the sums of the report on the database with this title to each channel.
 ///
 /// # Errors
-/// [`Error::NoChannel`], [`Error::NotSent`], [`Error::Database`].
+/// [`Error::NotSent`], [`Error::Database`].
 pub(super) fn send(
     report: &Report,
     store: &Store,
-    channels: &NoticeArgs,
+    channels: &[Channel],
     title: &str,
 ) -> Result<(), Error> {
-    let (channels, problem) = channels.channels();
-    let nowhere = "neither --notify-url nor [telegram] is set".to_owned();
-    if channels.is_empty() {
-        return Err(Error::NoChannel(problem.unwrap_or(nowhere)));
-    }
     let figures = &report.figures;
     let profit = figures.total_profit.and_then(FloatUsd::usd);
     let (difference, unclaimed) = (store.wallet_difference()?, store.unclaimed()?);
