@@ -418,7 +418,16 @@ fn pings_follow_the_healthchecks_convention() {
     assert_eq!(targets(), ["/uuid/start", "/uuid/5"]);
     let url = format!("{}/uuid?rid=7", hooks.url);
     bench.run_at(&Exchange::of(up()).url, &["--ping-url", &url]).code(0);
-    assert_eq!(targets(), ["/uuid/start?rid=7", "/uuid?rid=7"]);
+    let ended = hooks.heard();
+    let targets_of: Vec<_> = ended.iter().map(|heard| heard.target.as_str()).collect();
+    assert_eq!(targets_of, ["/uuid/start?rid=7", "/uuid?rid=7"]);
+    // the end has the run's id and what it did
+    let body = &ended[1].body;
+    assert!(body.starts_with("settle run 20"), "{body}");
+    let run_id = body.lines().next().unwrap().trim_start_matches("settle run ");
+    let done = format!("{}: settled 1, won 1", bench.db.display());
+    assert!(body.contains(&done), "{body}");
+    assert!(bench.settle(&["log"]).stdout.contains(&run_id[..15]), "{run_id}");
     // also for a run that fails completely
     let url = hooks.url.clone() + "/uuid";
     bench.settle(&["run", "--db", "none.db", "--ping-url", &url]).code(10);

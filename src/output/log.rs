@@ -42,27 +42,7 @@ pub fn trade(result: &TradeResult, database: Option<&str>) {
 /// Logs the run in one line, at warn if trades are pending or in error. Alerts are errors.
 pub fn run(summary: &Summary, database: Option<&str>) {
     let of = of(database);
-    let first_errors: Vec<String> = summary
-        .errors
-        .iter()
-        .take(3)
-        .map(|error| format!("trade {}: {}", error.trade_id, error.message))
-        .collect();
-    let line = format!(
-        "{of}settled {}, won {}, lost {}, profit {}, pending {}, held {}, confirmed {}, corrected {}, \
-         errors {}{}{}",
-        summary.settled(),
-        summary.booked_as(true),
-        summary.booked_as(false),
-        summary.total_profit().map_or("too large".to_owned(), Usd::cents),
-        summary.pending(),
-        summary.held(),
-        summary.with_status(Status::Confirmed),
-        summary.with_status(Status::Corrected),
-        summary.errors.len(),
-        if first_errors.is_empty() { "" } else { ": " },
-        first_errors.join("; ")
-    );
+    let line = format!("{of}{}", in_one_line(summary));
     if summary.errors.is_empty() && summary.pending() == 0 {
         info!("{line}");
     } else {
@@ -79,4 +59,29 @@ pub fn run(summary: &Summary, database: Option<&str>) {
     for alert in summary.alerts() {
         error!("{of}alert: {alert}");
     }
+}
+
+/// The counts of a run and its first rows in error.
+pub fn in_one_line(summary: &Summary) -> String {
+    let first_errors: Vec<String> = summary
+        .errors
+        .iter()
+        .take(3)
+        .map(|error| format!("trade {}: {}", error.trade_id, error.message))
+        .collect();
+    format!(
+        "settled {}, won {}, lost {}, profit {}, pending {}, held {}, confirmed {}, corrected {}, \
+         errors {}{}{}",
+        summary.settled(),
+        summary.booked_as(true),
+        summary.booked_as(false),
+        summary.total_profit().map_or("too large".to_owned(), Usd::cents),
+        summary.pending(),
+        summary.held(),
+        summary.with_status(Status::Confirmed),
+        summary.with_status(Status::Corrected),
+        summary.errors.len(),
+        if first_errors.is_empty() { "" } else { ": " },
+        first_errors.join("; ")
+    )
 }

@@ -315,12 +315,20 @@ impl Client {
         delivered(request.timeout(longest).body(body.to_owned()).send())
     }
 
-    /// Gets `url`, once.
+    /// Gets `url`, once, or posts `body` as text.
     ///
     /// # Errors
     /// As with [`Self::post`].
-    pub fn ping(&self, url: reqwest::Url) -> Result<(), String> {
-        delivered(self.client()?.get(url).timeout(HOOK_TIMEOUT).send())
+    pub fn ping(&self, url: reqwest::Url, body: Option<String>) -> Result<(), String> {
+        let client = self.client()?;
+        let request = match body {
+            None => client.get(url),
+            Some(body) => client
+                .post(url)
+                .header(reqwest::header::CONTENT_TYPE, "text/plain; charset=utf-8")
+                .body(body),
+        };
+        delivered(request.timeout(HOOK_TIMEOUT).send())
     }
 
     /// The error of a request that is not sent, or not waited for, because the run must stop.

@@ -109,7 +109,8 @@ pub fn run(
     let began = Instant::now();
     let pinger = Pinger::new(args.monitoring.ping_url.clone());
     pinger.started();
-    let ran = in_each_database(common, args, bots, Some(&new_run_id(now)), now.into());
+    let run_id = new_run_id(now);
+    let ran = in_each_database(common, args, bots, Some(&run_id), now.into());
     let exit = match &ran {
         Ok((ran, _)) => Exit::most_serious(ran.iter().map(DatabaseRun::exit)),
         Err(error) => Exit::of(error),
@@ -122,8 +123,12 @@ pub fn run(
         let (began, took) = (now.into(), began.elapsed());
         metrics::write(path, &RunFigures { exit_code, is_success, began, took, databases });
     }
+    let body = match &ran {
+        Ok((ran, _)) => ran.iter().map(DatabaseRun::in_words).collect(),
+        Err(error) => format!("{error}\n"),
+    };
     let shown = ran.and_then(|(ran, printed)| result(ran, after_writing(printed, true)));
-    pinger.ended(exit.code());
+    pinger.ended(exit.code(), format!("settle run {run_id}\n{body}"));
     shown.map(|()| exit)
 }
 
@@ -185,6 +190,20 @@ impl DatabaseRun {
     /// Exit status of the run in this database.
     pub fn exit(&self) -> Exit {
         self.result.as_ref().map_or_else(Exit::of, exit_of)
+    }
+
+    /// What the run did, for the body of a ping.
+    fn in_words(&self) -> String {
+        let database = self.database.display();
+        let summary = match &self.result {
+            Ok(summary) => summary,
+            Err(error) => return format!("{database}: {error}\n"),
+        };
+        let mut text = format!("{database}: {}\n", output::log::in_one_line(summary));
+        for alert in summary.alerts() {
+            text.push_str(&format!("alert: {alert}\n"));
+        }
+        text
     }
 
     fn figures(&self) -> DatabaseFigures<'_> {
