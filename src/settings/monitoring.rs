@@ -1,5 +1,6 @@
 //! Options about what a run reports to other systems, and the channels of notices made from them.
 //! `monitoring` sends; secrets are never shown.
+#![allow(rustdoc::broken_intra_doc_links)] // "[telegram]" in a description is no link
 #![allow(clippy::doc_markdown)] // the options' descriptions are what --help prints
 
 use std::fmt;
