@@ -244,3 +244,97 @@ fn one_bot_alone_takes_no_fill_of_a_bot_that_shares_its_wallet() {
     }
     assert_eq!(a.booked(1), (None, None, None), "the other bot's database is not written");
 }
+
+#[test]
+fn booked_money_stays_where_a_later_reading_cannot_assign_the_fills() {
+    let open = lately();
+    let world = World::new(open, 1, move |_, stage| {
+        let mut rows = vec![trade("BUY", open, 100, 10.0, 4.0)];
+        if stage >= 1 {
+            // of a market that nothing names
+            let mut nameless = trade("BUY", open, 130, 3.0, 1.0);
+            (nameless["slug"], nameless["condition_id"]) =
+                (json!(""), json!(format!("0x{:064x}", 7)));
+            rows.push(nameless);
+        }
+        rows
+    });
+    let bench = Bench::new(&[logged(open)]);
+    world.run(&bench, &["--wallet", WALLET, "--hold-hours", "0"]);
+    assert_eq!(bench.booked(1).1, Some(6.0));
+    world.next();
+    let ran = world.run(&bench, &["--wallet", WALLET]);
+    assert_eq!((bench.booked(1).1, &ran["confirmed_count"]), (Some(6.0), &json!(1)), "{ran}");
+}
+
+#[test]
+fn a_run_with_another_wallet_takes_no_booked_money_back() {
+    let open = lately();
+    let world = World::new(open, 0, move |wallet, _| match wallet {
+        WALLET => vec![trade("BUY", open, 100, 10.0, 4.0)],
+        _ => vec![trade("BUY", open - 900, 100, 10.0, 4.0)],
+    });
+    let bench = Bench::new(&[logged(open)]);
+    world.run(&bench, &["--wallet", WALLET]);
+    world.run(&bench, &["--wallet", OTHER]);
+    assert_eq!(bench.booked(1).1, Some(6.0));
+}
+
+#[test]
+fn markets_that_no_row_names_make_no_trade_wait() {
+    for name in [
+        "bitcoin-up-or-down-this-week",
+        "up-or-down-nasdaq",
+        "Gold?",
+        "Bitcoin Up or Down - Q4 2026",
+    ] {
+        let world = World::new(OPEN, 0, move |_, _| {
+            let mut foreign = trade("BUY", OPEN, 480, 5.0, 2.0);
+            foreign["condition_id"] = json!(format!("0x{:064x}", 9));
+            let named = if name.contains(' ') || name.contains('?') { "title" } else { "slug" };
+            foreign["slug"] = json!("");
+            foreign[named] = json!(name);
+            vec![trade("BUY", OPEN, 470, 10.0, 4.0), foreign]
+        });
+        let bench = Bench::new(&[bet(1)]);
+        let ran = world.run(&bench, &["--wallet", WALLET]);
+        assert_eq!(bench.booked(1).1, Some(6.0), "{name}: {ran}");
+    }
+}
+
+#[test]
+fn a_renamed_slug_in_the_log_and_in_the_wallet_is_one_market() {
+    let slug = format!("btc-updown-15m-{OPEN}-346");
+    let renamed = slug.clone();
+    let world = World::new(OPEN, 0, move |_, _| {
+        let mut row = trade("BUY", OPEN, 470, 10.0, 4.0);
+        row["slug"] = json!(renamed);
+        row["title"] = json!("Bitcoin Up or Down - February 13, 8:00AM-8:15AM ET");
+        vec![row]
+    });
+    let bench = Bench::new(&[bet(1).on(&slug)]);
+    let compared = world.reconcile(&bench, &[]).json();
+    assert_eq!(compared["trades"][0]["state"], "filled", "{compared}");
+}
+
+#[test]
+fn undo_forgets_which_trades_its_run_found_never_filled() {
+    let world = World::new(OPEN, 0, |_, _| vec![trade("BUY", OPEN, 470, 10.0, 4.0)]);
+    let next = bet(2).on(&format!("btc-updown-15m-{CLOSE}")).at("2026-02-13 13:20:00");
+    let bench = Bench::new(&[bet(1), next]);
+    let ran = world.run(&bench, &["--wallet", WALLET]);
+    assert_eq!(ran["excluded"], json!({"not_filled": 1}), "{ran}");
+    bench.settle(&["undo", "last"]).code(0);
+    let status = bench.settle(&["status", "--json"]).json();
+    assert_eq!(status["excluded"], json!({}), "{status}");
+
+    // reconcile's, too: the log's money stands again, and an audit does not bring the wallet's back
+    let bench = Bench::new(&[bet(1)]);
+    world.run(&bench, &[]);
+    world.reconcile(&bench, &["--apply"]);
+    assert_eq!(bench.booked(1).1, Some(6.0));
+    bench.settle(&["undo", "last"]).code(0);
+    let audit = ["audit", "--json", "--apply", "--polymarket-url", &world.exchange.url];
+    let audit = bench.settle(&[&audit[..], &["--clob-url", &world.exchange.url]].concat());
+    assert_eq!((bench.booked(1).1, audit.code), (Some(5.0), 0), "{audit:?}");
+}

@@ -10,8 +10,8 @@ use crate::engine::market_ids::KnownIds;
 use crate::error::Error;
 use crate::rules::assignment::{Assignment, are_logged_late, assign_shared};
 use crate::rules::fill::{
-    Fill, LoggedRow, MarketId, Position, SharedRows, WalletReading, WalletRecord, WalletRecords,
-    WalletSays,
+    Activity, Fill, LoggedRow, MarketId, Position, SharedRows, WalletReading, WalletRecord,
+    WalletRecords, WalletSays,
 };
 use crate::rules::market::{RuleSet, read_market, with_year};
 use crate::rules::outcome::Side;
@@ -79,6 +79,7 @@ pub(crate) fn name_markets(
     since: UnixSeconds,
     ask: &mut Ask<'_>,
 ) -> HashMap<String, MarketIds> {
+    name_renamed(rows.iter_mut().chain(&mut shared.before).chain(&mut shared.after), reading);
     let logged = rows.iter().chain(&shared.before).chain(&shared.after);
     let all = logged
         .map(|row| (&row.market, row.logged_at))
@@ -114,6 +115,28 @@ pub(crate) fn name_markets(
         *sum = sum.saturating_add(dollars);
     }
     learned
+}
+
+/// Finds the window of rows whose slug names none, where the wallet has the same slug and its title shows the
+/// window: Polymarket renames slugs.
+fn name_renamed<'a>(rows: impl Iterator<Item = &'a mut LoggedRow>, reading: &WalletReading) {
+    let mut rows: Vec<&mut LoggedRow> = rows.filter(|row| row.market.close().is_none()).collect();
+    if rows.is_empty() {
+        return;
+    }
+    let by_name = |row: &Activity| Some((MarketId::read(&row.name, row.at)?, row.market.clone()));
+    let windows: HashMap<MarketId, MarketId> = reading
+        .rows
+        .iter()
+        .filter(|row| row.market.close().is_some())
+        .filter_map(by_name)
+        .filter(|(name, market)| name != market)
+        .collect();
+    for row in &mut rows {
+        if let Some(market) = windows.get(&row.market) {
+            row.market = market.clone();
+        }
+    }
 }
 
 /// The markets of these ids, each with the time of a row, as far as the wallet or `ids` name them.
@@ -222,6 +245,12 @@ impl KnownFills {
                     }
                     match before {
                         _ if row.is_unsettled => found.push((row.rowid, record.clone())),
+                        // another wallet, or another file, may lack the fill
+                        Some(WalletSays::Filled(_))
+                            if says == WalletSays::NotFilled && of_another.contains(&row.rowid) =>
+                        {
+                            continue;
+                        }
                         // it is kept once the row's money is corrected
                         Some(WalletSays::Filled(position)) => {
                             self.changed.push((row.rowid, position, record.clone()));
@@ -233,10 +262,13 @@ impl KnownFills {
                         _ => continue,
                     }
                 }
-                // a newer reading has rows that change whose the fills are
-                WalletSays::NotAttributed => {}
+                // a newer reading has rows that change whose the fills are; booked money stays
+                WalletSays::NotAttributed if row.is_unsettled => {}
                 // what a wallet once said stays known
-                WalletSays::NotCovered | WalletSays::Settling | WalletSays::Unreadable => {
+                WalletSays::NotCovered
+                | WalletSays::Settling
+                | WalletSays::Unreadable
+                | WalletSays::NotAttributed => {
                     if before.is_some() {
                         continue;
                     }

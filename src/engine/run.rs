@@ -148,9 +148,7 @@ pub fn settle(
     due.leave_rest(database.store, &mut state)?;
 
     let mut warnings = due.selector.selection.warnings(task.reading.rules);
-    if due.selector.selection.doubts_times() {
-        warnings.extend(zone_warning(database.store, task.reading)?);
-    }
+    warnings.extend(zone_warning(database.store, task.reading)?);
     warnings.append(&mut state.warnings);
     let is_whole = matches!(state.stopped, None | Some(Stop::OutOfTime));
     let (counts, new) = sum_up(state, due.selector.selection, task);

@@ -76,9 +76,7 @@ impl DatabaseStatus {
             let RecordCounts { unconfirmed, doubted, parked, last_runs } = store.record_counts(now)?;
             let performance = store.totals()?;
             let mut row_warnings = selection.warnings(reading.rules);
-            if selection.doubts_times() {
-                row_warnings.extend(zone_warning(store, reading)?);
-            }
+            row_warnings.extend(zone_warning(store, reading)?);
             Ok(Self {
                 now,
                 log_money: performance.settled.saturating_sub(store.wallet_count()?),

@@ -371,7 +371,7 @@ mod tests {
             let unread = Activity { market, ..fill(Kind::Buy, Side::Yes, at, 4, 100) };
             says(&rows, vec![fill(Kind::Buy, Side::Yes, 10, 4, 100), unread])
         };
-        for key in ["", "bitcoin up / down", "btc-updown-15m"] {
+        for key in ["", "bitcoin up / down (15 min)", "btc-updown-15m"] {
             assert_eq!(of(key, 10), [WalletSays::NotAttributed], "{key}");
             assert_eq!(of(key, -61), [filled(4, 100, 0, 0)], "{key}");
             assert_eq!(of(key, 961), [filled(4, 100, 0, 0)], "{key}");

@@ -220,13 +220,6 @@ impl Selection {
     fn are_dated_late(&self) -> bool {
         self.dated >= ENOUGH_TO_DOUBT && self.dated_after_close > self.dated / 2
     }
-
-    /// Whether the zone of the timestamps is in doubt: some lie in the future, or most after their
-    /// market's close.
-    pub fn doubts_times(&self) -> bool {
-        self.are_dated_late() || self.excluded(Exclusion::Future) > 0
-    }
-
     fn waits_for_wallet(&mut self, says: WalletSays, trade: &Trade, rule: AlertRule<'_>) {
         let (Some(key), Some(why)) = (says.pending_key(), says.why_it_waits()) else { return };
         let (tally, named) = self.wallet_waits.entry((key, why)).or_default();

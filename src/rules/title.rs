@@ -69,13 +69,31 @@ pub(crate) fn may_name_a_window(text: &str) -> bool {
     let Some(at) = words.iter().position(|word| matches!(*word, "up" | "updown")) else {
         return false;
     };
-    let (before, after) = words.split_at(at);
+    let after = &words[at..];
     let is_it = after[0] == "updown" || after.contains(&"down");
     // the slug of an hour that comes twice is read: it names no other window
     let is_hourly = text.ends_with("am-et") || text.ends_with("pm-et");
-    is_it
-        && !is_hourly
-        && (before.is_empty() || before.iter().any(|word| Asset::named(word).is_some()))
+    let is_asset = |word: &&str| Asset::named(word).is_some();
+    is_it && !is_hourly && words.iter().any(is_asset) && names_a_time(&words)
+}
+
+/// Whether one of the words is a unix time, a time of day or a duration, or two are a month and its day.
+fn names_a_time(words: &[&str]) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_time = |word: &&str| {
+        let of_day = word.strip_suffix("am").or_else(|| word.strip_suffix("pm"));
+        let long = word.strip_suffix('m').or_else(|| word.strip_suffix('h'));
+        of_day.is_some_and(|hour| hour.is_empty() || is_number(hour))
+            || long.is_some_and(is_number)
+            || ["min", "minute", "minutes", "hour", "hours", "hourly", "daily"].contains(word)
+            || (is_number(word) && word.len() >= 10)
+    };
+    let is_date = |pair: &[&str]| {
+        MONTHS.iter().any(|month| pair[0].len() >= 3 && month.starts_with(pair[0]))
+            && is_number(pair[1])
+            && pair[1].len() <= 2
+    };
+    words.iter().any(is_time) || words.windows(2).any(is_date)
 }
 
 /// Whether a key is a numeric id of a market.
@@ -345,15 +363,23 @@ mod tests {
     fn a_name_that_cannot_be_read_may_be_a_windows() {
         for name in [
             "Bitcoin Up / Down (15 min)!",
-            "Up or Down - 15 Minutes",
             "btc-updown-15m-1770987600-346",
-            "Solana: up or down?",
+            "bitcoin-up-or-down-on-november-29-2026-883",
+            "Solana Up or Down, hourly",
         ] {
             assert!(may_name_a_window(name), "{name}");
         }
-        for name in
-            ["", "will-it-rain", "S&P 500 (SPX) Up or Down on July 2?", "Bitcoin up to 90k?"]
-        {
+        for name in [
+            "",
+            "will-it-rain",
+            "S&P 500 (SPX) Up or Down on July 2?",
+            "Bitcoin up to 90k?",
+            "bitcoin-up-or-down-this-week",
+            "ethereum-up-or-down-in-november-2026",
+            "Bitcoin Up or Down - Q4 2026",
+            "XRP up or down on Friday?",
+            "Will Hype show up to beat the Down Under team?",
+        ] {
             assert!(!may_name_a_window(name), "{name}");
         }
     }

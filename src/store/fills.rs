@@ -135,7 +135,8 @@ impl Store {
                 let row = logged_row(rowid, trade_id, market_slug, &action, logged_at);
                 rows.extend(row.map(|row| {
                     // the first row of an order has its fills
-                    let is_duplicate = !order.is_empty() && !orders.insert(order.to_string());
+                    let its = || (order.to_string(), row.market.clone(), row.side == Side::Yes);
+                    let is_duplicate = !order.is_empty() && !orders.insert(its());
                     LoggedRow { is_unsettled, is_duplicate, ..row }
                 }));
             }

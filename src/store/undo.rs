@@ -61,6 +61,7 @@ impl Store {
         let fields = self.fields.clone();
         let items = UndoItems { ids: &ids, run, fields: &fields };
         let (done, error) = self.write_items(&items, interrupt);
+        self.forget_never_filled(undo, interrupt)?;
         let error = error.map(|error| self.failed("written", error));
         match error {
             Some(error) if !done.iter().any(Option::is_none) => Err(error),
@@ -71,6 +72,19 @@ impl Store {
                 Ok(Undone { restored: (all - refused.len()) as u64, refused, interrupted, error })
             }
         }
+    }
+
+    /// Forgets which trades a wallet showed as never filled in this run.
+    fn forget_never_filled(&mut self, run_id: &str, interrupt: &Interrupt) -> Result<(), Error> {
+        self.save_each(&[run_id], interrupt, |transaction, run_id| {
+            transaction
+                .prepare_cached(
+                    "DELETE FROM settlement_fills WHERE NOT filled AND read_at = (
+                        SELECT unixepoch(started_at) FROM settlement_runs WHERE run_id = ?1)",
+                )?
+                .execute([run_id])
+                .map(drop)
+        })
     }
 
     fn records_to_undo(&self, undo: &str) -> Result<Vec<i64>, Error> {
@@ -197,12 +211,18 @@ fn undo_record(
         ))?
         .execute([id, rowid])?;
     records::add_undone(transaction, id, rowid, run)?;
-    // what a wallet said of a trade that is open again may be the reason of the undo
-    let open = format!("SELECT {} FROM trades WHERE trades.rowid = ?1", fields.unsettled());
-    if transaction.prepare_cached(&open)?.query_row([rowid], |row| row.get(0))? {
-        transaction
-            .prepare_cached("DELETE FROM settlement_fills WHERE trade_rowid = ?1")?
-            .execute([rowid])?;
-    }
+    // what a wallet said of a trade is forgotten where the trade is open again, or has the log's money
+    transaction
+        .prepare_cached(&format!(
+            "DELETE FROM settlement_fills WHERE trade_rowid = ?2 AND (
+                (SELECT {} FROM trades WHERE trades.rowid = ?2)
+                OR NOT EXISTS (SELECT 1 FROM settlement_records AS earlier
+                    JOIN settlement_records AS undone ON undone.id = ?1
+                    WHERE earlier.id < ?1 AND earlier.trade_id IS undone.trade_id
+                        AND earlier.market_slug IS undone.market_slug
+                        AND earlier.money_source = 'wallet'))",
+            fields.unsettled()
+        ))?
+        .execute([id, rowid])?;
     Ok(None)
 }

@@ -171,11 +171,7 @@ fn market_of(names: [&str; 2], condition: &str, at: UnixSeconds) -> MarketId {
     let read = names.map(|name| MarketId::read(name, at));
     let window = read.iter().flatten().find(|market| matches!(market, MarketId::Window(..)));
     // the title of another kind of market
-    let is_foreign = |name: &&str| {
-        let words = name.split_whitespace();
-        let words = words.filter(|word| word.contains(char::is_alphabetic));
-        words.count() > 1 && !may_name_a_window(name)
-    };
+    let is_foreign = |name: &&str| name.contains(char::is_alphabetic) && !may_name_a_window(name);
     let title = || Some(MarketId::Key(plain_title(names.into_iter().find(is_foreign)?)));
     let key = || window.or(read.iter().flatten().next()).cloned();
     key().or_else(title).unwrap_or_else(|| MarketId::Key(condition.to_owned()))
@@ -237,9 +233,10 @@ fn activity(
             add(&mut cash.other_income);
             return None;
         }
-        // the money of the wallet in another form
-        "CONVERSION" if row.name.is_empty() && row.condition.is_empty() => return None,
-        // REDEEM, SPLIT, MERGE, CONVERSION, MIGRATION, a trade without a side, or a type that is not known
+        // a reward by another name, or the money of the wallet in another form
+        "TRADE" | "SPLIT" | "MERGE" => Kind::Other,
+        _ if row.name.is_empty() && row.condition.is_empty() => return None,
+        // REDEEM, CONVERSION, MIGRATION, or a type that is not known
         _ => Kind::Other,
     };
     // another row of its market may have the name
