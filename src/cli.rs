@@ -137,7 +137,10 @@ impl Cli {
         for cli in if self.bots.is_empty() { std::slice::from_ref(self) } else { &self.bots } {
             let Some(args) = args(&cli.command) else { continue };
             for path in &cli.common.db {
-                let is_same = |other: &Bot<'a, A>| real(&other.database) == real(path);
+                // two bots may have rows of one table
+                let is_same = |other: &Bot<'a, A>| {
+                    real(&other.database) == real(path) && *other.schema == cli.common.schema
+                };
                 if let Some(at) = found.iter().position(is_same) {
                     match (found[at].is_beside, cli.is_beside) {
                         (true, false) => drop(found.remove(at)),
@@ -172,8 +175,8 @@ impl Command {
     /// The command's name in JSON.
     pub fn name(&self) -> &'static str {
         match self {
-            Self::Run(_) => "run",
-            Self::DryRun(_) => "dry-run",
+            Self::Run(args) if !args.dry_run => "run",
+            Self::Run(_) | Self::DryRun(_) => "dry-run",
             Self::Status(_) => "status",
             Self::Report(_) => "report",
             Self::Export(_) => "export",
@@ -227,7 +230,14 @@ pub struct Layers {
 
 /// The command line's definition: each option has a variable, `SETTLE_<NAME>` unless it has another.
 pub fn definition() -> clap::Command {
-    with_variables(Cli::command())
+    // a negative number is a value, so that the message names option and value
+    let of_numbers = |argument: clap::Arg| match argument.get_action().takes_values() {
+        true => argument.allow_negative_numbers(true),
+        false => argument,
+    };
+    with_variables(
+        Cli::command().mut_subcommands(|command| command.mut_args(of_numbers)).mut_args(of_numbers),
+    )
 }
 
 /// The variables named `SETTLE…` that no option has.
@@ -301,6 +311,25 @@ pub fn parse(arguments: &[OsString], layers: &Layers) -> Result<Cli, clap::Error
     let names_db = arguments.iter().any(|argument| is_option(argument, "--db"))
         || variable_is_set("SETTLE_DB")
         || layers.dotenv.get("SETTLE_DB").is_some_and(|value| !value.is_empty());
+    if names_db && bots.is_empty() {
+        // the databases of the file that are not named may share the wallet
+        let of_file = options.get("db").map_or(&[][..], |db| &db.values);
+        let named = cli.common.db.iter().map(|db| (db.clone(), false));
+        let others = of_file.iter().map(PathBuf::from);
+        let others = others.filter(|db| cli.common.db.iter().all(|named| real(named) != real(db)));
+        let all: Vec<_> = others.map(|db| (db, true)).chain(named).collect();
+        if all.len() > cli.common.db.len() {
+            for (db, is_beside) in all {
+                let mut its = parse_with(arguments, &layers.dotenv, options)?;
+                its.common.db = vec![db];
+                its.common.schema = schema.clone();
+                its.common.settings_file.clone_from(path);
+                its.is_beside = is_beside;
+                cli.bots.push(its);
+            }
+            return Ok(cli);
+        }
+    }
     let mut only = None;
     for bot in bots {
         let db: Vec<PathBuf> = bot

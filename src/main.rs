@@ -82,8 +82,10 @@ fn run(cli: &Cli, layers: Layers, now: DateTime<Utc>) -> Result<Exit, Error> {
         })
     };
     match &cli.command {
-        Command::Run(args) => commands::run::run(common, args, &runs(), now),
-        Command::DryRun(args) => commands::run::dry_run(common, args, &runs(), now),
+        Command::Run(args) if !args.dry_run => commands::run::run(common, args, &runs(), now),
+        Command::Run(args) | Command::DryRun(args) => {
+            commands::run::dry_run(common, args, &runs(), now)
+        }
         Command::Status(_) => commands::status::run(
             common,
             &cli.bots(

@@ -371,3 +371,47 @@ fn at_80_columns_tables_leave_columns_out_in_a_fixed_order() {
     }
     assert!(rows.len() > 20);
 }
+
+#[test]
+fn a_run_writes_nothing_with_dry_run_or_its_variable() {
+    for by_variable in [false, true] {
+        let bench = Bench::new(&[bet(1)]);
+        let before = bench.bytes();
+        let flag = if by_variable { &[][..] } else { &["-n"] };
+        let mut command = bench.command(&[&["run", "--json", "--confirm", "off"], flag].concat());
+        command.args(support::services_at(&support::nowhere()));
+        if by_variable {
+            command.env("SETTLE_DRY_RUN", "1");
+        }
+        let ran = Ended::from(command.output().unwrap()).json();
+        assert_eq!((&ran["dry_run"], &ran["command"]), (&true.into(), &"dry-run".into()), "{ran}");
+        assert!(bench.bytes() == before, "{by_variable}");
+    }
+}
+
+#[test]
+fn negative_numbers_and_blanks_beside_commas_are_values() {
+    let bench = Bench::new(&[]);
+    for option in ["--batch", "--hold-hours", "--max-seconds", "--min-move-bps"] {
+        let ended = bench.settle(&["run", option, "-3"]);
+        assert!(
+            ended.code(2).stderr.contains(&format!("invalid value '-3' for '{option}")),
+            "{ended:?}"
+        );
+    }
+    let sources = bench.settle(&["doctor", "--offline", "--sources", "coinbase, kraken"]);
+    assert!(!sources.stderr.contains("invalid value"), "{sources:?}");
+    let secret = bench.settle(&["status", "--polymarket-url", "http://u:SECRET@127.0.0.1"]);
+    let unknown = bench.settle(&["run", "--polymarket-url", "http://u:SECRET@127.0.0.1"]);
+    assert!(unknown.code(2).stderr.contains("a base URL like"), "{secret:?} {unknown:?}");
+}
+
+#[test]
+fn a_zone_that_the_system_does_not_know_is_bad_usage() {
+    let bench = Bench::new(&[]);
+    for (zone, code) in [("Foo/Bar", 2), (":/nofile", 2), ("Europe/Berlin", 0), ("EST5EDT", 0)] {
+        let mut command = bench.command(&["status", "--timezone", "local"]);
+        let ended = Ended::from(command.env("TZ", zone).output().unwrap());
+        assert_eq!(ended.code, code, "{zone}: {ended:?}");
+    }
+}

@@ -45,13 +45,19 @@ pub fn ids(trades: &Named, most: usize) -> String {
     }
 }
 
-/// Rows in error, one line each.
+/// Rows in error that are listed.
+const LISTED: usize = 20;
+
+/// Rows in error, one line each up to twenty.
 pub fn errors(errors: &[RowError]) -> String {
     let mut text = String::new();
-    for error in errors {
+    for error in errors.iter().take(LISTED) {
         let id = bare(&error.trade_id);
         let label = styled(BAD, "error");
         line(&mut text, format_args!("  {label} trade {id}: {}", error.message));
+    }
+    if errors.len() > LISTED {
+        line(&mut text, format_args!("  and {} more; --json lists them", errors.len() - LISTED));
     }
     text
 }

@@ -303,6 +303,28 @@ impl Document<'_> {
                 },
             }
         }
+        // each result in a column of its own, which no expression reads
+        let name = |sql: &str| sql.trim().trim_matches(['"', '`', '[', ']']).to_ascii_lowercase();
+        let column = |result: &'static str| {
+            let mapped = schema.results.iter().find(|(of, _)| *of == result);
+            name(mapped.map_or(result, |(_, mapped)| &mapped.sql))
+        };
+        for (at, (of, mapped)) in schema.results.iter().enumerate() {
+            let others =
+                RESULTS.iter().filter(|(_, other)| other != of).map(|(key, it)| (*key, column(it)));
+            let read = EXPRESSIONS.iter().map(|(key, column)| {
+                let mapped = schema.expressions.iter().find(|(of, _)| of == column);
+                (*key, name(mapped.map_or(column, |(_, mapped)| &mapped.sql)))
+            });
+            if let Some((key, _)) =
+                others.chain(read).find(|(_, column)| *column == name(&mapped.sql))
+            {
+                let place = &schema.results[at].1.place;
+                return Err(format!(
+                    "{place} names the column of {key}; each result needs its own"
+                ));
+            }
+        }
         Ok(schema)
     }
 

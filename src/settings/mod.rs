@@ -18,7 +18,7 @@ use clap::{Args, ColorChoice};
 use rust_decimal::Decimal;
 use serde::Serialize;
 
-use values::{address, base_url, file, hours, seconds_of, zone};
+use values::{address, base_url, file, hours, seconds_of, source, zone};
 
 use crate::error::Error;
 use crate::output::print::Printing;
@@ -283,6 +283,7 @@ pub struct ServiceArgs {
         env = "SETTLE_SOURCES",
         value_name = "A,B,…",
         value_delimiter = ',',
+        value_parser = source,
         help_heading = "Prices"
     )]
     pub sources: Vec<Source>,

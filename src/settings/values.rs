@@ -1,13 +1,15 @@
 //! Parsers for option values; each error names what is allowed. Sources and rules parse their own
 //! names.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use chrono::{Local, TimeZone};
+use clap::ValueEnum;
 use reqwest::Url;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
+use crate::rules::price::Source;
 use crate::rules::timestamp::{NaiveZone, read_timestamp};
 use crate::rules::units::UnixSeconds;
 use crate::sources::wallet::is_address;
@@ -19,12 +21,24 @@ pub(crate) fn zone(text: &str) -> Result<NaiveZone, String> {
         return text.parse();
     }
     // chrono takes UTC where the system has no zone, without a word
-    let is_set = std::env::var_os("TZ").is_some_and(|zone| !zone.is_empty());
-    if !is_set && let Err(why) = iana_time_zone::get_timezone() {
+    let variable = std::env::var("TZ").ok().filter(|zone| !zone.is_empty());
+    let problem = match &variable {
+        Some(zone) => (!is_known_zone(zone)).then(|| format!("TZ is {zone}")),
+        None => iana_time_zone::get_timezone().err().map(|why| why.to_string()),
+    };
+    if let Some(why) = problem {
         let what = "name the zone itself, such as +07:00 or Europe/Berlin";
         return Err(format!("the system's zone cannot be read ({why}); {what}"));
     }
     Ok(NaiveZone::Host(|local| Local.from_local_datetime(local).map(|at| at.to_utc())))
+}
+
+/// Whether `TZ` has a zone that the system knows: a name, a file, or a rule such as `EST5EDT`.
+fn is_known_zone(text: &str) -> bool {
+    let name = text.strip_prefix(':').unwrap_or(text);
+    let file = Path::new("/usr/share/zoneinfo").join(name);
+    let is_rule = !name.contains('/') && name.chars().any(|c| c.is_ascii_digit());
+    name.parse::<chrono_tz::Tz>().is_ok() || file.is_file() || is_rule
 }
 
 pub(crate) fn address(text: &str) -> Result<String, String> {
@@ -33,6 +47,12 @@ pub(crate) fn address(text: &str) -> Result<String, String> {
         "the address of the wallet that holds the positions is needed: 0x and 40 hexadecimal digits"
             .to_owned()
     })
+}
+
+/// A candle service; blanks around it do not count.
+pub(crate) fn source(text: &str) -> Result<Source, String> {
+    let names = || Source::value_variants().iter().map(ToString::to_string).collect::<Vec<_>>();
+    Source::from_str(text.trim(), true).map_err(|_| format!("use {}", names().join(", ")))
 }
 
 pub(crate) fn batch(text: &str) -> Result<usize, String> {
@@ -153,6 +173,9 @@ pub(crate) fn base_url(text: &str) -> Result<String, String> {
     let plain = matches!(url.scheme(), "http" | "https")
         && url.has_host()
         && url.query().is_none()
+        // a base URL is shown, so it must hold no secret
+        && url.username().is_empty()
+        && url.password().is_none()
         && url.fragment().is_none();
     if plain { Ok(text.trim_end_matches('/').to_owned()) } else { Err(needed()) }
 }

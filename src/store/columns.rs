@@ -125,7 +125,7 @@ impl FieldMap {
 
     /// The condition for a row with an empty text for a missing `is_win`.
     pub fn has_empty_is_win(&self) -> String {
-        format!("{} IN {EMPTY}", self.sql(Field::IsWin))
+        format!("trim({}) IN {EMPTY}", self.sql(Field::IsWin))
     }
 
     /// The condition for a row without an `is_win`.

@@ -11,6 +11,7 @@ use crate::engine::effect::BotFigures;
 use crate::engine::reconcile::{Compared, Reconciliation, State};
 use crate::output::json::{ErrorJson, OfSeveral, SCHEMA_VERSION};
 use crate::output::style::{CAUTION, STRONG, bare, errors, ids, line, styled};
+use crate::rules::decision::is_same;
 use crate::rules::selection::Named;
 use crate::rules::text::printable;
 use crate::rules::units::{UnixSeconds, Usd, rounded};
@@ -41,8 +42,9 @@ pub fn text(report: &Report, title: &str) -> String {
         line(&mut text, format_args!("  {}", printable(why)));
         return text;
     };
-    if !found.needs_a_look() && found.count(&[State::NotFilled]) == 0 {
-        let profit = signed(found.sum(|trade| trade.real_profit));
+    let (log, real) = (found.sum(|trade| trade.log_profit), found.sum(|trade| trade.real_profit));
+    if !found.needs_a_look() && found.count(&[State::NotFilled]) == 0 && is_same(log, real) {
+        let profit = signed(real);
         let count = found.count(&FILLED);
         line(&mut text, format_args!("Log and wallet agree: {count} trades, {profit} dollars."));
     } else {

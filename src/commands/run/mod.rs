@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use clap::Args;
+use clap::builder::BoolishValueParser;
 use log::{error, warn};
 use rust_decimal::Decimal;
 
@@ -90,6 +91,10 @@ pub struct RunArgs {
     /// Whose fills they are.
     #[command(flatten)]
     pub wallet: WalletArgs,
+
+    /// Write nothing at all, as settle dry-run does
+    #[arg(short = 'n', long, value_parser = BoolishValueParser::new(), help_heading = "Trades")]
+    pub dry_run: bool,
 
     /// Notifications of a run.
     #[command(flatten)]
