@@ -4,7 +4,7 @@
 mod support;
 
 use rusqlite::types::Value;
-use support::exchange::{Exchange, Tape};
+use support::exchange::{Exchange, Markets, Tape};
 use support::{Bench, Bet, CLOSE, KEYLESS, OPEN, STRIKE, bet};
 
 fn exchange() -> Exchange {
@@ -151,4 +151,25 @@ fn an_overdue_row_raises_an_alert_and_a_recent_one_does_not() {
     assert!(summary["oldest_due_age_seconds"].as_i64().unwrap() > 3600);
     let summary = bench.run_at(&exchange().url, &["--alert-lag-hours", "87600"]).json();
     assert_eq!(summary["alert"], false);
+}
+
+#[test]
+fn a_market_without_a_name_is_an_error_of_the_row_and_not_unknown() {
+    let bench = Bench::new(&[bet(1).on(""), bet(2).on("  "), bet(3).on("?!")]);
+    let ran = bench.run_at(&support::nowhere(), &["--confirm", "auto"]).json();
+    let errors = ran["errors"].as_array().unwrap();
+    assert_eq!(errors.len(), 3, "{ran}");
+    assert!(
+        errors.iter().all(|error| error["message"].as_str().unwrap().contains("names no market"))
+    );
+    assert_eq!(bench.count("is_win IS NULL AND actual_outcome IS NULL"), 3);
+}
+
+#[test]
+fn a_name_that_polymarket_cannot_be_asked_about_is_not_unknown() {
+    let bench = Bench::new(&[bet(1).on("btc-🚀-no-time"), bet(2).on("N/A")]);
+    let empty = Exchange::resolving(Tape::of([]), Markets::resolved([]));
+    let ran = bench.run_at(&empty.url, &["--confirm", "auto"]).json();
+    assert_eq!(ran["pending"], serde_json::json!({"not_resolved": 2}), "{ran}");
+    assert_eq!(bench.count("actual_outcome IS NULL"), 2);
 }

@@ -338,3 +338,52 @@ fn undo_forgets_which_trades_its_run_found_never_filled() {
     let audit = bench.settle(&[&audit[..], &["--clob-url", &world.exchange.url]].concat());
     assert_eq!((bench.booked(1).1, audit.code), (Some(5.0), 0), "{audit:?}");
 }
+
+#[test]
+fn one_database_of_the_settings_alone_takes_no_fill_of_the_others() {
+    let world = World::new(OPEN, 0, |_, _| vec![trade("BUY", OPEN, 470, 10.0, 4.0)]);
+    let (a, b) = (Bench::new(&[bet(1)]), Bench::new(&[bet(1).at("2026-02-13 13:12:00")]));
+    let file = b.folder.path().join("settle.toml");
+    let (first, second) = (a.db.to_str().unwrap(), b.db.to_str().unwrap());
+    let settings = format!("wallet = ['{WALLET}']\ndb = ['{first}', '{second}']\n");
+    std::fs::write(&file, settings).unwrap();
+    let run = |named: &str| {
+        let mut command = settle(&["run", "--json", "--config", file.to_str().unwrap()]);
+        command.args(["--confirm", "auto", "--db", named]);
+        command.args(support::services_at(&world.exchange.url));
+        Ended::from(command.output().unwrap()).json()
+    };
+    let ran = run(second);
+    assert_eq!(ran["excluded"], json!({"not_filled": 1}), "{ran}");
+    let ran = run(first);
+    assert_eq!(a.booked(1).1, Some(6.0), "{ran}");
+}
+
+#[test]
+fn two_bots_may_have_rows_of_one_table() {
+    let bench = Bench::new(&[bet(1), bet(2).action("NO")]);
+    let settings = "[[bot]]\nname = 'up'\ndb = 'performance.db'\n[bot.schema]\nwhere = \"action = 'YES'\"\n\
+                    [[bot]]\nname = 'down'\ndb = 'performance.db'\n[bot.schema]\nwhere = \"action = 'NO'\"\n";
+    std::fs::write(bench.folder.path().join("settle.toml"), settings).unwrap();
+    let world = World::new(OPEN, 0, |_, _| vec![]);
+    let mut command = settle(&["run", "--json", "--confirm", "auto"]);
+    command.args(support::services_at(&world.exchange.url)).current_dir(bench.folder.path());
+    let ran = Ended::from(command.output().unwrap()).json();
+    let settled: Vec<_> =
+        ran["databases"].as_array().unwrap().iter().map(|block| &block["settled_count"]).collect();
+    assert_eq!(settled, [&json!(1), &json!(1)], "{ran}");
+}
+
+#[test]
+fn log_and_wallet_agree_only_where_their_sums_do() {
+    let world = World::new(OPEN, 0, |_, _| vec![trade("BUY", OPEN, 470, 8.0, 4.0)]);
+    let bench = Bench::new(&[bet(1)]);
+    let url = world.exchange.url.as_str();
+    let text = ["reconcile", "--wallet", WALLET, "--polymarket-url", url, "--data-url", url];
+    let text = bench.settle(&text).stdout;
+    assert!(!text.contains("agree") && text.contains("Wallet             1"), "{text}");
+    bench.sql().execute("UPDATE trades SET position_size = 4", []).unwrap();
+    let text = ["reconcile", "--wallet", WALLET, "--polymarket-url", url, "--data-url", url];
+    let text = bench.settle(&text).stdout;
+    assert!(text.contains("Log and wallet agree: 1 trades, +4.00 dollars"), "{text}");
+}

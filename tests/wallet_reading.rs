@@ -302,9 +302,11 @@ fn a_fill_whose_market_cannot_be_read_makes_the_trades_of_its_time_wait() {
         let why = "cannot read the market of 1 rows of the wallet";
         assert!(ran["warnings"].to_string().contains(why), "{fields}: {ran}");
     }
-    for name in
-        ["", "Bitcoin Up or Down - 15 minutes", "Bitcoin Up or Down - February 13, 8:00AM-8:15AM EDT"]
-    {
+    for name in [
+        "",
+        "Bitcoin Up or Down - 15 minutes",
+        "Bitcoin Up or Down - February 13, 8:00AM-8:15AM EDT",
+    ] {
         let bench = Bench::new(&[bet(1)]);
         let line = line("Buy", 470, "8", "4.4", "0xa1").replace(TITLE, name);
         file(&bench, "a.csv", &csv(&line));

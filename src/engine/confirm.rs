@@ -43,7 +43,7 @@ pub(super) fn confirm(
         let trade = judge_again(row, task.reading, wallet);
         let resolution = match trade.as_ref().map(|trade| (&trade.key, &trade.bet)) {
             Ok((Some(key), bet)) => resolved.resolution(key, &bet.market),
-            Ok((None, _)) => Some(Resolution::NoSuchMarket),
+            Ok((None, _)) => Some(Resolution::NotYet("its name cannot be asked about".to_owned())),
             Err(why) => {
                 info!("{}trade {trade_id} cannot be confirmed yet: {why}", of(name));
                 Some(Resolution::NotYet(why.clone()))

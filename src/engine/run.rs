@@ -401,7 +401,10 @@ impl Run<'_, '_, '_> {
         let resolution = match &trade.key {
             Some(key) => self.outside.known.resolution(key, &trade.bet.market),
             None if self.task.deciding.confirm == Confirm::Off => None,
-            None => Some(Resolution::NoSuchMarket),
+            // only Polymarket can say that there is no such market
+            None => Some(Resolution::NotYet(
+                "Polymarket cannot be asked about a market of this name".to_owned(),
+            )),
         };
         if let Some(Resolution::OtherYear(why)) = &resolution {
             let message = format!("trade {}: {why}", trade.row.id);

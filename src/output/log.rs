@@ -42,7 +42,8 @@ pub fn trade(result: &TradeResult, database: Option<&str>) {
 /// Logs the run in one line, at warn if trades are pending or in error. Alerts are errors.
 pub fn run(summary: &Summary, database: Option<&str>) {
     let of = of(database);
-    let line = format!("{of}{}", in_one_line(summary));
+    let run = summary.run_id.as_ref().map(|id| format!("run {id}: ")).unwrap_or_default();
+    let line = format!("{of}{run}{}", in_one_line(summary));
     if summary.errors.is_empty() && summary.pending() == 0 {
         info!("{line}");
     } else {

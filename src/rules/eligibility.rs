@@ -336,7 +336,7 @@ fn read_market_of(
     let slug = &row.market_slug;
     let id = slug.name().ok_or_else(|| format!("market_slug is {slug}, not text"))?;
     let key = market_key(&id, logged_at);
-    if key.is_none() && !id.trim().chars().any(|c| c.is_ascii_alphanumeric()) {
+    if key.is_none() && !id.contains(char::is_alphanumeric) {
         return Err(format!("market_slug is {slug}, which names no market"));
     }
     let market = read_market(key.as_deref().unwrap_or_default(), logged_at, rules);

@@ -383,6 +383,8 @@ mod tests {
             ("[schema]\nprize = 'a'\n", "'prize' in "),
             ("[schema]\noutcome_words = ['UP']\n", "'outcome_words' in "),
             ("[[bot]]\nsize = 1\n", "'size' in "),
+            ("[schema]\nwin = 'profit_loss'\n", "names the column of profit"),
+            ("[schema]\nprofit = '\"executed_price\"'\n", "names the column of price"),
             ("[alert]\nphone = 'a'\n", "'phone' in "),
             ("[alert]\nwebhook = 'ftp://a'\n", "'webhook' in "),
             ("[alert]\nmail = 1\n", "'mail' in "),
