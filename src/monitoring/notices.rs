@@ -252,7 +252,7 @@ fn command_for(raised: &[&String]) -> String {
     command.to_owned()
 }
 
-/// Whether a trade that waits for this reason needs nobody as long as a service may be out.
+/// Whether a trade that waits for this reason needs no person as long as a service may be out.
 fn may_pass(reason: &str) -> bool {
     [OUT_OF_REACH, OUT_OF_TIME, INTERRUPTED, BEYOND_BATCH].contains(&reason)
         || WalletSays::Unreadable.why_it_waits() == Some(reason)
