@@ -201,9 +201,12 @@ fn a_row_that_the_bot_deleted_keeps_the_fills_of_its_own_time() {
     bench.sql().execute("DELETE FROM trades WHERE id = 2", []).unwrap();
     let compared = world.reconcile(&bench, &[]);
     assert_eq!(compared.code(0).json()["wallet_profit"], 6.0);
+    let unclaimed = compared.json()["unclaimed"].clone();
     bench.sql().execute("DELETE FROM trades WHERE id = 1", []).unwrap();
     let compared = world.reconcile(&bench, &[]);
     assert_eq!(compared.code(0).json()["unattributed"], json!([]));
+    // the market's resolution is known from the records
+    assert_eq!((&unclaimed[0]["usdc"], &compared.json()["unclaimed"]), (&json!(30.0), &unclaimed));
 }
 
 #[test]

@@ -282,6 +282,14 @@ pub fn reconcile(
     found.other_income = wallet.cash.other_income;
     let ends = wallet.spans.iter();
     found.covered = ends.clone().map(|span| span.0).min().zip(ends.map(|span| span.1).max());
+    let recorded: Vec<(MarketId, Outcome, String)> = store
+        .recorded_resolutions()?
+        .into_iter()
+        .filter_map(|(name, open, outcome)| Some((MarketId::read(&name, open)?, outcome, name)))
+        .collect();
+    for (market, outcome, name) in &recorded {
+        outcomes.entry(market).or_insert_with(|| (*outcome, name.clone()));
+    }
     close_the_books(&mut found, wallet, &outcomes);
     found.records = records;
     Ok(found)

@@ -13,7 +13,7 @@ use crate::rules::fill::{
     Fill, LoggedRow, MarketId, Position, WalletRecord, WalletRecords, WalletSays,
 };
 use crate::rules::order_status::is_on_paper;
-use crate::rules::outcome::Side;
+use crate::rules::outcome::{Outcome, Side};
 use crate::rules::timestamp::NaiveZone;
 use crate::rules::units::{Shares, UnixSeconds, Usd, decimal_from_text};
 use crate::rules::value::Cell;
@@ -180,6 +180,33 @@ impl Store {
             rows.extend(logged_row(key, trade_id, market_slug, &action, logged_at));
         }
         Ok(rows)
+    }
+
+    /// The resolutions of markets as settle recorded them, the latest of each, with the market as the bot wrote
+    /// it and the open of its window: also of rows that the bot has deleted.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn recorded_resolutions(&self) -> Result<Vec<(String, UnixSeconds, Outcome)>, Error> {
+        let read = || {
+            if !self.has_records()? {
+                return Ok(vec![]);
+            }
+            let mut statement = self.connection.prepare(
+                "SELECT max(id), market_slug, unixepoch(window_open), resolution
+                 FROM settlement_records
+                 WHERE resolution IS NOT NULL AND typeof(market_slug) = 'text'
+                 GROUP BY market_slug",
+            )?;
+            let rows = statement.query_map([], |row| {
+                let (open, resolution): (Option<i64>, String) = (row.get(2)?, row.get(3)?);
+                let outcome = Outcome::named(&resolution);
+                let slug: String = row.get(1)?;
+                Ok(outcome.map(|outcome| (slug, UnixSeconds(open.unwrap_or_default()), outcome)))
+            })?;
+            rows.filter_map(Result::transpose).collect::<rusqlite::Result<Vec<_>>>()
+        };
+        read().map_err(|error| self.failed("read", error))
     }
 
     /// The number of settled trades whose fills a wallet has shown.
