@@ -103,15 +103,20 @@ fn changes_before_notifications_were_enabled_are_not_sent() {
     assert!(hooks.heard().is_empty());
 }
 
+/// Polymarket resolves the market of [`OPEN`] otherwise than the venue's prices say.
+fn resolved_down() -> Exchange {
+    let slug = format!("btc-updown-15m-{OPEN}");
+    Exchange::resolving(up(), Markets::resolved([(slug.as_str(), false)]))
+}
+
 #[test]
 fn many_corrections_are_sent_as_one_notification() {
     let bets: Vec<_> = (1..=25).map(bet).collect();
     let bench = Bench::new(&bets);
-    let slug = format!("btc-updown-15m-{OPEN}");
     let hooks = Hooks::start();
     let auto = ["--confirm", "auto"];
     notified(&bench, &Exchange::of(up()).url, &hooks, &auto).code(0);
-    let resolved = Exchange::resolving(up(), Markets::resolved([(slug.as_str(), false)]));
+    let resolved = resolved_down();
     notified(&bench, &resolved.url, &hooks, &auto);
     let told = hooks.events();
     let mut corrections = told.iter().filter(|told| told["event"] == "correction");
@@ -203,11 +208,10 @@ fn a_host_that_does_not_answer_is_asked_once_for_all_databases() {
 fn notices_delay_the_end_of_a_run_by_ten_seconds_at_most() {
     let bets: Vec<_> = (1..=8).map(bet).collect();
     let bench = Bench::new(&bets);
-    let slug = format!("btc-updown-15m-{OPEN}");
     let hooks = Hooks::start();
     let auto = ["--confirm", "auto"];
     notified(&bench, &Exchange::of(up()).url, &hooks, &auto).code(0);
-    let resolved = Exchange::resolving(up(), Markets::resolved([(slug.as_str(), false)]));
+    let resolved = resolved_down();
     hooks.wait(3_000);
     let began = Instant::now();
     let ended = notified(&bench, &resolved.url, &hooks, &auto);
