@@ -8,7 +8,7 @@ use chrono::DateTime;
 use crate::error::Error;
 use crate::rules::eligibility::Reading;
 use crate::rules::logged::MoneySource;
-use crate::rules::outcome::Side;
+use crate::rules::outcome::{Outcome, Side};
 use crate::rules::statistics::{BookedAs, DELETED, Mode, Provenance, Settled};
 use crate::rules::units::{SharePrice, UnixSeconds, decimal_from_text, f64_from_decimal};
 use crate::rules::value::Cell;
@@ -45,6 +45,33 @@ impl Store {
                 found.extend(settled);
             }
             Ok(found)
+        };
+        read().map_err(|error| self.failed("read", error))
+    }
+
+    /// The resolutions of markets as settle recorded them, the latest of each, with the market as the bot wrote
+    /// it and the open of its window: also of rows that the bot has deleted.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn recorded_resolutions(&self) -> Result<Vec<(String, UnixSeconds, Outcome)>, Error> {
+        let read = || {
+            if !self.has_records()? {
+                return Ok(vec![]);
+            }
+            let mut statement = self.connection.prepare(
+                "SELECT max(id), market_slug, unixepoch(window_open), resolution
+                 FROM settlement_records
+                 WHERE resolution IS NOT NULL AND typeof(market_slug) = 'text'
+                 GROUP BY market_slug",
+            )?;
+            let rows = statement.query_map([], |row| {
+                let (open, resolution): (Option<i64>, String) = (row.get(2)?, row.get(3)?);
+                let outcome = Outcome::named(&resolution);
+                let slug: String = row.get(1)?;
+                Ok(outcome.map(|outcome| (slug, UnixSeconds(open.unwrap_or_default()), outcome)))
+            })?;
+            rows.filter_map(Result::transpose).collect::<rusqlite::Result<Vec<_>>>()
         };
         read().map_err(|error| self.failed("read", error))
     }

@@ -13,7 +13,7 @@ use crate::rules::fill::{
     Fill, LoggedRow, MarketId, Position, WalletRecord, WalletRecords, WalletSays,
 };
 use crate::rules::order_status::is_on_paper;
-use crate::rules::outcome::{Outcome, Side};
+use crate::rules::outcome::Side;
 use crate::rules::timestamp::NaiveZone;
 use crate::rules::units::{Shares, UnixSeconds, Usd, decimal_from_text};
 use crate::rules::value::Cell;
@@ -25,7 +25,7 @@ use crate::store::{FIRST, Store};
 const FIRST_WITH_FILLS: i64 = 4;
 /// The first version that keeps which wallet showed them.
 const FIRST_WITH_WALLETS: i64 = 5;
-/// The stored word of a sale.
+/// How a sale is stored.
 const SALE: &str = "sell";
 
 impl Store {
@@ -72,16 +72,14 @@ impl Store {
     /// [`Error::Database`].
     pub fn rows_of_another_wallet(&self, wallet: &str) -> Result<HashSet<i64>, Error> {
         let read = || {
+            if !self.has_table("settlement_fills")? {
+                return Ok(HashSet::new());
+            }
             let has_wallets =
                 self.schema_version()?.is_some_and(|version| version >= FIRST_WITH_WALLETS);
-            let sql = match has_wallets {
-                true => "SELECT trade_rowid FROM settlement_fills WHERE wallet IS NOT ?1",
-                false if self.has_table("settlement_fills")? => {
-                    "SELECT trade_rowid FROM settlement_fills WHERE ?1 IS NOT NULL"
-                }
-                false => return Ok(HashSet::new()),
-            };
-            let mut statement = self.connection.prepare(sql)?;
+            let last = if has_wallets { "wallet" } else { "NULL" };
+            let sql = format!("SELECT trade_rowid FROM settlement_fills WHERE {last} IS NOT ?1");
+            let mut statement = self.connection.prepare(&sql)?;
             statement.query_map([wallet], |row| row.get(0))?.collect()
         };
         read().map_err(|error| self.failed("read", error))
@@ -180,33 +178,6 @@ impl Store {
             rows.extend(logged_row(key, trade_id, market_slug, &action, logged_at));
         }
         Ok(rows)
-    }
-
-    /// The resolutions of markets as settle recorded them, the latest of each, with the market as the bot wrote
-    /// it and the open of its window: also of rows that the bot has deleted.
-    ///
-    /// # Errors
-    /// [`Error::Database`].
-    pub fn recorded_resolutions(&self) -> Result<Vec<(String, UnixSeconds, Outcome)>, Error> {
-        let read = || {
-            if !self.has_records()? {
-                return Ok(vec![]);
-            }
-            let mut statement = self.connection.prepare(
-                "SELECT max(id), market_slug, unixepoch(window_open), resolution
-                 FROM settlement_records
-                 WHERE resolution IS NOT NULL AND typeof(market_slug) = 'text'
-                 GROUP BY market_slug",
-            )?;
-            let rows = statement.query_map([], |row| {
-                let (open, resolution): (Option<i64>, String) = (row.get(2)?, row.get(3)?);
-                let outcome = Outcome::named(&resolution);
-                let slug: String = row.get(1)?;
-                Ok(outcome.map(|outcome| (slug, UnixSeconds(open.unwrap_or_default()), outcome)))
-            })?;
-            rows.filter_map(Result::transpose).collect::<rusqlite::Result<Vec<_>>>()
-        };
-        read().map_err(|error| self.failed("read", error))
     }
 
     /// The number of settled trades whose fills a wallet has shown.
