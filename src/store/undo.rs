@@ -61,13 +61,15 @@ impl Store {
         let fields = self.fields.clone();
         let items = UndoItems { ids: &ids, run, fields: &fields };
         let (done, error) = self.write_items(&items, interrupt);
-        self.forget_never_filled(undo, interrupt)?;
         let error = error.map(|error| self.failed("written", error));
         match error {
             Some(error) if !done.iter().any(Option::is_none) => Err(error),
             error => {
                 let interrupted = error.is_none() && done.len() < ids.len();
                 let all = done.len();
+                if error.is_none() && !interrupted {
+                    self.forget_never_filled(undo, interrupt)?;
+                }
                 let refused: Vec<RowError> = done.into_iter().flatten().collect();
                 Ok(Undone { restored: (all - refused.len()) as u64, refused, interrupted, error })
             }
