@@ -345,7 +345,7 @@ pub fn parse(arguments: &[OsString], layers: &Layers) -> Result<Cli, clap::Error
             (true, true) => db.iter().any(is_named),
             (true, false) => true,
         };
-        let parse = || -> Result<Cli, clap::Error> {
+        let parse = move || -> Result<Cli, clap::Error> {
             let mut options = options.clone();
             options.extend(bot.options.clone());
             let mut its = parse_with(arguments, &layers.dotenv, &options)?;
@@ -358,7 +358,7 @@ pub fn parse(arguments: &[OsString], layers: &Layers) -> Result<Cli, clap::Error
         };
         cli.bots.push(parse()?);
         if is_wanted {
-            only = Some(parse()?);
+            only = Some(parse);
         }
     }
     let wanted = || cli.bots.iter().filter(|bot| !bot.is_beside);
@@ -366,7 +366,7 @@ pub fn parse(arguments: &[OsString], layers: &Layers) -> Result<Cli, clap::Error
         (0, _) => cli.bots.clear(),
         // a database without a [[bot]] has the settings of no bot
         (count, _) if names_db && count < cli.common.db.len() => cli.bots.clear(),
-        (1, Some(only)) => return Ok(Cli { bots: cli.bots, ..only }),
+        (1, Some(only)) => return Ok(Cli { bots: cli.bots, ..only()? }),
         _ => cli.common.db = wanted().flat_map(|bot| bot.common.db.clone()).collect(),
     }
     Ok(cli)

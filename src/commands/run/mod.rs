@@ -266,8 +266,9 @@ fn in_each_database(
     });
     let client = Arc::new(Client::new(limit.clone()));
     let (mut polymarket, mut prices) = settings::sources(&args.services, &client);
-    let wallet = |bot: &Bot<'_, RunArgs>| {
-        settings::wallet(&bot.args.wallet, &args.services, Arc::clone(&client))
+    let wallet = |bot: &Bot<'_, RunArgs>| match bot.is_beside {
+        true => Ok(None),
+        false => settings::wallet(&bot.args.wallet, &args.services, Arc::clone(&client)),
     };
     let mut wallets = bots.iter().map(wallet).collect::<Result<Vec<_>, Error>>()?;
     let several = bots.iter().filter(|bot| !bot.is_beside).count() > 1;
