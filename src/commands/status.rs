@@ -17,7 +17,7 @@ use crate::output::json::{ErrorJson, OfSeveral, SCHEMA_VERSION, WarningJson, exc
 use crate::output::print::show;
 use crate::output::style::{CAUTION, GOOD, STRONG, bare, errors, field, ids, line, money, styled};
 use crate::rules::selection::{NAMED, Warning};
-use crate::rules::text::{printable, printable_line, shell_word};
+use crate::rules::text::{printable, printable_line, shell_argument};
 use crate::rules::units::{FloatUsd, UnixSeconds, Usd};
 use crate::settings::{self, AlertArgs, CommonArgs, ConfirmArgs, JudgingArgs};
 use crate::store::{Access, PastRun};
@@ -145,7 +145,7 @@ fn text(status: &DatabaseStatus, title: &str) -> String {
     if status.stuck.count > 0 {
         let (count, shown) = (status.stuck.count, ids(&status.stuck, NAMED));
         let command: Vec<String> =
-            status.stuck.first.iter().map(|id| shell_word(&bare(id))).collect();
+            status.stuck.first.iter().map(|id| shell_argument(&bare(id))).collect();
         let command = command.join(" ");
         field(
             &mut text,

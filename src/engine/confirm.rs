@@ -9,7 +9,7 @@ use crate::rules::alert::AlertRule;
 use crate::rules::decision::confirm_trade;
 use crate::rules::eligibility::judge_again;
 use crate::rules::fill::WalletRecords;
-use crate::rules::resolution::{Resolution, Resolutions};
+use crate::rules::resolution::{NO_NAME, Resolution, Resolutions};
 use crate::rules::selection::{Tally, Warning};
 use crate::store::{Note, Unconfirmed};
 
@@ -43,7 +43,7 @@ pub(super) fn confirm(
         let trade = judge_again(row, task.reading, wallet);
         let resolution = match trade.as_ref().map(|trade| (&trade.key, &trade.bet)) {
             Ok((Some(key), bet)) => resolved.resolution(key, &bet.market),
-            Ok((None, _)) => Some(Resolution::NotYet("its name cannot be asked about".to_owned())),
+            Ok((None, _)) => Some(Resolution::NotYet(NO_NAME.to_owned())),
             Err(why) => {
                 info!("{}trade {trade_id} cannot be confirmed yet: {why}", of(name));
                 Some(Resolution::NotYet(why.clone()))

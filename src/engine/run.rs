@@ -23,7 +23,7 @@ use crate::rules::decision::{
 use crate::rules::eligibility::{Exclusion, Reading, Trade, judge_again};
 use crate::rules::fill::WalletRecords;
 use crate::rules::price::{PriceRequest, PriceRequests, Source, Strikes};
-use crate::rules::resolution::Resolution;
+use crate::rules::resolution::{NO_NAME, Resolution};
 use crate::rules::selection::{Selection, Selector, Tally, Warning, dated_key, need};
 use crate::rules::value::Cell;
 use crate::sources::candles::fallback::Found;
@@ -402,9 +402,7 @@ impl Run<'_, '_, '_> {
             Some(key) => self.outside.known.resolution(key, &trade.bet.market),
             None if self.task.deciding.confirm == Confirm::Off => None,
             // only Polymarket can say that there is no such market
-            None => Some(Resolution::NotYet(
-                "Polymarket cannot be asked about a market of this name".to_owned(),
-            )),
+            None => Some(Resolution::NotYet(NO_NAME.to_owned())),
         };
         if let Some(Resolution::OtherYear(why)) = &resolution {
             let message = format!("trade {}: {why}", trade.row.id);

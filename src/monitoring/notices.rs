@@ -13,7 +13,7 @@ use crate::rules::fill::WalletSays;
 use crate::rules::outcome::contradicts;
 use crate::rules::price::Source;
 use crate::rules::settlement::Status;
-use crate::rules::text::{printable, printable_line, shell_word};
+use crate::rules::text::{printable, printable_line, shell_argument};
 use crate::rules::units::{UnixSeconds, rounded};
 use crate::sources::http::RequestStats;
 use crate::store::{Noteworthy, NotificationState};
@@ -49,8 +49,8 @@ impl Place {
     /// A command that can be typed on the machine, for this database.
     fn command(&self, command: &str) -> String {
         match &self.bot {
-            Some(bot) => format!("settle {command} --bot {}", shell_word(bot)),
-            None => format!("settle {command} --db {}", shell_word(&self.database)),
+            Some(bot) => format!("settle {command} --bot {}", shell_argument(bot)),
+            None => format!("settle {command} --db {}", shell_argument(&self.database)),
         }
     }
 }
@@ -184,7 +184,7 @@ impl News<'_> {
         let mut notices = Vec::new();
         for note in first {
             let id = note.trade_id.text().map_or_else(|| note.trade_id.to_string(), printable);
-            let command = format!("explain {}", shell_word(&id));
+            let command = format!("explain {}", shell_argument(&id));
             let mut body = self.body(event, &in_words(note, event), &command);
             body["run_id"] = json!(note.run_id);
             body["trade"] = trade(note);

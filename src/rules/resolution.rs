@@ -13,6 +13,9 @@ use crate::rules::units::UnixSeconds;
 /// Two windows are the same if their opens and their closes differ by less than this, in seconds.
 const SAME_MINUTE: i64 = 60;
 
+/// Why a market waits whose name no request to Polymarket can hold.
+pub const NO_NAME: &str = "Polymarket cannot be asked about a market of this name; correct it, or settle ignore the trade";
+
 /// Polymarket's resolution on a market.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Resolution {

@@ -44,8 +44,8 @@ pub(crate) fn no_formula(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// A text as one word of a shell.
-pub fn shell_word(text: &str) -> String {
+/// A text as one argument of a shell command.
+pub fn shell_argument(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@".contains(c);
     match !text.is_empty() && text.chars().all(is_plain) {
         true => text.to_owned(),

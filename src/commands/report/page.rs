@@ -222,8 +222,8 @@ fn self_reflection(report: &Report) -> Markup {
     }
 }
 
-/// Wall seconds and values, in the order of logging. A trade without a readable time stands at the first
-/// one's.
+/// Wall seconds and values, in the order of logging. A trade without a readable time has that of the
+/// first.
 fn timed<N: ToPrimitive>(
     values: impl Iterator<Item = (Option<UnixSeconds>, Option<N>)>,
     zone: NaiveZone,
