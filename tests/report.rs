@@ -265,6 +265,11 @@ fn since_until_and_last_filter_trades_but_not_triggers() {
     assert_eq!(counts(&["--until", "2026-02-12"]), 6);
     assert_eq!(counts(&["--since", "2026-02-12 03:00:00", "--until", "2026-02-12 05:00:00"]), 3);
     assert_eq!(counts(&["--since", "2026-02-14"]), 0);
+    // dates and times are in the zone of the bot's timestamps
+    let elsewhere = ["--timezone", "+07:00", "--since"];
+    assert_eq!(counts(&[&elsewhere[..], &["2026-02-13"]].concat()), 6);
+    assert_eq!(counts(&[&elsewhere[..], &["2026-02-13 05:00:00"]].concat()), 2);
+    assert_eq!(counts(&[&elsewhere[..], &["2026-02-13T05:00:00Z"]].concat()), 0);
     assert_eq!(counts(&["--last", "5"]), 5);
     assert_eq!(counts(&["--until", "2026-02-12", "--last", "2"]), 2);
     let last = report(&bench, &["--last", "1"]);

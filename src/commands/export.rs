@@ -40,7 +40,7 @@ pub struct ExportArgs {
     #[arg(long, value_name = "FORMAT", default_value = "csv")]
     pub format: Format,
 
-    /// Only trades logged on or after this date: YYYY-MM-DD, a date and time, 7d, today or yesterday (UTC)
+    /// Only trades logged on or after this date: YYYY-MM-DD, a date and time, 7d, today or yesterday, in --timezone
     #[arg(long, value_name = "DATE", value_parser = date)]
     pub since: Option<Date>,
 
@@ -96,8 +96,8 @@ fn lines(
     let rows = store.export_rows()?;
     let deleted = store.records_of_deleted(&rows)?;
     let is_in_time = |at: Option<UnixSeconds>| {
-        let is_after = |since: Date| at.is_some_and(|at| at >= since.begin(now));
-        let is_before = |until: Date| at.is_some_and(|at| at < until.end(now));
+        let is_after = |since: Date| at.is_some_and(|at| at >= since.begin(now, reading.zone));
+        let is_before = |until: Date| at.is_some_and(|at| at < until.end(now, reading.zone));
         args.since.is_none_or(is_after) && args.until.is_none_or(is_before)
     };
     let is_new = |records: &[Record]| {

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::sync::LazyLock;
 
 use chrono::format::{Item, Parsed, StrftimeItems, parse};
-use chrono::{DateTime, FixedOffset, LocalResult, NaiveDateTime, TimeZone, Utc};
+use chrono::{DateTime, FixedOffset, LocalResult, NaiveDateTime, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 use rust_decimal::prelude::ToPrimitive;
 
@@ -47,6 +47,22 @@ impl NaiveZone {
             }),
         };
         wall.map_or(instant.0, |wall| wall.timestamp())
+    }
+
+    /// The first instant at which a clock in this zone shows `local`; where clocks skip it, an hour later.
+    pub fn first_instant(self, local: NaiveDateTime) -> UnixSeconds {
+        let found = self.instants(&local).earliest();
+        let later = || self.instants(&(local + TimeDelta::hours(1))).earliest();
+        UnixSeconds::from(found.or_else(later).unwrap_or_else(|| local.and_utc()))
+    }
+
+    fn instants(self, local: &NaiveDateTime) -> LocalResult<DateTime<Utc>> {
+        match self {
+            Self::Utc => LocalResult::Single(local.and_utc()),
+            Self::Offset(offset) => offset.from_local_datetime(local).map(|at| at.to_utc()),
+            Self::Named(zone) => zone.from_local_datetime(local).map(|at| at.to_utc()),
+            Self::Host(instants) => instants(local),
+        }
     }
 
     /// The name that people read.
@@ -153,12 +169,7 @@ fn instants(text: &str, zone: NaiveZone) -> LocalResult<DateTime<Utc>> {
     let formats = if naive.contains('T') { &NAIVE_WITH_T } else { &NAIVE_WITH_SPACE };
     let read = |items: &Format| parsed(naive, items)?.to_naive_datetime_with_offset(0).ok();
     let Some(local) = formats.iter().find_map(read) else { return LocalResult::None };
-    match zone {
-        NaiveZone::Utc => LocalResult::Single(local.and_utc()),
-        NaiveZone::Offset(offset) => offset.from_local_datetime(&local).map(|at| at.to_utc()),
-        NaiveZone::Named(zone) => zone.from_local_datetime(&local).map(|at| at.to_utc()),
-        NaiveZone::Host(instants) => instants(&local),
-    }
+    zone.instants(&local)
 }
 
 #[cfg(test)]

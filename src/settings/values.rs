@@ -2,8 +2,9 @@
 //! names.
 
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
-use chrono::{Local, TimeZone};
+use chrono::{Days, FixedOffset, Local, NaiveDate, NaiveDateTime, NaiveTime, TimeZone};
 use clap::ValueEnum;
 use reqwest::Url;
 use rust_decimal::Decimal;
@@ -96,56 +97,80 @@ pub(crate) fn seconds_of(hours: Decimal) -> i64 {
     hours.checked_mul(Decimal::from(3600)).and_then(|seconds| seconds.to_i64()).unwrap_or(i64::MAX)
 }
 
-/// An end of a period, as a command line names it; days are in UTC.
+/// An end of a period, as a command line names it; days and times without a zone are in `--timezone`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Date {
-    /// A date and time.
+    /// A date and time with a zone.
     Instant(UnixSeconds),
-    /// The day that begins at this midnight.
-    Day(UnixSeconds),
+    /// A date and time.
+    Time(NaiveDateTime),
+    /// A day.
+    Day(NaiveDate),
     /// So many days before today.
-    DaysBefore(i64),
+    DaysBefore(u64),
     /// So many times 24 hours before now.
     Ago(i64),
 }
 
 impl Date {
     /// The period's first instant, as of `now`.
-    pub fn begin(self, now: UnixSeconds) -> UnixSeconds {
-        let midnight = UnixSeconds(now.0.div_euclid(DAY).saturating_mul(DAY));
+    pub fn begin(self, now: UnixSeconds, zone: NaiveZone) -> UnixSeconds {
         match self {
-            Self::Instant(at) | Self::Day(at) => at,
-            Self::DaysBefore(days) => midnight.plus(-days.saturating_mul(DAY)),
+            Self::Instant(at) => at,
+            Self::Time(time) => zone.first_instant(time),
             Self::Ago(days) => now.plus(-days.saturating_mul(DAY)),
+            Self::Day(_) | Self::DaysBefore(_) => {
+                zone.first_instant(self.day(now, zone).and_time(NaiveTime::MIN))
+            }
         }
     }
 
     /// The first instant after the period, as of `now`: it holds the whole day, or the second.
-    pub fn end(self, now: UnixSeconds) -> UnixSeconds {
-        let length = match self {
-            Self::Day(_) | Self::DaysBefore(_) => DAY,
-            Self::Instant(_) | Self::Ago(_) => 1,
-        };
-        self.begin(now).plus(length)
+    pub fn end(self, now: UnixSeconds, zone: NaiveZone) -> UnixSeconds {
+        match self {
+            Self::Instant(_) | Self::Time(_) | Self::Ago(_) => self.begin(now, zone).plus(1),
+            Self::Day(_) | Self::DaysBefore(_) => {
+                let day = self.day(now, zone);
+                let next = day.succ_opt().unwrap_or(day);
+                zone.first_instant(next.and_time(NaiveTime::MIN))
+            }
+        }
+    }
+
+    fn day(self, now: UnixSeconds, zone: NaiveZone) -> NaiveDate {
+        let today = UnixSeconds(zone.wall_seconds(now)).datetime().unwrap_or_default().date_naive();
+        match self {
+            Self::Day(day) => day,
+            Self::DaysBefore(days) => today.checked_sub_days(Days::new(days)).unwrap_or(today),
+            Self::Instant(_) | Self::Time(_) | Self::Ago(_) => today,
+        }
     }
 }
 
-/// The seconds of a day in UTC.
+/// Seconds of 24 hours.
 const DAY: i64 = 86_400;
 
 /// A date, a date and time, `7d`, `today` or `yesterday`.
 pub(crate) fn date(text: &str) -> Result<Date, String> {
     let word = text.trim().to_ascii_lowercase();
-    let midnight = format!("{word} 00:00:00");
     let days = || word.strip_suffix('d')?.parse().ok().filter(|days| (1..100_000).contains(days));
     let date = match word.as_str() {
         "today" => Some(Date::DaysBefore(0)),
         "yesterday" => Some(Date::DaysBefore(1)),
         _ => days().map(Date::Ago),
     };
-    date.or_else(|| read_timestamp(text, NaiveZone::Utc).map(Date::Instant))
-        .or_else(|| read_timestamp(&midnight, NaiveZone::Utc).map(Date::Day))
+    date.or_else(|| time(text))
+        .or_else(|| NaiveDate::from_str(&word).ok().map(Date::Day))
         .ok_or_else(|| "a date like 2026-02-13, 7d, today or yesterday is needed".to_owned())
+}
+
+fn time(text: &str) -> Option<Date> {
+    let at = read_timestamp(text, NaiveZone::Utc)?;
+    let elsewhere = FixedOffset::east_opt(3600).map(NaiveZone::Offset);
+    match elsewhere.and_then(|zone| read_timestamp(text, zone)) {
+        Some(same) if same == at => Some(Date::Instant(at)),
+        _ => at.datetime().map(|time| Date::Time(time.naive_utc())),
+    }
 }
 
 /// The parser of an option that takes a regular file; `what` names its content.
@@ -189,12 +214,29 @@ mod tests {
         // 2026-02-13 13:15 UTC
         let now = UnixSeconds(1_770_988_500);
         let midnight = UnixSeconds(1_770_940_800);
-        let of = |text: &str| date(text).map(|date| (date.begin(now), date.end(now)));
+        let within = |text: &str, zone: &str| {
+            let zone = zone.parse().unwrap();
+            date(text).map(|date| (date.begin(now, zone), date.end(now, zone)))
+        };
+        let of = |text: &str| within(text, "utc");
         assert_eq!(of("today"), Ok((midnight, midnight.plus(DAY))));
         assert_eq!(of(" Yesterday"), Ok((midnight.plus(-DAY), midnight)));
         assert_eq!(of("2026-02-13"), Ok((midnight, midnight.plus(DAY))));
         assert_eq!(of("7d"), Ok((now.plus(-7 * DAY), now.plus(-7 * DAY + 1))));
         assert_eq!(of("2026-02-13 13:15:00"), Ok((now, now.plus(1))));
+        assert_eq!(of("2026-02-13T15:15:00+02:00"), Ok((now, now.plus(1))));
+        // 20:15 in Jakarta, and 2026-02-14 01:15 at +12:00
+        let hours = |midnight: UnixSeconds, hours: i64| midnight.plus(hours * 3600);
+        let jakarta = Ok((hours(midnight, -7), hours(midnight, 17)));
+        assert_eq!(within("today", "Asia/Jakarta"), jakarta);
+        assert_eq!(within("2026-02-13", "+07:00"), jakarta);
+        assert_eq!(within("yesterday", "+12:00"), Ok((hours(midnight, -12), hours(midnight, 12))));
+        assert_eq!(within("2026-02-13 20:15:00", "+07:00"), Ok((now, now.plus(1))));
+        // a day of 25 hours, and one whose midnight the clocks skip
+        let (begin, end) = within("2026-10-25", "Europe/Berlin").unwrap();
+        assert_eq!(end.since(begin), 25 * 3600);
+        let (begin, end) = within("2018-11-04", "America/Sao_Paulo").unwrap();
+        assert_eq!(end.since(begin), 23 * 3600);
         for wrong in ["0d", "-1d", "d", "tomorrow", "2026-13-01", ""] {
             assert!(date(wrong).is_err(), "{wrong}");
         }

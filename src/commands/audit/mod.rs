@@ -51,7 +51,7 @@ pub struct AuditArgs {
     #[arg(value_name = "TRADE_ID")]
     pub ids: Vec<String>,
 
-    /// Only trades logged on or after this date (YYYY-MM-DD, or a date and time; UTC)
+    /// Only trades logged on or after this date (YYYY-MM-DD, a date and time, 7d, today or yesterday, in --timezone)
     #[arg(long, value_name = "DATE", value_parser = date)]
     pub since: Option<Date>,
 
@@ -90,7 +90,10 @@ pub fn run(common: &CommonArgs, args: &AuditArgs, now: DateTime<Utc>) -> Result<
     let writing =
         args.apply.then_some(RunContext { run_id: &run_id, retry_wait: 0, interrupt: &interrupt });
     let reading = settings::reading_settled(&args.reading);
-    let which = Which { ids: args.ids.clone(), since: args.since.map(|date| date.begin(seconds)) };
+    let which = Which {
+        ids: args.ids.clone(),
+        since: args.since.map(|date| date.begin(seconds, reading.zone)),
+    };
     let (mut polymarket, mut prices) =
         settings::sources(&args.services, &Arc::new(Client::new(Limit::at_signal(&interrupt))));
     polymarket.know(&store.market_ids()?);

@@ -45,7 +45,7 @@ const FALLS: usize = 5;
 /// What a report is about, and where it goes.
 #[derive(Debug, Args)]
 pub struct ReportArgs {
-    /// Only trades logged on or after this date: YYYY-MM-DD, a date and time, 7d, today or yesterday (UTC)
+    /// Only trades logged on or after this date: YYYY-MM-DD, a date and time, 7d, today or yesterday, in --timezone
     #[arg(long, value_name = "DATE", value_parser = date)]
     pub since: Option<Date>,
 
@@ -135,8 +135,8 @@ pub fn run(common: &CommonArgs, args: &ReportArgs, now: DateTime<Utc>) -> Result
     let mut store = Store::open(database, Access::Read, &common.schema)?;
     let reading = settings::reading(&args.judging);
     let now = UnixSeconds::from(now);
-    let (since, before) =
-        (args.since.map(|date| date.begin(now)), args.until.map(|date| date.end(now)));
+    let since = args.since.map(|date| date.begin(now, reading.zone));
+    let before = args.until.map(|date| date.end(now, reading.zone));
     if since.zip(before).is_some_and(|(since, before)| since >= before) {
         return Err(Error::EmptyPeriod);
     }
