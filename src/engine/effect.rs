@@ -3,12 +3,12 @@
 
 use std::collections::HashMap;
 
+use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 
 use crate::rules::settlement::Settlement;
 use crate::rules::statistics::Results;
 use crate::rules::statistics::stats::Streaks;
-use crate::rules::units::UnixSeconds;
 use crate::store::NeverFilled;
 
 /// The figures over the settled trades of a table.
@@ -26,8 +26,7 @@ pub struct BotFigures {
 
 /// What decides a trade's place and its part in the figures.
 struct Counted {
-    at: Option<UnixSeconds>,
-    nanos: u32,
+    at: Option<DateTime<Utc>>,
     rowid: i64,
     won: Option<bool>,
     profit: Decimal,
@@ -63,8 +62,7 @@ pub fn before_and_after(
         .trades
         .iter()
         .map(|trade| Counted {
-            at: trade.at,
-            nanos: trade.nanos,
+            at: trade.logged_at,
             rowid: trade.rowid,
             won: trade.counts_as(),
             profit: trade.profit.unwrap_or_default(),
@@ -86,9 +84,9 @@ pub fn before_and_after(
     for right in to_correct {
         let rowid = right.trade.row.rowid;
         if let Some((won, profit)) = changed.remove(&rowid) {
-            trades.push(Counted { at: Some(right.trade.logged_at), nanos: 0, rowid, won, profit });
+            trades.push(Counted { at: right.trade.logged_at.datetime(), rowid, won, profit });
         }
     }
-    trades.sort_by_key(|trade| (trade.at, trade.nanos, trade.rowid));
+    trades.sort_by_key(|trade| (trade.at, trade.rowid));
     [before, BotFigures::of(&trades)]
 }

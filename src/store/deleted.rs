@@ -124,11 +124,10 @@ fn settled_by(standing: &Record, money: Option<&Record>, reading: Reading) -> Op
     let source = [MoneySource::Wallet, MoneySource::Row].into_iter().find(is_by);
     Some(Settled {
         rowid: DELETED.saturating_add(standing.id),
-        at,
-        nanos: 0,
+        logged_at: at.and_then(UnixSeconds::datetime),
         booked,
         without_result: matches!(outcome, Some("SPLIT" | "UNKNOWN")),
-        profit_as_stored: profit.map(f64_from_decimal),
+        profit_as_stored: profit.map_or(f64::NAN, f64_from_decimal),
         profit,
         stake: number(|record| record.cost.as_ref()),
         price: number(|record| record.executed_price.as_ref())

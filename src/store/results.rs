@@ -194,8 +194,6 @@ impl Store {
         let mut fills = HashMap::new();
         let read = |row: &rusqlite::Row<'_>| {
             let at = text(row, 7)?.and_then(|text| read_instant(text, zone));
-            let nanos = at.map_or(0, |at| at.timestamp_subsec_nanos());
-            let at = at.map(UnixSeconds::from);
             let booked = text(row, 4)?;
             let without_result = matches!(booked, Some("SPLIT" | "UNKNOWN"));
             let (won, lost): (Option<bool>, Option<bool>) = (row.get(8)?, row.get(9)?);
@@ -216,7 +214,7 @@ impl Store {
                 let logged = logged.saturating_mul(shares);
                 fills.insert(row.get(0)?, PaidAndLogged { shares, paid, logged });
             }
-            let at_slug = at.unwrap_or(UnixSeconds(0));
+            let at_slug = at.map_or(UnixSeconds(0), UnixSeconds::from);
             let known = match provenance.is_empty() {
                 true => None,
                 false => provenance.get(&fingerprint(row, 1)?).copied(),
@@ -235,8 +233,7 @@ impl Store {
             };
             let settled = Settled {
                 rowid: row.get(0)?,
-                at,
-                nanos,
+                logged_at: at,
                 booked: match (won, lost) {
                     (Some(true), _) => BookedAs::Win,
                     (_, Some(true)) => BookedAs::Loss,
@@ -245,7 +242,7 @@ impl Store {
                     (None, _) => BookedAs::Unknown,
                 },
                 without_result,
-                profit_as_stored,
+                profit_as_stored: profit_as_stored.unwrap_or(f64::NAN),
                 profit: profit_as_stored.and_then(nearest_decimal),
                 stake,
                 price: price.map(|price| price.0),

@@ -136,7 +136,7 @@ fn headline(group: &Group, trades: &[&Settled], report: &Report, is_first: bool)
     let (figures, key) = (&group.figures, group.key.as_deref());
     let of_mode = || trades.iter().copied().filter(|trade| trade.mode.key() == key);
     let counted = of_mode().filter(|trade| trade.booked != BookedAs::Unknown);
-    let points = timed(counted.map(|trade| (trade.at, trade.profit)), report.zone);
+    let points = timed(counted.map(|trade| (trade.at(), trade.profit)), report.zone);
     let (end, fall) = (dollars(figures.profit()), figure("Largest drawdown", figures));
     let is_alone = report.groups(Dimension::Mode).len() == 1;
     let name = match key {

@@ -70,7 +70,7 @@ fn left_out(trade: &Settled) -> Option<Decimal> {
     }
     let duration = i64::from(trade.duration?.get());
     let price = SharePrice::new(trade.price?).ok()?;
-    let fee = takers_fee(Some(duration), trade.at?, Usd(trade.stake?), price);
+    let fee = takers_fee(Some(duration), trade.at()?, Usd(trade.stake?), price);
     let payout = match trade.booked {
         _ if fee.taken == Taken::Added => return Some(fee.dollars.0).filter(is_positive),
         BookedAs::Win => Decimal::ONE,
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn a_fee_added_to_the_dollars_is_left_out_win_or_lose() {
-        let of = |booked| Settled { at: Some(OCTOBER), ..trade(1, "+5", booked) };
+        let of = |booked| Settled { logged_at: OCTOBER.datetime(), ..trade(1, "+5", booked) };
         // 10 shares × 0.07 × 0.25
         assert_eq!(left_out(&[of(BookedAs::Win)]), Some((1, "0.175".to_owned())));
         let both = [of(BookedAs::Win), of(BookedAs::Loss), of(BookedAs::Unknown)];
@@ -122,14 +122,14 @@ mod tests {
 
     #[test]
     fn what_is_counted_or_not_charged_is_not_left_out() {
-        let charged = Settled { at: Some(OCTOBER), ..trade(1, "+5", BookedAs::Win) };
+        let charged = Settled { logged_at: OCTOBER.datetime(), ..trade(1, "+5", BookedAs::Win) };
         for free in [
             Settled { has_fee: true, ..charged.clone() },
             Settled { money: MoneySource::Wallet, ..charged.clone() },
             Settled { duration: None, ..charged.clone() },
             Settled { price: None, ..charged.clone() },
             // 2025, before the schedule
-            Settled { at: Some(UnixSeconds(1_750_000_000)), ..charged },
+            Settled { logged_at: UnixSeconds(1_750_000_000).datetime(), ..charged },
         ] {
             assert_eq!(left_out(std::slice::from_ref(&free)), None, "{free:?}");
         }

@@ -45,17 +45,17 @@ pub fn longest_falls<'a>(trades: impl IntoIterator<Item = &'a Settled>, count: u
         sum = sum.saturating_add(profit);
         if sum >= peak.0 {
             if let Some(fall) = open.take() {
-                add(&mut falls, Fall { until: trade.at, trades: fall.trades + 1, ..fall });
+                add(&mut falls, Fall { until: trade.at(), trades: fall.trades + 1, ..fall });
             }
-            peak = (sum, trade.at);
+            peak = (sum, trade.at());
             continue;
         }
         let amount = Usd(peak.0.saturating_sub(sum));
-        let begun = Fall { amount, from: peak.1, lowest: trade.at, until: None, trades: 0 };
+        let begun = Fall { amount, from: peak.1, lowest: trade.at(), until: None, trades: 0 };
         let fall = open.get_or_insert(begun);
         fall.trades += 1;
         if amount > fall.amount {
-            (fall.amount, fall.lowest) = (amount, trade.at);
+            (fall.amount, fall.lowest) = (amount, trade.at());
         }
     }
     if let Some(fall) = open {
@@ -82,7 +82,7 @@ pub fn rolling_edge<'a>(
             sum -= latest.pop_front().unwrap_or_default();
         }
         if latest.len() == ROLLING {
-            edges.push((trade.at, sum / ROLLING as f64));
+            edges.push((trade.at(), sum / ROLLING as f64));
         }
     }
     edges
@@ -106,7 +106,7 @@ pub fn hours_of_week(trades: &[&Settled], zone: NaiveZone) -> Option<[[WeekHour;
     }
     let mut week = [[WeekHour::default(); 24]; 7];
     for trade in trades.iter().filter(|trade| trade.booked != BookedAs::Unknown) {
-        let (Some(at), Some(profit)) = (trade.at, trade.profit) else { continue };
+        let (Some(at), Some(profit)) = (trade.at(), trade.profit) else { continue };
         let at = zone.wall_seconds(at);
         // 1970-01-01 was a Thursday
         let day = (at.div_euclid(86_400) + 3).rem_euclid(7);
@@ -138,7 +138,7 @@ mod tests {
                 (fall.amount.0.to_string(), fall.from, fall.lowest, fall.until, fall.trades)
             })
             .collect();
-        let at = |rowid: usize| trades[rowid - 1].at;
+        let at = |rowid: usize| trades[rowid - 1].at();
         assert_eq!(shown[0], ("5".to_owned(), at(3), at(5), None, 3));
         assert_eq!(shown[1], ("2".to_owned(), at(1), at(2), at(3), 2));
         assert_eq!(longest_falls(&trades, 1).len(), 1);
@@ -155,7 +155,7 @@ mod tests {
         assert_eq!(edges.len(), 26);
         // all of the first fifty were lost at 0.50; at the end, half were won
         assert!((edges[0].1 + 0.5).abs() < 1e-12 && edges[25].1.abs() < 1e-12, "{edges:?}");
-        assert_eq!(edges[25].0, trades[74].at);
+        assert_eq!(edges[25].0, trades[74].at());
         assert_eq!(rolling_edge(&trades[..49]), []);
     }
 
@@ -163,7 +163,7 @@ mod tests {
     fn an_hour_of_the_week_is_in_the_zone_and_needs_two_thousand_trades() {
         // 2026-02-13 is a Friday; one minute after midnight in UTC
         let mut trade = trade(1, "+2", BookedAs::Win);
-        trade.at = Some(MIDNIGHT.plus(60));
+        trade.logged_at = MIDNIGHT.plus(60).datetime();
         let trades = vec![&trade; FOR_A_WEEK];
         let of = |zone: &str| hours_of_week(&trades, zone.parse().unwrap()).unwrap();
         let all = WeekHour { count: 2000, wins: 2000, profit: 4000.into() };

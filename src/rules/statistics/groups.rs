@@ -2,6 +2,9 @@
 //! computes the figures of a group.
 
 use std::collections::BTreeMap;
+use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use chrono::Datelike;
 use rust_decimal::prelude::ToPrimitive;
@@ -10,7 +13,7 @@ use crate::rules::asset::Asset;
 use crate::rules::logged::MoneySource;
 use crate::rules::outcome::Side;
 use crate::rules::statistics::reflection::day_of;
-use crate::rules::statistics::stats::{Figures, SqlSums, by_rowid};
+use crate::rules::statistics::stats::Figures;
 use crate::rules::statistics::{Mode, Provenance, Results, Settled};
 use crate::rules::timestamp::NaiveZone;
 use crate::rules::units::UnixSeconds;
@@ -145,36 +148,44 @@ pub fn breakdowns(
         }
     };
     let has_column = |by: &Dimension| *by != Dimension::Signal || results.has_signals;
-    let dimensions = dimensions.into_iter().filter(has_column);
-    // sorted once: a sort for each group would take a third of a report's time
-    let by_rowid = by_rowid(trades);
-    dimensions.map(|by| breakdown(results, (trades, &by_rowid), all, by, zone)).collect()
+    let dimensions: Vec<_> = dimensions.into_iter().filter(has_column).collect();
+    // two threads take a fifth off a report's time
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let following = || dimensions.get(next.fetch_add(1, Ordering::Relaxed));
+        let found = std::iter::from_fn(following);
+        found.map(|by| breakdown(results, trades, all, *by, zone)).collect::<Vec<_>>()
+    };
+    let mut found = thread::scope(|scope| {
+        let other = scope.spawn(work);
+        let mut found = work();
+        found.extend(other.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        found
+    });
+    found.sort_by_key(|found| dimensions.iter().position(|by| *by == found.by));
+    found
 }
 
-/// `trades` in the order of logging, and in that of their rowids.
+/// `trades` in the order of logging.
 fn breakdown(
     results: &Results,
-    trades: (&[&Settled], &[&Settled]),
+    trades: &[&Settled],
     all: &Figures,
     by: Dimension,
     zone: NaiveZone,
 ) -> Breakdown {
     // the number is the sort key of the dimension; i64::MAX stands for no value
     let mut groups: BTreeMap<i64, Vec<&Settled>> = BTreeMap::new();
-    for trade in trades.0 {
+    for trade in trades {
         groups.entry(place(trade, by, zone)).or_default().push(trade);
     }
     if let (1, Some(place)) = (groups.len(), groups.keys().next()) {
         let only = Group { key: key(results, by, *place), figures: all.clone() };
         return Breakdown { by, groups: vec![only] };
     }
-    let mut sums: BTreeMap<i64, SqlSums> = BTreeMap::new();
-    for trade in trades.1 {
-        sums.entry(place(trade, by, zone)).or_default().add(trade);
-    }
-    let group = |(place, trades): (i64, Vec<&Settled>)| {
-        let sums = sums.get(&place).copied().unwrap_or_default();
-        Group { key: key(results, by, place), figures: Figures::with_sums(&trades, sums) }
+    let group = |(place, trades): (i64, Vec<&Settled>)| Group {
+        key: key(results, by, place),
+        figures: Figures::of(trades),
     };
     let mut groups: Vec<Group> = groups.into_iter().map(group).collect();
     if by == Dimension::Signal {
@@ -187,7 +198,7 @@ const NO_VALUE: i64 = i64::MAX;
 
 /// The sort key of a trade's group within a dimension.
 fn place(trade: &Settled, by: Dimension, zone: NaiveZone) -> i64 {
-    let at = || trade.at.map(|at| zone.wall_seconds(at));
+    let at = || trade.at().map(|at| zone.wall_seconds(at));
     let place = match by {
         Dimension::Signal => Some(trade.signal.into()),
         Dimension::Action => trade.side.map(|side| i64::from(side == Side::No)),
@@ -275,8 +286,8 @@ mod tests {
     fn a_week_begins_on_monday_and_a_month_on_its_first_day() {
         // 2026-03-01 is a Sunday
         let at = |text: &str| {
-            let at = crate::rules::timestamp::read_timestamp(text, NaiveZone::Utc);
-            Settled { at, ..trade(1, "+1", BookedAs::Win) }
+            let logged_at = crate::rules::timestamp::read_instant(text, NaiveZone::Utc);
+            Settled { logged_at, ..trade(1, "+1", BookedAs::Win) }
         };
         for (logged, week, month) in [
             ("2026-03-01 23:59:59", "2026-02-23", "2026-03"),
@@ -294,7 +305,7 @@ mod tests {
     #[test]
     fn days_hours_and_months_are_those_of_the_zone() {
         let trade = Settled {
-            at: crate::rules::timestamp::read_timestamp("2026-02-28 23:30:00", NaiveZone::Utc),
+            logged_at: crate::rules::timestamp::read_instant("2026-02-28 23:30:00", NaiveZone::Utc),
             ..trade(1, "+1", BookedAs::Win)
         };
         let zone = "+01:00".parse().unwrap();

@@ -48,7 +48,7 @@ impl Reflection {
             let Some(won) = trade.counts_as() else { continue };
             streaks.add(won);
             reflection.counted += 1;
-            let Some(day) = trade.at.and_then(day_of) else { continue };
+            let Some(day) = trade.at().and_then(day_of) else { continue };
             if reflection.day != Some(day) {
                 reflection.day = Some(day);
                 reflection.counted_that_day = 0;

@@ -137,14 +137,17 @@ impl SqlSum {
 
 /// The sums of a set of trades, which are added in the order of their rowids.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct SqlSums {
+struct SqlSums {
     all: SqlSum,
     decided: SqlSum,
 }
 
 impl SqlSums {
-    pub fn add(&mut self, trade: &Settled) {
-        let Some(profit) = trade.profit_as_stored else { return };
+    fn add(&mut self, trade: &Settled) {
+        let profit = trade.profit_as_stored;
+        if profit.is_nan() {
+            return;
+        }
         self.all.add(profit);
         if trade.is_decided() {
             self.decided.add(profit);
@@ -152,26 +155,23 @@ impl SqlSums {
     }
 }
 
-/// The same trades in the order of their rowids.
-pub(super) fn by_rowid<'a>(trades: &[&'a Settled]) -> Vec<&'a Settled> {
-    let mut trades = trades.to_vec();
-    trades.sort_unstable_by_key(|trade| trade.rowid);
-    trades
-}
-
 impl Figures {
     /// Computes the figures of these trades, which must be in the order of logging.
     pub fn of<'a>(trades: impl IntoIterator<Item = &'a Settled>) -> Self {
         let trades: Vec<&Settled> = trades.into_iter().collect();
         let mut sums = SqlSums::default();
-        for trade in by_rowid(&trades) {
-            sums.add(trade);
+        // most bots log in the order of their rowids
+        if trades.is_sorted_by_key(|trade| trade.rowid) {
+            trades.iter().for_each(|trade| sums.add(trade));
+        } else {
+            let mut by_rowid = trades.clone();
+            by_rowid.sort_by_key(|trade| trade.rowid);
+            by_rowid.into_iter().for_each(|trade| sums.add(trade));
         }
         Self::with_sums(&trades, sums)
     }
 
-    /// The figures of these trades, in the order of logging, whose sums are known.
-    pub(super) fn with_sums(trades: &[&Settled], sums: SqlSums) -> Self {
+    fn with_sums(trades: &[&Settled], sums: SqlSums) -> Self {
         let mut figures = Self::default();
         let mut count = Decimal::ZERO;
         // None where a sum does not fit a Decimal
@@ -211,9 +211,9 @@ impl Figures {
             curve = curve.and_then(|sum| sum.checked_add(profit));
             let Some(equity) = curve else { continue };
             if equity > peak.0 {
-                peak = (equity, trade.at);
+                peak = (equity, trade.at());
             } else if let Some(below) = peak.0.checked_sub(equity).filter(|fell| *fell > fall.0) {
-                fall = (below, peak.1, trade.at);
+                fall = (below, peak.1, trade.at());
             }
         }
         figures.total_profit = sums.all.total();
@@ -221,7 +221,7 @@ impl Figures {
         figures.decided_average = sums.decided.average();
         // the floats take half of the memory and have the order of their decimals
         let known = trades.iter().filter(|trade| trade.booked != BookedAs::Unknown);
-        let profits = known.filter_map(|trade| trade.profit.and(trade.profit_as_stored));
+        let profits = known.filter_map(|trade| trade.profit.map(|_| trade.profit_as_stored));
         figures.median_profit = median(profits.collect()).map(Usd);
         figures.gross_profit = gain.map(Usd);
         figures.gross_loss = loss.map(Usd);
@@ -361,7 +361,7 @@ mod tests {
         // each stakes 5 dollars
         assert_eq!(figures.return_on_stake().map(|r| r.round_dp(4)), usd("0.2333").map(|u| u.0));
         assert_eq!(figures.drawdown.amount, usd("8"));
-        assert_eq!((figures.drawdown.from, figures.drawdown.to), (trades[0].at, trades[4].at));
+        assert_eq!((figures.drawdown.from, figures.drawdown.to), (trades[0].at(), trades[4].at()));
         let streaks = figures.streaks;
         assert_eq!(
             (streaks.current, streaks.longest_wins, streaks.longest_losses),
@@ -395,7 +395,7 @@ mod tests {
     fn a_fall_from_the_beginning_is_a_drawdown_too() {
         let trades = settled(&["-5", "-1", "+2"]);
         let drawdown = Figures::of(&trades).drawdown;
-        assert_eq!(drawdown, Drawdown { amount: usd("6"), from: None, to: trades[1].at });
+        assert_eq!(drawdown, Drawdown { amount: usd("6"), from: None, to: trades[1].at() });
     }
 
     #[test]
