@@ -152,6 +152,50 @@ fn fills_that_change_while_a_trade_is_provisional_are_its_money_once_it_is_confi
 }
 
 #[test]
+fn fills_that_change_in_the_run_that_confirms_are_booked_and_kept() {
+    let open = lately();
+    let world = World::new(open, 1, move |_, stage| {
+        let later = (stage >= 1).then(|| trade("BUY", open, 200, 10.0, 3.0));
+        [trade("BUY", open, 100, 10.0, 4.0)].into_iter().chain(later).collect()
+    });
+    let bench = Bench::new(&[logged(open)]);
+    let wallet = ["--wallet", WALLET, "--hold-hours", "0"];
+    world.run(&bench, &wallet);
+    assert_eq!(bench.booked(1).1, Some(6.0));
+    world.next();
+    for _ in 0..2 {
+        world.run(&bench, &wallet);
+        assert_eq!(bench.booked(1).1, Some(13.0));
+        let kept = "SELECT shares FROM settlement_fills WHERE trade_rowid = 1";
+        let shares = bench.sql().query_row(kept, [], |row| row.get::<_, String>(0)).unwrap();
+        assert_eq!(shares, "20");
+    }
+    assert_eq!(records(&bench).len(), 2);
+}
+
+#[test]
+fn a_fill_that_is_gone_in_the_run_that_confirms_leaves_no_money_of_the_log() {
+    let open = lately();
+    let world = World::new(open, 1, move |_, stage| {
+        vec![trade("BUY", if stage == 0 { open } else { open - 900 }, 100, 10.0, 4.0)]
+    });
+    for zero in [&[][..], &["--not-filled", "zero"]] {
+        world.stage.store(0, Ordering::SeqCst);
+        let bench = Bench::new(&[logged(open)]);
+        let wallet = [&["--wallet", WALLET, "--hold-hours", "0"], zero].concat();
+        world.run(&bench, &wallet);
+        assert_eq!(bench.booked(1).1, Some(6.0));
+        world.next();
+        for _ in 0..2 {
+            let ran = world.run(&bench, &wallet);
+            let wanted = [Some(0.0), None];
+            assert!(wanted.contains(&bench.booked(1).1), "{zero:?} {ran}");
+            assert_eq!(bench.booked(1).2, None, "{zero:?} {ran}");
+        }
+    }
+}
+
+#[test]
 fn a_trade_that_reconcile_left_keeps_the_logs_money_and_says_so() {
     let open = lately();
     let world = World::new(open, 1, move |_, _| vec![trade("BUY", open, 100, 10.0, 4.0)]);

@@ -7,8 +7,8 @@ use crate::engine::apply::{Batch, of};
 use crate::engine::context::Task;
 use crate::rules::alert::AlertRule;
 use crate::rules::decision::confirm_trade;
-use crate::rules::eligibility::judge_again;
-use crate::rules::fill::WalletRecords;
+use crate::rules::eligibility::{is_booked_as_zero, judge_again};
+use crate::rules::fill::{WalletRecords, WalletSays};
 use crate::rules::resolution::{NO_NAME, Resolution, Resolutions};
 use crate::rules::selection::{Tally, Warning};
 use crate::store::{Note, Unconfirmed};
@@ -40,6 +40,13 @@ pub(super) fn confirm(
         let rowid = row.rowid;
         // a trade that was booked from the log keeps the log's money
         let wallet = if earlier.is_of_wallet { wallet } else { &no_wallet };
+        let record = wallet.of(rowid, &row.id, &row.market_slug);
+        let was_filled = record.is_none_or(|record| record.says != WalletSays::NotFilled);
+        if !was_filled && !is_booked_as_zero(&row) {
+            // the fills that it was booked with are gone: the log's money does not take their place
+            batch.notes.push(Note::Unresolved(record_id, rowid));
+            continue;
+        }
         let trade = judge_again(row, task.reading, wallet);
         let resolution = match trade.as_ref().map(|trade| (&trade.key, &trade.bet)) {
             Ok((Some(key), bet)) => resolved.resolution(key, &bet.market),

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::rules::audit_cause::{differs, holds_is_win};
 use crate::rules::decision::{is_same, pay_out};
 use crate::rules::eligibility::{Reading, Row, judge_again};
-use crate::rules::fill::{WalletRecords, WalletSays};
+use crate::rules::fill::{Position, WalletRecords, WalletSays};
 use crate::rules::outcome::Outcome;
 use crate::rules::settlement::{Case, Earlier, Settlement};
 use crate::rules::units::decimal_from_text;
@@ -80,7 +80,13 @@ pub(super) fn rebook_read_again(
             .and_then(|(_, money)| {
                 Some((number(money?.shares.as_ref())?, number(money?.cost.as_ref())?))
             });
-        if booked != Some((before.shares, before.cost)) {
+        let is_of = |position: Position| booked == Some((position.shares, position.cost));
+        // a confirmation of this run has booked the new fills already
+        if now.position().is_some_and(is_of) {
+            kept.push((*rowid, now.clone()));
+            continue;
+        }
+        if !is_of(*before) {
             continue;
         }
         kept.push((*rowid, now.clone()));

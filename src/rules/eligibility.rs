@@ -345,7 +345,7 @@ fn read_market_of(
 
 /// Whether the row holds an outcome, profit 0 and no win, as a trade without a fill is booked with
 /// [`NotFilled::Zero`].
-fn is_booked_as_zero(row: &Row) -> bool {
+pub fn is_booked_as_zero(row: &Row) -> bool {
     row.is_win.is_empty()
         && row.actual_outcome.text().and_then(Side::named).is_some()
         && row.profit_loss.any_number().is_some_and(|profit| profit.is_zero())
