@@ -282,6 +282,27 @@ fn since_until_and_last_filter_trades_but_not_triggers() {
 }
 
 #[test]
+fn trades_logged_in_unix_time_have_the_days_of_those_logged_as_text() {
+    let bench = booked();
+    let of = || {
+        let since = ["--since", "2026-02-12 02:00:00", "--until", "2026-02-13"];
+        let report = report(&bench, &since);
+        (report["settled_count"].clone(), report["by"]["day"].clone(), report["by"]["hour"].clone())
+    };
+    let as_text = of();
+    assert_eq!(as_text.0, 11);
+    let exported =
+        || bench.settle(&["export", "--since", "2026-02-13"]).code(0).stdout.lines().count();
+    let lines = exported();
+    bench.sql().execute("UPDATE trades SET timestamp = unixepoch(timestamp)", []).unwrap();
+    for unit in ["second", "millisecond", "microsecond"] {
+        assert_eq!(of(), as_text, "{unit}");
+        assert_eq!(exported(), lines, "{unit}");
+        bench.sql().execute("UPDATE trades SET timestamp = timestamp * 1000", []).unwrap();
+    }
+}
+
+#[test]
 fn by_groups_the_trades_by_what_is_asked_for_alone() {
     let bench = booked();
     let all = report(&bench, &[])["settled_count"].as_i64().unwrap();

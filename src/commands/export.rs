@@ -17,9 +17,9 @@ use crate::rules::market::Market;
 use crate::rules::order_status::is_on_paper;
 use crate::rules::outcome::{Outcome, Side};
 use crate::rules::text::no_formula;
-use crate::rules::timestamp::read_cell;
 use crate::rules::units::{UnixSeconds, decimal_from_text};
 use crate::rules::value::Cell;
+use crate::rules::zone::logged_at;
 use crate::settings::values::{Date, date};
 use crate::settings::{self, CommonArgs, JudgingArgs};
 use crate::store::{Access, ExportRow, NotMade, Record, Store, standing_and_money};
@@ -114,7 +114,7 @@ fn lines(
         {
             outcomes.entry(key.clone()).or_insert(outcome);
         }
-        if !is_in_time(read_cell(&row.row.timestamp, reading.zone)) {
+        if !is_in_time(logged_at(&row.row.timestamp, &row.row.market_slug, reading.zone)) {
             continue;
         }
         if !row.is_settled {

@@ -73,8 +73,15 @@ pub fn pay_out(
             (shares.0.saturating_sub(taken), Decimal::ZERO)
         }
     };
-    let (gone, proceeds) =
-        sold.map_or_else(Default::default, |sold| (sold.shares.0, sold.proceeds.0));
+    let (gone, proceeds) = match sold {
+        None => Default::default(),
+        // a fee taken in shares leaves fewer to sell
+        Some(sold) if sold.shares.0 > held => {
+            let share = held.checked_div(sold.shares.0).unwrap_or_default();
+            (held, sold.proceeds.0.saturating_mul(share))
+        }
+        Some(sold) => (sold.shares.0, sold.proceeds.0),
+    };
     let payout = held.saturating_sub(gone).saturating_mul(paid_per_share).saturating_add(proceeds);
     let profit = payout.saturating_sub(position.0).saturating_sub(added);
     Money { shares, payout: Usd(payout), cost: position, fee, profit: Usd(profit) }
@@ -173,6 +180,20 @@ mod tests {
         assert_eq!(settled(Outcome::Yes).profit.0, dollars("46.875"));
         assert_eq!(settled(Outcome::No).profit.0, dollars("-50"));
         assert_eq!(settled(Outcome::Split).profit.0, dollars("-1.5625"));
+    }
+
+    #[test]
+    fn a_position_that_was_sold_makes_the_same_whatever_the_outcome() {
+        let price = SharePrice::new(dollars("0.50")).unwrap();
+        let sold = Sold { shares: Shares(dollars("20")), proceeds: Usd(dollars("12")) };
+        // 0.3125 of the 20 shares
+        let fee = Fee { dollars: Usd(dollars("0.15625")), taken: Taken::InShares };
+        for outcome in [Outcome::Yes, Outcome::No, Outcome::Split] {
+            let cost = Usd(dollars("10"));
+            let money =
+                pay_out(cost, sold.shares, price, Side::Yes, Some(sold), outcome, Some(fee));
+            assert_eq!(money.profit.0, dollars("1.8125"), "{outcome:?}");
+        }
     }
 
     #[test]

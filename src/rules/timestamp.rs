@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use chrono::format::{Item, Parsed, StrftimeItems, parse};
 use chrono::{DateTime, FixedOffset, LocalResult, NaiveDateTime, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
+use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
 use crate::rules::units::UnixSeconds;
@@ -125,18 +126,24 @@ pub fn read_timestamp(text: &str, zone: NaiveZone) -> Option<UnixSeconds> {
 /// Reads a cell as [`read_timestamp`] does, or as unix seconds, milliseconds or microseconds, as a
 /// number or as text.
 pub fn read_cell(cell: &Cell, zone: NaiveZone) -> Option<UnixSeconds> {
-    if let Some(at) = cell.text().and_then(|text| read_timestamp(text, zone)) {
+    read_cell_instant(cell, zone).map(UnixSeconds::from)
+}
+
+/// The same as [`read_cell`], with the fraction of the second.
+pub fn read_cell_instant(cell: &Cell, zone: NaiveZone) -> Option<DateTime<Utc>> {
+    if let Some(at) = cell.text().and_then(|text| read_instant(text, zone)) {
         return Some(at);
     }
-    let number = cell.any_number()?.floor().to_i64()?;
+    let number = cell.any_number()?;
     // 10 digits of seconds are the years 2001 to 2286
-    let seconds = match number {
-        1_000_000_000..=9_999_999_999 => number,
-        1_000_000_000_000..=9_999_999_999_999 => number / 1000,
-        1_000_000_000_000_000..=9_999_999_999_999_999 => number / 1_000_000,
+    let micros_a_unit = match number.floor().to_i64()? {
+        1_000_000_000..=9_999_999_999 => 1_000_000,
+        1_000_000_000_000..=9_999_999_999_999 => 1000,
+        1_000_000_000_000_000..=9_999_999_999_999_999 => 1,
         _ => return None,
     };
-    Some(UnixSeconds(seconds))
+    let micros = number.checked_mul(Decimal::from(micros_a_unit))?;
+    DateTime::from_timestamp_micros(micros.floor().to_i64()?)
 }
 
 /// The same as [`read_timestamp`], with the fraction of the second.

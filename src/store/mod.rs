@@ -208,7 +208,7 @@ impl Store {
             count.map_err(|error| self.failed("read", error))
         };
         let read = |row: &rusqlite::Row<'_>| self.read_row(row);
-        if self.has_index()? && !self.fields.empty_is_win {
+        if self.has_index()? && !self.fields.empty_is_win && !self.fields.target.is_mapped {
             let condition = self.fields.undecided();
             let (rows, next) = self.page(&condition, None, &self.fields.row(), after, read)?;
             let passed_over = match counts_hold && after == FIRST {

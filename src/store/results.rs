@@ -21,7 +21,7 @@ use crate::rules::order_status::is_on_paper;
 use crate::rules::outcome::Side;
 use crate::rules::statistics::stats::Streaks;
 use crate::rules::statistics::{BookedAs, Mode, PaidAndLogged, Provenance, Results, Settled};
-use crate::rules::timestamp::{NaiveZone, read_instant};
+use crate::rules::timestamp::{NaiveZone, read_cell_instant, read_instant};
 use crate::rules::title::market_key;
 use crate::rules::units::{FloatUsd, SharePrice, UnixSeconds, Usd, nearest_decimal};
 use crate::rules::value::Cell;
@@ -145,7 +145,7 @@ impl Store {
                 if in_order && all_earlier.as_ref().is_some_and(is_before) {
                     break;
                 }
-                let at = text.and_then(|text| read_instant(text, zone));
+                let at = instant(row, 1, zone)?;
                 let is_earlier = at.zip(needed).is_some_and(|(at, needed)| at < needed);
                 if in_order && !is_last && is_earlier && row.get(6)? {
                     earlier = text.map(str::to_owned);
@@ -193,7 +193,7 @@ impl Store {
         let mut markets: HashMap<String, (Option<NonZeroU32>, Option<Asset>)> = HashMap::new();
         let mut fills = HashMap::new();
         let read = |row: &rusqlite::Row<'_>| {
-            let at = text(row, 7)?.and_then(|text| read_instant(text, zone));
+            let at = instant(row, 7, zone)?;
             let booked = text(row, 4)?;
             let without_result = matches!(booked, Some("SPLIT" | "UNKNOWN"));
             let (won, lost): (Option<bool>, Option<bool>) = (row.get(8)?, row.get(9)?);
@@ -444,6 +444,18 @@ fn confidence(value: ValueRef<'_>) -> Option<f32> {
         ValueRef::Null | ValueRef::Blob(_) => return None,
     };
     (0.0..=1.0).contains(&number).then_some(number as f32)
+}
+
+/// The instant of a timestamp in any form; most are text, which needs no copy.
+fn instant(
+    row: &rusqlite::Row<'_>,
+    index: usize,
+    zone: NaiveZone,
+) -> rusqlite::Result<Option<DateTime<Utc>>> {
+    match text(row, index)?.and_then(|text| read_instant(text, zone)) {
+        None => Ok(read_cell_instant(&row.get(index)?, zone)),
+        at => Ok(at),
+    }
 }
 
 fn text<'a>(row: &'a rusqlite::Row<'_>, index: usize) -> rusqlite::Result<Option<&'a str>> {

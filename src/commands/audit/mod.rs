@@ -27,9 +27,10 @@ use crate::rules::resolution::Resolutions;
 use crate::rules::selection::{RowError, dated_key, need};
 use crate::rules::settlement::{Case, Earlier, Settlement};
 use crate::rules::strike::Strike;
-use crate::rules::timestamp::{NaiveZone, read_timestamp};
+use crate::rules::timestamp::NaiveZone;
 use crate::rules::units::{UnixSeconds, Usd};
 use crate::rules::value::Cell;
+use crate::rules::zone::logged_at;
 use crate::settings::values::{Date, date};
 use crate::settings::{self, CommonArgs, FeeArgs, ReadingArgs, ServiceArgs};
 use crate::sources::candles::fallback::Found;
@@ -128,7 +129,7 @@ pub struct Which {
 impl Which {
     /// A row with an unreadable time passes the time filter.
     fn includes(&self, row: &Row, zone: NaiveZone) -> bool {
-        let logged_at = || read_timestamp(row.timestamp.text()?, zone);
+        let logged_at = || logged_at(&row.timestamp, &row.market_slug, zone);
         (self.ids.is_empty() || self.ids.contains(&plain_id(row)))
             && self.since.is_none_or(|since| logged_at().is_none_or(|at| at >= since))
     }

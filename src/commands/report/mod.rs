@@ -28,9 +28,10 @@ use crate::rules::statistics::{
     Breakdown, Brier, Dimension, Figures, Filter, Group, Reflection, Results, Settled, Slippage,
     Triggers, UncountedFees, breakdowns, groups_by,
 };
-use crate::rules::timestamp::{NaiveZone, read_timestamp};
+use crate::rules::timestamp::NaiveZone;
 use crate::rules::units::{SharePrice, UnixSeconds};
 use crate::rules::value::Cell;
+use crate::rules::zone::logged_at;
 use crate::settings::monitoring::NoticeArgs;
 use crate::settings::values::{Date, date};
 use crate::settings::{self, CommonArgs, JudgingArgs};
@@ -340,7 +341,7 @@ fn pending(
     let not_made = store.not_made()?;
     let (mut pending, mut waiting) = (Pending::default(), Vec::new());
     store.unsettled_rows(false, |row| {
-        let at = row.timestamp.text().and_then(|text| read_timestamp(text, reading.zone));
+        let at = logged_at(&row.timestamp, &row.market_slug, reading.zone);
         let (rowid, id, held) = (row.rowid, row.id.clone(), is_held(&row));
         let record = wallet.of(rowid, &row.id, &row.market_slug);
         let known = not_made.get(&rowid).and_then(|known| known.would_have_won);

@@ -162,11 +162,15 @@ impl Figures {
         let mut sums = SqlSums::default();
         // most bots log in the order of their rowids
         if trades.is_sorted_by_key(|trade| trade.rowid) {
-            trades.iter().for_each(|trade| sums.add(trade));
+            for trade in &trades {
+                sums.add(trade);
+            }
         } else {
             let mut by_rowid = trades.clone();
             by_rowid.sort_by_key(|trade| trade.rowid);
-            by_rowid.into_iter().for_each(|trade| sums.add(trade));
+            for trade in by_rowid {
+                sums.add(trade);
+            }
         }
         Self::with_sums(&trades, sums)
     }
