@@ -63,9 +63,9 @@ pub enum Error {
     ReadOnly(PathBuf),
     /// The lock file cannot be used.
     #[error(
-        "the lock {} cannot be taken: {source}; remove the file, or give it to the user that runs settle \
-         (chown)",
-        path.display()
+        "the lock {} cannot be taken: {source}; nothing is written; {}",
+        path.display(),
+        lock_hint(source)
     )]
     Lock {
         /// The lock file.
@@ -146,4 +146,17 @@ pub enum Error {
     /// Standard output cannot be written.
     #[error("the result cannot be printed: {0}; see where standard output leads")]
     Output(#[from] std::io::Error),
+}
+
+/// What to do where a lock file cannot be used.
+fn lock_hint(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+            "free space on the disk and run the command again"
+        }
+        // a disk that fails has no kind of its own
+        _ => {
+            "remove the file, or give it to the user that runs settle (chown); if neither helps, check the disk"
+        }
+    }
 }

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use support::exchange::{Exchange, Markets, Reply, Tape};
-use support::{Bench, CLOSE, OPEN, STRIKE, bet, services_at};
+use support::{Bench, CLOSE, OPEN, STRIKE, bet, services_at, torn_in};
 
 /// More than the killed runs settle, so that each kill can hit a run that writes.
 const TRADES: i64 = 9000;
@@ -21,21 +21,8 @@ fn signal(child: &Child, name: &str) {
     assert!(sent.success());
 }
 
-/// Trades that differ from their last record, or have a result without a record.
 fn torn(bench: &Bench) -> i64 {
-    let values = "(actual_outcome, profit_loss, is_win)";
-    let sql = bench.sql();
-    let exists = "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'settlement_records')";
-    if !sql.query_row(exists, [], |row| row.get::<_, bool>(0)).unwrap() {
-        return bench.count(&format!("{values} IS NOT (NULL, NULL, NULL)"));
-    }
-    // the next process that opens the database completes or rolls back an open transaction
-    bench.count(&format!(
-        "{values} IS NOT (SELECT new_actual_outcome, new_profit_loss, new_is_win
-             FROM settlement_records WHERE trade_id = +trades.id ORDER BY id DESC LIMIT 1)
-         AND NOT ({values} IS (NULL, NULL, NULL)
-             AND NOT EXISTS (SELECT 1 FROM settlement_records WHERE trade_id = +trades.id))"
-    ))
+    torn_in(&bench.sql())
 }
 
 /// The externally visible effects of a write: the database's files, their lengths and times.
@@ -143,7 +130,7 @@ fn a_full_disk_at_any_byte_leaves_no_partial_trade() {
         bench.sql().execute_batch("VACUUM").unwrap();
         let dump = bench.dump("d.csv", &[(CLOSE, STRIKE + 1.0)]);
         let size = bench.bytes().len() as u64 / 512;
-        let mut failed = 0;
+        let (mut failed, mut before) = (0, 0);
         // from no space for the journal to space for almost everything
         for limit in (0..12).chain((size.saturating_sub(20)..size + 400).step_by(16)) {
             let mut limited = Command::new("sh");
@@ -155,12 +142,17 @@ fn a_full_disk_at_any_byte_leaves_no_partial_trade() {
             let output = limited.current_dir(&bench.folder).output().unwrap();
             let ended = support::Ended::from(output);
             assert_eq!(torn(&bench), 0, "{journal} {limit}: {ended:?}");
+            let settled = bench.count("is_win IS NOT NULL");
             match ended.code {
-                1 => assert!(ended.stderr.contains(" cannot be "), "{limit}: {ended:?}"),
+                1 => {
+                    assert!(ended.stderr.contains(" cannot be "), "{limit}: {ended:?}");
+                    assert_eq!(settled, before, "{limit}: {ended:?}");
+                }
                 3 => assert!(ended.stdout.contains("not written"), "{limit}: {ended:?}"),
                 0 | 4 => {}
                 _ => panic!("{journal} {limit}: {ended:?}"),
             }
+            before = settled;
             failed += u64::from([1, 3].contains(&ended.code));
         }
         eprintln!("{journal}: {failed} runs met a full disk");

@@ -282,6 +282,13 @@ mod tests {
         let missing = Error::NoDatabase("x.db".into());
         assert_eq!(Exit::of(&missing), Exit::NoDatabase);
         assert!(missing.to_string().contains("--db"));
+        for (kind, what) in [
+            (std::io::ErrorKind::StorageFull, "free space"),
+            (std::io::ErrorKind::PermissionDenied, "chown"),
+        ] {
+            let lock = Error::Lock { path: "x.db-settle.lock".into(), source: kind.into() };
+            assert!(lock.to_string().contains(what), "{lock}");
+        }
         let locked = Error::Locked { path: "x.db".into(), holder: "pid 7".into() };
         assert_eq!(Exit::of(&locked), Exit::Locked);
     }

@@ -105,6 +105,25 @@ impl<'a> RunState<'a> {
         }
     }
 
+    /// What a step of the run returned. An error after this run has written something stops the run, so that
+    /// its summary says what is written.
+    ///
+    /// # Errors
+    /// The error of the step, if this run has written nothing.
+    pub fn go_on_after<T: Default>(&mut self, step: Result<T, Error>) -> Result<T, Error> {
+        match step {
+            Err(error) if self.wrote => {
+                let why = error.to_string();
+                if !matches!(&self.stopped, Some(Stop::Failed(_))) {
+                    warn!("{}the run could not write all: {why}", of(self.name));
+                    self.stopped = Some(Stop::Failed(why));
+                }
+                Ok(T::default())
+            }
+            step => step,
+        }
+    }
+
     /// Writes the decisions, except in a dry run, and counts them.
     ///
     /// # Errors
@@ -128,11 +147,7 @@ impl<'a> RunState<'a> {
             done = written.done;
             self.wrote |= !done.is_empty() || (written.error.is_none() && !notes.is_empty());
             match written.error {
-                Some(error) if !self.wrote => return Err(error),
-                Some(error) => {
-                    warn!("{}the run could not write all: {error}", of(self.name));
-                    self.stopped = Some(Stop::Failed(error.to_string()));
-                }
+                Some(error) => self.go_on_after(Err(error))?,
                 None if self.interrupt.asked() => self.stopped = Some(Stop::Interrupted),
                 None => {}
             }
@@ -198,11 +213,7 @@ impl<'a> RunState<'a> {
             let written = store.empty(run, rows, self.interrupt);
             done = written.done;
             self.wrote |= !done.is_empty();
-            match written.error {
-                Some(error) if !self.wrote => return Err(error),
-                Some(error) => self.stopped = Some(Stop::Failed(error.to_string())),
-                None => {}
-            }
+            self.go_on_after(written.error.map_or(Ok(()), Err))?;
         }
         for (row, put) in rows.iter().zip(done) {
             let id = row.row.id.clone();
@@ -279,6 +290,16 @@ impl<'a> RunState<'a> {
         }
         for trade in rest {
             self.leave_due(reason, trade, false);
+        }
+    }
+
+    /// Names the error that stopped the run, where no trade in error does.
+    pub fn name_failure(&mut self) {
+        if let Some(Stop::Failed(why)) = &self.stopped
+            && !self.errors.iter().any(|error| error.message.contains(why))
+        {
+            let message = format!("not all was written: {why}");
+            self.errors.push(RowError { trade_id: Cell::Null, message });
         }
     }
 

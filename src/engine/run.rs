@@ -121,13 +121,15 @@ pub fn settle(
     loop {
         let is_last = block.is_empty();
         run.state.all += block.len();
-        let undecided =
-            run.decide_by_polymarket(database.store, block, &mut unconfirmed, (&mut late, rule))?;
-        run.decide_by_prices(database.store, &mut due, undecided)?;
+        let store = &mut *database.store;
+        let decided = run
+            .decide_by_polymarket(store, block, &mut unconfirmed, (&mut late, rule))
+            .and_then(|undecided| run.decide_by_prices(store, &mut due, undecided));
+        run.state.go_on_after(decided)?;
         if is_last || run.state.stopped.is_some() {
             break;
         }
-        block = due.next_block(database.store)?;
+        block = run.state.go_on_after(due.next_block(store))?;
     }
     if not_made.has_waiting() && run.state.stopped.is_none() {
         run.ask_polymarket(&[], &[]);
@@ -136,19 +138,17 @@ pub fn settle(
     if context.is_some() && matches!(state.stopped, None | Some(Stop::OutOfTime)) {
         let kept = ids.keep(database.store, task);
         let kept = kept.and_then(|()| not_made.keep(database.store, &outside.known, task));
-        match kept {
-            Err(error) if !state.wrote => return Err(error),
-            Err(error) => state.stopped = Some(Stop::Failed(error.to_string())),
-            Ok(()) => {}
-        }
+        state.go_on_after(kept)?;
     }
     if state.stopped.is_none() {
-        rebook_read_again(database.store, &fills, task, &mut state)?;
+        let rebooked = rebook_read_again(database.store, &fills, task, &mut state);
+        state.go_on_after(rebooked)?;
     }
-    due.leave_rest(database.store, &mut state)?;
+    let left = due.leave_rest(database.store, &mut state);
+    state.go_on_after(left)?;
 
     let mut warnings = due.selector.selection.warnings(task.reading.rules);
-    warnings.extend(zone_warning(database.store, task.reading)?);
+    warnings.extend(state.go_on_after(zone_warning(database.store, task.reading))?);
     warnings.append(&mut state.warnings);
     let is_whole = matches!(state.stopped, None | Some(Stop::OutOfTime));
     let (counts, new) = sum_up(state, due.selector.selection, task);
@@ -179,6 +179,7 @@ fn sum_up(
     task: &Task<'_>,
 ) -> (Summary, Vec<(i64, Cell)>) {
     let nothing_had = state.deferred && !state.had_some;
+    state.name_failure();
     let mut due_after = state.due_after;
     for tally in [selection.in_error, selection.waiting, selection.beyond_batch] {
         due_after.add_all(tally);

@@ -338,15 +338,22 @@ fn hint(error: &rusqlite::Error) -> &'static str {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             "; another program has held its lock for 30 s"
         }
-        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
             "; run settle as the user the bot runs as"
+        }
+        // SQLite's message does not say which of these it is
+        Some(ErrorCode::CannotOpen) => {
+            "; run settle as the user the bot runs as, and check the disk: a full one has no room for a journal"
         }
         Some(ErrorCode::NotFound) => "; settle wrote nothing further; run it again",
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            "; check it with: PRAGMA integrity_check"
+            "; check the disk, and the file with: PRAGMA integrity_check"
         }
-        Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure) => {
-            "; see whether the disk has room and is sound"
+        Some(ErrorCode::DiskFull) => {
+            "; free space on the disk and run the command again; each trade that is written has its record"
+        }
+        Some(ErrorCode::SystemIoFailure) => {
+            "; check the disk and run the command again; each trade that is written has its record"
         }
         _ => "",
     }

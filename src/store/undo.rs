@@ -67,9 +67,10 @@ impl Store {
             error => {
                 let interrupted = error.is_none() && done.len() < ids.len();
                 let all = done.len();
-                if error.is_none() && !interrupted {
-                    self.forget_never_filled(undo, interrupt)?;
-                }
+                let error = match error {
+                    None if !interrupted => self.forget_never_filled(undo, interrupt).err(),
+                    error => error,
+                };
                 let refused: Vec<RowError> = done.into_iter().flatten().collect();
                 Ok(Undone { restored: (all - refused.len()) as u64, refused, interrupted, error })
             }

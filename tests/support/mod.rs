@@ -197,6 +197,26 @@ impl Bench {
     }
 }
 
+/// Trades that differ from their last record, or have a result without a record.
+pub fn torn_in(connection: &Connection) -> i64 {
+    let values = "(actual_outcome, profit_loss, is_win)";
+    let count = |condition: &str| {
+        let sql = format!("SELECT count(*) FROM trades WHERE {condition}");
+        connection.query_row(&sql, [], |row| row.get(0)).unwrap()
+    };
+    let exists = "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'settlement_records')";
+    if !connection.query_row(exists, [], |row| row.get::<_, bool>(0)).unwrap() {
+        return count(&format!("{values} IS NOT (NULL, NULL, NULL)"));
+    }
+    // the next process that opens the database completes or rolls back an open transaction
+    count(&format!(
+        "{values} IS NOT (SELECT new_actual_outcome, new_profit_loss, new_is_win
+             FROM settlement_records WHERE trade_id = +trades.id ORDER BY id DESC LIMIT 1)
+         AND NOT ({values} IS (NULL, NULL, NULL)
+             AND NOT EXISTS (SELECT 1 FROM settlement_records WHERE trade_id = +trades.id))"
+    ))
+}
+
 pub fn settle(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_settle"));
     command.args(arguments).env_clear();

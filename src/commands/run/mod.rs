@@ -369,7 +369,8 @@ impl After<'_> {
                 Ok(summary)
             }
             (Err(error), writing) => {
-                let store = writing.and_then(|_| self.bot.open(Access::Read).ok());
+                let needs = writing.and(self.bot.args.monitoring.metrics_file.as_ref());
+                let store = needs.and_then(|_| self.bot.open(Access::Read).ok());
                 status = store.and_then(|store| self.status(&store, &database));
                 Err(error)
             }
