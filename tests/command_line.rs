@@ -40,6 +40,7 @@ fn environment_settings_are_validated() {
     for (name, bad) in [
         ("SETTLEMENT_INTERVAL_MINUTES", "0"),
         ("SETTLEMENT_BATCH_SIZE", "-3"),
+        ("SETTLE_BATCH", "-3"),
         ("SETTLEMENT_ALERT_LAG_HOURS", "soon"),
         ("SETTLE_SOURCES", "coinbase,mtgox"),
         ("SETTLE_RULES", "mine"),
@@ -58,6 +59,15 @@ fn environment_settings_are_validated() {
     assert_eq!(bench.count("is_win IS NULL"), 1);
     let lag = [("SETTLE_CANDLES", dump.as_str()), ("SETTLEMENT_ALERT_LAG_HOURS", "0.5")];
     assert_eq!(would_settle(&bench, &[], &lag), 1);
+}
+
+#[test]
+fn man_and_completions_need_no_bot_of_the_settings() {
+    let bench = Bench::new(&[]);
+    for (arguments, code) in [(&["man"][..], 0), (&["completions", "bash"], 0), (&["status"], 2)] {
+        let ended = bench.command(arguments).env("SETTLE_BOT", "none").output().unwrap();
+        Ended::from(ended).code(code);
+    }
 }
 
 #[test]
