@@ -12,7 +12,7 @@ mod values;
 
 use std::collections::{BTreeSet, HashMap};
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::commands::explain::{self, Story};
 use crate::commands::{Exit, only, titled};
@@ -142,21 +142,23 @@ pub fn run(common: &CommonArgs, args: &ReportArgs, now: DateTime<Utc>) -> Result
     }
     let filter = Filter { since, before, last: args.last.map(|last| last as usize) };
     let report = Report::read(&mut store, reading, filter, args.by.map(By::dimension), now)?;
+    let prints_page = args.html.as_deref() == Some(Path::new("-"));
     if let Some(path) = &args.html {
         let latest = report.latest(&mut store, reading, page::TRADES)?;
         let held = report.held(&mut store, reading, tables::WAITING)?;
         let page = page::page(&report, database, &latest, &held);
-        if path.as_os_str() == "-" {
-            print(page.as_bytes())?;
-            return Ok(Exit::Done);
+        match prints_page {
+            true => print(page.as_bytes())?,
+            false => replace_file(path, page.as_bytes())
+                .map_err(|source| Error::Page { path: path.clone(), source })?,
         }
-        replace_file(path, page.as_bytes())
-            .map_err(|source| Error::Page { path: path.clone(), source })?;
     }
-    if args.csv {
-        print(&values::csv(&report)?)?;
-    } else {
-        show(common.printing(), || values::json(&report), || text::text(&report, database))?;
+    match (prints_page, args.csv) {
+        (true, _) => {}
+        (false, true) => print(&values::csv(&report)?)?,
+        (false, false) => {
+            show(common.printing(), || values::json(&report), || text::text(&report, database))?;
+        }
     }
     if args.notify {
         notice::send(&report, &store, &channels, &titled(common.name.as_deref(), database))?;
