@@ -648,6 +648,23 @@ fn metrics_contain_the_runs_results_and_the_database_state() {
 }
 
 #[test]
+fn metrics_count_the_requests_for_every_database() {
+    let (idle, due) = (Bench::new(&[]), Bench::new(&[bet(1)]));
+    let file = due.folder.path().join("settle.prom");
+    let mut arguments = vec!["run", "--metrics-file", file.to_str().unwrap()];
+    for bench in [&idle, &due] {
+        arguments.extend(["--db", bench.db.to_str().unwrap()]);
+    }
+    let services = services_at(&nowhere());
+    arguments.extend(services.iter().map(String::as_str));
+    due.settle(&arguments).code(5);
+    let samples = samples(&fs::read_to_string(&file).unwrap());
+    let name = "settle_last_run_request_failures{source=\"coinbase\"}";
+    let (_, failures) = samples.iter().find(|(sample, _)| sample == name).unwrap();
+    assert!(*failures > 0.0, "{samples:?}");
+}
+
+#[test]
 fn a_run_that_finds_a_lock_leaves_the_metrics_file_unchanged() {
     let bench = Bench::new(&[bet(1)]);
     let file = bench.folder.path().join("settle.prom");
