@@ -100,6 +100,20 @@ fn a_settings_file_that_cannot_be_read_or_is_wrong_is_exit_2_and_never_passed_ov
 }
 
 #[test]
+fn an_empty_or_relative_folder_of_settings_counts_as_not_set() {
+    let bench = Bench::new(&[]);
+    let folder = bench.folder.path().join(".config/settle");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("settle.toml"), "batch = 'of HOME'\n").unwrap();
+    for xdg in ["", "relative"] {
+        let mut command = bench.command(&["run"]);
+        command.env("HOME", bench.folder.path()).env("XDG_CONFIG_HOME", xdg);
+        let ended = Ended::from(command.output().unwrap());
+        assert!(ended.code(2).stderr.contains("'of HOME'"), "{xdg}: {ended:?}");
+    }
+}
+
+#[test]
 fn a_broken_line_in_dotenv_is_a_warning_without_its_value() {
     let (bench, _) = bench_of(1);
     std::fs::write(bench.folder.path().join(".env"), "A=1\nSETTLE_NOTIFY_URL a SECRET\n").unwrap();
