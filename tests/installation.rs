@@ -340,6 +340,15 @@ fn the_units_say_what_their_exit_codes_mean_and_outlast_a_run() {
         assert!(description.contains("exit 4") && description.contains("5:"), "{description}");
         assert!(!unit.contains("EnvironmentFile"));
     }
+    for name in ["settle.service", "settle-audit.service", "settle-report.service"] {
+        let unit = unit(name);
+        for line in
+            ["OnFailure=settle-alert@%n.service", "ExecStartPost=-+/bin/rm -f /run/settle-alert/%n"]
+        {
+            assert!(unit.lines().any(|it| it == line), "{name} lacks {line}");
+        }
+    }
+    assert!(unit("settle-report.service").contains("\nStandardOutput=null\n"));
     // neither a report that cannot be sent nor a second failure within hours leaves the alert unit failed
     let alert = unit("settle-alert@.service");
     assert!(alert.contains("\nExecStart=-/") && alert.contains("\nStartLimitIntervalSec=0"));
