@@ -12,6 +12,7 @@ use crate::interrupt::Interrupt;
 use crate::output::json::{ErrorJson, SCHEMA_VERSION};
 use crate::output::print::{after_writing, show};
 use crate::output::style::{CAUTION, STRONG, errors, field, line, styled};
+use crate::rules::text::printable;
 use crate::rules::units::UnixSeconds;
 use crate::settings::CommonArgs;
 use crate::store::{Access, RunInfo, RunLock, Store, UNDO, Undone};
@@ -83,6 +84,7 @@ fn exit(undone: &Undone) -> Exit {
 fn text(undone: &Undone, run_id: &str, database: &Path, dry_run: bool) -> String {
     let mut text = String::new();
     let title = styled(STRONG, "settle undo");
+    let run_id = printable(run_id);
     line(&mut text, format_args!("{title} · {} · {run_id}", database.display()));
     let restored = if dry_run { "Would restore" } else { "Restored" };
     field(&mut text, restored, format_args!("{}", undone.restored));
