@@ -22,7 +22,7 @@ use crate::rules::units::{UnixSeconds, decimal_from_text};
 use crate::rules::value::Cell;
 use crate::settings::values::{Date, date};
 use crate::settings::{self, CommonArgs, JudgingArgs};
-use crate::store::{Access, ExportRow, NotMade, Record, Store, standing_and_money};
+use crate::store::{Access, ExportRow, Record, Store, standing_and_money};
 
 /// The form of the lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -196,10 +196,8 @@ fn lines(
         let outcome = trade.as_ref().and_then(|trade| outcomes.get(trade.key.as_ref()?));
         let side = row.row.action.text().and_then(Side::named);
         let won = outcome.zip(side).and_then(|(outcome, side)| side.is_win(*outcome));
-        let is_it = |known: &&NotMade| {
-            known.trade_id == row.row.id && known.market_slug == row.row.market_slug
-        };
-        let known = not_made.get(&row.row.rowid).filter(is_it);
+        let known = not_made.get(&row.row.rowid);
+        let known = known.filter(|known| row.row.is(&known.trade_id, &known.market_slug));
         let won = won.or(known.and_then(|known| known.would_have_won));
         line.extend([("reason", reason.into()), ("would_have_won", won.into())]);
         found.push(line);

@@ -68,6 +68,13 @@ pub struct Row {
     pub says_unsettled: bool,
 }
 
+impl Row {
+    /// Whether it is the row with this id and market: SQLite may have given its rowid to another row.
+    pub fn is(&self, trade_id: &Cell, market_slug: &Cell) -> bool {
+        self.id == *trade_id && self.market_slug == *market_slug
+    }
+}
+
 /// A due trade with a readable row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trade {
