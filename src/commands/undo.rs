@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use clap::Args;
 use serde::Serialize;
 
-use crate::commands::{Exit, new_run_id, only};
+use crate::commands::{Exit, new_run_id, only, open};
 use crate::error::Error;
 use crate::interrupt::Interrupt;
 use crate::output::json::{ErrorJson, SCHEMA_VERSION};
@@ -15,7 +15,7 @@ use crate::output::style::{CAUTION, STRONG, errors, field, line, styled};
 use crate::rules::text::printable;
 use crate::rules::units::UnixSeconds;
 use crate::settings::CommonArgs;
-use crate::store::{Access, RunInfo, RunLock, Store, UNDO, Undone};
+use crate::store::{RunInfo, UNDO, Undone};
 
 /// Which run is undone.
 #[derive(Debug, Args)]
@@ -35,13 +35,8 @@ pub struct UndoArgs {
 /// [`Error`]: nothing was restored.
 pub fn run(common: &CommonArgs, args: &UndoArgs, now: DateTime<Utc>) -> Result<Exit, Error> {
     let database = only(common, "undo")?;
-    let access = if args.dry_run { Access::Read } else { Access::Write };
-    let mut store = Store::open(database, access, &common.schema)?;
     let seconds = UnixSeconds::from(now);
-    let _lock = match args.dry_run {
-        true => None,
-        false => Some(RunLock::take(database, seconds)?),
-    };
+    let (mut store, _lock) = open(database, &common.schema, !args.dry_run, seconds)?;
     let run_id = match args.run_id.as_str() {
         "last" => store.last_run()?,
         prefix => store.run_named(prefix)?,
@@ -52,16 +47,7 @@ pub fn run(common: &CommonArgs, args: &UndoArgs, now: DateTime<Utc>) -> Result<E
         Some(id) => {
             let interrupt = Interrupt::listen(Exit::Interrupted.code())?;
             interrupt.hold();
-            let run = RunInfo {
-                run_id: id.clone(),
-                started_at: seconds,
-                command: UNDO,
-                rules: None,
-                strike: None,
-                confirm: None,
-                retry_wait: 0,
-            };
-            store.undo(&run_id, &run, &interrupt)?
+            store.undo(&run_id, &RunInfo::new(id.clone(), seconds, UNDO), &interrupt)?
         }
     };
     let shown = show(

@@ -290,15 +290,7 @@ impl Runner {
             let now = self.now();
             let _lock = once_unlocked(|| RunLock::take(&self.db, now))?;
             self.count += 1;
-            let run = RunInfo {
-                run_id: format!("simulated-{:05}", self.count),
-                started_at: now,
-                command: UNDO,
-                rules: None,
-                strike: None,
-                confirm: None,
-                retry_wait: 0,
-            };
+            let run = RunInfo::new(format!("simulated-{:05}", self.count), now, UNDO);
             store.undo(run_id, &run, &Interrupt::default())
         };
         let mut undo = undo;
