@@ -444,7 +444,9 @@ mod tests {
     use rust_decimal::Decimal;
 
     use super::*;
-    use crate::rules::decision::Confirm;
+    use crate::rules::alert::Lags;
+    use crate::rules::decision::{Confirm, Deciding};
+    use crate::rules::eligibility::Reading;
     use crate::rules::market::RuleSet;
     use crate::rules::price::Source;
     use crate::rules::timestamp::NaiveZone;
@@ -486,6 +488,13 @@ mod tests {
         assert_eq!(settling.polymarket.confirm, Confirm::Auto);
         assert_eq!(settling.polymarket.hold_hours, Decimal::from(6));
         assert_eq!(settling.fees.fees, Fees::None);
+        let defaults = (Deciding::default(), Reading::default(), Lags::default());
+        let of_run = (
+            Deciding::from(&settling),
+            crate::settings::reading(&settling.judging),
+            crate::settings::lags(&settling.alert, &settling.polymarket),
+        );
+        assert_eq!(format!("{of_run:?}"), format!("{defaults:?}"));
     }
 
     #[test]

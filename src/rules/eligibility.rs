@@ -261,6 +261,21 @@ pub struct Reading {
     pub skip_status: &'static [String],
 }
 
+impl Default for Reading {
+    /// As the command line's defaults read rows: in UTC, by Polymarket's rules, against the venue's strike.
+    fn default() -> Self {
+        Self {
+            zone: NaiveZone::Utc,
+            rules: RuleSet::Polymarket,
+            strike: Strike::Venue,
+            include_skipped: false,
+            size_unit: SizeUnit::Dollars,
+            not_filled: NotFilled::Leave,
+            skip_status: &[],
+        }
+    }
+}
+
 /// Classifies a row whose `is_win` is NULL, as of `now`. A wallet beats the bot's marks, and its
 /// money is that of the trade.
 pub fn judge_with(

@@ -421,8 +421,7 @@ pub fn lags(args: &AlertArgs, polymarket: &ConfirmArgs) -> Lags {
 pub fn reading_settled(args: &ReadingArgs) -> Reading {
     let ReadingArgs { timezone: zone, rules, size_unit } = *args;
     let strike = Strike::Recorded;
-    let not_filled = NotFilled::Leave;
-    Reading { zone, rules, strike, include_skipped: true, size_unit, not_filled, skip_status: &[] }
+    Reading { zone, rules, strike, include_skipped: true, size_unit, ..Reading::default() }
 }
 
 /// Polymarket and the price sources in the order asked for: dump files alone, or the services.

@@ -17,15 +17,11 @@ use settle::engine::summary::{Event, Summary};
 use settle::error::Error;
 use settle::interrupt::{Interrupt, Limit};
 use settle::rules::decision::{Confirm, Deciding};
-use settle::rules::eligibility::{NotFilled, Reading};
-use settle::rules::fees::Fees;
+use settle::rules::eligibility::Reading;
 use settle::rules::fill::SharedRows;
 use settle::rules::logged::SizeUnit;
-use settle::rules::market::RuleSet;
 use settle::rules::resolution::Resolutions;
 use settle::rules::selection::Lags;
-use settle::rules::strike::Strike;
-use settle::rules::timestamp::NaiveZone;
 use settle::rules::units::UnixSeconds;
 use settle::sources::candles::CandleService;
 use settle::sources::candles::binance::Binance;
@@ -222,23 +218,16 @@ impl Runner {
             Wallet::new(addresses, &[], url(), client).map_err(|why| why.to_string())?;
         let deciding = Deciding {
             confirm: if self.polymarket_only { Confirm::Only } else { Confirm::Auto },
-            min_move: None,
-            hold: 6 * 3600,
-            fees: Fees::None,
+            ..Deciding::default()
         };
         let task = Task {
             reading: Reading {
-                zone: NaiveZone::Utc,
-                rules: RuleSet::Polymarket,
-                strike: Strike::Venue,
-                include_skipped: false,
                 size_unit: if self.in_shares { SizeUnit::Shares } else { SizeUnit::Dollars },
-                not_filled: NotFilled::Leave,
-                skip_status: &[],
+                ..Reading::default()
             },
             deciding: &deciding,
             batch: self.batch,
-            lags: Lags { due: 3600, confirm: 24 * 3600, hold: 6 * 3600, polymarket_alone: false },
+            lags: Lags::default(),
             now,
             limit: &limit,
         };
