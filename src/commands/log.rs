@@ -3,7 +3,6 @@
 
 use std::path::Path;
 
-use chrono::{DateTime, Utc};
 use clap::Args;
 use serde::Serialize;
 
@@ -30,7 +29,7 @@ pub struct LogArgs {
 ///
 /// # Errors
 /// [`Error`].
-pub fn run(common: &CommonArgs, args: &LogArgs, _now: DateTime<Utc>) -> Result<Exit, Error> {
+pub fn run(common: &CommonArgs, args: &LogArgs) -> Result<Exit, Error> {
     let database = only(common, "log")?;
     let store = Store::open(database, Access::Read, &common.schema)?;
     let runs = store.consistent_read(Store::logged_runs)?;
