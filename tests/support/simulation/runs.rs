@@ -274,16 +274,13 @@ impl Runner {
     /// # Errors
     /// Why it could not be tried.
     pub fn undo(&mut self, run_id: &str) -> Result<String, String> {
-        let undo = || -> Result<_, Error> {
-            let mut store = Store::open(&self.db, Access::Write, &BotSchema::default())?;
-            let now = self.now();
-            let _lock = once_unlocked(|| RunLock::take(&self.db, now))?;
-            self.count += 1;
-            let run = RunInfo::new(format!("simulated-{:05}", self.count), now, UNDO);
-            store.undo(run_id, &run, &Interrupt::default())
-        };
-        let mut undo = undo;
-        let undone = undo().map_err(|why| why.to_string())?;
+        let mut store = self.store(Access::Write)?;
+        let now = self.now();
+        let _lock =
+            once_unlocked(|| RunLock::take(&self.db, now)).map_err(|why| why.to_string())?;
+        let run = RunInfo::new(self.new_id(), now, UNDO);
+        let undone = store.undo(run_id, &run, &Interrupt::default());
+        let undone = undone.map_err(|why| why.to_string())?;
         let (restored, refused) = (undone.restored, undone.refused.len());
         Ok(format!("{run_id} undone: {restored} restored, {refused} refused"))
     }
