@@ -29,16 +29,13 @@ use settle::engine::trade_result::TradeResult;
 use settle::interrupt::{Interrupt, Limit};
 use settle::rules::asset::Asset;
 use settle::rules::decision::{Confirm, Deciding};
-use settle::rules::eligibility::{NotFilled, Reading};
-use settle::rules::fees::Fees;
-use settle::rules::logged::SizeUnit;
+use settle::rules::eligibility::Reading;
 use settle::rules::market::{RuleSet, read_market};
 use settle::rules::outcome::Outcome;
 use settle::rules::price::{PriceAt, Source};
 use settle::rules::resolution::{Resolution, Resolutions};
 use settle::rules::selection::Lags;
 use settle::rules::strike::Strike;
-use settle::rules::timestamp::NaiveZone;
 use settle::rules::units::{Bps, UnixSeconds};
 use settle::rules::value::Cell;
 use settle::sources::candles::fallback::{Chain, PriceSource, SourceAnswer};
@@ -162,21 +159,13 @@ fn settle(
         min_move: Some(Bps(way.min_move)),
         // for ever: what is held counts as not decided
         hold: i64::MAX,
-        fees: Fees::None,
+        ..Deciding::default()
     };
     let access = if writing.is_some() { Access::Write } else { Access::Read };
     let mut store =
         Store::open(database, access, &BotSchema::default()).expect("the database made here");
     let task = Task {
-        reading: Reading {
-            zone: NaiveZone::Utc,
-            rules: way.rules,
-            strike: way.strike,
-            include_skipped: false,
-            size_unit: SizeUnit::Dollars,
-            not_filled: NotFilled::Leave,
-            skip_status: &[],
-        },
+        reading: Reading { rules: way.rules, strike: way.strike, ..Reading::default() },
         deciding: &deciding,
         batch: 0,
         lags: Lags { due: i64::MAX, confirm: i64::MAX, hold: 0, polymarket_alone: false },

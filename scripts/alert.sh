@@ -17,6 +17,7 @@ trap 'rm -f "$body"' EXIT
 # The text of a key in [alert]; it stands on one line.
 address() {
     awk -v key="$1" '
+        { sub(/\r$/, "") }
         /^[ \t]*\[/ { here = $0 ~ /^[ \t]*\[alert\][ \t]*(#.*)?$/ }
         here && $0 ~ "^[ \t]*" key "[ \t]*=" {
             sub(/^[^=]*=[ \t]*/, "")

@@ -94,15 +94,14 @@ else
 fi
 [ -n "$dry_run" ] || [ "$(id -u)" -eq 0 ] || fail "this needs root: run it with sudo, or see --dry-run"
 
-# Runs a command as the unit does: as the user, with no variables of this shell.
+# Runs a command as the unit does: as the user, who is this one unless this is root, with no variables of this shell.
 as_user() {
     home=$(getent passwd "$user" | cut -d: -f6)
     set -- env -i PATH="$PATH" HOME="${home:-/}" "$@"
     if [ "$(id -un)" = "$user" ] || [ "$(id -u)" = "$user" ]; then "$@"
-    elif [ "$(id -u)" -eq 0 ] && id -u "$user" >/dev/null 2>&1; then
+    elif id -u "$user" >/dev/null 2>&1; then
         setpriv --reuid="$user" --regid="$group" --init-groups -- "$@"
-    elif [ "$(id -u)" -eq 0 ]; then setpriv --reuid="$user" --regid="$group" --clear-groups -- "$@"
-    else fail "only root can check what $user may do"
+    else setpriv --reuid="$user" --regid="$group" --clear-groups -- "$@"
     fi
 }
 
@@ -130,6 +129,9 @@ for database in "$@"; do
     shift
     set -- "$@" "$database"
 done
+
+[ "$(id -u)" -eq 0 ] || [ "$(id -un)" = "$user" ] || [ "$(id -u)" = "$user" ] ||
+    fail "only root and $user can check $first; run this again with sudo"
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -7,7 +7,6 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use log::warn;
@@ -28,12 +27,13 @@ use crate::commands::undo::UndoArgs;
 use crate::commands::{Bot, EXITS};
 use crate::error::Error;
 use crate::output::print::print;
+use crate::settings::CommonArgs;
 use crate::settings::file::{Settings, SettingsFile};
 use crate::settings::layers::{
-    NO_SETTING, over_layers, variable_for, variable_is_set, variable_of, with_variables,
+    all_arguments, over_layers, variable_for, variable_is_set, variable_of, with_variables,
 };
 use crate::settings::monitoring::SECRETS;
-use crate::settings::{CommonArgs, ShownSetting};
+use crate::settings::origin::{of_each, origin, shown};
 
 /// Settles a Polymarket bot's up-or-down trades: which won, which lost, and each one's profit.
 ///
@@ -248,9 +248,7 @@ pub fn unknown_variables<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String
         return vec![];
     }
     let command = definition();
-    let all = std::iter::once(&command).chain(command.get_subcommands());
-    let arguments = all.flat_map(clap::Command::get_arguments);
-    let known: Vec<String> = arguments
+    let known: Vec<String> = all_arguments(&command)
         .flat_map(|it| variable_of(it).into_iter().chain(it.get_long().map(variable_for)))
         .collect();
     names
@@ -290,12 +288,10 @@ const CONFIG: &str = "SETTLE_CONFIG";
 /// clap's error. It names the option, the value, what is allowed, and the variable or the key if the
 /// value comes from one.
 pub fn parse(arguments: &[OsString], layers: &Layers) -> Result<Cli, clap::Error> {
-    let SettingsFile { path, options, schema, bots } = &layers.file;
-    let mut cli = parse_with(arguments, &layers.dotenv, options)?;
-    cli.common.schema = schema.clone();
-    cli.common.settings_file.clone_from(path);
-    if matches!(cli.command, Command::Doctor(_)) {
-        cli.common.shown = shown(arguments, layers);
+    let SettingsFile { options, bots, .. } = &layers.file;
+    let mut cli = parse_with(arguments, layers, options)?;
+    if !cli.command.has_settings() {
+        return Ok(cli);
     }
     let refuse = |why: String| Err(definition().error(ErrorKind::ArgumentConflict, why));
     let picked = &cli.common.bot;
@@ -320,10 +316,8 @@ pub fn parse(arguments: &[OsString], layers: &Layers) -> Result<Cli, clap::Error
         let all: Vec<_> = others.map(|db| (db, true)).chain(named).collect();
         if all.len() > cli.common.db.len() {
             for (db, is_beside) in all {
-                let mut its = parse_with(arguments, &layers.dotenv, options)?;
+                let mut its = parse_with(arguments, layers, options)?;
                 its.common.db = vec![db];
-                its.common.schema = schema.clone();
-                its.common.settings_file.clone_from(path);
                 its.is_beside = is_beside;
                 cli.bots.push(its);
             }
@@ -348,11 +342,12 @@ pub fn parse(arguments: &[OsString], layers: &Layers) -> Result<Cli, clap::Error
         let parse = move || -> Result<Cli, clap::Error> {
             let mut options = options.clone();
             options.extend(bot.options.clone());
-            let mut its = parse_with(arguments, &layers.dotenv, &options)?;
+            let mut its = parse_with(arguments, layers, &options)?;
             its.common.db.clone_from(&db);
-            its.common.schema = if bot.schema.is_default() { schema } else { &bot.schema }.clone();
+            if !bot.schema.is_default() {
+                its.common.schema = bot.schema.clone();
+            }
             its.common.name = Some(bot.name.clone());
-            its.common.settings_file.clone_from(path);
             its.is_beside = !is_wanted;
             Ok(its)
         };
@@ -367,53 +362,14 @@ pub fn parse(arguments: &[OsString], layers: &Layers) -> Result<Cli, clap::Error
         // a database without a [[bot]] has the settings of no bot
         (count, _) if names_db && count < cli.common.db.len() => cli.bots.clear(),
         (1, Some(only)) => return Ok(Cli { bots: cli.bots, ..only()? }),
-        _ => cli.common.db = wanted().flat_map(|bot| bot.common.db.clone()).collect(),
+        _ => {
+            cli.common.db = wanted().flat_map(|bot| bot.common.db.clone()).collect();
+            let each = wanted().map(|bot| (bot.common.name.as_deref(), &bot.common.shown[..]));
+            let each = each.map(|(name, shown)| (name.unwrap_or_default(), shown));
+            cli.common.shown = of_each(&each.collect::<Vec<_>>());
+        }
     }
     Ok(cli)
-}
-
-/// Each setting of `matches` with its value and its origin. `parse_with` made the values of `.env` and of
-/// the settings file defaults.
-fn shown(arguments: &[OsString], layers: &Layers) -> Vec<ShownSetting> {
-    let Layers { dotenv, file } = layers;
-    let command = over_layers(definition(), dotenv, &file.options);
-    let Ok(matches) = command.clone().try_get_matches_from(arguments) else { return vec![] };
-    let Some((name, matches)) = matches.subcommand() else { return vec![] };
-    let Some(subcommand) = command.find_subcommand(name) else { return vec![] };
-    let mut shown = Vec::new();
-    for argument in command.get_arguments().chain(subcommand.get_arguments()) {
-        let id = argument.get_id().as_str();
-        let Some(long) = argument.get_long().filter(|long| !NO_SETTING.contains(long)) else {
-            continue;
-        };
-        let values = matches.get_raw(id).map(|values| {
-            let values = values.map(|value| value.to_string_lossy().into_owned());
-            values.collect::<Vec<_>>().join(", ")
-        });
-        let is_set = |name: &String| {
-            dotenv.get(name).is_some_and(|value| !value.is_empty()) || variable_is_set(name)
-        };
-        let names = variable_of(argument).into_iter().chain([variable_for(long)]);
-        let names: Vec<String> = names.collect();
-        let origin = match matches.value_source(id) {
-            None => "not set".to_owned(),
-            Some(ValueSource::CommandLine) => "the command line".to_owned(),
-            Some(_) => match names.iter().find(|name| is_set(name)) {
-                Some(name) if variable_is_set(name) => format!("{name} in the environment"),
-                Some(name) => format!("{name} in .env"),
-                None => match file.options.get(long) {
-                    Some(setting) => setting.place.clone(),
-                    None => "default".to_owned(),
-                },
-            },
-        };
-        let value = match SECRETS.contains(&long) && values.is_some() {
-            true => "(not shown)".to_owned(),
-            false => values.unwrap_or_default(),
-        };
-        shown.push(ShownSetting { name: long.to_owned(), value, origin });
-    }
-    shown
 }
 
 fn is_option(argument: &OsString, long: &str) -> bool {
@@ -422,22 +378,29 @@ fn is_option(argument: &OsString, long: &str) -> bool {
     })
 }
 
+/// Parses the command line over `options`, which are those of the settings file.
 fn parse_with(
     arguments: &[OsString],
-    dotenv: &HashMap<String, String>,
+    layers: &Layers,
     options: &Settings,
 ) -> Result<Cli, clap::Error> {
+    let Layers { dotenv, file } = layers;
     let command = over_layers(definition(), dotenv, options);
-    let cli = command
+    let (matches, mut cli) = command
         .clone()
         .try_get_matches_from(arguments)
-        .and_then(|matches| Cli::from_arg_matches(&matches))
-        .map_err(|error| name_origin(error, &command, arguments, dotenv, options))?;
+        .and_then(|matches| Cli::from_arg_matches(&matches).map(|cli| (matches, cli)))
+        .map_err(|error| name_origin(error, arguments, dotenv, options))?;
     // if --db stands before and after the command, clap takes only those after it
     let named = arguments.iter().filter(|argument| is_option(argument, "--db")).count();
     if named > cli.common.db.len() {
         let why = "--db is given before and after the command; give each --db after it";
         return Err(command.clone().error(ErrorKind::ArgumentConflict, why));
+    }
+    cli.common.schema = file.schema.clone();
+    cli.common.settings_file.clone_from(&file.path);
+    if matches!(cli.command, Command::Doctor(_)) {
+        cli.common.shown = shown(&definition(), &matches, dotenv, options);
     }
     Ok(cli)
 }
@@ -445,7 +408,6 @@ fn parse_with(
 /// Adds to an error where the bad value comes from, unless it was typed.
 fn name_origin(
     mut error: clap::Error,
-    command: &clap::Command,
     arguments: &[OsString],
     dotenv: &HashMap<String, String>,
     options: &Settings,
@@ -453,8 +415,11 @@ fn name_origin(
     let Some(ContextValue::String(shown)) = error.get(ContextKind::InvalidArg) else {
         return error;
     };
-    let option = shown.split([' ', '=']).next().unwrap_or_default().to_owned();
-    if SECRETS.contains(&option.trim_start_matches('-')) {
+    // clap shows an option that counts as --verbose...
+    let option = shown.split([' ', '=']).next().unwrap_or_default();
+    let option = option.trim_end_matches('.').to_owned();
+    let long = option.trim_start_matches('-');
+    if SECRETS.contains(&long) {
         // the URL may contain a password, and errors end up in logs
         let hidden = ContextValue::String("(not shown)".to_owned());
         error.insert(ContextKind::InvalidValue, hidden);
@@ -462,21 +427,12 @@ fn name_origin(
     if arguments.iter().any(|argument| is_option(argument, &option)) {
         return error;
     }
-    let variable = std::iter::once(command)
-        .chain(command.get_subcommands())
-        .flat_map(clap::Command::get_arguments)
-        .find(|argument| argument.get_long().is_some_and(|long| option == format!("--{long}")))
-        .and_then(variable_of);
-    let Some(variable) = variable else { return error };
-    let is_set = |variable: &str| {
-        variable_is_set(variable) || dotenv.get(variable).is_some_and(|value| !value.is_empty())
-    };
-    let setting = options.get(option.trim_start_matches('-')).filter(|_| !is_set(&variable));
-    let tip = match setting {
-        Some(setting) => format!("the value is that of {}", setting.place),
-        None => format!("the value is that of {variable}, in the environment or in .env"),
-    };
-    error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+    let command = definition();
+    let argument = all_arguments(&command).find(|argument| argument.get_long() == Some(long));
+    if let Some(origin) = argument.and_then(|argument| origin(argument, dotenv, options)) {
+        let tip = format!("the value is that of {origin}");
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+    }
     error
 }
 
@@ -488,7 +444,9 @@ mod tests {
     use rust_decimal::Decimal;
 
     use super::*;
-    use crate::rules::decision::Confirm;
+    use crate::rules::alert::Lags;
+    use crate::rules::decision::{Confirm, Deciding};
+    use crate::rules::eligibility::Reading;
     use crate::rules::market::RuleSet;
     use crate::rules::price::Source;
     use crate::rules::timestamp::NaiveZone;
@@ -530,6 +488,13 @@ mod tests {
         assert_eq!(settling.polymarket.confirm, Confirm::Auto);
         assert_eq!(settling.polymarket.hold_hours, Decimal::from(6));
         assert_eq!(settling.fees.fees, Fees::None);
+        let defaults = (Deciding::default(), Reading::default(), Lags::default());
+        let of_run = (
+            Deciding::from(&settling),
+            crate::settings::reading(&settling.judging),
+            crate::settings::lags(&settling.alert, &settling.polymarket),
+        );
+        assert_eq!(format!("{of_run:?}"), format!("{defaults:?}"));
     }
 
     #[test]
@@ -633,9 +598,11 @@ mod tests {
 
     #[test]
     fn a_bad_value_from_a_variable_names_the_variable() {
-        let error = parsed(&["run"], &[("SETTLEMENT_BATCH_SIZE", "many")]).unwrap_err().to_string();
-        for part in ["--batch", "'many'", "SETTLEMENT_BATCH_SIZE"] {
-            assert!(error.contains(part), "{part} is not in: {error}");
+        for variable in ["SETTLEMENT_BATCH_SIZE", "SETTLE_BATCH"] {
+            let error = parsed(&["run"], &[(variable, "many")]).unwrap_err().to_string();
+            for part in ["--batch", "'many'", &format!("that of {variable} in .env")] {
+                assert!(error.contains(part), "{part} is not in: {error}");
+            }
         }
     }
 }

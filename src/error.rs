@@ -96,7 +96,9 @@ pub enum Error {
     #[error("--notify cannot send: {0}")]
     NoChannel(String),
     /// `report --notify` was not delivered: to what, and why not.
-    #[error("the report was not sent as {channel}: {why}; run the command again")]
+    #[error(
+        "the report was not sent as {channel}: {why}; run the command again, which sends it to each channel"
+    )]
     NotSent {
         /// What was sent.
         channel: &'static str,

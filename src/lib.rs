@@ -17,17 +17,13 @@
 //! use settle::engine::run::{self};
 //! use settle::engine::summary::Event;
 //! use settle::interrupt::Limit;
-//! use settle::rules::fees::Fees;
 //! use settle::sources::http::Client;
-//! use settle::rules::logged::SizeUnit;
-//! use settle::rules::market::RuleSet;
 //! use settle::rules::resolution::Resolutions;
 //! use settle::sources::polymarket::{Bases, Polymarket};
 //! use settle::rules::selection::Lags;
 //! use settle::store::{Access, BotSchema, Store};
 //! use settle::rules::strike::Strike;
-//! use settle::rules::timestamp::NaiveZone;
-//! use settle::rules::eligibility::{NotFilled, Reading};
+//! use settle::rules::eligibility::Reading;
 //! use settle::rules::units::{Bps, UnixSeconds};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -58,25 +54,11 @@
 //! let mut polymarket = Polymarket::new(Bases { gamma, data, clob }, Client::default().into());
 //! let known = Resolutions::default();
 //! let mut outside = Outside { prices: &mut prices, resolutions: &mut polymarket, wallet: None, known };
-//! let strike = Strike::Recorded;
 //! let task = Task {
-//!     reading: Reading {
-//!         zone: NaiveZone::Utc,
-//!         rules: RuleSet::Polymarket,
-//!         strike,
-//!         include_skipped: false,
-//!         size_unit: SizeUnit::Dollars,
-//!         not_filled: NotFilled::Leave,
-//!         skip_status: &[],
-//!     },
-//!     deciding: &Deciding {
-//!         confirm: Confirm::Off,
-//!         min_move: None,
-//!         hold: 0,
-//!         fees: Fees::None,
-//!     },
+//!     reading: Reading { strike: Strike::Recorded, ..Reading::default() },
+//!     deciding: &Deciding { confirm: Confirm::Off, ..Deciding::default() },
 //!     batch: 50,
-//!     lags: Lags { due: 3600, confirm: 24 * 3600, hold: 0, polymarket_alone: false },
+//!     lags: Lags::default(),
 //!     now: UnixSeconds(1_770_832_800),
 //!     limit: &Limit::default(),
 //! };

@@ -105,7 +105,7 @@ fn run(cli: &Cli, layers: Layers, now: DateTime<Utc>) -> Result<Exit, Error> {
         }
         Command::Audit(args) => commands::audit::run(common, args, now),
         Command::Ignore(args) => commands::ignore::run(common, args, now),
-        Command::Log(args) => commands::log::run(common, args, now),
+        Command::Log(args) => commands::log::run(common, args),
         Command::Init(args) => {
             // a person may have taken time to answer
             let began = Instant::now();

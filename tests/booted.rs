@@ -97,7 +97,7 @@ fn an_outage_is_reported_once_and_nothing_stays_failed_after_recovery_or_uninsta
         let lines: String = services.iter().map(|it| format!("{it}_url = \"{url}\"\\n")).collect();
         let script = format!(
             "cd /etc/settle; [ -e first ] || cp settle.toml first; \
-             {{ printf '{lines}batch = 1\\nalert_lag_hours = 87600\\n'; cat first; printf 'webhook = \"{}/SECRET\"\\n'; }} > new; \
+             {{ printf '{lines}batch = 1\\nalert_lag_hours = 87600\\n'; cat first; printf 'webhook = \"{}/SECRET\"\\nmail = \"root@localhost\"\\n'; }} > new; \
              cat new > settle.toml; rm new",
             hooks.url
         );
@@ -115,6 +115,11 @@ fn an_outage_is_reported_once_and_nothing_stays_failed_after_recovery_or_uninsta
     assert_eq!(booted.sh(timers).stdout, "active\nenabled\ndisabled\n");
     // the test starts the runs
     booted.sh("systemctl stop settle.timer");
+    // a mail program that needs its group, as Postfix's does
+    let sendmail = "cp /usr/bin/id /opt/settle/id; chgrp bot /opt/settle/id; chmod 2755 /opt/settle/id; \
+                    printf '#!/bin/sh\\ncat > /dev/null\\necho mail as group $(/opt/settle/id -g)\\n' > /usr/local/sbin/sendmail; \
+                    chmod 755 /usr/local/sbin/sendmail";
+    booted.sh(sendmail).code(0);
 
     use_services(&nowhere());
     assert_eq!(
@@ -128,6 +133,8 @@ fn an_outage_is_reported_once_and_nothing_stays_failed_after_recovery_or_uninsta
     assert_eq!(reports.len(), 1, "{reports:?}");
     assert_eq!(reports[0].target, "/SECRET");
     assert!(reports[0].body.contains("settle.service failed on "), "{reports:?}");
+    let journal = booted.sh("journalctl --no-pager").stdout;
+    assert!(journal.contains("mail as group 4242"), "{journal}");
     let failed = "systemctl list-units --failed --plain --no-legend | cut -d ' ' -f 1";
     assert_eq!(booted.sh(failed).stdout, "settle.service\n");
 
@@ -156,6 +163,10 @@ fn an_outage_is_reported_once_and_nothing_stays_failed_after_recovery_or_uninsta
         .collect();
     assert_eq!(money, ["5", "5"]);
     assert_eq!(booted.start_unit("settle-audit.service"), "success 0 ");
+    // there is no notify_url
+    assert_eq!(booted.start_unit("settle-report.service"), "exit-code 2 ");
+    let reports = hooks.heard();
+    assert!(reports[0].body.contains("settle-report.service failed on "), "{reports:?}");
 
     // after a success the next failure is reported at once
     use_services(&nowhere());

@@ -40,6 +40,7 @@ fn environment_settings_are_validated() {
     for (name, bad) in [
         ("SETTLEMENT_INTERVAL_MINUTES", "0"),
         ("SETTLEMENT_BATCH_SIZE", "-3"),
+        ("SETTLE_BATCH", "-3"),
         ("SETTLEMENT_ALERT_LAG_HOURS", "soon"),
         ("SETTLE_SOURCES", "coinbase,mtgox"),
         ("SETTLE_RULES", "mine"),
@@ -58,6 +59,15 @@ fn environment_settings_are_validated() {
     assert_eq!(bench.count("is_win IS NULL"), 1);
     let lag = [("SETTLE_CANDLES", dump.as_str()), ("SETTLEMENT_ALERT_LAG_HOURS", "0.5")];
     assert_eq!(would_settle(&bench, &[], &lag), 1);
+}
+
+#[test]
+fn man_and_completions_need_no_bot_of_the_settings() {
+    let bench = Bench::new(&[]);
+    for (arguments, code) in [(&["man"][..], 0), (&["completions", "bash"], 0), (&["status"], 2)] {
+        let ended = bench.command(arguments).env("SETTLE_BOT", "none").output().unwrap();
+        Ended::from(ended).code(code);
+    }
 }
 
 #[test]
@@ -87,6 +97,20 @@ fn a_settings_file_that_cannot_be_read_or_is_wrong_is_exit_2_and_never_passed_ov
     std::fs::remove_file(&file).unwrap();
     let unknown = bench.command(&["status"]).env("SETTLE_BACH", "3").output().unwrap();
     assert!(String::from_utf8_lossy(&unknown.stderr).contains("SETTLE_BACH"), "{unknown:?}");
+}
+
+#[test]
+fn an_empty_or_relative_folder_of_settings_counts_as_not_set() {
+    let bench = Bench::new(&[]);
+    let folder = bench.folder.path().join(".config/settle");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("settle.toml"), "batch = 'of HOME'\n").unwrap();
+    for xdg in ["", "relative"] {
+        let mut command = bench.command(&["run"]);
+        command.env("HOME", bench.folder.path()).env("XDG_CONFIG_HOME", xdg);
+        let ended = Ended::from(command.output().unwrap());
+        assert!(ended.code(2).stderr.contains("'of HOME'"), "{xdg}: {ended:?}");
+    }
 }
 
 #[test]

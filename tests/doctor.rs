@@ -6,7 +6,7 @@ mod support;
 use serde_json::{Value, json};
 use support::exchange::{Exchange, Reply, Tape};
 use support::hooks::Hooks;
-use support::{Bench, OPEN, as_logged, bet, now, nowhere, services_at};
+use support::{Bench, Ended, OPEN, as_logged, bet, now, nowhere, services_at};
 
 fn check<'a>(report: &'a Value, name: &str) -> (&'a str, &'a str) {
     let checks = report["checks"].as_array().unwrap();
@@ -47,6 +47,36 @@ fn each_setting_has_its_origin_and_secrets_are_hidden() {
     assert_eq!(bench.bytes(), before);
     let names: Vec<String> = bench.files();
     assert_eq!(names, [".env", "performance.db", "settle.toml"]);
+}
+
+#[test]
+fn each_bots_own_settings_are_shown_with_their_origin() {
+    let bench = Bench::new(&[bet(1)]);
+    std::fs::copy(&bench.db, bench.folder.path().join("b.db")).unwrap();
+    let file = bench.folder.path().join("settle.toml");
+    let one = "batch = 20\n[[bot]]\nname = 'a'\ndb = 'performance.db'\ntimezone = '+07:00'\n";
+    let two = format!("{one}[[bot]]\nname = 'b'\ndb = 'b.db'\n");
+    let doctor = |arguments: &[&str]| {
+        let all = [&["doctor", "--offline", "--json"], arguments].concat();
+        Ended::from(bench.command(&all).env_remove("SETTLE_DB").output().unwrap()).json()
+    };
+    for (text, arguments) in [(one, &[][..]), (&two, &["--bot", "a"])] {
+        std::fs::write(&file, text).unwrap();
+        let report = doctor(arguments);
+        let is = |name: &str, value: &str, origin: &str| {
+            let (found, from) = setting(&report, name);
+            assert!(found.ends_with(value) && from.contains(origin), "{name}: {found}, {from}");
+        };
+        is("batch", "20", "line 1");
+        is("db", "performance.db", "line 4");
+        is("timezone", "+07:00", "line 5");
+    }
+    let report = doctor(&[]);
+    assert!(setting(&report, "batch").1.contains("line 1"));
+    assert!(setting(&report, "db of a").1.contains("line 4"));
+    assert!(setting(&report, "db of b").0.ends_with("b.db"));
+    assert_eq!(setting(&report, "timezone of a").0, "+07:00");
+    assert_eq!(setting(&report, "timezone of b").1, "default");
 }
 
 #[test]

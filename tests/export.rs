@@ -87,6 +87,20 @@ fn no_cell_of_the_csv_is_a_formula() {
 }
 
 #[test]
+fn an_export_without_trades_has_the_head_alone() {
+    let bench = bench();
+    for all in [&[][..], &["--all"]] {
+        let export =
+            |more: &[&str]| bench.settle(&[&["export"], all, more].concat()).code(0).stdout.clone();
+        let full = export(&[]);
+        assert_eq!(
+            export(&["--since", "2040-01-01"]),
+            format!("{}\n", full.lines().next().unwrap())
+        );
+    }
+}
+
+#[test]
 fn the_guides_rules_for_hledger_name_the_columns_of_the_csv() {
     let csv = bench().settle(&["export"]).code(0).stdout.clone();
     let head: Vec<&str> = csv.lines().next().unwrap().split(',').collect();

@@ -178,6 +178,22 @@ find /usr/local /etc/systemd/system /etc/default /etc/settle -name '*settle*' 2>
 }
 
 #[test]
+fn a_dry_run_by_a_user_who_cannot_check_the_database_names_sudo() {
+    let script = r#"
+cp -r "$SCRIPTS" "$work/scripts"
+install -m 755 "$BINARY" "$work/settle"
+chmod 711 "$work"
+setpriv --reuid=65534 --regid=65534 --clear-groups env -i PATH="$PATH" \
+    "$work/scripts/install.sh" --dry-run --binary "$work/settle" "$DB" || echo "code $?"
+"#;
+    let bench = Bench::new(&[bet(1)]);
+    let Some(ended) = in_a_namespace(&bench, script) else { return };
+    assert_eq!(ended.code(0).stdout, "code 1\n");
+    assert!(ended.stderr.contains("only root and bot can check"), "{ended:?}");
+    assert!(ended.stderr.contains("sudo"), "{ended:?}");
+}
+
+#[test]
 fn the_settings_of_an_older_installation_are_converted_once_and_hold_for_timer_and_hand() {
     let bench = Bench::new(&[bet(1), bet(2)]);
     let dump = bench.dump("d.csv", &[(CLOSE, STRIKE + 1.0)]);
@@ -324,6 +340,15 @@ fn the_units_say_what_their_exit_codes_mean_and_outlast_a_run() {
         assert!(description.contains("exit 4") && description.contains("5:"), "{description}");
         assert!(!unit.contains("EnvironmentFile"));
     }
+    for name in ["settle.service", "settle-audit.service", "settle-report.service"] {
+        let unit = unit(name);
+        for line in
+            ["OnFailure=settle-alert@%n.service", "ExecStartPost=-+/bin/rm -f /run/settle-alert/%n"]
+        {
+            assert!(unit.lines().any(|it| it == line), "{name} lacks {line}");
+        }
+    }
+    assert!(unit("settle-report.service").contains("\nStandardOutput=null\n"));
     // neither a report that cannot be sent nor a second failure within hours leaves the alert unit failed
     let alert = unit("settle-alert@.service");
     assert!(alert.contains("\nExecStart=-/") && alert.contains("\nStartLimitIntervalSec=0"));

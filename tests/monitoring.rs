@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use support::exchange::{Exchange, Markets, Reply, Tape};
 use support::hooks::Hooks;
-use support::{Bench, CLOSE, Ended, OPEN, STRIKE, bet, now, nowhere};
+use support::{Bench, CLOSE, Ended, OPEN, STRIKE, bet, now, nowhere, services_at};
 
 fn up() -> Tape {
     Tape::of([(OPEN, STRIKE), (CLOSE, STRIKE + 200.0)])
@@ -648,6 +648,23 @@ fn metrics_contain_the_runs_results_and_the_database_state() {
 }
 
 #[test]
+fn metrics_count_the_requests_for_every_database() {
+    let (idle, due) = (Bench::new(&[]), Bench::new(&[bet(1)]));
+    let file = due.folder.path().join("settle.prom");
+    let mut arguments = vec!["run", "--metrics-file", file.to_str().unwrap()];
+    for bench in [&idle, &due] {
+        arguments.extend(["--db", bench.db.to_str().unwrap()]);
+    }
+    let services = services_at(&nowhere());
+    arguments.extend(services.iter().map(String::as_str));
+    due.settle(&arguments).code(5);
+    let samples = samples(&fs::read_to_string(&file).unwrap());
+    let name = "settle_last_run_request_failures{source=\"coinbase\"}";
+    let (_, failures) = samples.iter().find(|(sample, _)| sample == name).unwrap();
+    assert!(*failures > 0.0, "{samples:?}");
+}
+
+#[test]
 fn a_run_that_finds_a_lock_leaves_the_metrics_file_unchanged() {
     let bench = Bench::new(&[bet(1)]);
     let file = bench.folder.path().join("settle.prom");
@@ -694,10 +711,21 @@ fn a_report_is_one_notice_to_each_channel_and_an_error_where_it_does_not_arrive(
     assert_eq!(hooks.events()[0]["trades"], 0);
     telegram.heard();
 
+    // a page on standard output is in place of the text, not of the notice
+    let half = bench.folder.path().join("half.toml");
+    fs::write(&half, format!("notify_url = '{}'\n[telegram]\nchat_id = 1\n", hooks.url)).unwrap();
+    let page = ["report", "--html", "-", "--notify", "--config", half.to_str().unwrap()];
+    let page = bench.settle(&page);
+    assert!(page.code(0).stdout.starts_with("<!DOCTYPE html"), "{}", page.stdout);
+    assert!(page.stdout.trim_end().ends_with("</html>"), "the page alone is printed");
+    assert!(page.stderr.contains("[telegram] lacks token"), "{}", page.stderr);
+    assert_eq!(hooks.events()[0]["trades"], count);
+
     hooks.answer(500);
     let failed = send("7d");
     assert!(failed.code(1).stderr.contains("the report was not sent as notices"), "{failed:?}");
     assert!(failed.stdout.contains("settle report"), "the report itself is printed");
+    assert_eq!(texts(&telegram).len(), 1, "the other channel has it");
     let nowhere = Bench::new(&[bet(1)]).settle(&["report", "--notify"]);
     assert_eq!(nowhere.stdout, "");
     assert!(nowhere.code(2).stderr.contains("neither --notify-url nor [telegram]"), "{nowhere:?}");

@@ -13,10 +13,8 @@ use settle::engine::summary::Event;
 use settle::engine::summary::Summary;
 use settle::interrupt::Limit;
 use settle::rules::decision::{Confirm, Deciding};
-use settle::rules::eligibility::{NotFilled, Reading};
-use settle::rules::fees::Fees;
-use settle::rules::logged::SizeUnit;
-use settle::rules::market::{Basis, RuleSet};
+use settle::rules::eligibility::Reading;
+use settle::rules::market::Basis;
 use settle::rules::outcome::Outcome;
 use settle::rules::price::{Method, Priced, Source};
 use settle::rules::price::{PriceRequest, PriceRequests, WindowPrices};
@@ -24,7 +22,6 @@ use settle::rules::resolution::{Resolution, Resolutions};
 use settle::rules::selection::Lags;
 use settle::rules::settlement::Status;
 use settle::rules::strike::Strike;
-use settle::rules::timestamp::NaiveZone;
 use settle::rules::units::{BtcPrice, UnixSeconds};
 use settle::sources::candles::fallback::{Found, Prices};
 use settle::sources::http::RequestStats;
@@ -81,7 +78,7 @@ impl ResolutionSource for Resolves {
 }
 
 fn deciding(confirm: Confirm) -> Deciding {
-    Deciding { confirm, min_move: None, hold: 6 * 3600, fees: Fees::None }
+    Deciding { confirm, ..Deciding::default() }
 }
 
 fn settle(bench: &Bench, prices: &mut Known, now: i64) -> Summary {
@@ -95,7 +92,6 @@ fn settle_with(
     confirm: Confirm,
     now: i64,
 ) -> Summary {
-    let (zone, rules) = (NaiveZone::Utc, RuleSet::Polymarket);
     let (limit, run_id) = (Limit::default(), format!("run at {now}"));
     let writing = RunContext { run_id: &run_id, retry_wait: 600, interrupt: &limit.interrupt };
     let mut store = Store::open(&bench.db, Access::Write, &BotSchema::default()).unwrap();
@@ -107,18 +103,10 @@ fn settle_with(
     };
     let mut database = Database { store: &mut store, name: None, report: &mut report };
     let task = Task {
-        reading: Reading {
-            zone,
-            rules,
-            strike: Strike::Recorded,
-            include_skipped: false,
-            size_unit: SizeUnit::Dollars,
-            not_filled: NotFilled::Leave,
-            skip_status: &[],
-        },
+        reading: Reading { strike: Strike::Recorded, ..Reading::default() },
         deciding: &deciding(confirm),
         batch: 50,
-        lags: Lags { due: 3600, confirm: 24 * 3600, hold: 6 * 3600, polymarket_alone: false },
+        lags: Lags::default(),
         now: UnixSeconds(now),
         limit: &limit,
     };

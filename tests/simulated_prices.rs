@@ -17,18 +17,13 @@ use settle::engine::summary::Event;
 use settle::engine::trade_result::Ending;
 use settle::interrupt::Limit;
 use settle::rules::asset::Asset;
-use settle::rules::decision::{Confirm, Deciding};
-use settle::rules::eligibility::{NotFilled, Reading};
-use settle::rules::fees::Fees;
-use settle::rules::logged::SizeUnit;
-use settle::rules::market::RuleSet;
+use settle::rules::decision::Deciding;
+use settle::rules::eligibility::Reading;
 use settle::rules::outcome::Outcome;
 use settle::rules::price::{PriceAt, Source};
 use settle::rules::resolution::{Resolution, Resolutions};
 use settle::rules::selection::Lags;
 use settle::rules::settlement::Status;
-use settle::rules::strike::Strike;
-use settle::rules::timestamp::NaiveZone;
 use settle::rules::units::UnixSeconds;
 use settle::sources::candles::fallback::{Chain, PriceSource, SourceAnswer};
 use settle::sources::candles::{Candle, CandleRows};
@@ -202,22 +197,10 @@ fn decide(bench: &Bench, venues: &[Venue], hold_is_over: bool) -> Counts {
     let mut prices = Chain::new(feeds.collect());
     prices.ask_binance_first_for_means();
     let mut store = Store::open(&bench.db, Access::Read, &BotSchema::default()).unwrap();
-    let deciding = Deciding {
-        confirm: Confirm::Auto,
-        min_move: None,
-        hold: if hold_is_over { 0 } else { i64::MAX },
-        fees: Fees::None,
-    };
+    let hold = if hold_is_over { 0 } else { i64::MAX };
+    let deciding = Deciding { hold, ..Deciding::default() };
     let task = Task {
-        reading: Reading {
-            zone: NaiveZone::Utc,
-            rules: RuleSet::Polymarket,
-            strike: Strike::Venue,
-            include_skipped: false,
-            size_unit: SizeUnit::Dollars,
-            not_filled: NotFilled::Leave,
-            skip_status: &[],
-        },
+        reading: Reading::default(),
         deciding: &deciding,
         batch: 0,
         lags: Lags { due: i64::MAX, confirm: i64::MAX, hold: 0, polymarket_alone: false },

@@ -135,6 +135,23 @@ fn explain_shows_a_held_trade() {
 }
 
 #[test]
+fn log_and_undo_show_no_escape_sequences_of_the_database() {
+    let bench = Bench::new(&[bet(1)]);
+    let dump = bench.dump("BTCUSDT-1m.csv", &[(OPEN, STRIKE), (CLOSE, STRIKE + 100.0)]);
+    bench.settle(&["run", "--candles", dump.to_str().unwrap()]).code(0);
+    let sql = "PRAGMA foreign_keys = OFF; UPDATE settlement_runs
+               SET run_id = char(27) || '[2J' || run_id, started_at = char(27) || '[2J', command = char(27) || '[2J'";
+    bench.sql().execute_batch(sql).unwrap();
+    let run_id: String =
+        bench.sql().query_row("SELECT run_id FROM settlement_runs", [], |row| row.get(0)).unwrap();
+    bench.sql().execute("UPDATE settlement_markets SET run_id = ?1", [&run_id]).unwrap();
+    for arguments in [&["log"][..], &["log", "--ids"], &["undo", "last", "--dry-run"]] {
+        let said = bench.settle(arguments).code(0).stdout.clone();
+        assert!(said.contains("[2J") && !said.contains('\x1b'), "{arguments:?}: {said:?}");
+    }
+}
+
+#[test]
 fn explain_shows_every_keyless_row_of_an_id_without_escape_sequences() {
     let bench = Bench::with_schema(
         KEYLESS,

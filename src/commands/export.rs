@@ -1,6 +1,6 @@
 //! `settle export`: one line a trade, as CSV or JSON lines, for a spreadsheet or another program.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use clap::{Args, ValueEnum};
@@ -22,7 +22,7 @@ use crate::rules::value::Cell;
 use crate::rules::zone::logged_at;
 use crate::settings::values::{Date, date};
 use crate::settings::{self, CommonArgs, JudgingArgs};
-use crate::store::{Access, ExportRow, NotMade, Record, Store, standing_and_money};
+use crate::store::{Access, ExportRow, Record, Store, standing_and_money};
 
 /// The form of the lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -61,6 +61,35 @@ pub struct ExportArgs {
     pub judging: JudgingArgs,
 }
 
+/// The names of a line, for an export without lines; `--all` adds [`NAMES_OF_ALL`].
+const NAMES: [&str; 24] = [
+    "trade_id",
+    "market_slug",
+    "action",
+    "outcome",
+    "is_win",
+    "profit_loss",
+    "status",
+    "close_time",
+    "strike",
+    "close_price",
+    "price_source",
+    "margin_bps",
+    "shares",
+    "cost",
+    "money_source",
+    "timestamp",
+    "signal_type",
+    "mode",
+    "opened_at",
+    "closed_at",
+    "proceeds",
+    "fee",
+    "transaction_hashes",
+    "run_id",
+];
+const NAMES_OF_ALL: [&str; 2] = ["reason", "would_have_won"];
+
 /// The names and values of a line.
 type Line = Vec<(&'static str, Value)>;
 
@@ -74,7 +103,7 @@ pub fn run(common: &CommonArgs, args: &ExportArgs, now: DateTime<Utc>) -> Result
     let reading = settings::reading(&args.judging);
     let lines = store.consistent_read(|store| lines(store, args, reading, now.into()))?;
     let text = match args.format {
-        Format::Csv => csv(&lines)?,
+        Format::Csv => csv(&lines, args.all)?,
         Format::Jsonl => jsonl(&lines),
     };
     print(&text)?;
@@ -167,10 +196,8 @@ fn lines(
         let outcome = trade.as_ref().and_then(|trade| outcomes.get(trade.key.as_ref()?));
         let side = row.row.action.text().and_then(Side::named);
         let won = outcome.zip(side).and_then(|(outcome, side)| side.is_win(*outcome));
-        let is_it = |known: &&NotMade| {
-            known.trade_id == row.row.id && known.market_slug == row.row.market_slug
-        };
-        let known = not_made.get(&row.row.rowid).filter(is_it);
+        let known = not_made.get(&row.row.rowid);
+        let known = known.filter(|known| row.row.is(&known.trade_id, &known.market_slug));
         let won = won.or(known.and_then(|known| known.would_have_won));
         line.extend([("reason", reason.into()), ("would_have_won", won.into())]);
         found.push(line);
@@ -251,7 +278,8 @@ fn of_records(standing: &Record, money: Option<&Record>, fills: &[Fill]) -> Line
 fn hashes(fills: &[Fill]) -> Value {
     let mut hashes: Vec<&str> = fills.iter().map(|fill| fill.transaction_hash.as_str()).collect();
     hashes.retain(|hash| !hash.is_empty());
-    hashes.dedup();
+    let mut seen = HashSet::new();
+    hashes.retain(|hash| seen.insert(*hash));
     if hashes.is_empty() { Value::Null } else { hashes.into() }
 }
 
@@ -302,11 +330,15 @@ fn jsonl(lines: &[Line]) -> Vec<u8> {
     text.into_bytes()
 }
 
-fn csv(lines: &[Line]) -> Result<Vec<u8>, Error> {
+/// A head, then the lines.
+fn csv(lines: &[Line], all: bool) -> Result<Vec<u8>, Error> {
     let mut writer = csv::WriterBuilder::new().from_writer(Vec::new());
-    if let Some(first) = lines.first() {
-        writer.write_record(first.iter().map(|(name, _)| *name)).map_err(std::io::Error::from)?;
-    }
+    let more = NAMES_OF_ALL.iter().filter(|_| all);
+    let head = match lines.first() {
+        Some(first) => first.iter().map(|(name, _)| *name).collect::<Vec<_>>(),
+        None => NAMES.iter().chain(more).copied().collect(),
+    };
+    writer.write_record(head).map_err(std::io::Error::from)?;
     for line in lines {
         let cells = line.iter().map(|(_, value)| match value {
             Value::Null => String::new(),
@@ -320,4 +352,24 @@ fn csv(lines: &[Line]) -> Result<Vec<u8>, Error> {
         writer.write_record(cells).map_err(std::io::Error::from)?;
     }
     Ok(writer.into_inner().map_err(csv::IntoInnerError::into_error)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::units::{Shares, Usd};
+
+    #[test]
+    fn each_transaction_is_listed_once() {
+        let fill = |hash: &str| Fill {
+            time: UnixSeconds(0),
+            is_sale: false,
+            shares: Shares(Decimal::ONE),
+            dollars: Usd(Decimal::ONE),
+            transaction_hash: hash.to_owned(),
+        };
+        let fills = ["0xa", "0xb", "", "0xa"].map(fill);
+        assert_eq!(hashes(&fills), serde_json::json!(["0xa", "0xb"]));
+        assert_eq!(hashes(&fills[2..3]), Value::Null);
+    }
 }

@@ -3,7 +3,6 @@
 
 use std::path::Path;
 
-use chrono::{DateTime, Utc};
 use clap::Args;
 use serde::Serialize;
 
@@ -13,6 +12,7 @@ use crate::output::json::SCHEMA_VERSION;
 use crate::output::print::show;
 use crate::output::style::{CAUTION, STRONG, line, styled};
 use crate::output::width::{fitting, line_width};
+use crate::rules::text::printable;
 use crate::rules::units::Usd;
 use crate::settings::CommonArgs;
 use crate::store::{Access, LoggedRun, Store, UNDO};
@@ -29,7 +29,7 @@ pub struct LogArgs {
 ///
 /// # Errors
 /// [`Error`].
-pub fn run(common: &CommonArgs, args: &LogArgs, _now: DateTime<Utc>) -> Result<Exit, Error> {
+pub fn run(common: &CommonArgs, args: &LogArgs) -> Result<Exit, Error> {
     let database = only(common, "log")?;
     let store = Store::open(database, Access::Read, &common.schema)?;
     let runs = store.consistent_read(Store::logged_runs)?;
@@ -41,7 +41,7 @@ pub fn run(common: &CommonArgs, args: &LogArgs, _now: DateTime<Utc>) -> Result<E
 fn ids(runs: &[LoggedRun]) -> String {
     let mut text = String::new();
     for run in runs.iter().filter(|run| !run.is_undone && run.command != UNDO) {
-        line(&mut text, format_args!("{}", run.run_id));
+        line(&mut text, format_args!("{}", printable(&run.run_id)));
     }
     text
 }
@@ -61,9 +61,9 @@ fn text(runs: &[LoggedRun], database: &Path) -> String {
         let profit = run.profit_change.map_or_else(|| "too large".to_owned(), Usd::cents);
         let undone = if run.is_undone { styled(CAUTION, UNDONE) } else { String::new() };
         let cells = [
-            run.run_id.clone(),
-            run.started_at.clone(),
-            run.command.clone(),
+            printable(&run.run_id),
+            printable(&run.started_at),
+            printable(&run.command),
             run.settled.to_string(),
             run.corrected.to_string(),
             profit,

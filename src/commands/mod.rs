@@ -26,9 +26,10 @@ use crate::output::json::{OfSeveral, of_all};
 use crate::output::print::{Printing, show};
 use crate::rules::fill::SharedRows;
 use crate::rules::timestamp::NaiveZone;
+use crate::rules::units::UnixSeconds;
 use crate::settings::file::other_than_installed;
 use crate::settings::{CommonArgs, WalletArgs};
-use crate::store::{Access, BotSchema, Store};
+use crate::store::{Access, BotSchema, RunLock, Store};
 
 /// Each exit status and what it says of a run, for the help and the manual page.
 pub const EXITS: [(Exit, &str); 9] = [
@@ -228,6 +229,19 @@ fn only<'a>(common: &'a CommonArgs, command: &'static str) -> Result<&'a Path, E
         [database] => Ok(database),
         _ => Err(Error::SeveralDatabases(command)),
     }
+}
+
+/// Opens a database; with `writes`, for writing, and with the lock that keeps other runs out.
+fn open(
+    database: &Path,
+    schema: &BotSchema,
+    writes: bool,
+    now: UnixSeconds,
+) -> Result<(Store, Option<RunLock>), Error> {
+    let access = if writes { Access::Write } else { Access::Read };
+    let store = Store::open(database, access, schema)?;
+    let lock = writes.then(|| RunLock::take(database, now)).transpose()?;
+    Ok((store, lock))
 }
 
 /// Unique: a process has one run, and two processes differ in id or microsecond.

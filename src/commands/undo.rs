@@ -6,15 +6,16 @@ use chrono::{DateTime, Utc};
 use clap::Args;
 use serde::Serialize;
 
-use crate::commands::{Exit, new_run_id, only};
+use crate::commands::{Exit, new_run_id, only, open};
 use crate::error::Error;
 use crate::interrupt::Interrupt;
 use crate::output::json::{ErrorJson, SCHEMA_VERSION};
 use crate::output::print::{after_writing, show};
 use crate::output::style::{CAUTION, STRONG, errors, field, line, styled};
+use crate::rules::text::printable;
 use crate::rules::units::UnixSeconds;
 use crate::settings::CommonArgs;
-use crate::store::{Access, RunInfo, RunLock, Store, UNDO, Undone};
+use crate::store::{RunInfo, UNDO, Undone};
 
 /// Which run is undone.
 #[derive(Debug, Args)]
@@ -34,13 +35,8 @@ pub struct UndoArgs {
 /// [`Error`]: nothing was restored.
 pub fn run(common: &CommonArgs, args: &UndoArgs, now: DateTime<Utc>) -> Result<Exit, Error> {
     let database = only(common, "undo")?;
-    let access = if args.dry_run { Access::Read } else { Access::Write };
-    let mut store = Store::open(database, access, &common.schema)?;
     let seconds = UnixSeconds::from(now);
-    let _lock = match args.dry_run {
-        true => None,
-        false => Some(RunLock::take(database, seconds)?),
-    };
+    let (mut store, _lock) = open(database, &common.schema, !args.dry_run, seconds)?;
     let run_id = match args.run_id.as_str() {
         "last" => store.last_run()?,
         prefix => store.run_named(prefix)?,
@@ -51,16 +47,7 @@ pub fn run(common: &CommonArgs, args: &UndoArgs, now: DateTime<Utc>) -> Result<E
         Some(id) => {
             let interrupt = Interrupt::listen(Exit::Interrupted.code())?;
             interrupt.hold();
-            let run = RunInfo {
-                run_id: id.clone(),
-                started_at: seconds,
-                command: UNDO,
-                rules: None,
-                strike: None,
-                confirm: None,
-                retry_wait: 0,
-            };
-            store.undo(&run_id, &run, &interrupt)?
+            store.undo(&run_id, &RunInfo::new(id.clone(), seconds, UNDO), &interrupt)?
         }
     };
     let shown = show(
@@ -83,6 +70,7 @@ fn exit(undone: &Undone) -> Exit {
 fn text(undone: &Undone, run_id: &str, database: &Path, dry_run: bool) -> String {
     let mut text = String::new();
     let title = styled(STRONG, "settle undo");
+    let run_id = printable(run_id);
     line(&mut text, format_args!("{title} · {} · {run_id}", database.display()));
     let restored = if dry_run { "Would restore" } else { "Restored" };
     field(&mut text, restored, format_args!("{}", undone.restored));

@@ -14,6 +14,7 @@ use crate::engine::summary::Summary;
 use crate::output::files::replace_file;
 use crate::rules::eligibility::Exclusion;
 use crate::rules::units::{FloatUsd, UnixSeconds, Usd};
+use crate::sources::http::RequestStats;
 
 /// Start of the last successful run; a failed run keeps the old value.
 const LAST_SUCCESS: &str = "settle_last_success_timestamp_seconds";
@@ -71,8 +72,14 @@ fn text(run: &RunFigures<'_>, last_success: Option<f64>) -> prometheus::Result<V
     figures.of_run("settle_last_run_duration_seconds", help, run.took.as_secs_f64())?;
     let help = "Exit code of the last run.";
     figures.of_run("settle_last_run_exit_code", help, run.exit_code.into())?;
-    let stats = run.databases.iter().find_map(|of| Some(&of.summary?.stats));
-    for (service, stats) in stats.into_iter().flatten() {
+    // each database has the requests that were sent for it
+    let mut all: BTreeMap<&str, RequestStats> = BTreeMap::new();
+    for (service, stats) in
+        run.databases.iter().filter_map(|of| of.summary).flat_map(|it| &it.stats)
+    {
+        all.entry(service).or_default().add(*stats);
+    }
+    for (service, stats) in all {
         for (name, help, value) in [
             ("settle_last_run_requests", "Requests the last run sent.", stats.requests),
             (

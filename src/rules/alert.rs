@@ -34,6 +34,13 @@ pub struct Lags {
     pub polymarket_alone: bool,
 }
 
+impl Default for Lags {
+    /// The command line's defaults.
+    fn default() -> Self {
+        Self { due: 3600, confirm: 24 * 3600, hold: 6 * 3600, polymarket_alone: false }
+    }
+}
+
 /// An alert that an earlier run reported.
 #[derive(Debug, Clone)]
 pub struct EarlierAlert {

@@ -54,6 +54,13 @@ pub struct Deciding {
     pub fees: Fees,
 }
 
+impl Default for Deciding {
+    /// The command line's defaults.
+    fn default() -> Self {
+        Self { confirm: Confirm::Auto, min_move: None, hold: 6 * 3600, fees: Fees::None }
+    }
+}
+
 impl Deciding {
     /// How many venues are asked for a market's prices: with [`Confirm::Auto`] a second one must bear
     /// the first out, and after the hold all decide; Binance's own candle needs no other.

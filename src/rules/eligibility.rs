@@ -68,6 +68,13 @@ pub struct Row {
     pub says_unsettled: bool,
 }
 
+impl Row {
+    /// Whether it is the row with this id and market: SQLite may have given its rowid to another row.
+    pub fn is(&self, trade_id: &Cell, market_slug: &Cell) -> bool {
+        self.id == *trade_id && self.market_slug == *market_slug
+    }
+}
+
 /// A due trade with a readable row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trade {
@@ -252,6 +259,21 @@ pub struct Reading {
     pub not_filled: NotFilled,
     /// Further words for an order that was not filled, as [`crate::rules::order_status::status_word`] writes them.
     pub skip_status: &'static [String],
+}
+
+impl Default for Reading {
+    /// As the command line's defaults read rows: in UTC, by Polymarket's rules, against the venue's strike.
+    fn default() -> Self {
+        Self {
+            zone: NaiveZone::Utc,
+            rules: RuleSet::Polymarket,
+            strike: Strike::Venue,
+            include_skipped: false,
+            size_unit: SizeUnit::Dollars,
+            not_filled: NotFilled::Leave,
+            skip_status: &[],
+        }
+    }
 }
 
 /// Classifies a row whose `is_win` is NULL, as of `now`. A wallet beats the bot's marks, and its

@@ -45,7 +45,7 @@ pub struct Retry {
 impl Retry {
     /// Whether this retry belongs to `row`.
     pub fn is_of(&self, row: &Row) -> bool {
-        self.trade_id == row.id && self.market_slug == row.market_slug
+        row.is(&self.trade_id, &self.market_slug)
     }
 }
 

@@ -63,8 +63,10 @@ pub fn find(named: Option<PathBuf>, variable: impl Fn(&str) -> Option<PathBuf>) 
     if named.is_some() {
         return named;
     }
-    let home = || Some(variable("HOME")?.join(".config"));
-    let user = variable("XDG_CONFIG_HOME").or_else(home);
+    // by the XDG specification, a variable that is empty or relative counts as not set
+    let folder = |name: &str| variable(name).filter(|folder| folder.is_absolute());
+    let home = || Some(folder("HOME")?.join(".config"));
+    let user = folder("XDG_CONFIG_HOME").or_else(home);
     let user = user.map(|folder| folder.join("settle").join(NAME));
     [Some(PathBuf::from(NAME)), user, Some(PathBuf::from(INSTALLED))]
         .into_iter()
@@ -109,6 +111,7 @@ pub fn read(
         match (key.get_ref().as_ref(), value.get_ref()) {
             ("schema", DeValue::Table(schema)) => file.schema = document.schema(schema)?,
             ("alert", DeValue::Table(alert)) => document.check_alert(alert)?,
+            ("alert", _) => return Err(document.unknown(key, "[alert] is a table")),
             ("telegram", DeValue::Table(telegram)) => {
                 for (key, value) in telegram {
                     let long = match key.get_ref().as_ref() {
@@ -210,8 +213,8 @@ impl Document<'_> {
         Ok(Setting { values, place })
     }
 
-    /// The script takes the text between two quotes on the line of the key. A message shows no value, as it may
-    /// be a secret.
+    /// alert.sh reads the file line by line: a line `[alert]`, below it a key and a text between two quotes on
+    /// one line. A message shows no value, as it may be a secret.
     fn check_alert(&self, table: &DeTable<'_>) -> Result<(), String> {
         for (key, value) in table {
             let name = key.get_ref().as_ref();
@@ -223,7 +226,15 @@ impl Document<'_> {
                 |text: &str| !text.contains(|c: char| c.is_control() || "\"'\\ ".contains(c));
             let is_url = |text: &str| text.starts_with("http://") || text.starts_with("https://");
             match value.get_ref() {
-                DeValue::String(text) if plain(text) && (name == "mail" || is_url(text)) => {}
+                DeValue::String(text) if plain(text) && (name == "mail" || is_url(text)) => {
+                    if !self.is_line_of_alert(key, text) {
+                        let place = self.place(key);
+                        return Err(format!(
+                            "{place} needs a line of its own below a line [alert], as in \
+                             {name} = \"…\", for alert.sh to read it"
+                        ));
+                    }
+                }
                 _ => {
                     let what =
                         if name == "mail" { "a mail address" } else { "an http or https URL" };
@@ -232,6 +243,21 @@ impl Document<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether alert.sh finds this key with this value.
+    fn is_line_of_alert(&self, key: &Key<'_>, value: &str) -> bool {
+        let (before, line) = self.text.split_at(key.span().start);
+        let is_first = before.rsplit('\n').next().is_none_or(|before| before.trim().is_empty());
+        let header = before.lines().map(str::trim).rfind(|line| line.starts_with('['));
+        let after = header.and_then(|header| header.strip_prefix("[alert]")).map(str::trim);
+        let is_below = after.is_some_and(|after| after.is_empty() || after.starts_with('#'));
+        let rest = line.strip_prefix(key.get_ref().as_ref()).map(str::trim_start);
+        let rest = rest.and_then(|rest| rest.strip_prefix('=')).map(str::trim_start);
+        let is_text = |quote: char| {
+            rest.is_some_and(|rest| rest.starts_with(&format!("{quote}{value}{quote}")))
+        };
+        is_first && is_below && (is_text('"') || is_text('\''))
     }
 
     fn bot(&self, value: &Spanned<DeValue<'_>>) -> Result<Bot, String> {
@@ -388,13 +414,22 @@ mod tests {
             ("[alert]\nphone = 'a'\n", "'phone' in "),
             ("[alert]\nwebhook = 'ftp://a'\n", "'webhook' in "),
             ("[alert]\nmail = 1\n", "'mail' in "),
+            ("#\nalert = { webhook = 'http://a' }\n", "a line of its own"),
+            ("#\nalert.webhook = 'http://a'\n", "a line of its own"),
+            ("#\nalert = 1\n", "[alert] is a table"),
+            ("[ alert ]\nwebhook = 'http://a'\n", "a line of its own"),
+            ("[alert]\n\"webhook\" = 'http://a'\n", "a line of its own"),
+            ("[alert]\nwebhook = \"\"\"http://a\"\"\"\n", "a line of its own"),
             ("[telegram]\nchat = 1\n", "'chat' in "),
         ] {
             let message = read_text(text).unwrap_err();
             assert!(message.contains(wanted) && message.contains("line 2"), "{message}");
             assert!(!message.contains("ftp:"), "{message}");
         }
-        read_text("[alert]\nmail = 'a@b'\nntfy = 'https://a/b'\nwebhook = \"http://a\"\n").unwrap();
+        let alert = "[alert]\nmail = 'a@b'\nntfy = 'https://a/b'\n\twebhook= \"http://a\" # ours\n";
+        read_text(alert).unwrap();
+        let commented = alert.replace("[alert]", " [alert] # where").replace('\n', "\r\n");
+        read_text(&commented).unwrap();
         for text in [
             "[[bot]]\nname = 'a'\n",
             "[[bot]]\ndb = 'a'\n",

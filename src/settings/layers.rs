@@ -48,11 +48,15 @@ const NOT_IN_FILE: [&str; 2] = ["config", "bot"];
 /// Whether the option with this long name takes several values; `None` if the settings file cannot set
 /// it.
 pub fn takes_list(definition: &clap::Command, long: &str) -> Option<bool> {
-    let all = std::iter::once(definition).chain(definition.get_subcommands());
-    let option =
-        all.flat_map(clap::Command::get_arguments).find(|it| it.get_long() == Some(long))?;
+    let option = all_arguments(definition).find(|it| it.get_long() == Some(long))?;
     let is_setting = !NO_SETTING.contains(&long) && !NOT_IN_FILE.contains(&long);
     is_setting.then_some(matches!(option.get_action(), ArgAction::Append))
+}
+
+/// The options of a command line and of all its commands.
+pub fn all_arguments(definition: &clap::Command) -> impl Iterator<Item = &clap::Arg> {
+    let all = std::iter::once(definition).chain(definition.get_subcommands());
+    all.flat_map(clap::Command::get_arguments)
 }
 
 /// Makes the values of `.env` and of the settings file defaults, and ignores empty environment

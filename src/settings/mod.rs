@@ -6,6 +6,7 @@ pub mod file;
 pub mod layers;
 pub mod monitoring;
 pub mod new_file;
+pub mod origin;
 pub(crate) mod values;
 
 use std::collections::HashMap;
@@ -16,8 +17,8 @@ use std::sync::Arc;
 use clap::builder::BoolishValueParser;
 use clap::{Args, ColorChoice};
 use rust_decimal::Decimal;
-use serde::Serialize;
 
+pub use origin::ShownSetting;
 use values::{address, base_url, file, hours, seconds_of, source, zone};
 
 use crate::error::Error;
@@ -88,7 +89,7 @@ pub struct CommonArgs {
     #[arg(skip)]
     pub shown: Vec<ShownSetting>,
 
-    /// The bot's performance database; run, dry-run and status take several
+    /// The bot's performance database; run, dry-run, status, reconcile and doctor take several
     #[arg(
         long,
         env = "SETTLE_DB",
@@ -120,17 +121,6 @@ pub struct CommonArgs {
     /// Log each settled trade; twice: each request (RUST_LOG does the same, finer)
     #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Output")]
     pub verbose: u8,
-}
-
-/// A setting as it is shown.
-#[derive(Debug, Clone, Serialize)]
-pub struct ShownSetting {
-    /// The option's long name.
-    pub name: String,
-    /// The value; a secret is not shown.
-    pub value: String,
-    /// Where the value comes from.
-    pub origin: String,
 }
 
 /// How rows are read.
@@ -431,8 +421,7 @@ pub fn lags(args: &AlertArgs, polymarket: &ConfirmArgs) -> Lags {
 pub fn reading_settled(args: &ReadingArgs) -> Reading {
     let ReadingArgs { timezone: zone, rules, size_unit } = *args;
     let strike = Strike::Recorded;
-    let not_filled = NotFilled::Leave;
-    Reading { zone, rules, strike, include_skipped: true, size_unit, not_filled, skip_status: &[] }
+    Reading { zone, rules, strike, include_skipped: true, size_unit, ..Reading::default() }
 }
 
 /// Polymarket and the price sources in the order asked for: dump files alone, or the services.

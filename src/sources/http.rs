@@ -273,7 +273,8 @@ impl Client {
             }
             stats.requests += 1;
             let began = Instant::now();
-            let (answer, retry_after) = match self.get_once(url) {
+            let longest = self.longest();
+            let (answer, retry_after) = match self.get_once(url, longest) {
                 Ok(response) => {
                     let Response { status, location, body, date, .. } = &response;
                     if let Some(date) = date {
@@ -292,7 +293,7 @@ impl Client {
                 return answer;
             };
             // no retry after a time-out, because other trades wait
-            let timed_out = began.elapsed() >= self.longest();
+            let timed_out = began.elapsed() >= longest;
             let wait = retry_after.unwrap_or_else(|| backoff(tries));
             debug!("GET {url}: {} (try {tries} of {most_tries})", error.why());
             if tries == most_tries || timed_out || wait > MAX_RETRY_AFTER {
@@ -346,9 +347,8 @@ impl Client {
         left.map_or(REQUEST_TIMEOUT, |left| left.min(REQUEST_TIMEOUT))
     }
 
-    /// One request. Another thread sends it, so that a signal ends the wait.
-    fn get_once(&self, url: &str) -> Result<Response, FetchError> {
-        let longest = self.longest();
+    /// One request, within `longest`. Another thread sends it, so that a signal ends the wait.
+    fn get_once(&self, url: &str, longest: Duration) -> Result<Response, FetchError> {
         let client = self.client().map_err(FetchError::NotNow)?.clone();
         let (send, receive) = mpsc::channel();
         let url = url.to_owned();
@@ -493,6 +493,28 @@ mod tests {
         (0..7).for_each(|_| pace.wait(&Limit::default()));
         // the fourth and the seventh begin a stretch of their own
         assert!(began.elapsed() >= Duration::from_millis(80));
+    }
+
+    #[test]
+    fn a_failure_before_the_requests_time_is_up_is_no_time_out() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        thread::spawn(move || {
+            for mut stream in listener.incoming().map_while(Result::ok) {
+                let _ = stream.read(&mut [0; 1000]);
+                // more than half of the time that is left
+                thread::sleep(Duration::from_millis(1200));
+                let _ = std::io::Write::write_all(
+                    &mut stream,
+                    b"HTTP/1.1 503 X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+                );
+            }
+        });
+        let end = Instant::now().checked_add(Duration::from_secs(2));
+        let client = Client::new(Limit::default()).until(end);
+        let mut stats = RequestStats::default();
+        client.get(&url, 3, &mut stats, |_| Ok(())).unwrap_err();
+        assert_eq!(stats.requests, 2);
     }
 
     #[test]

@@ -122,6 +122,21 @@ pub struct RunInfo {
     pub retry_wait: i64,
 }
 
+impl RunInfo {
+    /// A run that decides no trade.
+    pub fn new(run_id: String, started_at: UnixSeconds, command: &'static str) -> Self {
+        Self {
+            run_id,
+            started_at,
+            command,
+            rules: None,
+            strike: None,
+            confirm: None,
+            retry_wait: 0,
+        }
+    }
+}
+
 /// A settled trade that Polymarket has not confirmed yet.
 #[derive(Debug, Clone)]
 pub struct Unconfirmed {

@@ -2,20 +2,25 @@
 //! prices, and of Polymarket. A test can make it misbehave.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
 /// A request: path and query parameters.
+#[derive(Debug, Clone)]
+#[allow(dead_code)] // the examples do not use all of it
 pub struct Asked {
+    pub method: String,
+    /// Path and query.
+    pub target: String,
+    pub body: String,
     pub path: String,
     pub query: BTreeMap<String, String>,
     /// Every `slug` parameter.
     pub slugs: Vec<String>,
     pub user_agent: Option<String>,
     /// Whether the client accepts a compressed answer.
-    #[allow(dead_code)] // the examples do not use it
     pub takes_compressed: bool,
 }
 
@@ -310,36 +315,43 @@ fn serve(
     answer: &dyn Fn(&Asked, usize) -> Reply,
     asked_so_far: &Mutex<Vec<String>>,
 ) {
-    let Some((target, asked)) = read(&mut stream) else { return };
+    let Some(asked) = read(&mut stream) else { return };
     let before = {
         let mut log = asked_so_far.lock().expect("no thread panics holding it");
-        log.push(format!("{} {target}", asked.service()));
+        log.push(format!("{} {}", asked.service(), asked.target));
         log.len() - 1
     };
     // some tests have clients that hang up in the middle, so errors are ignored
     let _ = respond(&mut stream, answer(&asked, before));
 }
 
-/// Reads the target and parameters of one request. A connection serves only one request.
-fn read(stream: &mut TcpStream) -> Option<(String, Asked)> {
-    let mut lines = BufReader::new(stream).lines();
-    let target = lines.next()?.ok()?.split(' ').nth(1)?.to_owned();
-    let mut user_agent = None;
-    let mut takes_compressed = false;
-    for line in lines.map_while(Result::ok).take_while(|line| !line.is_empty()) {
+/// Reads one request. A connection serves only one.
+fn read(stream: &mut TcpStream) -> Option<Asked> {
+    let mut stream = BufReader::new(stream);
+    let mut first = String::new();
+    stream.read_line(&mut first).ok()?;
+    let mut words = first.split(' ');
+    let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
+    let (mut user_agent, mut takes_compressed, mut length) = (None, false, 0);
+    for line in (&mut stream).lines().map_while(Result::ok).take_while(|line| !line.is_empty()) {
         let (name, value) = line.split_once(':')?;
-        if name.eq_ignore_ascii_case("user-agent") {
-            user_agent = Some(value.trim().to_owned());
+        match name.to_ascii_lowercase().as_str() {
+            "user-agent" => user_agent = Some(value.trim().to_owned()),
+            "accept-encoding" => takes_compressed = true,
+            "content-length" => length = value.trim().parse().ok()?,
+            _ => {}
         }
-        takes_compressed |= name.eq_ignore_ascii_case("accept-encoding");
     }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).ok()?;
+    let body = String::from_utf8(body).ok()?;
     let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+    let path = path.to_owned();
     let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
     let slugs = pairs.clone().filter(|(name, _)| *name == "slug").map(|(_, slug)| slug.to_owned());
     let slugs = slugs.collect();
     let query = pairs.map(|(name, value)| (name.to_owned(), value.replace("%3A", ":"))).collect();
-    let asked = Asked { path: path.to_owned(), query, slugs, user_agent, takes_compressed };
-    Some((target, asked))
+    Some(Asked { method, target, body, path, query, slugs, user_agent, takes_compressed })
 }
 
 fn respond(stream: &mut TcpStream, reply: Reply) -> std::io::Result<()> {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use log::warn;
 use rust_decimal::Decimal;
 
-use crate::commands::{Exit, new_run_id, only};
+use crate::commands::{Exit, new_run_id, only, open};
 use crate::engine::context::{Outside, RunContext};
 use crate::error::Error;
 use crate::interrupt::{Interrupt, Limit};
@@ -36,7 +36,6 @@ use crate::settings::{self, CommonArgs, FeeArgs, ReadingArgs, ServiceArgs};
 use crate::sources::candles::fallback::Found;
 use crate::sources::http::Client;
 use crate::sources::polymarket::ResolutionSource;
-use crate::store::{Access, RunLock};
 use crate::store::{RunInfo, Store, WriteOutcome};
 use chrono::{DateTime, Utc};
 use clap::Args;
@@ -79,13 +78,8 @@ pub struct AuditArgs {
 /// [`Error`]: nothing was corrected.
 pub fn run(common: &CommonArgs, args: &AuditArgs, now: DateTime<Utc>) -> Result<Exit, Error> {
     let database = only(common, "audit")?;
-    let access = if args.apply { Access::Write } else { Access::Read };
-    let mut store = Store::open(database, access, &common.schema)?;
     let seconds = UnixSeconds::from(now);
-    let _lock = match args.apply {
-        true => Some(RunLock::take(database, seconds)?),
-        false => None,
-    };
+    let (mut store, _lock) = open(database, &common.schema, args.apply, seconds)?;
     let interrupt = Interrupt::listen(Exit::Interrupted.code())?;
     let run_id = new_run_id(now);
     let writing =
@@ -407,13 +401,10 @@ fn correct(
         }
     }
     let run = RunInfo {
-        run_id: writing.run_id.to_owned(),
-        started_at: now,
-        command: "audit",
         rules: Some(reading.rules),
-        strike: None,
         confirm: Some(Confirm::Only),
         retry_wait: writing.retry_wait,
+        ..RunInfo::new(writing.run_id.to_owned(), now, "audit")
     };
     let right: Vec<Settlement> =
         audit.disagreements.iter().map(|disagreement| disagreement.right.clone()).collect();

@@ -69,12 +69,9 @@ pub fn stories(
             story.state = State::Excluded(Exclusion::DuplicateOrder);
         }
         story.fills = store.fills_of(story.row.rowid, &story.row.id, &story.row.market_slug)?;
-        story.resolved = not_settled
-            .get(&story.row.rowid)
-            .filter(|known| {
-                known.trade_id == story.row.id && known.market_slug == story.row.market_slug
-            })
-            .cloned();
+        let known = not_settled.get(&story.row.rowid);
+        let known = known.filter(|known| story.row.is(&known.trade_id, &known.market_slug));
+        story.resolved = known.cloned();
         Ok(story)
     };
     rows.into_iter().map(story).collect()

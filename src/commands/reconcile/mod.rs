@@ -5,7 +5,7 @@ mod output;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::commands::{Block, Bot, Exit, new_run_id, shared_rows, show_blocks};
+use crate::commands::{Block, Bot, Exit, new_run_id, open, shared_rows, show_blocks};
 use crate::engine::effect::{BotFigures, before_and_after};
 use crate::engine::fills::{name_markets, name_sides, newly_redeemed, unnamed_rows};
 use crate::engine::rebook::{Rebooking, rebook};
@@ -27,9 +27,7 @@ use crate::settings::{self, CommonArgs, ReadingArgs, ServiceArgs, WalletArgs};
 use crate::sources::http::Client;
 use crate::sources::polymarket::ResolutionSource;
 use crate::sources::wallet::BEGINNING;
-use crate::store::{
-    Access, Ignored, NeverFilled, RunInfo, RunLock, Store, WriteOutcome, Writes, standing_record,
-};
+use crate::store::{NeverFilled, RunInfo, Store, WriteOutcome, Writes, standing_record};
 use chrono::{DateTime, Utc};
 use clap::Args;
 
@@ -170,12 +168,8 @@ fn compare(
     let client = Arc::new(Client::new(Limit::at_signal(interrupt)));
     let wallet = settings::wallet(&args.wallet, &args.services, Arc::clone(&client))?;
     let mut wallet = wallet.ok_or(Error::NoWallet)?;
-    let mut store = bot.open(if args.apply { Access::Write } else { Access::Read })?;
     let seconds = UnixSeconds::from(now);
-    let _lock = match args.apply {
-        true => Some(RunLock::take(&bot.database, seconds)?),
-        false => None,
-    };
+    let (mut store, _lock) = open(&bot.database, bot.schema, args.apply, seconds)?;
     let shared = shared_rows(bots, index, |args| (&args.wallet, args.reading.timezone));
     let reading = settings::reading_settled(&args.reading);
     let mut report = Report::default();
@@ -245,12 +239,8 @@ fn find_rebookings(
 ) -> Result<(), Error> {
     let ignored = store.ignored()?;
     let mut settled_again = Named::default();
-    let is_ignored = |row: &Row| {
-        let is_it = |ignored: &Ignored| {
-            ignored.trade_id == row.id && ignored.market_slug == row.market_slug
-        };
-        ignored.iter().any(is_it)
-    };
+    let is_ignored =
+        |row: &Row| ignored.iter().any(|ignored| row.is(&ignored.trade_id, &ignored.market_slug));
     for trade in found.trades.iter().filter(|trade| trade.differs) {
         if is_ignored(&trade.row) {
             continue;
@@ -306,15 +296,7 @@ fn apply(
         .filter(|(rowid, record)| is_new(rowid, record.says))
         .collect();
     store.save_wallet_records(&records, wallet, now, interrupt)?;
-    let run = RunInfo {
-        run_id,
-        started_at: now,
-        command: "reconcile",
-        rules: None,
-        strike: None,
-        confirm: None,
-        retry_wait: 0,
-    };
+    let run = RunInfo::new(run_id, now, "reconcile");
     let corrected = store.write(&run, &report.to_correct, &[], interrupt);
     let emptied = match corrected.error {
         None => store.empty(&run, &report.to_empty, interrupt),

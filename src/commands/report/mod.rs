@@ -12,7 +12,7 @@ mod values;
 
 use std::collections::{BTreeSet, HashMap};
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::commands::explain::{self, Story};
 use crate::commands::{Exit, only, titled};
@@ -56,7 +56,7 @@ pub struct ReportArgs {
 
     /// Group the trades by this alone
     #[arg(long, value_name = "WHAT")]
-    pub by: Option<By>,
+    pub by: Option<Dimension>,
 
     /// Only the latest N settled trades
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -83,42 +83,6 @@ pub struct ReportArgs {
     pub judging: JudgingArgs,
 }
 
-/// What `--by` groups the trades by.
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-pub enum By {
-    /// The day of logging, in --timezone
-    Day,
-    /// The week of logging, from Monday
-    Week,
-    /// The month of logging
-    Month,
-    /// The hour of the day, in --timezone
-    Hour,
-    /// The bot's signal type
-    Signal,
-    /// The asset of the market
-    Asset,
-    /// Whose record the money is: the wallet's, the bot's own of the fill, or the log
-    Source,
-    /// Paper or live
-    Mode,
-}
-
-impl By {
-    fn dimension(self) -> Dimension {
-        match self {
-            Self::Day => Dimension::Day,
-            Self::Week => Dimension::Week,
-            Self::Month => Dimension::Month,
-            Self::Hour => Dimension::Hour,
-            Self::Signal => Dimension::Signal,
-            Self::Asset => Dimension::Asset,
-            Self::Source => Dimension::Source,
-            Self::Mode => Dimension::Mode,
-        }
-    }
-}
-
 /// Prints the report, and writes its page if one is wanted.
 ///
 /// # Errors
@@ -142,22 +106,24 @@ pub fn run(common: &CommonArgs, args: &ReportArgs, now: DateTime<Utc>) -> Result
         return Err(Error::EmptyPeriod);
     }
     let filter = Filter { since, before, last: args.last.map(|last| last as usize) };
-    let report = Report::read(&mut store, reading, filter, args.by.map(By::dimension), now)?;
+    let report = Report::read(&mut store, reading, filter, args.by, now)?;
+    let prints_page = args.html.as_deref() == Some(Path::new("-"));
     if let Some(path) = &args.html {
         let latest = report.latest(&mut store, reading, page::TRADES)?;
         let held = report.held(&mut store, reading, tables::WAITING)?;
         let page = page::page(&report, database, &latest, &held);
-        if path.as_os_str() == "-" {
-            print(page.as_bytes())?;
-            return Ok(Exit::Done);
+        match prints_page {
+            true => print(page.as_bytes())?,
+            false => replace_file(path, page.as_bytes())
+                .map_err(|source| Error::Page { path: path.clone(), source })?,
         }
-        replace_file(path, page.as_bytes())
-            .map_err(|source| Error::Page { path: path.clone(), source })?;
     }
-    if args.csv {
-        print(&values::csv(&report)?)?;
-    } else {
-        show(common.printing(), || values::json(&report), || text::text(&report, database))?;
+    match (prints_page, args.csv) {
+        (true, _) => {}
+        (false, true) => print(&values::csv(&report)?)?,
+        (false, false) => {
+            show(common.printing(), || values::json(&report), || text::text(&report, database))?;
+        }
     }
     if args.notify {
         notice::send(&report, &store, &channels, &titled(common.name.as_deref(), database))?;

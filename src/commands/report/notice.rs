@@ -1,16 +1,18 @@
 //! The sums of a report as one notice: trades, profit, what the wallet says, what waits. `monitoring::notify`
 //! sends it.
 
+use chrono::{NaiveDate, NaiveTime};
+use log::warn;
 use serde_json::json;
 
 use crate::commands::report::Report;
 use crate::error::Error;
 use crate::monitoring::notify::Channel;
+use crate::rules::statistics::Filter;
+use crate::rules::timestamp::NaiveZone;
 use crate::rules::units::{FloatUsd, UnixSeconds, Usd};
 use crate::settings::monitoring::NoticeArgs;
 use crate::store::Store;
-
-const A_DAY: i64 = 86_400;
 
 /// The channels of the settings.
 ///
@@ -19,16 +21,19 @@ const A_DAY: i64 = 86_400;
 pub(super) fn channels(settings: &NoticeArgs) -> Result<Vec<Channel>, Error> {
     let (channels, problem) = settings.channels();
     let nowhere = || "neither --notify-url nor [telegram] is set".to_owned();
-    match channels.is_empty() {
-        true => Err(Error::NoChannel(problem.unwrap_or_else(nowhere))),
-        false => Ok(channels),
+    if channels.is_empty() {
+        return Err(Error::NoChannel(problem.unwrap_or_else(nowhere)));
     }
+    if let Some(problem) = problem {
+        warn!("{problem}");
+    }
+    Ok(channels)
 }
 
-/// Sends the sums of the report on the database with this title to each channel.
+/// Sends the sums of the report on the database with this title to each channel, also after one that fails.
 ///
 /// # Errors
-/// [`Error::NotSent`], [`Error::Database`].
+/// [`Error::NotSent`] of the first channel that failed, [`Error::Database`].
 pub(super) fn send(
     report: &Report,
     store: &Store,
@@ -40,7 +45,7 @@ pub(super) fn send(
     let (difference, unclaimed) = (store.wallet_difference()?, store.unclaimed()?);
     let mut parts = vec![format!(
         "{title}, {}: {} settled, {} won, {} lost, {} dollars",
-        period(report.filter.since, report.filter.before),
+        period(report.filter, report.zone),
         figures.settled,
         figures.wins,
         figures.losses,
@@ -68,24 +73,62 @@ pub(super) fn send(
         "unclaimed": unclaimed.map(Usd),
         "pending": report.pending.count,
     });
-    for channel in channels {
-        channel
-            .send_text("report", &parts.join("; "), fields.clone(), report.now)
-            .map_err(|why| Error::NotSent { channel: channel.title(), why })?;
+    let text = parts.join("; ");
+    let mut failures = channels.iter().filter_map(|channel| {
+        let sent = channel.send_text("report", &text, fields.clone(), report.now);
+        sent.err().map(|why| Error::NotSent { channel: channel.title(), why })
+    });
+    let first = failures.next();
+    for further in failures {
+        warn!("{further}");
     }
-    Ok(())
+    first.map_or(Ok(()), Err)
 }
 
-/// The time of the report in words.
-fn period(since: Option<UnixSeconds>, before: Option<UnixSeconds>) -> String {
-    let date = |at: UnixSeconds| at.to_string().chars().take(10).collect::<String>();
-    match (since, before) {
-        (Some(since), Some(before)) if before.since(since) == A_DAY && since.0 % A_DAY == 0 => {
-            date(since)
+/// The period of the report, as days of this zone where it has whole ones.
+fn period(filter: Filter, zone: NaiveZone) -> String {
+    // the day that begins at this instant
+    let day = |at: UnixSeconds| -> Option<NaiveDate> {
+        let day = UnixSeconds(zone.wall_seconds(at)).datetime()?.date_naive();
+        (zone.first_instant(day.and_time(NaiveTime::MIN)) == at).then_some(day)
+    };
+    match (filter.since, filter.before) {
+        (Some(since), Some(before)) => {
+            let last = day(before).and_then(|day| day.pred_opt());
+            match day(since).zip(last) {
+                Some((first, last)) if first == last => first.to_string(),
+                Some((first, last)) => format!("{first} to {last}"),
+                None => format!("{since} to {before}"),
+            }
         }
-        (Some(since), Some(before)) => format!("{since} to {before}"),
         (Some(since), None) => format!("since {since}"),
         (None, Some(before)) => format!("until {before}"),
         (None, None) => "all trades".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::values::date;
+
+    #[test]
+    fn a_period_of_whole_days_names_them_in_the_zone() {
+        // 2026-10-26 13:15 UTC
+        let now = UnixSeconds(1_793_020_500);
+        let of = |since: &str, until: &str, zone: &str| {
+            let zone: NaiveZone = zone.parse().unwrap();
+            let since = date(since).unwrap().begin(now, zone);
+            let before = date(until).unwrap().end(now, zone);
+            period(Filter { since: Some(since), before: Some(before), last: None }, zone)
+        };
+        assert_eq!(of("yesterday", "yesterday", "utc"), "2026-10-25");
+        assert_eq!(of("yesterday", "yesterday", "+07:00"), "2026-10-25");
+        assert_eq!(of("yesterday", "yesterday", "+12:00"), "2026-10-26");
+        // a day of 25 hours
+        assert_eq!(of("yesterday", "yesterday", "Europe/Berlin"), "2026-10-25");
+        assert_eq!(of("2026-10-01", "yesterday", "+07:00"), "2026-10-01 to 2026-10-25");
+        let parts = "2026-10-25T12:00:00Z to 2026-10-26T17:00:00Z";
+        assert_eq!(of("2026-10-25T12:00:00Z", "today", "+07:00"), parts);
     }
 }

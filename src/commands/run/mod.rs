@@ -17,7 +17,7 @@ use clap::builder::BoolishValueParser;
 use log::{error, warn};
 use rust_decimal::Decimal;
 
-use crate::commands::{Bot, Exit, new_run_id, shared_rows};
+use crate::commands::{Bot, Exit, new_run_id, open, shared_rows};
 use crate::engine::context::{BotWallet, Database, Outside, RunContext, Task};
 use crate::engine::run::settle;
 use crate::engine::status::DatabaseStatus;
@@ -238,12 +238,6 @@ pub fn exit_of(summary: &Summary) -> Exit {
     }
 }
 
-struct Opened {
-    store: Store,
-    /// Held until the run ends; `None` in a dry run.
-    _lock: Option<RunLock>,
-}
-
 /// Settles a batch in each database, one after another, and prints it; a dry run without a `run_id`.
 /// An error in one database does not stop the others. Also returns the error of printing.
 ///
@@ -308,15 +302,16 @@ fn in_each_database(
         };
         let name = several.then(|| bot.title());
         listing.begin(bot);
-        let settled = open(bot, writing.is_some(), now).and_then(|mut opened| {
+        let opened = open(&bot.database, bot.schema, writing.is_some(), now);
+        let settled = opened.and_then(|(mut store, lock)| {
             let bar = Bar::new(common.quiet, "trades settled");
             let mut watch = Watch { name: name.as_deref(), listing: &mut listing, bar, is_read };
             let mut report = |event: Event<'_>| watch.take(&event);
-            let store = &mut opened.store;
-            let mut database = Database { store, name: name.as_deref(), report: &mut report };
+            let mut database =
+                Database { store: &mut store, name: name.as_deref(), report: &mut report };
             let summary = settle(&mut database, &mut outside, &task, writing);
             watch.bar.finish();
-            summary.map(|summary| (opened, summary))
+            summary.map(|summary| (store, lock, summary))
         });
         known = outside.known;
         let mut ran = After { common, bot, task: &task, writing }.finish(settled, &mut notifier);
@@ -333,15 +328,6 @@ fn in_each_database(
     Ok((runs, printed))
 }
 
-fn open(bot: &Bot<'_, RunArgs>, to_write: bool, now: UnixSeconds) -> Result<Opened, Error> {
-    let store = bot.open(if to_write { Access::Write } else { Access::Read })?;
-    let lock = match to_write {
-        true => Some(RunLock::take(&bot.database, now)?),
-        false => None,
-    };
-    Ok(Opened { store, _lock: lock })
-}
-
 /// Steps in each database after a run: send notifications, read the state to print or to export.
 struct After<'a> {
     common: &'a CommonArgs,
@@ -353,14 +339,15 @@ struct After<'a> {
 impl After<'_> {
     fn finish(
         &self,
-        settled: Result<(Opened, Summary), Error>,
+        settled: Result<(Store, Option<RunLock>, Summary), Error>,
         notifier: &mut Notifier,
     ) -> DatabaseRun {
         let database = self.bot.database.clone();
         let (mut status, mut latest) = (None, None);
         let result = match (settled, self.writing) {
-            (Ok((_, summary)), None) => Ok(summary),
-            (Ok((Opened { mut store, .. }, summary)), Some(writing)) => {
+            (Ok((.., summary)), None) => Ok(summary),
+            // the lock is held until the state after the run is read
+            (Ok((mut store, _lock, summary)), Some(writing)) => {
                 let place = (database.display().to_string(), self.bot.name);
                 notifier.report(&mut store, place, &summary, writing.interrupt);
                 status = self.status(&store, &database);

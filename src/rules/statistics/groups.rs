@@ -18,33 +18,37 @@ use crate::rules::statistics::{Mode, Provenance, Results, Settled};
 use crate::rules::timestamp::NaiveZone;
 use crate::rules::units::UnixSeconds;
 
-/// A property that trades are grouped by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A property that trades are grouped by. `--by` takes those with a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Dimension {
-    /// `signal_type`.
-    Signal,
-    /// The side bought.
-    Action,
-    /// The day (in the zone of the report) on which the trade was logged.
+    /// The day of logging, in --timezone
     Day,
-    /// The hour of the day (in the zone of the report) in which the trade was logged.
+    /// The week of logging, from Monday
+    Week,
+    /// The month of logging
+    Month,
+    /// The hour of the day, in --timezone
     Hour,
+    /// The bot's signal type
+    Signal,
+    /// The asset of the market
+    Asset,
+    /// Whose record the money is: the wallet's, the bot's own of the fill, or the log
+    Source,
+    /// Paper or live
+    Mode,
+    /// The side bought.
+    #[value(skip)]
+    Action,
     /// The price paid, in tenths of a dollar: a bet at 0.80 is in 0.80-0.90.
+    #[value(skip)]
     Price,
     /// The length of the market's window.
+    #[value(skip)]
     Duration,
-    /// Paper or live.
-    Mode,
     /// Confirmed or provisional.
+    #[value(skip)]
     Standing,
-    /// The asset of the market.
-    Asset,
-    /// Whose record the money is: the wallet's, the bot's own of the fill, or the log.
-    Source,
-    /// The week (from Monday) in which the trade was logged.
-    Week,
-    /// The month in which the trade was logged.
-    Month,
 }
 
 impl Dimension {

@@ -6,7 +6,7 @@ use crate::rules::asset::Asset;
 use crate::rules::price::Source;
 use crate::rules::units::UnixSeconds;
 use crate::sources::candles::planner::{Limits, Range};
-use crate::sources::candles::{Candle, CandleService, Columns, NotNull, all_candles, candle_of};
+use crate::sources::candles::{Candle, CandleService, NotNull, all_candles, candle_of};
 use crate::sources::http::{self, FetchError};
 
 /// Binance's candles, such as BTCUSDT.
@@ -62,7 +62,7 @@ impl CandleService for Binance {
         let rows: Vec<NotNull<9>> = http::json(body)?;
         let rows = rows.into_iter().filter_map(|NotNull(row)| row);
         all_candles(rows.map(
-            |Columns([time, open, high, low, close, volume, _close_time, _quote_volume, count])| {
+            |[time, open, high, low, close, volume, _close_time, _quote_volume, count]| {
                 let milliseconds = time.seconds().filter(|at| at.0 % 1000 == 0)?.0;
                 let open_time = UnixSeconds(milliseconds / 1000);
                 let candle = candle_of(Some(open_time), [open, high, low, close])?;

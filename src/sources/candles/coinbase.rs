@@ -4,7 +4,7 @@
 use crate::rules::asset::Asset;
 use crate::rules::price::Source;
 use crate::sources::candles::planner::{Limits, Range};
-use crate::sources::candles::{Candle, CandleService, Columns, NotNull, all_candles, candle_of};
+use crate::sources::candles::{Candle, CandleService, NotNull, all_candles, candle_of};
 use crate::sources::http::{self, FetchError};
 
 /// Coinbase Exchange's candles, such as BTC-USD.
@@ -34,7 +34,7 @@ impl CandleService for Coinbase {
     fn read(&self, body: &[u8]) -> Result<Vec<Candle>, FetchError> {
         let rows: Vec<NotNull<6>> = http::json(body)?;
         let rows = rows.into_iter().filter_map(|NotNull(row)| row);
-        all_candles(rows.map(|Columns([time, low, high, open, close, volume])| {
+        all_candles(rows.map(|[time, low, high, open, close, volume]| {
             // a row without a volume has fewer columns than known
             volume.0.and_then(|_| candle_of(time.seconds(), [open, high, low, close]))
         }))

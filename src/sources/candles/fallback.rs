@@ -247,9 +247,7 @@ impl Chain {
         }
         order
     }
-}
 
-impl Chain {
     /// Adds to `found` what the sources have for `needs`, asked in this order.
     fn find_in(
         &mut self,

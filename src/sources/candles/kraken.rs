@@ -12,7 +12,7 @@ use crate::rules::asset::Asset;
 use crate::rules::price::Source;
 use crate::rules::text::printable;
 use crate::sources::candles::planner::{Limits, Range};
-use crate::sources::candles::{Candle, CandleService, Columns, NotNull, all_candles, candle_of};
+use crate::sources::candles::{Candle, CandleService, NotNull, Number, all_candles, candle_of};
 use crate::sources::http::{self, FetchError};
 
 /// Kraken's candles, such as XBT/USD.
@@ -63,8 +63,8 @@ impl CandleService for Kraken {
         let rows = body.result.and_then(|result| result.rows);
         let rows = rows.ok_or_else(|| FetchError::Failed("sent no list of candles".to_owned()))?;
         // a count of 0 is the last price repeated: no trade there, no price there
-        let is_traded = |Columns(row): &Columns<8>| row[7].0.is_none_or(|count| !count.is_zero());
-        let candle = |Columns([time, open, high, low, close, _, _, count]): Columns<8>| {
+        let is_traded = |row: &[Number; 8]| row[7].0.is_none_or(|count| !count.is_zero());
+        let candle = |[time, open, high, low, close, _, _, count]: [Number; 8]| {
             // a row without a count has fewer columns than known
             count.0.and_then(|_| candle_of(time.seconds(), [open, high, low, close]))
         };

@@ -117,12 +117,9 @@ impl Number {
     }
 }
 
-/// The first `N` columns of a row. Services add columns behind them.
-#[derive(Debug)]
-struct Columns<const N: usize>([Number; N]);
-
-/// A row, or nothing where one of its columns is null: such a row spoils no other.
-struct NotNull<const N: usize>(Option<Columns<N>>);
+/// The first `N` columns of a row, or nothing where one of them is null: such a row spoils no other. Services add
+/// columns behind them.
+struct NotNull<const N: usize>(Option<[Number; N]>);
 
 impl<'de, const N: usize> Deserialize<'de> for NotNull<N> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -131,7 +128,7 @@ impl<'de, const N: usize> Deserialize<'de> for NotNull<N> {
             return Ok(Self(None));
         }
         let mut columns = columns.into_iter().map(Number::from);
-        Ok(Self(Some(Columns(array::from_fn(|_| columns.next().unwrap_or_default())))))
+        Ok(Self(Some(array::from_fn(|_| columns.next().unwrap_or_default()))))
     }
 }
 
@@ -193,10 +190,7 @@ impl CandleRows {
     /// instant.
     pub fn price(&self, quote: PriceAt) -> Option<Priced> {
         match quote.basis {
-            Basis::Point => self
-                .open_at(quote.at)
-                .map(|(step, price)| Priced { price, method: Method::OpenOf(step) }),
-            Basis::HourOpen => self
+            Basis::Point | Basis::HourOpen => self
                 .open_at(quote.at)
                 .map(|(step, price)| Priced { price, method: Method::OpenOf(step) }),
             Basis::HourClose => {
@@ -380,7 +374,7 @@ mod tests {
     fn a_cell_is_a_number_or_a_text_of_one() {
         let row = |json: &str| {
             let row = serde_json::from_str::<NotNull<2>>(json).ok()?.0;
-            row.map(|Columns(row)| row.map(|cell| cell.0))
+            row.map(|row| row.map(|cell| cell.0))
         };
         let (price, one) = (Some(Decimal::new(670_005, 1)), Some(Decimal::ONE));
         assert_eq!(row(r#"[67000.5, "1"]"#), Some([price, one]));

@@ -198,9 +198,7 @@ impl Polymarket {
         }
         found
     }
-}
 
-impl Polymarket {
     /// Asks about these markets in parts that fit into a request, several at a time.
     fn find_in_parts(&mut self, slugs: &[String]) -> Resolutions {
         let chunks = chunks(slugs);

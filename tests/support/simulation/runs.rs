@@ -17,15 +17,11 @@ use settle::engine::summary::{Event, Summary};
 use settle::error::Error;
 use settle::interrupt::{Interrupt, Limit};
 use settle::rules::decision::{Confirm, Deciding};
-use settle::rules::eligibility::{NotFilled, Reading};
-use settle::rules::fees::Fees;
+use settle::rules::eligibility::Reading;
 use settle::rules::fill::SharedRows;
 use settle::rules::logged::SizeUnit;
-use settle::rules::market::RuleSet;
 use settle::rules::resolution::Resolutions;
 use settle::rules::selection::Lags;
-use settle::rules::strike::Strike;
-use settle::rules::timestamp::NaiveZone;
 use settle::rules::units::UnixSeconds;
 use settle::sources::candles::CandleService;
 use settle::sources::candles::binance::Binance;
@@ -222,23 +218,16 @@ impl Runner {
             Wallet::new(addresses, &[], url(), client).map_err(|why| why.to_string())?;
         let deciding = Deciding {
             confirm: if self.polymarket_only { Confirm::Only } else { Confirm::Auto },
-            min_move: None,
-            hold: 6 * 3600,
-            fees: Fees::None,
+            ..Deciding::default()
         };
         let task = Task {
             reading: Reading {
-                zone: NaiveZone::Utc,
-                rules: RuleSet::Polymarket,
-                strike: Strike::Venue,
-                include_skipped: false,
                 size_unit: if self.in_shares { SizeUnit::Shares } else { SizeUnit::Dollars },
-                not_filled: NotFilled::Leave,
-                skip_status: &[],
+                ..Reading::default()
             },
             deciding: &deciding,
             batch: self.batch,
-            lags: Lags { due: 3600, confirm: 24 * 3600, hold: 6 * 3600, polymarket_alone: false },
+            lags: Lags::default(),
             now,
             limit: &limit,
         };
@@ -285,24 +274,13 @@ impl Runner {
     /// # Errors
     /// Why it could not be tried.
     pub fn undo(&mut self, run_id: &str) -> Result<String, String> {
-        let undo = || -> Result<_, Error> {
-            let mut store = Store::open(&self.db, Access::Write, &BotSchema::default())?;
-            let now = self.now();
-            let _lock = once_unlocked(|| RunLock::take(&self.db, now))?;
-            self.count += 1;
-            let run = RunInfo {
-                run_id: format!("simulated-{:05}", self.count),
-                started_at: now,
-                command: UNDO,
-                rules: None,
-                strike: None,
-                confirm: None,
-                retry_wait: 0,
-            };
-            store.undo(run_id, &run, &Interrupt::default())
-        };
-        let mut undo = undo;
-        let undone = undo().map_err(|why| why.to_string())?;
+        let mut store = self.store(Access::Write)?;
+        let now = self.now();
+        let _lock =
+            once_unlocked(|| RunLock::take(&self.db, now)).map_err(|why| why.to_string())?;
+        let run = RunInfo::new(self.new_id(), now, UNDO);
+        let undone = store.undo(run_id, &run, &Interrupt::default());
+        let undone = undone.map_err(|why| why.to_string())?;
         let (restored, refused) = (undone.restored, undone.refused.len());
         Ok(format!("{run_id} undone: {restored} restored, {refused} refused"))
     }
