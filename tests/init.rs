@@ -69,7 +69,7 @@ fn check<'a>(report: &'a Value, name: &str) -> (&'a str, &'a str) {
 }
 
 #[test]
-fn ten_foreign_tables_have_the_same_money_with_the_settings_that_init_writes() {
+fn foreign_tables_have_the_same_money_with_the_settings_that_init_writes() {
     let exchange = Exchange::of(Tape::of([(OPEN, 67_000.0), (CLOSE, 67_100.0)]));
     for Foreign { name, schema, sql, .. } in foreign() {
         let by_hand = Folder::with(&sql);
@@ -261,7 +261,8 @@ fn a_table_that_is_not_ours_points_to_init_which_says_what_it_cannot_find() {
         .unwrap();
     assert_eq!(other.settle(&["init", "text.db"]).code, 10);
 
-    let sql = foreign()[5].sql.replace("is_win INTEGER);", "is_win INTEGER) WITHOUT ROWID;");
+    let key = "is_win INTEGER, PRIMARY KEY (uuid, timestamp)) WITHOUT ROWID;";
+    let sql = foreign()[5].sql.replace("TEXT PRIMARY KEY", "TEXT").replace("is_win INTEGER);", key);
     let keyed = Folder::with(&sql);
     let report = keyed.init().code(4).json();
     let (state, message) = check(&report, "database");

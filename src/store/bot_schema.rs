@@ -6,6 +6,7 @@ use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
 use crate::rules::text::printable_line;
+use crate::store::address::{Address, quoted};
 
 /// A value of `[schema]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,13 +68,16 @@ pub(super) struct Target {
     pub is_mapped: bool,
     /// `[schema]` says which rows have no result.
     pub says_unsettled: bool,
+    /// How its rows are addressed.
+    pub address: Address,
 }
 
 impl Default for Target {
     fn default() -> Self {
         let results = ["actual_outcome", "profit_loss", "is_win", "fee_paid"].map(str::to_owned);
         let table = "trades".to_owned();
-        Self { table, results, words: None, is_mapped: false, says_unsettled: false }
+        let address = Address::Rowid;
+        Self { table, results, words: None, is_mapped: false, says_unsettled: false, address }
     }
 }
 
@@ -122,7 +126,7 @@ impl BotSchema {
     }
 
     /// Makes the view through which the table is read, with those of the `wanted` columns that it has.
-    /// `key` is the table's key, for a table without a column `id`.
+    /// `key` is the table's key, for a table without a column `id`; `address` says how its rows are addressed.
     ///
     /// # Errors
     /// [`Unmapped`], or SQLite's error.
@@ -132,12 +136,18 @@ impl BotSchema {
         wanted: &[&str],
         has: impl Fn(&str) -> bool,
         key: &str,
+        address: Address,
     ) -> rusqlite::Result<Result<Target, Unmapped>> {
         if let Some(why) = self.unusable(connection)? {
             return Ok(Err(Unmapped::Value(why)));
         }
-        let table = format!("main.{}", quoted(self.table()));
-        let mut columns = vec!["rowid AS rowid".to_owned()];
+        let table = quoted(self.table());
+        // the temporary file of a view would lie outside the database
+        connection.pragma_update(None, "temp_store", "MEMORY")?;
+        if let Err(why) = address.number_keys(connection, &table)? {
+            return Ok(Err(Unmapped::Table(why)));
+        }
+        let mut columns = vec![format!("{} AS rowid", address.number())];
         let mut missing = Vec::new();
         for column in wanted {
             let own = has(column).then(|| quoted(column));
@@ -188,17 +198,17 @@ impl BotSchema {
         }
         let rows = self.rows.as_ref().map_or_else(|| "TRUE".to_owned(), |rows| is_true(&rows.sql));
         let columns = columns.join(", ");
-        // the temporary file of a view would lie outside the database
-        connection.pragma_update(None, "temp_store", "MEMORY")?;
         connection.execute_batch(&format!(
-            "CREATE TEMP VIEW trades AS SELECT {columns} FROM {table} WHERE {rows}"
+            "CREATE TEMP VIEW trades AS SELECT {columns} FROM {} WHERE {rows}",
+            address.rows(&table)
         ))?;
         Ok(Ok(Target {
-            table,
+            table: format!("main.{table}"),
             results: [outcome, profit, win, "fee_paid".to_owned()],
             words: self.outcome_words.clone(),
             is_mapped: true,
             says_unsettled: self.unsettled.is_some(),
+            address,
         }))
     }
 
@@ -250,10 +260,6 @@ fn in_parentheses(sql: &str) -> String {
 /// 1 where the condition holds, else 0.
 fn is_true(sql: &str) -> String {
     format!("coalesce({} <> 0, 0)", in_parentheses(sql))
-}
-
-pub(super) fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// The expression of `sql` with some words in place of others.

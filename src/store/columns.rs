@@ -2,6 +2,7 @@
 //! built from it. A table that is not of the bot's schema is read through a view that is
 //! (`bot_schema`).
 
+use crate::store::address::Address;
 use crate::store::bot_schema::Target;
 
 /// A field of a trade, in the order in which a row is read and its update is guarded; the last
@@ -151,6 +152,14 @@ impl FieldMap {
         format!("({has_win} OR {outcome} IN ('SPLIT', 'UNKNOWN'))")
     }
 
+    /// The expression by which a row that was logged later sorts later. A key has no order in time.
+    pub fn order(&self) -> &'static str {
+        match self.target.address {
+            Address::Rowid => "trades.rowid",
+            Address::Key(_) => self.sql(Field::Timestamp),
+        }
+    }
+
     /// The rows that a run must check, of which an index can be made.
     pub fn undecided(&self) -> String {
         let (is_win, action) = (self.column(Field::IsWin), self.column(Field::Action));
@@ -211,7 +220,10 @@ impl UpdateSql {
         let all = is_as_read(&map.sql[..ROW_FIELDS]);
         let target = &map.target;
         let at_row = match target.is_mapped {
-            true => format!("rowid = ?1 AND EXISTS (SELECT 1 FROM trades WHERE {all})"),
+            true => {
+                let is_row = target.address.is("?1");
+                format!("{is_row} AND EXISTS (SELECT 1 FROM trades WHERE {all})")
+            }
             false => all.clone(),
         };
         let results = [Field::ActualOutcome, Field::ProfitLoss, Field::IsWin];
@@ -230,6 +242,10 @@ impl Updates {
     /// `read`: how many values of the row the condition compares.
     fn new(target: &Target, condition: &str, read: usize) -> Self {
         let Target { table, results: [outcome, profit, is_win, fee], .. } = target;
+        let table = match target.is_mapped {
+            true => format!("{table} AS target"),
+            false => table.clone(),
+        };
         let [first, second, third, fourth] = [2, 3, 4, 5].map(|place| read + place);
         let written = target.outcome_of(&format!("?{first}"));
         let set = format!("{outcome} = {written}, {profit} = ?{second}, {is_win} = ?{third}");

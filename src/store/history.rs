@@ -137,7 +137,8 @@ impl Store {
                 "SELECT {row} FROM trades WHERE {key} = ?1 OR {key} = ?2 ORDER BY trades.rowid"
             );
             let mut statement = self.connection.prepare(&sql)?;
-            let number: Option<i64> = id.parse().ok();
+            let real = || id.parse().ok().filter(|real: &f64| real.is_finite()).map(Cell::Real);
+            let number = id.parse().ok().map(Cell::Integer).or_else(real);
             let rows = statement.query_map(params![id, number], |row| self.read_row(row))?;
             rows.collect::<rusqlite::Result<Vec<Row>>>()
         };

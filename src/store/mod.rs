@@ -1,6 +1,7 @@
 //! The performance database: this file reads the bot's trades in pages; the others open it, write
 //! it, and manage settle's own tables. Only this folder has SQL; it decides no outcome.
 
+mod address;
 mod alerts;
 mod bot_schema;
 mod columns;

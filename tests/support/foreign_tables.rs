@@ -1,4 +1,4 @@
-//! Ten tables of other bots, each with the `[schema]` that a person would write for it.
+//! Tables of other bots, each with the `[schema]` that a person would write for it.
 
 use super::OPEN;
 
@@ -156,6 +156,19 @@ pub fn foreign() -> Vec<Foreign> {
             ),
             result: "SELECT r, profit_loss, is_win FROM trades ORDER BY id",
             words: ["u'p", "d"],
+        },
+        Foreign {
+            name: "no rowids, a key of text",
+            schema: "market = 'slug'\nsize = 'stake'",
+            sql: format!(
+                "CREATE TABLE trades (trade_id TEXT PRIMARY KEY COLLATE NOCASE, timestamp TEXT, slug TEXT,
+                     action TEXT, stake REAL, executed_price REAL, actual_outcome TEXT, profit_loss REAL,
+                     is_win INTEGER) WITHOUT ROWID;
+                 INSERT INTO trades (trade_id, timestamp, slug, action, stake, executed_price) VALUES
+                     ('9F-a', '{first}', '{slug}', 'YES', 5, 0.5), ('9f-B', '{second}', '{slug}', 'NO', 4, 0.4);"
+            ),
+            result: "SELECT actual_outcome, profit_loss, is_win FROM trades ORDER BY timestamp",
+            words: YES_NO,
         },
     ]
 }
