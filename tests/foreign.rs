@@ -266,6 +266,142 @@ fn a_table_whose_rows_have_no_address_is_refused_with_what_to_do() {
     }
 }
 
+/// A table with this key whose trades are JSON: two bets, and three rows with a text that is none: a bet, a HOLD,
+/// and one that the bot has booked.
+fn of_json(key: &str, end: &str) -> String {
+    let extra = |side: &str, size: u32, price: f64, minute: u32| {
+        json!({"slug": format!("btc-updown-15m-{OPEN}"), "side": side, "size": size, "price": price,
+               "kind": "bet", "at": format!("2026-02-13 13:{minute:02}:42")})
+    };
+    let (first, second) = (extra("UP", 5, 0.5, 7), extra("DOWN", 4, 0.4, 8));
+    format!(
+        "CREATE TABLE trades ({key}, timestamp TEXT DEFAULT '2026-02-13 13:07:42', action TEXT DEFAULT 'UP',
+             market_slug TEXT DEFAULT 'btc-updown-15m-{OPEN}', position_size REAL DEFAULT 5,
+             executed_price REAL DEFAULT 0.5, extra TEXT, actual_outcome TEXT, profit_loss REAL,
+             is_win INTEGER){end};
+         INSERT INTO trades (id, extra) VALUES (1, '{first}');
+         INSERT INTO trades (id, extra, action, position_size, executed_price)
+             VALUES (3, '{second}', 'DOWN', 4, 0.4);
+         INSERT INTO trades (id, extra) VALUES (2, '{{\"slug\":');
+         INSERT INTO trades (id, extra, action) VALUES (4, 'none', 'HOLD');
+         INSERT INTO trades (id, extra, profit_loss) VALUES (5, 'none', 1);"
+    )
+}
+
+#[test]
+fn a_row_on_which_an_expression_fails_is_in_error_and_the_others_are_settled() {
+    let exchange = up();
+    for (name, expression) in [
+        ("market", "json_extract(extra, '$.slug')"),
+        ("action", "json_extract(extra, '$.side')"),
+        ("size", "json_extract(extra, '$.size')"),
+        ("price", "json_extract(extra, '$.price')"),
+        ("timestamp", "json_extract(extra, '$.at')"),
+        ("strike", "json_extract(extra, '$.strike')"),
+        ("status", "json_extract(extra, '$.status')"),
+        ("skipped", "json_extract(extra, '$.kind') = 'none'"),
+        ("where", "json_extract(extra, '$.kind') = 'bet'"),
+        ("paper", "json_extract(extra, '$.kind') = 'paper'"),
+        ("unsettled", "json_extract(extra, '$.kind') = 'bet' AND is_win IS NULL"),
+    ] {
+        for (key, end) in
+            [("id INTEGER PRIMARY KEY", ""), ("id TEXT PRIMARY KEY", " WITHOUT ROWID")]
+        {
+            let folder = tempfile::tempdir().unwrap();
+            let db = folder.path().join("bot.db");
+            Connection::open(&db).unwrap().execute_batch(&of_json(key, end)).unwrap();
+            let settings = format!(
+                "db = 'bot.db'\nalert_lag_hours = 87600\nconfirm_lag_hours = 87600\n[schema]\n\
+                 table = 'trades'\n{name} = \"{expression}\"\n"
+            );
+            std::fs::write(folder.path().join("settle.toml"), settings).unwrap();
+            let before = rows(&db, "SELECT * FROM trades");
+            let failed = |ran: &serde_json::Value| {
+                let errors = ran["errors"].as_array().unwrap().clone();
+                let of = |error: &serde_json::Value| error["trade_id"].to_string().replace('"', "");
+                assert!(errors.iter().any(|error| of(error) == "2"), "{name}: {ran}");
+                for error in &errors {
+                    let message = error["message"].as_str().unwrap();
+                    for part in
+                        [&*format!("'{name}' in settle.toml, line 6"), "malformed JSON", "CASE"]
+                    {
+                        assert!(message.contains(part), "{name}: {part} is not in {message}");
+                    }
+                }
+            };
+            let dry = run_in(folder.path(), &["dry-run", "--json"], &exchange.url).json();
+            assert_eq!(dry["settled_count"], 2, "{name}: {dry}");
+            failed(&dry);
+            let ran = run_in(folder.path(), &["run", "--json"], &exchange.url);
+            let right = [("YES".to_owned(), 5.0, 1), ("YES".to_owned(), -4.0, 0)];
+            let results =
+                "SELECT actual_outcome, profit_loss, is_win FROM trades WHERE id IN (1, 3)";
+            assert_eq!(booked(&db, results), right, "{name} {end}: {ran:?}");
+            assert_eq!(ran.code, 3, "{name} {end}: {ran:?}");
+            failed(&ran.json());
+            for command in ["status", "export", "report", "audit", "reconcile"] {
+                let ended = match command {
+                    "audit" => run_in(folder.path(), &["audit"], &exchange.url),
+                    "reconcile" => {
+                        run_in(folder.path(), &["reconcile", "--wallet", SHARED], &exchange.url)
+                    }
+                    _ => in_folder(folder.path(), &[command]),
+                };
+                assert!(!ended.stderr.contains("cannot be read: malformed"), "{name}: {ended:?}");
+                assert!(![1, 2, 10].contains(&ended.code), "{name}: {ended:?}");
+            }
+            let explained = in_folder(folder.path(), &["explain", "2"]).code(0).stdout.clone();
+            assert!(explained.contains("malformed JSON"), "{name}: {explained}");
+
+            // it is settled once the bot has corrected it, or ignored
+            in_folder(folder.path(), &["ignore", "2"]).code(0);
+            let ran = run_in(folder.path(), &["run", "--json"], &exchange.url).json();
+            assert_eq!(ran["excluded"]["ignored"], 1, "{name}: {ran}");
+            in_folder(folder.path(), &["ignore", "2", "--remove"]).code(0);
+            in_folder(folder.path(), &["undo", "last"]).code(0);
+            assert_eq!(rows(&db, "SELECT * FROM trades"), before, "{name}");
+            let correct =
+                "UPDATE trades SET extra = (SELECT extra FROM trades WHERE id = 1) WHERE id = 2";
+            Connection::open(&db).unwrap().execute(correct, []).unwrap();
+            let ran = run_in(folder.path(), &["run", "--json"], &exchange.url).json();
+            assert_eq!(ran["settled_count"], 3, "{name}: {ran}");
+        }
+    }
+}
+
+#[test]
+fn rows_that_break_an_expression_during_a_run_are_not_written_and_the_others_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = folder.path().join("bot.db");
+    let sql = of_json("id INTEGER PRIMARY KEY", "");
+    Connection::open(&db).unwrap().execute_batch(&sql).unwrap();
+    Connection::open(&db)
+        .unwrap()
+        .execute("DELETE FROM trades WHERE id NOT IN (1, 3)", [])
+        .unwrap();
+    let settings = "db = 'bot.db'\n[schema]\nprice = \"json_extract(extra, '$.price')\"\n";
+    std::fs::write(folder.path().join("settle.toml"), settings).unwrap();
+    let path = db.clone();
+    let exchange = Exchange::start(move |asked, _| {
+        let bot = Connection::open(&path).unwrap();
+        let changes = "UPDATE trades SET extra = 'none' WHERE id = 1;
+                       INSERT OR IGNORE INTO trades (id, extra) VALUES (9, 'none');";
+        bot.execute_batch(changes).unwrap();
+        Tape::of([(OPEN, 67_000.0), (CLOSE, 67_100.0)]).answer(asked)
+    });
+    let ran = run_in(folder.path(), &["run", "--json"], &exchange.url).json();
+    assert_eq!(ran["settled_count"], 1, "{ran}");
+    assert_eq!(ran["pending"], json!({"not_written": 1}), "{ran}");
+    assert_eq!(ran["errors"][0]["trade_id"], 1, "{ran}");
+    let sql = "SELECT id, profit_loss FROM trades WHERE id < 9 ORDER BY id";
+    let (id, lost) = (Value::Integer, Value::Real(-4.0));
+    assert_eq!(rows(&db, sql), [[id(1), Value::Null], [id(3), lost]]);
+    let next = run_in(folder.path(), &["run", "--json"], &exchange.url).json();
+    let errors = next["errors"].as_array().unwrap();
+    let named: Vec<_> = errors.iter().map(|error| error["trade_id"].as_i64().unwrap()).collect();
+    assert_eq!(named, [1, 9], "{next}");
+}
+
 #[test]
 fn a_bad_value_of_schema_names_its_place_and_nothing_is_written() {
     let exchange = up();

@@ -7,6 +7,7 @@ use rusqlite::config::DbConfig;
 
 use crate::rules::text::printable_line;
 use crate::store::address::{Address, quoted};
+use crate::store::expressions::{Expression, Failing, in_parentheses, literal};
 
 /// A value of `[schema]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +16,12 @@ pub struct Mapped {
     pub sql: String,
     /// Where it stands: the key, the file and the line.
     pub place: String,
+}
+
+impl Mapped {
+    fn parts(&self) -> Expression<'_> {
+        (&self.sql, &self.place)
+    }
 }
 
 /// The keys of `[schema]`. A missing one means the default name.
@@ -68,6 +75,8 @@ pub(super) struct Target {
     pub is_mapped: bool,
     /// `[schema]` says which rows have no result.
     pub says_unsettled: bool,
+    /// The rows on which an expression of `[schema]` fails.
+    pub failing: Failing,
     /// How its rows are addressed.
     pub address: Address,
 }
@@ -76,8 +85,15 @@ impl Default for Target {
     fn default() -> Self {
         let results = ["actual_outcome", "profit_loss", "is_win", "fee_paid"].map(str::to_owned);
         let table = "trades".to_owned();
-        let address = Address::Rowid;
-        Self { table, results, words: None, is_mapped: false, says_unsettled: false, address }
+        Self {
+            table,
+            results,
+            words: None,
+            is_mapped: false,
+            says_unsettled: false,
+            failing: Failing::default(),
+            address: Address::Rowid,
+        }
     }
 }
 
@@ -118,6 +134,11 @@ impl BotSchema {
         self.expressions.iter().find(|(replaced, _)| *replaced == column).map(|(_, sql)| sql)
     }
 
+    fn all_expressions(&self) -> impl Iterator<Item = &Mapped> {
+        let others = [&self.rows, &self.unsettled, &self.paper].into_iter().flatten();
+        self.expressions.iter().map(|(_, mapped)| mapped).chain(others)
+    }
+
     /// The ALTER TABLE statements that add the result columns that the table lacks.
     pub(super) fn missing_results(&self, has: impl Fn(&str) -> bool) -> Vec<String> {
         let columns = RESULTS.iter().map(|(_, column)| self.result(column)).zip(RESULT_TYPES);
@@ -147,28 +168,17 @@ impl BotSchema {
         if let Err(why) = address.number_keys(connection, &table)? {
             return Ok(Err(Unmapped::Table(why)));
         }
+        let from = address.rows(&table);
+        let expressions: Vec<Expression<'_>> = self.all_expressions().map(Mapped::parts).collect();
+        let failing = Failing::new(&from, address.number(), &expressions);
+        failing.note(connection)?;
         let mut columns = vec![format!("{} AS rowid", address.number())];
         let mut missing = Vec::new();
         for column in wanted {
             let own = has(column).then(|| quoted(column));
-            let result = self.result(column);
             let sql = match *column {
                 "id" => Some(own.unwrap_or_else(|| quoted(key))),
-                "actual_outcome" => Some(self.outcome_read(&quoted(result))),
-                "profit_loss" | "is_win" => Some(quoted(result)),
-                "is_test_mode" => self.paper.as_ref().map(|paper| is_true(&paper.sql)).or(own),
-                _ => self.expression(column).map(|mapped| in_parentheses(&mapped.sql)).or(own),
-            };
-            let sql = match (*column, &self.paper) {
-                // a status that eligibility knows for a trade on paper
-                ("execution_status", Some(paper)) => {
-                    let status = sql.unwrap_or_else(|| "NULL".to_owned());
-                    Some(format!(
-                        "CASE WHEN {} THEN 'paper' ELSE {status} END",
-                        is_true(&paper.sql)
-                    ))
-                }
-                _ => sql,
+                column => self.column(column, own, &failing),
             };
             let is_needed = EXPRESSIONS[..6].iter().find(|(_, replaced)| replaced == column);
             match (sql, is_needed) {
@@ -185,31 +195,62 @@ impl BotSchema {
             let why = format!("its table '{}' lacks {}", self.table(), missing.join(", "));
             return Ok(Err(Unmapped::Table(why)));
         }
-        let result = |column| quoted(self.result(column));
-        let [outcome, profit, win] = ["actual_outcome", "profit_loss", "is_win"].map(result);
-        if let Some(unsettled) = &self.unsettled {
-            let outcome = self.outcome_read(&outcome);
-            columns.push(format!(
-                "({} AND {outcome} IS NOT 'SPLIT' AND {outcome} IS NOT 'UNKNOWN' AND NOT
-                 ({win} IS NOT NULL AND {profit} IS NOT NULL AND coalesce({outcome}, '') IN ('YES', 'NO')))
-                 AS unsettled",
-                is_true(&unsettled.sql)
-            ));
+        columns.extend(self.unsettled_read(&failing).map(|sql| format!("{sql} AS unsettled")));
+        if failing.is_possible() {
+            columns.push(format!("{} AS unreadable", failing.why()));
         }
-        let rows = self.rows.as_ref().map_or_else(|| "TRUE".to_owned(), |rows| is_true(&rows.sql));
+        let all = || "TRUE".to_owned();
+        let rows = self.rows.as_ref().map_or_else(all, |it| failing.is_true_or_fails(it.parts()));
         let columns = columns.join(", ");
         connection.execute_batch(&format!(
-            "CREATE TEMP VIEW trades AS SELECT {columns} FROM {} WHERE {rows}",
-            address.rows(&table)
+            "CREATE TEMP VIEW trades AS SELECT {columns} FROM {from} WHERE {rows}"
         ))?;
+        let result = |column| quoted(self.result(column));
+        let [outcome, profit, win] = ["actual_outcome", "profit_loss", "is_win"].map(result);
         Ok(Ok(Target {
             table: format!("main.{table}"),
             results: [outcome, profit, win, "fee_paid".to_owned()],
             words: self.outcome_words.clone(),
             is_mapped: true,
             says_unsettled: self.unsettled.is_some(),
+            failing,
             address,
         }))
+    }
+
+    /// The SQL of a column of the view; `own` is the table's column of that name.
+    fn column(&self, column: &str, own: Option<String>, failing: &Failing) -> Option<String> {
+        let result = quoted(self.result(column));
+        let paper = self.paper.as_ref().map(|paper| failing.is_true(paper.parts()));
+        match column {
+            "actual_outcome" => Some(self.outcome_read(&result)),
+            "profit_loss" | "is_win" => Some(result),
+            "is_test_mode" => paper.or(own),
+            _ => {
+                let mapped = self.expression(column).map(|mapped| failing.guarded(mapped.parts()));
+                let sql = mapped.or(own);
+                match (column, paper) {
+                    // a status that eligibility knows for a trade on paper
+                    ("execution_status", Some(paper)) => {
+                        let status = sql.unwrap_or_else(|| "NULL".to_owned());
+                        Some(format!("CASE WHEN {paper} THEN 'paper' ELSE {status} END"))
+                    }
+                    _ => sql,
+                }
+            }
+        }
+    }
+
+    /// The condition for a row without a result, where `[schema]` says which rows have none.
+    fn unsettled_read(&self, failing: &Failing) -> Option<String> {
+        let unsettled = failing.is_true_or_fails(self.unsettled.as_ref()?.parts());
+        let result = |column| quoted(self.result(column));
+        let [outcome, profit, win] = ["actual_outcome", "profit_loss", "is_win"].map(result);
+        let outcome = self.outcome_read(&outcome);
+        Some(format!(
+            "({unsettled} AND {outcome} IS NOT 'SPLIT' AND {outcome} IS NOT 'UNKNOWN' AND NOT
+             ({win} IS NOT NULL AND {profit} IS NOT NULL AND coalesce({outcome}, '') IN ('YES', 'NO')))"
+        ))
     }
 
     /// The outcome in settle's words, of a column with the table's.
@@ -220,14 +261,12 @@ impl BotSchema {
 
     /// Why an expression cannot be used, with its place.
     fn unusable(&self, connection: &Connection) -> rusqlite::Result<Option<String>> {
-        let others = [&self.rows, &self.unsettled, &self.paper].into_iter().flatten();
-        let expressions = self.expressions.iter().map(|(_, mapped)| mapped).chain(others);
         // else SQLite takes an unknown name in double quotes for a text
         let allows = connection.db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
         let table = format!("main.{}", quoted(self.table()));
         let mut unusable = None;
-        for Mapped { sql, place } in expressions {
+        for Mapped { sql, place } in self.all_expressions() {
             // a condition, because an aggregate would turn all rows into one
             let sql = format!("SELECT 1 FROM {table} WHERE {} IS NULL", in_parentheses(sql));
             let why = match connection.prepare(&sql) {
@@ -252,25 +291,11 @@ fn is_locked(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(DatabaseBusy | DatabaseLocked | SystemIoFailure))
 }
 
-/// An expression that ends where it ends, also behind a comment.
-fn in_parentheses(sql: &str) -> String {
-    format!("({sql}\n)")
-}
-
-/// 1 where the condition holds, else 0.
-fn is_true(sql: &str) -> String {
-    format!("coalesce({} <> 0, 0)", in_parentheses(sql))
-}
-
 /// The expression of `sql` with some words in place of others.
 fn translated(sql: &str, from: &[&str; 2], to: &[&str; 2]) -> String {
     let [from_yes, from_no] = from.map(literal);
     let [to_yes, to_no] = to.map(literal);
     format!("CASE {sql} WHEN {from_yes} THEN {to_yes} WHEN {from_no} THEN {to_no} ELSE {sql} END")
-}
-
-fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
 }
 
 fn add_column(table: &str, column: &str, kind: &str) -> String {

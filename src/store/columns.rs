@@ -112,15 +112,16 @@ impl FieldMap {
         self.sql(field) != "NULL"
     }
 
-    /// The rowid, the expressions of a row that is settled, and whether a NO is logged at the price of the
-    /// YES side, for SELECT.
+    /// The rowid, the expressions of a row that is settled, whether a NO is logged at the price of the YES side,
+    /// and which expression of `[schema]` fails, for SELECT.
     pub fn row(&self) -> String {
         let [action, price, yes, no] =
             [Field::Action, Field::ExecutedPrice, Field::YesPrice, Field::NoPrice]
                 .map(|field| self.sql(field));
         format!(
-            "trades.rowid, {}, ({price} = {yes} AND {yes} <> {no} AND upper(trim({action})) IN ('NO', 'DOWN')) IS TRUE",
-            self.sql[..ROW_FIELDS].join(", ")
+            "trades.rowid, {}, ({price} = {yes} AND {yes} <> {no} AND upper(trim({action})) IN ('NO', 'DOWN')) IS TRUE, {}",
+            self.sql[..ROW_FIELDS].join(", "),
+            if self.target.failing.is_possible() { "trades.unreadable" } else { "NULL" }
         )
     }
 

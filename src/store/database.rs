@@ -18,6 +18,7 @@ use crate::rules::text::printable_line;
 use crate::store::address::Address;
 use crate::store::bot_schema::{self, BotSchema, Target, Unmapped};
 use crate::store::columns::{self, FieldMap, UpdateSql};
+use crate::store::expressions::is_of_expression;
 use crate::store::transaction::{BUSY_TIMEOUT, data_version};
 use crate::store::{Access, Store, place, schema};
 
@@ -274,7 +275,7 @@ impl Store {
     }
 
     /// Makes a temporary view, also where the database is opened for reading: nothing is written to it.
-    fn in_temp<T>(
+    pub(super) fn in_temp<T>(
         &self,
         make: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> rusqlite::Result<T> {
@@ -327,7 +328,12 @@ impl Store {
 
     #[allow(clippy::needless_pass_by_value)] // as map_err hands it over
     pub(super) fn failed(&self, doing: &'static str, source: rusqlite::Error) -> Error {
-        let hint = hint(&source);
+        let hint = match hint(&source) {
+            "" if self.fields.target.is_mapped && is_of_expression(&source) => {
+                "; perhaps an expression of [schema] fails on a row that has just changed: run settle again"
+            }
+            hint => hint,
+        };
         let why = printable_line(&source.to_string());
         Error::Database { path: self.path.clone(), doing, why, hint }
     }

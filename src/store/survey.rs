@@ -48,7 +48,7 @@ impl Store {
             let mut statement = self.connection.prepare(&sql)?;
             statement.query_map([], |row| self.read_row(row))?.collect::<rusqlite::Result<_>>()
         };
-        read().map_err(|error| self.failed("read", error))
+        self.reading(read)
     }
 
     /// Reads what stands in the table. It reads every row.
