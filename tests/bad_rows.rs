@@ -173,3 +173,19 @@ fn a_name_that_polymarket_cannot_be_asked_about_is_not_unknown() {
     assert_eq!(ran["pending"], serde_json::json!({"not_resolved": 2}), "{ran}");
     assert_eq!(bench.count("actual_outcome IS NULL"), 2);
 }
+
+#[test]
+fn a_row_in_error_without_an_id_names_the_statement_that_gives_it_one() {
+    let bench = Bench::with_schema(KEYLESS, &[Bet { price: Value::Null, ..bet(1) }, bet(2)]);
+    bench.sql().execute("UPDATE trades SET id = NULL WHERE id = 1", []).unwrap();
+    let ran = bench.run_at(&exchange().url, &["--alert-lag-hours", "87600"]);
+    let error = &ran.code(3).json()["errors"][0];
+    let message = error["message"].as_str().unwrap();
+    let statement = "UPDATE trades SET id = … WHERE rowid = 1";
+    assert!(message.contains("executed_price") && message.contains(statement), "{message}");
+
+    bench.sql().execute(&statement.replace('…', "77"), []).unwrap();
+    bench.settle(&["ignore", "77"]).code(0);
+    let ran = bench.run_at(&exchange().url, &[]).code(0).json();
+    assert_eq!(ran["errors"], serde_json::json!([]), "{ran}");
+}

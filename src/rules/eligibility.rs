@@ -68,6 +68,8 @@ pub struct Row {
     pub says_unsettled: bool,
     /// Which expression of `[schema]` fails on the row, and why; its value is NULL here.
     pub unreadable: Option<String>,
+    /// The SQL statement that gives the row an id; `None` if it has one.
+    pub id_statement: Option<String>,
 }
 
 /// A due trade with a readable row.
@@ -497,6 +499,7 @@ pub(crate) mod tests {
             is_at_yes_price: false,
             says_unsettled: false,
             unreadable: None,
+            id_statement: None,
         }
     }
 

@@ -58,6 +58,20 @@ pub struct RowError {
     pub message: String,
 }
 
+impl RowError {
+    /// An error of a row. Without an id, `settle ignore` cannot name the row: the message says how to give it
+    /// one.
+    pub fn of(trade_id: Cell, id_statement: Option<&str>, message: String) -> Self {
+        let message = match id_statement {
+            Some(sql) => format!(
+                "{message}; the row has no id, so settle ignore cannot name it; to give it one: {sql}"
+            ),
+            None => message,
+        };
+        Self { trade_id, message }
+    }
+}
+
 /// The key of a trade's market with the year added, if the row's slug omits it.
 pub fn dated_key(trade: &Trade) -> Option<String> {
     with_year(trade.key.as_deref()?, &trade.bet.market)
@@ -289,6 +303,7 @@ impl<'a> Selector<'a> {
             return None;
         }
         let (rowid, trade_id) = (row.rowid, row.id.clone());
+        let id_statement = row.id_statement.clone();
         let says = self.wallet.of(row.rowid, &row.id, &row.market_slug);
         let is_filled = says.and_then(WalletRecord::position).is_some();
         let is_duplicate = !is_filled && self.duplicates.contains(&row.rowid);
@@ -310,7 +325,8 @@ impl<'a> Selector<'a> {
                 selection.due.add(due_since);
                 selection.in_error.add(due_since);
                 selection.late.add_in_error(rule, (rowid, &trade_id), due_since);
-                selection.errors.push(RowError { trade_id, message });
+                let error = RowError::of(trade_id, id_statement.as_deref(), message);
+                selection.errors.push(error);
                 None
             }
             Eligibility::Due(trade) => {
@@ -370,7 +386,8 @@ impl<'a> Selector<'a> {
                     let trade_id = trade.row.id.clone();
                     let row = (trade.row.rowid, &trade_id);
                     self.selection.late.add_in_error(rule, row, Some(due_since));
-                    self.selection.errors.push(RowError { trade_id, message });
+                    let statement = trade.row.id_statement.as_deref();
+                    self.selection.errors.push(RowError::of(trade_id, statement, message));
                 }
                 None => {
                     self.selection.waiting.add(Some(due_since));

@@ -67,6 +67,8 @@ const RESULT_TYPES: [&str; 3] = ["TEXT", "REAL", "INTEGER"];
 pub(super) struct Target {
     /// The table for UPDATE, quoted.
     pub table: String,
+    /// The column of the id, quoted.
+    pub id: String,
     /// The columns of outcome, profit, win or loss, and fee, quoted.
     pub results: [String; 4],
     /// Written for YES and for NO.
@@ -87,6 +89,7 @@ impl Default for Target {
         let table = "trades".to_owned();
         Self {
             table,
+            id: "id".to_owned(),
             results,
             words: None,
             is_mapped: false,
@@ -173,11 +176,16 @@ impl BotSchema {
         let failing = Failing::new(&from, address.number(), &expressions);
         failing.note(connection)?;
         let mut columns = vec![format!("{} AS rowid", address.number())];
+        let id = match &address {
+            // never NULL, and no other row has it
+            Address::Key(key) => key.clone(),
+            Address::Rowid => quoted(if has("id") { "id" } else { key }),
+        };
         let mut missing = Vec::new();
         for column in wanted {
             let own = has(column).then(|| quoted(column));
             let sql = match *column {
-                "id" => Some(own.unwrap_or_else(|| quoted(key))),
+                "id" => Some(id.clone()),
                 column => self.column(column, own, &failing),
             };
             let is_needed = EXPRESSIONS[..6].iter().find(|(_, replaced)| replaced == column);
@@ -209,6 +217,7 @@ impl BotSchema {
         let [outcome, profit, win] = ["actual_outcome", "profit_loss", "is_win"].map(result);
         Ok(Ok(Target {
             table: format!("main.{table}"),
+            id,
             results: [outcome, profit, win, "fee_paid".to_owned()],
             words: self.outcome_words.clone(),
             is_mapped: true,

@@ -379,9 +379,14 @@ impl Store {
             true => at(field).map(Some),
             false => Ok(None),
         };
+        let (rowid, id): (i64, Cell) = (row.get(0)?, at(Field::Id)?);
+        let target = &self.fields.target;
+        let id_statement = (id == Cell::Null).then(|| {
+            format!("UPDATE {} SET {} = … WHERE rowid = {rowid}", target.table, target.id)
+        });
         Ok(Row {
-            rowid: row.get(0)?,
-            id: at(Field::Id)?,
+            rowid,
+            id,
             timestamp: at(Field::Timestamp)?,
             market_slug: at(Field::MarketSlug)?,
             action: at(Field::Action)?,
@@ -399,8 +404,9 @@ impl Store {
             verified_fill_amount: optional(Field::VerifiedFillAmount)?,
             exit_price: optional(Field::ExitPrice)?,
             is_at_yes_price: row.get(1 + ROW_FIELDS)?,
-            says_unsettled: self.fields.target.says_unsettled,
+            says_unsettled: target.says_unsettled,
             unreadable: row.get(2 + ROW_FIELDS)?,
+            id_statement,
         })
     }
 
