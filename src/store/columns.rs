@@ -2,6 +2,7 @@
 //! built from it. A table that is not of the bot's schema is read through a view that is
 //! (`bot_schema`).
 
+use crate::rules::value::Cell;
 use crate::store::address::Address;
 use crate::store::bot_schema::Target;
 
@@ -75,14 +76,16 @@ pub(super) struct FieldMap {
     sql: [&'static str; BOT.len()],
     /// Triggers may change the values that settle writes, or the row.
     pub triggers: bool,
-    /// Some rows have an empty text or NaN for a missing `is_win`.
+    /// Some rows have a text for a missing `is_win`.
     pub empty_is_win: bool,
     /// What settle writes to.
     pub target: Target,
 }
 
-/// Texts in `is_win` that stand for NULL.
-const EMPTY: &str = "('', 'nan', 'NaN', 'NAN')";
+/// The condition for a value that is a text for NULL ([`Cell::EMPTY`]).
+pub(super) fn is_text_for_null(sql: &str) -> String {
+    format!("lower(trim({sql})) IN ('{}')", Cell::EMPTY.join("', '"))
+}
 
 impl FieldMap {
     /// The map for a table of the bot's schema with the columns that `has` confirms.
@@ -125,9 +128,9 @@ impl FieldMap {
         )
     }
 
-    /// The condition for a row with an empty text for a missing `is_win`.
+    /// The condition for a row with a text for a missing `is_win`.
     pub fn has_empty_is_win(&self) -> String {
-        format!("trim({}) IN {EMPTY}", self.sql(Field::IsWin))
+        is_text_for_null(self.sql(Field::IsWin))
     }
 
     /// The condition for a row without an `is_win`.
@@ -158,6 +161,15 @@ impl FieldMap {
         match self.target.address {
             Address::Rowid => "trades.rowid",
             Address::Key(_) => self.sql(Field::Timestamp),
+        }
+    }
+
+    /// The `is_win` of a settled row, else NULL.
+    pub fn is_win_of_settled(&self) -> String {
+        let is_win = self.sql(Field::IsWin);
+        match self.empty_is_win || self.target.says_unsettled {
+            true => format!("CASE WHEN {} THEN {is_win} END", self.settled()),
+            false => is_win.to_owned(),
         }
     }
 

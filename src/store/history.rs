@@ -10,7 +10,7 @@ use crate::rules::eligibility::Row;
 use crate::rules::text::printable;
 use crate::rules::units::{UnixSeconds, Usd};
 use crate::rules::value::Cell;
-use crate::store::columns::{Field, FieldMap};
+use crate::store::columns::{Field, FieldMap, is_text_for_null};
 use crate::store::{Record, RecordCounts, Store, records, retries};
 
 /// Seconds for which a doubtful strike is counted after it was recorded.
@@ -294,10 +294,12 @@ fn logged_runs(connection: &Connection) -> rusqlite::Result<Vec<LoggedRun>> {
             undone.insert(previous);
         }
     }
-    let mut statement = connection.prepare(
-        "SELECT run_id, id, status, old_is_win IS NULL AND old_actual_outcome IS NULL,
-                old_profit_loss, new_profit_loss FROM settlement_records",
-    )?;
+    let was_null = |column: &str| format!("({column} IS NULL OR {})", is_text_for_null(column));
+    let mut statement = connection.prepare(&format!(
+        "SELECT run_id, id, status, {} AND {}, old_profit_loss, new_profit_loss FROM settlement_records",
+        was_null("old_is_win"),
+        was_null("old_actual_outcome")
+    ))?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let Some(run) = runs.get_mut(row.get_ref(0)?.as_str()?) else { continue };
