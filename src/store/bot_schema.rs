@@ -7,7 +7,7 @@ use rusqlite::config::DbConfig;
 
 use crate::rules::text::printable_line;
 use crate::store::address::{Address, quoted};
-use crate::store::expressions::{Expression, Failing, in_parentheses, literal};
+use crate::store::expressions::{Expression, Failing, in_parentheses, is_name, literal};
 
 /// A value of `[schema]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,6 +142,13 @@ impl BotSchema {
         self.expressions.iter().map(|(_, mapped)| mapped).chain(others)
     }
 
+    /// Whether the expression says yes or no: one for `skipped` that is no column does, too.
+    fn is_condition(&self, mapped: &Mapped) -> bool {
+        let skipped = self.expression("skipped_unfavorable_move").filter(|it| !is_name(&it.sql));
+        let conditions = [&self.rows, &self.unsettled, &self.paper].into_iter().flatten();
+        conditions.chain(skipped).any(|condition| condition.place == mapped.place)
+    }
+
     /// The ALTER TABLE statements that add the result columns that the table lacks.
     pub(super) fn missing_results(&self, has: impl Fn(&str) -> bool) -> Vec<String> {
         let columns = RESULTS.iter().map(|(_, column)| self.result(column)).zip(RESULT_TYPES);
@@ -172,8 +179,11 @@ impl BotSchema {
             return Ok(Err(Unmapped::Table(why)));
         }
         let from = address.rows(&table);
-        let expressions: Vec<Expression<'_>> = self.all_expressions().map(Mapped::parts).collect();
-        let failing = Failing::new(&from, address.number(), &expressions);
+        let (values, conditions): (Vec<&Mapped>, Vec<&Mapped>) =
+            self.all_expressions().partition(|mapped| !self.is_condition(mapped));
+        let [values, conditions] = [values, conditions]
+            .map(|all| -> Vec<Expression<'_>> { all.into_iter().map(Mapped::parts).collect() });
+        let failing = Failing::new(&from, address.number(), &values, &conditions);
         failing.note(connection)?;
         let mut columns = vec![format!("{} AS rowid", address.number())];
         let id = match &address {
@@ -236,7 +246,11 @@ impl BotSchema {
             "profit_loss" | "is_win" => Some(result),
             "is_test_mode" => paper.or(own),
             _ => {
-                let mapped = self.expression(column).map(|mapped| failing.guarded(mapped.parts()));
+                let mapped =
+                    self.expression(column).map(|mapped| match self.is_condition(mapped) {
+                        true => failing.is_true(mapped.parts()),
+                        false => failing.guarded(mapped.parts()),
+                    });
                 let sql = mapped.or(own);
                 match (column, paper) {
                     // a status that eligibility knows for a trade on paper

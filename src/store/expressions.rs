@@ -22,10 +22,17 @@ pub(super) struct Failing {
 }
 
 impl Failing {
-    /// For the expressions on all `rows`, a FROM clause with this `number` of a row.
-    pub fn new(rows: &str, number: &'static str, expressions: &[Expression<'_>]) -> Self {
-        let can_fail = expressions.iter().filter(|(sql, _)| !is_name(sql));
-        let expressions = can_fail.map(|(sql, place)| (in_parentheses(sql), (*place).to_owned()));
+    /// For the expressions and conditions on all `rows`, a FROM clause with this `number` of a row.
+    pub fn new(
+        rows: &str,
+        number: &'static str,
+        expressions: &[Expression<'_>],
+        conditions: &[Expression<'_>],
+    ) -> Self {
+        let expressions = expressions.iter().map(|(sql, place)| (sql, in_parentheses(sql), place));
+        let conditions = conditions.iter().map(|(sql, place)| (sql, holds(sql), place));
+        let can_fail = expressions.chain(conditions).filter(|(sql, ..)| !is_name(sql));
+        let expressions = can_fail.map(|(_, sql, place)| (sql, (*place).to_owned()));
         Self { expressions: expressions.collect(), rows: rows.to_owned(), number }
     }
 
@@ -70,16 +77,18 @@ impl Failing {
     }
 
     /// 1 where the condition holds, else 0.
-    pub fn is_true(&self, condition: Expression<'_>) -> String {
-        format!("coalesce(({}) <> 0, 0)", self.guarded(condition))
+    pub fn is_true(&self, (sql, place): Expression<'_>) -> String {
+        match self.fails(place) {
+            Some(fails) => format!("CASE WHEN {fails} THEN 0 ELSE {} END", holds(sql)),
+            None => holds(sql),
+        }
     }
 
     /// 1 where the condition holds, or fails, so that the row is shown with its error.
-    pub fn is_true_or_fails(&self, condition: Expression<'_>) -> String {
-        let holds = self.is_true(condition);
-        match self.fails(condition.1) {
-            Some(fails) => format!("({holds} OR {fails})"),
-            None => holds,
+    pub fn is_true_or_fails(&self, (sql, place): Expression<'_>) -> String {
+        match self.fails(place) {
+            Some(fails) => format!("CASE WHEN {fails} THEN 1 ELSE {} END", holds(sql)),
+            None => holds(sql),
         }
     }
 
@@ -176,8 +185,18 @@ pub(super) fn is_of_expression(error: &rusqlite::Error) -> bool {
 }
 
 /// Whether the expression is the name of a column, which has a value on each row.
-fn is_name(sql: &str) -> bool {
+pub(super) fn is_name(sql: &str) -> bool {
     sql.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// 1 where the condition holds, else 0. In CASE, SQLite evaluates the second part of an AND only where the first
+/// one holds, so that `json_valid(extra) AND …` protects what follows. In a column, any text but 0 holds.
+fn holds(sql: &str) -> String {
+    let all = in_parentheses(sql);
+    match is_name(sql) {
+        true => format!("coalesce({all} <> 0, 0)"),
+        false => format!("CASE WHEN {all} THEN 1 ELSE 0 END"),
+    }
 }
 
 /// An expression that ends where it ends, also behind a comment.
