@@ -286,6 +286,21 @@ pub fn judge_with(
     }
 }
 
+/// The trade of a row whose action is no side by itself, as a bet on `side` of a market that Polymarket alone
+/// decides; `None` where such a bet would not be due.
+pub fn judge_on_side(
+    mut row: Row,
+    side: Side,
+    reading: Reading,
+    now: UnixSeconds,
+) -> Option<Box<Trade>> {
+    let word = Cell::Text(side.wins_on().as_str().to_owned());
+    let action = std::mem::replace(&mut row.action, word);
+    let Eligibility::Due(mut trade) = judge_with(row, reading, now, None) else { return None };
+    trade.row.action = action;
+    Some(trade).filter(|trade| trade.key.is_some() && !trade.bet.market.is_decided_by_candles())
+}
+
 fn judge_bet(
     row: Row,
     reading: Reading,
