@@ -93,15 +93,17 @@ impl Address {
         connection.execute_batch(
             "CREATE TEMP TABLE settle_keys (settle_number INTEGER PRIMARY KEY, settle_key)",
         )?;
-        let keys: Vec<Cell> = connection
+        let mut keys: Vec<(i64, Cell)> = connection
             .prepare(&format!("SELECT {key} FROM main.{table}"))?
-            .query_map([], |row| row.get(0))?
+            .query_map([], |row| row.get(0).map(|key| (number_of(&key), key)))?
             .collect::<rusqlite::Result<_>>()?;
+        // rows that come in order are appended
+        keys.sort_unstable_by_key(|(number, _)| *number);
         let transaction = connection.unchecked_transaction()?;
-        for key in keys {
+        for (number, key) in keys {
             let added = transaction
                 .prepare_cached("INSERT INTO temp.settle_keys VALUES (?1, ?2)")?
-                .execute(rusqlite::params![number_of(&key), key]);
+                .execute(rusqlite::params![number, key]);
             match added {
                 Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
                     return Ok(Err(format!(
