@@ -93,7 +93,7 @@ pub enum Command {
         long_about = "Write a settle.toml for a bot's database, or the file that --config names; a file that \
                       exists is never replaced.\n\nThe table of the trades, its columns, the zone of its \
                       timestamps and the unit of its sizes are guessed from names and values; each line \
-                      has sample values beside it. The wallet is asked for on a terminal. The checks of \
+                      has sample values beside it. Without --wallet, the wallet is asked for on a terminal. The checks of \
                       doctor follow."
     )]
     Init(InitArgs),

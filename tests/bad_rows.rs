@@ -173,3 +173,60 @@ fn a_name_that_polymarket_cannot_be_asked_about_is_not_unknown() {
     assert_eq!(ran["pending"], serde_json::json!({"not_resolved": 2}), "{ran}");
     assert_eq!(bench.count("actual_outcome IS NULL"), 2);
 }
+
+#[test]
+fn texts_that_programs_write_for_null_are_no_result_and_undo_restores_them() {
+    let texts = ["None", "null", " nan ", "NULL", "none", "", "NaN"];
+    let bets: Vec<Bet> = (1..).zip(texts).map(|(id, _)| bet(id)).collect();
+    let bench = Bench::with_schema(KEYLESS, &bets);
+    for (id, text) in (1..).zip(texts) {
+        let sql =
+            "UPDATE trades SET actual_outcome = ?2, profit_loss = ?2, is_win = ?2 WHERE id = ?1";
+        bench.sql().execute(sql, (id, text)).unwrap();
+    }
+    // another text is a result of the bot's
+    bench.insert(&[bet(20)]);
+    bench.sql().execute("UPDATE trades SET profit_loss = 'nothing' WHERE id = 20", []).unwrap();
+    let all = || -> Vec<(i64, Value, Value, Value)> {
+        let connection = bench.sql();
+        let sql = "SELECT id, actual_outcome, profit_loss, is_win FROM trades ORDER BY id";
+        let mut statement = connection.prepare(sql).unwrap();
+        let read =
+            |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
+        statement.query_map([], read).unwrap().collect::<Result<_, _>>().unwrap()
+    };
+    let before = all();
+    let counts = || {
+        let status = bench.settle(&["status", "--json"]).json();
+        (status["settled_count"].as_i64(), status["due_count"].as_i64())
+    };
+    let count = i64::try_from(texts.len()).unwrap();
+    assert_eq!(counts(), (Some(0), Some(count)));
+    let ran = bench.run_at(&exchange().url, &[]).json();
+    assert_eq!(
+        (ran["settled_count"].as_i64(), &ran["errors"]),
+        (Some(count), &serde_json::json!([]))
+    );
+    assert_eq!(ran["excluded"]["already_booked"], 1, "{ran}");
+    assert_eq!(counts(), (Some(count), Some(0)));
+    let log = bench.settle(&["log", "--json"]).json();
+    assert_eq!(log["runs"][0]["settled_count"], count, "{log}");
+    bench.settle(&["undo", "last"]).code(0);
+    assert_eq!(all(), before);
+}
+
+#[test]
+fn a_row_in_error_without_an_id_names_the_statement_that_gives_it_one() {
+    let bench = Bench::with_schema(KEYLESS, &[Bet { price: Value::Null, ..bet(1) }, bet(2)]);
+    bench.sql().execute("UPDATE trades SET id = NULL WHERE id = 1", []).unwrap();
+    let ran = bench.run_at(&exchange().url, &["--alert-lag-hours", "87600"]);
+    let error = &ran.code(3).json()["errors"][0];
+    let message = error["message"].as_str().unwrap();
+    let statement = "UPDATE trades SET id = … WHERE rowid = 1";
+    assert!(message.contains("executed_price") && message.contains(statement), "{message}");
+
+    bench.sql().execute(&statement.replace('…', "77"), []).unwrap();
+    bench.settle(&["ignore", "77"]).code(0);
+    let ran = bench.run_at(&exchange().url, &[]).code(0).json();
+    assert_eq!(ran["errors"], serde_json::json!([]), "{ran}");
+}

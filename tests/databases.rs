@@ -39,16 +39,16 @@ fn other_files_are_refused_with_exit_10_and_left_unchanged() {
             5 position_size, 6 executed_price, 7 price_to_beat, 8 actual_outcome, 9 profit_loss,
             10 is_win",
             ),
-            "a view, or a table WITHOUT ROWID",
+            "its 'trades' is a view",
         ),
         (
             "without",
             None,
             Some(
-                "CREATE TABLE trades (id PRIMARY KEY, timestamp, market_slug, action, position_size,
-            executed_price, price_to_beat, actual_outcome, profit_loss, is_win) WITHOUT ROWID",
+                "CREATE TABLE trades (id, timestamp, market_slug, action, position_size, executed_price,
+            price_to_beat, actual_outcome, profit_loss, is_win, PRIMARY KEY (id, timestamp)) WITHOUT ROWID",
             ),
-            "CREATE TABLE … AS SELECT",
+            "its key has several columns (id, timestamp)",
         ),
         (
             "rowid",

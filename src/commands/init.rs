@@ -1,5 +1,5 @@
 //! `settle init`: writes a settings file for a bot's database, from its tables' names and values, and checks
-//! it as `settle doctor` does. It asks for the wallet on a terminal only, and replaces no file.
+//! it as `settle doctor` does. Without `--wallet` it asks for the wallet, on a terminal only. It replaces no file.
 
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -34,6 +34,11 @@ pub struct InitArgs {
     #[arg(value_name = "DB")]
     pub database: PathBuf,
 
+    /// Address of the wallet that holds the bot's positions; repeatable [default: asked for on a terminal]
+    #[arg(long, env = "SETTLE_WALLET", value_name = "0x…", value_delimiter = ',',
+          value_parser = address, help_heading = "Money")]
+    pub wallet: Vec<String>,
+
     /// Skip the checks that need the network
     #[arg(long, help_heading = "Checks")]
     pub offline: bool,
@@ -63,11 +68,14 @@ pub fn run(
         );
         return Err(Error::NotPerformanceDatabase { path: args.database.clone(), why });
     };
-    let wallet = wallet(common)?;
+    let wallet = match args.wallet.is_empty() {
+        true => asked_wallet(common)?.into_iter().collect(),
+        false => args.wallet.clone(),
+    };
     let timezone = likely_zone(&guess.naive_trades);
     let timezone = timezone.map(|zone| (offset_text(zone.ahead), in_words(zone, NaiveZone::Utc)));
     let db = database_in(&file, &args.database)?;
-    let new = NewFile { db: &db, wallet: wallet.as_deref(), timezone, guess: &guess };
+    let new = NewFile { db: &db, wallet: &wallet, timezone, guess: &guess };
     write(&file, &new.text())?;
     let checks = check(&file)?;
     let exit = exit(&checks);
@@ -107,7 +115,7 @@ fn write(file: &Path, text: &str) -> Result<(), Error> {
 }
 
 /// The wallet's address, asked for where a person can answer.
-fn wallet(common: &CommonArgs) -> Result<Option<String>, Error> {
+fn asked_wallet(common: &CommonArgs) -> Result<Option<String>, Error> {
     let can_ask = io::stdin().is_terminal() && io::stderr().is_terminal();
     match can_ask && !common.json && !common.quiet {
         true => Ok(ask(&mut io::stdin().lock(), &mut io::stderr())?),
@@ -161,8 +169,8 @@ fn text(file: &Path, database: &Path, new: &NewFile<'_>, checks: &[Check]) -> St
     if let Some((zone, why)) = &new.timezone {
         field(&mut text, "Zone", format_args!("{zone}: {why}"));
     }
-    if let Some(address) = new.wallet {
-        field(&mut text, "Wallet", format_args!("{address}"));
+    if !new.wallet.is_empty() {
+        field(&mut text, "Wallet", format_args!("{}", new.wallet.join(", ")));
     }
     text.push_str(&checks_text(checks));
     let statements = statements(new.guess);

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::interrupt::Interrupt;
 use crate::rules::alert::{AlertRule, IN_ERROR, LateTrades};
 use crate::rules::decision::{DeferReason, Deferral};
-use crate::rules::eligibility::Trade;
+use crate::rules::eligibility::{Row, Trade};
 use crate::rules::fill::WalletRecord;
 use crate::rules::selection::{RowError, Tally, Warning};
 use crate::rules::settlement::Settlement;
@@ -156,7 +156,7 @@ impl<'a> RunState<'a> {
             match &self.stopped {
                 Some(Stop::Failed(error)) => {
                     let why = format!("not written: {error}");
-                    self.refuse(settlement, &why);
+                    self.refuse(&settlement, &why);
                 }
                 // the next run tries the confirmation again
                 _ if settlement.earlier().is_some() => {}
@@ -177,7 +177,7 @@ impl<'a> RunState<'a> {
                     self.end(&TradeResult::of_settlement(settlement, false));
                 }
                 WriteOutcome::Rejected(why) => {
-                    self.refuse(settlement, &format!("the database refuses it: {why}"));
+                    self.refuse(&settlement, &format!("the database refuses it: {why}"));
                 }
             }
         }
@@ -194,8 +194,7 @@ impl<'a> RunState<'a> {
             let is_held = deferral.left == DeferReason::Held;
             self.leave_due(reason, &deferral.trade, is_held);
             if deferral.left == DeferReason::InError {
-                let trade_id = deferral.trade.row.id.clone();
-                self.errors.push(RowError { trade_id, message: deferral.reason });
+                self.errors.push(row_error(&deferral.trade.row, deferral.reason));
                 continue;
             }
             self.end(&TradeResult::of_deferral(deferral));
@@ -229,7 +228,7 @@ impl<'a> RunState<'a> {
                 WriteOutcome::Conflict => {}
                 WriteOutcome::Rejected(why) => {
                     let message = format!("the database refuses it: {why}");
-                    self.errors.push(RowError { trade_id: id, message });
+                    self.errors.push(row_error(&row.row, message));
                 }
             }
         }
@@ -262,12 +261,12 @@ impl<'a> RunState<'a> {
     }
 
     /// Reports a settlement that cannot be written as an error of its row.
-    fn refuse(&mut self, settlement: Settlement, why: &str) {
+    fn refuse(&mut self, settlement: &Settlement, why: &str) {
         if settlement.earlier().is_none() {
             self.leave_due(IN_ERROR, &settlement.trade, false);
             self.counts.add_not_written();
         }
-        self.errors.push(RowError { trade_id: settlement.trade.row.id, message: why.to_owned() });
+        self.errors.push(row_error(&settlement.trade.row, why.to_owned()));
     }
 
     /// Counts trades that the run did not reach.
@@ -307,6 +306,10 @@ impl<'a> RunState<'a> {
         self.due_after.add(Some(trade.due_since()));
         self.late.add(self.rule, reason, trade, is_held);
     }
+}
+
+fn row_error(row: &Row, message: String) -> RowError {
+    RowError::of(row.id.clone(), row.id_statement.as_deref(), message)
 }
 
 /// Log line prefix: the database's name if the run has several.

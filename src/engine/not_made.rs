@@ -1,12 +1,14 @@
 //! Trades that were not made, or wait for the wallet: Polymarket is asked about their markets, in calls
-//! that a run makes anyway where there are any, so that a bot learns what they would have brought.
+//! that a run makes anyway where there are any, so that a bot learns what they would have brought. Trades whose
+//! action may be an outcome of their market, in its own words, are asked about with them.
 
 use std::collections::HashSet;
 
 use crate::engine::context::Task;
 use crate::error::Error;
-use crate::rules::eligibility::{Trade, judge_again};
+use crate::rules::eligibility::{Exclusion, Row, Trade, judge_again, judge_on_side};
 use crate::rules::fill::{WalletRecords, is_waiting};
+use crate::rules::outcome::{Outcome, Side};
 use crate::rules::resolution::{Resolution, Resolutions};
 use crate::rules::selection::dated_key;
 use crate::store::{NotMade, Store};
@@ -20,13 +22,15 @@ const A_CALL: usize = 100;
 pub(super) struct NotMadeTrades(Vec<(&'static str, Trade)>);
 
 impl NotMadeTrades {
-    /// Reads at most one call's worth of these rows. Each run begins with another row.
+    /// Reads at most one call's worth of these rows. Each run begins with another row. With a wallet, whose
+    /// fills name sides, none whose action is another word.
     ///
     /// # Errors
     /// [`Error::Database`].
     pub fn read(
         store: &mut Store,
         not_settled: &[(i64, &'static str)],
+        has_wallet: bool,
         task: &Task<'_>,
     ) -> Result<Self, Error> {
         if not_settled.is_empty() {
@@ -34,7 +38,8 @@ impl NotMadeTrades {
         }
         let known = store.not_made()?;
         let is_new = |(rowid, reason): &&(i64, &str)| {
-            known.get(rowid).is_none_or(|known| known.reason != *reason)
+            let is_left = has_wallet && is_word(reason);
+            !is_left && known.get(rowid).is_none_or(|known| known.reason != *reason)
         };
         let mut wanted: Vec<(i64, &str)> = not_settled.iter().filter(is_new).copied().collect();
         if wanted.len() > A_CALL {
@@ -45,16 +50,34 @@ impl NotMadeTrades {
         }
         let rows = store.rows_at(wanted.iter().map(|(rowid, _)| *rowid))?;
         let nothing = WalletRecords::default();
+        let judged = |reason: &str, row: Row| match is_word(reason) {
+            true => judge_on_side(row, Side::Yes, task.reading, task.now).map(|trade| *trade),
+            false => judge_again(row, task.reading, &nothing).ok(),
+        };
         let trades = wanted.iter().zip(rows).filter_map(|((_, reason), row)| {
-            let trade = judge_again(row?, task.reading, &nothing).ok()?;
+            let trade = judged(reason, row?)?;
             (trade.bet.market.close < task.now).then_some((*reason, trade))
         });
         Ok(Self(trades.collect()))
     }
 
-    /// Whether some wait for the wallet: their markets are asked about in any case.
+    /// Whether some wait for the wallet, or for the words of their market: these markets are asked about in any
+    /// case.
     pub fn has_waiting(&self) -> bool {
-        self.0.iter().any(|(reason, _)| is_waiting(reason))
+        self.0.iter().any(|(reason, _)| is_waiting(reason) || is_word(reason))
+    }
+
+    /// The trades whose action is an outcome of their market, in its own words, with the market's resolution.
+    pub fn in_own_words(&self, known: &Resolutions, task: &Task<'_>) -> Vec<(Trade, Resolution)> {
+        let words = self.0.iter().filter(|(reason, _)| is_word(reason));
+        let own = words.filter_map(|(_, trade)| {
+            let own = known.answers.get(trade.key.as_ref()?)?.states.own_outcomes.as_ref()?;
+            let side = own.side(trade.row.action.text()?)?;
+            let resolution = Resolution::Final(own.resolved?);
+            let trade = judge_on_side(trade.row.clone(), side, task.reading, task.now)?;
+            Some((*trade, resolution))
+        });
+        own.take(if task.batch == 0 { usize::MAX } else { task.batch }).collect()
     }
 
     /// Adds the keys of their markets to those of a call that is not full.
@@ -81,18 +104,33 @@ impl NotMadeTrades {
         task: &Task<'_>,
     ) -> Result<(), Error> {
         let resolved = self.0.into_iter().filter_map(|(reason, trade)| {
-            let resolution = known.resolution(trade.key.as_ref()?, &trade.bet.market)?;
-            let Resolution::Final(outcome) = resolution else { return None };
+            let key = trade.key.as_ref()?;
+            let own = known.answers.get(key)?.states.own_outcomes.as_ref();
+            let outcome = match (known.resolution(key, &trade.bet.market)?, own) {
+                (Resolution::Final(outcome), _) => outcome,
+                // it is not asked about again
+                (Resolution::NoSuchMarket, _) if is_word(reason) => Outcome::Unknown,
+                // it is settled
+                (_, Some(own)) if own.side(trade.row.action.text()?).is_some() => return None,
+                (_, own) => own?.resolved?,
+            };
+            let would_have_won = trade.bet.side.is_win(outcome);
+            let is_bet = !is_waiting(reason) && own.is_none() && !is_word(reason);
             let not_made = NotMade {
                 trade_id: trade.row.id,
                 market_slug: trade.row.market_slug,
                 action: trade.row.action,
                 reason: reason.to_owned(),
                 outcome: outcome.as_str().to_owned(),
-                would_have_won: trade.bet.side.is_win(outcome).filter(|_| !is_waiting(reason)),
+                would_have_won: would_have_won.filter(|_| is_bet),
             };
             Some((trade.row.rowid, not_made))
         });
         store.save_not_made(&resolved.collect::<Vec<_>>(), task.now, &task.limit.interrupt)
     }
+}
+
+/// Whether a row is excluded because its action names no side.
+fn is_word(reason: &str) -> bool {
+    reason == Exclusion::OtherAction.key()
 }

@@ -98,6 +98,7 @@ pub fn settle(
     let mut fills = read_wallet(store, wallet, &mut ask, &mut ids, task, writes)?;
     state.warnings.append(&mut fills.warnings);
     resolutions.know(&ids.known);
+    let has_wallet = wallet.is_some() || !fills.records.0.is_empty();
     let wallet = &fills.records;
     let mut due =
         DueTrades::new(Selector::new(task.reading, &retries, duplicates, wallet, rule), task);
@@ -106,7 +107,10 @@ pub fn settle(
     let mut block = due.next_block(database.store)?;
     let not_made = match task.deciding.confirm {
         Confirm::Off => NotMadeTrades::default(),
-        _ => NotMadeTrades::read(database.store, &due.selector.selection.not_settled, task)?,
+        _ => {
+            let not_settled = &due.selector.selection.not_settled;
+            NotMadeTrades::read(database.store, not_settled, has_wallet, task)?
+        }
     };
     let mut run = Run {
         outside,
@@ -131,9 +135,8 @@ pub fn settle(
         }
         block = run.state.go_on_after(due.next_block(store))?;
     }
-    if not_made.has_waiting() && run.state.stopped.is_none() {
-        run.ask_polymarket(&[], &[]);
-    }
+    let in_own_words = run.settle_own_words(database.store)?;
+    due.selector.selection.include(Exclusion::OtherAction, in_own_words);
     let ids = run.ids;
     if context.is_some() && matches!(state.stopped, None | Some(Stop::OutOfTime)) {
         let kept = ids.keep(database.store, task);
@@ -441,6 +444,26 @@ impl Run<'_, '_, '_> {
         self.state.answered |= !resolved.answers.is_empty();
         add_new(&mut self.outside.known.problems, std::mem::take(&mut resolved.problems));
         self.outside.known.absorb(resolved);
+    }
+
+    /// Asks about the trades that were not made, where this run has not, and settles those whose action is an
+    /// outcome of their market in its own words. Returns their number.
+    fn settle_own_words(&mut self, store: &mut Store) -> Result<u64, Error> {
+        if !self.not_made.has_waiting() || self.is_over() {
+            return Ok(0);
+        }
+        self.ask_polymarket(&[], &[]);
+        let mut batch = Batch::default();
+        for (trade, resolution) in self.not_made.in_own_words(&self.outside.known, self.task) {
+            self.ids.note(&trade, &self.outside.known.answers, Some(&resolution));
+            self.decide(&mut batch, trade, Some(&resolution));
+        }
+        // a row that cannot be settled stays excluded
+        batch.deferrals.clear();
+        let count = batch.settlements.len();
+        self.state.all += count;
+        self.state.go_on(store, batch)?;
+        Ok(count as u64)
     }
 
     /// Whether the run must stop: it notes why.

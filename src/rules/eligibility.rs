@@ -66,6 +66,10 @@ pub struct Row {
     pub is_at_yes_price: bool,
     /// The settings say which rows have no result, so that the values of the result columns do not.
     pub says_unsettled: bool,
+    /// Which expression of `[schema]` fails on the row, and why; its value is NULL here.
+    pub unreadable: Option<String>,
+    /// The SQL statement that gives the row an id; `None` if it has one.
+    pub id_statement: Option<String>,
 }
 
 impl Row {
@@ -304,28 +308,43 @@ pub fn judge_with(
     }
 }
 
+/// The trade of a row whose action is no side by itself, as a bet on `side` of a market that Polymarket alone
+/// decides; `None` where such a bet would not be due.
+pub fn judge_on_side(
+    mut row: Row,
+    side: Side,
+    reading: Reading,
+    now: UnixSeconds,
+) -> Option<Box<Trade>> {
+    let word = Cell::Text(side.wins_on().as_str().to_owned());
+    let action = std::mem::replace(&mut row.action, word);
+    let Eligibility::Due(mut trade) = judge_with(row, reading, now, None) else { return None };
+    trade.row.action = action;
+    Some(trade).filter(|trade| trade.key.is_some() && !trade.bet.market.is_decided_by_candles())
+}
+
 fn judge_bet(
     row: Row,
     reading: Reading,
     now: UnixSeconds,
     position: Option<&Position>,
 ) -> Eligibility {
-    let side = match row.action.text() {
-        Some(word) if word.trim().eq_ignore_ascii_case("HOLD") => {
-            return Eligibility::Excluded(Exclusion::Hold);
-        }
-        word => match word.and_then(Side::named) {
-            Some(side) => side,
-            None => return Eligibility::Excluded(Exclusion::OtherAction),
-        },
-    };
+    let word = row.action.text();
+    if word.is_some_and(|word| word.trim().eq_ignore_ascii_case("HOLD")) {
+        return Eligibility::Excluded(Exclusion::Hold);
+    }
+    let side = word.and_then(Side::named);
+    if side.is_none() && row.unreadable.is_none() {
+        return Eligibility::Excluded(Exclusion::OtherAction);
+    }
     if let Some(reason) = excluded_by_its_values(&row, reading, position.is_some()) {
         return Eligibility::Excluded(reason);
     }
     let logged_at = logged_at(&row.timestamp, &row.market_slug, reading.zone);
     let in_error = |message: String| Eligibility::InError { message, logged_at };
     let Some(logged_at) = logged_at else {
-        return in_error(format!("timestamp {} is not a recognised date and time", row.timestamp));
+        let no_time = || format!("timestamp {} is not a recognised date and time", row.timestamp);
+        return in_error(row.unreadable.clone().unwrap_or_else(no_time));
     };
     if logged_at.since(now) > FUTURE {
         return Eligibility::Excluded(Exclusion::Future);
@@ -333,6 +352,10 @@ fn judge_bet(
     if now.since(logged_at) <= SETTLING_AGE {
         return Eligibility::Excluded(Exclusion::TooRecent);
     }
+    if let Some(why) = &row.unreadable {
+        return in_error(why.clone());
+    }
+    let Some(side) = side else { return Eligibility::Excluded(Exclusion::OtherAction) };
     let (key, market) = match read_market_of(&row, logged_at, reading.rules) {
         Ok(read) => read,
         Err(message) => return in_error(message),
@@ -378,6 +401,9 @@ pub fn is_booked_as_zero(row: &Row) -> bool {
 /// # Errors
 /// A message that names the value that cannot be used.
 pub fn judge_again(row: Row, reading: Reading, wallet: &WalletRecords) -> Result<Trade, String> {
+    if let Some(why) = row.unreadable {
+        return Err(why);
+    }
     let record = wallet.of(row.rowid, &row.id, &row.market_slug);
     let never = record.is_some_and(|record| record.says == WalletSays::NotFilled);
     let zero = (never && is_booked_as_zero(&row)).then(Position::default);
@@ -509,6 +535,8 @@ pub(crate) mod tests {
             exit_price: None,
             is_at_yes_price: false,
             says_unsettled: false,
+            unreadable: None,
+            id_statement: None,
         }
     }
 

@@ -322,12 +322,14 @@ impl<'a> Reader<'a> {
             let open = || win.values.iter().zip(profit.map_or(&[][..], |it| &it.values));
             let mut open = open().filter(|(win, _)| win.is_empty()).map(|(_, profit)| profit);
             if open.clone().any(is_zero) && open.all(|it| it.is_empty() || is_zero(it)) {
-                self.add("unsettled", format!("coalesce({}, '') = ''", win.sql), win);
+                let null = format!("coalesce({}, '') = ''", win.sql);
+                self.add("unsettled", is_missing(win, null), win);
             }
             return;
         }
         if let Some(profit) = profit.filter(|it| win.is_none() && it.has_empty()) {
-            return self.add("unsettled", format!("{} IS NULL", profit.sql), profit);
+            let null = format!("{} IS NULL", profit.sql);
+            return self.add("unsettled", is_missing(profit, null), profit);
         }
         if let Some(state) = self.find(&STATE) {
             let open = state.words(|cell| is_one_of(cell, &OPEN));
@@ -397,6 +399,18 @@ impl<'a> Reader<'a> {
             (false, _, true) => Some(["Yes", "No"]),
             (false, ..) => None,
         }
+    }
+}
+
+/// The condition for a row without a value in the column; `null` where no text stands for NULL.
+fn is_missing(column: &Column, null: String) -> String {
+    let is_text = |cell: &Cell| cell.is_empty() && cell.text().is_some();
+    match column.values.iter().any(is_text) {
+        true => {
+            let empty = Cell::EMPTY.join("', '");
+            format!("lower(trim(coalesce({}, ''))) IN ('{empty}')", column.sql)
+        }
+        false => null,
     }
 }
 
@@ -581,6 +595,10 @@ mod tests {
         };
         of(&[("result", &["Pending", "UP"]), ("won", &["-", "1"])], "result = 'Pending'");
         of(&[("won", &["-", "1"]), ("pnl", &["0", "2"])], "coalesce(won, '') = ''");
+        of(
+            &[("won", &["None", "1"]), ("pnl", &["0", "2"])],
+            "lower(trim(coalesce(won, ''))) IN ('', 'nan', 'none', 'null')",
+        );
         of(&[("won", &["-", "1"]), ("pnl", &["-", "2"])], "");
         of(
             &[("won", &["0", "1"]), ("pnl", &["0", "2"]), ("status", &["open", "closed"])],

@@ -72,6 +72,28 @@ impl MarketIds {
     }
 }
 
+/// The two outcomes of a market in its own words, such as Over and Under. The first one counts as YES.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnOutcomes {
+    /// The words.
+    pub words: [String; 2],
+    /// The final outcome; `None` while the market is not resolved.
+    pub resolved: Option<Outcome>,
+}
+
+impl OwnOutcomes {
+    /// The side that a row's `action` names, in any case, with or without blanks around it.
+    pub fn side(&self, action: &str) -> Option<Side> {
+        let place = self.words.iter().position(|word| is_same_word(word, action))?;
+        Some(if place == 0 { Side::Yes } else { Side::No })
+    }
+}
+
+/// Whether two words name the same outcome.
+pub fn is_same_word(one: &str, other: &str) -> bool {
+    one.trim().to_lowercase() == other.trim().to_lowercase()
+}
+
 /// What an answer states about the market itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Stated {
@@ -89,6 +111,8 @@ pub struct Stated {
     pub tokens: Tokens,
     /// Its names.
     pub ids: MarketIds,
+    /// Its outcomes, where they are neither Up and Down nor Yes and No.
+    pub own_outcomes: Option<OwnOutcomes>,
 }
 
 impl Stated {

@@ -7,10 +7,12 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::rules::alert::{AlertRule, BEYOND_BATCH, LateTrades, WAITING};
 use crate::rules::eligibility::{
-    Eligibility, Exclusion, Reading, Row, SETTLING_AGE, Trade, judge_with, unknown_statuses,
+    Eligibility, Exclusion, Reading, Row, SETTLING_AGE, Trade, judge_on_side, judge_with,
+    unknown_statuses,
 };
 use crate::rules::fill::{WalletRecord, WalletRecords, WalletSays};
 use crate::rules::market::{Basis, RuleSet, with_year};
+use crate::rules::outcome::Side;
 use crate::rules::price::PriceAt;
 use crate::rules::price::PriceRequest;
 use crate::rules::strike::Strike;
@@ -56,6 +58,20 @@ pub struct RowError {
     pub trade_id: Cell,
     /// Names the value and the reason.
     pub message: String,
+}
+
+impl RowError {
+    /// An error of a row. Without an id, `settle ignore` cannot name the row: the message says how to give it
+    /// one.
+    pub fn of(trade_id: Cell, id_statement: Option<&str>, message: String) -> Self {
+        let message = match id_statement {
+            Some(sql) => format!(
+                "{message}; the row has no id, so settle ignore cannot name it; to give it one: {sql}"
+            ),
+            None => message,
+        };
+        Self { trade_id, message }
+    }
 }
 
 /// The key of a trade's market with the year added, if the row's slug omits it.
@@ -144,7 +160,7 @@ pub struct Selection {
     /// The number of rows that are not due, by reason.
     pub excluded: BTreeMap<Exclusion, u64>,
     /// Trades that a run does not settle, and whose market's outcome is of interest all the same: those that
-    /// were not made, and those that wait for the wallet. By rowid, with the reason's name in JSON; at most
+    /// were not made, those that wait for the wallet, and those whose action may be an outcome of the market. By rowid, with the reason's name in JSON; at most
     /// 100,000.
     pub not_settled: Vec<(i64, &'static str)>,
     /// Due trades by a status that settle does not recognize, with the column that holds it.
@@ -236,6 +252,16 @@ impl Selection {
         }
     }
 
+    /// Takes back a count of [`Self::exclude`]: the rows are settled after all.
+    pub fn include(&mut self, reason: Exclusion, count: u64) {
+        if let Entry::Occupied(mut excluded) = self.excluded.entry(reason) {
+            *excluded.get_mut() = excluded.get().saturating_sub(count);
+            if *excluded.get() == 0 {
+                excluded.remove();
+            }
+        }
+    }
+
     fn leave_out(&mut self, rowid: i64, reason: Exclusion) {
         self.exclude(reason, 1);
         let is_not_made = reason.is_a_mark() || reason == Exclusion::NotFilled;
@@ -289,10 +315,13 @@ impl<'a> Selector<'a> {
             return None;
         }
         let (rowid, trade_id) = (row.rowid, row.id.clone());
+        let id_statement = row.id_statement.clone();
         let says = self.wallet.of(row.rowid, &row.id, &row.market_slug);
         let is_filled = says.and_then(WalletRecord::position).is_some();
         let is_duplicate = !is_filled && self.duplicates.contains(&row.rowid);
         let (selection, rule) = (&mut self.selection, self.rule);
+        let other =
+            row.action.text().filter(|word| Side::named(word).is_none()).map(|_| row.clone());
         match judge_with(row, self.reading, rule.now, says) {
             Eligibility::Due(_) | Eligibility::InError { .. } if is_duplicate => {
                 selection.leave_out(rowid, Exclusion::DuplicateOrder);
@@ -303,6 +332,14 @@ impl<'a> Selector<'a> {
                     selection.late.add_future(rule, rowid, &trade_id);
                 }
                 selection.leave_out(rowid, reason);
+                // the word may be an outcome of the market, which Polymarket knows
+                let own = other.filter(|_| reason == Exclusion::OtherAction && !is_duplicate);
+                if own
+                    .and_then(|row| judge_on_side(row, Side::Yes, self.reading, rule.now))
+                    .is_some()
+                {
+                    selection.note_not_settled(rowid, reason.key());
+                }
                 None
             }
             Eligibility::InError { message, logged_at } => {
@@ -310,7 +347,8 @@ impl<'a> Selector<'a> {
                 selection.due.add(due_since);
                 selection.in_error.add(due_since);
                 selection.late.add_in_error(rule, (rowid, &trade_id), due_since);
-                selection.errors.push(RowError { trade_id, message });
+                let error = RowError::of(trade_id, id_statement.as_deref(), message);
+                selection.errors.push(error);
                 None
             }
             Eligibility::Due(trade) => {
@@ -370,7 +408,8 @@ impl<'a> Selector<'a> {
                     let trade_id = trade.row.id.clone();
                     let row = (trade.row.rowid, &trade_id);
                     self.selection.late.add_in_error(rule, row, Some(due_since));
-                    self.selection.errors.push(RowError { trade_id, message });
+                    let statement = trade.row.id_statement.as_deref();
+                    self.selection.errors.push(RowError::of(trade_id, statement, message));
                 }
                 None => {
                     self.selection.waiting.add(Some(due_since));

@@ -30,6 +30,9 @@ pub enum Cell {
 }
 
 impl Cell {
+    /// The texts that stand for NULL, in any case: NaN of pandas, None of Python, null of JSON.
+    pub const EMPTY: [&str; 4] = ["", "nan", "none", "null"];
+
     /// The text of a TEXT value.
     pub fn text(&self) -> Option<&str> {
         match self {
@@ -47,12 +50,14 @@ impl Cell {
         }
     }
 
-    /// Whether it holds no value: NULL, empty text, or the text NaN, which some programs write for
-    /// a missing number.
+    /// Whether it holds no value: NULL, or one of the texts that programs write for NULL, as in
+    /// [`Self::EMPTY`].
     pub fn is_empty(&self) -> bool {
         match self {
             Self::Null => true,
-            Self::Text(text) => text.trim().is_empty() || text.trim().eq_ignore_ascii_case("nan"),
+            Self::Text(text) => {
+                Self::EMPTY.iter().any(|empty| text.trim().eq_ignore_ascii_case(empty))
+            }
             _ => false,
         }
     }

@@ -17,8 +17,8 @@ const WIDTH: usize = 42;
 pub struct NewFile<'a> {
     /// The path of the database.
     pub db: &'a str,
-    /// The wallet's address.
-    pub wallet: Option<&'a str>,
+    /// The addresses of the wallets.
+    pub wallet: &'a [String],
     /// The zone of times without one, and why; `None` where UTC serves.
     pub timezone: Option<(String, String)>,
     /// How the table is read.
@@ -32,9 +32,10 @@ impl NewFile<'_> {
         let mut text =
             "# Written by settle init. Compare each line with the values beside it.\n".to_owned();
         add(&mut text, &format!("db = {}", quoted(db)), "");
-        match wallet {
-            Some(address) => add(&mut text, &format!("wallet = [{}]", quoted(address)), ""),
-            None => add(
+        let addresses: Vec<String> = wallet.iter().map(|address| quoted(address)).collect();
+        match addresses.is_empty() {
+            false => add(&mut text, &format!("wallet = [{}]", addresses.join(", ")), ""),
+            true => add(
                 &mut text,
                 "# wallet = [\"0x…\"]",
                 "polymarket.com, your profile, the address under your name; never a key",

@@ -6,6 +6,8 @@ use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
 use crate::rules::text::printable_line;
+use crate::store::address::{Address, quoted};
+use crate::store::expressions::{Expression, Failing, in_parentheses, is_name, literal};
 
 /// A value of `[schema]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +16,12 @@ pub struct Mapped {
     pub sql: String,
     /// Where it stands: the key, the file and the line.
     pub place: String,
+}
+
+impl Mapped {
+    fn parts(&self) -> Expression<'_> {
+        (&self.sql, &self.place)
+    }
 }
 
 /// The keys of `[schema]`. A missing one means the default name.
@@ -59,6 +67,8 @@ const RESULT_TYPES: [&str; 3] = ["TEXT", "REAL", "INTEGER"];
 pub(super) struct Target {
     /// The table for UPDATE, quoted.
     pub table: String,
+    /// The column of the id, quoted.
+    pub id: String,
     /// The columns of outcome, profit, win or loss, and fee, quoted.
     pub results: [String; 4],
     /// Written for YES and for NO.
@@ -67,13 +77,26 @@ pub(super) struct Target {
     pub is_mapped: bool,
     /// `[schema]` says which rows have no result.
     pub says_unsettled: bool,
+    /// The rows on which an expression of `[schema]` fails.
+    pub failing: Failing,
+    /// How its rows are addressed.
+    pub address: Address,
 }
 
 impl Default for Target {
     fn default() -> Self {
         let results = ["actual_outcome", "profit_loss", "is_win", "fee_paid"].map(str::to_owned);
         let table = "trades".to_owned();
-        Self { table, results, words: None, is_mapped: false, says_unsettled: false }
+        Self {
+            table,
+            id: "id".to_owned(),
+            results,
+            words: None,
+            is_mapped: false,
+            says_unsettled: false,
+            failing: Failing::default(),
+            address: Address::Rowid,
+        }
     }
 }
 
@@ -114,6 +137,18 @@ impl BotSchema {
         self.expressions.iter().find(|(replaced, _)| *replaced == column).map(|(_, sql)| sql)
     }
 
+    fn all_expressions(&self) -> impl Iterator<Item = &Mapped> {
+        let others = [&self.rows, &self.unsettled, &self.paper].into_iter().flatten();
+        self.expressions.iter().map(|(_, mapped)| mapped).chain(others)
+    }
+
+    /// Whether the expression says yes or no: one for `skipped` that is no column does, too.
+    fn is_condition(&self, mapped: &Mapped) -> bool {
+        let skipped = self.expression("skipped_unfavorable_move").filter(|it| !is_name(&it.sql));
+        let conditions = [&self.rows, &self.unsettled, &self.paper].into_iter().flatten();
+        conditions.chain(skipped).any(|condition| condition.place == mapped.place)
+    }
+
     /// The ALTER TABLE statements that add the result columns that the table lacks.
     pub(super) fn missing_results(&self, has: impl Fn(&str) -> bool) -> Vec<String> {
         let columns = RESULTS.iter().map(|(_, column)| self.result(column)).zip(RESULT_TYPES);
@@ -122,7 +157,7 @@ impl BotSchema {
     }
 
     /// Makes the view through which the table is read, with those of the `wanted` columns that it has.
-    /// `key` is the table's key, for a table without a column `id`.
+    /// `key` is the table's key, for a table without a column `id`; `address` says how its rows are addressed.
     ///
     /// # Errors
     /// [`Unmapped`], or SQLite's error.
@@ -132,33 +167,36 @@ impl BotSchema {
         wanted: &[&str],
         has: impl Fn(&str) -> bool,
         key: &str,
+        address: Address,
     ) -> rusqlite::Result<Result<Target, Unmapped>> {
         if let Some(why) = self.unusable(connection)? {
             return Ok(Err(Unmapped::Value(why)));
         }
-        let table = format!("main.{}", quoted(self.table()));
-        let mut columns = vec!["rowid AS rowid".to_owned()];
+        let table = quoted(self.table());
+        // the temporary file of a view would lie outside the database
+        connection.pragma_update(None, "temp_store", "MEMORY")?;
+        if let Err(why) = address.number_keys(connection, &table)? {
+            return Ok(Err(Unmapped::Table(why)));
+        }
+        let from = address.rows(&table);
+        let (values, conditions): (Vec<&Mapped>, Vec<&Mapped>) =
+            self.all_expressions().partition(|mapped| !self.is_condition(mapped));
+        let [values, conditions] = [values, conditions]
+            .map(|all| -> Vec<Expression<'_>> { all.into_iter().map(Mapped::parts).collect() });
+        let failing = Failing::new(&from, address.number(), &values, &conditions);
+        failing.note(connection)?;
+        let mut columns = vec![format!("{} AS rowid", address.number())];
+        let id = match &address {
+            // never NULL, and no other row has it
+            Address::Key(key) => key.clone(),
+            Address::Rowid => quoted(if has("id") { "id" } else { key }),
+        };
         let mut missing = Vec::new();
         for column in wanted {
             let own = has(column).then(|| quoted(column));
-            let result = self.result(column);
             let sql = match *column {
-                "id" => Some(own.unwrap_or_else(|| quoted(key))),
-                "actual_outcome" => Some(self.outcome_read(&quoted(result))),
-                "profit_loss" | "is_win" => Some(quoted(result)),
-                "is_test_mode" => self.paper.as_ref().map(|paper| is_true(&paper.sql)).or(own),
-                _ => self.expression(column).map(|mapped| in_parentheses(&mapped.sql)).or(own),
-            };
-            let sql = match (*column, &self.paper) {
-                // a status that eligibility knows for a trade on paper
-                ("execution_status", Some(paper)) => {
-                    let status = sql.unwrap_or_else(|| "NULL".to_owned());
-                    Some(format!(
-                        "CASE WHEN {} THEN 'paper' ELSE {status} END",
-                        is_true(&paper.sql)
-                    ))
-                }
-                _ => sql,
+                "id" => Some(id.clone()),
+                column => self.column(column, own, &failing),
             };
             let is_needed = EXPRESSIONS[..6].iter().find(|(_, replaced)| replaced == column);
             match (sql, is_needed) {
@@ -175,31 +213,67 @@ impl BotSchema {
             let why = format!("its table '{}' lacks {}", self.table(), missing.join(", "));
             return Ok(Err(Unmapped::Table(why)));
         }
+        columns.extend(self.unsettled_read(&failing).map(|sql| format!("{sql} AS unsettled")));
+        if failing.is_possible() {
+            columns.push(format!("{} AS unreadable", failing.why()));
+        }
+        let all = || "TRUE".to_owned();
+        let rows = self.rows.as_ref().map_or_else(all, |it| failing.is_true_or_fails(it.parts()));
+        let columns = columns.join(", ");
+        connection.execute_batch(&format!(
+            "CREATE TEMP VIEW trades AS SELECT {columns} FROM {from} WHERE {rows}"
+        ))?;
         let result = |column| quoted(self.result(column));
         let [outcome, profit, win] = ["actual_outcome", "profit_loss", "is_win"].map(result);
-        if let Some(unsettled) = &self.unsettled {
-            let outcome = self.outcome_read(&outcome);
-            columns.push(format!(
-                "({} AND {outcome} IS NOT 'SPLIT' AND {outcome} IS NOT 'UNKNOWN' AND NOT
-                 ({win} IS NOT NULL AND {profit} IS NOT NULL AND coalesce({outcome}, '') IN ('YES', 'NO')))
-                 AS unsettled",
-                is_true(&unsettled.sql)
-            ));
-        }
-        let rows = self.rows.as_ref().map_or_else(|| "TRUE".to_owned(), |rows| is_true(&rows.sql));
-        let columns = columns.join(", ");
-        // the temporary file of a view would lie outside the database
-        connection.pragma_update(None, "temp_store", "MEMORY")?;
-        connection.execute_batch(&format!(
-            "CREATE TEMP VIEW trades AS SELECT {columns} FROM {table} WHERE {rows}"
-        ))?;
         Ok(Ok(Target {
-            table,
+            table: format!("main.{table}"),
+            id,
             results: [outcome, profit, win, "fee_paid".to_owned()],
             words: self.outcome_words.clone(),
             is_mapped: true,
             says_unsettled: self.unsettled.is_some(),
+            failing,
+            address,
         }))
+    }
+
+    /// The SQL of a column of the view; `own` is the table's column of that name.
+    fn column(&self, column: &str, own: Option<String>, failing: &Failing) -> Option<String> {
+        let result = quoted(self.result(column));
+        let paper = self.paper.as_ref().map(|paper| failing.is_true(paper.parts()));
+        match column {
+            "actual_outcome" => Some(self.outcome_read(&result)),
+            "profit_loss" | "is_win" => Some(result),
+            "is_test_mode" => paper.or(own),
+            _ => {
+                let mapped =
+                    self.expression(column).map(|mapped| match self.is_condition(mapped) {
+                        true => failing.is_true(mapped.parts()),
+                        false => failing.guarded(mapped.parts()),
+                    });
+                let sql = mapped.or(own);
+                match (column, paper) {
+                    // a status that eligibility knows for a trade on paper
+                    ("execution_status", Some(paper)) => {
+                        let status = sql.unwrap_or_else(|| "NULL".to_owned());
+                        Some(format!("CASE WHEN {paper} THEN 'paper' ELSE {status} END"))
+                    }
+                    _ => sql,
+                }
+            }
+        }
+    }
+
+    /// The condition for a row without a result, where `[schema]` says which rows have none.
+    fn unsettled_read(&self, failing: &Failing) -> Option<String> {
+        let unsettled = failing.is_true_or_fails(self.unsettled.as_ref()?.parts());
+        let result = |column| quoted(self.result(column));
+        let [outcome, profit, win] = ["actual_outcome", "profit_loss", "is_win"].map(result);
+        let outcome = self.outcome_read(&outcome);
+        Some(format!(
+            "({unsettled} AND {outcome} IS NOT 'SPLIT' AND {outcome} IS NOT 'UNKNOWN' AND NOT
+             ({win} IS NOT NULL AND {profit} IS NOT NULL AND coalesce({outcome}, '') IN ('YES', 'NO')))"
+        ))
     }
 
     /// The outcome in settle's words, of a column with the table's.
@@ -210,14 +284,12 @@ impl BotSchema {
 
     /// Why an expression cannot be used, with its place.
     fn unusable(&self, connection: &Connection) -> rusqlite::Result<Option<String>> {
-        let others = [&self.rows, &self.unsettled, &self.paper].into_iter().flatten();
-        let expressions = self.expressions.iter().map(|(_, mapped)| mapped).chain(others);
         // else SQLite takes an unknown name in double quotes for a text
         let allows = connection.db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
         let table = format!("main.{}", quoted(self.table()));
         let mut unusable = None;
-        for Mapped { sql, place } in expressions {
+        for Mapped { sql, place } in self.all_expressions() {
             // a condition, because an aggregate would turn all rows into one
             let sql = format!("SELECT 1 FROM {table} WHERE {} IS NULL", in_parentheses(sql));
             let why = match connection.prepare(&sql) {
@@ -242,29 +314,11 @@ fn is_locked(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(DatabaseBusy | DatabaseLocked | SystemIoFailure))
 }
 
-/// An expression that ends where it ends, also behind a comment.
-fn in_parentheses(sql: &str) -> String {
-    format!("({sql}\n)")
-}
-
-/// 1 where the condition holds, else 0.
-fn is_true(sql: &str) -> String {
-    format!("coalesce({} <> 0, 0)", in_parentheses(sql))
-}
-
-pub(super) fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
 /// The expression of `sql` with some words in place of others.
 fn translated(sql: &str, from: &[&str; 2], to: &[&str; 2]) -> String {
     let [from_yes, from_no] = from.map(literal);
     let [to_yes, to_no] = to.map(literal);
     format!("CASE {sql} WHEN {from_yes} THEN {to_yes} WHEN {from_no} THEN {to_no} ELSE {sql} END")
-}
-
-fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
 }
 
 fn add_column(table: &str, column: &str, kind: &str) -> String {

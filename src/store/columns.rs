@@ -2,6 +2,8 @@
 //! built from it. A table that is not of the bot's schema is read through a view that is
 //! (`bot_schema`).
 
+use crate::rules::value::Cell;
+use crate::store::address::Address;
 use crate::store::bot_schema::Target;
 
 /// A field of a trade, in the order in which a row is read and its update is guarded; the last
@@ -74,14 +76,16 @@ pub(super) struct FieldMap {
     sql: [&'static str; BOT.len()],
     /// Triggers may change the values that settle writes, or the row.
     pub triggers: bool,
-    /// Some rows have an empty text or NaN for a missing `is_win`.
+    /// Some rows have a text for a missing `is_win`.
     pub empty_is_win: bool,
     /// What settle writes to.
     pub target: Target,
 }
 
-/// Texts in `is_win` that stand for NULL.
-const EMPTY: &str = "('', 'nan', 'NaN', 'NAN')";
+/// The condition for a value that is a text for NULL ([`Cell::EMPTY`]).
+pub(super) fn is_text_for_null(sql: &str) -> String {
+    format!("lower(trim({sql})) IN ('{}')", Cell::EMPTY.join("', '"))
+}
 
 impl FieldMap {
     /// The map for a table of the bot's schema with the columns that `has` confirms.
@@ -111,21 +115,22 @@ impl FieldMap {
         self.sql(field) != "NULL"
     }
 
-    /// The rowid, the expressions of a row that is settled, and whether a NO is logged at the price of the
-    /// YES side, for SELECT.
+    /// The rowid, the expressions of a row that is settled, whether a NO is logged at the price of the YES side,
+    /// and which expression of `[schema]` fails, for SELECT.
     pub fn row(&self) -> String {
         let [action, price, yes, no] =
             [Field::Action, Field::ExecutedPrice, Field::YesPrice, Field::NoPrice]
                 .map(|field| self.sql(field));
         format!(
-            "trades.rowid, {}, ({price} = {yes} AND {yes} <> {no} AND upper(trim({action})) IN ('NO', 'DOWN')) IS TRUE",
-            self.sql[..ROW_FIELDS].join(", ")
+            "trades.rowid, {}, ({price} = {yes} AND {yes} <> {no} AND upper(trim({action})) IN ('NO', 'DOWN')) IS TRUE, {}",
+            self.sql[..ROW_FIELDS].join(", "),
+            if self.target.failing.is_possible() { "trades.unreadable" } else { "NULL" }
         )
     }
 
-    /// The condition for a row with an empty text for a missing `is_win`.
+    /// The condition for a row with a text for a missing `is_win`.
     pub fn has_empty_is_win(&self) -> String {
-        format!("trim({}) IN {EMPTY}", self.sql(Field::IsWin))
+        is_text_for_null(self.sql(Field::IsWin))
     }
 
     /// The condition for a row without an `is_win`.
@@ -149,6 +154,23 @@ impl FieldMap {
             (false, false) => format!("{is_win} IS NOT NULL"),
         };
         format!("({has_win} OR {outcome} IN ('SPLIT', 'UNKNOWN'))")
+    }
+
+    /// The expression by which a row that was logged later sorts later. A key has no order in time.
+    pub fn order(&self) -> &'static str {
+        match self.target.address {
+            Address::Rowid => "trades.rowid",
+            Address::Key(_) => self.sql(Field::Timestamp),
+        }
+    }
+
+    /// The `is_win` of a settled row, else NULL.
+    pub fn is_win_of_settled(&self) -> String {
+        let is_win = self.sql(Field::IsWin);
+        match self.empty_is_win || self.target.says_unsettled {
+            true => format!("CASE WHEN {} THEN {is_win} END", self.settled()),
+            false => is_win.to_owned(),
+        }
     }
 
     /// The rows that a run must check, of which an index can be made.
@@ -211,7 +233,10 @@ impl UpdateSql {
         let all = is_as_read(&map.sql[..ROW_FIELDS]);
         let target = &map.target;
         let at_row = match target.is_mapped {
-            true => format!("rowid = ?1 AND EXISTS (SELECT 1 FROM trades WHERE {all})"),
+            true => {
+                let is_row = target.address.is("?1");
+                format!("{is_row} AND EXISTS (SELECT 1 FROM trades WHERE {all})")
+            }
             false => all.clone(),
         };
         let results = [Field::ActualOutcome, Field::ProfitLoss, Field::IsWin];
@@ -230,6 +255,10 @@ impl Updates {
     /// `read`: how many values of the row the condition compares.
     fn new(target: &Target, condition: &str, read: usize) -> Self {
         let Target { table, results: [outcome, profit, is_win, fee], .. } = target;
+        let table = match target.is_mapped {
+            true => format!("{table} AS target"),
+            false => table.clone(),
+        };
         let [first, second, third, fourth] = [2, 3, 4, 5].map(|place| read + place);
         let written = target.outcome_of(&format!("?{first}"));
         let set = format!("{outcome} = {written}, {profit} = ?{second}, {is_win} = ?{third}");

@@ -15,8 +15,10 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 use crate::error::Error;
 use crate::interrupt::Interrupt;
 use crate::rules::text::printable_line;
+use crate::store::address::Address;
 use crate::store::bot_schema::{self, BotSchema, Target, Unmapped};
 use crate::store::columns::{self, FieldMap, UpdateSql};
+use crate::store::expressions::is_of_expression;
 use crate::store::transaction::{BUSY_TIMEOUT, data_version};
 use crate::store::{Access, Store, place, schema};
 
@@ -145,12 +147,12 @@ impl Store {
             let why = "a newer settle wrote to it; use that version or a later one";
             return Err(self.not_one(why.to_owned()));
         }
-        self.check_rowids(table, &columns)?;
+        let address = self.address(table, &columns)?;
         let triggers = "SELECT EXISTS (SELECT 1 FROM sqlite_master
                         WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE)";
         let triggers = self.connection.query_row(triggers, [table], |row| row.get(0));
         let triggers = triggers.map_err(|error| self.failed("read", error))?;
-        self.fields = self.map_fields(bot, &columns, triggers)?;
+        self.fields = self.map_fields(bot, &columns, triggers, address)?;
         let generated = self.fields.target.results.iter().find_map(|result| {
             columns.iter().find(|column| column.is_generated && column.is_named(result))
         });
@@ -189,22 +191,18 @@ impl Store {
         })
     }
 
-    /// Checks that rows can be addressed: a view, or a table without rowids, cannot be updated row by row.
-    fn check_rowids(&self, table: &str, columns: &[Column]) -> Result<(), Error> {
+    /// How rows are addressed.
+    fn address(&self, table: &str, columns: &[Column]) -> Result<Address, Error> {
         if columns.iter().any(|column| column.is_named("rowid")) {
             return Err(self.not_one(format!(
                 "its table '{table}' has a column 'rowid', which hides SQLite's own address of a row: \
                  settle could not tell two rows apart"
             )));
         }
-        let rowid = format!("SELECT rowid FROM main.{}", bot_schema::quoted(table));
-        match self.connection.prepare(&rowid) {
-            Err(rusqlite::Error::SqlInputError { .. }) => Err(self.not_one(format!(
-                "its '{table}' is a view, or a table WITHOUT ROWID: settle cannot address its rows; copy them \
-                 into a table with rowids (CREATE TABLE … AS SELECT …), and let the bot write to that one"
-            ))),
-            other => other.map(drop).map_err(|error| self.failed("read", error)),
-        }
+        let keys = columns.iter().filter(|column| column.is_key);
+        let keys: Vec<&str> = keys.map(|column| column.name.as_str()).collect();
+        let address = Address::of_table(&self.connection, table, &keys);
+        address.map_err(|error| self.failed("read", error))?.map_err(|why| self.not_one(why))
     }
 
     /// The map of the fields, through a view where the table is not of the bot's schema.
@@ -213,19 +211,22 @@ impl Store {
         bot: &BotSchema,
         columns: &[Column],
         triggers: bool,
+        address: Address,
     ) -> Result<FieldMap, Error> {
         let has = |name: &str| columns.iter().any(|column| column.is_named(name));
         let statements = bot.missing_results(has);
         let mut missing = Vec::new();
         if bot.is_default() {
             match FieldMap::of_bot(has, triggers) {
-                Ok(map) => return Ok(map),
+                Ok(map) if address == Address::Rowid => return Ok(map),
+                Ok(_) => {}
                 Err(names) => missing = names,
             }
-        } else if statements.is_empty() {
+        }
+        if missing.is_empty() && statements.is_empty() {
             let keys: Vec<&Column> = columns.iter().filter(|column| column.is_key).collect();
             let key = if let [only] = keys[..] { only.name.as_str() } else { "rowid" };
-            let target = self.read_through_view(bot, has, key)?;
+            let target = self.read_through_view(bot, has, key, address)?;
             let in_view = self.columns("trades")?;
             let has = |name: &str| in_view.iter().any(|column| column.is_named(name));
             match FieldMap::of_bot(has, triggers) {
@@ -263,9 +264,10 @@ impl Store {
         bot: &BotSchema,
         has: impl Fn(&str) -> bool,
         key: &str,
+        address: Address,
     ) -> Result<Target, Error> {
-        let made =
-            self.in_temp(|connection| bot.make_view(connection, &columns::names(), &has, key));
+        let made = self
+            .in_temp(|connection| bot.make_view(connection, &columns::names(), &has, key, address));
         made.map_err(|error| self.failed("read", error))?.map_err(|unmapped| match unmapped {
             Unmapped::Table(why) => Error::NotPerformanceDatabase { path: self.path.clone(), why },
             Unmapped::Value(why) => Error::Settings(why),
@@ -273,7 +275,7 @@ impl Store {
     }
 
     /// Makes a temporary view, also where the database is opened for reading: nothing is written to it.
-    fn in_temp<T>(
+    pub(super) fn in_temp<T>(
         &self,
         make: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> rusqlite::Result<T> {
@@ -326,7 +328,12 @@ impl Store {
 
     #[allow(clippy::needless_pass_by_value)] // as map_err hands it over
     pub(super) fn failed(&self, doing: &'static str, source: rusqlite::Error) -> Error {
-        let hint = hint(&source);
+        let hint = match hint(&source) {
+            "" if self.fields.target.is_mapped && is_of_expression(&source) => {
+                "; perhaps an expression of [schema] fails on a row that has just changed: run settle again"
+            }
+            hint => hint,
+        };
         let why = printable_line(&source.to_string());
         Error::Database { path: self.path.clone(), doing, why, hint }
     }

@@ -10,7 +10,7 @@ use crate::rules::eligibility::Row;
 use crate::rules::text::printable;
 use crate::rules::units::{UnixSeconds, Usd};
 use crate::rules::value::Cell;
-use crate::store::columns::{Field, FieldMap};
+use crate::store::columns::{Field, FieldMap, is_text_for_null};
 use crate::store::{Record, RecordCounts, Store, records, retries};
 
 /// Seconds for which a doubtful strike is counted after it was recorded.
@@ -137,7 +137,8 @@ impl Store {
                 "SELECT {row} FROM trades WHERE {key} = ?1 OR {key} = ?2 ORDER BY trades.rowid"
             );
             let mut statement = self.connection.prepare(&sql)?;
-            let number: Option<i64> = id.parse().ok();
+            let real = || id.parse().ok().filter(|real: &f64| real.is_finite()).map(Cell::Real);
+            let number = id.parse().ok().map(Cell::Integer).or_else(real);
             let rows = statement.query_map(params![id, number], |row| self.read_row(row))?;
             rows.collect::<rusqlite::Result<Vec<Row>>>()
         };
@@ -293,10 +294,12 @@ fn logged_runs(connection: &Connection) -> rusqlite::Result<Vec<LoggedRun>> {
             undone.insert(previous);
         }
     }
-    let mut statement = connection.prepare(
-        "SELECT run_id, id, status, old_is_win IS NULL AND old_actual_outcome IS NULL,
-                old_profit_loss, new_profit_loss FROM settlement_records",
-    )?;
+    let was_null = |column: &str| format!("({column} IS NULL OR {})", is_text_for_null(column));
+    let mut statement = connection.prepare(&format!(
+        "SELECT run_id, id, status, {} AND {}, old_profit_loss, new_profit_loss FROM settlement_records",
+        was_null("old_is_win"),
+        was_null("old_actual_outcome")
+    ))?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let Some(run) = runs.get_mut(row.get_ref(0)?.as_str()?) else { continue };

@@ -1,6 +1,7 @@
 //! The performance database: this file reads the bot's trades in pages; the others open it, write
 //! it, and manage settle's own tables. Only this folder has SQL; it decides no outcome.
 
+mod address;
 mod alerts;
 mod bot_schema;
 mod columns;
@@ -8,6 +9,7 @@ mod database;
 mod deleted;
 mod empty;
 mod export;
+mod expressions;
 mod fills;
 mod history;
 pub mod index;
@@ -71,7 +73,7 @@ pub const FIRST: i64 = i64::MIN;
 /// The number of attempts at a read of one instant while another program keeps writing.
 const TRIES: usize = 5;
 /// The number of columns of [`FieldMap::row`].
-const ROW_COLUMNS: usize = 2 + ROW_FIELDS;
+const ROW_COLUMNS: usize = 3 + ROW_FIELDS;
 
 /// The access that a database is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -311,14 +313,15 @@ impl Store {
         &mut self,
         rowids: impl IntoIterator<Item = i64>,
     ) -> Result<Vec<Option<Row>>, Error> {
+        let rowids: Vec<i64> = rowids.into_iter().collect();
         let read = || {
             let sql = format!("SELECT {} FROM trades WHERE rowid = ?1", self.fields.row());
             let transaction = self.connection.unchecked_transaction()?;
             let mut statement = transaction.prepare_cached(&sql)?;
             let row = |rowid| statement.query_row([rowid], |row| self.read_row(row)).optional();
-            rowids.into_iter().map(row).collect::<rusqlite::Result<_>>()
+            rowids.iter().copied().map(row).collect::<rusqlite::Result<_>>()
         };
-        let rows = read().map_err(|error| self.failed("read", error));
+        let rows = self.reading(read);
         // a read right after a write also makes the bot wait
         self.touched = self.touched.map(|_| Instant::now());
         rows
@@ -364,7 +367,7 @@ impl Store {
              ORDER BY rowid LIMIT {PAGE}",
             filter.unwrap_or("TRUE")
         );
-        let mut read_page = || -> rusqlite::Result<_> {
+        let read_page = || -> rusqlite::Result<_> {
             let mut last = None;
             if filter.is_some() {
                 let mut statement = self.connection.prepare_cached(&last_of_page)?;
@@ -381,7 +384,7 @@ impl Store {
             let is_full = read_rows.len() == PAGE;
             Ok((read_rows, if filter.is_some() { last } else { latest.filter(|_| is_full) }))
         };
-        read_page().map_err(|error| self.failed("read", error))
+        self.reading(read_page)
     }
 
     /// Reads the columns of [`FieldMap::row`].
@@ -391,9 +394,14 @@ impl Store {
             true => at(field).map(Some),
             false => Ok(None),
         };
+        let (rowid, id): (i64, Cell) = (row.get(0)?, at(Field::Id)?);
+        let target = &self.fields.target;
+        let id_statement = (id == Cell::Null).then(|| {
+            format!("UPDATE {} SET {} = … WHERE rowid = {rowid}", target.table, target.id)
+        });
         Ok(Row {
-            rowid: row.get(0)?,
-            id: at(Field::Id)?,
+            rowid,
+            id,
             timestamp: at(Field::Timestamp)?,
             market_slug: at(Field::MarketSlug)?,
             action: at(Field::Action)?,
@@ -411,7 +419,9 @@ impl Store {
             verified_fill_amount: optional(Field::VerifiedFillAmount)?,
             exit_price: optional(Field::ExitPrice)?,
             is_at_yes_price: row.get(1 + ROW_FIELDS)?,
-            says_unsettled: self.fields.target.says_unsettled,
+            says_unsettled: target.says_unsettled,
+            unreadable: row.get(2 + ROW_FIELDS)?,
+            id_statement,
         })
     }
 

@@ -32,7 +32,7 @@ use crate::store::history::status_that_stands;
 /// Sums over the trades settled so far, as the bot computes them.
 #[derive(Debug, Clone, Default)]
 pub struct Totals {
-    /// Rows whose `is_win` is not NULL.
+    /// Rows with an `is_win`.
     pub settled: u64,
     /// Rows whose `is_win` is 1.
     pub wins: u64,
@@ -68,7 +68,8 @@ impl Store {
                 profit: FloatUsd::new(row.get(3)?),
             })
         };
-        let (is_win, profit) = (self.fields.sql(Field::IsWin), self.fields.sql(Field::ProfitLoss));
+        let (is_win, profit) =
+            (self.fields.is_win_of_settled(), self.fields.sql(Field::ProfitLoss));
         let sql = format!(
             "SELECT count({is_win}), count(CASE WHEN {is_win} = 1 THEN 1 END),
                     count(CASE WHEN {is_win} = 0 THEN 1 END),

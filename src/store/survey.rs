@@ -41,13 +41,14 @@ impl Store {
     pub fn last_rows(&self, count: usize) -> Result<Vec<Row>, Error> {
         let read = || {
             let sql = format!(
-                "SELECT {} FROM trades ORDER BY trades.rowid DESC LIMIT {count}",
-                self.fields.row()
+                "SELECT {} FROM trades ORDER BY {} DESC LIMIT {count}",
+                self.fields.row(),
+                self.fields.order()
             );
             let mut statement = self.connection.prepare(&sql)?;
             statement.query_map([], |row| self.read_row(row))?.collect::<rusqlite::Result<_>>()
         };
-        read().map_err(|error| self.failed("read", error))
+        self.reading(read)
     }
 
     /// Reads what stands in the table. It reads every row.
@@ -84,9 +85,11 @@ impl Store {
             };
             if self.has_records()? {
                 let (id, slug) = (self.fields.sql(Field::Id), self.fields.sql(Field::MarketSlug));
+                let order = self.fields.order();
                 survey.settled_elsewhere = one(&format!(
                     "SELECT count(*) FROM trades WHERE {}
-                        AND trades.rowid >= (SELECT min(trade_rowid) FROM settlement_records)
+                        AND {order} >= (SELECT min({order}) FROM trades
+                            WHERE trades.rowid IN (SELECT trade_rowid FROM settlement_records))
                         AND NOT EXISTS (SELECT 1 FROM settlement_records AS record
                             WHERE record.trade_id IS {id} AND record.market_slug IS {slug})",
                     self.fields.settled()

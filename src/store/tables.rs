@@ -5,7 +5,8 @@ use std::path::Path;
 
 use crate::error::Error;
 use crate::rules::table::{Column, Table};
-use crate::store::bot_schema::{plain, quoted};
+use crate::store::address::quoted;
+use crate::store::bot_schema::plain;
 use crate::store::{Access, Store};
 
 /// The number of last rows that are read.

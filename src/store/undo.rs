@@ -210,7 +210,8 @@ fn undo_record(
             "UPDATE OR ABORT {table} AS target SET {outcome} = {old_outcome},
                  {profit} = record.old_profit_loss, {is_win} = record.old_is_win{set_fee}
              FROM (SELECT * FROM settlement_records WHERE id = ?1) AS record
-             WHERE target.rowid = ?2"
+             WHERE {}",
+            fields.target.address.is("?2")
         ))?
         .execute([id, rowid])?;
     records::add_undone(transaction, id, rowid, run)?;

@@ -1,4 +1,4 @@
-//! Ten tables of other bots, each with the `[schema]` that a person would write for it.
+//! Tables of other bots, each with the `[schema]` that a person would write for it.
 
 use super::OPEN;
 
@@ -156,6 +156,50 @@ pub fn foreign() -> Vec<Foreign> {
             ),
             result: "SELECT r, profit_loss, is_win FROM trades ORDER BY id",
             words: ["u'p", "d"],
+        },
+        Foreign {
+            name: "no rowids, a key of text",
+            schema: "market = 'slug'\nsize = 'stake'",
+            sql: format!(
+                "CREATE TABLE trades (trade_id TEXT PRIMARY KEY COLLATE NOCASE, timestamp TEXT, slug TEXT,
+                     action TEXT, stake REAL, executed_price REAL, actual_outcome TEXT, profit_loss REAL,
+                     is_win INTEGER) WITHOUT ROWID;
+                 INSERT INTO trades (trade_id, timestamp, slug, action, stake, executed_price) VALUES
+                     ('9F-a', '{first}', '{slug}', 'YES', 5, 0.5), ('9f-B', '{second}', '{slug}', 'NO', 4, 0.4);"
+            ),
+            result: "SELECT actual_outcome, profit_loss, is_win FROM trades ORDER BY timestamp",
+            words: YES_NO,
+        },
+        Foreign {
+            name: "microseconds as text",
+            schema: "market = 'slug'\naction = 'direction'\ntimestamp = 'created_at'",
+            sql: format!(
+                "CREATE TABLE trades (id INTEGER PRIMARY KEY, created_at TEXT, slug TEXT, direction TEXT,
+                     position_size REAL, executed_price REAL, actual_outcome TEXT, profit_loss REAL,
+                     is_win INTEGER);
+                 INSERT INTO trades (created_at, slug, direction, position_size, executed_price) VALUES
+                     ('{ms}123', '{slug}', 'Up', 5, 0.5), ('{micros}', '{slug}', 'Down', 4, 0.4);"
+            ),
+            result: "SELECT actual_outcome, profit_loss, is_win FROM trades ORDER BY id",
+            words: YES_NO,
+        },
+        Foreign {
+            name: "expressions over a column of JSON",
+            schema: "market = \"json_extract(extra, '$.market.slug')\"\naction = \"extra ->> '$.side'\"\n\
+                     size = \"extra ->> 'usd'\"\nprice = \"extra ->> 'price'\"\n\
+                     where = \"json_valid(extra) AND extra ->> 'kind' = 'bet'\"\noutcome = 'result'",
+            sql: format!(
+                "CREATE TABLE trades (id INTEGER PRIMARY KEY, timestamp TEXT, extra TEXT, result TEXT,
+                     profit_loss REAL, is_win INTEGER);
+                 INSERT INTO trades (timestamp, extra) VALUES
+                     ('{first}', json_object('kind', 'bet', 'market', json_object('slug', '{slug}'),
+                         'side', 'up', 'usd', 5, 'price', 0.5)),
+                     ('{second}', json_object('kind', 'bet', 'market', json_object('slug', '{slug}'),
+                         'side', 'Down', 'usd', '4.0', 'price', 0.4)),
+                     ('{second}', json_object('kind', 'note')), ('{second}', 'a note');"
+            ),
+            result: "SELECT result, profit_loss, is_win FROM trades WHERE id < 3 ORDER BY id",
+            words: YES_NO,
         },
     ]
 }

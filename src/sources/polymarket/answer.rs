@@ -14,7 +14,7 @@ use crate::rules::fees::StatedFee;
 use crate::rules::market::Basis;
 use crate::rules::outcome::{Outcome, Side};
 use crate::rules::resolution::{
-    Answer, MarketIds, Question, Resolution, Resolutions, Stated, Tokens,
+    Answer, MarketIds, OwnOutcomes, Question, Resolution, Resolutions, Stated, Tokens, is_same_word,
 };
 use crate::rules::text::printable;
 use crate::rules::title::{condition_id, is_id};
@@ -286,7 +286,22 @@ fn read_stated(market: &MarketBody) -> Stated {
         fee: read_fee(market),
         tokens: read_tokens(market),
         ids: read_ids(market),
+        own_outcomes: read_own_outcomes(market),
     }
+}
+
+/// The market's outcomes in its own words, and the final one; `None` for Up and Down, and Yes and No.
+fn read_own_outcomes(market: &MarketBody) -> Option<OwnOutcomes> {
+    let words = pair("outcomes", &market.outcomes).ok()?;
+    let is_word = |word: &String| !word.trim().is_empty() && Side::named(word).is_none();
+    if !words.iter().all(is_word) || is_same_word(&words[0], &words[1]) {
+        return None;
+    }
+    let is_resolved = market.closed.known() == Some(&true)
+        && status_of(market).ok().flatten().is_some_and(is_final);
+    let prices = is_resolved.then(|| pair("outcomePrices", &market.outcome_prices).ok()).flatten();
+    let resolved = prices.and_then(|prices| outcome_by(&prices, 0).ok().flatten());
+    Some(OwnOutcomes { words, resolved })
 }
 
 /// The market's names; a field that cannot be read names nothing.
@@ -364,7 +379,15 @@ fn read_answer(market: &MarketBody) -> Result<Answer, String> {
     }
     let status = status_of(market)?;
     let labels = pair("outcomes", &market.outcomes)?;
-    let up = place_of_up(&labels).ok_or("outcomes are neither Up and Down nor Yes and No")?;
+    let Some(up) = place_of_up(&labels) else {
+        let own = read_own_outcomes(market);
+        let own = own.ok_or("outcomes are neither Up and Down nor Yes and No")?;
+        let [first, second] = own.words.map(|word| printable(&word));
+        return not_yet(format!(
+            "the market's outcomes are '{first}' and '{second}', and action names neither; correct it, or \
+             settle ignore the trade"
+        ));
+    };
     if let Some(status) = status.filter(|status| !is_final(status)) {
         return not_yet(format!("Polymarket's resolution is {}", printable(status)));
     }
@@ -545,6 +568,39 @@ mod tests {
     }
 
     #[test]
+    fn the_first_of_a_markets_own_outcomes_counts_as_yes() {
+        let own = |market: Value| -> OwnOutcomes {
+            assert_eq!(resolution_of(&market), Ok(None), "a YES names none of them: {market}");
+            let market: MarketBody = serde_json::from_value(market).unwrap();
+            read_stated(&market).own_outcomes.unwrap()
+        };
+        let named = |prices: &str| {
+            let mut market = with("outcomes", json!("[\"Over\", \"Ünder \"]"));
+            market["outcomePrices"] = json!(prices);
+            market
+        };
+        for (prices, wanted) in [
+            (r#"["1", "0"]"#, Some(Outcome::Yes)),
+            (r#"["0", "1"]"#, Some(Outcome::No)),
+            (r#"["0.5", "0.5"]"#, Some(Outcome::Split)),
+            (r#"["0.6", "0.4"]"#, None),
+        ] {
+            assert_eq!(own(named(prices)).resolved, wanted, "{prices}");
+        }
+        let sides = ["over ", "ÜNDER", "Yes"].map(|word| own(named("[]")).side(word));
+        assert_eq!(sides, [Some(Side::Yes), Some(Side::No), None]);
+        for (field, value) in [("umaResolutionStatus", json!("proposed")), ("closed", json!(false))]
+        {
+            let mut market = named(r#"["1", "0"]"#);
+            market[field] = value;
+            assert_eq!(own(market).resolved, None, "{field}");
+        }
+        let mut market = named(r#"["1", "0"]"#);
+        market.as_object_mut().unwrap().remove("umaResolutionStatus");
+        assert_eq!(own(market).resolved, None, "no judge is asked about own outcomes");
+    }
+
+    #[test]
     fn a_market_without_a_resolution_status_is_final_by_its_prices() {
         assert_eq!(resolution_of(&without("umaResolutionStatus")), Ok(Some(Outcome::Yes)));
     }
@@ -560,7 +616,8 @@ mod tests {
             with("outcomes", json!(["Up", "Down"])),
             with("outcomes", json!(r#"["Up", "Down", "Flat"]"#)),
             with("outcomes", json!(r#"["Up", "Up"]"#)),
-            with("outcomes", json!(r#"["Left", "Right"]"#)),
+            with("outcomes", json!(r#"["Left", "Yes"]"#)),
+            with("outcomes", json!(r#"["Left", " LEFT"]"#)),
             with("outcomePrices", json!(["1", "0"])),
             with("outcomePrices", json!("[1, 0]")),
             with("outcomePrices", json!(r#"["1"]"#)),
@@ -595,6 +652,7 @@ mod tests {
                 ),
                 up_is_first: Some(true),
             },
+            own_outcomes: None,
         };
         let wanted =
             Answer { resolution: Resolution::Final(Outcome::No), states: stated, question: None };
