@@ -127,7 +127,7 @@ fn a_trade_that_another_program_settles_again_is_named() {
     assert!(found.stdout.contains(warning), "{}", found.stdout);
     // one win of 3.60 before and after; the loss of 5 goes
     let sees = "Bot sees     1 trade (was 2), win rate 100.0 % (was 50.0 %)\n             profit +3.60 \
-                (was -1.40), losses in a row 0 (was 1)\n";
+                (was −1.40), losses in a row 0 (was 1)\n";
     assert!(found.stdout.contains(sees), "{}", found.stdout);
 }
 

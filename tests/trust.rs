@@ -516,7 +516,7 @@ fn an_audit_in_text_reports_the_money_at_stake() {
     book(&bench, 2, "NO", -5.0, Some(0));
     let text = with_services(&bench, &exchange(Some(true)).url, &["audit"]).code(4).stdout.clone();
     for part in [
-        "trade 1 btc-updown-15m-1770987600 YES: written NO (-5.00), right is YES (+5.00): wrong-window",
+        "trade 1 btc-updown-15m-1770987600 YES: written NO (−5.00), right is YES (+5.00): wrong-window",
         "2  wrong-window, $20.00 at stake",
         "settle audit --apply corrects them",
     ] {

@@ -73,10 +73,41 @@ decimal_quantity! {
     Usd
 }
 impl Usd {
-    /// Rounds to the cent, half away from zero, and adds a sign: `+18.64`.
+    /// Rounds to the cent, half away from zero, and adds a sign: `+1,218.64`, `−0.50`.
     pub fn cents(self) -> String {
-        format!("{:+.2}", rounded(self.0, 2))
+        signed(self.0, 2)
     }
+}
+
+/// A number for people, rounded to `places`: `1,218.64`, `−0.50`.
+pub fn shown(value: Decimal, places: u32) -> String {
+    let value = rounded(value, places);
+    let digits = format!("{:.*}", places as usize, value.abs());
+    let (whole, rest) = digits.split_at(digits.find('.').unwrap_or(digits.len()));
+    let minus = if value.is_sign_negative() && !value.is_zero() { "−" } else { "" };
+    format!("{minus}{}{rest}", in_thousands(whole))
+}
+
+/// The same with a sign in each case: `+1,218.64`.
+pub fn signed(value: Decimal, places: u32) -> String {
+    let shown = shown(value, places);
+    if shown.starts_with('−') { shown } else { format!("+{shown}") }
+}
+
+/// A count for people: `1,204`.
+pub fn count(count: &impl ToString) -> String {
+    in_thousands(&count.to_string())
+}
+
+fn in_thousands(digits: &str) -> String {
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 /// Rounds `value` to `places` decimal places for display, half away from zero.
@@ -267,10 +298,17 @@ mod tests {
     #[test]
     fn dollars_are_shown_rounded_to_the_cent() {
         for (amount, shown) in
-            [("102.126", "+102.13"), ("-0.005", "-0.01"), ("0", "+0.00"), ("-11.92", "-11.92")]
+            [("102.126", "+102.13"), ("-0.005", "−0.01"), ("0", "+0.00"), ("-11.92", "−11.92")]
         {
             assert_eq!(Usd(amount.parse().unwrap()).cents(), shown);
         }
+        assert_eq!(Usd("-1234567.891".parse().unwrap()).cents(), "−1,234,567.89");
+        assert_eq!(Usd("-0.001".parse().unwrap()).cents(), "+0.00");
+        assert_eq!(shown("999.5".parse().unwrap(), 0), "1,000");
+        assert_eq!(
+            ["7", "999", "1000", "123456"].map(|digits| count(&digits)),
+            ["7", "999", "1,000", "123,456"]
+        );
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::output::style::{CAUTION, STRONG, bare, errors, ids, line, styled};
 use crate::rules::decision::is_same;
 use crate::rules::selection::Named;
 use crate::rules::text::printable;
-use crate::rules::units::{UnixSeconds, Usd, rounded};
+use crate::rules::units::{self, UnixSeconds, Usd, shown};
 
 /// The states of a trade that the wallet has a fill for.
 const FILLED: [State; 2] = [State::Filled, State::Sold];
@@ -22,11 +22,16 @@ const FILLED: [State; 2] = [State::Filled, State::Sold];
 const SHOWN: usize = 5;
 
 fn signed(dollars: Decimal) -> String {
-    format!("{:+.2}", rounded(dollars, 2))
+    Usd(dollars).cents()
 }
 
 fn plain(dollars: Decimal) -> String {
-    format!("{:.2}", rounded(dollars, 2))
+    shown(dollars, 2)
+}
+
+/// A number and what is counted: `1 trade`, `1,204 trades`.
+fn counted(count: usize, one: &str, several: &str) -> String {
+    format!("{} {}", units::count(&count), if count == 1 { one } else { several })
 }
 
 pub fn text(report: &Report, title: &str) -> String {
@@ -45,8 +50,8 @@ pub fn text(report: &Report, title: &str) -> String {
     let (log, real) = (found.sum(|trade| trade.log_profit), found.sum(|trade| trade.real_profit));
     if !found.needs_a_look() && found.count(&[State::NotFilled]) == 0 && is_same(log, real) {
         let profit = signed(real);
-        let count = found.count(&FILLED);
-        line(&mut text, format_args!("Log and wallet agree: {count} trades, {profit} dollars."));
+        let trades = counted(found.count(&FILLED), "trade", "trades");
+        line(&mut text, format_args!("Log and wallet agree: {trades}, {profit} dollars."));
     } else {
         table(&mut text, found);
     }
@@ -81,8 +86,9 @@ fn table(text: &mut String, found: &Reconciliation) {
     line(
         text,
         format_args!(
-            "{:<13}{known:>7}{:>12}{:>12}{:>12}",
+            "{:<13}{:>7}{:>12}{:>12}{:>12}",
             "Log",
+            units::count(&known),
             plain(logged),
             plain(received),
             signed(log_profit)
@@ -95,7 +101,7 @@ fn table(text: &mut String, found: &Reconciliation) {
         format_args!(
             "{:<13}{:>7}{:>12}{:>12}{:>12}",
             "Wallet",
-            found.count(&FILLED),
+            units::count(&found.count(&FILLED)),
             plain(found.spent()),
             plain(received),
             signed(profit)
@@ -105,7 +111,7 @@ fn table(text: &mut String, found: &Reconciliation) {
     for (name, states) in rows {
         let (log, real) =
             (of(states, |trade| trade.log_profit), of(states, |trade| trade.real_profit));
-        let count = found.count(states);
+        let count = units::count(&found.count(states));
         let (log, real) = (signed(log), signed(real));
         line(text, format_args!("{name:<13}{count:>7}   {log} in the log, {real} real"));
     }
@@ -125,7 +131,8 @@ fn table(text: &mut String, found: &Reconciliation) {
         );
     }
     if worst.len() > SHOWN {
-        line(text, format_args!("             and {} more", worst.len() - SHOWN));
+        let more = units::count(&(worst.len() - SHOWN));
+        line(text, format_args!("             and {more} more"));
     }
 }
 
@@ -146,8 +153,9 @@ fn notes(text: &mut String, found: &Reconciliation) {
         line(text, format_args!("Sizes        position_size holds {what}"));
     }
     if !found.unattributed.is_empty() {
-        let count = found.unattributed.len();
-        line(text, format_args!("Not assigned {count} rows of the wallet belong to no trade"));
+        let (one, several) = ("row of the wallet belongs", "rows of the wallet belong");
+        let rows = counted(found.unattributed.len(), one, several);
+        line(text, format_args!("Not assigned {rows} to no trade"));
         for (row, why) in found.unattributed.iter().take(SHOWN) {
             let name = printable(&row.name);
             let (shares, dollars) = (row.shares, plain(row.dollars));
@@ -159,8 +167,8 @@ fn notes(text: &mut String, found: &Reconciliation) {
     }
     let unclaimed = found.unclaimed.iter().map(|(_, dollars)| *dollars).sum::<Decimal>();
     if !unclaimed.is_zero() {
-        let count = found.unclaimed.len();
-        line(text, format_args!("Unclaimed    {} dollars in {count} markets", plain(unclaimed)));
+        let markets = counted(found.unclaimed.len(), "market", "markets");
+        line(text, format_args!("Unclaimed    {} dollars in {markets}", plain(unclaimed)));
     }
     if let Some(cash) = &found.cash {
         let mut sum =
@@ -181,7 +189,7 @@ fn notes(text: &mut String, found: &Reconciliation) {
 
 /// A number with its sign before a blank, for a sum.
 fn with_sign(dollars: Decimal) -> String {
-    let sign = if dollars.is_sign_negative() { '-' } else { '+' };
+    let sign = if dollars.is_sign_negative() { '−' } else { '+' };
     format!("{sign} {}", plain(dollars.abs()))
 }
 

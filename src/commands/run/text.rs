@@ -13,7 +13,7 @@ use crate::rules::outcome::Outcome;
 use crate::rules::selection::{NAMED, Warning};
 use crate::rules::settlement::Status;
 use crate::rules::text::printable_line;
-use crate::rules::units::{Usd, rounded};
+use crate::rules::units::{self, Usd, shown, signed};
 
 pub(super) fn title(run_id: Option<&str>, heading: &str) -> String {
     let title = if run_id.is_none() { "settle dry-run" } else { "settle run" };
@@ -91,7 +91,7 @@ fn booked_as(summary: &Summary) -> String {
 
 /// A line with a number of trades.
 fn counted(text: &mut String, name: &str, count: u64, what: &str) {
-    let content = format!("{name:<12} {count:>5}  {what}");
+    let content = format!("{name:<12} {:>5}  {what}", units::count(&count));
     line(text, format_args!("{}", content.trim_end()));
 }
 
@@ -202,10 +202,10 @@ pub(super) fn trade(result: &TradeResult) -> String {
         bare(&row.action),
         result.outcome.map_or_else(dash, |outcome| outcome.to_string()),
         result.ending.as_str().to_owned(),
-        result.strike.map_or_else(dash, |price| format!("{:.2}", rounded(price.0, 2))),
-        result.close_price.map_or_else(dash, |price| format!("{:.2}", rounded(price.0, 2))),
+        result.strike.map_or_else(dash, |price| shown(price.0, 2)),
+        result.close_price.map_or_else(dash, |price| shown(price.0, 2)),
         result.price_source.map_or_else(dash, |source| source.to_string()),
-        result.margin.map_or_else(dash, |margin| format!("{:+.1}", rounded(margin.0, 1))),
+        result.margin.map_or_else(dash, |margin| signed(margin.0, 1)),
         result.profit.map_or_else(dash, Usd::cents),
     ])
 }
