@@ -33,6 +33,9 @@ pub fn text(audit: &Audit, database: &Path) -> String {
         line(&mut text, format_args!("settle audit --apply corrects them, keeping the old values"));
     }
     text.push_str(&errors(&audit.errors));
+    for problem in &audit.problems {
+        line(&mut text, format_args!("{} {problem}", styled(CAUTION, "Source:")));
+    }
     if audit.nothing_had {
         let what = "Polymarket could not be asked; try again later";
         line(&mut text, format_args!("{} {what}", styled(CAUTION, "No answer:")));

@@ -13,6 +13,7 @@ use crate::engine::reconcile::{Reconciliation, reconcile};
 use crate::error::Error;
 use crate::interrupt::{Interrupt, Limit};
 use crate::output::json::failure;
+use crate::output::log;
 use crate::output::print::{after_writing, show};
 use crate::output::style::ids;
 use crate::rules::assignment::{are_logged_late, assign_shared};
@@ -130,6 +131,7 @@ pub fn run(
     if let [index] = picked[..] {
         let bot = &bots[index];
         let report = compare(bots, index, now, &interrupt)?;
+        log_problems(common, &report);
         let title = bot.heading();
         let shown = show(
             common.printing(),
@@ -141,6 +143,7 @@ pub fn run(
     let blocks = picked.into_iter().map(|index| {
         let bot = &bots[index];
         let report = compare(bots, index, now, &interrupt);
+        report.iter().for_each(|report| log_problems(common, report));
         let of = bot.of_several();
         Block {
             exit: report.as_ref().map_or_else(Exit::of, Report::exit),
@@ -156,6 +159,12 @@ pub fn run(
     });
     let (exit, shown) = show_blocks(common.printing(), "reconcile", &blocks.collect::<Vec<_>>());
     after_writing(shown, args.apply).map(|()| exit)
+}
+
+fn log_problems(common: &CommonArgs, report: &Report) {
+    if !common.printing().shows_text() {
+        log::problems(&report.warnings);
+    }
 }
 
 /// Compares the rows of the bot at `index` with its wallet, and books what differs with `--apply`.
@@ -218,6 +227,7 @@ fn compare(
             };
             let found = reconcile(&store, &logged, &history, assignment, reading, &mut ask)?;
             report.warnings.append(&mut problems);
+            report.warnings.append(&mut known.problems);
             find_rebookings(&store, &found, reading, &mut report)?;
             if !report.to_correct.is_empty() || !report.to_empty.is_empty() {
                 let results = store.results(reading)?;

@@ -6,7 +6,6 @@ mod json;
 mod listing;
 pub mod text;
 
-use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -272,8 +271,7 @@ fn in_each_database(
     };
     let mut wallets = bots.iter().map(wallet).collect::<Result<Vec<_>, Error>>()?;
     let several = bots.iter().filter(|bot| !bot.is_beside).count() > 1;
-    let is_read =
-        !common.json && !common.quiet && io::stdout().is_terminal() && io::stderr().is_terminal();
+    let has_summary = common.printing().shows_text();
     let mut listing = Listing::new(common.printing(), &interrupt, run_id, several);
     let mut runs = Vec::new();
     let mut known = Resolutions::default();
@@ -310,7 +308,8 @@ fn in_each_database(
         listing.begin(bot);
         let settled = open(bot, writing.is_some(), now).and_then(|mut opened| {
             let bar = Bar::new(common.quiet, "trades settled");
-            let mut watch = Watch { name: name.as_deref(), listing: &mut listing, bar, is_read };
+            let mut watch =
+                Watch { name: name.as_deref(), listing: &mut listing, bar, has_summary };
             let mut report = |event: Event<'_>| watch.take(&event);
             let store = &mut opened.store;
             let mut database = Database { store, name: name.as_deref(), report: &mut report };
@@ -399,21 +398,21 @@ struct Watch<'a, 'b> {
     name: Option<&'a str>,
     listing: &'a mut Listing<'b>,
     bar: Bar,
-    /// The log and the summary are on one terminal, so that the log need not repeat it.
-    is_read: bool,
+    /// The summary is printed as text, so that the log does not repeat it.
+    has_summary: bool,
 }
 
 impl Watch<'_, '_> {
     fn take(&mut self, event: &Event<'_>) {
         match event {
             Event::Ended(result) => {
-                output::log::trade(result, self.name);
+                output::log::trade(result, self.name, self.has_summary);
                 self.listing.trade(result);
             }
             Event::Progress { done, all } => self.bar.at(*done, *all),
             Event::SummedUp(summary) => {
                 self.bar.finish();
-                if !self.is_read {
+                if !self.has_summary {
                     output::log::run(summary, self.name);
                 }
             }

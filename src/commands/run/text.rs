@@ -155,9 +155,6 @@ fn warnings(summary: &Summary) -> String {
         let what = "no price or resolution could be had from any source; \
                     the trades are left for the next run";
         line(&mut text, format_args!("{} {what}", styled(CAUTION, "No answer:")));
-    } else if summary.pending() > 0 && summary.settled() == 0 {
-        let what = "trades are pending and none was settled";
-        line(&mut text, format_args!("{} {what}", styled(CAUTION, "Warning:")));
     }
     for Warning { message, .. } in summary.data_warnings() {
         line(&mut text, format_args!("{} {message}", styled(CAUTION, "Warning:")));
