@@ -118,7 +118,7 @@ fn quiet_still_raises_an_alert() {
     let other = bench.dump("other.csv", &[(CLOSE + 60, STRIKE)]);
     let ended = bench.settle(&["run", "-q", "--candles", other.to_str().unwrap()]);
     assert_eq!(ended.code(5).stdout, "");
-    assert!(ended.stderr.contains("alert: 1 due: no price"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("alert: trade 1 is due for "), "{}", ended.stderr);
 }
 
 #[test]

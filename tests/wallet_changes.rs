@@ -388,5 +388,5 @@ fn log_and_wallet_agree_only_where_their_sums_do() {
     bench.sql().execute("UPDATE trades SET position_size = 4", []).unwrap();
     let text = ["reconcile", "--wallet", WALLET, "--polymarket-url", url, "--data-url", url];
     let text = bench.settle(&text).stdout;
-    assert!(text.contains("Log and wallet agree: 1 trades, +4.00 dollars"), "{text}");
+    assert!(text.contains("Log and wallet agree: 1 trade, +4.00 dollars"), "{text}");
 }

@@ -4,11 +4,12 @@
 use log::warn;
 
 use crate::engine::context::{RunContext, Task};
-use crate::engine::summary::{Counts, Event, INTERRUPTED, OUT_OF_REACH, OUT_OF_TIME};
+use crate::engine::summary::{Counts, Event};
 use crate::engine::trade_result::{CHANGED, TradeResult};
 use crate::error::Error;
 use crate::interrupt::Interrupt;
 use crate::rules::alert::{AlertRule, IN_ERROR, LateTrades};
+use crate::rules::alert::{INTERRUPTED, OUT_OF_REACH, OUT_OF_TIME};
 use crate::rules::decision::{DeferReason, Deferral};
 use crate::rules::eligibility::Trade;
 use crate::rules::fill::WalletRecord;
@@ -141,7 +142,7 @@ impl<'a> RunState<'a> {
             match &self.stopped {
                 Some(Stop::Failed(error)) => {
                     let why = format!("not written: {error}");
-                    self.refuse(settlement, &why);
+                    self.refuse(settlement, why);
                 }
                 // the next run tries the confirmation again
                 _ if settlement.earlier().is_some() => {}
@@ -162,7 +163,11 @@ impl<'a> RunState<'a> {
                     self.end(&TradeResult::of_settlement(settlement, false));
                 }
                 WriteOutcome::Rejected(why) => {
-                    self.refuse(settlement, &format!("the database refuses it: {why}"));
+                    let row = RowError::of_row(
+                        settlement.trade.row.id.clone(),
+                        &format!("the database refuses it: {why}"),
+                    );
+                    self.refuse(settlement, row.message);
                 }
             }
         }
@@ -180,7 +185,7 @@ impl<'a> RunState<'a> {
             self.leave_due(reason, &deferral.trade, is_held);
             if deferral.left == DeferReason::InError {
                 let trade_id = deferral.trade.row.id.clone();
-                self.errors.push(RowError { trade_id, message: deferral.reason });
+                self.errors.push(RowError::of_row(trade_id, &deferral.reason));
                 continue;
             }
             self.end(&TradeResult::of_deferral(deferral));
@@ -251,12 +256,12 @@ impl<'a> RunState<'a> {
     }
 
     /// Reports a settlement that cannot be written as an error of its row.
-    fn refuse(&mut self, settlement: Settlement, why: &str) {
+    fn refuse(&mut self, settlement: Settlement, message: String) {
         if settlement.earlier().is_none() {
             self.leave_due(IN_ERROR, &settlement.trade, false);
             self.counts.add_not_written();
         }
-        self.errors.push(RowError { trade_id: settlement.trade.row.id, message: why.to_owned() });
+        self.errors.push(RowError { trade_id: settlement.trade.row.id, message });
     }
 
     /// Counts trades that the run did not reach.

@@ -5,10 +5,10 @@ use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
 
-use crate::rules::selection::{Named, RowError};
-use crate::rules::text::printable;
-use crate::rules::units::Usd;
-use crate::rules::value::Cell;
+use crate::rules::selection::RowError;
+use crate::rules::units::{self, Usd};
+
+pub use crate::rules::value::bare;
 
 pub const GOOD: Style = AnsiColor::Green.on_default();
 pub const BAD: Style = AnsiColor::Red.on_default();
@@ -29,22 +29,6 @@ pub fn money(amount: Usd) -> String {
     styled(style, amount.cents())
 }
 
-/// A cell without the quotes that messages add.
-pub fn bare(cell: &Cell) -> String {
-    cell.text().map_or_else(|| cell.to_string(), printable)
-}
-
-/// The ids of some trades, at most `most` of them, and the number of the others.
-pub fn ids(trades: &Named, most: usize) -> String {
-    let shown: Vec<String> = trades.first.iter().take(most).map(bare).collect();
-    let (ids, more) = (shown.join(", "), trades.count - shown.len() as u64);
-    match more {
-        0 => ids,
-        more if ids.is_empty() => more.to_string(),
-        more => format!("{ids} and {more} more"),
-    }
-}
-
 /// Rows in error that are listed.
 const LISTED: usize = 20;
 
@@ -57,7 +41,8 @@ pub fn errors(errors: &[RowError]) -> String {
         line(&mut text, format_args!("  {label} trade {id}: {}", error.message));
     }
     if errors.len() > LISTED {
-        line(&mut text, format_args!("  and {} more; --json lists them", errors.len() - LISTED));
+        let more = units::count(&(errors.len() - LISTED));
+        line(&mut text, format_args!("  and {more} more; --json lists them"));
     }
     text
 }

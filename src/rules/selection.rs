@@ -42,6 +42,15 @@ pub struct Retry {
     pub error: Option<String>,
 }
 
+impl RowError {
+    /// An error that stays until a person corrects the row.
+    pub fn of_row(trade_id: Cell, message: &str) -> Self {
+        let id = Named::argument(&trade_id);
+        let message = format!("{message}; fix the row, or settle ignore {id}");
+        Self { trade_id, message }
+    }
+}
+
 impl Retry {
     /// Whether this retry belongs to `row`.
     pub fn is_of(&self, row: &Row) -> bool {
@@ -131,6 +140,8 @@ pub struct Selection {
     pub in_error: Tally,
     /// Due trades that failed before and whose next attempt is later.
     pub waiting: Tally,
+    /// The earliest of these next attempts.
+    pub next_retry: Option<UnixSeconds>,
     /// Close calls that wait for Polymarket; each run checks them again.
     pub held: Tally,
     /// Due trades that wait for the wallet, by the name of the reason in JSON and the reason.
@@ -310,7 +321,7 @@ impl<'a> Selector<'a> {
                 selection.due.add(due_since);
                 selection.in_error.add(due_since);
                 selection.late.add_in_error(rule, (rowid, &trade_id), due_since);
-                selection.errors.push(RowError { trade_id, message });
+                selection.errors.push(RowError::of_row(trade_id, &message));
                 None
             }
             Eligibility::Due(trade) => {
@@ -370,10 +381,13 @@ impl<'a> Selector<'a> {
                     let trade_id = trade.row.id.clone();
                     let row = (trade.row.rowid, &trade_id);
                     self.selection.late.add_in_error(rule, row, Some(due_since));
-                    self.selection.errors.push(RowError { trade_id, message });
+                    self.selection.errors.push(RowError::of_row(trade_id, &message));
                 }
                 None => {
                     self.selection.waiting.add(Some(due_since));
+                    let next = retry.map(|retry| retry.next_try);
+                    self.selection.next_retry =
+                        self.selection.next_retry.into_iter().chain(next).min();
                     self.selection.late.add(rule, WAITING, &trade, false);
                 }
             }

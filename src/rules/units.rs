@@ -110,6 +110,16 @@ fn in_thousands(digits: &str) -> String {
     text
 }
 
+/// Formats seconds in at most two units: `3 d 4 h`, `12 min`.
+pub fn age(seconds: i64) -> String {
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    match (days, hours) {
+        (0, 0) => format!("{minutes} min"),
+        (0, _) => format!("{hours} h {minutes} min"),
+        _ => format!("{days} d {hours} h"),
+    }
+}
+
 /// Rounds `value` to `places` decimal places for display, half away from zero.
 pub fn rounded(value: Decimal, places: u32) -> Decimal {
     value.round_dp_with_strategy(places, RoundingStrategy::MidpointAwayFromZero)
@@ -293,6 +303,13 @@ mod tests {
             let text = float.to_string();
             assert_eq!(decimal_from_f64(float), decimal_from_text(&text), "{text}");
         }
+    }
+
+    #[test]
+    fn ages_have_two_units_at_most() {
+        assert_eq!(age(59), "0 min");
+        assert_eq!(age(3_700), "1 h 1 min");
+        assert_eq!(age(200_000), "2 d 7 h");
     }
 
     #[test]

@@ -6,7 +6,6 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::commands::explain::{State, Story, close_call};
-use crate::engine::summary::age;
 use crate::output::json::SCHEMA_VERSION;
 use crate::output::style::{STRONG, bare, field, line, styled};
 use crate::rules::eligibility::Trade;
@@ -17,6 +16,7 @@ use crate::rules::outcome::Tie;
 use crate::rules::price::Source;
 use crate::rules::strike::Doubt;
 use crate::rules::text::{printable, printable_line};
+use crate::rules::units::age;
 use crate::rules::units::{Shares, UnixSeconds, Usd, rounded};
 use crate::rules::value::Cell;
 use crate::store::{LastFailure, Record};

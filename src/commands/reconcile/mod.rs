@@ -15,7 +15,6 @@ use crate::interrupt::{Interrupt, Limit};
 use crate::output::json::failure;
 use crate::output::log;
 use crate::output::print::{after_writing, show};
-use crate::output::style::ids;
 use crate::rules::assignment::{are_logged_late, assign_shared};
 use crate::rules::eligibility::{Reading, Row};
 use crate::rules::fill::WalletSays;
@@ -282,7 +281,7 @@ fn find_rebookings(
             "another program replaced what settle wrote to {} of these trades ({}): two settlers work on \
              this table; switch off the bot's own settling",
             settled_again.count,
-            ids(&settled_again, IDS_NAMED)
+            settled_again.ids(IDS_NAMED)
         ));
     }
     Ok(())

@@ -10,7 +10,7 @@ use crate::commands::reconcile::Report;
 use crate::engine::effect::BotFigures;
 use crate::engine::reconcile::{Compared, Reconciliation, State};
 use crate::output::json::{ErrorJson, OfSeveral, SCHEMA_VERSION};
-use crate::output::style::{CAUTION, STRONG, bare, errors, ids, line, styled};
+use crate::output::style::{CAUTION, STRONG, bare, errors, line, styled};
 use crate::rules::decision::is_same;
 use crate::rules::selection::Named;
 use crate::rules::text::printable;
@@ -145,7 +145,7 @@ fn notes(text: &mut String, found: &Reconciliation) {
         let trades = found.trades.iter().filter(|trade| trade.state == state);
         trades.for_each(|trade| named.add(&trade.row.id));
         if named.count > 0 {
-            line(text, format_args!("Waiting      {} {what}: {}", named.count, ids(&named, SHOWN)));
+            line(text, format_args!("Waiting      {} {what}: {}", named.count, named.ids(SHOWN)));
         }
     }
     if let Some(means) = found.size_means {

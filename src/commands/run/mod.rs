@@ -187,7 +187,7 @@ pub struct DatabaseRun {
     pub is_printed: bool,
     /// State after the run, if the metrics need it.
     pub status: Option<DatabaseStatus>,
-    /// Today's profit, for the last line of the summary; `None` in a dry run.
+    /// Today's profit, for the text; `None` in a dry run.
     pub latest: Option<Latest>,
 }
 
@@ -228,7 +228,7 @@ pub fn exit_of(summary: &Summary) -> Exit {
         Exit::Interrupted
     } else if summary.nothing_had {
         Exit::NothingHad
-    } else if summary.needs_a_look() {
+    } else if summary.alert() {
         Exit::Alert
     } else if !summary.errors.is_empty() {
         Exit::RowsInError
@@ -388,7 +388,7 @@ impl After<'_> {
     fn latest(&self, store: &Store, database: &Path) -> Option<Latest> {
         let Task { reading, now, .. } = *self.task;
         let complain =
-            |why| warn!("the summary of {} lacks its last line: {why}", database.display());
+            |why| warn!("the summary of {} lacks today's profit: {why}", database.display());
         store.latest(reading.zone, now).map_err(complain).ok()
     }
 }
