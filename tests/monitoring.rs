@@ -4,7 +4,9 @@
 mod support;
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use support::exchange::{Exchange, Markets, Reply, Tape};
@@ -701,4 +703,51 @@ fn a_report_is_one_notice_to_each_channel_and_an_error_where_it_does_not_arrive(
     let nowhere = Bench::new(&[bet(1)]).settle(&["report", "--notify"]);
     assert_eq!(nowhere.stdout, "");
     assert!(nowhere.code(2).stderr.contains("neither --notify-url nor [telegram]"), "{nowhere:?}");
+}
+
+/// A server that answers a ping of a start, unless `answers_start` is false, and nothing else. Returns its address
+/// and the targets of its requests.
+fn silent(answers_start: bool) -> (String, std::sync::mpsc::Receiver<String>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (send, receive) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut open = Vec::new();
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut first = String::new();
+            BufReader::new(&stream).read_line(&mut first).unwrap();
+            let target = first.split(' ').nth(1).unwrap_or_default().to_owned();
+            if answers_start && target == "/start" {
+                let answer = b"HTTP/1.1 200 X\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+                stream.write_all(answer).unwrap();
+            } else {
+                open.push(stream);
+            }
+            send.send(target).unwrap();
+        }
+    });
+    (url, receive)
+}
+
+#[test]
+fn sigterm_ends_a_run_within_a_second_while_a_notice_or_a_ping_is_under_way() {
+    let none = Exchange::of(Tape::of([]));
+    for (option, answers_start, path) in
+        [("--ping-url", false, "/start"), ("--ping-url", true, "/5"), ("--notify-url", false, "/")]
+    {
+        let bench = Bench::new(&[bet(1)]);
+        let (url, targets) = silent(answers_start);
+        let services = support::services_at(&none.url);
+        let mut arguments = vec!["run", "--json", option, url.as_str()];
+        arguments.extend(services.iter().map(String::as_str));
+        let mut command = bench.command(&arguments);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        while targets.recv_timeout(Duration::from_secs(20)).unwrap() != path {}
+        let began = Instant::now();
+        let kill = format!("kill -TERM {}", child.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+        child.wait().unwrap();
+        let took = began.elapsed();
+        assert!(took < Duration::from_secs(1), "{option} {path}: {took:?}");
+    }
 }

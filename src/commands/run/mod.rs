@@ -112,10 +112,11 @@ pub fn run(
     now: DateTime<Utc>,
 ) -> Result<Exit, Error> {
     let began = Instant::now();
-    let pinger = Pinger::new(args.monitoring.ping_url.clone());
+    let interrupt = Interrupt::listen(Exit::Interrupted.code())?;
+    let pinger = Pinger::new(args.monitoring.ping_url.clone(), &interrupt);
     pinger.started();
     let run_id = new_run_id(now);
-    let ran = in_each_database(common, args, bots, Some(&run_id), now.into());
+    let ran = in_each_database(common, args, bots, (Some(&run_id), &interrupt), now.into());
     let exit = match &ran {
         Ok((ran, _)) => Exit::most_serious(ran.iter().map(DatabaseRun::exit)),
         Err(error) => Exit::of(error),
@@ -147,7 +148,8 @@ pub fn dry_run(
     bots: &[Bot<'_, RunArgs>],
     now: DateTime<Utc>,
 ) -> Result<Exit, Error> {
-    let (ran, printed) = in_each_database(common, args, bots, None, now.into())?;
+    let interrupt = Interrupt::listen(Exit::Interrupted.code())?;
+    let (ran, printed) = in_each_database(common, args, bots, (None, &interrupt), now.into())?;
     let exit = Exit::most_serious(ran.iter().map(DatabaseRun::exit));
     result(ran, printed).map(|()| exit)
 }
@@ -252,16 +254,15 @@ fn in_each_database(
     common: &CommonArgs,
     args: &RunArgs,
     bots: &[Bot<'_, RunArgs>],
-    run_id: Option<&str>,
+    (run_id, interrupt): (Option<&str>, &Interrupt),
     now: UnixSeconds,
 ) -> Result<(Vec<DatabaseRun>, Result<(), Error>), Error> {
-    let interrupt = Interrupt::listen(Exit::Interrupted.code())?;
-    let limit = Limit::after(&interrupt, Duration::from_secs(args.max_seconds));
+    let limit = Limit::after(interrupt, Duration::from_secs(args.max_seconds));
     let deciding = Deciding::from(args);
     let writing = run_id.map(|run_id| RunContext {
         run_id,
         retry_wait: i64::from(args.interval_minutes) * 60,
-        interrupt: &interrupt,
+        interrupt,
     });
     let client = Arc::new(Client::new(limit.clone()));
     let (mut polymarket, mut prices) = settings::sources(&args.services, &client);
@@ -272,14 +273,14 @@ fn in_each_database(
     let mut wallets = bots.iter().map(wallet).collect::<Result<Vec<_>, Error>>()?;
     let several = bots.iter().filter(|bot| !bot.is_beside).count() > 1;
     let has_summary = common.printing().shows_text();
-    let mut listing = Listing::new(common.printing(), &interrupt, run_id, several);
+    let mut listing = Listing::new(common.printing(), interrupt, run_id, several);
     let mut runs = Vec::new();
     let mut known = Resolutions::default();
     let (channels, problem) = args.monitoring.notices.channels();
     if let Some(why) = problem.filter(|_| writing.is_some()) {
         warn!("{why}");
     }
-    let mut notifier = Notifier::new(channels);
+    let mut notifier = Notifier::new(channels, interrupt);
     for (index, (bot, wallet)) in bots.iter().zip(&mut wallets).enumerate() {
         if bot.is_beside {
             continue;
@@ -359,9 +360,9 @@ impl After<'_> {
         let (mut status, mut latest) = (None, None);
         let result = match (settled, self.writing) {
             (Ok((_, summary)), None) => Ok(summary),
-            (Ok((Opened { mut store, .. }, summary)), Some(writing)) => {
+            (Ok((Opened { mut store, .. }, summary)), Some(_)) => {
                 let place = (database.display().to_string(), self.bot.name);
-                notifier.report(&mut store, place, &summary, writing.interrupt);
+                notifier.report(&mut store, place, &summary);
                 status = self.status(&store, &database);
                 let is_printed = !self.common.json && !self.common.quiet;
                 latest = is_printed.then(|| self.latest(&store, &database)).flatten();
