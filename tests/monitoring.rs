@@ -86,7 +86,11 @@ fn corrections_and_contradictions_are_sent_once() {
     assert_eq!(told[0]["trade"]["outcome"], "NO");
     assert_eq!(told[0]["run_id"], run.json()["run_id"]);
     let text = |told: &serde_json::Value| told["text"].as_str().unwrap().to_owned();
-    assert!(text(&told[0]).contains("'YES' → 'NO', profit 5 → -5"), "{}", text(&told[0]));
+    assert!(
+        text(&told[0]).contains("'YES' → 'NO', profit +5.00 → −5.00 dollars"),
+        "{}",
+        text(&told[0])
+    );
     assert!(text(&told[1]).contains("but coinbase moved +29.9 bps"), "{}", text(&told[1]));
     notified(&bench, &resolved.url, &hooks, &auto).code(0);
     assert!(hooks.heard().is_empty());

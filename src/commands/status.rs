@@ -17,8 +17,7 @@ use crate::output::print::show;
 use crate::output::style::{CAUTION, STRONG, errors, field, line, money, styled};
 use crate::rules::selection::{NAMED, Named, Warning};
 use crate::rules::text::{printable, printable_line};
-use crate::rules::units::age;
-use crate::rules::units::{FloatUsd, UnixSeconds, Usd, count};
+use crate::rules::units::{FloatUsd, UnixSeconds, Usd, age, count};
 use crate::settings::{self, AlertArgs, CommonArgs, ConfirmArgs, JudgingArgs};
 use crate::store::{Access, PastRun};
 

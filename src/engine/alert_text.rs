@@ -1,12 +1,12 @@
 //! Alerts in words: what happened, to which trades, and the command to type. `rules::alert` decides what is an
 //! alert.
 
-use crate::rules::alert::{BEYOND_BATCH, DUE, IN_ERROR, LateGroup};
-use crate::rules::alert::{INTERRUPTED, OUT_OF_REACH, OUT_OF_TIME};
+use crate::rules::alert::{
+    BEYOND_BATCH, DUE, IN_ERROR, INTERRUPTED, LateGroup, OUT_OF_REACH, OUT_OF_TIME,
+};
 use crate::rules::fill::WalletSays;
 use crate::rules::tally::{NAMED, Named};
-use crate::rules::units::UnixSeconds;
-use crate::rules::units::age;
+use crate::rules::units::{UnixSeconds, age};
 
 /// `trade 6`, `trades 6, 7`.
 fn trades(named: &Named) -> String {

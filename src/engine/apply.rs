@@ -8,8 +8,9 @@ use crate::engine::summary::{Counts, Event};
 use crate::engine::trade_result::{CHANGED, TradeResult};
 use crate::error::Error;
 use crate::interrupt::Interrupt;
-use crate::rules::alert::{AlertRule, IN_ERROR, LateTrades};
-use crate::rules::alert::{INTERRUPTED, OUT_OF_REACH, OUT_OF_TIME};
+use crate::rules::alert::{
+    AlertRule, IN_ERROR, INTERRUPTED, LateTrades, OUT_OF_REACH, OUT_OF_TIME,
+};
 use crate::rules::decision::{DeferReason, Deferral};
 use crate::rules::eligibility::Trade;
 use crate::rules::fill::WalletRecord;

@@ -16,8 +16,7 @@ use crate::engine::statements::Statements;
 use crate::engine::summary::{Event, Summary};
 use crate::engine::zone::zone_warning;
 use crate::error::Error;
-use crate::rules::alert::OUT_OF_TIME;
-use crate::rules::alert::{AlertRule, DUE, LateGroup, LateTrades};
+use crate::rules::alert::{AlertRule, DUE, LateGroup, LateTrades, OUT_OF_TIME};
 use crate::rules::decision::{
     Confirm, Decision, DeferReason, MarketData, decide_trade, needs_prices,
 };

@@ -12,8 +12,8 @@ use crate::rules::outcome::contradicts;
 use crate::rules::price::Source;
 use crate::rules::settlement::Status;
 use crate::rules::text::{printable, printable_line, shell_argument};
-use crate::rules::units::age;
-use crate::rules::units::{UnixSeconds, rounded};
+use crate::rules::units::{UnixSeconds, Usd, age, counted, rounded};
+use crate::rules::value::Cell;
 use crate::sources::http::RequestStats;
 use crate::store::{Noteworthy, NotificationState};
 
@@ -205,7 +205,7 @@ impl News<'_> {
         }
         if !more.is_empty() {
             let count = more.len();
-            let mut body = self.body(event, &format!("{count} more trades"), "log");
+            let mut body = self.body(event, &counted(&count, "more trade", "more trades"), "log");
             body["more"] = json!(count);
             notices.push(body);
         }
@@ -334,8 +334,11 @@ fn in_words(note: &Noteworthy, event: &str) -> String {
             rounded(moved.0, 1)
         ),
         _ => {
-            let [before, after] = &note.profits;
-            format!("trade {id} on {slug}: {from} → {to}, profit {before} → {after}")
+            let dollars = |cell: &Cell| {
+                cell.any_number().map_or_else(|| cell.to_string(), |number| Usd(number).cents())
+            };
+            let [before, after] = [&note.profits[0], &note.profits[1]].map(dollars);
+            format!("trade {id} on {slug}: {from} → {to}, profit {before} → {after} dollars")
         }
     };
     printable_line(&said)

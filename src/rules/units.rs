@@ -99,6 +99,24 @@ pub fn count(count: &impl ToString) -> String {
     in_thousands(&count.to_string())
 }
 
+/// A count and what is counted: `1 trade`, `1,204 trades`.
+pub fn counted(number: &impl ToString, one: &str, several: &str) -> String {
+    let number = number.to_string();
+    format!("{} {}", in_thousands(&number), if number == "1" { one } else { several })
+}
+
+/// A number for people with all of its places, at most six: `67,000`, `0.341`, `−5`.
+pub fn exact(value: Decimal) -> String {
+    let value = rounded(value, 6).normalize();
+    shown(value, value.scale())
+}
+
+/// Dollars or a price of a share with all of its places, at least two and at most six: `5.00`, `0.341`.
+pub fn exact_dollars(value: Decimal) -> String {
+    let value = rounded(value, 6).normalize();
+    shown(value, value.scale().max(2))
+}
+
 fn in_thousands(digits: &str) -> String {
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
@@ -155,7 +173,7 @@ pub enum NotUsable {
     #[error("{0} is not above 0")]
     NotPositive(Decimal),
     /// A price per share above $1.
-    #[error("{0} is above 1, and a share pays at most $1")]
+    #[error("{0} is above 1, and a share pays at most 1 dollar")]
     AboveOne(Decimal),
 }
 
@@ -322,6 +340,15 @@ mod tests {
         assert_eq!(Usd("-1234567.891".parse().unwrap()).cents(), "−1,234,567.89");
         assert_eq!(Usd("-0.001".parse().unwrap()).cents(), "+0.00");
         assert_eq!(shown("999.5".parse().unwrap(), 0), "1,000");
+        let number = |text: &str| text.parse().unwrap();
+        assert_eq!(exact_dollars(number("5")), "5.00");
+        assert_eq!(exact_dollars(number("-0.3410")), "−0.341");
+        assert_eq!(
+            [exact(number("67000.0")), exact(number("-14.92537313"))],
+            ["67,000", "−14.925373"]
+        );
+        assert_eq!(counted(&1, "trade", "trades"), "1 trade");
+        assert_eq!(counted(&1204, "trade", "trades"), "1,204 trades");
         assert_eq!(
             ["7", "999", "1000", "123456"].map(|digits| count(&digits)),
             ["7", "999", "1,000", "123,456"]

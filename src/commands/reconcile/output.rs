@@ -13,8 +13,8 @@ use crate::output::json::{ErrorJson, OfSeveral, SCHEMA_VERSION};
 use crate::output::style::{CAUTION, STRONG, bare, errors, line, styled};
 use crate::rules::decision::is_same;
 use crate::rules::selection::Named;
-use crate::rules::text::printable;
-use crate::rules::units::{self, UnixSeconds, Usd, shown};
+use crate::rules::text::{printable, printable_line};
+use crate::rules::units::{self, UnixSeconds, Usd, counted, shown};
 
 /// The states of a trade that the wallet has a fill for.
 const FILLED: [State; 2] = [State::Filled, State::Sold];
@@ -29,36 +29,34 @@ fn plain(dollars: Decimal) -> String {
     shown(dollars, 2)
 }
 
-/// A number and what is counted: `1 trade`, `1,204 trades`.
-fn counted(count: usize, one: &str, several: &str) -> String {
-    format!("{} {}", units::count(&count), if count == 1 { one } else { several })
-}
-
 pub fn text(report: &Report, title: &str) -> String {
     let mut text = String::new();
     let run = report.run_id.as_deref().unwrap_or("nothing was written");
     line(&mut text, format_args!("{} · {title} · {run}", styled(STRONG, "settle reconcile")));
     for warning in &report.warnings {
-        line(&mut text, format_args!("{} {}", styled(CAUTION, "Warning:"), printable(warning)));
+        line(
+            &mut text,
+            format_args!("{} {}", styled(CAUTION, "Warning:"), printable_line(warning)),
+        );
     }
     let Some(found) = &report.found else {
         let why = report.unreadable.as_deref().unwrap_or_default();
         line(&mut text, format_args!("The wallet cannot be read. Nothing was compared."));
-        line(&mut text, format_args!("  {}", printable(why)));
+        line(&mut text, format_args!("  {}", printable_line(why)));
         return text;
     };
     let (log, real) = (found.sum(|trade| trade.log_profit), found.sum(|trade| trade.real_profit));
     if !found.needs_a_look() && found.count(&[State::NotFilled]) == 0 && is_same(log, real) {
         let profit = signed(real);
-        let trades = counted(found.count(&FILLED), "trade", "trades");
+        let trades = counted(&found.count(&FILLED), "trade", "trades");
         line(&mut text, format_args!("Log and wallet agree: {trades}, {profit} dollars."));
     } else {
         table(&mut text, found);
     }
     notes(&mut text, found);
     if report.left() > 0 {
-        let (left, what) =
-            (report.left(), "unlike the wallet: not resolved by Polymarket yet, or ignored");
+        let left = counted(&report.left(), "trade", "trades");
+        let what = "unlike the wallet: not resolved yet, or ignored";
         line(&mut text, format_args!("Left         {left} {what}"));
     }
     text.push_str(&errors(&report.errors));
@@ -145,7 +143,8 @@ fn notes(text: &mut String, found: &Reconciliation) {
         let trades = found.trades.iter().filter(|trade| trade.state == state);
         trades.for_each(|trade| named.add(&trade.row.id));
         if named.count > 0 {
-            line(text, format_args!("Waiting      {} {what}: {}", named.count, named.ids(SHOWN)));
+            let trades = counted(&named.count, "trade", "trades");
+            line(text, format_args!("Waiting      {trades} {what}: {}", named.ids(SHOWN)));
         }
     }
     if let Some(means) = found.size_means {
@@ -154,7 +153,7 @@ fn notes(text: &mut String, found: &Reconciliation) {
     }
     if !found.unattributed.is_empty() {
         let (one, several) = ("row of the wallet belongs", "rows of the wallet belong");
-        let rows = counted(found.unattributed.len(), one, several);
+        let rows = counted(&found.unattributed.len(), one, several);
         line(text, format_args!("Not assigned {rows} to no trade"));
         for (row, why) in found.unattributed.iter().take(SHOWN) {
             let name = printable(&row.name);
@@ -167,7 +166,7 @@ fn notes(text: &mut String, found: &Reconciliation) {
     }
     let unclaimed = found.unclaimed.iter().map(|(_, dollars)| *dollars).sum::<Decimal>();
     if !unclaimed.is_zero() {
-        let markets = counted(found.unclaimed.len(), "market", "markets");
+        let markets = counted(&found.unclaimed.len(), "market", "markets");
         line(text, format_args!("Unclaimed    {} dollars in {markets}", plain(unclaimed)));
     }
     if let Some(cash) = &found.cash {
@@ -207,13 +206,12 @@ fn last_lines(text: &mut String, report: &Report) {
             .win_rate()
             .map_or_else(|| "none".to_owned(), |rate| format!("{:.1} %", rate * 100.0))
     };
-    let trades = if after.counted == 1 { "trade" } else { "trades" };
+    let trades = counted(&after.counted, "trade", "trades");
     line(
         text,
         format_args!(
-            "Bot sees     {} {trades} (was {}), win rate {} (was {})",
-            after.counted,
-            before.counted,
+            "Bot sees     {trades} (was {}), win rate {} (was {})",
+            units::count(&before.counted),
             rate(after),
             rate(before)
         ),

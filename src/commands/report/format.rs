@@ -6,7 +6,7 @@ use crate::commands::report::Report;
 use crate::rules::statistics::unfilled::SignalResults;
 use crate::rules::statistics::{Brier, Dimension, Figures, Filter, Group, Slippage, UncountedFees};
 use crate::rules::text::printable;
-use crate::rules::units::{Usd, count, rounded, shown, signed};
+use crate::rules::units::{Usd, count, counted, rounded, shown, signed};
 
 /// The days of the week, in the order of a week map.
 pub(super) const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
@@ -97,7 +97,7 @@ pub(super) fn brier_sentence(brier: &Brier) -> String {
         std::cmp::Ordering::Greater => "the market knew more than the bot",
         std::cmp::Ordering::Equal => "these trades show no difference between bot and market",
     };
-    let trades = counted(brier.count, "trade");
+    let trades = counted(&brier.count, "trade", "trades");
     format!(
         "Brier score of {trades}: confidence {:.3}, price paid {:.3} (0 is perfect, a coin has 0.25): {meaning}.",
         brier.confidence, brier.price
@@ -120,7 +120,7 @@ pub(super) fn fees_sentence(fees: &UncountedFees) -> String {
 
 pub(super) fn slippage_sentence(slippage: &Slippage) -> String {
     let Slippage { count, dollars, paid, logged } = *slippage;
-    let trades = counted(count, "filled trade");
+    let trades = counted(&count, "filled trade", "filled trades");
     format!(
         "Slippage: {trades} paid {} a share, logged {}: {} dollars more.",
         price(paid),
@@ -136,12 +136,8 @@ pub(super) fn signals_sentence(signals: &[SignalResults]) -> Option<String> {
     let (count, wins) = (sum(|of| of.count), sum(|of| of.wins));
     let rate = percent(wins as f64 / count as f64);
     let own = filled.win_rate().map_or_else(dash, percent);
-    let unfilled = counted(count, "unfilled signal");
+    let unfilled = counted(&count, "unfilled signal", "unfilled signals");
     Some(format!("Not filled: {unfilled} would have won {rate}; the filled trades won {own}."))
-}
-
-fn counted(count: u64, name: &str) -> String {
-    format!("{count} {name}{}", if count == 1 { "" } else { "s" })
 }
 
 pub(super) fn name_of(key: Option<&str>) -> String {

@@ -19,7 +19,9 @@ use crate::rules::units::{self, Usd, shown, signed};
 pub(super) fn title(run_id: Option<&str>, heading: &str) -> String {
     let title = if run_id.is_none() { "settle dry-run" } else { "settle run" };
     let run = run_id.unwrap_or("nothing was written");
-    format!("{} · {} · {run}\n", styled(STRONG, title), heading)
+    let mut text = String::new();
+    line(&mut text, format_args!("{} · {heading} · {run}", styled(STRONG, title)));
+    text
 }
 
 /// The summary of a run, or of a dry run without a `run_id`. Its last lines are what needs a person.
@@ -40,7 +42,10 @@ pub(super) fn summary(
     let standing = |status| summary.with_status(status);
     let close = match summary.close_calls() {
         0 => String::new(),
-        calls => format!(", {calls} of them too close to call: candles are often wrong there"),
+        calls => {
+            let calls = units::count(&calls);
+            format!(", {calls} of them too close to call: candles are often wrong there")
+        }
     };
     for (count, what) in [
         (summary.filled(), "filled, by the wallet"),
@@ -102,13 +107,14 @@ fn left(text: &mut String, summary: &Summary) {
 
 /// How the settled trades ended.
 fn booked_as(summary: &Summary) -> String {
-    let mut kinds = format!("{} won, {} lost", summary.booked_as(true), summary.booked_as(false));
+    let [won, lost] = [true, false].map(|is_win| units::count(&summary.booked_as(is_win)));
+    let mut kinds = format!("{won} won, {lost} lost");
     for (count, word) in [
         (summary.booked_outcome(Outcome::Split), "split"),
         (summary.booked_outcome(Outcome::Unknown), "UNKNOWN (no time in the slug)"),
     ] {
         if count > 0 {
-            let _ = write!(kinds, ", {count} {word}");
+            let _ = write!(kinds, ", {} {word}", units::count(&count));
         }
     }
     kinds
@@ -128,7 +134,9 @@ pub(super) fn databases(ran: &[DatabaseRun]) -> String {
     for ran in ran {
         let how = match &ran.result {
             Ok(summary) => {
-                format!("settled {}, due {}", summary.settled(), summary.due_after.count)
+                let [settled, due] =
+                    [summary.settled(), summary.due_after.count].map(|it| units::count(&it));
+                format!("settled {settled}, due {due}")
             }
             Err(why) => format!("{} {why}", styled(BAD, "failed:")),
         };
@@ -275,11 +283,11 @@ pub fn not_due(excluded: &BTreeMap<Exclusion, u64>) -> String {
     let marks = excluded.iter().filter(|(reason, _)| reason.is_a_mark());
     let marked: u64 = marks.map(|(_, count)| count).sum();
     if marked > 0 {
-        let rows = if marked == 1 { "row is" } else { "rows are" };
+        let rows = units::counted(&marked, "row is", "rows are");
         line(
             &mut text,
             format_args!(
-                "  {marked} {rows} left out by the bot's own marks, which are often wrong; --wallet shows \
+                "  {rows} left out by the bot's own marks, which are often wrong; --wallet shows \
                  which were filled"
             ),
         );
