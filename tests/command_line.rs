@@ -375,6 +375,57 @@ fn options_are_grouped_under_headings() {
 }
 
 #[test]
+fn at_80_columns_no_line_of_a_text_is_wider() {
+    let bench = Bench::new(&[
+        bet(1),
+        bet(2).action("NO"),
+        Bet { price: Sql::Real(1.5), ..bet(3) },
+        bet(4).on("eth-updown-15m-1770987600"),
+    ]);
+    let dump = bench.dump("d.csv", &[(CLOSE, STRIKE + 1.0)]);
+    let history = bench.folder.path().join("history.csv");
+    std::fs::write(&history, include_str!("../examples/sample/history.csv")).unwrap();
+    let services = support::services_at("http://127.0.0.1:9");
+    let run = |arguments: &[&str]| {
+        let mut command = bench.command(arguments);
+        command.args(&services).env("COLUMNS", "80");
+        Ended::from(command.output().unwrap())
+    };
+    let (dump, history) = (dump.to_str().unwrap(), history.to_str().unwrap());
+    for arguments in [
+        &["dry-run"][..],
+        &["run", "--candles", dump],
+        &["run"],
+        &["audit"],
+        &["reconcile", "--activity", history],
+    ] {
+        let ended = run(arguments);
+        assert!(ended.stdout.lines().count() > 2, "{arguments:?}: {ended:?}");
+        assert_fits(&ended.stdout, arguments);
+    }
+    for arguments in [
+        &["status"][..],
+        &["log"],
+        &["ignore"],
+        &["explain", "1"],
+        &["explain", "3"],
+        &["explain", "4"],
+    ] {
+        let mut command = bench.command(arguments);
+        let text =
+            Ended::from(command.env("COLUMNS", "80").output().unwrap()).code(0).stdout.clone();
+        assert_fits(&text, arguments);
+    }
+}
+
+/// Each line has at most 80 characters, if it is more than one word.
+fn assert_fits(text: &str, arguments: &[&str]) {
+    for line in text.lines().filter(|line| line.trim().contains(' ')) {
+        assert!(line.chars().count() <= 80, "{arguments:?}: {line}");
+    }
+}
+
+#[test]
 fn at_80_columns_tables_leave_columns_out_in_a_fixed_order() {
     let (bench, dump) = bench_of(3);
     let said = |arguments: &[&str], columns: &str| {

@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
 
+use crate::output::width::{line_width, wrapped};
 use crate::rules::selection::RowError;
 use crate::rules::units::{self, Usd};
 
@@ -52,7 +53,11 @@ pub fn field(text: &mut String, name: &str, value: std::fmt::Arguments<'_>) {
     line(text, format_args!("{name:<13}{value}"));
 }
 
+/// A line of text; several in a terminal that is too narrow for it.
 pub fn line(text: &mut String, content: std::fmt::Arguments<'_>) {
-    // writing to a String cannot fail
-    let _ = writeln!(text, "{content}");
+    let content = content.to_string();
+    for part in wrapped(&content, line_width().unwrap_or(usize::MAX)) {
+        // writing to a String cannot fail
+        let _ = writeln!(text, "{part}");
+    }
 }

@@ -5,6 +5,8 @@ mod output;
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use rust_decimal::Decimal;
+
 use crate::commands::{Block, Bot, Exit, new_run_id, shared_rows, show_blocks};
 use crate::engine::effect::{BotFigures, before_and_after};
 use crate::engine::fills::{name_markets, name_sides, newly_redeemed, unnamed_rows};
@@ -139,9 +141,13 @@ pub fn run(
         );
         return after_writing(shown, args.apply).map(|()| report.exit());
     }
+    let mut claimed = Vec::new();
     let blocks = picked.into_iter().map(|index| {
         let bot = &bots[index];
-        let report = compare(bots, index, now, &interrupt);
+        let mut report = compare(bots, index, now, &interrupt);
+        if let Ok(Report { found: Some(found), .. }) = &mut report {
+            leave_out_claimed(&mut found.unclaimed, bot, &mut claimed);
+        }
         report.iter().for_each(|report| log_problems(common, report));
         let of = bot.of_several();
         Block {
@@ -158,6 +164,21 @@ pub fn run(
     });
     let (exit, shown) = show_blocks(common.printing(), "reconcile", &blocks.collect::<Vec<_>>());
     after_writing(shown, args.apply).map(|()| exit)
+}
+
+/// Leaves out the winnings that the block of an earlier bot has, which shares the wallet: `claimed`. Adds the others
+/// to it.
+fn leave_out_claimed<'a>(
+    unclaimed: &mut Vec<(String, Decimal)>,
+    bot: &Bot<'a, ReconcileArgs>,
+    claimed: &mut Vec<(&'a WalletArgs, String)>,
+) {
+    let wallet = &bot.args.wallet;
+    let is_known = |market: &String| {
+        claimed.iter().any(|(other, known)| known == market && wallet.shares_with(other))
+    };
+    unclaimed.retain(|(market, _)| !is_known(market));
+    claimed.extend(unclaimed.iter().map(|(market, _)| (wallet, market.clone())));
 }
 
 fn log_problems(common: &CommonArgs, report: &Report) {
