@@ -415,6 +415,30 @@ fn confirmations_do_not_count_towards_the_batch() {
 }
 
 #[test]
+fn the_profit_of_a_run_includes_the_change_of_its_corrections() {
+    let bench = Bench::new(&[bet(1)]);
+    bench.run_at(&unresolved().url, &AUTO).code(0);
+    bench.insert(&[bet(2).action("NO")]);
+    let exchange = resolved(false);
+    let services = services_at(&exchange.url);
+    let mut arguments = vec!["dry-run"];
+    arguments.extend(services.iter().map(String::as_str));
+    arguments.extend(AUTO);
+    let text = bench.settle(&arguments).code(0).stdout.clone();
+    // the new trade won 5 dollars, and the other one lost 5 in place of winning 5
+    for line in [
+        "Would settle     1  1 won, 0 lost: +5.00 dollars\n",
+        "Corrected        1  settled by earlier runs: a change of −10.00 dollars\n",
+        "Profit              −5.00 dollars in all\n",
+    ] {
+        assert!(text.contains(line), "{line} is not in {text}");
+    }
+    let run = bench.run_at(&exchange.url, &AUTO).code(0).json();
+    let counts = (&run["settled_count"], &run["corrected_count"], run["total_profit"].as_f64());
+    assert_eq!(counts, (&1.into(), &1.into(), Some(-5.0)));
+}
+
+#[test]
 fn a_correction_against_a_clear_move_is_a_warning() {
     // $120 are 17.9 bps
     let tape = moved(120.0);
@@ -634,7 +658,7 @@ fn a_correction_keeps_the_fee_counted_at_settlement() {
     assert_eq!(bench.booked(1), (Some("NO".into()), Some(-5.0), Some(0)));
     assert_eq!(bench.count("fee_paid = 0.07812"), 1);
     let back = bench.settle(&["explain", "1"]).stdout;
-    assert!(back.contains("fee worth $0.07812 was taken in shares"), "{back}");
+    assert!(back.contains("fee worth 0.07812 dollars was taken in shares"), "{back}");
 }
 
 #[test]

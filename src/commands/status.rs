@@ -6,6 +6,7 @@ use std::fmt::Write;
 
 use chrono::{DateTime, Utc};
 use clap::Args;
+use rust_decimal::Decimal;
 use serde::Serialize;
 
 use crate::commands::run::text::not_due;
@@ -15,6 +16,7 @@ use crate::error::Error;
 use crate::output::json::{ErrorJson, OfSeveral, SCHEMA_VERSION, WarningJson, excluded, failure};
 use crate::output::print::show;
 use crate::output::style::{CAUTION, STRONG, errors, field, line, money, styled};
+use crate::rules::decision::is_same;
 use crate::rules::selection::{NAMED, Named, Warning};
 use crate::rules::text::{printable, printable_line};
 use crate::rules::units::{FloatUsd, UnixSeconds, Usd, age, count};
@@ -117,6 +119,13 @@ fn text(status: &DatabaseStatus, title: &str) -> String {
         let what =
             format!("{rests} on the log alone; settle reconcile compares {it} with the wallet");
         field(&mut text, "Money", format_args!("{} {what}", count(&status.log_money)));
+    }
+    if let Some(dollars) =
+        status.wallet_difference.filter(|dollars| !is_same(*dollars, Decimal::ZERO))
+    {
+        let what =
+            "dollars booked beyond what the wallet's fills made; settle reconcile shows the trades";
+        field(&mut text, "Difference", format_args!("{} {what}", money(Usd(dollars))));
     }
     if let Some(dollars) = status.unclaimed.filter(|dollars| !dollars.is_zero()) {
         let dollars = money(Usd(dollars));

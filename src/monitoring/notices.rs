@@ -135,10 +135,10 @@ impl News<'_> {
             notices.push(body);
         }
         next.alerts = active
-            .iter()
-            .map(|(key, _)| {
-                let raised = before.get(key).filter(|_| !raised.contains(&key));
-                (key.clone(), raised.copied().unwrap_or(summary.now))
+            .keys()
+            .map(|key| {
+                let at = before.get(key).filter(|_| !raised.contains(&key));
+                (key.clone(), at.copied().unwrap_or(summary.now))
             })
             .collect();
         notices

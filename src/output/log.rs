@@ -27,7 +27,7 @@ pub fn trade(result: &TradeResult, database: Option<&str>, has_summary: bool) {
             profit.cents()
         ),
         _ if result.ending == Ending::Changed && !has_summary => {
-            warn!("{of}trade {} was {CHANGED}", row.id)
+            warn!("{of}trade {} was {CHANGED}", row.id);
         }
         _ => info!(
             "{of}trade {} {}: {}",

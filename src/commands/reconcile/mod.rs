@@ -76,6 +76,8 @@ pub(super) struct Report {
     pub to_correct: Vec<Settlement>,
     /// The rows that were never filled.
     pub to_empty: Vec<NeverFilled>,
+    /// Rows that differ and stay as they are: their market is not resolved, or the user ignores them.
+    pub left: Named,
     /// The figures that the bot reads from its table, before and after the booking; `None` if there is
     /// nothing to book.
     pub effect: Option<[BotFigures; 2]>,
@@ -91,13 +93,6 @@ impl Report {
     /// The number of rows written.
     pub fn applied(&self) -> usize {
         self.corrected + self.emptied
-    }
-
-    /// Rows that differ and stay as they are: their market is not resolved, or the user ignores them.
-    pub fn left(&self) -> usize {
-        let differ = self.found.iter().flat_map(|found| &found.trades);
-        let differ = differ.filter(|trade| trade.differs).count();
-        differ.saturating_sub(self.to_correct.len() + self.to_empty.len())
     }
 
     fn exit(&self) -> Exit {
@@ -148,7 +143,9 @@ pub fn run(
         if let Ok(Report { found: Some(found), .. }) = &mut report {
             leave_out_claimed(&mut found.unclaimed, bot, &mut claimed);
         }
-        report.iter().for_each(|report| log_problems(common, report));
+        if let Ok(report) = &report {
+            log_problems(common, report);
+        }
         let of = bot.of_several();
         Block {
             exit: report.as_ref().map_or_else(Exit::of, Report::exit),
@@ -283,6 +280,7 @@ fn find_rebookings(
     };
     for trade in found.trades.iter().filter(|trade| trade.differs) {
         if is_ignored(&trade.row) {
+            report.left.add(&trade.row.id);
             continue;
         }
         let records = store.records_of(&trade.row)?;
@@ -294,7 +292,7 @@ fn find_rebookings(
         match rebook(&records, trade.row.clone(), reading, &found.records, trade.resolution) {
             Some(Rebooking::Correct(right)) => report.to_correct.push(*right),
             Some(Rebooking::Empty(never)) => report.to_empty.push(*never),
-            None => {}
+            None => report.left.add(&trade.row.id),
         }
     }
     if settled_again.count > 0 {

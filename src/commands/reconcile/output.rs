@@ -54,10 +54,10 @@ pub fn text(report: &Report, title: &str) -> String {
         table(&mut text, found);
     }
     notes(&mut text, found);
-    if report.left() > 0 {
-        let left = counted(&report.left(), "trade", "trades");
-        let what = "unlike the wallet: not resolved yet, or ignored";
-        line(&mut text, format_args!("Left         {left} {what}"));
+    if report.left.count > 0 {
+        let (left, ids) = (counted(&report.left.count, "trade", "trades"), report.left.ids(SHOWN));
+        let what = "unlike the wallet, not resolved yet or ignored";
+        line(&mut text, format_args!("Left         {left} {what}: {ids}"));
     }
     text.push_str(&errors(&report.errors));
     last_lines(&mut text, report);
@@ -162,6 +162,10 @@ fn notes(text: &mut String, found: &Reconciliation) {
                 text,
                 format_args!("  {} {name}: {shares} shares, {dollars} dollars: {why}", row.at),
             );
+        }
+        if found.unattributed.len() > SHOWN {
+            let more = units::count(&(found.unattributed.len() - SHOWN));
+            line(text, format_args!("  and {more} more; --json lists them"));
         }
     }
     let unclaimed = found.unclaimed.iter().map(|(_, dollars)| *dollars).sum::<Decimal>();

@@ -32,7 +32,11 @@ pub(super) fn summary(
 ) -> String {
     let mut text = String::new();
     let settled = if run_id.is_none() { "Would settle" } else { "Settled" };
-    let profit = summary.total_profit().map_or_else(|| "too large to add up".to_owned(), money);
+    let dollars =
+        |profit: Option<Usd>| profit.map_or_else(|| "too large to add up".to_owned(), money);
+    let all = summary.total_profit();
+    let change = summary.counts.change;
+    let profit = dollars(all.map(|all| Usd(all.0.saturating_sub(change))));
     let has_changed = summary.settled() > 0 || summary.with_status(Status::Corrected) > 0;
     let how = match summary.settled() {
         0 => String::new(),
@@ -57,6 +61,9 @@ pub(super) fn summary(
         }
     }
     corrections(&mut text, summary);
+    if summary.settled() > 0 && !change.is_zero() {
+        line(&mut text, format_args!("{:<18}  {} dollars in all", "Profit", dollars(all)));
+    }
     let today = profit_today.filter(|profit| has_changed && !profit.0.is_zero());
     if let Some(profit) = today {
         line(&mut text, format_args!("{:<18}  {} dollars", "Today", money(profit)));
