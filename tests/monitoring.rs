@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use support::exchange::{Exchange, Markets, Reply, Tape};
 use support::hooks::Hooks;
-use support::{Bench, CLOSE, Ended, OPEN, STRIKE, bet, now, nowhere};
+use support::{Bench, Bet, CLOSE, Ended, OPEN, STRIKE, bet, now, nowhere};
 
 fn up() -> Tape {
     Tape::of([(OPEN, STRIKE), (CLOSE, STRIKE + 200.0)])
@@ -510,7 +510,16 @@ fn each_condition_gives_what_the_guides_table_says() {
     let lag = ["--alert-lag-hours", "87600"];
     is_as_documented("a row in error", &of(0.0), &good.url, &lag);
     let late = "a row in error, for longer than the alert lag";
-    is_as_documented(late, &of(0.0), &good.url, &[]);
+    let bad = of(0.0);
+    is_as_documented(late, &bad, &good.url, &[]);
+    let earlier = now() - 600;
+    let sql = format!(
+        "UPDATE settlement_told SET alerts = 'rows_in_error@{earlier}';
+         UPDATE settlement_alerts SET since = {earlier};"
+    );
+    bad.sql().execute_batch(&sql).unwrap();
+    bad.insert(&[Bet { price: rusqlite::types::Value::Null, ..bet(2) }]);
+    is_as_documented("a further one, while that is raised", &bad, &good.url, &[]);
     // Polymarket answers that the market is not resolved
     let waits = of(0.5);
     let only = ["--confirm", "only", "--confirm-lag-hours", "24"];
@@ -561,7 +570,7 @@ fn each_condition_gives_what_the_guides_table_says() {
     // every row of the table was compared
     let page = include_str!("../src/guide/monitoring.md");
     let rows = page.lines().skip_while(|line| !line.starts_with("| condition |")).skip(2);
-    assert_eq!(rows.take_while(|line| line.starts_with('|')).count(), 13);
+    assert_eq!(rows.take_while(|line| line.starts_with('|')).count(), 14);
 }
 
 /// The samples of a file in Prometheus' text format; each line is validated.
