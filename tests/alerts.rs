@@ -153,6 +153,15 @@ fn an_alert_names_its_trades_and_the_command_that_ends_it() {
     }
     assert!(alerts.contains("settle explain 5 shows more, settle ignore 5 accepts it"), "{alerts}");
     assert!(status.contains("Alert: trade 5 is due for "), "{status}");
+    // the alert has the command of the rows in error, or else each of them
+    assert_eq!(status.matches("settle ignore 6").count(), 1, "{status}");
+    let young = bench.settle(&["status", "--alert-lag-hours", "87600"]).stdout;
+    for id in [6, 7] {
+        let row = format!(
+            "error trade {id}: executed_price: NULL, where a number is needed; fix the row"
+        );
+        assert!(young.contains(&format!("{row}, or settle ignore {id}\n")), "{young}");
+    }
     assert!(status.lines().last().unwrap().starts_with("Alert: "), "{status}");
     bench.settle(&["ignore", "5", "6", "7"]).code(0);
     assert_eq!(bench.run_at(&empty().url, &[]).code(0).json()["alerts"], json!([]));

@@ -15,7 +15,10 @@ use crate::engine::status::DatabaseStatus;
 use crate::error::Error;
 use crate::output::json::{ErrorJson, OfSeveral, SCHEMA_VERSION, WarningJson, excluded, failure};
 use crate::output::print::show;
-use crate::output::style::{CAUTION, STRONG, errors, field, line, money, styled};
+use crate::output::style::{
+    CAUTION, STRONG, errors, errors_before_alert, field, line, money, styled,
+};
+use crate::rules::alert::IN_ERROR;
 use crate::rules::decision::is_same;
 use crate::rules::selection::{NAMED, Named, Warning};
 use crate::rules::text::{printable, printable_line};
@@ -146,44 +149,7 @@ fn text(status: &DatabaseStatus, title: &str) -> String {
         let ago = age(status.now.since(at).max(0));
         field(&mut text, "Last settled", format_args!("{ago} ago ({at})"));
     }
-    field(&mut text, "Unsettled", format_args!("{}", count(&selection.unsettled())));
-    field(&mut text, "Due", format_args!("{}", count(&selection.due.count)));
-    let retry = selection.next_retry.map(|at| format!(", the first at {at}")).unwrap_or_default();
-    for (tally, words) in [
-        (selection.held, "held: too close to call, waiting for Polymarket"),
-        (selection.waiting, &*format!("waiting for a retry{retry}")),
-        (selection.in_error, "in error"),
-    ] {
-        if tally.count > 0 {
-            line(&mut text, format_args!("  {:>6}  {words}", count(&tally.count)));
-        }
-    }
-    if let Some(seconds) = status.oldest_due_age() {
-        field(&mut text, "Oldest due", format_args!("{}", age(seconds)));
-    }
-    if !status.parked.is_empty() {
-        field(&mut text, "Tried", format_args!("{}", count(&status.parked.values().sum::<u64>())));
-    }
-    for (reason, tried) in status.parked.iter().take(REASONS) {
-        line(&mut text, format_args!("  {:>6}  {}", count(tried), printable(reason)));
-    }
-    let more: u64 = status.parked.values().skip(REASONS).sum();
-    if more > 0 {
-        line(&mut text, format_args!("  {:>6}  for other reasons", count(&more)));
-    }
-    if status.stuck.count > 0 {
-        let (stuck, shown) = (count(&status.stuck.count), status.stuck.ids(NAMED));
-        let what = format!("{stuck} no longer an alert after 48 hours: {shown}");
-        field(&mut text, "Stuck", format_args!("{what}"));
-        let (arguments, first) =
-            (status.stuck.arguments(), status.stuck.first.first().map(Named::argument));
-        let what = match status.stuck.count {
-            1 => "accepts it as it is",
-            _ => "accepts them as they are",
-        };
-        let explain = format!("settle explain {} shows more", first.unwrap_or_default());
-        line(&mut text, format_args!("  settle ignore {arguments} {what}; {explain}"));
-    }
+    unsettled(&mut text, status);
     text.push_str(&not_due(&selection.excluded));
     for run in &status.last_runs {
         let written = run.written.iter().map(|(status, count)| format!("{count} {status}"));
@@ -191,7 +157,10 @@ fn text(status: &DatabaseStatus, title: &str) -> String {
         let run = format!("{} ({}): {written}", run.run_id, run.command);
         field(&mut text, "Wrote", format_args!("{}", printable_line(&run)));
     }
-    text.push_str(&errors(&selection.errors));
+    text.push_str(&match selection.late.alerts.contains_key(IN_ERROR) {
+        true => errors_before_alert(&selection.errors),
+        false => errors(&selection.errors),
+    });
     for Warning { message, .. } in status.warnings() {
         line(&mut text, format_args!("{} {message}", styled(CAUTION, "Warning:")));
     }
@@ -199,6 +168,49 @@ fn text(status: &DatabaseStatus, title: &str) -> String {
         line(&mut text, format_args!("{} {alert}", styled(CAUTION, "Alert:")));
     }
     text
+}
+
+/// What is not settled: due trades by why they wait, and those that are stuck.
+fn unsettled(text: &mut String, status: &DatabaseStatus) {
+    let selection = &status.selection;
+    field(text, "Unsettled", format_args!("{}", count(&selection.unsettled())));
+    field(text, "Due", format_args!("{}", count(&selection.due.count)));
+    let retry = selection.next_retry.map(|at| format!(", the first at {at}")).unwrap_or_default();
+    for (tally, words) in [
+        (selection.held, "held: too close to call, waiting for Polymarket"),
+        (selection.waiting, &*format!("waiting for a retry{retry}")),
+        (selection.in_error, "in error"),
+    ] {
+        if tally.count > 0 {
+            line(text, format_args!("  {:>6}  {words}", count(&tally.count)));
+        }
+    }
+    if let Some(seconds) = status.oldest_due_age() {
+        field(text, "Oldest due", format_args!("{}", age(seconds)));
+    }
+    if !status.parked.is_empty() {
+        field(text, "Tried", format_args!("{}", count(&status.parked.values().sum::<u64>())));
+    }
+    for (reason, tried) in status.parked.iter().take(REASONS) {
+        line(text, format_args!("  {:>6}  {}", count(tried), printable(reason)));
+    }
+    let more: u64 = status.parked.values().skip(REASONS).sum();
+    if more > 0 {
+        line(text, format_args!("  {:>6}  for other reasons", count(&more)));
+    }
+    if status.stuck.count > 0 {
+        let (stuck, shown) = (count(&status.stuck.count), status.stuck.ids(NAMED));
+        let what = format!("{stuck} no longer an alert after 48 hours: {shown}");
+        field(text, "Stuck", format_args!("{what}"));
+        let (arguments, first) =
+            (status.stuck.arguments(), status.stuck.first.first().map(Named::argument));
+        let what = match status.stuck.count {
+            1 => "accepts it as it is",
+            _ => "accepts them as they are",
+        };
+        let explain = format!("settle explain {} shows more", first.unwrap_or_default());
+        line(text, format_args!("  settle ignore {arguments} {what}; {explain}"));
+    }
 }
 
 #[derive(Serialize)]

@@ -35,11 +35,20 @@ const LISTED: usize = 20;
 
 /// Rows in error, one line each up to twenty.
 pub fn errors(errors: &[RowError]) -> String {
+    listed(errors, |error| &error.message)
+}
+
+/// The same without the commands, where an alert below has them.
+pub fn errors_before_alert(errors: &[RowError]) -> String {
+    listed(errors, RowError::cause)
+}
+
+fn listed(errors: &[RowError], message: impl Fn(&RowError) -> &str) -> String {
     let mut text = String::new();
     for error in errors.iter().take(LISTED) {
         let id = bare(&error.trade_id);
         let label = styled(BAD, "error");
-        line(&mut text, format_args!("  {label} trade {id}: {}", error.message));
+        line(&mut text, format_args!("  {label} trade {id}: {}", message(error)));
     }
     if errors.len() > LISTED {
         let more = units::count(&(errors.len() - LISTED));

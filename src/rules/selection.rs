@@ -42,12 +42,20 @@ pub struct Retry {
     pub error: Option<String>,
 }
 
+/// The end of a message about a row, before its id.
+const FIX_ROW: &str = "; fix the row, or settle ignore ";
+
 impl RowError {
     /// An error that stays until a person corrects the row.
     pub fn of_row(trade_id: Cell, message: &str) -> Self {
         let id = Named::argument(&trade_id);
-        let message = format!("{message}; fix the row, or settle ignore {id}");
+        let message = format!("{message}{FIX_ROW}{id}");
         Self { trade_id, message }
+    }
+
+    /// The message without the command, for a text that has it elsewhere.
+    pub fn cause(&self) -> &str {
+        self.message.rsplit_once(FIX_ROW).map_or(&self.message, |(cause, _)| cause)
     }
 }
 

@@ -6,8 +6,11 @@ use std::fmt::Write;
 use crate::commands::run::DatabaseRun;
 use crate::engine::summary::Summary;
 use crate::engine::trade_result::{Ending, TradeResult};
-use crate::output::style::{BAD, CAUTION, STRONG, bare, errors, field, line, money, styled};
+use crate::output::style::{
+    BAD, CAUTION, STRONG, bare, errors, errors_before_alert, field, line, money, styled,
+};
 use crate::output::width::{fitting, line_width};
+use crate::rules::alert::IN_ERROR;
 use crate::rules::decision::DeferReason;
 use crate::rules::eligibility::Exclusion;
 use crate::rules::outcome::Outcome;
@@ -103,7 +106,10 @@ fn left(text: &mut String, summary: &Summary) {
     }
     if in_error > 0 {
         counted(text, "In error", in_error, "left unchanged");
-        text.push_str(&errors(&summary.errors));
+        text.push_str(&match summary.overdue.contains_key(IN_ERROR) {
+            true => errors_before_alert(&summary.errors),
+            false => errors(&summary.errors),
+        });
     }
     if summary.stuck.count > 0 {
         let arguments = summary.stuck.arguments();
