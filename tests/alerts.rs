@@ -63,7 +63,11 @@ fn a_bad_row_is_stuck_after_48_hours_and_status_names_the_command_that_ends_it()
     let services = services_at(&empty().url);
     let mut arguments = vec!["run"];
     arguments.extend(services.iter().map(String::as_str));
-    assert!(bench.settle(&arguments).stdout.contains("Stuck            1  an alert for 48 hours"));
+    let text = bench.settle(&arguments).stdout;
+    assert!(
+        text.contains("Stuck            1  no alert after 48 hours; settle ignore 7"),
+        "{text}"
+    );
     let status = bench.settle(&["status", "--json", "--exit-code"]).code(0).json();
     assert_eq!((&status["alert"], &status["stuck_count"]), (&json!(false), &json!(1)));
     let text = bench.settle(&["status"]).stdout;
@@ -136,16 +140,100 @@ fn a_row_dated_in_the_future_is_an_alert_and_stuck_after_48_hours() {
 }
 
 #[test]
+fn an_alert_names_its_trades_and_the_command_that_ends_it() {
+    let bad = |id| Bet { price: Sql::Null, ..bet(id) };
+    let bench = Bench::new(&[bad(6), bad(7), bet(5)]);
+    let run = bench.run_at(&empty().url, &[]).code(5).json();
+    let errors = run["errors"].to_string();
+    assert!(errors.contains("; fix the row, or settle ignore 6"), "{errors}");
+    let (alerts, status) = (run["alerts"].to_string(), bench.settle(&["status"]).stdout);
+    for text in [&alerts, &status] {
+        assert!(text.contains("trades 6, 7 are in error, due for up to "), "{text}");
+        assert!(text.contains("; fix the rows, or settle ignore 6 7"), "{text}");
+    }
+    assert!(alerts.contains("settle explain 5 shows more, settle ignore 5 accepts it"), "{alerts}");
+    assert!(status.contains("Alert: trade 5 is due for "), "{status}");
+    // the alert has the command of the rows in error, or else each of them
+    assert_eq!(status.matches("settle ignore 6").count(), 1, "{status}");
+    let young = bench.settle(&["status", "--alert-lag-hours", "87600"]).stdout;
+    for id in [6, 7] {
+        let row = format!(
+            "error trade {id}: executed_price: NULL, where a number is needed; fix the row"
+        );
+        assert!(young.contains(&format!("{row}, or settle ignore {id}\n")), "{young}");
+    }
+    assert!(status.lines().last().unwrap().starts_with("Alert: "), "{status}");
+    bench.settle(&["ignore", "5", "6", "7"]).code(0);
+    assert_eq!(bench.run_at(&empty().url, &[]).code(0).json()["alerts"], json!([]));
+}
+
+#[test]
+fn further_trades_of_an_alert_are_reported_once_more_in_one_notice() {
+    let tomorrow = || as_logged(now() + 86_400);
+    let bench = Bench::new(&[bet(1).at(&tomorrow())]);
+    let hooks = Hooks::start();
+    let run = || bench.run_at(&empty().url, &["--notify-url", &hooks.url]);
+    let count = |events: &[serde_json::Value]| {
+        events
+            .iter()
+            .map(|event| (event["event"].clone(), event["alerts"].clone()))
+            .collect::<Vec<_>>()
+    };
+    let raised = vec![(json!("alert_raised"), json!(["future"]))];
+    run().code(4);
+    assert_eq!(count(&hooks.events()), raised);
+    // the next run is an hour later
+    let earlier = now() - 3600;
+    let sql = format!(
+        "UPDATE settlement_told SET alerts = 'future@{earlier}';
+         UPDATE settlement_alerts SET since = {earlier};"
+    );
+    bench.sql().execute_batch(&sql).unwrap();
+    run().code(4);
+    assert!(hooks.heard().is_empty(), "nothing is new");
+    bench.insert(&[bet(2).at(&tomorrow()), bet(3).at(&tomorrow())]);
+    run().code(4);
+    let events = hooks.events();
+    assert_eq!(count(&events), raised, "{events:#?}");
+    assert!(events[0]["text"].as_str().unwrap().contains("trades 1, 2, 3 are dated in the future"));
+    run().code(4);
+    assert!(hooks.heard().is_empty());
+    bench.settle(&["ignore", "2"]).code(0);
+    run().code(4);
+    assert!(hooks.heard().is_empty(), "one of them is left");
+    bench.settle(&["ignore", "1", "3"]).code(0);
+    run().code(0);
+    assert_eq!(count(&hooks.events()), [(json!("alert_cleared"), json!(["future"]))]);
+}
+
+#[test]
+fn trades_that_wait_for_a_service_are_one_cause() {
+    let bench = Bench::new(&[bet(1)]);
+    let hooks = Hooks::start();
+    let run = || bench.run_at(&support::nowhere(), &["--notify-url", &hooks.url]);
+    run().code(5);
+    let first = hooks.events();
+    assert_eq!((first.len(), &first[0]["alerts"]), (1, &json!(["overdue"])));
+    bench.sql().execute("UPDATE settlement_told SET alerts = 'overdue@100'", []).unwrap();
+    bench.insert(&[bet(2), bet(3)]);
+    run().code(5);
+    assert!(hooks.heard().is_empty(), "the outage is reported already");
+}
+
+#[test]
 fn trades_beyond_the_batch_are_no_alert_in_a_run_that_settles_some() {
     let bets: Vec<_> = (1..=3).map(bet).collect();
     let bench = Bench::new(&bets);
     let none = bench.run_at(&empty().url, &["--batch", "1"]).json();
-    assert!(none["alerts"].to_string().contains("2 due: beyond this batch"), "{none}");
+    let alert = none["alerts"].to_string();
+    assert!(alert.contains("trades 2, 3 are due for up to"), "{alert}");
+    assert!(alert.contains("beyond this batch; settle run --batch 0 takes all on"), "{alert}");
     let tape = Tape::of([(OPEN, STRIKE), (CLOSE, STRIKE + 200.0)]);
     let prices = Exchange::of(tape);
     // the others go first, and the one that failed has not waited for the batch alone
     let some = bench.run_at(&prices.url, &["--batch", "2"]).code(4).json();
-    assert!(some["alerts"].to_string().contains("1 due: waiting for a retry"), "{some}");
+    let alert = some["alerts"].to_string();
+    assert!(alert.contains("waiting for a retry; settle explain 1 shows more"), "{alert}");
     let bench = Bench::new(&bets);
     let some = bench.run_at(&prices.url, &["--batch", "2"]).code(0).json();
     assert_eq!((&some["settled_count"], &some["due_after"]), (&json!(2), &json!(1)));

@@ -92,10 +92,11 @@ fn a_strike_that_is_needed_and_missing_is_an_error_of_its_row() {
 fn the_log_lists_the_first_three_bad_rows_and_the_summary_all() {
     let bets: Vec<Bet> = (1..=5).map(|id| Bet { price: Value::Null, ..bet(id) }).collect();
     let bench = Bench::new(&bets);
+    let logged = bench.settle(&["run", "--json"]);
+    let log = logged.code(4).stderr.lines().find(|line| line.contains("settled 0")).unwrap();
+    assert!(log.contains("trade 3:") && !log.contains("trade 4:"), "{log}");
     let ended = bench.settle(&["run"]);
     ended.code(4);
-    let log = ended.stderr.lines().find(|line| line.contains("settled 0")).unwrap();
-    assert!(log.contains("trade 3:") && !log.contains("trade 4:"), "{log}");
     for id in 1..=5 {
         assert!(
             ended.stdout.contains(&format!("error trade {id}: executed_price: NULL")),

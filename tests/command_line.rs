@@ -3,7 +3,10 @@
 
 mod support;
 
-use support::{Bench, CLOSE, Ended, STRIKE, bet, settle};
+use std::process::Stdio;
+
+use rusqlite::types::Value as Sql;
+use support::{Bench, Bet, CLOSE, Ended, STRIKE, bet, settle};
 
 fn bench_of(count: i64) -> (Bench, String) {
     let bench = Bench::new(&(1..=count).map(bet).collect::<Vec<_>>());
@@ -139,7 +142,34 @@ fn quiet_still_raises_an_alert() {
     let other = bench.dump("other.csv", &[(CLOSE + 60, STRIKE)]);
     let ended = bench.settle(&["run", "-q", "--candles", other.to_str().unwrap()]);
     assert_eq!(ended.code(5).stdout, "");
-    assert!(ended.stderr.contains("alert: 1 due: no price"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("alert: trade 1 is due for "), "{}", ended.stderr);
+}
+
+#[test]
+fn the_log_does_not_repeat_what_the_summary_shows() {
+    // a row in error, one without a price, and a source that cannot be reached
+    let bench = Bench::new(&[bet(1), Bet { price: Sql::Real(1.5), ..bet(2) }]);
+    let services = support::services_at("http://127.0.0.1:9");
+    let run = |more: &[&str]| {
+        let mut arguments = vec!["run"];
+        arguments.extend(services.iter().map(String::as_str));
+        bench.command(&[&arguments[..], more].concat())
+    };
+    let ended = Ended::from(run(&[]).output().unwrap());
+    assert_eq!(ended.code(5).stderr, "");
+    for once in ["Source: coinbase: ", "executed_price: 1.5 is above 1", "Alert: "] {
+        assert!(ended.stdout.contains(once), "{once} is not in {}", ended.stdout);
+    }
+    // where no text is read, the log has it, with the run's id
+    let mut discarded = run(&[]);
+    let discarded = discarded.stdout(Stdio::null()).stderr(Stdio::piped());
+    let discarded = Ended::from(discarded.output().unwrap()).stderr.clone();
+    let json = Ended::from(run(&["--json"]).output().unwrap()).stderr.clone();
+    for log in [discarded, json] {
+        for line in ["coinbase: ", "alert: ", "] run 20", "settled 0"] {
+            assert!(log.contains(line), "{line} is not in {log}");
+        }
+    }
 }
 
 #[test]
@@ -331,8 +361,12 @@ fn under_systemd_each_line_has_a_priority_and_no_timestamp() {
     let (device, inode) = (log.metadata().unwrap().dev(), log.metadata().unwrap().ino());
     let run = |stream: String, log: &std::fs::File| {
         let mut command = bench.command(&["dry-run", "-v", "--candles", dump.to_str().unwrap()]);
-        command.env("JOURNAL_STREAM", stream).stderr(log.try_clone().unwrap());
-        command.output().unwrap();
+        // as settle.service has it: without a summary for people
+        command
+            .env("JOURNAL_STREAM", stream)
+            .stdout(Stdio::null())
+            .stderr(log.try_clone().unwrap());
+        command.status().unwrap();
         std::fs::read_to_string(&path).unwrap()
     };
     let said = run(format!("{device}:{inode}"), &log);
@@ -361,6 +395,57 @@ fn options_are_grouped_under_headings() {
         for option in options {
             assert!(group.contains(option), "{option} is not under {heading}:\n{help}");
         }
+    }
+}
+
+#[test]
+fn at_80_columns_no_line_of_a_text_is_wider() {
+    let bench = Bench::new(&[
+        bet(1),
+        bet(2).action("NO"),
+        Bet { price: Sql::Real(1.5), ..bet(3) },
+        bet(4).on("eth-updown-15m-1770987600"),
+    ]);
+    let dump = bench.dump("d.csv", &[(CLOSE, STRIKE + 1.0)]);
+    let history = bench.folder.path().join("history.csv");
+    std::fs::write(&history, include_str!("../examples/sample/history.csv")).unwrap();
+    let services = support::services_at("http://127.0.0.1:9");
+    let run = |arguments: &[&str]| {
+        let mut command = bench.command(arguments);
+        command.args(&services).env("COLUMNS", "80");
+        Ended::from(command.output().unwrap())
+    };
+    let (dump, history) = (dump.to_str().unwrap(), history.to_str().unwrap());
+    for arguments in [
+        &["dry-run"][..],
+        &["run", "--candles", dump],
+        &["run"],
+        &["audit"],
+        &["reconcile", "--activity", history],
+    ] {
+        let ended = run(arguments);
+        assert!(ended.stdout.lines().count() > 2, "{arguments:?}: {ended:?}");
+        assert_fits(&ended.stdout, arguments);
+    }
+    for arguments in [
+        &["status"][..],
+        &["log"],
+        &["ignore"],
+        &["explain", "1"],
+        &["explain", "3"],
+        &["explain", "4"],
+    ] {
+        let mut command = bench.command(arguments);
+        let text =
+            Ended::from(command.env("COLUMNS", "80").output().unwrap()).code(0).stdout.clone();
+        assert_fits(&text, arguments);
+    }
+}
+
+/// Each line has at most 80 characters, if it is more than one word.
+fn assert_fits(text: &str, arguments: &[&str]) {
+    for line in text.lines().filter(|line| line.trim().contains(' ')) {
+        assert!(line.chars().count() <= 80, "{arguments:?}: {line}");
     }
 }
 

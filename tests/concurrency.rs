@@ -229,3 +229,23 @@ fn settle_waits_for_the_bots_lock() {
     held.join().unwrap();
     assert_eq!(bench.count("is_win = 1 AND confidence = 2"), 1);
 }
+
+#[test]
+fn a_trade_that_the_bot_changes_is_counted_once_in_the_text() {
+    let bench = Bench::new(&[bet(1), bet(2)]);
+    let database = bench.db.clone();
+    let exchange = Exchange::start(move |asked, _| {
+        let bot = Connection::open(&database).unwrap();
+        bot.execute("UPDATE trades SET executed_price = 0.4 WHERE id = 2", []).unwrap();
+        tape().answer(asked)
+    });
+    let services = support::services_at(&exchange.url);
+    let mut arguments = vec!["run"];
+    arguments.extend(services.iter().map(String::as_str));
+    let text = bench.settle(&arguments).stdout;
+    assert!(
+        text.contains("Left alone       1  changed by another program during the run: 2\n"),
+        "{text}"
+    );
+    assert!(!text.contains("Waiting") && !text.contains("Later"), "{text}");
+}

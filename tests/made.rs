@@ -167,7 +167,7 @@ fn profit_is_computed_from_the_verified_fill() {
     assert_eq!(report["total_stake"].as_f64(), Some(7.82));
     let story = bench.settle(&["explain", "1"]).code(0).stdout.clone();
     assert!(!story.contains("changed since it was settled"), "{story}");
-    assert!(story.contains("$2.82 on YES at $0.47 a share"), "{story}");
+    assert!(story.contains("2.82 dollars on YES at 0.47, logged"), "{story}");
 }
 
 #[test]

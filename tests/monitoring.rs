@@ -4,12 +4,14 @@
 mod support;
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use support::exchange::{Exchange, Markets, Reply, Tape};
 use support::hooks::Hooks;
-use support::{Bench, CLOSE, Ended, OPEN, STRIKE, bet, now, nowhere, services_at};
+use support::{Bench, Bet, CLOSE, Ended, OPEN, STRIKE, bet, now, nowhere, services_at};
 
 fn up() -> Tape {
     Tape::of([(OPEN, STRIKE), (CLOSE, STRIKE + 200.0)])
@@ -84,7 +86,11 @@ fn corrections_and_contradictions_are_sent_once() {
     assert_eq!(told[0]["trade"]["outcome"], "NO");
     assert_eq!(told[0]["run_id"], run.json()["run_id"]);
     let text = |told: &serde_json::Value| told["text"].as_str().unwrap().to_owned();
-    assert!(text(&told[0]).contains("'YES' → 'NO', profit 5 → -5"), "{}", text(&told[0]));
+    assert!(
+        text(&told[0]).contains("'YES' → 'NO', profit +5.00 → −5.00 dollars"),
+        "{}",
+        text(&told[0])
+    );
     assert!(text(&told[1]).contains("but coinbase moved +29.9 bps"), "{}", text(&told[1]));
     notified(&bench, &resolved.url, &hooks, &auto).code(0);
     assert!(hooks.heard().is_empty());
@@ -504,7 +510,16 @@ fn each_condition_gives_what_the_guides_table_says() {
     let lag = ["--alert-lag-hours", "87600"];
     is_as_documented("a row in error", &of(0.0), &good.url, &lag);
     let late = "a row in error, for longer than the alert lag";
-    is_as_documented(late, &of(0.0), &good.url, &[]);
+    let bad = of(0.0);
+    is_as_documented(late, &bad, &good.url, &[]);
+    let earlier = now() - 600;
+    let sql = format!(
+        "UPDATE settlement_told SET alerts = 'rows_in_error@{earlier}';
+         UPDATE settlement_alerts SET since = {earlier};"
+    );
+    bad.sql().execute_batch(&sql).unwrap();
+    bad.insert(&[Bet { price: rusqlite::types::Value::Null, ..bet(2) }]);
+    is_as_documented("a further one, while that is raised", &bad, &good.url, &[]);
     // Polymarket answers that the market is not resolved
     let waits = of(0.5);
     let only = ["--confirm", "only", "--confirm-lag-hours", "24"];
@@ -555,7 +570,7 @@ fn each_condition_gives_what_the_guides_table_says() {
     // every row of the table was compared
     let page = include_str!("../src/guide/monitoring.md");
     let rows = page.lines().skip_while(|line| !line.starts_with("| condition |")).skip(2);
-    assert_eq!(rows.take_while(|line| line.starts_with('|')).count(), 13);
+    assert_eq!(rows.take_while(|line| line.starts_with('|')).count(), 14);
 }
 
 /// The samples of a file in Prometheus' text format; each line is validated.
@@ -729,4 +744,51 @@ fn a_report_is_one_notice_to_each_channel_and_an_error_where_it_does_not_arrive(
     let nowhere = Bench::new(&[bet(1)]).settle(&["report", "--notify"]);
     assert_eq!(nowhere.stdout, "");
     assert!(nowhere.code(2).stderr.contains("neither --notify-url nor [telegram]"), "{nowhere:?}");
+}
+
+/// A server that answers a ping of a start, unless `answers_start` is false, and nothing else. Returns its address
+/// and the targets of its requests.
+fn silent(answers_start: bool) -> (String, std::sync::mpsc::Receiver<String>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (send, receive) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut open = Vec::new();
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut first = String::new();
+            BufReader::new(&stream).read_line(&mut first).unwrap();
+            let target = first.split(' ').nth(1).unwrap_or_default().to_owned();
+            if answers_start && target == "/start" {
+                let answer = b"HTTP/1.1 200 X\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+                stream.write_all(answer).unwrap();
+            } else {
+                open.push(stream);
+            }
+            send.send(target).unwrap();
+        }
+    });
+    (url, receive)
+}
+
+#[test]
+fn sigterm_ends_a_run_within_a_second_while_a_notice_or_a_ping_is_under_way() {
+    let none = Exchange::of(Tape::of([]));
+    for (option, answers_start, path) in
+        [("--ping-url", false, "/start"), ("--ping-url", true, "/5"), ("--notify-url", false, "/")]
+    {
+        let bench = Bench::new(&[bet(1)]);
+        let (url, targets) = silent(answers_start);
+        let services = support::services_at(&none.url);
+        let mut arguments = vec!["run", "--json", option, url.as_str()];
+        arguments.extend(services.iter().map(String::as_str));
+        let mut command = bench.command(&arguments);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        while targets.recv_timeout(Duration::from_secs(20)).unwrap() != path {}
+        let began = Instant::now();
+        let kill = format!("kill -TERM {}", child.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+        child.wait().unwrap();
+        let took = began.elapsed();
+        assert!(took < Duration::from_secs(1), "{option} {path}: {took:?}");
+    }
 }

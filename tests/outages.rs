@@ -472,7 +472,7 @@ fn a_summary_lists_twenty_reasons_and_counts_the_rest() {
     let ended = bench.settle(&["run", "--candles", dump.to_str().unwrap()]);
     let named = ended.stdout.lines().filter(|line| line.contains("  pending trade ")).count();
     assert_eq!(named, 20, "{}", ended.stdout);
-    assert!(ended.stdout.contains("  and 13 more trades, for 13 more reasons"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("  and 13 more for other reasons"), "{}", ended.stdout);
 }
 
 #[test]
@@ -526,7 +526,7 @@ fn a_proxy_that_refuses_every_request_is_an_outage() {
 }
 
 #[test]
-fn an_unreachable_source_is_reported_on_stderr() {
+fn an_unreachable_source_is_reported_once() {
     let bench = Bench::new(&[bet(1)]);
     let url = nowhere();
     let mut arguments = vec!["run".to_owned()];
@@ -535,10 +535,9 @@ fn an_unreachable_source_is_reported_on_stderr() {
     let ended = bench.settle(&arguments);
     ended.code(5);
     for service in ["coinbase", "bitstamp", "binance"] {
-        assert!(
-            ended.stderr.contains(&format!("{service}: {url} cannot be reached")),
-            "{ended:#?}"
-        );
+        let problem = format!("{service}: {url} cannot be reached");
+        assert_eq!(ended.stdout.matches(&problem).count(), 1, "{ended:#?}");
+        assert!(!ended.stderr.contains(&problem), "{ended:#?}");
     }
     assert!(
         ended.stdout.contains("no price or resolution could be had from any source"),

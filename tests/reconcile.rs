@@ -127,7 +127,7 @@ fn a_trade_that_another_program_settles_again_is_named() {
     assert!(found.stdout.contains(warning), "{}", found.stdout);
     // one win of 3.60 before and after; the loss of 5 goes
     let sees = "Bot sees     1 trade (was 2), win rate 100.0 % (was 50.0 %)\n             profit +3.60 \
-                (was -1.40), losses in a row 0 (was 1)\n";
+                (was −1.40), losses in a row 0 (was 1)\n";
     assert!(found.stdout.contains(sees), "{}", found.stdout);
 }
 
@@ -165,7 +165,7 @@ fn a_row_whose_market_is_not_resolved_stays_and_is_counted() {
     let base = ["--wallet", WALLET, "--polymarket-url", &silent.url, "--data-url", &exchange.url];
     let text =
         bench.settle(&[&["reconcile", "--apply"], &base[..]].concat()).code(4).stdout.clone();
-    assert!(text.contains("1 unlike the wallet"), "{text}");
+    assert!(text.contains("1 trade unlike the wallet, not resolved yet or ignored: 1\n"), "{text}");
     assert_eq!(bench.booked(1).1, Some(5.0));
 }
 

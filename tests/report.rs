@@ -8,7 +8,7 @@ use rusqlite::types::Value as Sql;
 use serde_json::{Value, json};
 use settle::store::{Access, BotSchema, Store};
 use support::exchange::{Exchange, Tape};
-use support::{Bench, Bet, CLOSE, Ended, KEYLESS, OPEN, STRIKE, as_logged, bet, now, shared};
+use support::{Bench, Bet, CLOSE, KEYLESS, OPEN, STRIKE, as_logged, bet, now, shared};
 
 /// A trade that the bot or settle has booked: id, time, signal, profit, outcome, `is_win`.
 type Row<'a> = (i64, &'a str, &'a str, f64, &'a str, Option<i64>);
@@ -424,59 +424,60 @@ fn provisional_confirmed_and_foreign_results_are_separate() {
     assert_eq!(standing(&bench, "elsewhere"), 2);
 }
 
-/// The last line of the output.
-fn last_line(ended: &Ended) -> String {
-    ended.code(0).stdout.lines().last().unwrap().to_owned()
-}
-
 #[test]
-fn status_and_run_end_with_one_line() {
+fn status_and_run_end_with_what_needs_a_person_or_with_nothing() {
     // recent enough not to be overdue, old enough for its market to have closed
     let logged = now() - 2400;
     let open = logged.div_euclid(900) * 900;
     let bench = Bench::new(&[bet(1).at(&as_logged(logged)).on(&format!("btc-updown-15m-{open}"))]);
-    let line = last_line(&bench.settle(&["status"]));
-    assert!(line.starts_with("Status"), "{line}");
-    for part in
-        ["1 unsettled", "nothing settled by settle", "today +0.00 dollars", "nothing is wrong"]
-    {
-        assert!(line.contains(part), "{part}: {line}");
-    }
+    let status = bench.settle(&["status"]).code(0).stdout.clone();
+    assert!(status.contains("Unsettled    1\nDue          1\n"), "{status}");
+    assert!(status.lines().last().unwrap().starts_with("Oldest due "), "{status}");
     // includes the minute before the close, because these markets use its mean
     let tape = [(open, STRIKE), (open + 840, STRIKE + 9.0), (open + 900, STRIKE + 9.0)];
     let exchange = Exchange::of(Tape::of(tape));
     let services = support::services_at(&exchange.url);
     let services: Vec<&str> = services.iter().map(String::as_str).collect();
-    let line = last_line(&bench.settle(&[&["run"], &services[..]].concat()));
+    let run = bench.settle(&[&["run"], &services[..]].concat()).code(0).stdout.clone();
+    let status = bench.settle(&["status"]).code(0).stdout.clone();
+    assert!(status.contains("\nLast settled 0 min ago ("), "{status}");
     // just after midnight the profit belongs to yesterday
-    let profit = if logged / 86_400 == now() / 86_400 { "+5.00" } else { "+0.00" };
-    assert_eq!(line, format!("Today        {profit} dollars; no trade is unsettled"));
-    let line = last_line(&bench.settle(&["status"]));
-    for part in ["0 unsettled", "last settled 0 min ago", &format!("today {profit} dollars")] {
-        assert!(line.contains(part), "{part}: {line}");
+    if logged / 86_400 == now() / 86_400 {
+        assert!(run.ends_with("Today               +5.00 dollars\n"), "{run}");
+        assert!(status.contains("\nToday        +5.00 dollars\n"), "{status}");
     }
+    let idle = bench.settle(&[&["run"], &services[..]].concat()).code(0).stdout.clone();
+    assert_eq!(idle.lines().count(), 2, "nothing happened: {idle}");
+    assert!(idle.ends_with("\nSettled          0\n"), "{idle}");
     let unpriced = Bet { price: Sql::Null, ..bet(3) };
     bench.insert(&[bet(2).at("2026-02-12 01:00:00"), unpriced]);
-    let line = last_line(&bench.settle(&["status"]));
-    assert!(line.contains("2 unsettled"), "{line}");
-    assert!(line.contains("wrong: an alert, 1 row in error"), "{line}");
+    let status = bench.settle(&["status"]).code(0).stdout.clone();
+    let last: Vec<&str> = status.lines().rev().take(2).collect();
+    assert!(last[1].starts_with("Alert: trade 2 is due for "), "{status}");
+    assert!(last[0].starts_with("Alert: trade 3 is in error, "), "{status}");
 }
 
 #[test]
-fn status_names_warnings_and_the_last_settlement() {
-    // the recorded strike is the price at the close
-    let bench = Bench::new(&[Bet { strike: Sql::Real(STRIKE + 99.0), ..bet(1) }]);
+fn status_folds_warnings_about_strikes_into_one_and_names_the_last_settlement() {
+    // the recorded strikes are the price at the close, and one far off
+    let strike = |id, strike| Bet { strike: Sql::Real(strike), ..bet(id) };
+    let bench = Bench::new(&[
+        strike(1, STRIKE + 99.0),
+        strike(2, STRIKE + 99.0),
+        strike(3, STRIKE + 300.0),
+    ]);
     let exchange = Exchange::of(Tape::of([(OPEN, STRIKE), (CLOSE, STRIKE + 99.5)]));
     let first = bench.run_at(&exchange.url, &[]).code(0).json();
-    assert_eq!(first["settled_count"], 1);
-    let after = |line: &str| line.rsplit_once(" · ").unwrap().1.to_owned();
-    let status = last_line(&bench.settle(&["status"]));
-    assert_eq!(after(&status), "wrong: 1 warning");
+    assert_eq!(first["settled_count"], 3);
+    let status = bench.settle(&["status"]).stdout;
+    let warnings: Vec<&str> = status.lines().filter(|line| line.contains("Warning:")).collect();
+    assert_eq!(warnings.len(), 1, "{status}");
+    assert!(warnings[0].contains("1 strike-far-off, 3 strike-of-the-close"), "{status}");
     // a run warns of the trades that it settled
     assert!(!bench.settle(&["run"]).stdout.contains("Warning:"));
     bench.settle(&["undo", first["run_id"].as_str().unwrap()]).code(0);
-    let status = last_line(&bench.settle(&["status"]));
-    assert!(status.contains("nothing settled by settle"), "{status}");
+    let status = bench.settle(&["status"]).stdout;
+    assert!(!status.contains("Last settled") && !status.contains("Warning:"), "{status}");
 }
 
 #[test]

@@ -107,8 +107,10 @@ fn a_wrong_provisional_outcome_is_corrected_once_and_its_old_values_are_kept() {
     arguments.extend(AUTO);
     let ended = bench.settle(&arguments);
     ended.code(0);
-    assert!(ended.stdout.contains("corrected trade 1: YES → NO"), "{}", ended.stdout);
-    assert!(ended.stderr.contains("trade 1 corrected from 'YES' to NO"), "{}", ended.stderr);
+    let corrected = "Corrected        1  settled by earlier runs: a change of −10.00 dollars\n  trade 1: \
+                     YES → NO, −5.00 dollars, a change of −10.00\n";
+    assert!(ended.stdout.contains(corrected), "{}", ended.stdout);
+    assert_eq!(ended.stderr, "");
     assert_eq!(bench.booked(1), (Some("NO".into()), Some(-5.0), Some(0)));
     let old: (String, f64, i64, f64) = bench
         .sql()
@@ -413,7 +415,31 @@ fn confirmations_do_not_count_towards_the_batch() {
 }
 
 #[test]
-fn a_correction_against_a_clear_move_is_an_alert() {
+fn the_profit_of_a_run_includes_the_change_of_its_corrections() {
+    let bench = Bench::new(&[bet(1)]);
+    bench.run_at(&unresolved().url, &AUTO).code(0);
+    bench.insert(&[bet(2).action("NO")]);
+    let exchange = resolved(false);
+    let services = services_at(&exchange.url);
+    let mut arguments = vec!["dry-run"];
+    arguments.extend(services.iter().map(String::as_str));
+    arguments.extend(AUTO);
+    let text = bench.settle(&arguments).code(0).stdout.clone();
+    // the new trade won 5 dollars, and the other one lost 5 in place of winning 5
+    for line in [
+        "Would settle     1  1 won, 0 lost: +5.00 dollars\n",
+        "Corrected        1  settled by earlier runs: a change of −10.00 dollars\n",
+        "Profit              −5.00 dollars in all\n",
+    ] {
+        assert!(text.contains(line), "{line} is not in {text}");
+    }
+    let run = bench.run_at(&exchange.url, &AUTO).code(0).json();
+    let counts = (&run["settled_count"], &run["corrected_count"], run["total_profit"].as_f64());
+    assert_eq!(counts, (&1.into(), &1.into(), Some(-5.0)));
+}
+
+#[test]
+fn a_correction_against_a_clear_move_is_a_warning() {
     // $120 are 17.9 bps
     let tape = moved(120.0);
     let exchange = Exchange::resolving(tape, Markets::resolved([(slug().as_str(), false)]));
@@ -422,9 +448,11 @@ fn a_correction_against_a_clear_move_is_an_alert() {
     let ended = bench.run_at(&exchange.url, &AUTO);
     let summary = ended.code(0).json();
     assert_eq!(bench.booked(1).0.as_deref(), Some("NO"), "Polymarket's outcome is written");
-    assert_eq!((&summary["corrected_count"], &summary["alert"]), (&1.into(), &true.into()));
-    let alert = summary["alerts"][0].as_str().unwrap();
-    assert!(alert.contains("resolved it NO, but coinbase moved +17.9 bps"), "{alert}");
+    assert_eq!((&summary["corrected_count"], &summary["alert"]), (&1.into(), &false.into()));
+    assert_eq!(summary["warnings"][0]["code"], "contradiction");
+    let warning = summary["warnings"][0]["message"].as_str().unwrap();
+    let said = "resolved it NO, which is written, but coinbase moved +17.9 bps";
+    assert!(warning.contains(said), "{warning}");
     assert!(ended.stderr.contains("coinbase moved +17.9 bps"), "{}", ended.stderr);
 }
 
@@ -445,7 +473,8 @@ fn a_suspicious_strike_is_reported_in_the_summary_and_in_status() {
         assert!(warning.starts_with(&format!("{name}: trade 1: price_to_beat")), "{warning}");
         assert_eq!(summary["trades"][0]["strike_warnings"][0], name);
         let status = bench.settle(&["status"]).code(0).stdout.clone();
-        assert!(status.contains(&format!("{name}: 1 settled trade, one of them is 1")), "{status}");
+        assert!(status.contains(&format!("1 {name}")), "{status}");
+        assert!(status.contains("; settle explain 1 shows one"), "{status}");
         // a day later it is no news any more
         let earlier = "UPDATE settlement_markets SET written_at = ?1";
         let settled = support::now();
@@ -629,7 +658,7 @@ fn a_correction_keeps_the_fee_counted_at_settlement() {
     assert_eq!(bench.booked(1), (Some("NO".into()), Some(-5.0), Some(0)));
     assert_eq!(bench.count("fee_paid = 0.07812"), 1);
     let back = bench.settle(&["explain", "1"]).stdout;
-    assert!(back.contains("fee worth $0.07812 was taken in shares"), "{back}");
+    assert!(back.contains("fee worth 0.07812 dollars was taken in shares"), "{back}");
 }
 
 #[test]
@@ -962,7 +991,7 @@ fn a_trade_that_polymarket_does_not_confirm_within_the_lag_is_an_alert() {
     let second = bench.run_at(&gone.url, &lag("24")).code(4).json();
     assert_eq!(second["alert"], true);
     let alert = second["alerts"][0].as_str().unwrap();
-    assert!(alert.starts_with("1 trade is provisional, decided by candles alone"), "{alert}");
+    assert!(alert.starts_with("trade 1 is provisional, decided by candles alone"), "{alert}");
     assert!(alert.contains("410"), "{alert}");
     let status = bench.settle(&["status", "--json", "--confirm-lag-hours", "24"]).code(0).json();
     assert_eq!((&status["alert"], &status["unconfirmed_count"]), (&true.into(), &1.into()));

@@ -58,13 +58,13 @@ fn explain_shows_verifiable_evidence_of_provisional_and_corrected_trades() {
     let story = [
         "btc-updown-15m-1770987600",
         "2026-02-13T13:00:00Z to 2026-02-13T13:15:00Z",
-        "$5 on YES at $0.5 a share",
-        "5 / 0.5 = 10 shares",
-        "At 2026-02-13T13:00:00Z coinbase was at 67000 (open of the 900 s candle)",
-        "At 2026-02-13T13:15:00Z coinbase was at 67100 (open of the 900 s candle)",
+        "5.00 dollars on YES at 0.50, logged",
+        "5.00 / 0.50 = 10 shares",
+        "At 2026-02-13T13:00:00Z coinbase was at 67,000 (open of the 900 s candle)",
+        "At 2026-02-13T13:15:00Z coinbase was at 67,100 (open of the 900 s candle)",
         "it moved 14.9254 bps",
-        "The strike is 67000 (the recorded price_to_beat); the close lies 14.9254 bps from it",
-        "10 shares: paid out $10, spent $5, profit 5",
+        "The strike is 67,000 (the recorded price_to_beat); the close lies 14.9254 bps from it",
+        "10 shares: paid out 10.00, spent 5.00, profit 5.00 dollars",
         "actual_outcome NULL → YES, profit_loss NULL → 5, is_win NULL → 1",
     ];
     explained(&bench, "1", "provisional", &story);
@@ -73,7 +73,7 @@ fn explain_shows_verifiable_evidence_of_provisional_and_corrected_trades() {
     let correction = [
         "Corrects record 1",
         "Polymarket resolved the market NO",
-        "paid out $0, spent $5, profit -5",
+        "paid out 0.00, spent 5.00, profit −5.00 dollars",
         "actual_outcome YES → NO, profit_loss 5 → -5, is_win 1 → 0",
     ];
     explained(&bench, "1", "corrected", &correction);
@@ -87,7 +87,7 @@ fn explain_shows_a_settled_trade_under_its_original_rules() {
     let story = [
         "Window       2026-02-13T12:45:00Z to 2026-02-13T13:00:00Z",
         "--rules slug-close",
-        "5 / 0.5 = 10 shares",
+        "5.00 / 0.50 = 10 shares",
         "executed_price 0.25: changed since it was settled",
     ];
     explained(&bench, "1", "provisional", &story);
@@ -533,8 +533,8 @@ fn an_audit_in_text_reports_the_money_at_stake() {
     book(&bench, 2, "NO", -5.0, Some(0));
     let text = with_services(&bench, &exchange(Some(true)).url, &["audit"]).code(4).stdout.clone();
     for part in [
-        "trade 1 btc-updown-15m-1770987600 YES: written NO (-5.00), right is YES (+5.00): wrong-window",
-        "2  wrong-window, $20.00 at stake",
+        "trade 1 btc-updown-15m-1770987600 YES: written NO (−5.00), right is YES (+5.00): wrong-window",
+        "2  wrong-window, 20.00 dollars at stake",
         "settle audit --apply corrects them",
     ] {
         assert!(text.contains(part), "{part} is not in:\n{text}");

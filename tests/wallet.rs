@@ -122,7 +122,7 @@ fn a_bot_that_shares_the_wallet_may_name_its_markets_by_an_id() {
             assert_eq!(compared["databases"][0]["trades"][0]["state"], "not_filled", "{compared}");
         } else {
             assert_eq!(of["pending"], json!({"not_attributed": 1}), "{name}: {ran}");
-            let why = "1 rows of another bot that shares the wallet name their market by an id";
+            let why = "1 row of another bot that shares the wallet names its market by an id";
             assert!(of["warnings"].to_string().contains(why), "{name}: {ran}");
             assert!(compared["databases"][0].to_string().contains(why), "{compared}");
         }
@@ -252,7 +252,7 @@ fn explain_and_export_name_the_single_fills() {
                        "transaction_hash": "0x1"});
     assert_eq!((fills.len(), &fills[0], &fills[2]["kind"]), (3, &first, &json!("sell")));
     let text = bench.settle(&["explain", "1"]);
-    let bought = "8 shares for $4.4 ($0.55 each), 2 fills, ";
+    let bought = "8 shares for 4.40 dollars (0.55 each), 2 fills, ";
     assert!(text.stdout.contains(bought), "{}", text.stdout);
     let line = bench.settle(&["export", "--format", "jsonl"]).code(0).json();
     assert_eq!(line["transaction_hashes"], json!(["0x1"]));

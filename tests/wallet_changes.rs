@@ -292,6 +292,37 @@ fn one_bot_alone_takes_no_fill_of_a_bot_that_shares_its_wallet() {
 }
 
 #[test]
+fn winnings_that_are_not_redeemed_are_listed_once_for_bots_that_share_a_wallet() {
+    let world = World::new(OPEN, 0, |_, _| vec![trade("BUY", OPEN, 470, 10.0, 4.0)]);
+    let (a, b) = (Bench::new(&[bet(1)]), Bench::new(&[bet(1).at("2026-02-13 13:12:00")]));
+    let settings = |wallet_of_b: &str| {
+        format!(
+            "[[bot]]\nname = 'a'\ndb = '{}'\nwallet = ['{WALLET}']\n\
+             [[bot]]\nname = 'b'\ndb = '{}'\nwallet = ['{wallet_of_b}']\n",
+            a.db.display(),
+            b.db.display()
+        )
+    };
+    let other = WALLET.replace('a', "b");
+    let file = b.folder.path().join("settle.toml");
+    let unclaimed = |wallet_of_b: &str, more: &[&str]| {
+        std::fs::write(&file, settings(wallet_of_b)).unwrap();
+        let mut command = settle(&["reconcile", "--json", "--config", file.to_str().unwrap()]);
+        command.args(more).args(["--data-url", &world.exchange.url]);
+        command.args(["--polymarket-url", &world.exchange.url]);
+        Ended::from(command.output().unwrap()).json()
+    };
+    let of_each = |found: &Value| {
+        let databases = found["databases"].as_array().unwrap();
+        databases.iter().map(|each| each["unclaimed"].as_array().unwrap().len()).collect::<Vec<_>>()
+    };
+    assert_eq!(of_each(&unclaimed(WALLET, &[])), [1, 0]);
+    assert_eq!(of_each(&unclaimed(&other, &[])), [1, 1], "two wallets");
+    let alone = unclaimed(WALLET, &["--bot", "b"]);
+    assert_eq!(alone["unclaimed"].as_array().unwrap().len(), 1, "{alone}");
+}
+
+#[test]
 fn booked_money_stays_where_a_later_reading_cannot_assign_the_fills() {
     let open = lately();
     let world = World::new(open, 1, move |_, stage| {
@@ -431,5 +462,5 @@ fn log_and_wallet_agree_only_where_their_sums_do() {
     bench.sql().execute("UPDATE trades SET position_size = 4", []).unwrap();
     let text = ["reconcile", "--wallet", WALLET, "--polymarket-url", url, "--data-url", url];
     let text = bench.settle(&text).stdout;
-    assert!(text.contains("Log and wallet agree: 1 trades, +4.00 dollars"), "{text}");
+    assert!(text.contains("Log and wallet agree: 1 trade, +4.00 dollars"), "{text}");
 }

@@ -299,7 +299,7 @@ fn a_fill_whose_market_cannot_be_read_makes_the_trades_of_its_time_wait() {
         let ran = bench.run_at(&exchange.url, &["--wallet", WALLET]).json();
         assert_eq!(ran["pending"], json!({"not_attributed": 1}), "{fields}: {ran}");
         assert_eq!(ran["excluded"], json!({}), "{fields}: {ran}");
-        let why = "cannot read the market of 1 rows of the wallet";
+        let why = "cannot read the market of 1 row of the wallet";
         assert!(ran["warnings"].to_string().contains(why), "{fields}: {ran}");
     }
     for name in [

@@ -13,7 +13,7 @@ use crate::output::print::show;
 use crate::output::style::{CAUTION, STRONG, line, styled};
 use crate::output::width::{fitting, line_width};
 use crate::rules::text::printable;
-use crate::rules::units::Usd;
+use crate::rules::units::{Usd, count};
 use crate::settings::CommonArgs;
 use crate::store::{Access, LoggedRun, Store, UNDO};
 
@@ -64,8 +64,8 @@ fn text(runs: &[LoggedRun], database: &Path) -> String {
             printable(&run.run_id),
             printable(&run.started_at),
             printable(&run.command),
-            run.settled.to_string(),
-            run.corrected.to_string(),
+            count(&run.settled),
+            count(&run.corrected),
             profit,
         ];
         line(&mut text, format_args!("{}{undone}", columns(&cells)));

@@ -6,19 +6,23 @@ use std::fmt::Write;
 
 use chrono::{DateTime, Utc};
 use clap::Args;
+use rust_decimal::Decimal;
 use serde::Serialize;
 
 use crate::commands::run::text::not_due;
 use crate::commands::{Block, Bot, Exit, show_blocks};
 use crate::engine::status::DatabaseStatus;
-use crate::engine::summary::age;
 use crate::error::Error;
 use crate::output::json::{ErrorJson, OfSeveral, SCHEMA_VERSION, WarningJson, excluded, failure};
 use crate::output::print::show;
-use crate::output::style::{CAUTION, GOOD, STRONG, bare, errors, field, ids, line, money, styled};
-use crate::rules::selection::{NAMED, Warning};
-use crate::rules::text::{printable, printable_line, shell_argument};
-use crate::rules::units::{FloatUsd, UnixSeconds, Usd};
+use crate::output::style::{
+    CAUTION, STRONG, errors, errors_before_alert, field, line, money, styled,
+};
+use crate::rules::alert::IN_ERROR;
+use crate::rules::decision::is_same;
+use crate::rules::selection::{NAMED, Named, Warning};
+use crate::rules::text::{printable, printable_line};
+use crate::rules::units::{FloatUsd, UnixSeconds, Usd, age, count};
 use crate::settings::{self, AlertArgs, CommonArgs, ConfirmArgs, JudgingArgs};
 use crate::store::{Access, PastRun};
 
@@ -94,25 +98,37 @@ pub fn run(
     shown.map(|()| exit)
 }
 
+/// Most reasons of failed attempts shown, one line each.
+const REASONS: usize = 20;
+
+/// Its last lines are what needs a person.
 fn text(status: &DatabaseStatus, title: &str) -> String {
     let mut text = String::new();
     let (selection, performance) = (&status.selection, &status.performance);
     line(&mut text, format_args!("{} · {}", styled(STRONG, "settle status"), title));
-    let (wins, losses) = (performance.wins, performance.losses);
+    let (wins, losses) = (count(&performance.wins), count(&performance.losses));
     let mut kinds = format!("{wins} won, {losses} lost");
     if selection.booked_without_result() > 0 {
-        let _ = write!(kinds, ", {} neither", selection.booked_without_result());
+        let _ = write!(kinds, ", {} neither", count(&selection.booked_without_result()));
     }
-    field(&mut text, "Settled", format_args!("{} ({kinds})", status.settled()));
+    field(&mut text, "Settled", format_args!("{} ({kinds})", count(&status.settled())));
     let rate = status.win_rate().map_or("-".to_owned(), |rate| format!("{:.1} %", rate * 100.0));
     if status.unconfirmed > 0 {
-        let count = status.unconfirmed;
-        field(&mut text, "Provisional", format_args!("{count} not yet confirmed by Polymarket"));
+        let trades = count(&status.unconfirmed);
+        field(&mut text, "Provisional", format_args!("{trades} not yet confirmed by Polymarket"));
     }
     if status.log_money > 0 {
-        let count = status.log_money;
-        let what = "rest on the log alone; settle reconcile compares it with the wallet";
-        field(&mut text, "Money", format_args!("{count} {what}"));
+        let (rests, it) = if status.log_money == 1 { ("rests", "it") } else { ("rest", "them") };
+        let what =
+            format!("{rests} on the log alone; settle reconcile compares {it} with the wallet");
+        field(&mut text, "Money", format_args!("{} {what}", count(&status.log_money)));
+    }
+    if let Some(dollars) =
+        status.wallet_difference.filter(|dollars| !is_same(*dollars, Decimal::ZERO))
+    {
+        let what =
+            "dollars booked beyond what the wallet's fills made; settle reconcile shows the trades";
+        field(&mut text, "Difference", format_args!("{} {what}", money(Usd(dollars))));
     }
     if let Some(dollars) = status.unclaimed.filter(|dollars| !dollars.is_zero()) {
         let dollars = money(Usd(dollars));
@@ -124,77 +140,77 @@ fn text(status: &DatabaseStatus, title: &str) -> String {
         performance.profit.and_then(FloatUsd::usd).map_or_else(|| "no number of".to_owned(), money);
     field(&mut text, "Profit", format_args!("{profit} dollars"));
     let streak = status.latest.consecutive_losses;
-    field(&mut text, "Streak", format_args!("{streak} losses in a row"));
-    field(&mut text, "Unsettled", format_args!("{}", selection.unsettled()));
-    field(&mut text, "Due", format_args!("{}", selection.due.count));
-    for (tally, words) in [
-        (selection.held, "held: too close to call, waiting for Polymarket"),
-        (selection.waiting, "waiting for a retry: no price or resolution was there"),
-        (selection.in_error, "in error"),
-    ] {
-        if tally.count > 0 {
-            line(&mut text, format_args!("  {:>6}  {words}", tally.count));
-        }
+    let losses = if streak == 1 { "loss" } else { "losses" };
+    field(&mut text, "Streak", format_args!("{} {losses} in a row", count(&streak)));
+    if let Some(today) = status.latest.profit_today.filter(|today| !today.0.is_zero()) {
+        field(&mut text, "Today", format_args!("{} dollars", money(today)));
     }
-    if !status.parked.is_empty() {
-        field(&mut text, "Tried", format_args!("{}", status.parked.values().sum::<u64>()));
+    if let Some(at) = status.latest.last_settled {
+        let ago = age(status.now.since(at).max(0));
+        field(&mut text, "Last settled", format_args!("{ago} ago ({at})"));
     }
-    for (reason, count) in &status.parked {
-        line(&mut text, format_args!("  {count:>6}  {}", printable(reason)));
-    }
-    if status.stuck.count > 0 {
-        let (count, shown) = (status.stuck.count, ids(&status.stuck, NAMED));
-        let command: Vec<String> =
-            status.stuck.first.iter().map(|id| shell_argument(&bare(id))).collect();
-        let command = command.join(" ");
-        field(
-            &mut text,
-            "Stuck",
-            format_args!("{count} no longer an alert after 48 hours: {shown}"),
-        );
-        let what = "accepts them as they are; settle explain ID says what each waits for";
-        line(&mut text, format_args!("  settle ignore {command} {what}"));
-    }
+    unsettled(&mut text, status);
     text.push_str(&not_due(&selection.excluded));
-    if let Some(seconds) = status.oldest_due_age() {
-        field(&mut text, "Oldest due", format_args!("{}", age(seconds)));
-    }
     for run in &status.last_runs {
         let written = run.written.iter().map(|(status, count)| format!("{count} {status}"));
         let written = written.collect::<Vec<_>>().join(", ");
         let run = format!("{} ({}): {written}", run.run_id, run.command);
         field(&mut text, "Wrote", format_args!("{}", printable_line(&run)));
     }
-    text.push_str(&errors(&selection.errors));
+    text.push_str(&match selection.late.alerts.contains_key(IN_ERROR) {
+        true => errors_before_alert(&selection.errors),
+        false => errors(&selection.errors),
+    });
     for Warning { message, .. } in status.warnings() {
         line(&mut text, format_args!("{} {message}", styled(CAUTION, "Warning:")));
     }
     for alert in &status.alerts {
         line(&mut text, format_args!("{} {alert}", styled(CAUTION, "Alert:")));
     }
-    text.push_str(&last_line(status));
     text
 }
 
-fn last_line(status: &DatabaseStatus) -> String {
-    let settled = status.latest.last_settled.map_or_else(
-        || "nothing settled by settle".to_owned(),
-        |at| format!("last settled {} ago ({at})", age(status.now.since(at).max(0))),
-    );
-    let today = status.latest.profit_today.map_or_else(|| "no number of".to_owned(), money);
-    let wrong = status.wrong();
-    let wrong = match wrong.is_empty() {
-        true => styled(GOOD, "nothing is wrong"),
-        false => format!("{} {}", styled(CAUTION, "wrong:"), wrong.join(", ")),
-    };
-    let unsettled = status.selection.unsettled();
-    let mut text = String::new();
-    field(
-        &mut text,
-        "Status",
-        format_args!("{unsettled} unsettled · {settled} · today {today} dollars · {wrong}"),
-    );
-    text
+/// What is not settled: due trades by why they wait, and those that are stuck.
+fn unsettled(text: &mut String, status: &DatabaseStatus) {
+    let selection = &status.selection;
+    field(text, "Unsettled", format_args!("{}", count(&selection.unsettled())));
+    field(text, "Due", format_args!("{}", count(&selection.due.count)));
+    let retry = selection.next_retry.map(|at| format!(", the first at {at}")).unwrap_or_default();
+    for (tally, words) in [
+        (selection.held, "held: too close to call, waiting for Polymarket"),
+        (selection.waiting, &*format!("waiting for a retry{retry}")),
+        (selection.in_error, "in error"),
+    ] {
+        if tally.count > 0 {
+            line(text, format_args!("  {:>6}  {words}", count(&tally.count)));
+        }
+    }
+    if let Some(seconds) = status.oldest_due_age() {
+        field(text, "Oldest due", format_args!("{}", age(seconds)));
+    }
+    if !status.parked.is_empty() {
+        field(text, "Tried", format_args!("{}", count(&status.parked.values().sum::<u64>())));
+    }
+    for (reason, tried) in status.parked.iter().take(REASONS) {
+        line(text, format_args!("  {:>6}  {}", count(tried), printable(reason)));
+    }
+    let more: u64 = status.parked.values().skip(REASONS).sum();
+    if more > 0 {
+        line(text, format_args!("  {:>6}  for other reasons", count(&more)));
+    }
+    if status.stuck.count > 0 {
+        let (stuck, shown) = (count(&status.stuck.count), status.stuck.ids(NAMED));
+        let what = format!("{stuck} no longer an alert after 48 hours: {shown}");
+        field(text, "Stuck", format_args!("{what}"));
+        let (arguments, first) =
+            (status.stuck.arguments(), status.stuck.first.first().map(Named::argument));
+        let what = match status.stuck.count {
+            1 => "accepts it as it is",
+            _ => "accepts them as they are",
+        };
+        let explain = format!("settle explain {} shows more", first.unwrap_or_default());
+        line(text, format_args!("  settle ignore {arguments} {what}; {explain}"));
+    }
 }
 
 #[derive(Serialize)]

@@ -4,11 +4,13 @@
 use log::warn;
 
 use crate::engine::context::{RunContext, Task};
-use crate::engine::summary::{Counts, Event, INTERRUPTED, OUT_OF_REACH, OUT_OF_TIME};
+use crate::engine::summary::{Counts, Event};
 use crate::engine::trade_result::{CHANGED, TradeResult};
 use crate::error::Error;
 use crate::interrupt::Interrupt;
-use crate::rules::alert::{AlertRule, IN_ERROR, LateTrades};
+use crate::rules::alert::{
+    AlertRule, IN_ERROR, INTERRUPTED, LateTrades, OUT_OF_REACH, OUT_OF_TIME,
+};
 use crate::rules::decision::{DeferReason, Deferral};
 use crate::rules::eligibility::{Row, Trade};
 use crate::rules::fill::WalletRecord;
@@ -156,7 +158,7 @@ impl<'a> RunState<'a> {
             match &self.stopped {
                 Some(Stop::Failed(error)) => {
                     let why = format!("not written: {error}");
-                    self.refuse(&settlement, &why);
+                    self.refuse(settlement, why);
                 }
                 // the next run tries the confirmation again
                 _ if settlement.earlier().is_some() => {}
@@ -177,7 +179,9 @@ impl<'a> RunState<'a> {
                     self.end(&TradeResult::of_settlement(settlement, false));
                 }
                 WriteOutcome::Rejected(why) => {
-                    self.refuse(&settlement, &format!("the database refuses it: {why}"));
+                    let why = format!("the database refuses it: {why}");
+                    let message = row_error(&settlement.trade.row, &why).message;
+                    self.refuse(settlement, message);
                 }
             }
         }
@@ -194,7 +198,7 @@ impl<'a> RunState<'a> {
             let is_held = deferral.left == DeferReason::Held;
             self.leave_due(reason, &deferral.trade, is_held);
             if deferral.left == DeferReason::InError {
-                self.errors.push(row_error(&deferral.trade.row, deferral.reason));
+                self.errors.push(row_error(&deferral.trade.row, &deferral.reason));
                 continue;
             }
             self.end(&TradeResult::of_deferral(deferral));
@@ -228,7 +232,7 @@ impl<'a> RunState<'a> {
                 WriteOutcome::Conflict => {}
                 WriteOutcome::Rejected(why) => {
                     let message = format!("the database refuses it: {why}");
-                    self.errors.push(row_error(&row.row, message));
+                    self.errors.push(row_error(&row.row, &message));
                 }
             }
         }
@@ -261,12 +265,12 @@ impl<'a> RunState<'a> {
     }
 
     /// Reports a settlement that cannot be written as an error of its row.
-    fn refuse(&mut self, settlement: &Settlement, why: &str) {
+    fn refuse(&mut self, settlement: Settlement, message: String) {
         if settlement.earlier().is_none() {
             self.leave_due(IN_ERROR, &settlement.trade, false);
             self.counts.add_not_written();
         }
-        self.errors.push(row_error(&settlement.trade.row, why.to_owned()));
+        self.errors.push(RowError { trade_id: settlement.trade.row.id, message });
     }
 
     /// Counts trades that the run did not reach.
@@ -308,8 +312,8 @@ impl<'a> RunState<'a> {
     }
 }
 
-fn row_error(row: &Row, message: String) -> RowError {
-    RowError::of(row.id.clone(), row.id_statement.as_deref(), message)
+fn row_error(row: &Row, message: &str) -> RowError {
+    RowError::of_row(row.id.clone(), row.id_statement.as_deref(), message)
 }
 
 /// Log line prefix: the database's name if the run has several.

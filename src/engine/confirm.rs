@@ -5,12 +5,12 @@ use log::info;
 
 use crate::engine::apply::{Batch, of};
 use crate::engine::context::Task;
-use crate::rules::alert::AlertRule;
+use crate::rules::alert::{AlertRule, LateGroup};
 use crate::rules::decision::confirm_trade;
 use crate::rules::eligibility::{is_booked_as_zero, judge_again};
 use crate::rules::fill::{WalletRecords, WalletSays};
 use crate::rules::resolution::{NO_NAME, Resolution, Resolutions};
-use crate::rules::selection::{Tally, Warning};
+use crate::rules::selection::Warning;
 use crate::store::{Note, Unconfirmed};
 
 /// Confirms or corrects provisional trades. Notes those to ask about again and those whose row
@@ -20,7 +20,7 @@ pub(super) fn confirm(
     resolved: &Resolutions,
     wallet: &WalletRecords,
     task: &Task<'_>,
-    (late, rule): (&mut Tally, AlertRule<'_>),
+    (late, rule): (&mut LateGroup, AlertRule<'_>),
     name: Option<&str>,
 ) -> Batch {
     let mut batch = Batch::default();
@@ -77,7 +77,7 @@ pub(super) fn confirm(
         }
         let is_late = closed_at < task.now.plus(-task.lags.confirm);
         if is_late && !rule.is_stuck(rowid, &trade_id, true) {
-            late.add(Some(closed_at));
+            late.add(&trade_id, Some(closed_at), task.now);
         }
     }
     batch

@@ -18,7 +18,7 @@ use crate::rules::outcome::Side;
 use crate::rules::resolution::{MarketIds, Stated};
 use crate::rules::selection::Warning;
 use crate::rules::title::market_key;
-use crate::rules::units::UnixSeconds;
+use crate::rules::units::{UnixSeconds, counted};
 use crate::store::Store;
 
 /// How long before the first trade of interest the wallet is read, in seconds: markets are open for a
@@ -61,9 +61,11 @@ pub(crate) fn unnamed_rows(shared: &SharedRows, since: UnixSeconds) -> Option<St
     let rows = shared.before.iter().chain(&shared.after).filter(|row| row.logged_at >= since);
     let count = rows.filter(|row| is_named_by_id(&row.market).is_some()).count();
     (count > 0).then(|| {
+        let rows = counted(&count, "row", "rows");
+        let name = if count == 1 { "names its" } else { "name their" };
         format!(
-            "{count} rows of another bot that shares the wallet name their market by an id that settle \
-             cannot look up now"
+            "{rows} of another bot that shares the wallet {name} market by an id that settle cannot look up \
+             now"
         )
     })
 }

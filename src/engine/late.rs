@@ -28,7 +28,7 @@ pub(super) fn record_alerts(
             summary.stuck.add_all(stuck);
         }
         let Some(context) = context else { return Ok(()) };
-        let late = match summary.unconfirmed_late.count {
+        let late = match summary.unconfirmed_late.trades.count {
             0 => None,
             _ => store
                 .last_records(context.run_id)?

@@ -1,6 +1,7 @@
 //! One run: selects trades, asks the sources, decides, writes and counts. Databases and sources are
 //! arguments. This module prints nothing.
 
+pub(crate) mod alert_text;
 mod apply;
 mod confirm;
 pub mod context;

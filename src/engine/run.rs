@@ -13,10 +13,10 @@ use crate::engine::market_ids::KnownIds;
 use crate::engine::not_made::NotMadeTrades;
 use crate::engine::rebook::rebook_read_again;
 use crate::engine::statements::Statements;
-use crate::engine::summary::{Event, OUT_OF_TIME, Summary};
+use crate::engine::summary::{Event, Summary};
 use crate::engine::zone::zone_warning;
 use crate::error::Error;
-use crate::rules::alert::{AlertRule, LateTrades};
+use crate::rules::alert::{AlertRule, DUE, LateGroup, LateTrades, OUT_OF_TIME};
 use crate::rules::decision::{
     Confirm, Decision, DeferReason, MarketData, decide_trade, needs_prices,
 };
@@ -24,7 +24,7 @@ use crate::rules::eligibility::{Exclusion, Reading, Trade, judge_again};
 use crate::rules::fill::WalletRecords;
 use crate::rules::price::{PriceRequest, PriceRequests, Source, Strikes};
 use crate::rules::resolution::{NO_NAME, Resolution};
-use crate::rules::selection::{Selection, Selector, Tally, Warning, dated_key, need};
+use crate::rules::selection::{Selection, Selector, Warning, dated_key, need};
 use crate::rules::value::Cell;
 use crate::sources::candles::fallback::Found;
 use crate::sources::http::RequestStats;
@@ -34,9 +34,6 @@ use crate::store::{Store, Unconfirmed};
 const CONFIRMED_A_RUN: u32 = 1000;
 /// The same without a batch limit, as memory holds all of them. The next run continues.
 const CONFIRMED_AT_ALL: u32 = 20_000;
-
-/// Reason of a due trade of which no run is asked.
-const DUE: &str = "due";
 
 /// Counts every unsettled row. See [`Store::unsettled_page`] for `counts_hold`.
 ///
@@ -79,7 +76,7 @@ pub fn settle(
     let rule = AlertRule { lags: task.lags, now, earlier: &earlier };
     let most = if task.batch == 0 { CONFIRMED_AT_ALL } else { CONFIRMED_A_RUN };
     let (mut unconfirmed, mut late) = match task.deciding.confirm {
-        Confirm::Off => (vec![], Tally::default()),
+        Confirm::Off => (vec![], LateGroup::default()),
         _ => (database.store.unconfirmed(now, most)?, database.store.not_asked_yet(rule)?),
     };
     let retries = database.store.retries()?;
@@ -197,6 +194,7 @@ fn sum_up(
     let beyond_batch = std::mem::take(&mut selection.late_beyond_batch);
     late.add_all(beyond_batch, state.counts.has_settled());
     let (unsettled_before, due_before) = (selection.unsettled(), selection.due.count);
+    let (retries, next_retry) = (selection.waiting.count, selection.next_retry);
     let mut errors = selection.errors;
     errors.append(&mut state.errors);
     let summary = Summary {
@@ -207,13 +205,15 @@ fn sum_up(
         unsettled_before,
         due_before,
         due_after,
+        retries,
+        next_retry,
         overdue: late.alerts,
         stuck: late.stuck,
         future: late.future,
         nothing_had,
         interrupted: false,
         excluded: selection.excluded,
-        unconfirmed_late: Tally::default(),
+        unconfirmed_late: LateGroup::default(),
         warnings: vec![],
         problems: vec![],
         stats: BTreeMap::new(),
@@ -276,7 +276,7 @@ impl Run<'_, '_, '_> {
         store: &mut Store,
         block: Vec<Trade>,
         unconfirmed: &mut Vec<Unconfirmed>,
-        late: (&mut Tally, AlertRule<'_>),
+        late: (&mut LateGroup, AlertRule<'_>),
     ) -> Result<Vec<(Trade, Option<Resolution>)>, Error> {
         let (late, rule) = late;
         let mut undecided = Vec::new();

@@ -1,12 +1,11 @@
-//! State of the trades of one database, for `settle status`, and the last line of `run` and
-//! `status`. `store` reads the rows; `rules::selection` judges them.
+//! State of the trades of one database, for `settle status` and the metrics. `store` reads the rows; `rules::selection` judges them.
 
 use std::collections::BTreeMap;
 
 use rust_decimal::Decimal;
 
+use crate::engine::alert_text;
 use crate::engine::run as engine;
-use crate::engine::summary::{future_in_words, unconfirmed_in_words};
 use crate::engine::zone::zone_warning;
 use crate::error::Error;
 use crate::rules::alert::AlertRule;
@@ -65,15 +64,17 @@ impl DatabaseStatus {
             let earlier = store.alerts()?;
             let rule = AlertRule { lags, now, earlier: &earlier };
             let mut selection = engine::count(store, reading, true, rule)?;
-            let overdue = (!selection.late.alerts.is_empty()).then(|| {
-                "a due trade is older than the alert lag; settle run settles it or prints the reason"
-                    .to_owned()
-            });
-            let late = unconfirmed_in_words(store.unconfirmed_since(rule)?, now);
+            let late = &selection.late;
+            let overdue = late.alerts.iter();
+            let mut alerts: Vec<String> =
+                overdue.map(|(reason, group)| alert_text::overdue(reason, group, now)).collect();
+            alerts.extend(alert_text::unconfirmed(&store.unconfirmed_since(rule)?, now));
+            alerts.extend(alert_text::future(&late.future));
             let mut stuck = std::mem::take(&mut selection.late.stuck);
             let closed_before = now.plus(-lags.confirm);
             stuck.add_all(store.stuck_unconfirmed(closed_before, rule.stuck_before())?);
-            let RecordCounts { unconfirmed, doubted, parked, last_runs } = store.record_counts(now)?;
+            let RecordCounts { unconfirmed, doubted, parked, last_runs } =
+                store.record_counts(now)?;
             let performance = store.totals()?;
             let mut row_warnings = selection.warnings(reading.rules);
             row_warnings.extend(zone_warning(store, reading)?);
@@ -90,48 +91,25 @@ impl DatabaseStatus {
                 last_runs,
                 stuck,
                 row_warnings,
-                alerts: overdue
-                    .into_iter()
-                    .chain(late)
-                    .chain(future_in_words(selection.late.future))
-                    .collect(),
+                alerts,
                 selection,
             })
         })
     }
 
-    /// Warnings about unsettled rows and recorded strikes.
+    /// Warnings about unsettled rows, and one about recorded strikes.
     pub fn warnings(&self) -> Vec<Warning> {
-        let strikes = self.doubted.iter().map(|(name, (count, id))| {
-            let trades = if *count == 1 { "trade" } else { "trades" };
-            Warning {
-                code: "strike",
-                message: format!(
-                    "{name}: {count} settled {trades}, one of them is {id}; their price_to_beat looks \
-                     wrong; the bot should record the price at the window's start"
-                ),
-            }
+        let names = self.doubted.iter().map(|(name, (count, _))| format!("{count} {name}"));
+        let names = names.collect::<Vec<_>>().join(", ");
+        let strikes = self.doubted.values().next().map(|(_, id)| Warning {
+            code: "strike",
+            message: format!(
+                "settled in the last day with a price_to_beat that looks wrong: {names}; settle explain {} \
+                 shows one; the bot should record the price at the window's start",
+                Named::argument(id)
+            ),
         });
         self.row_warnings.iter().cloned().chain(strikes).collect()
-    }
-
-    /// What is wrong, in a few words each.
-    pub fn wrong(&self) -> Vec<String> {
-        let mut wrong = Vec::new();
-        if !self.alerts.is_empty() {
-            wrong.push("an alert".to_owned());
-        }
-        for (count, one, many) in [
-            (self.selection.in_error.count, "row in error", "rows in error"),
-            (self.warnings().len() as u64, "warning", "warnings"),
-        ] {
-            match count {
-                0 => {}
-                1 => wrong.push(format!("1 {one}")),
-                _ => wrong.push(format!("{count} {many}")),
-            }
-        }
-        wrong
     }
 
     /// Booked trades: won, lost, UNKNOWN and SPLIT.

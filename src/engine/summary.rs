@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 
 use rust_decimal::Decimal;
 
+use crate::engine::alert_text;
 use crate::engine::trade_result::{Ending, TradeResult};
+use crate::rules::alert::LateGroup;
 use crate::rules::decision::DeferReason;
 use crate::rules::eligibility::Exclusion;
 use crate::rules::logged::MoneySource;
@@ -13,12 +15,14 @@ use crate::rules::outcome::Outcome;
 use crate::rules::price::Source;
 use crate::rules::selection::{Named, RowError, Tally, Warning};
 use crate::rules::settlement::Status;
-use crate::rules::units::{Bps, UnixSeconds, Usd, rounded};
+use crate::rules::units::{self, Bps, UnixSeconds, Usd, rounded};
 use crate::rules::value::Cell;
 use crate::sources::http::RequestStats;
 
 /// Most contradictions listed one by one.
-const ALERTS: usize = 100;
+const LISTED: usize = 20;
+/// The code of a warning about a contradiction.
+const CONTRADICTION: &str = "contradiction";
 
 /// An outcome of an earlier run that Polymarket's resolution replaced.
 #[derive(Debug)]
@@ -52,13 +56,15 @@ pub struct Counts {
     changed: u64,
     profit: Decimal,
     profit_overflows: bool,
+    /// By how many dollars corrections changed the profit; `profit` includes it.
+    pub change: Decimal,
     /// Trades left, by ending and reason.
     pub left: BTreeMap<(&'static str, String), Named>,
     /// Corrected outcomes.
     pub corrections: Vec<Correction>,
     /// By the doubt's name: the first doubt's message, and the trades that have it.
     doubted: BTreeMap<&'static str, (String, Named)>,
-    contradictions: Vec<String>,
+    contradictions: Vec<Warning>,
     more_contradictions: u64,
 }
 
@@ -100,7 +106,7 @@ impl Counts {
             let (trade_id, from) = (id.clone(), from.clone());
             let before = result.row.profit_loss.any_number().unwrap_or_default();
             let change = result.profit.map(|profit| Usd(profit.0.saturating_sub(before)));
-            self.add_profit(change.map_or(Decimal::ZERO, |change| change.0));
+            self.add_change(change.map_or(Decimal::ZERO, |change| change.0));
             self.corrections.push(Correction { trade_id, from, to, profit: result.profit, change });
         }
         // once a trade: a held one comes again in each run
@@ -113,7 +119,7 @@ impl Counts {
             entry.or_insert_with(|| (doubt.to_string(), Named::default())).1.add(id);
         }
         if let Some(moved) = result.contradicted_move {
-            match self.contradictions.len() < ALERTS {
+            match self.contradictions.len() < LISTED {
                 true => self.contradictions.push(contradiction(result, moved)),
                 false => self.more_contradictions += 1,
             }
@@ -132,6 +138,11 @@ impl Counts {
         }
     }
 
+    fn add_change(&mut self, dollars: Decimal) {
+        self.change = self.change.saturating_add(dollars);
+        self.add_profit(dollars);
+    }
+
     /// Counts a trade whose outcome the database refuses; its row is also in error.
     pub(crate) fn add_not_written(&mut self) {
         *self.pending.entry(DeferReason::NotWritten.key()).or_default() += 1;
@@ -140,7 +151,7 @@ impl Counts {
     /// Counts a settled trade whose result was taken back, because it was never filled, with the profit that
     /// stood in it.
     pub(crate) fn add_emptied(&mut self, profit: Option<Decimal>) {
-        self.add_profit(-profit.unwrap_or_default());
+        self.add_change(-profit.unwrap_or_default());
         *self.by_status.entry(Status::Corrected.as_str()).or_default() += 1;
     }
 
@@ -159,17 +170,18 @@ impl Counts {
     }
 }
 
-fn contradiction(result: &TradeResult, moved: Bps) -> String {
+fn contradiction(result: &TradeResult, moved: Bps) -> Warning {
     let row = &result.row;
     let outcome = result.outcome.map_or("otherwise", Outcome::as_str);
-    format!(
-        "trade {} on {}: Polymarket resolved it {outcome}, but {} moved {:+.1} bps in its \
+    let message = format!(
+        "trade {} on {}: Polymarket resolved it {outcome}, which is written, but {} moved {:+.1} bps in its \
          window; check --rules, the source and the market",
         row.id,
         row.market_slug,
         result.price_source.map_or("the venue", Source::as_str),
         rounded(moved.0, 1)
-    )
+    );
+    Warning { code: CONTRADICTION, message }
 }
 
 /// What a run did, or what a dry run would do.
@@ -189,8 +201,12 @@ pub struct Summary {
     pub due_before: u64,
     /// Due trades after the run.
     pub due_after: Tally,
+    /// Those of them that were not tried, because their retry is later.
+    pub retries: u64,
+    /// The earliest of these retries.
+    pub next_retry: Option<UnixSeconds>,
     /// Due trades that are an alert, by the reason they are left.
-    pub overdue: BTreeMap<&'static str, Tally>,
+    pub overdue: BTreeMap<&'static str, LateGroup>,
     /// Trades that were an alert for 48 hours.
     pub stuck: Named,
     /// The run needed prices or resolutions and got none.
@@ -200,9 +216,9 @@ pub struct Summary {
     /// Rows that are not due, by reason.
     pub excluded: BTreeMap<Exclusion, u64>,
     /// Rows with a timestamp in the future that are an alert.
-    pub future: u64,
+    pub future: LateGroup,
     /// Provisional trades past the confirm lag that are an alert; `oldest` is by the market's close.
-    pub unconfirmed_late: Tally,
+    pub unconfirmed_late: LateGroup,
     /// Warnings about rows. `counts` holds the doubted strikes.
     pub warnings: Vec<Warning>,
     /// Problems with the sources.
@@ -210,14 +226,6 @@ pub struct Summary {
     /// Requests by service. All databases of a run share them.
     pub stats: BTreeMap<&'static str, RequestStats>,
 }
-
-/// Reason of a trade about which a source could not be asked.
-pub(crate) const OUT_OF_REACH: &str = "a source could not be asked";
-/// Reason of a trade that the run did not reach before a signal.
-pub(crate) const INTERRUPTED: &str = "the run was interrupted";
-/// Reason of a trade that the run did not reach before its time was over.
-pub(crate) const OUT_OF_TIME: &str =
-    "the time of the run was over (--max-seconds); the next run continues";
 
 impl Summary {
     /// Trades settled by this run: won, lost, split and unknown.
@@ -255,6 +263,14 @@ impl Summary {
         self.counts.held
     }
 
+    /// The trades that ended so and were left.
+    pub fn left_as(&self, ending: Ending) -> Named {
+        let mut all = Named::default();
+        let left = self.counts.left.iter().filter(|((state, _), _)| *state == ending.as_str());
+        left.for_each(|(_, named)| all.add_all(named.clone()));
+        all
+    }
+
     /// Trades that another program changed during the run.
     pub fn changed(&self) -> u64 {
         self.counts.changed
@@ -270,7 +286,8 @@ impl Summary {
         self.counts.by_outcome.get(outcome.as_str()).copied().unwrap_or(0)
     }
 
-    /// All warnings about the data: `warnings`, and doubted strikes with their trades.
+    /// All warnings about the data: `warnings`, doubted strikes with their trades, and resolutions that contradict
+    /// a clear move on the venue.
     pub fn data_warnings(&self) -> Vec<Warning> {
         let strike = |(name, (first, trades)): (&&'static str, &(String, Named))| {
             let first_id = trades.first.first().unwrap_or(&Cell::Null);
@@ -282,26 +299,28 @@ impl Summary {
             Warning { code: name, message: format!("{name}: {which}: {first}; {what}") }
         };
         let strikes = self.counts.doubted.iter().map(strike);
-        self.warnings.iter().cloned().chain(strikes).collect()
+        let message = "more trades, which Polymarket resolved against the venue's move";
+        let more = Some(self.counts.more_contradictions).filter(|more| *more > 0);
+        let more = more.map(|more| Warning {
+            code: CONTRADICTION,
+            message: format!("{} {message}", units::count(&more)),
+        });
+        let contradictions = self.counts.contradictions.iter().cloned().chain(more);
+        self.warnings.iter().cloned().chain(strikes).chain(contradictions).collect()
     }
 
-    /// Alerts: resolutions that contradict a clear move on the venue, due trades past the alert
-    /// lag, and provisional trades past the confirm lag.
+    /// Alerts, for which a run exits with 4: due trades past the alert lag, provisional trades past the
+    /// confirm lag, rows dated in the future.
     pub fn alerts(&self) -> Vec<String> {
-        let mut alerts = self.counts.contradictions.clone();
-        if self.counts.more_contradictions > 0 {
-            let more = self.counts.more_contradictions;
-            alerts.push(format!("{more} more trades contradict the venue's move in their window"));
-        }
-        alerts.extend(self.overdue_in_words());
+        let mut alerts: Vec<String> = self.overdue_in_words().collect();
         alerts.extend(self.unconfirmed_in_words());
-        alerts.extend(future_in_words(self.future));
+        alerts.extend(alert_text::future(&self.future));
         alerts
     }
 
     /// The alert about provisional trades past the confirm lag.
     pub fn unconfirmed_in_words(&self) -> Option<String> {
-        let late = unconfirmed_in_words(self.unconfirmed_late, self.now)?;
+        let late = alert_text::unconfirmed(&self.unconfirmed_late, self.now)?;
         let problem = self.problems.iter().find(|problem| problem.starts_with("polymarket: "));
         let is_asked = self.stats.get("polymarket").is_some_and(|stats| stats.requests > 0);
         Some(match problem {
@@ -313,10 +332,7 @@ impl Summary {
 
     /// Alerts about due trades past the alert lag, one per reason.
     pub fn overdue_in_words(&self) -> impl Iterator<Item = String> {
-        self.overdue.iter().map(|(reason, tally)| {
-            let age = age(tally.oldest.map_or(0, |oldest| self.now.since(oldest)));
-            format!("{} due: {reason}; the oldest is {age} old", tally.count)
-        })
+        self.overdue.iter().map(|(reason, group)| alert_text::overdue(reason, group, self.now))
     }
 
     /// Sum of booked profit in dollars; `None` if it overflows a `Decimal`.
@@ -334,15 +350,11 @@ impl Summary {
         self.due_after.oldest.map(|oldest| self.now.since(oldest))
     }
 
-    /// Whether a trade needs a look: one that is past the alert lag or the confirm lag, or that is
-    /// dated in the future.
-    pub fn needs_a_look(&self) -> bool {
-        !self.overdue.is_empty() || self.unconfirmed_late.count > 0 || self.future > 0
-    }
-
     /// Whether there are [`Self::alerts`].
     pub fn alert(&self) -> bool {
-        !self.alerts().is_empty()
+        !self.overdue.is_empty()
+            || self.unconfirmed_late.trades.count > 0
+            || self.future.trades.count > 0
     }
 }
 
@@ -362,53 +374,12 @@ pub enum Event<'a> {
     SummedUp(&'a Summary),
 }
 
-/// The alert about `late` provisional trades as of `now`; `None` if there are none.
-pub fn unconfirmed_in_words(late: Tally, now: UnixSeconds) -> Option<String> {
-    let oldest = age(now.since(late.oldest?));
-    Some(match late.count {
-        1 => format!(
-            "1 trade is provisional, decided by candles alone: its market closed {oldest} ago, and \
-             Polymarket has not confirmed it; settle run -vv shows what Polymarket answers"
-        ),
-        count => format!(
-            "{count} trades are provisional, decided by candles alone: the oldest market closed {oldest} \
-             ago, and Polymarket has not confirmed them; settle run -vv shows what Polymarket answers"
-        ),
-    })
-}
-
-/// The alert about this number of rows with a timestamp in the future; `None` if there are none.
-pub fn future_in_words(count: u64) -> Option<String> {
-    let rows = if count == 1 { "row has" } else { "rows have" };
-    (count > 0).then(|| format!(
-        "{count} {rows} a timestamp in the future; settle leaves them; check --timezone and the clock \
-         of the bot"
-    ))
-}
-
-/// Formats seconds in at most two units: `3 d 4 h`, `12 min`.
-pub fn age(seconds: i64) -> String {
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
-    match (days, hours) {
-        (0, 0) => format!("{minutes} min"),
-        (0, _) => format!("{hours} h {minutes} min"),
-        _ => format!("{days} d {hours} h"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::rules::decision::Deferral;
     use crate::rules::eligibility::judge_again;
     use crate::rules::fill::WalletRecords;
-
-    #[test]
-    fn ages_have_two_units_at_most() {
-        assert_eq!(age(59), "0 min");
-        assert_eq!(age(3_700), "1 h 1 min");
-        assert_eq!(age(200_000), "2 d 7 h");
-    }
 
     fn booked(profit: Decimal) -> TradeResult {
         let reading = crate::rules::eligibility::tests::READING;
@@ -441,11 +412,13 @@ mod tests {
             due_after: Tally::default(),
             overdue: BTreeMap::new(),
             stuck: Named::default(),
-            future: 0,
+            future: LateGroup::default(),
+            retries: 0,
+            next_retry: None,
             nothing_had: false,
             interrupted: false,
             excluded: BTreeMap::new(),
-            unconfirmed_late: Tally::default(),
+            unconfirmed_late: LateGroup::default(),
             warnings: vec![],
             problems: vec![],
             stats: BTreeMap::new(),
@@ -462,8 +435,11 @@ mod tests {
     fn the_first_contradictions_are_listed_and_the_rest_counted() {
         let contradicted =
             TradeResult { contradicted_move: Some(Bps(20.into())), ..booked(Decimal::ONE) };
-        let alerts = summary(&vec![contradicted; ALERTS + 7]).alerts();
-        assert_eq!(alerts.len(), ALERTS + 1);
-        assert!(alerts[ALERTS].starts_with("7 more trades contradict"), "{}", alerts[ALERTS]);
+        let summary = summary(&vec![contradicted; LISTED + 7]);
+        let warnings = summary.data_warnings();
+        assert_eq!(warnings.len(), LISTED + 1);
+        let last = &warnings[LISTED].message;
+        assert!(last.starts_with("7 more trades, which Polymarket resolved"), "{last}");
+        assert!(!summary.alert() && summary.alerts().is_empty(), "Polymarket's outcome is written");
     }
 }

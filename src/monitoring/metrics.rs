@@ -161,7 +161,7 @@ impl Gauges {
             let help = "Profit of the trades the last run settled.";
             self.add("settle_last_run_profit_dollars", help, of, profit)?;
         }
-        let help = "1 while a trade is an alert or a resolution contradicts a move.";
+        let help = "1 while a trade is an alert.";
         self.add("settle_alert", help, of, f64::from(u8::from(summary.alert())))
     }
 

@@ -5,16 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use crate::engine::summary::{
-    INTERRUPTED, OUT_OF_REACH, OUT_OF_TIME, Summary, age, future_in_words,
-};
-use crate::rules::alert::{BEYOND_BATCH, IN_ERROR};
-use crate::rules::fill::WalletSays;
+use crate::engine::alert_text;
+use crate::engine::summary::Summary;
+use crate::rules::alert::{BEYOND_BATCH, IN_ERROR, INTERRUPTED, OUT_OF_TIME};
 use crate::rules::outcome::contradicts;
 use crate::rules::price::Source;
 use crate::rules::settlement::Status;
 use crate::rules::text::{printable, printable_line, shell_argument};
-use crate::rules::units::{UnixSeconds, rounded};
+use crate::rules::units::{UnixSeconds, Usd, age, counted, rounded};
+use crate::rules::value::Cell;
 use crate::sources::http::RequestStats;
 use crate::store::{Noteworthy, NotificationState};
 
@@ -93,21 +92,26 @@ impl News<'_> {
         let waits =
             ["out_of_reach", "wallet_unreadable"].iter().any(|key| pending.contains_key(key));
         next.outages = after_requests(&self.state.outages, self.stats, waits, summary.now);
-        let now = self.alerts(&next.outages);
-        let active: BTreeSet<String> = now.keys().cloned().collect();
+        let active = self.alerts(&next.outages);
         let mut is_new =
             |key: &&String| !key.starts_with(OUTAGE_OF) || outages.insert((*key).clone());
-        let raised: Vec<&String> =
-            active.difference(&self.state.alerts).filter(&mut is_new).collect();
-        let cleared: Vec<&String> =
-            self.state.alerts.difference(&active).filter(&mut is_new).collect();
+        let before = &self.state.alerts;
+        let has_news = |(key, alert): &(&String, &Alert)| {
+            before.get(*key).is_none_or(|raised| alert.latest > Some(*raised))
+        };
+        let raised = active.iter().filter(has_news).map(|(key, _)| key);
+        let raised: Vec<&String> = raised.filter(&mut is_new).collect();
+        let cleared = before.keys().filter(|key| !active.contains_key(*key));
+        let cleared: Vec<&String> = cleared.filter(&mut is_new).collect();
         let mut notices = Vec::new();
         if !raised.is_empty() {
-            let reasons = summary.overdue.iter().map(|(reason, tally)| {
-                let age = tally.oldest.map(|oldest| summary.now.since(oldest));
-                json!({"reason": reason, "count": tally.count, "oldest_age_seconds": age})
+            let reasons = summary.overdue.iter().map(|(reason, group)| {
+                let age = group.oldest.map(|oldest| summary.now.since(oldest));
+                json!({"reason": reason, "count": group.trades.count, "oldest_age_seconds": age})
             });
-            let what = now.values().flatten().cloned().collect::<Vec<_>>().join("; ");
+            let sentences = active.values().flat_map(|alert| &alert.sentences);
+            let what: Vec<&str> = sentences.map(String::as_str).collect();
+            let what = what.join("\n");
             let mut body = self.body("alert_raised", &what, &command_for(&raised));
             body["alerts"] = json!(raised);
             body["reasons"] = reasons.collect();
@@ -119,7 +123,7 @@ impl News<'_> {
             };
             let mut what = format!("cleared: {}", keys(&mut cleared.iter().copied()));
             if !active.is_empty() {
-                what.push_str(&format!("; still raised: {}", keys(&mut active.iter())));
+                what.push_str(&format!("; still raised: {}", keys(&mut active.keys())));
             }
             if summary.stuck.count > 0 {
                 let count = summary.stuck.count;
@@ -127,40 +131,49 @@ impl News<'_> {
             }
             let mut body = self.body("alert_cleared", &what, "status");
             body["alerts"] = json!(cleared);
-            body["still_raised"] = json!(active);
+            body["still_raised"] = active.keys().cloned().collect();
             notices.push(body);
         }
-        next.alerts = active;
+        next.alerts = active
+            .keys()
+            .map(|key| {
+                let at = before.get(key).filter(|_| !raised.contains(&key));
+                (key.clone(), at.copied().unwrap_or(summary.now))
+            })
+            .collect();
         notices
     }
 
-    /// The alerts to report, each with what it consists of.
-    fn alerts(&self, outages: &BTreeMap<String, UnixSeconds>) -> BTreeMap<String, Vec<String>> {
+    /// The alerts to report, by their kinds.
+    fn alerts(&self, outages: &BTreeMap<String, UnixSeconds>) -> BTreeMap<String, Alert> {
         let summary = self.summary;
-        let is_raised = |key: &str| self.state.alerts.contains(key);
-        let mut alerts: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let is_raised = |key: &str| self.state.alerts.contains_key(key);
+        let mut alerts: BTreeMap<String, Alert> = BTreeMap::new();
         let others = || summary.overdue.iter().filter(|(reason, _)| **reason != IN_ERROR);
-        let is_urgent = others().any(|(reason, tally)| {
-            let age = tally.oldest.map_or(0, |oldest| summary.now.since(oldest));
+        let is_urgent = others().any(|(reason, group)| {
+            let age = group.oldest.map_or(0, |oldest| summary.now.since(oldest));
             age >= OUTAGE || !may_pass(reason)
         });
         // what was reported is cleared only once no such trade is left
-        if is_urgent || (is_raised("overdue") && others().next().is_some()) {
-            alerts.insert("overdue".to_owned(), vec![]);
+        let reports_others = is_urgent || is_raised("overdue");
+        for ((reason, group), sentence) in summary.overdue.iter().zip(summary.overdue_in_words()) {
+            let key = match *reason {
+                IN_ERROR => "rows_in_error",
+                _ if reports_others => "overdue",
+                _ => continue,
+            };
+            let alert = alerts.entry(key.to_owned()).or_default();
+            alert.sentences.push(sentence);
+            // a service that is out is one cause, however many trades wait for it
+            alert.latest = alert.latest.max(group.latest_report.filter(|_| !may_pass(reason)));
         }
-        if summary.overdue.contains_key(IN_ERROR) {
-            alerts.insert("rows_in_error".to_owned(), vec![]);
-        }
-        for (reason, sentence) in summary.overdue.keys().zip(summary.overdue_in_words()) {
-            let key = if *reason == IN_ERROR { "rows_in_error" } else { "overdue" };
-            if let Some(sentences) = alerts.get_mut(key) {
-                sentences.push(sentence);
-            }
-        }
-        let late = summary.unconfirmed_in_words().map(|sentence| ("unconfirmed", sentence));
-        let future = future_in_words(summary.future).map(|sentence| ("future", sentence));
-        for (key, sentence) in late.into_iter().chain(future) {
-            alerts.insert(key.to_owned(), vec![sentence]);
+        // Polymarket is one cause, too
+        let late = summary.unconfirmed_in_words().map(|sentence| ("unconfirmed", sentence, None));
+        let latest = summary.future.latest_report;
+        let future =
+            alert_text::future(&summary.future).map(|sentence| ("future", sentence, latest));
+        for (key, sentence, latest) in late.into_iter().chain(future) {
+            alerts.insert(key.to_owned(), Alert { sentences: vec![sentence], latest });
         }
         for (service, name) in SERVICES {
             let Some(since) = outages.get(service) else { continue };
@@ -168,7 +181,7 @@ impl News<'_> {
             let length = summary.now.since(*since);
             if length >= OUTAGE || is_raised(&key) {
                 let sentence = format!("{name} not answered since {since} ({})", age(length));
-                alerts.insert(key, vec![sentence]);
+                alerts.insert(key, Alert { sentences: vec![sentence], latest: None });
             }
         }
         alerts
@@ -192,7 +205,7 @@ impl News<'_> {
         }
         if !more.is_empty() {
             let count = more.len();
-            let mut body = self.body(event, &format!("{count} more trades"), "log");
+            let mut body = self.body(event, &counted(&count, "more trade", "more trades"), "log");
             body["more"] = json!(count);
             notices.push(body);
         }
@@ -219,8 +232,9 @@ impl News<'_> {
             "alert_raised" | "alert_cleared" => "alert",
             event => event,
         };
+        let first = if event == "alert_raised" { "\n" } else { " " };
         let text = format!(
-            "settle {name} on {host}, {database}: {what}\nRun {run_id}: {}\nType: {command}",
+            "settle {name} on {host}, {database}:{first}{what}\nRun {run_id}: {}\nType: {command}",
             said.join(", ")
         );
         json!({
@@ -236,6 +250,15 @@ impl News<'_> {
             "command": command,
         })
     }
+}
+
+/// An alert to report.
+#[derive(Default)]
+struct Alert {
+    sentences: Vec<String>,
+    /// When a run first reported the latest trade of an alert that each trade causes by itself: after a later
+    /// one, the alert is reported again. `None` for an alert with one cause for all of its trades.
+    latest: Option<UnixSeconds>,
 }
 
 /// The beginning of the key of an alert about a service.
@@ -254,8 +277,7 @@ fn command_for(raised: &[&String]) -> String {
 
 /// Whether a trade that waits for this reason needs no person as long as a service may be out.
 fn may_pass(reason: &str) -> bool {
-    [OUT_OF_REACH, OUT_OF_TIME, INTERRUPTED, BEYOND_BATCH].contains(&reason)
-        || WalletSays::Unreadable.why_it_waits() == Some(reason)
+    [OUT_OF_TIME, INTERRUPTED, BEYOND_BATCH].contains(&reason) || alert_text::needs_service(reason)
 }
 
 /// The services that do not answer after a run with these requests, and since when. A service that was not
@@ -312,8 +334,11 @@ fn in_words(note: &Noteworthy, event: &str) -> String {
             rounded(moved.0, 1)
         ),
         _ => {
-            let [before, after] = &note.profits;
-            format!("trade {id} on {slug}: {from} → {to}, profit {before} → {after}")
+            let dollars = |cell: &Cell| {
+                cell.any_number().map_or_else(|| cell.to_string(), |number| Usd(number).cents())
+            };
+            let [before, after] = [&note.profits[0], &note.profits[1]].map(dollars);
+            format!("trade {id} on {slug}: {from} → {to}, profit {before} → {after} dollars")
         }
     };
     printable_line(&said)

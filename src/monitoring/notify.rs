@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::engine::summary::Summary;
 use crate::error::Error;
-use crate::interrupt::Interrupt;
+use crate::interrupt::{Interrupt, Limit};
 use crate::monitoring::notices::{News, Place, is_contradiction};
 use crate::monitoring::telegram;
 use crate::rules::units::UnixSeconds;
@@ -108,11 +108,11 @@ pub struct Notifier {
 
 impl Notifier {
     /// Without channels, no notice is stored and none is sent.
-    pub fn new(channels: Vec<Channel>) -> Self {
+    pub fn new(channels: Vec<Channel>, interrupt: &Interrupt) -> Self {
         Self {
             names: channels.iter().map(Channel::name).collect(),
             channels,
-            client: Client::default(),
+            client: Client::new(Limit::at_signal(interrupt)),
             host: host(),
             left: LONGEST,
             stats: BTreeMap::new(),
@@ -127,7 +127,6 @@ impl Notifier {
         store: &mut Store,
         (database, bot): (String, Option<&str>),
         summary: &Summary,
-        interrupt: &Interrupt,
     ) {
         for (service, stats) in &summary.stats {
             self.stats.entry(service).or_default().add(*stats);
@@ -137,8 +136,7 @@ impl Notifier {
         }
         let bot = bot.map(str::to_owned);
         let place = Place { host: self.host.clone(), database, bot };
-        let sent =
-            self.queue(store, &place, summary).and_then(|()| self.send_queued(store, interrupt));
+        let sent = self.queue(store, &place, summary).and_then(|()| self.send_queued(store));
         if let Err(why) = sent {
             warn!("the notices of {} wait for the next run: {why}", place.database);
         }
@@ -179,12 +177,12 @@ impl Notifier {
     }
 
     /// Sends the notices of a database that are not delivered, oldest first.
-    fn send_queued(&mut self, store: &mut Store, interrupt: &Interrupt) -> Result<(), Error> {
+    fn send_queued(&mut self, store: &mut Store) -> Result<(), Error> {
         let mut index = 0;
         while let Some(channel) = self.channels.get(index).cloned() {
             index += 1;
             while let Some((id, body)) = store.next_notice(channel.name())? {
-                if self.left.is_zero() || interrupt.asked() {
+                if self.left.is_zero() || self.client.limit().interrupt.asked() {
                     let what = "are not sent in this run, because its end is due";
                     warn!("further {} {what}; the next run sends them", channel.title());
                     return Ok(());

@@ -4,6 +4,7 @@
 use log::warn;
 use reqwest::Url;
 
+use crate::interrupt::{Interrupt, Limit};
 use crate::sources::http::Client;
 
 pub struct Pinger {
@@ -12,8 +13,9 @@ pub struct Pinger {
 }
 
 impl Pinger {
-    pub fn new(url: Option<Url>) -> Self {
-        Self { url, client: Client::default() }
+    /// Pings that a signal cuts.
+    pub fn new(url: Option<Url>, interrupt: &Interrupt) -> Self {
+        Self { url, client: Client::new(Limit::at_signal(interrupt)) }
     }
 
     /// Pings `URL/start`.

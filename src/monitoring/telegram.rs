@@ -18,30 +18,51 @@ pub(super) fn message(chat_id: &str, text: &str) -> String {
     json!({"chat_id": chat_id, "text": at_most(text, LONGEST)}).to_string()
 }
 
-/// As many whole lines of the text as fit into `most`, or the beginning of the first line, and "…" where
-/// something is left out.
+/// The text, or where it is longer than `most`: its first lines, the number of lines that are left out, and its
+/// last line, which has the command to type. A first line that does not fit is cut.
 fn at_most(text: &str, most: usize) -> String {
     let length = |text: &str| text.encode_utf16().count();
     if length(text) <= most {
         return text.to_owned();
     }
-    let mut cut = String::new();
-    for line in text.split_inclusive('\n') {
-        if length(&cut) + length(line) >= most {
+    let lines: Vec<&str> = text.lines().collect();
+    let (last, others) = lines.split_last().unwrap_or((&"", &[]));
+    let left_out = |count: usize| match count {
+        0 => String::new(),
+        1 => "… 1 line is left out\n".to_owned(),
+        count => format!("… {count} lines are left out\n"),
+    };
+    let room = most.saturating_sub(length(last) + length(&left_out(others.len())));
+    let (mut cut, mut used, mut kept) = (String::new(), 0, 0);
+    for line in others {
+        // the line's end
+        let longer = used + length(line) + 1;
+        if longer > room {
             break;
         }
+        (used, kept) = (longer, kept + 1);
         cut.push_str(line);
+        cut.push('\n');
     }
-    if cut.is_empty() {
-        for c in text.chars() {
-            if length(&cut) + c.len_utf16() >= most {
+    if kept == 0 {
+        let first = others.first().unwrap_or(last);
+        // "…" and the line's end
+        let room = if others.is_empty() { most } else { room }.saturating_sub(2);
+        for c in first.chars() {
+            used += c.len_utf16();
+            if used > room {
                 break;
             }
             cut.push(c);
         }
+        cut.push('…');
+        if others.is_empty() {
+            return cut;
+        }
+        cut.push('\n');
+        kept = 1;
     }
-    cut.push('…');
-    cut
+    cut + &left_out(others.len() - kept) + last
 }
 
 #[cfg(test)]
@@ -49,15 +70,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_text_is_cut_at_a_line() {
+    fn a_long_text_keeps_its_first_lines_and_its_last() {
+        let length = |text: &str| text.encode_utf16().count();
         assert_eq!(at_most("one\ntwo", 7), "one\ntwo");
-        assert_eq!(at_most("one\ntwo!", 7), "one\n…");
-        assert_eq!(at_most("a long first line\n", 7), "a long…");
+        let text = "first\nsecond, which is longer\nthird, which is longer\nType: x";
+        assert_eq!(at_most(text, 45), "first\n… 2 lines are left out\nType: x");
+        assert_eq!(at_most("a single line", 8), "a sing…");
         // characters outside the basic plane count twice
-        assert_eq!(at_most("🎲🎲🎲🎲", 7), "🎲🎲🎲…");
-        let text = "a line of twenty char\n".repeat(400);
+        assert_eq!(at_most("🎲🎲🎲🎲", 7), "🎲🎲…");
+        let long = format!("{}\nType: x", "🎲".repeat(4000));
+        let cut = at_most(&long, LONGEST);
+        assert!(cut.ends_with("…\nType: x") && length(&cut) <= LONGEST, "{}", length(&cut));
+        let text = "a line of twenty char\n".repeat(400) + "Type: settle status";
         let cut = at_most(&text, LONGEST);
-        assert!(cut.ends_with("char\n…") && cut.encode_utf16().count() <= LONGEST);
-        assert!(cut.encode_utf16().count() > LONGEST - 30);
+        assert!(cut.ends_with(" lines are left out\nType: settle status"), "{cut}");
+        assert!((LONGEST - 30..=LONGEST).contains(&length(&cut)), "{}", length(&cut));
     }
 }

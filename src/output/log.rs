@@ -1,5 +1,5 @@
-//! Log lines of a run: one per trade, one for the run, warnings and alerts. `logging` configures
-//! the logger.
+//! Log lines of a run: one per trade, one for the run, warnings and alerts. Where a text summary is printed, it
+//! alone has what it shows. `logging` configures the logger.
 
 use log::{error, info, warn};
 
@@ -13,8 +13,8 @@ fn of(database: Option<&str>) -> String {
     database.map_or_else(String::new, |database| format!("{database}: "))
 }
 
-/// Logs one trade: at info, or at warn if it needs attention.
-pub fn trade(result: &TradeResult, database: Option<&str>) {
+/// Logs one trade: at info, or at warn if it needs attention and no text summary shows it.
+pub fn trade(result: &TradeResult, database: Option<&str>, has_summary: bool) {
     let of = of(database);
     let row = &result.row;
     let status = result.ending.as_str();
@@ -26,7 +26,9 @@ pub fn trade(result: &TradeResult, database: Option<&str>) {
             row.action,
             profit.cents()
         ),
-        _ if result.ending == Ending::Changed => warn!("{of}trade {} was {CHANGED}", row.id),
+        _ if result.ending == Ending::Changed && !has_summary => {
+            warn!("{of}trade {} was {CHANGED}", row.id);
+        }
         _ => info!(
             "{of}trade {} {}: {}",
             row.id,
@@ -34,12 +36,13 @@ pub fn trade(result: &TradeResult, database: Option<&str>) {
             result.reason.as_deref().unwrap_or("left unsettled")
         ),
     }
-    if let (Some(old), Some(new)) = (&result.corrected_from, result.outcome) {
+    if let (Some(old), Some(new), false) = (&result.corrected_from, result.outcome, has_summary) {
         warn!("{of}trade {} corrected from {old} to {new}", row.id);
     }
 }
 
-/// Logs the run in one line, at warn if trades are pending or in error. Alerts are errors.
+/// Logs what a text summary shows: the run in one line, at warn if trades are pending or in error; problems of
+/// the sources; warnings. Alerts are errors.
 pub fn run(summary: &Summary, database: Option<&str>) {
     let of = of(database);
     let run = summary.run_id.as_ref().map(|id| format!("run {id}: ")).unwrap_or_default();
@@ -54,11 +57,21 @@ pub fn run(summary: &Summary, database: Option<&str>) {
         let trades = if pending == 1 { "trade is" } else { "trades are" };
         warn!("{of}{pending} {trades} pending and none was settled");
     }
+    for problem in &summary.problems {
+        warn!("{of}{problem}");
+    }
     for warning in summary.data_warnings() {
         warn!("{of}{}", warning.message);
     }
     for alert in summary.alerts() {
         error!("{of}alert: {alert}");
+    }
+}
+
+/// Logs the problems of the sources for a command whose text is not shown.
+pub fn problems(problems: &[String]) {
+    for problem in problems {
+        warn!("{problem}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! Standard output: prints a result as text or JSON, with or without colour.
 
 use std::io::{self, Write};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 
 use clap::ColorChoice;
 use log::error;
@@ -18,6 +19,19 @@ pub struct Printing {
     pub quiet: bool,
     /// When to colour text.
     pub color: ColorChoice,
+}
+
+impl Printing {
+    /// Whether text is printed, and not to `/dev/null`, as systemd's unit has it.
+    pub fn shows_text(self) -> bool {
+        let device = |path: &str| {
+            let metadata = std::fs::metadata(path).ok()?;
+            metadata.file_type().is_char_device().then(|| metadata.rdev())
+        };
+        let is_discarded =
+            || device("/proc/self/fd/1").is_some_and(|output| device("/dev/null") == Some(output));
+        !self.json && !self.quiet && !is_discarded()
+    }
 }
 
 /// Prints an error on stderr, and with `--json` an object on stdout.

@@ -5,10 +5,11 @@ use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
 
-use crate::rules::selection::{Named, RowError};
-use crate::rules::text::printable;
-use crate::rules::units::Usd;
-use crate::rules::value::Cell;
+use crate::output::width::{line_width, wrapped};
+use crate::rules::selection::RowError;
+use crate::rules::units::{self, Usd};
+
+pub use crate::rules::value::bare;
 
 pub const GOOD: Style = AnsiColor::Green.on_default();
 pub const BAD: Style = AnsiColor::Red.on_default();
@@ -29,35 +30,29 @@ pub fn money(amount: Usd) -> String {
     styled(style, amount.cents())
 }
 
-/// A cell without the quotes that messages add.
-pub fn bare(cell: &Cell) -> String {
-    cell.text().map_or_else(|| cell.to_string(), printable)
-}
-
-/// The ids of some trades, at most `most` of them, and the number of the others.
-pub fn ids(trades: &Named, most: usize) -> String {
-    let shown: Vec<String> = trades.first.iter().take(most).map(bare).collect();
-    let (ids, more) = (shown.join(", "), trades.count - shown.len() as u64);
-    match more {
-        0 => ids,
-        more if ids.is_empty() => more.to_string(),
-        more => format!("{ids} and {more} more"),
-    }
-}
-
 /// Rows in error that are listed.
 const LISTED: usize = 20;
 
 /// Rows in error, one line each up to twenty.
 pub fn errors(errors: &[RowError]) -> String {
+    listed(errors, |error| &error.message)
+}
+
+/// The same without the commands, where an alert below has them.
+pub fn errors_before_alert(errors: &[RowError]) -> String {
+    listed(errors, RowError::cause)
+}
+
+fn listed(errors: &[RowError], message: impl Fn(&RowError) -> &str) -> String {
     let mut text = String::new();
     for error in errors.iter().take(LISTED) {
         let id = bare(&error.trade_id);
         let label = styled(BAD, "error");
-        line(&mut text, format_args!("  {label} trade {id}: {}", error.message));
+        line(&mut text, format_args!("  {label} trade {id}: {}", message(error)));
     }
     if errors.len() > LISTED {
-        line(&mut text, format_args!("  and {} more; --json lists them", errors.len() - LISTED));
+        let more = units::count(&(errors.len() - LISTED));
+        line(&mut text, format_args!("  and {more} more; --json lists them"));
     }
     text
 }
@@ -67,7 +62,11 @@ pub fn field(text: &mut String, name: &str, value: std::fmt::Arguments<'_>) {
     line(text, format_args!("{name:<13}{value}"));
 }
 
+/// A line of text; several in a terminal that is too narrow for it.
 pub fn line(text: &mut String, content: std::fmt::Arguments<'_>) {
-    // writing to a String cannot fail
-    let _ = writeln!(text, "{content}");
+    let content = content.to_string();
+    for part in wrapped(&content, line_width().unwrap_or(usize::MAX)) {
+        // writing to a String cannot fail
+        let _ = writeln!(text, "{part}");
+    }
 }

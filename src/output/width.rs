@@ -24,9 +24,84 @@ pub fn fitting(widths: &[usize], order: &[usize], space: Option<usize>) -> Vec<u
     shown
 }
 
+/// The lines that a line becomes where it may have `space` characters. It is broken at blanks, and goes on below its
+/// last column: behind the last two blanks near its beginning, or four characters in. A longer word stays whole.
+pub fn wrapped(line: &str, space: usize) -> Vec<String> {
+    if visible(line) <= space {
+        return vec![line.to_owned()];
+    }
+    let indent = indent_of(line).min(space * 2 / 3);
+    let (beginning, rest) = split_at_visible(line, indent);
+    let (mut lines, mut current, mut has_word) = (Vec::new(), beginning.to_owned(), false);
+    for word in rest.split(' ') {
+        let blank = usize::from(has_word);
+        if has_word && visible(&current) + blank + visible(word) > space {
+            lines.push(std::mem::replace(&mut current, " ".repeat(indent)));
+            has_word = false;
+        }
+        if has_word {
+            current.push(' ');
+        }
+        current.push_str(word);
+        has_word = true;
+    }
+    lines.push(current);
+    lines
+}
+
+/// Where the last column of a line begins.
+fn indent_of(line: &str) -> usize {
+    /// The widest beginning of a line before its text.
+    const WIDEST: usize = 22;
+    let start: Vec<char> = plain(line).take(WIDEST).collect();
+    let leading = start.iter().take_while(|c| **c == ' ').count();
+    let gap = |at: &usize| *at > leading && start[at - 2..*at] == [' ', ' '] && start[*at] != ' ';
+    (2..start.len()).rev().find(gap).unwrap_or(leading + 2)
+}
+
+/// The characters of a line without its styles.
+fn plain(line: &str) -> impl Iterator<Item = char> {
+    let mut is_style = false;
+    line.chars().filter(move |c| {
+        let was_style = is_style;
+        is_style = *c == '\u{1b}' || (is_style && *c != 'm');
+        !was_style && !is_style
+    })
+}
+
+fn visible(line: &str) -> usize {
+    plain(line).count()
+}
+
+/// A line in two, with `count` characters in the first, styles not counted.
+fn split_at_visible(line: &str, count: usize) -> (&str, &str) {
+    let ends = line.char_indices().map(|(at, c)| at + c.len_utf8());
+    let end = ends.clone().find(|end| visible(&line[..*end]) == count);
+    line.split_at(end.unwrap_or(0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_line_goes_on_below_its_last_column() {
+        let of = |line: &str, space| wrapped(line, space).join("\n");
+        assert_eq!(of("Money        rests on the log", 29), "Money        rests on the log");
+        assert_eq!(
+            of("Money        rests on the log", 24),
+            "Money        rests on\n             the log"
+        );
+        assert_eq!(of("  error trade 6: it is bad", 20), "  error trade 6: it\n    is bad");
+        assert_eq!(of("Alert: one two three four", 16), "Alert: one two\n  three four");
+        // a style takes no space, and a long word stays whole
+        assert_eq!(of("\u{1b}[1mAlert:\u{1b}[0m one two", 14), "\u{1b}[1mAlert:\u{1b}[0m one two");
+        assert_eq!(
+            of("\u{1b}[1mAlert:\u{1b}[0m one two", 10),
+            "\u{1b}[1mAlert:\u{1b}[0m one\n  two"
+        );
+        assert_eq!(of("at /a/very/long/path it is", 10), "at\n  /a/very/long/path\n  it is");
+    }
 
     #[test]
     fn columns_are_left_out_in_order_until_the_rest_fits() {

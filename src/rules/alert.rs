@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::rules::eligibility::Trade;
-use crate::rules::tally::{Named, Tally};
+use crate::rules::tally::Named;
 use crate::rules::units::UnixSeconds;
 use crate::rules::value::Cell;
 
@@ -14,6 +14,16 @@ pub const IN_ERROR: &str = "in error";
 pub const WAITING: &str = "waiting for a retry";
 /// Reason of a due trade that the batch limit left out.
 pub const BEYOND_BATCH: &str = "beyond this batch";
+
+/// Reason of a trade about which a source could not be asked.
+pub const OUT_OF_REACH: &str = "a source could not be asked";
+/// Reason of a trade that the run did not reach before a signal.
+pub const INTERRUPTED: &str = "the run was interrupted";
+/// Reason of a trade that the run did not reach before its time was over.
+pub const OUT_OF_TIME: &str =
+    "the time of the run was over (--max-seconds); the next run continues";
+/// Reason of a due trade of which no run is asked.
+pub const DUE: &str = "due";
 
 /// How long a trade is an alert before it is stuck, in seconds.
 const ALERT: i64 = 48 * 3600;
@@ -97,14 +107,41 @@ impl AlertRule<'_> {
     }
 }
 
+/// Trades that are an alert for one reason.
+#[derive(Debug, Default)]
+pub struct LateGroup {
+    /// Their number and first ids.
+    pub trades: Named,
+    /// When the oldest became due; for provisional trades, when its market closed.
+    pub oldest: Option<UnixSeconds>,
+    /// When a run first reported the latest of these alerts.
+    pub latest_report: Option<UnixSeconds>,
+}
+
+impl LateGroup {
+    /// Adds a trade that is an alert since a run reported it at `reported`.
+    pub fn add(&mut self, trade_id: &Cell, since: Option<UnixSeconds>, reported: UnixSeconds) {
+        self.trades.add(trade_id);
+        self.oldest = self.oldest.into_iter().chain(since).min();
+        self.latest_report = self.latest_report.max(Some(reported));
+    }
+
+    /// Adds the trades of another group.
+    pub fn add_all(&mut self, others: Self) {
+        self.trades.add_all(others.trades);
+        self.oldest = self.oldest.into_iter().chain(others.oldest).min();
+        self.latest_report = self.latest_report.max(others.latest_report);
+    }
+}
+
 /// The trades that wait too long.
 #[derive(Debug, Default)]
 pub struct LateTrades {
     /// Due trades that are an alert, by the reason for which they wait. The oldest is by the moment at which it
     /// became due.
-    pub alerts: BTreeMap<&'static str, Tally>,
+    pub alerts: BTreeMap<&'static str, LateGroup>,
     /// Rows with a timestamp in the future that are an alert.
-    pub future: u64,
+    pub future: LateGroup,
     /// Trades that were an alert for 48 hours.
     pub stuck: Named,
     /// Rowid and id of the alerts that no run has recorded.
@@ -119,8 +156,10 @@ impl LateTrades {
             // no source decides it, however long it takes
             return self.add_in_error(rule, (row.rowid, &row.id), Some(due_since));
         }
-        if rule.is_late(trade, is_held) && self.is_alert(rule, row.rowid, &row.id) {
-            self.alerts.entry(reason).or_default().add(Some(due_since));
+        if rule.is_late(trade, is_held)
+            && let Some(reported) = self.reported(rule, row.rowid, &row.id)
+        {
+            self.alerts.entry(reason).or_default().add(&row.id, Some(due_since), reported);
         }
     }
 
@@ -132,26 +171,36 @@ impl LateTrades {
         due_since: Option<UnixSeconds>,
     ) {
         let Some(due_since) = due_since else { return };
-        if rule.now.since(due_since) > rule.lags.due && self.is_alert(rule, rowid, trade_id) {
-            self.alerts.entry(IN_ERROR).or_default().add(Some(due_since));
+        if rule.now.since(due_since) > rule.lags.due
+            && let Some(reported) = self.reported(rule, rowid, trade_id)
+        {
+            self.alerts.entry(IN_ERROR).or_default().add(trade_id, Some(due_since), reported);
         }
     }
 
     /// Counts a row with a timestamp in the future.
     pub fn add_future(&mut self, rule: AlertRule<'_>, rowid: i64, trade_id: &Cell) {
-        self.future += u64::from(self.is_alert(rule, rowid, trade_id));
+        if let Some(reported) = self.reported(rule, rowid, trade_id) {
+            self.future.add(trade_id, None, reported);
+        }
     }
 
-    /// Notes a trade that waits too long: whether it is an alert, not stuck.
-    fn is_alert(&mut self, rule: AlertRule<'_>, rowid: i64, trade_id: &Cell) -> bool {
+    /// Notes a trade that waits too long: when a run first reported it as an alert; `None` if it is stuck.
+    fn reported(
+        &mut self,
+        rule: AlertRule<'_>,
+        rowid: i64,
+        trade_id: &Cell,
+    ) -> Option<UnixSeconds> {
         if rule.is_stuck(rowid, trade_id, false) {
             self.stuck.add(trade_id);
-            return false;
+            return None;
         }
-        if self.new.len() < RECORDED && rule.earlier(rowid, trade_id, false).is_none() {
+        let earlier = rule.earlier(rowid, trade_id, false);
+        if self.new.len() < RECORDED && earlier.is_none() {
             self.new.push((rowid, trade_id.clone()));
         }
-        true
+        Some(earlier.map_or(rule.now, |earlier| earlier.since))
     }
 
     /// Adds others; without their alerts if `only_stuck`.
@@ -160,10 +209,10 @@ impl LateTrades {
         if only_stuck {
             return;
         }
-        for (reason, tally) in others.alerts {
-            self.alerts.entry(reason).or_default().add_all(tally);
+        for (reason, group) in others.alerts {
+            self.alerts.entry(reason).or_default().add_all(group);
         }
-        self.future += others.future;
+        self.future.add_all(others.future);
         self.new.extend(others.new);
     }
 }

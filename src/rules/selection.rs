@@ -44,6 +44,9 @@ pub struct Retry {
     pub error: Option<String>,
 }
 
+/// The end of a message about a row, before its id.
+const FIX_ROW: &str = "; fix the row, or settle ignore ";
+
 impl Retry {
     /// Whether this retry belongs to `row`.
     pub fn is_of(&self, row: &Row) -> bool {
@@ -61,16 +64,21 @@ pub struct RowError {
 }
 
 impl RowError {
-    /// An error of a row. Without an id, `settle ignore` cannot name the row: the message says how to give it
-    /// one.
-    pub fn of(trade_id: Cell, id_statement: Option<&str>, message: String) -> Self {
+    /// An error that stays until a person corrects the row. The message names the command that ends it, or
+    /// where the row has no id, the statement that gives it one.
+    pub fn of_row(trade_id: Cell, id_statement: Option<&str>, message: &str) -> Self {
         let message = match id_statement {
             Some(sql) => format!(
                 "{message}; the row has no id, so settle ignore cannot name it; to give it one: {sql}"
             ),
-            None => message,
+            None => format!("{message}{FIX_ROW}{}", Named::argument(&trade_id)),
         };
         Self { trade_id, message }
+    }
+
+    /// The message without the command, for a text that has it elsewhere.
+    pub fn cause(&self) -> &str {
+        self.message.rsplit_once(FIX_ROW).map_or(&self.message, |(cause, _)| cause)
     }
 }
 
@@ -147,6 +155,8 @@ pub struct Selection {
     pub in_error: Tally,
     /// Due trades that failed before and whose next attempt is later.
     pub waiting: Tally,
+    /// The earliest of these next attempts.
+    pub next_retry: Option<UnixSeconds>,
     /// Close calls that wait for Polymarket; each run checks them again.
     pub held: Tally,
     /// Due trades that wait for the wallet, by the name of the reason in JSON and the reason.
@@ -347,7 +357,7 @@ impl<'a> Selector<'a> {
                 selection.due.add(due_since);
                 selection.in_error.add(due_since);
                 selection.late.add_in_error(rule, (rowid, &trade_id), due_since);
-                let error = RowError::of(trade_id, id_statement.as_deref(), message);
+                let error = RowError::of_row(trade_id, id_statement.as_deref(), &message);
                 selection.errors.push(error);
                 None
             }
@@ -409,10 +419,13 @@ impl<'a> Selector<'a> {
                     let row = (trade.row.rowid, &trade_id);
                     self.selection.late.add_in_error(rule, row, Some(due_since));
                     let statement = trade.row.id_statement.as_deref();
-                    self.selection.errors.push(RowError::of(trade_id, statement, message));
+                    self.selection.errors.push(RowError::of_row(trade_id, statement, &message));
                 }
                 None => {
                     self.selection.waiting.add(Some(due_since));
+                    let next = retry.map(|retry| retry.next_try);
+                    self.selection.next_retry =
+                        self.selection.next_retry.into_iter().chain(next).min();
                     self.selection.late.add(rule, WAITING, &trade, false);
                 }
             }

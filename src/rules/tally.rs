@@ -1,8 +1,9 @@
 //! Counts of some trades: with the time of the oldest, or with the ids of the first ones. `selection`,
 //! `alert` and the engine count with them.
 
-use crate::rules::units::UnixSeconds;
-use crate::rules::value::Cell;
+use crate::rules::text::shell_argument;
+use crate::rules::units::{self, UnixSeconds};
+use crate::rules::value::{Cell, bare};
 
 /// The number of some trades, and the time of the oldest.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -27,7 +28,7 @@ impl Tally {
 }
 
 /// A number of trades, with the ids of the first ones.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Named {
     /// Number of trades.
     pub count: u64,
@@ -45,6 +46,27 @@ impl Named {
         if self.first.len() < NAMED {
             self.first.push(id.clone());
         }
+    }
+
+    /// The ids, at most `most` of them, and the number of the others.
+    pub fn ids(&self, most: usize) -> String {
+        let shown: Vec<String> = self.first.iter().take(most).map(bare).collect();
+        let (ids, more) = (shown.join(", "), self.count - shown.len() as u64);
+        match more {
+            0 => ids,
+            more if ids.is_empty() => units::count(&more),
+            more => format!("{ids} and {} more", units::count(&more)),
+        }
+    }
+
+    /// An id as an argument of a shell command.
+    pub fn argument(id: &Cell) -> String {
+        shell_argument(&bare(id))
+    }
+
+    /// The first ids as arguments of a shell command.
+    pub fn arguments(&self) -> String {
+        self.first.iter().map(Self::argument).collect::<Vec<_>>().join(" ")
     }
 
     /// Adds the trades of another number.

@@ -73,9 +73,68 @@ decimal_quantity! {
     Usd
 }
 impl Usd {
-    /// Rounds to the cent, half away from zero, and adds a sign: `+18.64`.
+    /// Rounds to the cent, half away from zero, and adds a sign: `+1,218.64`, `−0.50`.
     pub fn cents(self) -> String {
-        format!("{:+.2}", rounded(self.0, 2))
+        signed(self.0, 2)
+    }
+}
+
+/// A number for people, rounded to `places`: `1,218.64`, `−0.50`.
+pub fn shown(value: Decimal, places: u32) -> String {
+    let value = rounded(value, places);
+    let digits = format!("{:.*}", places as usize, value.abs());
+    let (whole, rest) = digits.split_at(digits.find('.').unwrap_or(digits.len()));
+    let minus = if value.is_sign_negative() && !value.is_zero() { "−" } else { "" };
+    format!("{minus}{}{rest}", in_thousands(whole))
+}
+
+/// The same with a sign in each case: `+1,218.64`.
+pub fn signed(value: Decimal, places: u32) -> String {
+    let shown = shown(value, places);
+    if shown.starts_with('−') { shown } else { format!("+{shown}") }
+}
+
+/// A count for people: `1,204`.
+pub fn count(count: &impl ToString) -> String {
+    in_thousands(&count.to_string())
+}
+
+/// A count and what is counted: `1 trade`, `1,204 trades`.
+pub fn counted(number: &impl ToString, one: &str, several: &str) -> String {
+    let number = number.to_string();
+    format!("{} {}", in_thousands(&number), if number == "1" { one } else { several })
+}
+
+/// A number for people with all of its places, at most six: `67,000`, `0.341`, `−5`.
+pub fn exact(value: Decimal) -> String {
+    let value = rounded(value, 6).normalize();
+    shown(value, value.scale())
+}
+
+/// Dollars or a price of a share with all of its places, at least two and at most six: `5.00`, `0.341`.
+pub fn exact_dollars(value: Decimal) -> String {
+    let value = rounded(value, 6).normalize();
+    shown(value, value.scale().max(2))
+}
+
+fn in_thousands(digits: &str) -> String {
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Formats seconds in at most two units: `3 d 4 h`, `12 min`.
+pub fn age(seconds: i64) -> String {
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    match (days, hours) {
+        (0, 0) => format!("{minutes} min"),
+        (0, _) => format!("{hours} h {minutes} min"),
+        _ => format!("{days} d {hours} h"),
     }
 }
 
@@ -114,7 +173,7 @@ pub enum NotUsable {
     #[error("{0} is not above 0")]
     NotPositive(Decimal),
     /// A price per share above $1.
-    #[error("{0} is above 1, and a share pays at most $1")]
+    #[error("{0} is above 1, and a share pays at most 1 dollar")]
     AboveOne(Decimal),
 }
 
@@ -265,12 +324,35 @@ mod tests {
     }
 
     #[test]
+    fn ages_have_two_units_at_most() {
+        assert_eq!(age(59), "0 min");
+        assert_eq!(age(3_700), "1 h 1 min");
+        assert_eq!(age(200_000), "2 d 7 h");
+    }
+
+    #[test]
     fn dollars_are_shown_rounded_to_the_cent() {
         for (amount, shown) in
-            [("102.126", "+102.13"), ("-0.005", "-0.01"), ("0", "+0.00"), ("-11.92", "-11.92")]
+            [("102.126", "+102.13"), ("-0.005", "−0.01"), ("0", "+0.00"), ("-11.92", "−11.92")]
         {
             assert_eq!(Usd(amount.parse().unwrap()).cents(), shown);
         }
+        assert_eq!(Usd("-1234567.891".parse().unwrap()).cents(), "−1,234,567.89");
+        assert_eq!(Usd("-0.001".parse().unwrap()).cents(), "+0.00");
+        assert_eq!(shown("999.5".parse().unwrap(), 0), "1,000");
+        let number = |text: &str| text.parse().unwrap();
+        assert_eq!(exact_dollars(number("5")), "5.00");
+        assert_eq!(exact_dollars(number("-0.3410")), "−0.341");
+        assert_eq!(
+            [exact(number("67000.0")), exact(number("-14.92537313"))],
+            ["67,000", "−14.925373"]
+        );
+        assert_eq!(counted(&1, "trade", "trades"), "1 trade");
+        assert_eq!(counted(&1204, "trade", "trades"), "1,204 trades");
+        assert_eq!(
+            ["7", "999", "1000", "123456"].map(|digits| count(&digits)),
+            ["7", "999", "1,000", "123,456"]
+        );
     }
 
     #[test]

@@ -11,6 +11,11 @@ use serde_json::{Number, Value};
 use crate::rules::text::printable;
 use crate::rules::units::{NotUsable, decimal_from_f64, decimal_from_text};
 
+/// A cell without the quotes that messages add.
+pub fn bare(cell: &Cell) -> String {
+    cell.text().map_or_else(|| cell.to_string(), printable)
+}
+
 /// One SQLite value, whatever type its column declares.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub enum Cell {

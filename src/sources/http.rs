@@ -23,6 +23,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 /// The time limit of a notice or a ping; the run waits for it.
 pub const HOOK_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a notice or a ping that is under way is waited for after a signal.
+const AFTER_SIGNAL: Duration = Duration::from_millis(300);
 /// The largest body to read, in bytes. The services' largest answers are under a tenth of it.
 const MAX_BODY: u64 = 4 * 1024 * 1024;
 /// The bytes of a 404's body that are kept, so that a service's own "not found" can be recognised.
@@ -313,7 +315,7 @@ impl Client {
         // a new connection: a reused one may be closed by the receiver, and the request is lost
         let request = request.header(reqwest::header::CONNECTION, "close");
         let request = request.header(reqwest::header::CONTENT_TYPE, "application/json");
-        delivered(request.timeout(longest).body(body.to_owned()).send())
+        self.deliver(request.timeout(longest).body(body.to_owned()))
     }
 
     /// Gets `url`, once, or posts `body` as text.
@@ -329,7 +331,30 @@ impl Client {
                 .header(reqwest::header::CONTENT_TYPE, "text/plain; charset=utf-8")
                 .body(body),
         };
-        delivered(request.timeout(HOOK_TIMEOUT).send())
+        self.deliver(request.timeout(HOOK_TIMEOUT))
+    }
+
+    /// Sends a notice or a ping. Another thread sends it, so that a signal ends the wait.
+    fn deliver(&self, request: blocking::RequestBuilder) -> Result<(), String> {
+        let (send, receive) = mpsc::channel();
+        thread::spawn(move || {
+            // the receiver is gone after a signal
+            let _ = send.send(delivered(request.send()));
+        });
+        let mut until: Option<Instant> = None;
+        loop {
+            match receive.recv_timeout(SIGNAL_CHECK) {
+                Ok(answer) => return answer,
+                Err(RecvTimeoutError::Timeout) if !self.limit.interrupt.asked() => {}
+                Err(RecvTimeoutError::Timeout) => {
+                    let until = *until.get_or_insert_with(|| Instant::now() + AFTER_SIGNAL);
+                    if Instant::now() >= until {
+                        return Err("was not waited for, because a signal ended the run".to_owned());
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => return Err("could not be sent".to_owned()),
+            }
+        }
     }
 
     /// The error of a request that is not sent, or not waited for, because the run must stop.

@@ -1,7 +1,7 @@
 //! What was reported about this database, the notices that are not delivered yet, and the records that may
 //! need a notice. `monitoring` decides what to report and sends it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use rusqlite::{OptionalExtension, params};
 
@@ -15,8 +15,8 @@ use crate::store::transaction::Short;
 /// What the notices of earlier runs reported about a database.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NotificationState {
-    /// The alerts that are raised and not cleared, such as `overdue`.
-    pub alerts: BTreeSet<String>,
+    /// The alerts that are raised and not cleared, such as `overdue`, with the time of the last notice of each.
+    pub alerts: BTreeMap<String, UnixSeconds>,
     /// The services that did not answer when they were last asked, with the time of the first run that had
     /// no answer.
     pub outages: BTreeMap<String, UnixSeconds>,
@@ -81,7 +81,7 @@ impl Store {
             let sql = "SELECT alerts, corrected, contradicted FROM settlement_told";
             let state = self.connection.query_row(sql, [], |row| {
                 let alerts: String = row.get(0)?;
-                let alerts = alerts.split_whitespace().map(str::to_owned).collect();
+                let alerts = alerts.split_whitespace().map(raised).collect();
                 let (corrected, contradicted) = (row.get(1)?, row.get(2)?);
                 let outages = BTreeMap::new();
                 Ok(NotificationState { alerts, outages, corrected, contradicted })
@@ -110,7 +110,8 @@ impl Store {
         channels: &[&str],
         bodies: &[String],
     ) -> Result<(), Error> {
-        let alerts: Vec<&str> = state.alerts.iter().map(String::as_str).collect();
+        let alerts = state.alerts.iter().map(|(key, at)| format!("{key}@{}", at.0));
+        let alerts: Vec<String> = alerts.collect();
         let write = |store: &mut Self| {
             let transaction = Short::begin(store)?;
             transaction.execute_batch(SCHEMA)?;
@@ -239,4 +240,11 @@ impl Store {
         };
         read().map_err(|error| self.failed("read", error))
     }
+}
+
+/// An alert and the time of its last notice, as stored. Settle 0.1 stored no time: such an alert is raised again
+/// if its trades raise it one by one.
+fn raised(stored: &str) -> (String, UnixSeconds) {
+    let (key, at) = stored.split_once('@').unwrap_or((stored, ""));
+    (key.to_owned(), UnixSeconds(at.parse().unwrap_or(0)))
 }

@@ -4,10 +4,10 @@
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use crate::error::Error;
-use crate::rules::alert::AlertRule;
+use crate::rules::alert::{AlertRule, LateGroup};
 use crate::rules::eligibility::Row;
 use crate::rules::price::Source;
-use crate::rules::selection::{LONGEST_WAIT, Tally};
+use crate::rules::selection::{LONGEST_WAIT, NAMED};
 use crate::rules::settlement::Earlier;
 use crate::rules::units::{Bps, BtcPrice, UnixSeconds, decimal_from_text};
 use crate::store::alerts::STUCK;
@@ -49,7 +49,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Database`].
-    pub fn not_asked_yet(&self, rule: AlertRule<'_>) -> Result<Tally, Error> {
+    pub fn not_asked_yet(&self, rule: AlertRule<'_>) -> Result<LateGroup, Error> {
         let now = rule.now;
         let waits = format!("next_ask > {} AND next_ask <= {}", now.0, now.plus(LONGEST_WAIT).0);
         self.late(&waits, rule)
@@ -60,30 +60,42 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Database`].
-    pub fn unconfirmed_since(&self, rule: AlertRule<'_>) -> Result<Tally, Error> {
+    pub fn unconfirmed_since(&self, rule: AlertRule<'_>) -> Result<LateGroup, Error> {
         let asks = "'off' IS NOT (SELECT confirm FROM settlement_runs WHERE command = 'run'
                     ORDER BY started_at DESC, rowid DESC LIMIT 1)";
         self.late(asks, rule)
     }
 
-    fn late(&self, condition: &str, rule: AlertRule<'_>) -> Result<Tally, Error> {
+    fn late(&self, condition: &str, rule: AlertRule<'_>) -> Result<LateGroup, Error> {
         let closed_before = rule.now.plus(-rule.lags.confirm);
         let read = || {
             if !self.has_records()? {
-                return Ok(Tally::default());
+                return Ok(LateGroup::default());
             }
             let stuck = match self.has_table("settlement_alerts")? {
                 true => STUCK,
                 false => "(?2 IS NULL)",
             };
-            let sql = format!(
-                "SELECT count(*), min(closed_at) FROM settlement_unconfirmed AS waiting
+            let late = format!(
+                "FROM settlement_unconfirmed AS waiting
                  WHERE closed_at < ?1 AND {condition} AND {NOT_IGNORED} AND NOT {stuck}"
             );
-            self.connection.query_row(&sql, [closed_before.0, rule.stuck_before().0], |row| {
-                let oldest: Option<i64> = row.get(1)?;
-                Ok(Tally { count: row.get(0)?, oldest: oldest.map(UnixSeconds) })
-            })
+            let parameters = [closed_before.0, rule.stuck_before().0];
+            let mut group = LateGroup::default();
+            let sql = format!("SELECT count(*), min(closed_at) {late}");
+            (group.trades.count, group.oldest) =
+                self.connection.query_row(&sql, parameters, |row| {
+                    let oldest: Option<i64> = row.get(1)?;
+                    Ok((row.get(0)?, oldest.map(UnixSeconds)))
+                })?;
+            let sql = format!(
+                "SELECT (SELECT trade_id FROM settlement_records WHERE id = waiting.record_id)
+                 {late} ORDER BY closed_at, trade_rowid LIMIT {NAMED}"
+            );
+            let mut statement = self.connection.prepare(&sql)?;
+            let ids = statement.query_map(parameters, |row| row.get(0))?;
+            group.trades.first = ids.collect::<rusqlite::Result<_>>()?;
+            Ok(group)
         };
         read().map_err(|error| self.failed("read", error))
     }

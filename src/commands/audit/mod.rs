@@ -7,13 +7,13 @@ mod output;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
-use log::warn;
 use rust_decimal::Decimal;
 
 use crate::commands::{Exit, new_run_id, only, open};
 use crate::engine::context::{Outside, RunContext};
 use crate::error::Error;
 use crate::interrupt::{Interrupt, Limit};
+use crate::output::log;
 use crate::output::print::{after_writing, show};
 use crate::output::progress::Bar;
 use crate::rules::decision::Confirm;
@@ -104,6 +104,9 @@ pub fn run(common: &CommonArgs, args: &AuditArgs, now: DateTime<Utc>) -> Result<
     let found =
         audit(&mut store, &mut sources, reading, fees, &which, seconds, &mut progress, writing)?;
     bar.finish();
+    if !common.printing().shows_text() {
+        log::problems(&found.problems);
+    }
     let shown = show(common.printing(), || output::json(&found), || output::text(&found, database));
     after_writing(shown, args.apply)?;
     Ok(found.exit())
@@ -412,7 +415,6 @@ fn correct(
     let written = store.write(&run, &right, &[], writing.interrupt);
     audit.interrupted = writing.interrupt.asked();
     if let Some(error) = &written.error {
-        warn!("the audit could not correct all: {error}");
         audit.problems.push(format!("not all could be corrected: {error}"));
         audit.incomplete = true;
     }

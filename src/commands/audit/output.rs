@@ -10,7 +10,7 @@ use crate::commands::audit::{Audit, Disagreement};
 use crate::output::json::{ErrorJson, SCHEMA_VERSION};
 use crate::output::style::{CAUTION, STRONG, bare, errors, field, line, money, styled};
 use crate::rules::outcome::Outcome;
-use crate::rules::units::{Usd, rounded};
+use crate::rules::units::{self, Usd, shown};
 
 pub fn text(audit: &Audit, database: &Path) -> String {
     let mut text = String::new();
@@ -20,19 +20,23 @@ pub fn text(audit: &Audit, database: &Path) -> String {
     for disagreement in &audit.disagreements {
         line(&mut text, format_args!("  {}", sentence(disagreement)));
     }
-    field(&mut text, "Checked", format_args!("{}", audit.checked));
-    field(&mut text, "Unresolved", format_args!("{}", audit.unresolved));
-    field(&mut text, "Disagree", format_args!("{}", audit.disagreements.len()));
+    field(&mut text, "Checked", format_args!("{}", units::count(&audit.checked)));
+    field(&mut text, "Unresolved", format_args!("{}", units::count(&audit.unresolved)));
+    field(&mut text, "Disagree", format_args!("{}", units::count(&audit.disagreements.len())));
     for (cause, (count, stake)) in audit.by_cause() {
-        let stake = rounded(stake.0, 2);
-        line(&mut text, format_args!("  {count:>6}  {cause}, ${stake:.2} at stake"));
+        let stake = shown(stake.0, 2);
+        let count = units::count(&count);
+        line(&mut text, format_args!("  {count:>6}  {cause}, {stake} dollars at stake"));
     }
     if audit.run_id.is_some() {
-        field(&mut text, "Corrected", format_args!("{}", audit.fixed()));
+        field(&mut text, "Corrected", format_args!("{}", units::count(&audit.fixed())));
     } else if !audit.disagreements.is_empty() {
         line(&mut text, format_args!("settle audit --apply corrects them, keeping the old values"));
     }
     text.push_str(&errors(&audit.errors));
+    for problem in &audit.problems {
+        line(&mut text, format_args!("{} {problem}", styled(CAUTION, "Source:")));
+    }
     if audit.nothing_had {
         let what = "Polymarket could not be asked; try again later";
         line(&mut text, format_args!("{} {what}", styled(CAUTION, "No answer:")));

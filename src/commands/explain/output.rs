@@ -6,7 +6,6 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::commands::explain::{State, Story, close_call};
-use crate::engine::summary::age;
 use crate::output::json::SCHEMA_VERSION;
 use crate::output::style::{STRONG, bare, field, line, styled};
 use crate::rules::eligibility::Trade;
@@ -16,8 +15,9 @@ use crate::rules::market::Market;
 use crate::rules::outcome::Tie;
 use crate::rules::price::Source;
 use crate::rules::strike::Doubt;
+use crate::rules::tally::Named;
 use crate::rules::text::{printable, printable_line};
-use crate::rules::units::{Shares, UnixSeconds, Usd, rounded};
+use crate::rules::units::{Shares, UnixSeconds, Usd, age, counted, exact, exact_dollars};
 use crate::rules::value::Cell;
 use crate::store::{LastFailure, Record};
 
@@ -45,16 +45,18 @@ fn tell(text: &mut String, story: &Story) {
             field(text, "Window", format_args!("{open} to {close}"));
             let (rules, epoch) = (column(&record.rules), column(&record.epoch));
             field(text, "Rule", format_args!("--rules {rules}, epoch {epoch}"));
-            let (position, price) = (column(&record.position_size), column(&record.executed_price));
+            let (position, price) =
+                (dollars(&record.position_size), dollars(&record.executed_price));
+            let bought = shares(record.position_size.as_ref(), record.executed_price.as_ref());
             let logged = bare(&row.timestamp);
             field(
                 text,
                 "Bet",
                 format_args!(
-                    "${position} on {} at ${price} a share, logged {logged}: {position} / {price} \
-                     = {} shares{}",
+                    "{position} dollars on {} at {price}, logged {logged}: {position} / {price} = {} \
+                     shares{}",
                     record.action.text().map(printable).unwrap_or_default(),
-                    shares(&position, &price),
+                    bought,
                     story.trade.as_ref().map_or("", source_of_money)
                 ),
             );
@@ -73,6 +75,7 @@ fn tell(text: &mut String, story: &Story) {
             let (open, close) = (market.open, market.close);
             field(text, "Window", format_args!("{open} to {close}"));
             let (epoch, basis) = (market.epoch, market.basis);
+            let (position, price) = (exact_dollars(bet.position.0), exact_dollars(bet.price.0));
             let rules = story.rules.as_str();
             field(
                 text,
@@ -85,18 +88,14 @@ fn tell(text: &mut String, story: &Story) {
                 text,
                 "Bet",
                 format_args!(
-                    "${} on {} at ${} a share, logged {}: {} / {} = {} shares{}",
-                    bet.position,
+                    "{position} dollars on {} at {price}, logged {}: {position} / {price} = {} shares{}",
                     bet.side,
-                    bet.price,
                     trade.logged_at,
-                    bet.position,
-                    bet.price,
-                    shown(bet.shares.0),
+                    exact(bet.shares.0),
                     source_of_money(trade)
                 ),
             );
-            let strike = bet.recorded_strike.map_or("none".to_owned(), |strike| strike.to_string());
+            let strike = bet.recorded_strike.map_or("none".to_owned(), |strike| exact(strike.0));
             field(text, "Strike", format_args!("{strike} (price_to_beat, as the bot recorded it)"));
         }
         _ => {
@@ -154,8 +153,7 @@ fn fills_in_words(fills: &[&Fill], story: &Story) -> Option<String> {
         fills.iter().map(|fill| of(fill)).fold(Decimal::ZERO, Decimal::saturating_add)
     };
     let (shares, dollars) = (sum(|fill| fill.shares.0), sum(|fill| fill.dollars.0));
-    let each = shown(dollars.checked_div(shares)?);
-    let many = if fills.len() == 1 { "fill" } else { "fills" };
+    let each = exact(dollars.checked_div(shares)?);
     let when = |fill: &&&Fill| {
         let logged_at = story.trade.as_ref()?.logged_at;
         Some(format!("{} s", fill.time.since(logged_at)))
@@ -165,20 +163,20 @@ fn fills_in_words(fills: &[&Fill], story: &Story) -> Option<String> {
     if fills.len() > FILLS_TIMED {
         times.push("later".to_owned());
     }
-    let (count, dollars) = (fills.len(), shown(dollars));
+    let (count, dollars) = (counted(&fills.len(), "fill", "fills"), exact_dollars(dollars));
     let times = match times.is_empty() {
         true => String::new(),
         false => format!(", {} after it was logged", times.join(", ")),
     };
-    Some(format!("{} shares for ${dollars} (${each} each), {count} {many}{times}", shown(shares)))
+    Some(format!("{} shares for {dollars} dollars ({each} each), {count}{times}", exact(shares)))
 }
 
 /// position / price, both from a record.
-fn shares(position: &str, price: &str) -> String {
-    let number = |text: &str| text.parse::<Decimal>().ok();
-    let shares =
-        number(position).zip(number(price)).and_then(|(dollars, price)| dollars.checked_div(price));
-    shares.map_or_else(String::new, shown)
+fn shares(position: Option<&String>, price: Option<&String>) -> String {
+    let number = |text: &String| text.parse::<Decimal>().ok();
+    let (position, price) = (position.and_then(number), price.and_then(number));
+    let shares = position.zip(price).and_then(|(position, price)| position.checked_div(price));
+    shares.map_or_else(String::new, exact)
 }
 
 /// Whose record the size and the price are, unless they are the logged ones.
@@ -243,7 +241,10 @@ fn state(story: &Story) -> String {
         }
         State::Excluded(reason) => format!("excluded, not due: {}", reason.words()),
         State::InError(message) => {
-            format!("in error: {message}; fix the row; the next run settles it")
+            let id = Named::argument(&row.id);
+            format!(
+                "in error: {message}; fix the row, and the next run settles it, or settle ignore {id}"
+            )
         }
         State::Held => "held: too close to call by candles, waiting for Polymarket".to_owned(),
         State::Pending if story.failure.is_none() => {
@@ -263,7 +264,14 @@ fn column(text: &Option<String>) -> String {
 #[allow(clippy::ref_option)] // a record's field as it is
 fn number(text: &Option<String>) -> String {
     let value = text.as_ref().and_then(|text| text.parse().ok());
-    value.map_or_else(String::new, shown)
+    value.map_or_else(String::new, exact)
+}
+
+/// Dollars or a price of a share of a record.
+#[allow(clippy::ref_option)] // a record's field as it is
+fn dollars(text: &Option<String>) -> String {
+    let value = text.as_ref().and_then(|text| text.parse().ok());
+    value.map_or_else(String::new, exact_dollars)
 }
 
 fn record_sentences(text: &mut String, record: &Record) {
@@ -306,16 +314,19 @@ fn record_sentences(text: &mut String, record: &Record) {
         let fee = match (record.fee.is_some(), column(&record.fee_taken).as_str()) {
             (false, _) => String::new(),
             (true, "in shares") => {
-                format!(", of which a fee worth ${} was taken in shares", number(&record.fee))
+                format!(
+                    ", of which a fee worth {} dollars was taken in shares",
+                    dollars(&record.fee)
+                )
             }
-            (true, _) => format!(", and a fee of ${} on top", number(&record.fee)),
+            (true, _) => format!(", and a fee of {} dollars on top", dollars(&record.fee)),
         };
         say(format!(
-            "{} shares{fee}: paid out ${}, spent ${}, profit {}.",
+            "{} shares{fee}: paid out {}, spent {}, profit {} dollars.",
             number(&record.shares),
-            number(&record.payout),
-            number(&record.cost),
-            number(&record.profit)
+            dollars(&record.payout),
+            dollars(&record.cost),
+            dollars(&record.profit)
         ));
     }
     let change =
@@ -369,11 +380,6 @@ fn prices(record: &Record) -> Vec<String> {
         sentences.push(format!("The recorded strike looks wrong ({names}): {}.", words.join("; ")));
     }
     sentences
-}
-
-/// At most 6 decimal places, without trailing zeros.
-fn shown(value: Decimal) -> String {
-    rounded(value, 6).normalize().to_string()
 }
 
 #[derive(Serialize)]

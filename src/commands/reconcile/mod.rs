@@ -5,6 +5,8 @@ mod output;
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use rust_decimal::Decimal;
+
 use crate::commands::{Block, Bot, Exit, new_run_id, open, shared_rows, show_blocks};
 use crate::engine::effect::{BotFigures, before_and_after};
 use crate::engine::fills::{name_markets, name_sides, newly_redeemed, unnamed_rows};
@@ -13,8 +15,8 @@ use crate::engine::reconcile::{Reconciliation, reconcile};
 use crate::error::Error;
 use crate::interrupt::{Interrupt, Limit};
 use crate::output::json::failure;
+use crate::output::log;
 use crate::output::print::{after_writing, show};
-use crate::output::style::ids;
 use crate::rules::assignment::{are_logged_late, assign_shared};
 use crate::rules::eligibility::{Reading, Row};
 use crate::rules::fill::WalletSays;
@@ -72,6 +74,8 @@ pub(super) struct Report {
     pub to_correct: Vec<Settlement>,
     /// The rows that were never filled.
     pub to_empty: Vec<NeverFilled>,
+    /// Rows that differ and stay as they are: their market is not resolved, or the user ignores them.
+    pub left: Named,
     /// The figures that the bot reads from its table, before and after the booking; `None` if there is
     /// nothing to book.
     pub effect: Option<[BotFigures; 2]>,
@@ -87,13 +91,6 @@ impl Report {
     /// The number of rows written.
     pub fn applied(&self) -> usize {
         self.corrected + self.emptied
-    }
-
-    /// Rows that differ and stay as they are: their market is not resolved, or the user ignores them.
-    pub fn left(&self) -> usize {
-        let differ = self.found.iter().flat_map(|found| &found.trades);
-        let differ = differ.filter(|trade| trade.differs).count();
-        differ.saturating_sub(self.to_correct.len() + self.to_empty.len())
     }
 
     fn exit(&self) -> Exit {
@@ -128,6 +125,7 @@ pub fn run(
     if let [index] = picked[..] {
         let bot = &bots[index];
         let report = compare(bots, index, now, &interrupt)?;
+        log_problems(common, &report);
         let title = bot.heading();
         let shown = show(
             common.printing(),
@@ -136,9 +134,16 @@ pub fn run(
         );
         return after_writing(shown, args.apply).map(|()| report.exit());
     }
+    let mut claimed = Vec::new();
     let blocks = picked.into_iter().map(|index| {
         let bot = &bots[index];
-        let report = compare(bots, index, now, &interrupt);
+        let mut report = compare(bots, index, now, &interrupt);
+        if let Ok(Report { found: Some(found), .. }) = &mut report {
+            leave_out_claimed(&mut found.unclaimed, bot, &mut claimed);
+        }
+        if let Ok(report) = &report {
+            log_problems(common, report);
+        }
         let of = bot.of_several();
         Block {
             exit: report.as_ref().map_or_else(Exit::of, Report::exit),
@@ -154,6 +159,27 @@ pub fn run(
     });
     let (exit, shown) = show_blocks(common.printing(), "reconcile", &blocks.collect::<Vec<_>>());
     after_writing(shown, args.apply).map(|()| exit)
+}
+
+/// Leaves out the winnings that the block of an earlier bot has, which shares the wallet: `claimed`. Adds the others
+/// to it.
+fn leave_out_claimed<'a>(
+    unclaimed: &mut Vec<(String, Decimal)>,
+    bot: &Bot<'a, ReconcileArgs>,
+    claimed: &mut Vec<(&'a WalletArgs, String)>,
+) {
+    let wallet = &bot.args.wallet;
+    let is_known = |market: &String| {
+        claimed.iter().any(|(other, known)| known == market && wallet.shares_with(other))
+    };
+    unclaimed.retain(|(market, _)| !is_known(market));
+    claimed.extend(unclaimed.iter().map(|(market, _)| (wallet, market.clone())));
+}
+
+fn log_problems(common: &CommonArgs, report: &Report) {
+    if !common.printing().shows_text() {
+        log::problems(&report.warnings);
+    }
 }
 
 /// Compares the rows of the bot at `index` with its wallet, and books what differs with `--apply`.
@@ -212,6 +238,7 @@ fn compare(
             };
             let found = reconcile(&store, &logged, &history, assignment, reading, &mut ask)?;
             report.warnings.append(&mut problems);
+            report.warnings.append(&mut known.problems);
             find_rebookings(&store, &found, reading, &mut report)?;
             if !report.to_correct.is_empty() || !report.to_empty.is_empty() {
                 let results = store.results(reading)?;
@@ -243,6 +270,7 @@ fn find_rebookings(
         |row: &Row| ignored.iter().any(|ignored| row.is(&ignored.trade_id, &ignored.market_slug));
     for trade in found.trades.iter().filter(|trade| trade.differs) {
         if is_ignored(&trade.row) {
+            report.left.add(&trade.row.id);
             continue;
         }
         let records = store.records_of(&trade.row)?;
@@ -254,7 +282,7 @@ fn find_rebookings(
         match rebook(&records, trade.row.clone(), reading, &found.records, trade.resolution) {
             Some(Rebooking::Correct(right)) => report.to_correct.push(*right),
             Some(Rebooking::Empty(never)) => report.to_empty.push(*never),
-            None => {}
+            None => report.left.add(&trade.row.id),
         }
     }
     if settled_again.count > 0 {
@@ -262,7 +290,7 @@ fn find_rebookings(
             "another program replaced what settle wrote to {} of these trades ({}): two settlers work on \
              this table; switch off the bot's own settling",
             settled_again.count,
-            ids(&settled_again, IDS_NAMED)
+            settled_again.ids(IDS_NAMED)
         ));
     }
     Ok(())

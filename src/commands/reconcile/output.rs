@@ -10,11 +10,11 @@ use crate::commands::reconcile::Report;
 use crate::engine::effect::BotFigures;
 use crate::engine::reconcile::{Compared, Reconciliation, State};
 use crate::output::json::{ErrorJson, OfSeveral, SCHEMA_VERSION};
-use crate::output::style::{CAUTION, STRONG, bare, errors, ids, line, styled};
+use crate::output::style::{CAUTION, STRONG, bare, errors, line, styled};
 use crate::rules::decision::is_same;
 use crate::rules::selection::Named;
-use crate::rules::text::printable;
-use crate::rules::units::{UnixSeconds, Usd, rounded};
+use crate::rules::text::{printable, printable_line};
+use crate::rules::units::{self, UnixSeconds, Usd, counted, shown};
 
 /// The states of a trade that the wallet has a fill for.
 const FILLED: [State; 2] = [State::Filled, State::Sold];
@@ -22,11 +22,11 @@ const FILLED: [State; 2] = [State::Filled, State::Sold];
 const SHOWN: usize = 5;
 
 fn signed(dollars: Decimal) -> String {
-    format!("{:+.2}", rounded(dollars, 2))
+    Usd(dollars).cents()
 }
 
 fn plain(dollars: Decimal) -> String {
-    format!("{:.2}", rounded(dollars, 2))
+    shown(dollars, 2)
 }
 
 pub fn text(report: &Report, title: &str) -> String {
@@ -34,27 +34,30 @@ pub fn text(report: &Report, title: &str) -> String {
     let run = report.run_id.as_deref().unwrap_or("nothing was written");
     line(&mut text, format_args!("{} · {title} · {run}", styled(STRONG, "settle reconcile")));
     for warning in &report.warnings {
-        line(&mut text, format_args!("{} {}", styled(CAUTION, "Warning:"), printable(warning)));
+        line(
+            &mut text,
+            format_args!("{} {}", styled(CAUTION, "Warning:"), printable_line(warning)),
+        );
     }
     let Some(found) = &report.found else {
         let why = report.unreadable.as_deref().unwrap_or_default();
         line(&mut text, format_args!("The wallet cannot be read. Nothing was compared."));
-        line(&mut text, format_args!("  {}", printable(why)));
+        line(&mut text, format_args!("  {}", printable_line(why)));
         return text;
     };
     let (log, real) = (found.sum(|trade| trade.log_profit), found.sum(|trade| trade.real_profit));
     if !found.needs_a_look() && found.count(&[State::NotFilled]) == 0 && is_same(log, real) {
         let profit = signed(real);
-        let count = found.count(&FILLED);
-        line(&mut text, format_args!("Log and wallet agree: {count} trades, {profit} dollars."));
+        let trades = counted(&found.count(&FILLED), "trade", "trades");
+        line(&mut text, format_args!("Log and wallet agree: {trades}, {profit} dollars."));
     } else {
         table(&mut text, found);
     }
     notes(&mut text, found);
-    if report.left() > 0 {
-        let (left, what) =
-            (report.left(), "unlike the wallet: not resolved by Polymarket yet, or ignored");
-        line(&mut text, format_args!("Left         {left} {what}"));
+    if report.left.count > 0 {
+        let (left, ids) = (counted(&report.left.count, "trade", "trades"), report.left.ids(SHOWN));
+        let what = "unlike the wallet, not resolved yet or ignored";
+        line(&mut text, format_args!("Left         {left} {what}: {ids}"));
     }
     text.push_str(&errors(&report.errors));
     last_lines(&mut text, report);
@@ -81,8 +84,9 @@ fn table(text: &mut String, found: &Reconciliation) {
     line(
         text,
         format_args!(
-            "{:<13}{known:>7}{:>12}{:>12}{:>12}",
+            "{:<13}{:>7}{:>12}{:>12}{:>12}",
             "Log",
+            units::count(&known),
             plain(logged),
             plain(received),
             signed(log_profit)
@@ -95,7 +99,7 @@ fn table(text: &mut String, found: &Reconciliation) {
         format_args!(
             "{:<13}{:>7}{:>12}{:>12}{:>12}",
             "Wallet",
-            found.count(&FILLED),
+            units::count(&found.count(&FILLED)),
             plain(found.spent()),
             plain(received),
             signed(profit)
@@ -105,7 +109,7 @@ fn table(text: &mut String, found: &Reconciliation) {
     for (name, states) in rows {
         let (log, real) =
             (of(states, |trade| trade.log_profit), of(states, |trade| trade.real_profit));
-        let count = found.count(states);
+        let count = units::count(&found.count(states));
         let (log, real) = (signed(log), signed(real));
         line(text, format_args!("{name:<13}{count:>7}   {log} in the log, {real} real"));
     }
@@ -125,7 +129,8 @@ fn table(text: &mut String, found: &Reconciliation) {
         );
     }
     if worst.len() > SHOWN {
-        line(text, format_args!("             and {} more", worst.len() - SHOWN));
+        let more = units::count(&(worst.len() - SHOWN));
+        line(text, format_args!("             and {more} more"));
     }
 }
 
@@ -138,7 +143,8 @@ fn notes(text: &mut String, found: &Reconciliation) {
         let trades = found.trades.iter().filter(|trade| trade.state == state);
         trades.for_each(|trade| named.add(&trade.row.id));
         if named.count > 0 {
-            line(text, format_args!("Waiting      {} {what}: {}", named.count, ids(&named, SHOWN)));
+            let trades = counted(&named.count, "trade", "trades");
+            line(text, format_args!("Waiting      {trades} {what}: {}", named.ids(SHOWN)));
         }
     }
     if let Some(means) = found.size_means {
@@ -146,8 +152,9 @@ fn notes(text: &mut String, found: &Reconciliation) {
         line(text, format_args!("Sizes        position_size holds {what}"));
     }
     if !found.unattributed.is_empty() {
-        let count = found.unattributed.len();
-        line(text, format_args!("Not assigned {count} rows of the wallet belong to no trade"));
+        let (one, several) = ("row of the wallet belongs", "rows of the wallet belong");
+        let rows = counted(&found.unattributed.len(), one, several);
+        line(text, format_args!("Not assigned {rows} to no trade"));
         for (row, why) in found.unattributed.iter().take(SHOWN) {
             let name = printable(&row.name);
             let (shares, dollars) = (row.shares, plain(row.dollars));
@@ -156,11 +163,15 @@ fn notes(text: &mut String, found: &Reconciliation) {
                 format_args!("  {} {name}: {shares} shares, {dollars} dollars: {why}", row.at),
             );
         }
+        if found.unattributed.len() > SHOWN {
+            let more = units::count(&(found.unattributed.len() - SHOWN));
+            line(text, format_args!("  and {more} more; --json lists them"));
+        }
     }
     let unclaimed = found.unclaimed.iter().map(|(_, dollars)| *dollars).sum::<Decimal>();
     if !unclaimed.is_zero() {
-        let count = found.unclaimed.len();
-        line(text, format_args!("Unclaimed    {} dollars in {count} markets", plain(unclaimed)));
+        let markets = counted(&found.unclaimed.len(), "market", "markets");
+        line(text, format_args!("Unclaimed    {} dollars in {markets}", plain(unclaimed)));
     }
     if let Some(cash) = &found.cash {
         let mut sum =
@@ -181,7 +192,7 @@ fn notes(text: &mut String, found: &Reconciliation) {
 
 /// A number with its sign before a blank, for a sum.
 fn with_sign(dollars: Decimal) -> String {
-    let sign = if dollars.is_sign_negative() { '-' } else { '+' };
+    let sign = if dollars.is_sign_negative() { '−' } else { '+' };
     format!("{sign} {}", plain(dollars.abs()))
 }
 
@@ -199,13 +210,12 @@ fn last_lines(text: &mut String, report: &Report) {
             .win_rate()
             .map_or_else(|| "none".to_owned(), |rate| format!("{:.1} %", rate * 100.0))
     };
-    let trades = if after.counted == 1 { "trade" } else { "trades" };
+    let trades = counted(&after.counted, "trade", "trades");
     line(
         text,
         format_args!(
-            "Bot sees     {} {trades} (was {}), win rate {} (was {})",
-            after.counted,
-            before.counted,
+            "Bot sees     {trades} (was {}), win rate {} (was {})",
+            units::count(&before.counted),
             rate(after),
             rate(before)
         ),

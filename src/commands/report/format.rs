@@ -6,7 +6,7 @@ use crate::commands::report::Report;
 use crate::rules::statistics::unfilled::SignalResults;
 use crate::rules::statistics::{Brier, Dimension, Figures, Filter, Group, Slippage, UncountedFees};
 use crate::rules::text::printable;
-use crate::rules::units::{Usd, rounded};
+use crate::rules::units::{Usd, count, counted, rounded, shown, signed};
 
 /// The days of the week, in the order of a week map.
 pub(super) const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
@@ -42,11 +42,11 @@ pub(super) type Shown = fn(&Figures) -> String;
 
 /// Headline figures: name and format.
 pub(super) const FIGURES: [(&str, Shown); 20] = [
-    ("Settled", |figures| figures.settled.to_string()),
-    ("Wins", |figures| figures.wins.to_string()),
-    ("Losses", |figures| figures.losses.to_string()),
-    ("Split", |figures| figures.split.to_string()),
-    ("Unknown", |figures| figures.unknown.to_string()),
+    ("Settled", |figures| count(&figures.settled)),
+    ("Wins", |figures| count(&figures.wins)),
+    ("Losses", |figures| count(&figures.losses)),
+    ("Split", |figures| count(&figures.split)),
+    ("Unknown", |figures| count(&figures.unknown)),
     ("Win rate", |figures| figures.win_rate().map_or_else(dash, percent)),
     ("95 % interval", |figures| interval(figures.interval())),
     ("Average price", |figures| figures.average_price.map_or_else(dash, price)),
@@ -62,18 +62,18 @@ pub(super) const FIGURES: [(&str, Shown); 20] = [
     ("Streak now", |figures| {
         figures.streaks.current.map_or_else(dash, |(won, length)| in_a_row(won, length))
     }),
-    ("Longest of wins", |figures| figures.streaks.longest_wins.to_string()),
-    ("Longest of losses", |figures| figures.streaks.longest_losses.to_string()),
+    ("Longest of wins", |figures| count(&figures.streaks.longest_wins)),
+    ("Longest of losses", |figures| count(&figures.streaks.longest_losses)),
 ];
 
 /// Columns of a breakdown: name and format. The most important come first, as a phone shows only
 /// those.
 pub(super) const COLUMNS: [(&str, Shown); 9] = [
-    ("settled", |figures| figures.settled.to_string()),
+    ("settled", |figures| count(&figures.settled)),
     ("win rate", |figures| figures.win_rate().map_or_else(dash, percent)),
     ("profit", |figures| dollars(figures.profit())),
-    ("wins", |figures| figures.wins.to_string()),
-    ("losses", |figures| figures.losses.to_string()),
+    ("wins", |figures| count(&figures.wins)),
+    ("losses", |figures| count(&figures.losses)),
     ("95 % interval", |figures| interval(figures.interval())),
     ("avg price", |figures| figures.average_price.map_or_else(dash, price)),
     ("average", |figures| dollars(figures.average_profit)),
@@ -97,7 +97,7 @@ pub(super) fn brier_sentence(brier: &Brier) -> String {
         std::cmp::Ordering::Greater => "the market knew more than the bot",
         std::cmp::Ordering::Equal => "these trades show no difference between bot and market",
     };
-    let trades = counted(brier.count, "trade");
+    let trades = counted(&brier.count, "trade", "trades");
     format!(
         "Brier score of {trades}: confidence {:.3}, price paid {:.3} (0 is perfect, a coin has 0.25): {meaning}.",
         brier.confidence, brier.price
@@ -120,7 +120,7 @@ pub(super) fn fees_sentence(fees: &UncountedFees) -> String {
 
 pub(super) fn slippage_sentence(slippage: &Slippage) -> String {
     let Slippage { count, dollars, paid, logged } = *slippage;
-    let trades = counted(count, "filled trade");
+    let trades = counted(&count, "filled trade", "filled trades");
     format!(
         "Slippage: {trades} paid {} a share, logged {}: {} dollars more.",
         price(paid),
@@ -136,12 +136,8 @@ pub(super) fn signals_sentence(signals: &[SignalResults]) -> Option<String> {
     let (count, wins) = (sum(|of| of.count), sum(|of| of.wins));
     let rate = percent(wins as f64 / count as f64);
     let own = filled.win_rate().map_or_else(dash, percent);
-    let unfilled = counted(count, "unfilled signal");
+    let unfilled = counted(&count, "unfilled signal", "unfilled signals");
     Some(format!("Not filled: {unfilled} would have won {rate}; the filled trades won {own}."))
-}
-
-fn counted(count: u64, name: &str) -> String {
-    format!("{count} {name}{}", if count == 1 { "" } else { "s" })
 }
 
 pub(super) fn name_of(key: Option<&str>) -> String {
@@ -176,9 +172,9 @@ pub(super) fn triggers(report: &Report) -> [(&'static str, bool, String); 3] {
 
 /// Whether a formatted figure is a gain; `None` without a sign or at 0.
 pub(super) fn sign_of(shown: &str) -> Option<bool> {
-    let is_gain = match shown.as_bytes() {
-        [b'+', ..] => true,
-        [b'-', _, ..] => false,
+    let is_gain = match shown.chars().next() {
+        Some('+') => true,
+        Some('−') => false,
         _ => return None,
     };
     shown.contains(|digit| ('1'..='9').contains(&digit)).then_some(is_gain)
@@ -195,7 +191,7 @@ pub(super) fn percent(rate: f64) -> String {
 
 fn signed_percent(rate: Decimal) -> String {
     let percent = rate.checked_mul(Decimal::ONE_HUNDRED);
-    percent.map_or_else(dash, |percent| format!("{:+.1} %", rounded(percent, 1)))
+    percent.map_or_else(dash, |percent| format!("{} %", signed(percent, 1)))
 }
 
 pub(super) fn interval(interval: Option<(f64, f64)>) -> String {
@@ -208,7 +204,7 @@ pub(super) fn price(price: Decimal) -> String {
 }
 
 pub(super) fn two_places(number: Decimal) -> String {
-    format!("{:.2}", rounded(number, 2))
+    shown(number, 2)
 }
 
 /// Dollars with a sign.

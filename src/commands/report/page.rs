@@ -21,7 +21,7 @@ use crate::rules::statistics::course::{ROLLING, rolling_edge};
 use crate::rules::statistics::{BookedAs, Dimension, Figures, Group, Settled, UncountedFees};
 use crate::rules::text::printable;
 use crate::rules::timestamp::NaiveZone;
-use crate::rules::units::{FloatUsd, UnixSeconds};
+use crate::rules::units::{self, FloatUsd, UnixSeconds};
 
 /// Most settled trades listed, the latest ones.
 pub const TRADES: usize = 50;
@@ -145,8 +145,8 @@ fn headline(group: &Group, trades: &[&Settled], report: &Report, is_first: bool)
         None => "Equity, neither live nor paper".to_owned(),
     };
     let title = format!(
-        "{name}: the summed profit of {} trades is {end} at the end, its largest drawdown {fall}",
-        figures.settled
+        "{name}: the summed profit of {} is {end} at the end, its largest drawdown {fall}",
+        units::counted(&figures.settled, "trade", "trades")
     );
     let fees = UncountedFees::of(of_mode());
     html! {

@@ -17,7 +17,7 @@ use crate::rules::statistics::{Dimension, Group};
 use crate::rules::text::{printable, printable_line};
 use crate::rules::timestamp::NaiveZone;
 use crate::rules::title::{condition_id, is_id};
-use crate::rules::units::{UnixSeconds, Usd, rounded};
+use crate::rules::units::{UnixSeconds, Usd, counted, rounded};
 use crate::rules::value::Cell;
 
 /// Most groups of a table, most held trades, and most rows in error.
@@ -250,7 +250,7 @@ pub(super) fn hours_of_week(report: &Report) -> Markup {
                         tr {
                             th scope="row" { (day) }
                             @for (of, hour) in hours.iter().zip(0u8..) {
-                                td class=[class(of)] title=[(of.count > 0).then(|| format!("{day} {hour:02}:00: {} trades, {}", of.count, dollars(mean(of).map(Usd))))] {}
+                                td class=[class(of)] title=[(of.count > 0).then(|| format!("{day} {hour:02}:00: {}, {}", counted(&of.count, "trade", "trades"), dollars(mean(of).map(Usd))))] {}
                             }
                         }
                     }

@@ -97,13 +97,9 @@ impl<'a> Listing<'a> {
             }
             (false, Ok(summary)) => {
                 listing.head()?;
-                let last = ran
-                    .latest
-                    .as_ref()
-                    .map(|latest| text::today(latest.profit_today, summary.unsettled_after()));
-                let (summary, last) =
-                    (text::summary(summary, listing.run_id.is_none()), last.unwrap_or_default());
-                listing.out.write_all(format!("{summary}{last}").as_bytes())
+                let today = ran.latest.as_ref().and_then(|latest| latest.profit_today);
+                let summary = text::summary(summary, listing.run_id, today);
+                listing.out.write_all(summary.as_bytes())
             }
             (false, Err(_)) => Ok(()),
         });

@@ -6,7 +6,6 @@ mod json;
 mod listing;
 pub mod text;
 
-use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -113,10 +112,11 @@ pub fn run(
     now: DateTime<Utc>,
 ) -> Result<Exit, Error> {
     let began = Instant::now();
-    let pinger = Pinger::new(args.monitoring.ping_url.clone());
+    let interrupt = Interrupt::listen(Exit::Interrupted.code())?;
+    let pinger = Pinger::new(args.monitoring.ping_url.clone(), &interrupt);
     pinger.started();
     let run_id = new_run_id(now);
-    let ran = in_each_database(common, args, bots, Some(&run_id), now.into());
+    let ran = in_each_database(common, args, bots, (Some(&run_id), &interrupt), now.into());
     let exit = match &ran {
         Ok((ran, _)) => Exit::most_serious(ran.iter().map(DatabaseRun::exit)),
         Err(error) => Exit::of(error),
@@ -148,7 +148,8 @@ pub fn dry_run(
     bots: &[Bot<'_, RunArgs>],
     now: DateTime<Utc>,
 ) -> Result<Exit, Error> {
-    let (ran, printed) = in_each_database(common, args, bots, None, now.into())?;
+    let interrupt = Interrupt::listen(Exit::Interrupted.code())?;
+    let (ran, printed) = in_each_database(common, args, bots, (None, &interrupt), now.into())?;
     let exit = Exit::most_serious(ran.iter().map(DatabaseRun::exit));
     result(ran, printed).map(|()| exit)
 }
@@ -188,7 +189,7 @@ pub struct DatabaseRun {
     pub is_printed: bool,
     /// State after the run, if the metrics need it.
     pub status: Option<DatabaseStatus>,
-    /// Today's profit, for the last line of the summary; `None` in a dry run.
+    /// Today's profit, for the text; `None` in a dry run.
     pub latest: Option<Latest>,
 }
 
@@ -229,7 +230,7 @@ pub fn exit_of(summary: &Summary) -> Exit {
         Exit::Interrupted
     } else if summary.nothing_had {
         Exit::NothingHad
-    } else if summary.needs_a_look() {
+    } else if summary.alert() {
         Exit::Alert
     } else if !summary.errors.is_empty() {
         Exit::RowsInError
@@ -247,16 +248,15 @@ fn in_each_database(
     common: &CommonArgs,
     args: &RunArgs,
     bots: &[Bot<'_, RunArgs>],
-    run_id: Option<&str>,
+    (run_id, interrupt): (Option<&str>, &Interrupt),
     now: UnixSeconds,
 ) -> Result<(Vec<DatabaseRun>, Result<(), Error>), Error> {
-    let interrupt = Interrupt::listen(Exit::Interrupted.code())?;
-    let limit = Limit::after(&interrupt, Duration::from_secs(args.max_seconds));
+    let limit = Limit::after(interrupt, Duration::from_secs(args.max_seconds));
     let deciding = Deciding::from(args);
     let writing = run_id.map(|run_id| RunContext {
         run_id,
         retry_wait: i64::from(args.interval_minutes) * 60,
-        interrupt: &interrupt,
+        interrupt,
     });
     let client = Arc::new(Client::new(limit.clone()));
     let (mut polymarket, mut prices) = settings::sources(&args.services, &client);
@@ -266,16 +266,15 @@ fn in_each_database(
     };
     let mut wallets = bots.iter().map(wallet).collect::<Result<Vec<_>, Error>>()?;
     let several = bots.iter().filter(|bot| !bot.is_beside).count() > 1;
-    let is_read =
-        !common.json && !common.quiet && io::stdout().is_terminal() && io::stderr().is_terminal();
-    let mut listing = Listing::new(common.printing(), &interrupt, run_id, several);
+    let has_summary = common.printing().shows_text();
+    let mut listing = Listing::new(common.printing(), interrupt, run_id, several);
     let mut runs = Vec::new();
     let mut known = Resolutions::default();
     let (channels, problem) = args.monitoring.notices.channels();
     if let Some(why) = problem.filter(|_| writing.is_some()) {
         warn!("{why}");
     }
-    let mut notifier = Notifier::new(channels);
+    let mut notifier = Notifier::new(channels, interrupt);
     for (index, (bot, wallet)) in bots.iter().zip(&mut wallets).enumerate() {
         if bot.is_beside {
             continue;
@@ -305,7 +304,8 @@ fn in_each_database(
         let opened = open(&bot.database, bot.schema, writing.is_some(), now);
         let settled = opened.and_then(|(mut store, lock)| {
             let bar = Bar::new(common.quiet, "trades settled");
-            let mut watch = Watch { name: name.as_deref(), listing: &mut listing, bar, is_read };
+            let mut watch =
+                Watch { name: name.as_deref(), listing: &mut listing, bar, has_summary };
             let mut report = |event: Event<'_>| watch.take(&event);
             let mut database =
                 Database { store: &mut store, name: name.as_deref(), report: &mut report };
@@ -347,9 +347,9 @@ impl After<'_> {
         let result = match (settled, self.writing) {
             (Ok((.., summary)), None) => Ok(summary),
             // the lock is held until the state after the run is read
-            (Ok((mut store, _lock, summary)), Some(writing)) => {
+            (Ok((mut store, _lock, summary)), Some(_)) => {
                 let place = (database.display().to_string(), self.bot.name);
-                notifier.report(&mut store, place, &summary, writing.interrupt);
+                notifier.report(&mut store, place, &summary);
                 status = self.status(&store, &database);
                 let is_printed = !self.common.json && !self.common.quiet;
                 latest = is_printed.then(|| self.latest(&store, &database)).flatten();
@@ -377,7 +377,7 @@ impl After<'_> {
     fn latest(&self, store: &Store, database: &Path) -> Option<Latest> {
         let Task { reading, now, .. } = *self.task;
         let complain =
-            |why| warn!("the summary of {} lacks its last line: {why}", database.display());
+            |why| warn!("the summary of {} lacks today's profit: {why}", database.display());
         store.latest(reading.zone, now).map_err(complain).ok()
     }
 }
@@ -387,21 +387,21 @@ struct Watch<'a, 'b> {
     name: Option<&'a str>,
     listing: &'a mut Listing<'b>,
     bar: Bar,
-    /// The log and the summary are on one terminal, so that the log need not repeat it.
-    is_read: bool,
+    /// The summary is printed as text, so that the log does not repeat it.
+    has_summary: bool,
 }
 
 impl Watch<'_, '_> {
     fn take(&mut self, event: &Event<'_>) {
         match event {
             Event::Ended(result) => {
-                output::log::trade(result, self.name);
+                output::log::trade(result, self.name, self.has_summary);
                 self.listing.trade(result);
             }
             Event::Progress { done, all } => self.bar.at(*done, *all),
             Event::SummedUp(summary) => {
                 self.bar.finish();
-                if !self.is_read {
+                if !self.has_summary {
                     output::log::run(summary, self.name);
                 }
             }

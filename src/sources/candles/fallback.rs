@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread;
 use std::thread::ScopedJoinHandle;
 
-use log::{debug, warn};
+use log::debug;
 
 use crate::rules::asset::Asset;
 use crate::rules::market::Basis;
@@ -282,7 +282,7 @@ impl Chain {
                 }
                 let answer = source.prices(asset, &unknown, now);
                 for error in &answer.problems {
-                    warn!("{name}: {error}");
+                    debug!("{name}: {error}");
                     found.problems.push(format!("{name}: {error}"));
                 }
                 found.answered |= answer.answered;

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use log::warn;
+use log::debug;
 
 use crate::rules::market::{RuleSet, read_market as market_of};
 use crate::rules::resolution::{Answer, MarketIds, Resolutions, Stated};
@@ -294,7 +294,7 @@ impl ResolutionSource for Polymarket {
         self.ask_judges(&[slugs, ids].concat(), &conditions, &mut resolved);
         self.waited += began.elapsed();
         for error in &mut resolved.problems {
-            warn!("polymarket: {error}");
+            debug!("polymarket: {error}");
             error.insert_str(0, "polymarket: ");
         }
         resolved

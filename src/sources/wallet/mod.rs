@@ -17,7 +17,7 @@ use serde::Deserialize;
 use crate::error::Error;
 use crate::rules::fill::{MarketId, WalletReading};
 use crate::rules::text::printable;
-use crate::rules::units::UnixSeconds;
+use crate::rules::units::{UnixSeconds, counted};
 use crate::sources::http::{self, Client, FetchError, RequestStats, TRIES, escaped};
 
 use merge::Merged;
@@ -215,8 +215,9 @@ fn unread_markets(reading: &WalletReading) -> Option<String> {
     let first = unread.next()?;
     let (count, name) = (1 + unread.count(), printable(&first.name));
     Some(format!(
-        "settle cannot read the market of {count} rows of the wallet, the first of {} with the name '{name}'; \
-         trades of that time wait",
+        "settle cannot read the market of {} of the wallet, the first of {} with the name '{name}'; trades of \
+         that time wait",
+        counted(&count, "row", "rows"),
         first.at
     ))
 }

@@ -228,8 +228,11 @@ pub fn alerts_have_causes(world: &World, summary: &Summary) -> Checked {
         format!("no trade is overdue: {:?}", summary.overdue_in_words().collect::<Vec<_>>())
     })?;
     let late = count(late, world.now - A_DAY);
-    check(summary.unconfirmed_late.count <= late, || {
-        format!("{} trades are unconfirmed for a day, not {late}", summary.unconfirmed_late.count)
+    check(summary.unconfirmed_late.trades.count <= late, || {
+        format!(
+            "{} trades are unconfirmed for a day, not {late}",
+            summary.unconfirmed_late.trades.count
+        )
     })?;
     let future = summary.excluded.get(&Exclusion::Future).copied().unwrap_or(0);
     check(future == 0, || format!("{future} trades are dated in the future"))
