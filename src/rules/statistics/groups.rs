@@ -2,9 +2,6 @@
 //! computes the figures of a group.
 
 use std::collections::BTreeMap;
-use std::panic::resume_unwind;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
 use chrono::Datelike;
 use rust_decimal::prelude::ToPrimitive;
@@ -134,15 +131,9 @@ pub fn groups_by(breakdowns: &[Breakdown], by: Dimension) -> &[Group] {
     found.map_or(&[], |breakdown| &breakdown.groups)
 }
 
-/// Groups these trades of `results`, whose figures are `all`, by each dimension, or by the `only` one that is
-/// asked for, beside mode and standing. They must be in the order of logging.
-pub fn breakdowns(
-    results: &Results,
-    trades: &[&Settled],
-    all: &Figures,
-    only: Option<Dimension>,
-    zone: NaiveZone,
-) -> Vec<Breakdown> {
+/// What a report of `results` groups its trades by: each dimension, or the `only` one that is asked for beside
+/// mode and standing.
+pub fn dimensions(results: &Results, only: Option<Dimension>) -> Vec<Dimension> {
     let dimensions = match only {
         None => Dimension::ALL.to_vec(),
         Some(only) => {
@@ -152,26 +143,11 @@ pub fn breakdowns(
         }
     };
     let has_column = |by: &Dimension| *by != Dimension::Signal || results.has_signals;
-    let dimensions: Vec<_> = dimensions.into_iter().filter(has_column).collect();
-    // two threads take a fifth off a report's time
-    let next = AtomicUsize::new(0);
-    let work = || {
-        let following = || dimensions.get(next.fetch_add(1, Ordering::Relaxed));
-        let found = std::iter::from_fn(following);
-        found.map(|by| breakdown(results, trades, all, *by, zone)).collect::<Vec<_>>()
-    };
-    let mut found = thread::scope(|scope| {
-        let other = scope.spawn(work);
-        let mut found = work();
-        found.extend(other.join().unwrap_or_else(|panic| resume_unwind(panic)));
-        found
-    });
-    found.sort_by_key(|found| dimensions.iter().position(|by| *by == found.by));
-    found
+    dimensions.into_iter().filter(has_column).collect()
 }
 
-/// `trades` in the order of logging.
-fn breakdown(
+/// Groups these trades of `results`, whose figures are `all`. They must be in the order of logging.
+pub fn breakdown(
     results: &Results,
     trades: &[&Settled],
     all: &Figures,

@@ -17,7 +17,7 @@ use rust_decimal::Decimal;
 
 pub use brier::Brier;
 pub use costs::{Slippage, UncountedFees};
-pub use groups::{Breakdown, Dimension, Group, breakdowns, groups_by};
+pub use groups::{Breakdown, Dimension, Group, breakdown, dimensions, groups_by};
 pub use reflection::{Reflection, Triggers};
 pub use stats::Figures;
 
