@@ -1,0 +1,104 @@
+//! The checks of a bot's database: the file, its tables, the values in it, and who else writes results.
+
+use std::fmt::Write;
+
+use crate::commands::Bot;
+use crate::commands::doctor::sizes::check_sizes;
+use crate::commands::doctor::{Checks, DoctorArgs, State};
+use crate::engine::zone::{in_words, likely_zone_of};
+use crate::settings;
+use crate::store::{Access, RunLock, Store, Survey, free_bytes};
+
+/// With fewer free bytes on its disk, a database has no room for records and a journal.
+const LEAST_FREE: u64 = 100_000_000;
+
+pub(super) fn check_database(
+    checks: &mut Checks,
+    bot: &Bot<'_, DoctorArgs>,
+    store: &Store,
+    name: &dyn Fn(&str) -> String,
+) {
+    let survey = match store.survey() {
+        Ok(survey) => survey,
+        Err(why) => return checks.add(name("database"), State::Problem, why.to_string()),
+    };
+    let Survey { rows, ref journal_mode, .. } = survey;
+    let database = bot.database.display();
+    checks.add(
+        name("database"),
+        State::Ok,
+        format!("{database}: {rows} rows, journal {journal_mode}"),
+    );
+    checks.result(
+        name("writing"),
+        match bot.open(Access::Write) {
+            Ok(_) => Ok("this user may write the database".to_owned()),
+            Err(why) => Err(why.to_string()),
+        },
+    );
+    if let Some(free) = free_bytes(&bot.database) {
+        let message = format!("{:.1} GB are free on the database's disk", free as f64 / 1e9);
+        checks.result(
+            name("disk"),
+            match free < LEAST_FREE {
+                true => Err(format!("{message}; make room, or settle cannot write its records")),
+                false => Ok(message),
+            },
+        );
+    }
+    checks.result(
+        name("lock"),
+        RunLock::look_at(&bot.database).map(|held| match held {
+            true => "a run holds the lock now".to_owned(),
+            false => "no run holds the lock".to_owned(),
+        }),
+    );
+    let version = match survey.version {
+        None => "settle has no versioned tables here yet; the next run that writes makes them"
+            .to_owned(),
+        Some(version) => format!("version {version}; this settle writes {}", Survey::VERSION),
+    };
+    checks.add(name("tables"), State::Ok, version);
+    for (column, values) in &survey.values {
+        let mut listed = String::new();
+        for (value, count) in values {
+            let share = 100.0 * *count as f64 / rows.max(1) as f64;
+            let _ = write!(
+                listed,
+                "{}{value} {count} ({share:.0} %)",
+                if listed.is_empty() { "" } else { ", " }
+            );
+        }
+        checks.add(name(column), State::Ok, listed);
+    }
+    let reading = settings::reading(&bot.args.run.judging);
+    match likely_zone_of(store, reading) {
+        Ok(None) => {
+            checks.add(name("timezone"), State::Ok, "no other zone fits the last trades better");
+        }
+        Ok(Some(zone)) => {
+            checks.add(name("timezone"), State::Problem, in_words(zone, reading.zone));
+        }
+        Err(why) => checks.add(name("timezone"), State::Problem, why.to_string()),
+    }
+    check_sizes(checks, store, reading, name("sizes"));
+    match survey.settled_elsewhere {
+        0 => checks.add(name("other settlers"), State::Ok, "settle wrote every result since its first run"),
+        count => checks.add(
+            name("other settlers"),
+            State::Problem,
+            format!(
+                "{count} rows got a result that settle did not write, since its first run; let one program \
+                 settle the table"
+            ),
+        ),
+    }
+    match &survey.last_run {
+        Some(at) => {
+            checks.add(name("last run"), State::Ok, format!("a run that wrote began at {at}"));
+        }
+        None => {
+            checks.add(name("last run"), State::Unknown, "no run has written to this database yet");
+        }
+    }
+}
