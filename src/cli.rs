@@ -295,7 +295,7 @@ pub fn parse(arguments: &[OsString], layers: &Layers) -> Result<Cli, clap::Error
     cli.common.schema = schema.clone();
     cli.common.settings_file.clone_from(path);
     if matches!(cli.command, Command::Doctor(_)) {
-        cli.common.shown = shown(arguments, layers);
+        cli.common.shown = shown(arguments, &layers.dotenv, options);
     }
     let refuse = |why: String| Err(definition().error(ErrorKind::ArgumentConflict, why));
     let picked = &cli.common.bot;
@@ -349,6 +349,9 @@ pub fn parse(arguments: &[OsString], layers: &Layers) -> Result<Cli, clap::Error
             let mut options = options.clone();
             options.extend(bot.options.clone());
             let mut its = parse_with(arguments, &layers.dotenv, &options)?;
+            if matches!(its.command, Command::Doctor(_)) {
+                its.common.shown = shown(arguments, &layers.dotenv, &options);
+            }
             its.common.db.clone_from(&db);
             its.common.schema = if bot.schema.is_default() { schema } else { &bot.schema }.clone();
             its.common.name = Some(bot.name.clone());
@@ -374,9 +377,12 @@ pub fn parse(arguments: &[OsString], layers: &Layers) -> Result<Cli, clap::Error
 
 /// Each setting of `matches` with its value and its origin. `parse_with` made the values of `.env` and of
 /// the settings file defaults.
-fn shown(arguments: &[OsString], layers: &Layers) -> Vec<ShownSetting> {
-    let Layers { dotenv, file } = layers;
-    let command = over_layers(definition(), dotenv, &file.options);
+fn shown(
+    arguments: &[OsString],
+    dotenv: &HashMap<String, String>,
+    options: &Settings,
+) -> Vec<ShownSetting> {
+    let command = over_layers(definition(), dotenv, options);
     let Ok(matches) = command.clone().try_get_matches_from(arguments) else { return vec![] };
     let Some((name, matches)) = matches.subcommand() else { return vec![] };
     let Some(subcommand) = command.find_subcommand(name) else { return vec![] };
@@ -401,7 +407,7 @@ fn shown(arguments: &[OsString], layers: &Layers) -> Vec<ShownSetting> {
             Some(_) => match names.iter().find(|name| is_set(name)) {
                 Some(name) if variable_is_set(name) => format!("{name} in the environment"),
                 Some(name) => format!("{name} in .env"),
-                None => match file.options.get(long) {
+                None => match options.get(long) {
                     Some(setting) => setting.place.clone(),
                     None => "default".to_owned(),
                 },
@@ -432,7 +438,7 @@ fn parse_with(
         .clone()
         .try_get_matches_from(arguments)
         .and_then(|matches| Cli::from_arg_matches(&matches))
-        .map_err(|error| name_origin(error, &command, arguments, dotenv, options))?;
+        .map_err(|error| name_origin(error, arguments, dotenv, options))?;
     // if --db stands before and after the command, clap takes only those after it
     let named = arguments.iter().filter(|argument| is_option(argument, "--db")).count();
     if named > cli.common.db.len() {
@@ -445,7 +451,6 @@ fn parse_with(
 /// Adds to an error where the bad value comes from, unless it was typed.
 fn name_origin(
     mut error: clap::Error,
-    command: &clap::Command,
     arguments: &[OsString],
     dotenv: &HashMap<String, String>,
     options: &Settings,
@@ -453,7 +458,9 @@ fn name_origin(
     let Some(ContextValue::String(shown)) = error.get(ContextKind::InvalidArg) else {
         return error;
     };
-    let option = shown.split([' ', '=']).next().unwrap_or_default().to_owned();
+    // clap shows an option that counts as --verbose...
+    let option =
+        shown.split([' ', '=']).next().unwrap_or_default().trim_end_matches('.').to_owned();
     if SECRETS.contains(&option.trim_start_matches('-')) {
         // the URL may contain a password, and errors end up in logs
         let hidden = ContextValue::String("(not shown)".to_owned());
@@ -462,19 +469,25 @@ fn name_origin(
     if arguments.iter().any(|argument| is_option(argument, &option)) {
         return error;
     }
-    let variable = std::iter::once(command)
-        .chain(command.get_subcommands())
+    let long = option.trim_start_matches('-');
+    // those of over_layers lack the variables whose values are defaults now
+    let definition = definition();
+    let argument = std::iter::once(&definition)
+        .chain(definition.get_subcommands())
         .flat_map(clap::Command::get_arguments)
-        .find(|argument| argument.get_long().is_some_and(|long| option == format!("--{long}")))
-        .and_then(variable_of);
-    let Some(variable) = variable else { return error };
-    let is_set = |variable: &str| {
+        .find(|argument| argument.get_long() == Some(long));
+    let Some(argument) = argument else { return error };
+    let is_set = |variable: &String| {
         variable_is_set(variable) || dotenv.get(variable).is_some_and(|value| !value.is_empty())
     };
-    let setting = options.get(option.trim_start_matches('-')).filter(|_| !is_set(&variable));
-    let tip = match setting {
-        Some(setting) => format!("the value is that of {}", setting.place),
-        None => format!("the value is that of {variable}, in the environment or in .env"),
+    let names = variable_of(argument).into_iter().chain([variable_for(long)]);
+    let variable = names.into_iter().find(is_set);
+    let tip = match (variable, options.get(long)) {
+        (Some(variable), _) => {
+            format!("the value is that of {variable}, in the environment or in .env")
+        }
+        (None, Some(setting)) => format!("the value is that of {}", setting.place),
+        (None, None) => return error,
     };
     error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
     error

@@ -4,9 +4,9 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::exchange::{Exchange, Reply, Tape};
+use support::exchange::{Exchange, Markets, Reply, Tape};
 use support::hooks::Hooks;
-use support::{Bench, OPEN, as_logged, bet, now, nowhere, services_at};
+use support::{Bench, Ended, OPEN, as_logged, bet, now, nowhere, services_at};
 
 fn check<'a>(report: &'a Value, name: &str) -> (&'a str, &'a str) {
     let checks = report["checks"].as_array().unwrap();
@@ -47,6 +47,21 @@ fn each_setting_has_its_origin_and_secrets_are_hidden() {
     assert_eq!(bench.bytes(), before);
     let names: Vec<String> = bench.files();
     assert_eq!(names, [".env", "performance.db", "settle.toml"]);
+}
+
+#[test]
+fn the_settings_of_a_single_bot_are_shown_with_their_lines() {
+    let bench = Bench::new(&[bet(1)]);
+    let file = format!(
+        "batch = 20\n[[bot]]\nname = 'one'\ndb = '{}'\nsize_unit = 'shares'\n",
+        bench.db.display()
+    );
+    std::fs::write(bench.folder.path().join("settle.toml"), file).unwrap();
+    let mut command = bench.command(&["doctor", "--offline", "--json"]);
+    let report = Ended::from(command.env_remove("SETTLE_DB").output().unwrap()).code(0).json();
+    let (unit, origin) = setting(&report, "size-unit");
+    assert!(unit == "shares" && origin.contains("settle.toml, line 5"), "{unit}: {origin}");
+    assert_eq!(setting(&report, "batch").0, "20");
 }
 
 #[test]
@@ -137,13 +152,13 @@ fn a_test_notice_is_sent_on_request() {
     assert_eq!(check(&report, "notices"), ("ok", "the test was delivered"));
 }
 
-/// Trades of a bot whose clock is seven hours ahead, each 100 s into its market.
-fn ahead(first: i64, count: i64) -> Bench {
+/// Trades of a bot whose clock is `ahead` seconds ahead of UTC, each 100 s into its market.
+fn of_clock(ahead: i64, first: i64, count: i64) -> Bench {
     let bets: Vec<_> = (0..count)
         .map(|number| {
             let open = first - first.rem_euclid(900) + number * 900;
             let slug = format!("btc-updown-15m-{open}");
-            bet(number + 1).on(&slug).at(&as_logged(open + 100 + 7 * 3600))
+            bet(number + 1).on(&slug).at(&as_logged(open + 100 + ahead))
         })
         .collect();
     Bench::new(&bets)
@@ -151,7 +166,7 @@ fn ahead(first: i64, count: i64) -> Bench {
 
 #[test]
 fn run_status_and_doctor_name_the_zone_of_a_bot_seven_hours_ahead() {
-    let bench = ahead(now() - 4 * 3600, 12);
+    let bench = of_clock(7 * 3600, now() - 4 * 3600, 12);
     let exchange = Exchange::of(Tape::of([]));
     let ran = bench.run_at(&exchange.url, &[]);
     assert!(ran.code(4).stdout.contains("--timezone +07:00"), "{ran:?}");

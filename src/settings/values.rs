@@ -148,10 +148,22 @@ pub(crate) fn date(text: &str) -> Result<Date, String> {
         .ok_or_else(|| "a date like 2026-02-13, 7d, today or yesterday is needed".to_owned())
 }
 
-/// The parser of an option that takes a regular file; `what` names its content.
+/// A name in a list; blanks around it do not count.
+pub(crate) fn name(text: &str) -> Result<String, String> {
+    Ok(text.trim().to_owned())
+}
+
+/// How often `--verbose` is given.
+pub(crate) fn verbosity(text: &str) -> Result<u8, String> {
+    text.trim().parse().map_err(|_| "a whole number is needed: 0, 1 or 2".to_owned())
+}
+
+/// The parser of an option that takes a regular file; `what` names its content. Blanks beside a comma do not
+/// count, unless a file has them in its name.
 pub(crate) fn file(what: &'static str) -> impl Fn(&str) -> Result<PathBuf, String> + Clone {
     move |text| {
-        let path = PathBuf::from(text);
+        let path = [text, text.trim()].map(PathBuf::from);
+        let path = path.iter().find(|path| path.exists()).unwrap_or(&path[1]).clone();
         match std::fs::metadata(&path) {
             Ok(metadata) if metadata.is_file() => Ok(path),
             Ok(metadata) if metadata.is_dir() => Err("it is a folder; name each file".to_owned()),
