@@ -181,6 +181,42 @@ fn run_status_and_doctor_name_the_zone_of_a_bot_seven_hours_ahead() {
 }
 
 #[test]
+fn a_single_timestamp_in_the_future_is_an_alert_that_names_the_zone() {
+    let bench = of_clock(7 * 3600, now() - 900, 1);
+    let hooks = Hooks::start();
+    let exchange = Exchange::of(Tape::of([]));
+    let url = format!("{}/hook", hooks.url);
+    let ran = bench.run_at(&exchange.url, &["--notify-url", &url]).code(4).json();
+    let setting = "--timezone +07:00 (timezone = \"+07:00\" in the settings file)";
+    let alert = ran["alerts"].to_string().replace("\\\"", "\"");
+    assert!(alert.contains(setting) && alert.contains("1 of 1 trade"), "{alert}");
+    let notice = hooks.events()[0]["text"].as_str().unwrap().to_owned();
+    assert!(notice.contains(setting), "{notice}");
+    assert!(bench.settle(&["status"]).stdout.contains(setting));
+    let report = bench.settle(&["doctor", "--offline", "--json"]).code(4).json();
+    let (state, message) = check(&report, "timestamps");
+    assert!(state == "problem" && message.contains(setting), "{message}");
+    assert_eq!(check(&report, "timezone").0, "ok", "five trades are needed");
+    let right = bench.settle(&["doctor", "--offline", "--json", "--timezone", "+07:00"]);
+    assert_eq!(check(&right.code(0).json(), "timestamps").0, "ok");
+    // a clock that is ten minutes ahead is in no other zone
+    let wrong = of_clock(3600 - 900 - 100, now(), 1).settle(&["status"]).stdout.clone();
+    assert!(wrong.contains("check --timezone and the clock of the bot"), "{wrong}");
+}
+
+#[test]
+fn zones_with_quarters_of_an_hour_are_found() {
+    for (ahead, name) in [(20_700, "+05:45"), (45_900, "+12:45"), (21_600, "+06:00")] {
+        let bench = of_clock(ahead, OPEN, 12);
+        let report = bench.settle(&["doctor", "--offline", "--json"]).json();
+        let (state, message) = check(&report, "timezone");
+        assert!(state == "problem" && message.contains(&format!("--timezone {name}")), "{message}");
+        let named = bench.settle(&["doctor", "--offline", "--json", "--timezone", name]).json();
+        assert_eq!(check(&named, "timezone").0, "ok", "{name}");
+    }
+}
+
+#[test]
 fn a_zone_may_have_a_name_and_a_missing_system_zone_is_no_utc() {
     let bench = Bench::new(&[bet(1).at("2026-02-13 14:07:42")]);
     let exchange = Exchange::of(Tape::of([(OPEN, 67_000.0), (OPEN + 900, 67_100.0)]));

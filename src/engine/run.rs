@@ -14,7 +14,7 @@ use crate::engine::not_made::NotMadeTrades;
 use crate::engine::rebook::rebook_read_again;
 use crate::engine::statements::Statements;
 use crate::engine::summary::{Event, OUT_OF_TIME, Summary};
-use crate::engine::zone::zone_warning;
+use crate::engine::zone::{zone_of_future, zone_warning};
 use crate::error::Error;
 use crate::rules::alert::{AlertRule, LateTrades};
 use crate::rules::decision::{
@@ -148,14 +148,19 @@ pub fn settle(
     due.leave_rest(database.store, &mut state)?;
 
     let mut warnings = due.selector.selection.warnings(task.reading.rules);
-    warnings.extend(zone_warning(database.store, task.reading)?);
+    warnings.extend(zone_warning(database.store, task.reading, task.now)?);
     warnings.append(&mut state.warnings);
     let is_whole = matches!(state.stopped, None | Some(Stop::OutOfTime));
     let (counts, new) = sum_up(state, due.selector.selection, task);
+    let future_zone = match counts.future {
+        0 => None,
+        _ => zone_of_future(database.store, task.reading, task.now)?,
+    };
     let mut summary = Summary {
         run_id: context.map(|context| context.run_id.to_owned()),
         interrupted: context.is_some() && task.limit.interrupt.asked(),
         unconfirmed_late: late,
+        future_zone,
         warnings,
         problems: [&outside.known.problems[..], &found.problems].concat(),
         stats: stats(outside)
@@ -206,6 +211,7 @@ fn sum_up(
         overdue: late.alerts,
         stuck: late.stuck,
         future: late.future,
+        future_zone: None,
         nothing_had,
         interrupted: false,
         excluded: selection.excluded,

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use rust_decimal::Decimal;
 
 use crate::engine::run as engine;
-use crate::engine::summary::{future_in_words, unconfirmed_in_words};
-use crate::engine::zone::zone_warning;
+use crate::engine::summary::unconfirmed_in_words;
+use crate::engine::zone::{future_in_words, zone_of_future, zone_warning};
 use crate::error::Error;
 use crate::rules::alert::AlertRule;
 use crate::rules::eligibility::Reading;
@@ -76,7 +76,9 @@ impl DatabaseStatus {
             let RecordCounts { unconfirmed, doubted, parked, last_runs } = store.record_counts(now)?;
             let performance = store.totals()?;
             let mut row_warnings = selection.warnings(reading.rules);
-            row_warnings.extend(zone_warning(store, reading)?);
+            let future = selection.late.future;
+            let zone = if future > 0 { zone_of_future(store, reading, now)? } else { None };
+            row_warnings.extend(zone_warning(store, reading, now)?);
             Ok(Self {
                 now,
                 log_money: performance.settled.saturating_sub(store.wallet_count()?),
@@ -93,7 +95,7 @@ impl DatabaseStatus {
                 alerts: overdue
                     .into_iter()
                     .chain(late)
-                    .chain(future_in_words(selection.late.future))
+                    .chain(future_in_words(future, zone))
                     .collect(),
                 selection,
             })

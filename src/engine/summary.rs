@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use rust_decimal::Decimal;
 
 use crate::engine::trade_result::{Ending, TradeResult};
+use crate::engine::zone::future_in_words;
 use crate::rules::decision::DeferReason;
 use crate::rules::eligibility::Exclusion;
 use crate::rules::logged::MoneySource;
@@ -15,6 +16,7 @@ use crate::rules::selection::{Named, RowError, Tally, Warning};
 use crate::rules::settlement::Status;
 use crate::rules::units::{Bps, UnixSeconds, Usd, rounded};
 use crate::rules::value::Cell;
+use crate::rules::zone::LikelyZone;
 use crate::sources::http::RequestStats;
 
 /// Most contradictions listed one by one.
@@ -201,6 +203,8 @@ pub struct Summary {
     pub excluded: BTreeMap<Exclusion, u64>,
     /// Rows with a timestamp in the future that are an alert.
     pub future: u64,
+    /// The zone in which these timestamps are not in the future, where one fits.
+    pub future_zone: Option<LikelyZone>,
     /// Provisional trades past the confirm lag that are an alert; `oldest` is by the market's close.
     pub unconfirmed_late: Tally,
     /// Warnings about rows. `counts` holds the doubted strikes.
@@ -295,7 +299,7 @@ impl Summary {
         }
         alerts.extend(self.overdue_in_words());
         alerts.extend(self.unconfirmed_in_words());
-        alerts.extend(future_in_words(self.future));
+        alerts.extend(self.future_in_words());
         alerts
     }
 
@@ -309,6 +313,11 @@ impl Summary {
             None if is_asked => format!("{late}; it answers that they are not resolved"),
             None => late,
         })
+    }
+
+    /// The alert about rows with a timestamp in the future.
+    pub fn future_in_words(&self) -> Option<String> {
+        future_in_words(self.future, self.future_zone)
     }
 
     /// Alerts about due trades past the alert lag, one per reason.
@@ -377,15 +386,6 @@ pub fn unconfirmed_in_words(late: Tally, now: UnixSeconds) -> Option<String> {
     })
 }
 
-/// The alert about this number of rows with a timestamp in the future; `None` if there are none.
-pub fn future_in_words(count: u64) -> Option<String> {
-    let rows = if count == 1 { "row has" } else { "rows have" };
-    (count > 0).then(|| format!(
-        "{count} {rows} a timestamp in the future; settle leaves them; check --timezone and the clock \
-         of the bot"
-    ))
-}
-
 /// Formats seconds in at most two units: `3 d 4 h`, `12 min`.
 pub fn age(seconds: i64) -> String {
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
@@ -442,6 +442,7 @@ mod tests {
             overdue: BTreeMap::new(),
             stuck: Named::default(),
             future: 0,
+            future_zone: None,
             nothing_had: false,
             interrupted: false,
             excluded: BTreeMap::new(),

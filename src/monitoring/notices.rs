@@ -5,9 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use crate::engine::summary::{
-    INTERRUPTED, OUT_OF_REACH, OUT_OF_TIME, Summary, age, future_in_words,
-};
+use crate::engine::summary::{INTERRUPTED, OUT_OF_REACH, OUT_OF_TIME, Summary, age};
 use crate::rules::alert::{BEYOND_BATCH, IN_ERROR};
 use crate::rules::fill::WalletSays;
 use crate::rules::outcome::contradicts;
@@ -158,7 +156,7 @@ impl News<'_> {
             }
         }
         let late = summary.unconfirmed_in_words().map(|sentence| ("unconfirmed", sentence));
-        let future = future_in_words(summary.future).map(|sentence| ("future", sentence));
+        let future = summary.future_in_words().map(|sentence| ("future", sentence));
         for (key, sentence) in late.into_iter().chain(future) {
             alerts.insert(key.to_owned(), vec![sentence]);
         }

@@ -5,7 +5,9 @@ use std::fmt::Write;
 use crate::commands::Bot;
 use crate::commands::doctor::sizes::check_sizes;
 use crate::commands::doctor::{Checks, DoctorArgs, State};
-use crate::engine::zone::{in_words, likely_zone_of};
+use crate::engine::zone::{future_in_words, future_rows, in_words, likely_zone_of, zone_of_future};
+use crate::rules::eligibility::Reading;
+use crate::rules::units::UnixSeconds;
 use crate::settings;
 use crate::store::{Access, RunLock, Store, Survey, free_bytes};
 
@@ -16,6 +18,7 @@ pub(super) fn check_database(
     checks: &mut Checks,
     bot: &Bot<'_, DoctorArgs>,
     store: &Store,
+    now: UnixSeconds,
     name: &dyn Fn(&str) -> String,
 ) {
     let survey = match store.survey() {
@@ -72,16 +75,17 @@ pub(super) fn check_database(
         checks.add(name(column), State::Ok, listed);
     }
     let reading = settings::reading(&bot.args.run.judging);
-    match likely_zone_of(store, reading) {
+    match likely_zone_of(store, reading, now) {
         Ok(None) => {
             checks.add(name("timezone"), State::Ok, "no other zone fits the last trades better");
         }
         Ok(Some(zone)) => {
-            checks.add(name("timezone"), State::Problem, in_words(zone, reading.zone));
+            checks.add(name("timezone"), State::Problem, in_words(zone));
         }
         Err(why) => checks.add(name("timezone"), State::Problem, why.to_string()),
     }
     check_sizes(checks, store, reading, name("sizes"));
+    check_future(checks, store, reading, now, name("timestamps"));
     match survey.settled_elsewhere {
         0 => checks.add(name("other settlers"), State::Ok, "settle wrote every result since its first run"),
         count => checks.add(
@@ -100,5 +104,24 @@ pub(super) fn check_database(
         None => {
             checks.add(name("last run"), State::Unknown, "no run has written to this database yet");
         }
+    }
+}
+
+/// Whether rows of the last ones are dated in the future.
+fn check_future(
+    checks: &mut Checks,
+    store: &Store,
+    reading: Reading,
+    now: UnixSeconds,
+    name: String,
+) {
+    let found = future_rows(store, reading, now).and_then(|count| {
+        let zone = if count > 0 { zone_of_future(store, reading, now)? } else { None };
+        Ok(future_in_words(count, zone))
+    });
+    match found {
+        Ok(None) => checks.add(name, State::Ok, "no timestamp of the last rows is in the future"),
+        Ok(Some(what)) => checks.add(name, State::Problem, what),
+        Err(why) => checks.add(name, State::Problem, why.to_string()),
     }
 }

@@ -124,7 +124,7 @@ pub fn checks(
             _ => format!("{check} of {}", bot.title()),
         };
         match bot.open(Access::Read) {
-            Ok(store) => check_database(&mut checks, bot, &store, &name),
+            Ok(store) => check_database(&mut checks, bot, &store, now, &name),
             Err(why) => checks.add(name("database"), State::Problem, why.to_string()),
         }
         if !args.offline {
