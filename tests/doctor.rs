@@ -217,6 +217,42 @@ fn zones_with_quarters_of_an_hour_are_found() {
 }
 
 #[test]
+fn rows_that_another_program_fills_again_are_a_problem() {
+    let wallet = "0xabababababababababababababababababababab";
+    let other = json!({"data": [{"proxy_wallet": wallet, "timestamp": OPEN - 9000, "type": "DEPOSIT",
+        "condition_id": "", "size": 9, "usdc_size": 9, "transaction_hash": "0x1", "price": 0, "side": "",
+        "outcome": "", "slug": ""}], "pagination": {"has_more": false, "next_cursor": null}});
+    let (tape, slug) = (Tape::of([]), format!("btc-updown-15m-{OPEN}"));
+    let markets = Markets::resolved([(slug.as_str(), true)]);
+    let exchange = Exchange::start(move |asked, _| match asked.path.as_str() {
+        "/v2/activity" => Reply::ok(other.to_string()),
+        _ => markets.answer(asked).unwrap_or_else(|| tape.answer(asked)),
+    });
+    let bench = Bench::new(&[bet(1)]);
+    bench.run_at(&exchange.url, &["--confirm", "auto"]).code(0);
+    let settlers = || {
+        let report = bench.settle(&["doctor", "--offline", "--json"]).json();
+        let (state, message) = check(&report, "other settlers");
+        (state.to_owned(), message.to_owned())
+    };
+    assert_eq!(settlers().0, "ok");
+    let base = ["--wallet", wallet, "--polymarket-url", &exchange.url, "--data-url", &exchange.url];
+    bench.settle(&[&["reconcile", "--apply"], &base[..]].concat()).code(0);
+    assert_eq!(bench.booked(1), (None, None, None));
+    assert_eq!(settlers().0, "ok");
+    let again = "UPDATE trades SET actual_outcome = 'YES', profit_loss = 5, is_win = 1";
+    bench.sql().execute_batch(again).unwrap();
+    let (state, message) = settlers();
+    let wanted = "another program writes results: 1 row holds another result than settle wrote last; \
+                  switch off its settling";
+    assert_eq!((state.as_str(), message.as_str()), ("problem", wanted));
+    let new = "INSERT INTO trades (id, timestamp, market_slug, action, is_win)
+               VALUES (9, '2026-02-13 13:07:42', 'btc-updown-15m-1770988500', 'YES', 1)";
+    bench.sql().execute_batch(new).unwrap();
+    assert!(settlers().1.contains("1 row got a result that settle did not write"));
+}
+
+#[test]
 fn a_zone_may_have_a_name_and_a_missing_system_zone_is_no_utc() {
     let bench = Bench::new(&[bet(1).at("2026-02-13 14:07:42")]);
     let exchange = Exchange::of(Tape::of([(OPEN, 67_000.0), (OPEN + 900, 67_100.0)]));

@@ -22,6 +22,8 @@ pub struct Survey {
     pub values: Vec<(&'static str, Vec<(Cell, u64)>)>,
     /// Rows with a result that settle did not write, after the first row that it wrote.
     pub settled_elsewhere: u64,
+    /// Rows with another result than the one that settle wrote last.
+    pub replaced: u64,
     /// The version of settle's tables; `None` where there are none, or where settle 0.1 made them.
     pub version: Option<i64>,
     /// When the last run that wrote began.
@@ -90,6 +92,17 @@ impl Store {
                         AND NOT EXISTS (SELECT 1 FROM settlement_records AS record
                             WHERE record.trade_id IS {id} AND record.market_slug IS {slug})",
                     self.fields.settled()
+                ))?;
+                survey.replaced = one(&format!(
+                    "SELECT count(*) FROM settlement_records AS record
+                     JOIN trades ON trades.rowid = record.trade_rowid
+                        AND {id} IS record.trade_id AND {slug} IS record.market_slug
+                     WHERE record.status <> 'undone' AND {} AND NOT ({})
+                        AND record.id = (SELECT max(latest.id) FROM settlement_writes AS latest
+                            WHERE latest.trade_id IS record.trade_id
+                                AND latest.trade_rowid = record.trade_rowid)",
+                    self.fields.settled(),
+                    self.fields.as_recorded()
                 ))?;
                 let last =
                     "SELECT started_at FROM settlement_runs ORDER BY started_at DESC LIMIT 1";

@@ -86,17 +86,7 @@ pub(super) fn check_database(
     }
     check_sizes(checks, store, reading, name("sizes"));
     check_future(checks, store, reading, now, name("timestamps"));
-    match survey.settled_elsewhere {
-        0 => checks.add(name("other settlers"), State::Ok, "settle wrote every result since its first run"),
-        count => checks.add(
-            name("other settlers"),
-            State::Problem,
-            format!(
-                "{count} rows got a result that settle did not write, since its first run; let one program \
-                 settle the table"
-            ),
-        ),
-    }
+    check_settlers(checks, &survey, name("other settlers"));
     match &survey.last_run {
         Some(at) => {
             checks.add(name("last run"), State::Ok, format!("a run that wrote began at {at}"));
@@ -123,5 +113,32 @@ fn check_future(
         Ok(None) => checks.add(name, State::Ok, "no timestamp of the last rows is in the future"),
         Ok(Some(what)) => checks.add(name, State::Problem, what),
         Err(why) => checks.add(name, State::Problem, why.to_string()),
+    }
+}
+
+/// Whether another program writes results beside settle.
+fn check_settlers(checks: &mut Checks, survey: &Survey, name: String) {
+    let Survey { settled_elsewhere, replaced, .. } = *survey;
+    let mut found = Vec::new();
+    if replaced > 0 {
+        let rows = if replaced == 1 { "row holds" } else { "rows hold" };
+        found.push(format!("{replaced} {rows} another result than settle wrote last"));
+    }
+    if settled_elsewhere > 0 {
+        let rows = if settled_elsewhere == 1 { "row" } else { "rows" };
+        found.push(format!(
+            "{settled_elsewhere} {rows} got a result that settle did not write, since its first run"
+        ));
+    }
+    match found.is_empty() {
+        true => checks.add(name, State::Ok, "settle wrote every result since its first run"),
+        false => checks.add(
+            name,
+            State::Problem,
+            format!(
+                "another program writes results: {}; switch off its settling",
+                found.join("; ")
+            ),
+        ),
     }
 }
