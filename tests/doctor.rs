@@ -253,6 +253,32 @@ fn rows_that_another_program_fills_again_are_a_problem() {
 }
 
 #[test]
+fn the_endpoint_that_answers_is_named() {
+    let at = |served: &'static [&'static str]| {
+        let hour = now() - 3600;
+        let slug = format!("btc-updown-15m-{}", hour - hour.rem_euclid(900) - 900);
+        let markets = Markets::resolved([(slug.as_str(), true)]);
+        let exchange = Exchange::start(move |asked, _| {
+            let is_served = served.iter().any(|path| asked.path.starts_with(path));
+            let moved = || Reply::Say(404, vec![], b"404 page not found".to_vec());
+            let answer = is_served.then(|| markets.answer(asked)).flatten();
+            answer.unwrap_or_else(moved)
+        });
+        let mut arguments = vec!["doctor".to_owned(), "--json".to_owned()];
+        arguments.extend(services_at(&exchange.url));
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let report = Bench::new(&[bet(1)]).settle(&arguments).json();
+        let (state, message) = check(&report, "polymarket");
+        assert_eq!(state, "ok", "{message}");
+        message.rsplit_once(&exchange.url).expect(message).1.to_owned()
+    };
+    assert_eq!(at(&["/markets/keyset"]), "/markets/keyset");
+    assert_eq!(at(&["/markets"]), "/markets/keyset");
+    let single = at(&["/markets/slug/"]);
+    assert!(single.starts_with("/markets/slug/btc-updown-15m-"), "{single}");
+}
+
+#[test]
 fn a_zone_may_have_a_name_and_a_missing_system_zone_is_no_utc() {
     let bench = Bench::new(&[bet(1).at("2026-02-13 14:07:42")]);
     let exchange = Exchange::of(Tape::of([(OPEN, 67_000.0), (OPEN + 900, 67_100.0)]));

@@ -81,7 +81,7 @@ pub(super) fn check_sources(
     let key = format!("btc-updown-15m-{}", at.0 - QUARTER);
     let answer = polymarket.find(std::slice::from_ref(&key));
     let found = match (answer.answers.contains_key(&key), answer.problems.is_empty()) {
-        (true, _) => Ok(format!("it answers about {key}")),
+        (true, _) => Ok(format!("it answers about {key} at {}", polymarket.answered().join(", "))),
         (false, true) => Err(format!("it has no answer about {key}")),
         (false, false) => Err(answer.problems.join("; ")),
     };
