@@ -123,7 +123,7 @@ fn run(cli: &Cli, layers: Layers, now: DateTime<Utc>) -> Result<Exit, Error> {
 }
 
 fn doctors(cli: &Cli) -> Vec<Bot<'_, DoctorArgs>> {
-    cli.bots(|command| if let Command::Doctor(args) = command { Some(args) } else { None })
+    cli.all_bots(|command| if let Command::Doctor(args) = command { Some(args) } else { None })
 }
 
 /// The checks of `settle doctor` with the settings file that `settle init` wrote.

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use crate::rules::guess::{Guess, NEEDED};
 use crate::rules::logged::{SizeHolds, SizeUnit};
 use crate::rules::table::Column;
-use crate::rules::text::printable_line;
+use crate::rules::text::{printable_line, toml_text};
 use crate::store::add_result;
 
 /// The width of keys and values before their comments.
@@ -31,9 +31,9 @@ impl NewFile<'_> {
         let Self { db, wallet, timezone, guess } = self;
         let mut text =
             "# Written by settle init. Compare each line with the values beside it.\n".to_owned();
-        add(&mut text, &format!("db = {}", quoted(db)), "");
+        add(&mut text, &format!("db = {}", toml_text(db)), "");
         match wallet {
-            Some(address) => add(&mut text, &format!("wallet = [{}]", quoted(address)), ""),
+            Some(address) => add(&mut text, &format!("wallet = [{}]", toml_text(address)), ""),
             None => add(
                 &mut text,
                 "# wallet = [\"0x…\"]",
@@ -41,7 +41,7 @@ impl NewFile<'_> {
             ),
         }
         if let Some((zone, why)) = timezone {
-            add(&mut text, &format!("timezone = {}", quoted(zone)), why);
+            add(&mut text, &format!("timezone = {}", toml_text(zone)), why);
             let summer =
                 "name a zone such as Europe/Berlin instead, if the bot's clock has summer time";
             add(&mut text, "", summer);
@@ -82,9 +82,9 @@ impl NewFile<'_> {
         let rows = table.columns.iter().map(|column| column.values.len()).max().unwrap_or(0);
         let note = if rows == 0 { "it has no row" } else { "" };
         text.push_str("\n[schema]\n");
-        add(text, &format!("table = {}", quoted(&table.name)), note);
+        add(text, &format!("table = {}", toml_text(&table.name)), note);
         for key in &guess.keys {
-            let line = format!("{} = {}", key.key, quoted(&key.value));
+            let line = format!("{} = {}", key.key, toml_text(&key.value));
             add(text, &line, &samples(key.column));
             if key.key == "outcome"
                 && let Some([yes, no]) = guess.outcome_words
@@ -161,9 +161,4 @@ fn add(text: &mut String, line: &str, comment: &str) {
     };
     text.push_str(&line);
     text.push('\n');
-}
-
-/// A text as TOML has it: JSON's escapes are TOML's, which also wants one for the control character 127.
-fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string().replace('\u{7f}', "\\u007f")
 }

@@ -3,7 +3,6 @@
 use std::fmt::Write;
 
 use crate::commands::Bot;
-use crate::commands::doctor::sizes::check_sizes;
 use crate::commands::doctor::{Checks, DoctorArgs, State};
 use crate::engine::zone::{future_in_words, future_rows, in_words, likely_zone_of, zone_of_future};
 use crate::rules::eligibility::Reading;
@@ -84,7 +83,6 @@ pub(super) fn check_database(
         }
         Err(why) => checks.add(name("timezone"), State::Problem, why.to_string()),
     }
-    check_sizes(checks, store, reading, name("sizes"));
     check_future(checks, store, reading, now, name("timestamps"));
     check_settlers(checks, &survey, name("other settlers"));
     match &survey.last_run {

@@ -14,7 +14,8 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::commands::run::RunArgs;
-use crate::commands::{Bot, Exit};
+use crate::commands::{Bot, Exit, shared_rows};
+use crate::engine::sizes::oldest_of_last;
 use crate::error::Error;
 use crate::interrupt::Interrupt;
 use crate::output::print::show;
@@ -27,10 +28,16 @@ use database::check_database;
 pub(super) use output::checks_text;
 use output::{json, text};
 use services::{check_sources, check_wallet};
+use sizes::check_sizes;
 use timer::check_timer;
 
 /// Seconds after which no further check begins a request.
 const LONGEST: Duration = Duration::from_secs(60);
+
+/// The days of a wallet that are read for a database without rows, in seconds.
+const WEEK: i64 = 7 * 86_400;
+/// How long before the oldest row the wallet is read, in seconds: markets are open for a day before their window.
+const BEFORE: i64 = 2 * 86_400;
 
 /// What is checked.
 #[derive(Debug, Args)]
@@ -63,6 +70,9 @@ pub struct Check {
     name: String,
     state: State,
     message: String,
+    /// The length of the message before a line that is printed as it is.
+    #[serde(skip)]
+    unbroken: usize,
 }
 
 #[derive(Default)]
@@ -71,7 +81,14 @@ struct Checks(Vec<Check>);
 impl Checks {
     fn add(&mut self, name: impl Into<String>, state: State, message: impl Into<String>) {
         let message = printable_line(&message.into());
-        self.0.push(Check { name: name.into(), state, message });
+        self.0.push(Check { name: name.into(), state, unbroken: message.len(), message });
+    }
+
+    /// A problem that `setting` solves: a line for the settings file, which is never broken or cut.
+    fn add_with_setting(&mut self, name: impl Into<String>, message: String, setting: &str) {
+        let message = printable_line(&message);
+        let (unbroken, message) = (message.len(), format!("{message} {setting}"));
+        self.0.push(Check { name: name.into(), state: State::Problem, message, unbroken });
     }
 
     fn result(&mut self, name: impl Into<String>, found: Result<String, String>) {
@@ -118,17 +135,33 @@ pub fn checks(
     let interrupt = Interrupt::listen(Exit::Interrupted.code())?;
     let (now, began) = (UnixSeconds::from(now), Instant::now());
     let mut checks = Checks::default();
-    for bot in bots {
-        let name = |check: &str| match bots.len() {
+    let picked = || bots.iter().enumerate().filter(|(_, bot)| !bot.is_beside);
+    for (index, bot) in picked() {
+        let name = |check: &str| match picked().count() {
             1 => check.to_owned(),
             _ => format!("{check} of {}", bot.title()),
         };
-        match bot.open(Access::Read) {
-            Ok(store) => check_database(&mut checks, bot, &store, now, &name),
-            Err(why) => checks.add(name("database"), State::Problem, why.to_string()),
+        let store = match bot.open(Access::Read) {
+            Ok(store) => Some(store),
+            Err(why) => {
+                checks.add(name("database"), State::Problem, why.to_string());
+                None
+            }
+        };
+        if let Some(store) = &store {
+            check_database(&mut checks, bot, store, now, &name);
         }
-        if !args.offline {
-            check_wallet(&mut checks, bot, &interrupt, now, &name("wallet"));
+        let zone = bot.args.run.judging.reading.timezone;
+        let oldest = store.as_ref().and_then(|store| oldest_of_last(store, zone).ok().flatten());
+        let since = oldest.unwrap_or(now.plus(-WEEK)).plus(-BEFORE);
+        let history = check_wallet(&mut checks, bot, &interrupt, since, now, &name("wallet"));
+        if let Some(store) = &store {
+            let shared = shared_rows(bots, index, |args| {
+                (&args.run.wallet, args.run.judging.reading.timezone)
+            });
+            // without the rows of another bot, its fills would be taken for this one's
+            let wallet = history.zip(shared.ok());
+            check_sizes(&mut checks, bot, store, wallet, now, name("sizes"));
         }
     }
     if !args.offline {

@@ -22,13 +22,17 @@ pub(super) fn text(settings: &[ShownSetting], checks: &[Check]) -> String {
 pub(in crate::commands) fn checks_text(checks: &[Check]) -> String {
     let mut text = String::new();
     line(&mut text, format_args!("Checks"));
-    for Check { name, state, message } in checks {
+    for Check { name, state, message, unbroken } in checks {
         let state = match state {
             State::Ok => styled(GOOD, "OK     "),
             State::Problem => styled(BAD, "problem"),
             State::Unknown => styled(CAUTION, "unknown"),
         };
+        let (message, setting) = message.split_at(*unbroken);
         line(&mut text, format_args!("  {state} {name}: {message}"));
+        if !setting.is_empty() {
+            line(&mut text, format_args!("{}", setting.trim_start()));
+        }
     }
     text
 }

@@ -8,10 +8,11 @@ use crate::commands::Bot;
 use crate::commands::doctor::{Checks, DoctorArgs, LONGEST, State};
 use crate::interrupt::{Interrupt, Limit};
 use crate::rules::asset::Asset;
+use crate::rules::fill::WalletReading;
 use crate::rules::market::Basis;
 use crate::rules::price::PriceAt;
 use crate::rules::units::UnixSeconds;
-use crate::settings;
+use crate::settings::{self, WalletArgs};
 use crate::sources::http::Client;
 use crate::sources::polymarket::ResolutionSource;
 
@@ -20,30 +21,53 @@ const QUARTER: i64 = 900;
 /// Seconds by which a clock may differ from others.
 const CLOCK_OFFSET: i64 = 30;
 
+/// Reads the wallet from `since` on; with `--offline` only its saved history.
 pub(super) fn check_wallet(
     checks: &mut Checks,
     bot: &Bot<'_, DoctorArgs>,
     interrupt: &Interrupt,
+    since: UnixSeconds,
     now: UnixSeconds,
     name: &str,
-) {
+) -> Option<WalletReading> {
     let client = Arc::new(Client::new(Limit::after(interrupt, LONGEST)));
     let run = &bot.args.run;
-    let mut wallet = match settings::wallet(&run.wallet, &run.services, client) {
+    let saved = WalletArgs { wallet: vec![], activity: run.wallet.activity.clone() };
+    let asked = if bot.args.offline { &saved } else { &run.wallet };
+    let mut wallet = match settings::wallet(asked, &run.services, client) {
         Ok(Some(wallet)) => wallet,
+        Ok(None) if bot.args.offline => return None,
         Ok(None) => {
             let what = "no wallet is given, so the log's money is booked; set wallet to the address under \
                         your name on polymarket.com";
-            return checks.add(name, State::Unknown, what);
+            checks.add(name, State::Unknown, what);
+            return None;
         }
-        Err(why) => return checks.add(name, State::Problem, why.to_string()),
+        Err(why) => {
+            checks.add(name, State::Problem, why.to_string());
+            return None;
+        }
     };
-    match wallet.read(now.plus(-7 * 86_400), now) {
-        Ok((reading, problems)) if problems.is_empty() => {
-            checks.add(name, State::Ok, format!("{} rows in the last week", reading.rows.len()));
+    match wallet.read(since, now) {
+        Ok((reading, problems)) => {
+            let (count, newest) = (reading.rows.len(), reading.rows.iter().map(|row| row.at).max());
+            match (problems.is_empty(), newest) {
+                (false, _) => checks.add(name, State::Problem, problems.join("; ")),
+                (true, Some(at)) => {
+                    checks.add(
+                        name,
+                        State::Ok,
+                        format!("{count} rows since {since}, the newest at {at}"),
+                    );
+                }
+                (true, None) => checks.add(name, State::Ok, format!("no row since {since}")),
+            }
+            Some(reading)
         }
-        Ok((_, problems)) => checks.add(name, State::Problem, problems.join("; ")),
-        Err(why) => checks.add(name, State::Problem, why),
+        Err(why) => {
+            checks.add(name, State::Problem, why);
+            None
+        }
     }
 }
 

@@ -1,44 +1,50 @@
-//! What `position_size` holds, by the fills of the last rows. `engine::sizes` compares.
+//! What `position_size` holds, by the fills of the last rows: those of the wallet, or else those that the bot
+//! verified. `engine::sizes` compares.
 
-use crate::commands::doctor::{Checks, State};
-use crate::rules::eligibility::Reading;
-use crate::rules::logged::{SizeHolds, SizeUnit, size_and_fill, size_holds};
+use crate::commands::Bot;
+use crate::commands::doctor::{Checks, DoctorArgs, State};
+use crate::engine::sizes::{Sizes, known_fills};
+use crate::rules::fill::{SharedRows, WalletReading};
+use crate::rules::logged::SizeHolds;
+use crate::rules::units::UnixSeconds;
+use crate::settings::{self, WalletArgs};
 use crate::store::Store;
 
-/// The number of last rows whose sizes are compared.
-const LAST_ROWS: usize = 200;
-
-/// Compares `position_size` with the fills that the bot verified.
-pub(super) fn check_sizes(checks: &mut Checks, store: &Store, reading: Reading, name: String) {
-    let rows = match store.last_rows(LAST_ROWS) {
-        Ok(rows) => rows,
+/// Compares `position_size` with the fills of the last rows.
+pub(super) fn check_sizes(
+    checks: &mut Checks,
+    bot: &Bot<'_, DoctorArgs>,
+    store: &Store,
+    wallet: Option<(WalletReading, SharedRows)>,
+    now: UnixSeconds,
+    name: String,
+) {
+    let reading = settings::reading(&bot.args.run.judging);
+    let WalletArgs { wallet: addresses, activity } = &bot.args.run.wallet;
+    let has_wallet = !addresses.is_empty() || !activity.is_empty();
+    let sizes = known_fills(store, reading.zone, wallet, now)
+        .and_then(|fills| Sizes::of(store, bot.schema, reading.size_unit, &fills));
+    let sizes = match sizes {
+        Ok(sizes) => sizes,
         Err(why) => return checks.add(name, State::Problem, why.to_string()),
     };
-    let rows = rows.iter().filter_map(|row| {
-        let (price, amount) = (row.verified_fill_price.as_ref(), row.verified_fill_amount.as_ref());
-        size_and_fill(&row.position_size, price, amount)
-    });
-    let unit = |unit| match unit {
-        SizeUnit::Dollars => "dollars",
-        SizeUnit::Shares => "shares",
-    };
-    let by_fills = "position_size holds, by the fills that the bot verified,";
-    match size_holds(rows) {
-        SizeHolds::One(held) if held == reading.size_unit => {
-            checks.add(name, State::Ok, format!("{by_fills} {}", unit(held)));
+    let what = sizes.in_words(has_wallet);
+    match (sizes.holds, sizes.line) {
+        (_, Some(setting)) => {
+            checks.add_with_setting(name, format!("by {} fills, {what}", sizes.rows), &setting)
         }
-        SizeHolds::One(held) => {
-            let what = format!("{by_fills} {0}: set size_unit = \"{0}\"", unit(held));
-            checks.add(name, State::Problem, what);
+        (SizeHolds::Mixed, None) if !has_wallet => {
+            checks.add(name, State::Problem, format!("by {} fills, {what}", sizes.rows));
         }
-        SizeHolds::Mixed => {
-            let what =
-                "dollars in some rows and shares in others; with a wallet, its fills are the money";
-            checks.add(name, State::Problem, format!("{by_fills} {what}"));
+        (SizeHolds::One(_) | SizeHolds::Mixed, None) => {
+            checks.add(name, State::Ok, format!("by {} fills, {what}", sizes.rows));
         }
-        SizeHolds::Neither | SizeHolds::Unknown => {
-            let what = "the rows do not show what position_size holds; with a wallet, settle reconcile does";
+        (SizeHolds::Neither | SizeHolds::Unknown, None) if has_wallet => {
             checks.add(name, State::Unknown, what);
+        }
+        (SizeHolds::Neither | SizeHolds::Unknown, None) => {
+            let wallet = "set --wallet or --activity: its fills show it, and are the money";
+            checks.add(name, State::Unknown, format!("{what}; {wallet}"));
         }
     }
 }

@@ -9,9 +9,11 @@ use serde_json::Value;
 use crate::commands::reconcile::Report;
 use crate::engine::effect::BotFigures;
 use crate::engine::reconcile::{Compared, Reconciliation, State};
+use crate::engine::sizes::Sizes;
 use crate::output::json::{ErrorJson, OfSeveral, SCHEMA_VERSION};
 use crate::output::style::{CAUTION, STRONG, bare, errors, ids, line, styled};
 use crate::rules::decision::is_same;
+use crate::rules::logged::SizeHolds;
 use crate::rules::selection::Named;
 use crate::rules::text::printable;
 use crate::rules::units::{UnixSeconds, Usd, rounded};
@@ -50,7 +52,7 @@ pub fn text(report: &Report, title: &str) -> String {
     } else {
         table(&mut text, found);
     }
-    notes(&mut text, found);
+    notes(&mut text, found, report.sizes.as_ref());
     if report.left() > 0 {
         let (left, what) =
             (report.left(), "unlike the wallet: not resolved by Polymarket yet, or ignored");
@@ -129,7 +131,7 @@ fn table(text: &mut String, found: &Reconciliation) {
     }
 }
 
-fn notes(text: &mut String, found: &Reconciliation) {
+fn notes(text: &mut String, found: &Reconciliation, sizes: Option<&Sizes>) {
     for (state, what) in [
         (State::NotCovered, "outside the wallet's reading, or closed a moment ago"),
         (State::Ambiguous, "with fills that cannot be told apart"),
@@ -141,9 +143,11 @@ fn notes(text: &mut String, found: &Reconciliation) {
             line(text, format_args!("Waiting      {} {what}: {}", named.count, ids(&named, SHOWN)));
         }
     }
-    if let Some(means) = found.size_means {
-        let what = if means == "mixed" { "dollars in some rows, shares in others" } else { means };
-        line(text, format_args!("Sizes        position_size holds {what}"));
+    if let Some(sizes) = sizes.filter(|sizes| sizes.holds != SizeHolds::Unknown) {
+        line(text, format_args!("Sizes        {}", sizes.in_words(true)));
+        if let Some(setting) = &sizes.line {
+            line(text, format_args!("  {setting}"));
+        }
     }
     if !found.unattributed.is_empty() {
         let count = found.unattributed.len();
