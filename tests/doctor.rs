@@ -279,6 +279,37 @@ fn the_endpoint_that_answers_is_named() {
 }
 
 #[test]
+fn a_crontab_whose_path_does_not_find_settle_is_a_problem() {
+    let bench = Bench::new(&[bet(1)]);
+    let folder = bench.folder.path().join("bin");
+    std::fs::create_dir(&folder).unwrap();
+    let cron = |crontab: &str| {
+        let script = folder.join("crontab");
+        std::fs::write(&script, format!("#!/bin/sh\necho '{crontab}'\n")).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(&script, mode).unwrap();
+        let mut command = bench.command(&["doctor", "--offline", "--json"]);
+        let report = Ended::from(command.env("PATH", &folder).output().unwrap()).json();
+        let checks = report["checks"].as_array().unwrap().clone();
+        let found = checks
+            .iter()
+            .find(|check| ["cron", "timer"].contains(&check["name"].as_str().unwrap()));
+        let text = |key: &str| found.unwrap()[key].as_str().unwrap().to_owned();
+        (text("name"), text("state"), text("message"))
+    };
+    let (name, state, message) = cron("*/10 * * * * settle run");
+    assert!((&*name, &*state) == ("cron", "problem"), "{name} {state}: {message}");
+    assert!(message.contains("PATH (/usr/bin:/bin)"), "{message}");
+    let here = env!("CARGO_BIN_EXE_settle");
+    assert!(message.ends_with(&format!("name {here} in the line")), "{message}");
+    assert_eq!(cron(&format!("*/10 * * * * {here} run")).1, "ok");
+    let place = std::path::Path::new(here).parent().unwrap().display();
+    assert_eq!(cron(&format!("PATH={place}:/bin\n*/10 * * * * settle run")).1, "ok");
+    assert_eq!(cron("*/10 * * * * . ./env; settle run").1, "unknown");
+    assert_eq!(cron("*/10 * * * * date").0, "timer");
+}
+
+#[test]
 fn a_zone_may_have_a_name_and_a_missing_system_zone_is_no_utc() {
     let bench = Bench::new(&[bet(1).at("2026-02-13 14:07:42")]);
     let exchange = Exchange::of(Tape::of([(OPEN, 67_000.0), (OPEN + 900, 67_100.0)]));
