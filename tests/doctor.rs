@@ -310,6 +310,21 @@ fn a_crontab_whose_path_does_not_find_settle_is_a_problem() {
 }
 
 #[test]
+fn long_messages_continue_below_their_first_word_on_a_narrow_terminal() {
+    let bench = of_clock(7 * 3600, OPEN, 12);
+    let mut command = bench.command(&["doctor", "--offline"]);
+    let narrow = Ended::from(command.env("COLUMNS", "80").output().unwrap());
+    assert!(narrow.code(4).stdout.lines().all(|line| line.chars().count() <= 80), "{narrow:?}");
+    let lines: Vec<&str> = narrow.stdout.lines().collect();
+    let zone = lines.iter().position(|line| line.contains(" timezone: ")).unwrap();
+    let column = lines[zone].find("0 of the last 12").unwrap();
+    assert_eq!(lines[zone + 1].find(|c: char| c != ' '), Some(column), "{narrow:?}");
+    let wide = bench.settle(&["doctor", "--offline"]);
+    let line = wide.stdout.lines().find(|line| line.contains(" timezone: ")).unwrap();
+    assert!(line.ends_with("12 do"), "{line}");
+}
+
+#[test]
 fn a_zone_may_have_a_name_and_a_missing_system_zone_is_no_utc() {
     let bench = Bench::new(&[bet(1).at("2026-02-13 14:07:42")]);
     let exchange = Exchange::of(Tape::of([(OPEN, 67_000.0), (OPEN + 900, 67_100.0)]));
