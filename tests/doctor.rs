@@ -177,7 +177,9 @@ fn run_status_and_doctor_name_the_zone_of_a_bot_seven_hours_ahead() {
     let (state, message) = check(&report, "timezone");
     assert!(state == "problem" && message.contains("--timezone +07:00"), "{message}");
     let right = bench.settle(&["doctor", "--offline", "--json", "--timezone", "+07:00"]);
-    assert_eq!(check(&right.code(0).json(), "timezone").0, "ok");
+    let right = right.code(0).json();
+    let all = "+07:00: 12 of the last 12 trades lie in their market's window";
+    assert_eq!(check(&right, "timezone"), ("ok", all));
 }
 
 #[test]
@@ -307,6 +309,36 @@ fn a_crontab_whose_path_does_not_find_settle_is_a_problem() {
     assert_eq!(cron(&format!("PATH={place}:/bin\n*/10 * * * * settle run")).1, "ok");
     assert_eq!(cron("*/10 * * * * . ./env; settle run").1, "unknown");
     assert_eq!(cron("*/10 * * * * date").0, "timer");
+}
+
+#[test]
+fn the_timers_last_run_is_shown_with_its_exit_code() {
+    let bench = Bench::new(&[bet(1)]);
+    let folder = bench.folder.path().join("bin");
+    std::fs::create_dir(&folder).unwrap();
+    let timer = |state: &str, code: i32| {
+        let script = folder.join("systemctl");
+        let text = format!(
+            "#!/bin/sh\ncase $2 in\nsettle.timer) echo 'ActiveState={state}'; echo 'LastTriggerUSec=Mon 14:40';;\n\
+             *) echo 'ExecMainStatus={code}'; echo 'ExecMainExitTimestamp=Mon 14:41';;\nesac\n"
+        );
+        std::fs::write(&script, text).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(&script, mode).unwrap();
+        let mut command = bench.command(&["doctor", "--offline", "--json"]);
+        let report = Ended::from(command.env("PATH", &folder).output().unwrap()).json();
+        let (state, message) = check(&report, "timer");
+        (state.to_owned(), message.to_owned())
+    };
+    for code in [0, 4, 5] {
+        let (state, message) = timer("active", code);
+        assert_eq!(state, "ok");
+        assert!(message.ends_with(&format!("last run Mon 14:40, exit code {code}")), "{message}");
+    }
+    let (state, message) = timer("active", 10);
+    assert!(state == "problem" && message.contains("exit code 10; its journal"), "{message}");
+    let (state, message) = timer("inactive", 0);
+    assert!(state == "unknown" && message.contains("settle.timer is inactive"), "{message}");
 }
 
 #[test]

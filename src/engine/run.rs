@@ -152,15 +152,11 @@ pub fn settle(
     warnings.append(&mut state.warnings);
     let is_whole = matches!(state.stopped, None | Some(Stop::OutOfTime));
     let (counts, new) = sum_up(state, due.selector.selection, task);
-    let future_zone = match counts.future {
-        0 => None,
-        _ => zone_of_future(database.store, task.reading, task.now)?,
-    };
     let mut summary = Summary {
         run_id: context.map(|context| context.run_id.to_owned()),
         interrupted: context.is_some() && task.limit.interrupt.asked(),
         unconfirmed_late: late,
-        future_zone,
+        future_zone: zone_of_future(database.store, counts.future, task.reading, task.now)?,
         warnings,
         problems: [&outside.known.problems[..], &found.problems].concat(),
         stats: stats(outside)

@@ -77,7 +77,7 @@ impl DatabaseStatus {
             let performance = store.totals()?;
             let mut row_warnings = selection.warnings(reading.rules);
             let future = selection.late.future;
-            let zone = if future > 0 { zone_of_future(store, reading, now)? } else { None };
+            let zone = zone_of_future(store, future, reading, now)?;
             row_warnings.extend(zone_warning(store, reading, now)?);
             Ok(Self {
                 now,

@@ -38,16 +38,28 @@ pub fn likely_zone_of(
     Ok(timed(&last_trades(store, reading)?, reading.zone, now).likely_zone())
 }
 
-/// The same, or else the only zone that fits those of the last trades whose timestamps are in the future,
-/// however few they are.
+/// Of the last trades, how many lie in their market's window in the zone in use, and how many were compared.
+///
+/// # Errors
+/// [`Error::Database`].
+pub fn fits_now(store: &Store, reading: Reading, now: UnixSeconds) -> Result<[usize; 2], Error> {
+    Ok(timed(&last_trades(store, reading)?, reading.zone, now).fits_now())
+}
+
+/// The zone that fits, or else the only zone that fits those of the last trades whose timestamps are in the future,
+/// however few they are. `count` is the number of rows in the future.
 ///
 /// # Errors
 /// [`Error::Database`].
 pub fn zone_of_future(
     store: &Store,
+    count: u64,
     reading: Reading,
     now: UnixSeconds,
 ) -> Result<Option<LikelyZone>, Error> {
+    if count == 0 {
+        return Ok(None);
+    }
     let mut trades = last_trades(store, reading)?;
     if let Some(zone) = timed(&trades, reading.zone, now).likely_zone() {
         return Ok(Some(zone));

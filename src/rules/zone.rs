@@ -93,6 +93,13 @@ impl Timed<'_> {
         (inside == zone.compared).then_some(zone)
     }
 
+    /// The number of trades that the zone in use puts into the time in which bots trade their markets, and the
+    /// number of all that were compared.
+    pub fn fits_now(self) -> [usize; 2] {
+        let compared = self.trades.iter().filter(|(_, market)| market.has_window()).count();
+        [self.fits(self.in_use)[0], compared]
+    }
+
     /// The number of trades that the zone with this offset puts into the time in which bots trade their markets,
     /// and the number of those that it puts into their windows.
     fn fits(self, offset: i64) -> [usize; 2] {
@@ -111,7 +118,6 @@ impl Timed<'_> {
     /// The zone that fits most trades. Windows of several hours fit several zones: of those, only a single one of
     /// whole hours is named.
     fn best(self) -> Option<LikelyZone> {
-        let compared = self.trades.iter().filter(|(_, market)| market.has_window()).count();
         let zones = HOURS.map(|hours| hours * 3600).chain(ODD_MINUTES.map(|minutes| minutes * 60));
         let zones: Vec<(i64, [usize; 2])> = zones
             .filter(|offset| *offset != self.in_use)
@@ -126,7 +132,7 @@ impl Timed<'_> {
             (_, 1) => *best.iter().find(is_whole)?,
             _ => return None,
         };
-        let ([fits, _], [fits_now, _]) = (most, self.fits(self.in_use));
+        let ([fits, _], [fits_now, compared]) = (most, self.fits_now());
         (compared > 0).then_some(LikelyZone { offset, fits, fits_now, compared })
     }
 }

@@ -4,7 +4,9 @@ use std::fmt::Write;
 
 use crate::commands::Bot;
 use crate::commands::doctor::{Checks, DoctorArgs, State};
-use crate::engine::zone::{future_in_words, future_rows, in_words, likely_zone_of, zone_of_future};
+use crate::engine::zone::{
+    fits_now, future_in_words, future_rows, in_words, likely_zone_of, zone_of_future,
+};
 use crate::rules::eligibility::Reading;
 use crate::rules::units::UnixSeconds;
 use crate::settings;
@@ -74,15 +76,7 @@ pub(super) fn check_database(
         checks.add(name(column), State::Ok, listed);
     }
     let reading = settings::reading(&bot.args.run.judging);
-    match likely_zone_of(store, reading, now) {
-        Ok(None) => {
-            checks.add(name("timezone"), State::Ok, "no other zone fits the last trades better");
-        }
-        Ok(Some(zone)) => {
-            checks.add(name("timezone"), State::Problem, in_words(zone));
-        }
-        Err(why) => checks.add(name("timezone"), State::Problem, why.to_string()),
-    }
+    check_zone(checks, store, reading, now, name("timezone"));
     check_future(checks, store, reading, now, name("timestamps"));
     check_settlers(checks, &survey, name("other settlers"));
     match &survey.last_run {
@@ -95,6 +89,32 @@ pub(super) fn check_database(
     }
 }
 
+/// Whether another zone fits the last trades better than the one in use.
+fn check_zone(
+    checks: &mut Checks,
+    store: &Store,
+    reading: Reading,
+    now: UnixSeconds,
+    name: String,
+) {
+    let found = likely_zone_of(store, reading, now)
+        .and_then(|zone| Ok((zone, fits_now(store, reading, now)?)));
+    let zone_in_use = reading.zone.name();
+    match found {
+        Ok((Some(zone), _)) => checks.add(name, State::Problem, in_words(zone)),
+        Ok((None, [_, 0])) => {
+            let what = "no timestamp without a zone has a market with a window to compare";
+            checks.add(name, State::Unknown, format!("{zone_in_use}: {what}"));
+        }
+        Ok((None, [fits, compared])) => {
+            let what = format!("{fits} of the last {compared} trades lie in their market's window");
+            let rest = if fits == compared { "" } else { "; no other zone fits better" };
+            checks.add(name, State::Ok, format!("{zone_in_use}: {what}{rest}"));
+        }
+        Err(why) => checks.add(name, State::Problem, why.to_string()),
+    }
+}
+
 /// Whether rows of the last ones are dated in the future.
 fn check_future(
     checks: &mut Checks,
@@ -103,10 +123,8 @@ fn check_future(
     now: UnixSeconds,
     name: String,
 ) {
-    let found = future_rows(store, reading, now).and_then(|count| {
-        let zone = if count > 0 { zone_of_future(store, reading, now)? } else { None };
-        Ok(future_in_words(count, zone))
-    });
+    let found = future_rows(store, reading, now)
+        .and_then(|count| Ok(future_in_words(count, zone_of_future(store, count, reading, now)?)));
     match found {
         Ok(None) => checks.add(name, State::Ok, "no timestamp of the last rows is in the future"),
         Ok(Some(what)) => checks.add(name, State::Problem, what),

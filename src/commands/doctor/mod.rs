@@ -85,8 +85,8 @@ impl Checks {
     }
 
     /// A problem that `setting` solves: a line for the settings file, which is never broken or cut.
-    fn add_with_setting(&mut self, name: impl Into<String>, message: String, setting: &str) {
-        let message = printable_line(&message);
+    fn add_with_setting(&mut self, name: impl Into<String>, message: &str, setting: &str) {
+        let message = printable_line(message);
         let (unbroken, message) = (message.len(), format!("{message} {setting}"));
         self.0.push(Check { name: name.into(), state: State::Problem, message, unbroken });
     }

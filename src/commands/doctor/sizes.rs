@@ -31,7 +31,8 @@ pub(super) fn check_sizes(
     let what = sizes.in_words(has_wallet);
     match (sizes.holds, sizes.line) {
         (_, Some(setting)) => {
-            checks.add_with_setting(name, format!("by {} fills, {what}", sizes.rows), &setting)
+            let what = format!("by {} fills, {what}", sizes.rows);
+            checks.add_with_setting(name, &what, &setting);
         }
         (SizeHolds::Mixed, None) if !has_wallet => {
             checks.add(name, State::Problem, format!("by {} fills, {what}", sizes.rows));

@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
+use crate::commands::Exit;
 use crate::commands::doctor::{Checks, State};
 use crate::rules::text::printable;
 
@@ -15,6 +16,9 @@ use crate::rules::text::printable;
 const CRON_PATH: &str = "/usr/bin:/bin";
 /// The settle commands that a timer may run.
 const TIMED: [&str; 7] = ["run", "dry-run", "status", "report", "export", "reconcile", "audit"];
+
+/// The exit codes of a run that a wrong set-up causes.
+const FAULTS: [Exit; 3] = [Exit::Failed, Exit::Usage, Exit::NoDatabase];
 
 /// A crontab.
 struct Crontab {
@@ -42,7 +46,18 @@ pub(super) fn check_timer(checks: &mut Checks) {
     if is_active {
         let of = |name: &str| property(&shown, name).unwrap_or_else(|| "unknown".to_owned());
         let (next, last) = (of("NextElapseUSecRealtime"), of("LastTriggerUSec"));
-        checks.add("timer", State::Ok, format!("next run {next}, last run {last}"));
+        let service = systemctl("settle.service", "ExecMainStatus,ExecMainExitTimestamp");
+        let ended = property(&service, "ExecMainExitTimestamp");
+        let code = ended.and_then(|_| property(&service, "ExecMainStatus")?.parse::<u8>().ok());
+        let runs = format!("next run {next}, last run {last}");
+        match code {
+            Some(code) if FAULTS.map(Exit::code).contains(&code) => {
+                let what = "its journal has the reason: journalctl -u settle";
+                checks.add("timer", State::Problem, format!("{runs}, exit code {code}; {what}"));
+            }
+            Some(code) => checks.add("timer", State::Ok, format!("{runs}, exit code {code}")),
+            None => checks.add("timer", State::Ok, runs),
+        }
     }
     let is_in_cron = check_cron(checks, &crontabs(Path::new("/etc")), &is_program);
     if !is_active && !is_in_cron {
@@ -106,7 +121,7 @@ fn check_cron(
                     }
                 },
                 None => (State::Unknown, format!("{runs}, and may set its own PATH or folder")),
-                Some(path) => judge_path(&program, &path, runs, is_program),
+                Some(path) => judge_path(&program, &path, &runs, is_program),
             };
             checks.add("cron", state, message);
         }
@@ -118,7 +133,7 @@ fn check_cron(
 fn judge_path(
     program: &str,
     path: &str,
-    runs: String,
+    runs: &str,
     is_program: &dyn Fn(&Path) -> bool,
 ) -> (State, String) {
     let mut folders = path.split(':').map(|folder| Path::new(folder).join(program));
@@ -148,7 +163,7 @@ fn cron_lines(text: &str, has_user: bool) -> Vec<CronLine> {
     for line in text.lines().map(str::trim).filter(|line| !line.starts_with('#')) {
         if let Some((name, value)) = assignment(line) {
             if name == "PATH" {
-                path = value.to_owned();
+                value.clone_into(&mut path);
             }
             continue;
         }
@@ -192,7 +207,7 @@ fn cron_line(command: &str, path: &str) -> Option<CronLine> {
     let sets_up = |word: &&str| {
         word.starts_with("PATH=") || [".", "source", "export", "-l", "-lc"].contains(word)
     };
-    let is_open = program.contains('/') || words[..at].iter().any(|word| sets_up(&word));
+    let is_open = program.contains('/') || words[..at].iter().any(sets_up);
     Some(CronLine { program, path: (!is_open).then(|| path.to_owned()) })
 }
 
@@ -264,7 +279,7 @@ mod tests {
         }
         let found = crontabs(etc.path());
         let system = found.iter().filter(|it| it.has_user);
-        let places: Vec<&str> = system.map(|it| it.place.rsplit("/").next().unwrap()).collect();
+        let places: Vec<&str> = system.map(|it| it.place.rsplit('/').next().unwrap()).collect();
         assert_eq!(places, ["bot", "crontab"]);
         let runs = found.iter().filter(|it| it.has_user).map(|it| cron_lines(&it.text, true).len());
         assert_eq!(runs.sum::<usize>(), 2);
