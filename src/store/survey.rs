@@ -93,16 +93,19 @@ impl Store {
                             WHERE record.trade_id IS {id} AND record.market_slug IS {slug})",
                     self.fields.settled()
                 ))?;
+                let [outcome, profit, is_win] =
+                    [Field::ActualOutcome, Field::ProfitLoss, Field::IsWin]
+                        .map(|field| self.fields.sql(field));
                 survey.replaced = one(&format!(
                     "SELECT count(*) FROM settlement_records AS record
                      JOIN trades ON trades.rowid = record.trade_rowid
                         AND {id} IS record.trade_id AND {slug} IS record.market_slug
-                     WHERE record.status <> 'undone' AND {} AND NOT ({})
-                        AND record.id = (SELECT max(latest.id) FROM settlement_writes AS latest
-                            WHERE latest.trade_id IS record.trade_id
-                                AND latest.trade_rowid = record.trade_rowid)",
+                     WHERE record.status <> 'undone' AND {}
+                        AND NOT ({outcome} IS record.new_actual_outcome
+                            AND {profit} IS record.new_profit_loss AND {is_win} IS record.new_is_win)
+                        AND record.id IN (SELECT max(id) FROM settlement_records GROUP BY
+                            trade_id, market_slug, CASE WHEN trade_id IS NULL THEN trade_rowid END)",
                     self.fields.settled(),
-                    self.fields.as_recorded()
                 ))?;
                 let last =
                     "SELECT started_at FROM settlement_runs ORDER BY started_at DESC LIMIT 1";
