@@ -44,6 +44,7 @@ fn each_setting_has_its_origin_and_secrets_are_hidden() {
     assert_eq!(check(&report, "database").0, "ok");
     assert!(check(&report, "disk").1.contains("GB are free"));
     assert_eq!(check(&report, "action").1, "'YES' 1 (100 %)");
+    assert!(check(&report, "columns").1.starts_with("id, timestamp, market_slug, action"));
     assert_eq!(bench.bytes(), before);
     let names: Vec<String> = bench.files();
     assert_eq!(names, [".env", "performance.db", "settle.toml"]);

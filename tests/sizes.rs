@@ -82,6 +82,8 @@ fn mixed_sizes_are_read_by_the_line_that_reconcile_and_doctor_print() {
     let found = reconciled(&bench, &exchange, &["--json"]).json();
     assert_eq!((&found["size_means"], logged(&found)), (&json!("dollars"), Some(42.5)), "{found}");
     assert!(!reconciled(&bench, &exchange, &[]).stdout.contains("CASE"));
+    let report = bench.settle(&["doctor", "--offline", "--json"]).json().to_string();
+    assert!(report.contains("position_size from CASE WHEN order_type"), "{report}");
 }
 
 #[test]

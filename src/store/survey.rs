@@ -18,6 +18,8 @@ pub struct Survey {
     pub journal_mode: String,
     /// The number of rows.
     pub rows: u64,
+    /// The columns of the bot's schema that the table has, or that `[schema]` reads.
+    pub columns: Vec<&'static str>,
     /// By column: its values with their counts, the most frequent first.
     pub values: Vec<(&'static str, Vec<(Cell, u64)>)>,
     /// Rows with a result that settle did not write, after the first row that it wrote.
@@ -80,6 +82,7 @@ impl Store {
                     .connection
                     .query_row("PRAGMA journal_mode", [], |row| row.get(0))?,
                 rows: one("SELECT count(*) FROM trades")?,
+                columns: self.fields.present(),
                 values,
                 version: self.schema_version()?,
                 ..Survey::default()

@@ -8,9 +8,10 @@ use crate::engine::zone::{
     fits_now, future_in_words, future_rows, in_words, likely_zone_of, zone_of_future,
 };
 use crate::rules::eligibility::Reading;
+use crate::rules::text::printable;
 use crate::rules::units::UnixSeconds;
 use crate::settings;
-use crate::store::{Access, RunLock, Store, Survey, free_bytes};
+use crate::store::{Access, BotSchema, RunLock, Store, Survey, free_bytes};
 
 /// With fewer free bytes on its disk, a database has no room for records and a journal.
 const LEAST_FREE: u64 = 100_000_000;
@@ -63,6 +64,7 @@ pub(super) fn check_database(
         Some(version) => format!("version {version}; this settle writes {}", Survey::VERSION),
     };
     checks.add(name("tables"), State::Ok, version);
+    checks.add(name("columns"), State::Ok, columns(&survey.columns, bot.schema));
     for (column, values) in &survey.values {
         let mut listed = String::new();
         for (value, count) in values {
@@ -87,6 +89,16 @@ pub(super) fn check_database(
             checks.add(name("last run"), State::Unknown, "no run has written to this database yet");
         }
     }
+}
+
+/// The columns that are read, each with what `[schema]` reads in its place.
+fn columns(present: &[&'static str], schema: &BotSchema) -> String {
+    let mapped = || schema.expressions.iter().chain(&schema.results);
+    let column = |name: &&'static str| match mapped().find(|(replaced, _)| replaced == name) {
+        Some((_, mapped)) => format!("{name} from {}", printable(&mapped.sql)),
+        None => (*name).to_owned(),
+    };
+    present.iter().map(column).collect::<Vec<_>>().join(", ")
 }
 
 /// Whether another zone fits the last trades better than the one in use.
