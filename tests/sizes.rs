@@ -78,6 +78,10 @@ fn mixed_sizes_are_read_by_the_line_that_reconcile_and_doctor_print() {
     let logged = |found: &Value| found["log_profit"].as_f64();
     assert_eq!((logged(&found), found["wallet_profit"].as_f64()), (Some(55.0), Some(42.5)));
     let file = bench.folder.path().join("settle.toml");
+    std::fs::write(&file, "[schema]\nsize = 'position_size + 0'\n").unwrap();
+    let text = reconciled(&bench, &exchange, &[]).stdout.clone();
+    let replaced = LINE.replace("position_size", "(position_size + 0)");
+    assert!(text.contains("replace size under [schema]") && text.contains(&replaced), "{text}");
     std::fs::write(&file, format!("[schema]\n{LINE}\n")).unwrap();
     let found = reconciled(&bench, &exchange, &["--json"]).json();
     assert_eq!((&found["size_means"], logged(&found)), (&json!("dollars"), Some(42.5)), "{found}");

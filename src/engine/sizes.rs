@@ -30,6 +30,8 @@ pub struct Sizes {
     pub line: Option<String>,
     /// The unit in which sizes are read.
     pub in_use: SizeUnit,
+    /// `[schema]` has a line for sizes already.
+    pub is_mapped: bool,
     /// The number of rows with a fill.
     pub rows: usize,
 }
@@ -57,13 +59,16 @@ impl Sizes {
             line = size_line(&units, &columns, [&size, &price]);
         }
         let rows = fills.len();
+        let is_mapped = schema.expressions.iter().any(|(column, _)| *column == "position_size");
         Ok(match (line, holds) {
-            (Some(line), _) => Self { holds: SizeHolds::Mixed, line: Some(line), in_use, rows },
+            (Some(line), _) => {
+                Self { holds: SizeHolds::Mixed, line: Some(line), in_use, is_mapped, rows }
+            }
             (None, SizeHolds::One(unit)) if unit != in_use => {
                 let line = Some(format!("size_unit = \"{}\"", unit.as_str()));
-                Self { holds, line, in_use, rows }
+                Self { holds, line, in_use, is_mapped, rows }
             }
-            (None, holds) => Self { holds, line: None, in_use, rows },
+            (None, holds) => Self { holds, line: None, in_use, is_mapped, rows },
         })
     }
 
@@ -80,7 +85,11 @@ impl Sizes {
                     SizeUnit::Dollars => "",
                     SizeUnit::Shares => "remove size_unit, and ",
                 };
-                format!("{mixed}; {remove}set under [schema] in the settings file:")
+                let set = match self.is_mapped {
+                    true => "replace size under [schema] in the settings file by",
+                    false => "set under [schema] in the settings file",
+                };
+                format!("{mixed}; {remove}{set}:")
             }
             (SizeHolds::Mixed, None) if has_wallet => {
                 format!("{mixed}; no column separates them; the wallet's fills are the money")

@@ -62,8 +62,9 @@ fn columns(store: &Store, table: &str) -> rusqlite::Result<Vec<Column>> {
     let from = format!("main.{}", quoted(table));
     let prepare = |sql: String| store.connection.prepare(&sql);
     let mut columns: Vec<Column> = Vec::new();
-    // 1 is a hidden column of a virtual table, which * leaves out; 2 and 3 are generated ones
-    let info = "SELECT name, upper(type), hidden > 1 FROM pragma_table_xinfo(?1) WHERE hidden <> 1";
+    // 1 is a hidden column of a virtual table, which * leaves out; 2 and 3 are generated ones. A view through which
+    // the table is read may have its name
+    let info = "SELECT name, upper(type), hidden > 1 FROM pragma_table_xinfo(?1, 'main') WHERE hidden <> 1";
     let mut info = prepare(info.to_owned())?;
     let mut info = info.query([table])?;
     while let Some(row) = info.next()? {
