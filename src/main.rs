@@ -110,7 +110,7 @@ fn run(cli: &Cli, layers: Layers, now: DateTime<Utc>) -> Result<Exit, Error> {
             // a person may have taken time to answer
             let began = Instant::now();
             let check = |file: &Path| check_new(file, args, layers, now + began.elapsed());
-            commands::init::run(common, args, check)
+            commands::init::run(common, args, now.into(), check)
         }
         Command::Doctor(args) => commands::doctor::run(common, args, &doctors(cli), now),
         Command::Undo(args) => commands::undo::run(common, args, now),
@@ -123,7 +123,7 @@ fn run(cli: &Cli, layers: Layers, now: DateTime<Utc>) -> Result<Exit, Error> {
 }
 
 fn doctors(cli: &Cli) -> Vec<Bot<'_, DoctorArgs>> {
-    cli.bots(|command| if let Command::Doctor(args) = command { Some(args) } else { None })
+    cli.all_bots(|command| if let Command::Doctor(args) = command { Some(args) } else { None })
 }
 
 /// The checks of `settle doctor` with the settings file that `settle init` wrote.

@@ -3,10 +3,11 @@
 
 mod support;
 
+use std::fs;
 use std::process::Stdio;
 
 use rusqlite::types::Value as Sql;
-use support::{Bench, Bet, CLOSE, Ended, STRIKE, bet, settle};
+use support::{Bench, Bet, CLOSE, Ended, OPEN, STRIKE, bet, settle};
 
 fn bench_of(count: i64) -> (Bench, String) {
     let bench = Bench::new(&(1..=count).map(bet).collect::<Vec<_>>());
@@ -27,7 +28,7 @@ fn flags_override_the_environment_then_dotenv_then_defaults() {
     let candles = ("SETTLE_CANDLES", dump.as_str());
     assert_eq!(would_settle(&bench, &[], &[candles]), 50);
     let dotenv = "BOT_TOKEN=x y z\nSETTLEMENT_BATCH_SIZE=7 # ours\n";
-    std::fs::write(bench.folder.path().join(".env"), dotenv).unwrap();
+    fs::write(bench.folder.path().join(".env"), dotenv).unwrap();
     assert_eq!(would_settle(&bench, &[], &[candles]), 7);
     let environment = [candles, ("SETTLEMENT_BATCH_SIZE", "8")];
     assert_eq!(would_settle(&bench, &[], &environment), 8);
@@ -86,18 +87,18 @@ fn of_an_option_that_is_given_twice_the_last_one_holds() {
 fn a_settings_file_that_cannot_be_read_or_is_wrong_is_exit_2_and_never_passed_over() {
     let bench = Bench::new(&[]);
     let file = bench.folder.path().join("settle.toml");
-    std::fs::create_dir(&file).unwrap();
+    fs::create_dir(&file).unwrap();
     let ended = bench.settle(&["status"]);
     assert!(ended.code(2).stderr.contains("settle.toml cannot be read"), "{ended:?}");
     bench.settle(&["--help"]).code(0);
     bench.settle(&["man"]).code(0);
-    std::fs::remove_dir(&file).unwrap();
-    std::fs::write(&file, "hold_hours = 'soon'\n").unwrap();
+    fs::remove_dir(&file).unwrap();
+    fs::write(&file, "hold_hours = 'soon'\n").unwrap();
     let ended = bench.settle(&["run"]);
     assert!(ended.code(2).stderr.contains("'hold_hours' in settle.toml, line 1"), "{ended:?}");
     let named = bench.settle(&["status", "--config", "/no/such.toml"]);
     assert!(named.code(2).stderr.contains("/no/such.toml"), "{named:?}");
-    std::fs::remove_file(&file).unwrap();
+    fs::remove_file(&file).unwrap();
     let unknown = bench.command(&["status"]).env("SETTLE_BACH", "3").output().unwrap();
     assert!(String::from_utf8_lossy(&unknown.stderr).contains("SETTLE_BACH"), "{unknown:?}");
 }
@@ -119,7 +120,7 @@ fn an_empty_or_relative_folder_of_settings_counts_as_not_set() {
 #[test]
 fn a_broken_line_in_dotenv_is_a_warning_without_its_value() {
     let (bench, _) = bench_of(1);
-    std::fs::write(bench.folder.path().join(".env"), "A=1\nSETTLE_NOTIFY_URL a SECRET\n").unwrap();
+    fs::write(bench.folder.path().join(".env"), "A=1\nSETTLE_NOTIFY_URL a SECRET\n").unwrap();
     let ended = bench.settle(&["status"]);
     assert!(ended.code(0).stderr.contains(".env, line 2 is no setting"), "{}", ended.stderr);
     assert!(!ended.stderr.contains("SECRET"), "{}", ended.stderr);
@@ -290,7 +291,7 @@ fn a_release_build_has_its_commit_and_a_build_without_git_has_none() {
     assert_eq!(commit(&built(folder.path(), "debug")), "unknown");
     // sources in a folder of another repository
     let inner = folder.path().join("vendored");
-    std::fs::create_dir(&inner).unwrap();
+    fs::create_dir(&inner).unwrap();
     assert_eq!(commit(&built(&inner, "release")), "unknown");
 }
 
@@ -357,9 +358,9 @@ fn under_systemd_each_line_has_a_priority_and_no_timestamp() {
     let bench = Bench::new(&[bet(1)]);
     let dump = bench.dump("d.csv", &[(CLOSE, STRIKE + 1.0)]);
     let path = bench.folder.path().join("journal");
-    let log = std::fs::File::create(&path).unwrap();
+    let log = fs::File::create(&path).unwrap();
     let (device, inode) = (log.metadata().unwrap().dev(), log.metadata().unwrap().ino());
-    let run = |stream: String, log: &std::fs::File| {
+    let run = |stream: String, log: &fs::File| {
         let mut command = bench.command(&["dry-run", "-v", "--candles", dump.to_str().unwrap()]);
         // as settle.service has it: without a summary for people
         command
@@ -367,7 +368,7 @@ fn under_systemd_each_line_has_a_priority_and_no_timestamp() {
             .stdout(Stdio::null())
             .stderr(log.try_clone().unwrap());
         command.status().unwrap();
-        std::fs::read_to_string(&path).unwrap()
+        fs::read_to_string(&path).unwrap()
     };
     let said = run(format!("{device}:{inode}"), &log);
     assert!(said.contains("<6>trade 1 'btc-updown-15m-"), "{said}");
@@ -513,6 +514,109 @@ fn negative_numbers_and_blanks_beside_commas_are_values() {
     let secret = bench.settle(&["status", "--polymarket-url", "http://u:SECRET@127.0.0.1"]);
     let unknown = bench.settle(&["run", "--polymarket-url", "http://u:SECRET@127.0.0.1"]);
     assert!(unknown.code(2).stderr.contains("a base URL like"), "{secret:?} {unknown:?}");
+}
+
+/// The options in a help text: the long name, and whether it takes a value.
+fn options_of(help: &str) -> Vec<(String, bool)> {
+    let option = |line: &str| {
+        let is_option = line.trim_start().starts_with('-');
+        let long = line.split_whitespace().find_map(|word| word.strip_prefix("--"))?;
+        is_option.then(|| (long.trim_end_matches('.').to_owned(), line.contains('<')))
+    };
+    let found = help.lines().filter_map(option);
+    found.filter(|(long, _)| !["help", "version"].contains(&long.as_str())).collect()
+}
+
+#[test]
+fn each_option_of_run_has_its_variable_and_names_a_bad_value() {
+    let bench = Bench::new(&[bet(1)]);
+    let folder = bench.folder.path();
+    let (path, db) = (|name: &str| folder.join(name).display().to_string(), bench.db.display());
+    fs::write(path("settings"), format!("[[bot]]\nname = 'one'\ndb = '{db}'\n")).unwrap();
+    fs::write(path("dump.csv"), "").unwrap();
+
+    let help = bench.settle(&["run", "--help"]).stdout.clone();
+    let options = options_of(&help);
+    assert!(options.len() > 35, "{options:?}");
+    for (long, takes_value) in options {
+        let variable = format!("SETTLE_{}", long.replace('-', "_").to_uppercase());
+        let value = match long.as_str() {
+            "timezone" => "-05:00".to_owned(),
+            "rules" => "polymarket".to_owned(),
+            "strike" => "venue".to_owned(),
+            "confirm" => "auto".to_owned(),
+            "fees" => "taker".to_owned(),
+            "size-unit" => "shares".to_owned(),
+            "not-filled" => "zero".to_owned(),
+            "color" => "never".to_owned(),
+            "sources" => "kraken, coinbase".to_owned(),
+            "skip-status" => "lost, gone".to_owned(),
+            "wallet" => format!("0x{0}, 0x{1}", "a".repeat(40), "b".repeat(40)),
+            "candles" => format!("{0}, {0}", path("dump.csv")),
+            "db" => format!("{db}:{db}"),
+            "config" => path("settings"),
+            "metrics-file" => path("metrics"),
+            "activity" => continue,
+            "bot" => "one , one".to_owned(),
+            url if url.ends_with("-url") => "http://127.0.0.1:9".to_owned(),
+            _ => "1".to_owned(),
+        };
+        let with = |value: &str| {
+            let mut command = bench.command(&["doctor", "--offline"]);
+            command.env("SETTLE_JSON", "1");
+            // the older name comes first
+            command.env_remove("SETTLEMENT_CONFIRM_LAG_HOURS");
+            if long == "bot" {
+                command.env("SETTLE_CONFIG", path("settings")).env_remove("SETTLE_DB");
+            }
+            Ended::from(command.env(&variable, value).output().unwrap())
+        };
+        let ended = with(&value);
+        assert!(ended.code != 2, "{variable}: {ended:?}");
+        let report = ended.json();
+        let settings = report["settings"].as_array().unwrap();
+        let found = settings.iter().find(|setting| setting["name"] == *long).expect(&long);
+        let origin = format!("{variable} in the environment");
+        assert_eq!(found["origin"], origin, "{found}");
+        let is_free = ["config", "bot", "db", "metrics-file", "skip-status"];
+        if is_free.contains(&long.as_str()) {
+            continue;
+        }
+        let by_variable = with("-3x");
+        let message = &by_variable.code(2).stderr;
+        // a secret is not shown
+        let has_value = message.contains("'-3x'") || message.contains("(not shown)");
+        assert!(message.contains(&variable) && has_value, "{message}");
+        if takes_value {
+            let flag = bench.settle(&["run", &format!("--{long}"), "-3"]);
+            let message = flag.code(2).stderr.lines().next().unwrap().to_owned();
+            let invalid = format!("invalid value '-3' for '--{long}");
+            let is_hidden = message.contains("(not shown)");
+            assert!(message.contains(&invalid) || is_hidden, "{message}");
+            // what is allowed
+            assert!(message.len() > invalid.len() + 20 || flag.stderr.contains("possible values"));
+        }
+    }
+}
+
+#[test]
+fn a_list_may_have_blanks_beside_its_commas() {
+    let bench = Bench::new(&[bet(1)]);
+    let dumps =
+        ["a.csv", "b.csv"].map(|name| bench.dump(name, &[(OPEN, 1.0)]).display().to_string());
+    let address = |digit: &str| format!("0x{}", digit.repeat(40));
+    for (option, list) in [
+        ("--sources", " coinbase , kraken ".to_owned()),
+        ("--candles", format!("{} , {}", dumps[0], dumps[1])),
+        ("--wallet", format!("{}, {}", address("a"), address("b"))),
+        ("--skip-status", "lost , gone".to_owned()),
+    ] {
+        let ended = bench.settle(&["doctor", "--offline", "--json", option, &list]);
+        assert!(ended.code != 2, "{option}: {ended:?}");
+    }
+    bench.sql().execute_batch("UPDATE trades SET execution_status = 'gone'").unwrap();
+    let status = bench.settle(&["status", "--json", "--skip-status", "lost , gone"]).json();
+    assert_eq!(status["due_count"], 0, "{status}");
 }
 
 #[test]

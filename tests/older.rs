@@ -70,6 +70,12 @@ fn reading_commands_read_it_and_leave_it_as_it_is() {
     bench.settle(&audit.iter().map(String::as_str).collect::<Vec<_>>());
     let dry = bench.settle(&["dry-run", "--json", "--polymarket-url", &support::nowhere()]).json();
     assert!(dry["warnings"].to_string().contains("upgraded"), "{dry}");
+    let doctor = bench.settle(&["doctor", "--offline", "--json"]).json();
+    let checks = doctor["checks"].as_array().unwrap();
+    for name in ["database", "other settlers"] {
+        let check = checks.iter().find(|check| check["name"] == name).unwrap();
+        assert_eq!(check["state"], "ok", "{check}");
+    }
     assert!(bench.bytes() == before && bench.files().len() == 1, "{:?}", bench.files());
 }
 

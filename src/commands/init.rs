@@ -17,8 +17,8 @@ use crate::output::print::{after_writing, show};
 use crate::output::style::{CAUTION, STRONG, field, line, styled};
 use crate::rules::guess::{Guess, guess};
 use crate::rules::text::printable;
-use crate::rules::timestamp::NaiveZone;
-use crate::rules::zone::{likely_zone, offset_text};
+use crate::rules::units::UnixSeconds;
+use crate::rules::zone::{Timed, offset_text};
 use crate::settings::CommonArgs;
 use crate::settings::new_file::{NewFile, missing, statements};
 use crate::settings::values::address;
@@ -52,6 +52,7 @@ pub struct InitArgs {
 pub fn run(
     common: &CommonArgs,
     args: &InitArgs,
+    now: UnixSeconds,
     check: impl FnOnce(&Path) -> Result<Vec<Check>, Error>,
 ) -> Result<Exit, Error> {
     let file = common.config.clone().unwrap_or_else(|| PathBuf::from(DEFAULT));
@@ -72,8 +73,8 @@ pub fn run(
         true => asked_wallet(common)?.into_iter().collect(),
         false => args.wallet.clone(),
     };
-    let timezone = likely_zone(&guess.naive_trades);
-    let timezone = timezone.map(|zone| (offset_text(zone.ahead), in_words(zone, NaiveZone::Utc)));
+    let timed = Timed { trades: &guess.naive_trades, in_use: 0, now };
+    let timezone = timed.likely_zone().map(|zone| (offset_text(zone.offset), in_words(zone)));
     let db = database_in(&file, &args.database)?;
     let new = NewFile { db: &db, wallet: &wallet, timezone, guess: &guess };
     write(&file, &new.text())?;

@@ -1,12 +1,14 @@
 //! Alerts in words: what happened, to which trades, and the command to type. `rules::alert` decides what is an
 //! alert.
 
+use crate::engine::zone::future_advice;
 use crate::rules::alert::{
     BEYOND_BATCH, DUE, IN_ERROR, INTERRUPTED, LateGroup, OUT_OF_REACH, OUT_OF_TIME,
 };
 use crate::rules::fill::WalletSays;
 use crate::rules::tally::{NAMED, Named};
 use crate::rules::units::{UnixSeconds, age};
+use crate::rules::zone::LikelyZone;
 
 /// `trade 6`, `trades 6, 7`.
 fn trades(named: &Named) -> String {
@@ -72,14 +74,14 @@ pub(crate) fn unconfirmed(late: &LateGroup, now: UnixSeconds) -> Option<String> 
 }
 
 /// The alert about rows with a timestamp in the future; `None` if there are none.
-pub(crate) fn future(group: &LateGroup) -> Option<String> {
+pub(crate) fn future(group: &LateGroup, zone: Option<LikelyZone>) -> Option<String> {
     let named = &group.trades;
     let (ids, arguments) = (trades(named), named.arguments());
     let (are, accepts) = (choose(named, "is", "are"), choose(named, "accepts it", "accepts them"));
     (named.count > 0).then(|| {
         format!(
-            "{ids} {are} dated in the future and left alone; settle doctor checks --timezone and the \
-             bot's clock; settle ignore {arguments} {accepts}"
+            "{ids} {are} dated in the future and left alone; {}; settle ignore {arguments} {accepts}",
+            future_advice(zone)
         )
     })
 }
@@ -117,9 +119,9 @@ mod tests {
 
     #[test]
     fn an_alert_names_twenty_trades_and_counts_the_others() {
-        let text = future(&group(1..1031)).unwrap();
+        let text = future(&group(1..1031), None).unwrap();
         assert!(text.starts_with("trades 1, 2, ") && text.contains("20 and 1,010 more are dated"));
         assert!(text.contains("settle ignore 1 2 ") && text.ends_with(" 19 20 accepts them"));
-        assert_eq!(future(&LateGroup::default()), None);
+        assert_eq!(future(&LateGroup::default(), None), None);
     }
 }

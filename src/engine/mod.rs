@@ -14,6 +14,7 @@ mod not_made;
 pub(crate) mod rebook;
 pub(crate) mod reconcile;
 pub mod run;
+pub mod sizes;
 mod statements;
 pub mod status;
 pub mod summary;

@@ -14,7 +14,7 @@ use crate::rules::fill::{
     Activity, DUST, Kind, LoggedRow, MarketId, Position, WalletReading, WalletRecord,
     WalletRecords, WalletSays,
 };
-use crate::rules::logged::{SizeHolds, SizeUnit, size_holds};
+use crate::rules::logged::{SizeAndFill, SizeHolds, size_holds};
 use crate::rules::outcome::{Outcome, Side};
 use crate::rules::pnl::{Money, paid_per_share};
 use crate::rules::resolution::{Resolution, Resolutions};
@@ -156,6 +156,19 @@ impl Reconciliation {
         self.sum(|trade| Some(trade.position?.cost))
     }
 
+    /// The sizes of the rows with one buy, by rowid.
+    pub fn sizes(&self) -> Vec<(i64, SizeAndFill)> {
+        let size = |trade: &Compared| {
+            let rowid = trade.row.rowid;
+            let fills = self.records.0.get(&rowid).into_iter().flat_map(|record| &record.fills);
+            let has_one = fills.filter(|fill| !fill.is_sale).count() == 1;
+            let position = trade.position.filter(|_| has_one)?;
+            let size = trade.row.position_size.any_number()?;
+            Some((rowid, (size, position.cost, position.shares)))
+        };
+        self.trades.iter().filter_map(size).collect()
+    }
+
     /// Whether booked money is unlike the wallet's, or fills lie on a side without a row.
     pub fn needs_a_look(&self) -> bool {
         self.trades.iter().any(|trade| trade.differs) || self.unattributed_beside_rows() > 0
@@ -272,7 +285,6 @@ pub fn reconcile(
             received: real.map_or(Decimal::ZERO, |real| real.payout.0),
         });
     }
-    found.size_means = size_means(&found.trades, &records);
     let known: HashSet<&MarketId> = markets.values().copied().collect();
     found.fill_count = wallet
         .rows
@@ -292,6 +304,7 @@ pub fn reconcile(
     }
     close_the_books(&mut found, wallet, &outcomes);
     found.records = records;
+    found.size_means = size_means(&found.sizes());
     Ok(found)
 }
 
@@ -313,17 +326,10 @@ fn differs(row: &Row, state: State, outcome: Option<Outcome>, real: Option<Decim
     }
 }
 
-/// What the size column means: from rows with one buy.
-fn size_means(trades: &[Compared], records: &WalletRecords) -> Option<&'static str> {
-    let rows = trades.iter().filter_map(|trade| {
-        let fills = records.0.get(&trade.row.rowid).into_iter().flat_map(|record| &record.fills);
-        let has_one = fills.filter(|fill| !fill.is_sale).count() == 1;
-        let position = trade.position.filter(|_| has_one)?;
-        Some((trade.row.position_size.any_number()?, position.cost, position.shares))
-    });
-    match size_holds(rows) {
-        SizeHolds::One(SizeUnit::Shares) => Some("shares"),
-        SizeHolds::One(SizeUnit::Dollars) => Some("dollars"),
+/// What the size column means.
+fn size_means(sizes: &[(i64, SizeAndFill)]) -> Option<&'static str> {
+    match size_holds(sizes.iter().map(|(_, fill)| *fill)) {
+        SizeHolds::One(unit) => Some(unit.as_str()),
         SizeHolds::Mixed | SizeHolds::Neither => Some("mixed"),
         SizeHolds::Unknown => None,
     }

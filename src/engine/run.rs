@@ -14,7 +14,7 @@ use crate::engine::not_made::NotMadeTrades;
 use crate::engine::rebook::rebook_read_again;
 use crate::engine::statements::Statements;
 use crate::engine::summary::{Event, Summary};
-use crate::engine::zone::zone_warning;
+use crate::engine::zone::{zone_of_future, zone_warning};
 use crate::error::Error;
 use crate::rules::alert::{AlertRule, DUE, LateGroup, LateTrades, OUT_OF_TIME};
 use crate::rules::decision::{
@@ -148,14 +148,18 @@ pub fn settle(
     state.go_on_after(left)?;
 
     let mut warnings = due.selector.selection.warnings(task.reading.rules);
-    warnings.extend(state.go_on_after(zone_warning(database.store, task.reading))?);
+    let zone = zone_warning(database.store, task.reading, task.now);
+    warnings.extend(state.go_on_after(zone)?);
     warnings.append(&mut state.warnings);
     let is_whole = matches!(state.stopped, None | Some(Stop::OutOfTime));
     let (counts, new) = sum_up(state, due.selector.selection, task);
+    let future = counts.future.trades.count;
     let mut summary = Summary {
         run_id: context.map(|context| context.run_id.to_owned()),
         interrupted: context.is_some() && task.limit.interrupt.asked(),
         unconfirmed_late: late,
+        // the run may have written: where the rows cannot be read, the alert names no zone
+        future_zone: zone_of_future(database.store, future, task.reading, task.now).ok().flatten(),
         warnings,
         problems: [&outside.known.problems[..], &found.problems].concat(),
         stats: stats(outside)
@@ -210,6 +214,7 @@ fn sum_up(
         overdue: late.alerts,
         stuck: late.stuck,
         future: late.future,
+        future_zone: None,
         nothing_had,
         interrupted: false,
         excluded: selection.excluded,

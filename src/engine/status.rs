@@ -6,7 +6,7 @@ use rust_decimal::Decimal;
 
 use crate::engine::alert_text;
 use crate::engine::run as engine;
-use crate::engine::zone::zone_warning;
+use crate::engine::zone::{zone_of_future, zone_warning};
 use crate::error::Error;
 use crate::rules::alert::AlertRule;
 use crate::rules::eligibility::Reading;
@@ -69,7 +69,8 @@ impl DatabaseStatus {
             let mut alerts: Vec<String> =
                 overdue.map(|(reason, group)| alert_text::overdue(reason, group, now)).collect();
             alerts.extend(alert_text::unconfirmed(&store.unconfirmed_since(rule)?, now));
-            alerts.extend(alert_text::future(&late.future));
+            let zone = zone_of_future(store, late.future.trades.count, reading, now)?;
+            alerts.extend(alert_text::future(&late.future, zone));
             let mut stuck = std::mem::take(&mut selection.late.stuck);
             let closed_before = now.plus(-lags.confirm);
             stuck.add_all(store.stuck_unconfirmed(closed_before, rule.stuck_before())?);
@@ -77,7 +78,7 @@ impl DatabaseStatus {
                 store.record_counts(now)?;
             let performance = store.totals()?;
             let mut row_warnings = selection.warnings(reading.rules);
-            row_warnings.extend(zone_warning(store, reading)?);
+            row_warnings.extend(zone_warning(store, reading, now)?);
             Ok(Self {
                 now,
                 log_money: performance.settled.saturating_sub(store.wallet_count()?),

@@ -17,6 +17,7 @@ use crate::rules::selection::{Named, RowError, Tally, Warning};
 use crate::rules::settlement::Status;
 use crate::rules::units::{self, Bps, UnixSeconds, Usd, rounded};
 use crate::rules::value::Cell;
+use crate::rules::zone::LikelyZone;
 use crate::sources::http::RequestStats;
 
 /// Most contradictions listed one by one.
@@ -217,6 +218,8 @@ pub struct Summary {
     pub excluded: BTreeMap<Exclusion, u64>,
     /// Rows with a timestamp in the future that are an alert.
     pub future: LateGroup,
+    /// The zone in which these timestamps are not in the future, where one fits.
+    pub future_zone: Option<LikelyZone>,
     /// Provisional trades past the confirm lag that are an alert; `oldest` is by the market's close.
     pub unconfirmed_late: LateGroup,
     /// Warnings about rows. `counts` holds the doubted strikes.
@@ -314,7 +317,7 @@ impl Summary {
     pub fn alerts(&self) -> Vec<String> {
         let mut alerts: Vec<String> = self.overdue_in_words().collect();
         alerts.extend(self.unconfirmed_in_words());
-        alerts.extend(alert_text::future(&self.future));
+        alerts.extend(self.future_in_words());
         alerts
     }
 
@@ -328,6 +331,11 @@ impl Summary {
             None if is_asked => format!("{late}; it answers that they are not resolved"),
             None => late,
         })
+    }
+
+    /// The alert about rows with a timestamp in the future.
+    pub fn future_in_words(&self) -> Option<String> {
+        alert_text::future(&self.future, self.future_zone)
     }
 
     /// Alerts about due trades past the alert lag, one per reason.
@@ -413,6 +421,7 @@ mod tests {
             overdue: BTreeMap::new(),
             stuck: Named::default(),
             future: LateGroup::default(),
+            future_zone: None,
             retries: 0,
             next_retry: None,
             nothing_had: false,

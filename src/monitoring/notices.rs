@@ -170,8 +170,7 @@ impl News<'_> {
         // Polymarket is one cause, too
         let late = summary.unconfirmed_in_words().map(|sentence| ("unconfirmed", sentence, None));
         let latest = summary.future.latest_report;
-        let future =
-            alert_text::future(&summary.future).map(|sentence| ("future", sentence, latest));
+        let future = summary.future_in_words().map(|sentence| ("future", sentence, latest));
         for (key, sentence, latest) in late.into_iter().chain(future) {
             alerts.insert(key.to_owned(), Alert { sentences: vec![sentence], latest });
         }

@@ -66,7 +66,12 @@ pub fn field(text: &mut String, name: &str, value: std::fmt::Arguments<'_>) {
 pub fn line(text: &mut String, content: std::fmt::Arguments<'_>) {
     let content = content.to_string();
     for part in wrapped(&content, line_width().unwrap_or(usize::MAX)) {
-        // writing to a String cannot fail
-        let _ = writeln!(text, "{part}");
+        whole_line(text, format_args!("{part}"));
     }
+}
+
+/// A line that stays whole in a narrow terminal, such as one to paste.
+pub fn whole_line(text: &mut String, content: std::fmt::Arguments<'_>) {
+    // writing to a String cannot fail
+    let _ = writeln!(text, "{content}");
 }

@@ -1,4 +1,4 @@
-//! The width of the terminal, and which columns of a table fit it. A table leaves columns out in an order of its own;
+//! The width of the terminal, which columns of a table fit it, and where a text is broken. A table leaves columns out in an order of its own;
 //! in a pipe it has all of them, unless `COLUMNS` is set.
 
 use terminal_size::{Width, terminal_size_of};
@@ -80,6 +80,28 @@ fn split_at_visible(line: &str, count: usize) -> (&str, &str) {
     line.split_at(end.unwrap_or(0))
 }
 
+/// The text in lines of at most `space` characters: each line but the first begins with `indent` blanks, and the
+/// first one has `before` characters in front of it. A longer word has a line of its own.
+pub fn continued(text: &str, before: usize, indent: usize, space: Option<usize>) -> String {
+    let Some(space) = space else { return text.to_owned() };
+    let (mut lines, mut column) = (String::new(), before);
+    for word in text.split(' ') {
+        let length = word.chars().count();
+        let is_first = lines.is_empty() || column == indent;
+        if !is_first && column + 1 + length > space {
+            lines.push('\n');
+            lines.push_str(&" ".repeat(indent));
+            column = indent;
+        } else if !is_first {
+            lines.push(' ');
+            column += 1;
+        }
+        lines.push_str(word);
+        column += length;
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,5 +135,16 @@ mod tests {
         assert_eq!(of(Some(29)), [0]);
         // a column that is never left out stays
         assert_eq!(of(Some(5)), [0]);
+    }
+
+    #[test]
+    fn a_text_is_broken_between_words_and_indented() {
+        let of = |space| continued("one two three four", 4, 4, space);
+        assert_eq!(of(None), "one two three four");
+        assert_eq!(of(Some(22)), "one two three four");
+        assert_eq!(of(Some(21)), "one two three\n    four");
+        assert_eq!(of(Some(11)), "one two\n    three\n    four");
+        // a word is never broken
+        assert_eq!(of(Some(1)), "one\n    two\n    three\n    four");
     }
 }

@@ -11,7 +11,7 @@ use crate::rules::market::{Market, RuleSet, read_market};
 use crate::rules::order_status::{begins_with_one_of, is_known, is_not_filled};
 use crate::rules::outcome::Side;
 use crate::rules::strike::Strike;
-use crate::rules::timestamp::NaiveZone;
+use crate::rules::timestamp::{FUTURE, NaiveZone};
 use crate::rules::title::market_key;
 use crate::rules::units::{BtcPrice, SharePrice, Shares, UnixSeconds, Usd};
 use crate::rules::value::Cell;
@@ -19,9 +19,6 @@ use crate::rules::zone::logged_at;
 
 /// A trade is settled only when it is older than this, in seconds: 15 minutes, its market's window.
 pub const SETTLING_AGE: i64 = 15 * 60;
-
-/// A timestamp this many seconds later than now is in the future; clocks differ by less.
-const FUTURE: i64 = 5 * 60;
 
 /// The columns of a row that settling reads, with their values in the database.
 #[derive(Debug, Clone, PartialEq)]

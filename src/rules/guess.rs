@@ -17,6 +17,7 @@ use crate::rules::timestamp::{NaiveZone, read_cell};
 use crate::rules::title::market_key;
 use crate::rules::units::UnixSeconds;
 use crate::rules::value::Cell;
+use crate::rules::zone::is_naive;
 
 /// The least number of keys that a table of trades must have, of market, action, size, price, timestamp.
 const ENOUGH: usize = 3;
@@ -447,13 +448,10 @@ fn held_by_size(
 /// The rows whose time has no zone.
 fn naive_trades(market: Option<&Column>, timestamp: Option<&Column>) -> Vec<(UnixSeconds, Market)> {
     let (Some(market), Some(timestamp)) = (market, timestamp) else { return vec![] };
-    // a time without a zone is another instant in another zone
-    let elsewhere = "+01:00".parse().unwrap_or(NaiveZone::Utc);
     let trades = market.values.iter().zip(&timestamp.values).filter_map(|(market, time)| {
         let at = read_cell(time, NaiveZone::Utc)?;
-        let is_naive = read_cell(time, elsewhere) != Some(at);
         let key = market_key(&market.name()?, at)?;
-        is_naive.then(|| (at, read_market(&key, at, RuleSet::Polymarket)))
+        is_naive(time).then(|| (at, read_market(&key, at, RuleSet::Polymarket)))
     });
     trades.collect()
 }

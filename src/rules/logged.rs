@@ -33,17 +33,34 @@ pub enum SizeHolds {
 /// With fewer rows than this, a size column is not known.
 const ENOUGH: usize = 5;
 
-/// What a size column holds, from rows whose size, dollars paid and shares bought are known: the unit that is
-/// within 5 % of the size in at least four fifths of them.
-pub fn size_holds(rows: impl IntoIterator<Item = (Decimal, Decimal, Decimal)>) -> SizeHolds {
+/// A row's size beside its only fill: the size, the dollars paid, the shares bought.
+pub type SizeAndFill = (Decimal, Decimal, Decimal);
+
+/// Whether the dollars paid, and whether the shares bought, are within 5 % of the size.
+fn near((size, paid, bought): SizeAndFill) -> [bool; 2] {
+    let limit = size.saturating_mul(Decimal::new(5, 2));
+    [paid, bought].map(|value| value.saturating_sub(size).abs() <= limit)
+}
+
+/// The unit of one row's size; `None` where the fill is near both or neither.
+pub(crate) fn unit_shown(row: SizeAndFill) -> Option<SizeUnit> {
+    match near(row) {
+        [true, false] => Some(SizeUnit::Dollars),
+        [false, true] => Some(SizeUnit::Shares),
+        _ => None,
+    }
+}
+
+/// What a size column holds, from rows whose only fill is known: the unit that is within 5 % of the size in at
+/// least four fifths of them.
+pub fn size_holds(rows: impl IntoIterator<Item = SizeAndFill>) -> SizeHolds {
     let (mut count, mut dollars, mut shares, mut either) = (0, 0, 0, 0);
-    for (size, paid, bought) in rows {
-        let limit = size.saturating_mul(Decimal::new(5, 2));
-        let is_near = |value: Decimal| value.saturating_sub(size).abs() <= limit;
+    for row in rows {
+        let [is_dollars, is_shares] = near(row);
         count += 1;
-        dollars += usize::from(is_near(paid));
-        shares += usize::from(is_near(bought));
-        either += usize::from(is_near(paid) || is_near(bought));
+        dollars += usize::from(is_dollars);
+        shares += usize::from(is_shares);
+        either += usize::from(is_dollars || is_shares);
     }
     let most = |part: usize| part * 5 >= count * 4;
     match count {
@@ -65,6 +82,16 @@ pub enum MoneySource {
     Row,
     /// The values that the bot logged: `position_size` and `executed_price`.
     Log,
+}
+
+impl SizeUnit {
+    /// The name in settings and messages.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Dollars => "dollars",
+            Self::Shares => "shares",
+        }
+    }
 }
 
 impl MoneySource {
@@ -143,7 +170,7 @@ pub(crate) fn size_and_fill(
     size: &Cell,
     price: Option<&Cell>,
     amount: Option<&Cell>,
-) -> Option<(Decimal, Decimal, Decimal)> {
+) -> Option<SizeAndFill> {
     let (price, shares) = verified_fill(price, amount).ok()??;
     let size = size.any_number().filter(|size| *size > Decimal::ZERO)?;
     Some((size, shares.0.checked_mul(price.0)?, shares.0))

@@ -21,6 +21,7 @@ pub mod price;
 pub mod resolution;
 pub mod selection;
 pub mod settlement;
+pub mod size_line;
 pub mod statistics;
 pub mod strike;
 pub mod table;

@@ -44,6 +44,11 @@ pub(crate) fn no_formula(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// A text as TOML has it: JSON's escapes are TOML's, which also wants one for the control character 127.
+pub fn toml_text(text: &str) -> String {
+    serde_json::Value::from(text).to_string().replace('\u{7f}', "\\u007f")
+}
+
 /// A text as one argument of a shell command.
 pub fn shell_argument(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@".contains(c);

@@ -13,6 +13,9 @@ use rust_decimal::prelude::ToPrimitive;
 use crate::rules::units::UnixSeconds;
 use crate::rules::value::Cell;
 
+/// A timestamp this many seconds later than now is in the future; clocks differ by less.
+pub(crate) const FUTURE: i64 = 5 * 60;
+
 /// The zone of timestamps without one (Python's `datetime.now()` writes local time).
 #[derive(Debug, Clone, Copy)]
 pub enum NaiveZone {

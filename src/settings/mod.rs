@@ -19,7 +19,7 @@ use clap::{Args, ColorChoice};
 use rust_decimal::Decimal;
 
 pub use origin::ShownSetting;
-use values::{address, base_url, file, hours, seconds_of, source, zone};
+use values::{address, base_url, file, hours, name, seconds_of, source, verbosity, zone};
 
 use crate::error::Error;
 use crate::output::print::Printing;
@@ -68,6 +68,7 @@ pub struct CommonArgs {
         env = "SETTLE_BOT",
         value_name = "NAME",
         value_delimiter = ',',
+        value_parser = name,
         global = true,
         help_heading = "Settings"
     )]
@@ -119,7 +120,8 @@ pub struct CommonArgs {
     pub quiet: bool,
 
     /// Log each settled trade; twice: each request (RUST_LOG does the same, finer)
-    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Output")]
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, value_parser = verbosity,
+          help_heading = "Output")]
     pub verbose: u8,
 }
 

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use crate::rules::guess::{Guess, NEEDED};
 use crate::rules::logged::{SizeHolds, SizeUnit};
 use crate::rules::table::Column;
-use crate::rules::text::printable_line;
+use crate::rules::text::{printable_line, toml_text};
 use crate::store::add_result;
 
 /// The width of keys and values before their comments.
@@ -31,8 +31,8 @@ impl NewFile<'_> {
         let Self { db, wallet, timezone, guess } = self;
         let mut text =
             "# Written by settle init. Compare each line with the values beside it.\n".to_owned();
-        add(&mut text, &format!("db = {}", quoted(db)), "");
-        let addresses: Vec<String> = wallet.iter().map(|address| quoted(address)).collect();
+        add(&mut text, &format!("db = {}", toml_text(db)), "");
+        let addresses: Vec<String> = wallet.iter().map(|address| toml_text(address)).collect();
         match addresses.is_empty() {
             false => add(&mut text, &format!("wallet = [{}]", addresses.join(", ")), ""),
             true => add(
@@ -42,7 +42,7 @@ impl NewFile<'_> {
             ),
         }
         if let Some((zone, why)) = timezone {
-            add(&mut text, &format!("timezone = {}", quoted(zone)), why);
+            add(&mut text, &format!("timezone = {}", toml_text(zone)), why);
             let summer =
                 "name a zone such as Europe/Berlin instead, if the bot's clock has summer time";
             add(&mut text, "", summer);
@@ -83,9 +83,9 @@ impl NewFile<'_> {
         let rows = table.columns.iter().map(|column| column.values.len()).max().unwrap_or(0);
         let note = if rows == 0 { "it has no row" } else { "" };
         text.push_str("\n[schema]\n");
-        add(text, &format!("table = {}", quoted(&table.name)), note);
+        add(text, &format!("table = {}", toml_text(&table.name)), note);
         for key in &guess.keys {
-            let line = format!("{} = {}", key.key, quoted(&key.value));
+            let line = format!("{} = {}", key.key, toml_text(&key.value));
             add(text, &line, &samples(key.column));
             if key.key == "outcome"
                 && let Some([yes, no]) = guess.outcome_words
@@ -162,9 +162,4 @@ fn add(text: &mut String, line: &str, comment: &str) {
     };
     text.push_str(&line);
     text.push('\n');
-}
-
-/// A text as TOML has it: JSON's escapes are TOML's, which also wants one for the control character 127.
-fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string().replace('\u{7f}', "\\u007f")
 }

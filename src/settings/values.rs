@@ -173,10 +173,23 @@ fn time(text: &str) -> Option<Date> {
     }
 }
 
-/// The parser of an option that takes a regular file; `what` names its content.
+/// A name in a list; blanks around it do not count.
+#[allow(clippy::unnecessary_wraps)] // clap wants a parser that may fail
+pub(crate) fn name(text: &str) -> Result<String, String> {
+    Ok(text.trim().to_owned())
+}
+
+/// How often `--verbose` is given.
+pub(crate) fn verbosity(text: &str) -> Result<u8, String> {
+    text.trim().parse().map_err(|_| "a whole number is needed: 0, 1 or 2".to_owned())
+}
+
+/// The parser of an option that takes a regular file; `what` names its content. Blanks beside a comma do not
+/// count, unless a file has them in its name.
 pub(crate) fn file(what: &'static str) -> impl Fn(&str) -> Result<PathBuf, String> + Clone {
     move |text| {
-        let path = PathBuf::from(text);
+        let path = [text, text.trim()].map(PathBuf::from);
+        let path = path.iter().find(|path| path.exists()).unwrap_or(&path[1]).clone();
         match std::fs::metadata(&path) {
             Ok(metadata) if metadata.is_file() => Ok(path),
             Ok(metadata) if metadata.is_dir() => Err("it is a folder; name each file".to_owned()),

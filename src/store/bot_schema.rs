@@ -149,6 +149,15 @@ impl BotSchema {
         conditions.chain(skipped).any(|condition| condition.place == mapped.place)
     }
 
+    /// The SQL expression that is read for a column of the bot's own schema.
+    pub fn read_as(&self, column: &str) -> String {
+        let Some(mapped) = self.expression(column) else { return column.to_owned() };
+        match plain(&mapped.sql) == mapped.sql {
+            true => mapped.sql.clone(),
+            false => format!("({})", mapped.sql),
+        }
+    }
+
     /// The ALTER TABLE statements that add the result columns that the table lacks.
     pub(super) fn missing_results(&self, has: impl Fn(&str) -> bool) -> Vec<String> {
         let columns = RESULTS.iter().map(|(_, column)| self.result(column)).zip(RESULT_TYPES);

@@ -115,6 +115,11 @@ impl FieldMap {
         self.sql(field) != "NULL"
     }
 
+    /// The names of the bot's columns that the table has.
+    pub fn present(&self) -> Vec<&'static str> {
+        self.sql.iter().filter(|sql| **sql != "NULL").map(|sql| name(sql)).collect()
+    }
+
     /// The rowid, the expressions of a row that is settled, whether a NO is logged at the price of the YES side,
     /// and which expression of `[schema]` fails, for SELECT.
     pub fn row(&self) -> String {

@@ -18,10 +18,14 @@ pub struct Survey {
     pub journal_mode: String,
     /// The number of rows.
     pub rows: u64,
+    /// The columns of the bot's schema that the table has, or that `[schema]` reads.
+    pub columns: Vec<&'static str>,
     /// By column: its values with their counts, the most frequent first.
     pub values: Vec<(&'static str, Vec<(Cell, u64)>)>,
     /// Rows with a result that settle did not write, after the first row that it wrote.
     pub settled_elsewhere: u64,
+    /// Rows with another result than the one that settle wrote last.
+    pub replaced: u64,
     /// The version of settle's tables; `None` where there are none, or where settle 0.1 made them.
     pub version: Option<i64>,
     /// When the last run that wrote began.
@@ -79,6 +83,7 @@ impl Store {
                     .connection
                     .query_row("PRAGMA journal_mode", [], |row| row.get(0))?,
                 rows: one("SELECT count(*) FROM trades")?,
+                columns: self.fields.present(),
                 values,
                 version: self.schema_version()?,
                 ..Survey::default()
@@ -93,6 +98,20 @@ impl Store {
                         AND NOT EXISTS (SELECT 1 FROM settlement_records AS record
                             WHERE record.trade_id IS {id} AND record.market_slug IS {slug})",
                     self.fields.settled()
+                ))?;
+                let [outcome, profit, is_win] =
+                    [Field::ActualOutcome, Field::ProfitLoss, Field::IsWin]
+                        .map(|field| self.fields.sql(field));
+                survey.replaced = one(&format!(
+                    "SELECT count(*) FROM settlement_records AS record
+                     JOIN trades ON trades.rowid = record.trade_rowid
+                        AND {id} IS record.trade_id AND {slug} IS record.market_slug
+                     WHERE record.status <> 'undone' AND {}
+                        AND NOT ({outcome} IS record.new_actual_outcome
+                            AND {profit} IS record.new_profit_loss AND {is_win} IS record.new_is_win)
+                        AND record.id IN (SELECT max(id) FROM settlement_records GROUP BY
+                            trade_id, market_slug, CASE WHEN trade_id IS NULL THEN trade_rowid END)",
+                    self.fields.settled(),
                 ))?;
                 let last =
                     "SELECT started_at FROM settlement_runs ORDER BY started_at DESC LIMIT 1";

@@ -12,6 +12,7 @@ use crate::engine::effect::{BotFigures, before_and_after};
 use crate::engine::fills::{name_markets, name_sides, newly_redeemed, unnamed_rows};
 use crate::engine::rebook::{Rebooking, rebook};
 use crate::engine::reconcile::{Reconciliation, reconcile};
+use crate::engine::sizes::Sizes;
 use crate::error::Error;
 use crate::interrupt::{Interrupt, Limit};
 use crate::output::json::failure;
@@ -81,6 +82,8 @@ pub(super) struct Report {
     pub effect: Option<[BotFigures; 2]>,
     /// Rows that could not be written.
     pub errors: Vec<RowError>,
+    /// What the size column holds.
+    pub sizes: Option<Sizes>,
     /// Problems of the sources.
     pub warnings: Vec<String>,
     /// A signal stopped the writing.
@@ -251,6 +254,8 @@ fn compare(
                 let name = args.wallet.name();
                 apply(&mut store, &found, &mut report, &name, new_run_id(now), seconds, interrupt)?;
             }
+            let sizes = found.sizes();
+            report.sizes = Some(Sizes::of(&store, bot.schema, reading.size_unit, &sizes)?);
             report.found = Some(found);
         }
     }

@@ -9,9 +9,11 @@ use serde_json::Value;
 use crate::commands::reconcile::Report;
 use crate::engine::effect::BotFigures;
 use crate::engine::reconcile::{Compared, Reconciliation, State};
+use crate::engine::sizes::Sizes;
 use crate::output::json::{ErrorJson, OfSeveral, SCHEMA_VERSION};
-use crate::output::style::{CAUTION, STRONG, bare, errors, line, styled};
+use crate::output::style::{CAUTION, STRONG, bare, errors, line, styled, whole_line};
 use crate::rules::decision::is_same;
+use crate::rules::logged::SizeHolds;
 use crate::rules::selection::Named;
 use crate::rules::text::{printable, printable_line};
 use crate::rules::units::{self, UnixSeconds, Usd, counted, shown};
@@ -53,7 +55,7 @@ pub fn text(report: &Report, title: &str) -> String {
     } else {
         table(&mut text, found);
     }
-    notes(&mut text, found);
+    notes(&mut text, found, report.sizes.as_ref());
     if report.left.count > 0 {
         let (left, ids) = (counted(&report.left.count, "trade", "trades"), report.left.ids(SHOWN));
         let what = "unlike the wallet, not resolved yet or ignored";
@@ -134,7 +136,7 @@ fn table(text: &mut String, found: &Reconciliation) {
     }
 }
 
-fn notes(text: &mut String, found: &Reconciliation) {
+fn notes(text: &mut String, found: &Reconciliation, sizes: Option<&Sizes>) {
     for (state, what) in [
         (State::NotCovered, "outside the wallet's reading, or closed a moment ago"),
         (State::Ambiguous, "with fills that cannot be told apart"),
@@ -147,9 +149,11 @@ fn notes(text: &mut String, found: &Reconciliation) {
             line(text, format_args!("Waiting      {trades} {what}: {}", named.ids(SHOWN)));
         }
     }
-    if let Some(means) = found.size_means {
-        let what = if means == "mixed" { "dollars in some rows, shares in others" } else { means };
-        line(text, format_args!("Sizes        position_size holds {what}"));
+    if let Some(sizes) = sizes.filter(|sizes| sizes.holds != SizeHolds::Unknown) {
+        line(text, format_args!("Sizes        {}", sizes.in_words(true)));
+        if let Some(setting) = &sizes.line {
+            whole_line(text, format_args!("  {setting}"));
+        }
     }
     if !found.unattributed.is_empty() {
         let (one, several) = ("row of the wallet belongs", "rows of the wallet belong");

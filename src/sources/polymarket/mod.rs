@@ -85,6 +85,8 @@ pub struct Polymarket {
     /// The client of the current call, with this service's share of the time that is left.
     asking: Client,
     stats: Mutex<BTreeMap<&'static str, RequestStats>>,
+    /// The paths that answered, each once.
+    answered: Mutex<Vec<String>>,
     pace: RateLimiter,
     /// How long this service has been waited for in this run.
     waited: Duration,
@@ -119,6 +121,7 @@ impl Polymarket {
             waited: Duration::ZERO,
             is_out: false,
             stats: Mutex::default(),
+            answered: Mutex::default(),
             pace: RateLimiter::new(PACE.0, PACE.1),
             keyset_is_gone: AtomicBool::new(false),
             lists_are_gone: AtomicBool::new(false),
@@ -153,7 +156,19 @@ impl Polymarket {
         // a panic in another thread leaves the count valid
         let mut counts = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
         counts.entry(service).or_default().add(stats);
+        if answer.is_ok() {
+            let path = url.split('?').next().unwrap_or(url).to_owned();
+            let mut answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
+            if !answered.contains(&path) {
+                answered.push(path);
+            }
+        }
         answer
+    }
+
+    /// The addresses, without queries, that have answered so far, the first one first.
+    pub fn answered(&self) -> Vec<String> {
+        self.answered.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Asks about these markets by the first list that answers, or about each by itself where no list
