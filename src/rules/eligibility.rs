@@ -90,8 +90,7 @@ pub struct Trade {
 }
 
 impl Trade {
-    /// When the trade became due: at its market's close, or [`SETTLING_AGE`] after it was logged if
-    /// that is later.
+    /// When the trade became due: its market's close, or [`SETTLING_AGE`] after its log time if later.
     pub fn due_since(&self) -> UnixSeconds {
         self.logged_at.plus(SETTLING_AGE).max(self.bet.market.close)
     }
