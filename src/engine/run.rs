@@ -132,7 +132,8 @@ pub fn settle(
         }
         block = run.state.go_on_after(due.next_block(store))?;
     }
-    let in_own_words = run.settle_own_words(database.store)?;
+    let in_own_words = run.settle_own_words(database.store);
+    let in_own_words = run.state.go_on_after(in_own_words)?;
     due.selector.selection.include(Exclusion::OtherAction, in_own_words);
     let ids = run.ids;
     if context.is_some() && matches!(state.stopped, None | Some(Stop::OutOfTime)) {
@@ -162,12 +163,7 @@ pub fn settle(
         future_zone: zone_of_future(database.store, future, task.reading, task.now).ok().flatten(),
         warnings,
         problems: [&outside.known.problems[..], &found.problems].concat(),
-        stats: stats(outside)
-            .into_iter()
-            .map(|(service, stats)| {
-                (service, stats.since(before.get(service).copied().unwrap_or_default()))
-            })
-            .collect(),
+        stats: stats_since(outside, &before),
         ..counts
     };
     let written = context.filter(|_| is_whole);
@@ -254,6 +250,17 @@ fn stats(outside: &Outside<'_>) -> BTreeMap<&'static str, RequestStats> {
         stats.entry("data").or_default().add(wallet.wallet.stats());
     }
     stats
+}
+
+/// The requests to each service since `before`.
+fn stats_since(
+    outside: &Outside<'_>,
+    before: &BTreeMap<&'static str, RequestStats>,
+) -> BTreeMap<&'static str, RequestStats> {
+    let since = |(service, stats): (&'static str, RequestStats)| {
+        (service, stats.since(before.get(service).copied().unwrap_or_default()))
+    };
+    stats(outside).into_iter().map(since).collect()
 }
 
 /// A run on one database: what it asks, knows and has done.
