@@ -64,8 +64,16 @@ pub fn field(text: &mut String, name: &str, value: std::fmt::Arguments<'_>) {
 
 /// A line of text; several in a terminal that is too narrow for it.
 pub fn line(text: &mut String, content: std::fmt::Arguments<'_>) {
-    let content = content.to_string();
-    for part in wrapped(&content, line_width().unwrap_or(usize::MAX)) {
+    broken(text, None, &content.to_string());
+}
+
+/// The same; further lines begin `indent` characters in.
+pub fn indented_line(text: &mut String, indent: usize, content: std::fmt::Arguments<'_>) {
+    broken(text, Some(indent), &content.to_string());
+}
+
+fn broken(text: &mut String, indent: Option<usize>, content: &str) {
+    for part in wrapped(content, indent, line_width().unwrap_or(usize::MAX)) {
         whole_line(text, format_args!("{part}"));
     }
 }

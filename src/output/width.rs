@@ -1,5 +1,5 @@
-//! The width of the terminal, which columns of a table fit it, and where a text is broken. A table leaves columns out in an order of its own;
-//! in a pipe it has all of them, unless `COLUMNS` is set.
+//! The width of the terminal, which columns of a table fit it, and where a line is broken. In a pipe a table has all
+//! columns and a line is whole, unless `COLUMNS` is set.
 
 use terminal_size::{Width, terminal_size_of};
 
@@ -24,13 +24,14 @@ pub fn fitting(widths: &[usize], order: &[usize], space: Option<usize>) -> Vec<u
     shown
 }
 
-/// The lines that a line becomes where it may have `space` characters. It is broken at blanks, and goes on below its
-/// last column: behind the last two blanks near its beginning, or four characters in. A longer word stays whole.
-pub fn wrapped(line: &str, space: usize) -> Vec<String> {
+/// The lines that a line becomes where it may have `space` characters. It is broken at blanks, and goes on `indent`
+/// characters in, or below its last column: behind the last two blanks near its beginning, or two characters
+/// further in than it. A longer word stays whole.
+pub fn wrapped(line: &str, indent: Option<usize>, space: usize) -> Vec<String> {
     if visible(line) <= space {
         return vec![line.to_owned()];
     }
-    let indent = indent_of(line).min(space * 2 / 3);
+    let indent = indent.unwrap_or_else(|| indent_of(line)).min(space * 2 / 3);
     let (beginning, rest) = split_at_visible(line, indent);
     let (mut lines, mut current, mut has_word) = (Vec::new(), beginning.to_owned(), false);
     for word in rest.split(' ') {
@@ -80,35 +81,13 @@ fn split_at_visible(line: &str, count: usize) -> (&str, &str) {
     line.split_at(end.unwrap_or(0))
 }
 
-/// The text in lines of at most `space` characters: each line but the first begins with `indent` blanks, and the
-/// first one has `before` characters in front of it. A longer word has a line of its own.
-pub fn continued(text: &str, before: usize, indent: usize, space: Option<usize>) -> String {
-    let Some(space) = space else { return text.to_owned() };
-    let (mut lines, mut column) = (String::new(), before);
-    for word in text.split(' ') {
-        let length = word.chars().count();
-        let is_first = lines.is_empty() || column == indent;
-        if !is_first && column + 1 + length > space {
-            lines.push('\n');
-            lines.push_str(&" ".repeat(indent));
-            column = indent;
-        } else if !is_first {
-            lines.push(' ');
-            column += 1;
-        }
-        lines.push_str(word);
-        column += length;
-    }
-    lines
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_long_line_goes_on_below_its_last_column() {
-        let of = |line: &str, space| wrapped(line, space).join("\n");
+        let of = |line: &str, space| wrapped(line, None, space).join("\n");
         assert_eq!(of("Money        rests on the log", 29), "Money        rests on the log");
         assert_eq!(
             of("Money        rests on the log", 24),
@@ -138,13 +117,12 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_broken_between_words_and_indented() {
-        let of = |space| continued("one two three four", 4, 4, space);
-        assert_eq!(of(None), "one two three four");
-        assert_eq!(of(Some(22)), "one two three four");
-        assert_eq!(of(Some(21)), "one two three\n    four");
-        assert_eq!(of(Some(11)), "one two\n    three\n    four");
+    fn a_line_goes_on_below_the_column_that_is_asked_for() {
+        let of = |space| wrapped("  OK one two three four", Some(5), space).join("\n");
+        assert_eq!(of(23), "  OK one two three four");
+        assert_eq!(of(22), "  OK one two three\n     four");
+        assert_eq!(of(12), "  OK one two\n     three\n     four");
         // a word is never broken
-        assert_eq!(of(Some(1)), "one\n    two\n    three\n    four");
+        assert_eq!(of(9), "  OK one\n     two\n     three\n     four");
     }
 }

@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use crate::commands::doctor::{Check, State};
 use crate::output::json::SCHEMA_VERSION;
-use crate::output::style::{BAD, CAUTION, GOOD, STRONG, line, styled, whole_line};
-use crate::output::width::{continued, line_width};
+use crate::output::style::{BAD, CAUTION, GOOD, STRONG, indented_line, line, styled, whole_line};
+use crate::output::width::line_width;
 use crate::settings::ShownSetting;
 
 /// The width of a setting's name.
@@ -30,10 +30,8 @@ pub(super) fn text(settings: &[ShownSetting], checks: &[Check]) -> String {
         let line_of = format!("  {name:<NAME$} {value:<values$} {origin}");
         if space.is_some_and(|space| length(&line_of) > space) {
             let indent = 2 + NAME + 1;
-            let value = continued(value, indent, indent, space);
-            whole_line(&mut text, format_args!("  {name:<NAME$} {value}"));
-            let origin = continued(origin, indent, indent, space);
-            whole_line(&mut text, format_args!("{:indent$}{origin}", ""));
+            indented_line(&mut text, indent, format_args!("  {name:<NAME$} {value}"));
+            indented_line(&mut text, indent, format_args!("{:indent$}{origin}", ""));
         } else {
             line(&mut text, format_args!("{line_of}"));
         }
@@ -49,7 +47,7 @@ pub(in crate::commands) fn checks_text(checks: &[Check]) -> String {
     let length = |name: &str| name.chars().count() + 1;
     let names = checks.iter().map(|check| length(&check.name)).filter(|it| *it <= LONGEST_NAME);
     let names = names.max().unwrap_or_default();
-    let (indent, space) = (2 + 7 + 1 + names + 1, line_width());
+    let indent = 2 + 7 + 1 + names + 1;
     for Check { name, state, message, unbroken } in checks {
         let state = match state {
             State::Ok => styled(GOOD, "OK     "),
@@ -57,10 +55,8 @@ pub(in crate::commands) fn checks_text(checks: &[Check]) -> String {
             State::Unknown => styled(CAUTION, "unknown"),
         };
         let (message, setting) = message.split_at(*unbroken);
-        let before = indent + length(name).saturating_sub(names);
-        let message = continued(message, before, indent, space);
         let name = format!("{name}:");
-        whole_line(&mut text, format_args!("  {state} {name:<names$} {message}"));
+        indented_line(&mut text, indent, format_args!("  {state} {name:<names$} {message}"));
         if !setting.is_empty() {
             whole_line(&mut text, format_args!("{}", setting.trim_start()));
         }
