@@ -41,8 +41,8 @@ pub(super) fn confirm(
         // a trade that was booked from the log keeps the log's money
         let wallet = if earlier.is_of_wallet { wallet } else { &no_wallet };
         let record = wallet.of(rowid, &row.id, &row.market_slug);
-        let was_filled = record.is_none_or(|record| record.says != WalletSays::NotFilled);
-        if !was_filled && !is_booked_as_zero(&row) {
+        let is_gone = record.is_some_and(|record| record.says == WalletSays::NotFilled);
+        if is_gone && !is_booked_as_zero(&row) {
             // the fills that it was booked with are gone: the log's money does not take their place
             batch.notes.push(Note::Unresolved(record_id, rowid));
             continue;

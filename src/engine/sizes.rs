@@ -60,16 +60,13 @@ impl Sizes {
         }
         let rows = fills.len();
         let is_mapped = schema.expressions.iter().any(|(column, _)| *column == "position_size");
-        Ok(match (line, holds) {
-            (Some(line), _) => {
-                Self { holds: SizeHolds::Mixed, line: Some(line), in_use, is_mapped, rows }
-            }
-            (None, SizeHolds::One(unit)) if unit != in_use => {
-                let line = Some(format!("size_unit = \"{}\"", unit.as_str()));
-                Self { holds, line, in_use, is_mapped, rows }
-            }
-            (None, holds) => Self { holds, line: None, in_use, is_mapped, rows },
-        })
+        let holds = if line.is_some() { SizeHolds::Mixed } else { holds };
+        if let SizeHolds::One(unit) = holds
+            && unit != in_use
+        {
+            line = Some(format!("size_unit = \"{}\"", unit.as_str()));
+        }
+        Ok(Self { holds, line, in_use, is_mapped, rows })
     }
 
     /// What the sizes hold, and what to do. A `line` is to be printed behind it.
