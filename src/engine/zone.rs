@@ -26,24 +26,19 @@ fn timed(trades: &[(UnixSeconds, Market)], zone: NaiveZone, now: UnixSeconds) ->
     Timed { trades, in_use: zone.wall_seconds(now) - now.0, now }
 }
 
-/// The zone that fits the last trades better than the one they are read in.
+/// The zone that fits the last trades better than the one in use; and how many of them lie in their market's window
+/// in the zone in use, of how many.
 ///
 /// # Errors
 /// [`Error::Database`].
-pub fn likely_zone_of(
+pub fn zone_and_fits(
     store: &Store,
     reading: Reading,
     now: UnixSeconds,
-) -> Result<Option<LikelyZone>, Error> {
-    Ok(timed(&last_trades(store, reading)?, reading.zone, now).likely_zone())
-}
-
-/// Of the last trades, how many lie in their market's window in the zone in use, and how many were compared.
-///
-/// # Errors
-/// [`Error::Database`].
-pub fn fits_now(store: &Store, reading: Reading, now: UnixSeconds) -> Result<[usize; 2], Error> {
-    Ok(timed(&last_trades(store, reading)?, reading.zone, now).fits_now())
+) -> Result<(Option<LikelyZone>, [usize; 2]), Error> {
+    let trades = last_trades(store, reading)?;
+    let timed = timed(&trades, reading.zone, now);
+    Ok((timed.likely_zone(), timed.fits_now()))
 }
 
 /// The zone that fits, or else the only zone that fits those of the last trades whose timestamps are in the future,
@@ -120,6 +115,6 @@ pub fn zone_warning(
     reading: Reading,
     now: UnixSeconds,
 ) -> Result<Option<Warning>, Error> {
-    let zone = likely_zone_of(store, reading, now)?;
+    let (zone, _) = zone_and_fits(store, reading, now)?;
     Ok(zone.map(|zone| Warning { code: "timezone", message: in_words(zone) }))
 }

@@ -4,9 +4,7 @@ use std::fmt::Write;
 
 use crate::commands::Bot;
 use crate::commands::doctor::{Checks, DoctorArgs, State};
-use crate::engine::zone::{
-    fits_now, future_in_words, future_rows, in_words, likely_zone_of, zone_of_future,
-};
+use crate::engine::zone::{future_in_words, future_rows, in_words, zone_and_fits, zone_of_future};
 use crate::rules::eligibility::Reading;
 use crate::rules::text::printable;
 use crate::rules::units::UnixSeconds;
@@ -109,8 +107,7 @@ fn check_zone(
     now: UnixSeconds,
     name: String,
 ) {
-    let found = likely_zone_of(store, reading, now)
-        .and_then(|zone| Ok((zone, fits_now(store, reading, now)?)));
+    let found = zone_and_fits(store, reading, now);
     let zone_in_use = reading.zone.name();
     match found {
         Ok((Some(zone), _)) => checks.add(name, State::Problem, in_words(zone)),
@@ -127,7 +124,7 @@ fn check_zone(
     }
 }
 
-/// Whether rows of the last ones are dated in the future.
+/// Whether rows of the last ones have a timestamp in the future.
 fn check_future(
     checks: &mut Checks,
     store: &Store,
