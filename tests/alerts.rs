@@ -195,7 +195,12 @@ fn further_trades_of_an_alert_are_reported_once_more_in_one_notice() {
     run().code(4);
     let events = hooks.events();
     assert_eq!(count(&events), raised, "{events:#?}");
-    assert!(events[0]["text"].as_str().unwrap().contains("trades 1, 2, 3 are dated in the future"));
+    assert!(
+        events[0]["text"]
+            .as_str()
+            .unwrap()
+            .contains("trades 1, 2, 3 have a timestamp in the future")
+    );
     run().code(4);
     assert!(hooks.heard().is_empty());
     bench.settle(&["ignore", "2"]).code(0);

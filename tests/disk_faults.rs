@@ -294,7 +294,7 @@ impl Scenario {
             Some(3 | 4) => {
                 let parts = [
                     "not written",
-                    "not all was written",
+                    "settle did not write all",
                     "not corrected",
                     "Not everything was undone",
                 ];

@@ -77,10 +77,11 @@ pub(crate) fn unconfirmed(late: &LateGroup, now: UnixSeconds) -> Option<String> 
 pub(crate) fn future(group: &LateGroup, zone: Option<LikelyZone>) -> Option<String> {
     let named = &group.trades;
     let (ids, arguments) = (trades(named), named.arguments());
-    let (are, accepts) = (choose(named, "is", "are"), choose(named, "accepts it", "accepts them"));
+    let (have, them) = (choose(named, "has", "have"), choose(named, "it", "them"));
     (named.count > 0).then(|| {
         format!(
-            "{ids} {are} dated in the future and left alone; {}; settle ignore {arguments} {accepts}",
+            "{ids} {have} a timestamp in the future; settle leaves {them}; {}; settle ignore {arguments} \
+             accepts {them}",
             future_advice(zone)
         )
     })
@@ -120,7 +121,7 @@ mod tests {
     #[test]
     fn an_alert_names_twenty_trades_and_counts_the_others() {
         let text = future(&group(1..1031), None).unwrap();
-        assert!(text.starts_with("trades 1, 2, ") && text.contains("20 and 1,010 more are dated"));
+        assert!(text.starts_with("trades 1, 2, ") && text.contains("20 and 1,010 more have a "));
         assert!(text.contains("settle ignore 1 2 ") && text.ends_with(" 19 20 accepts them"));
         assert_eq!(future(&LateGroup::default(), None), None);
     }

@@ -301,7 +301,7 @@ impl<'a> RunState<'a> {
         if let Some(Stop::Failed(why)) = &self.stopped
             && !self.errors.iter().any(|error| error.message.contains(why))
         {
-            let message = format!("not all was written: {why}");
+            let message = format!("settle did not write all: {why}");
             self.errors.push(RowError { trade_id: Cell::Null, message });
         }
     }

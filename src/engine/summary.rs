@@ -313,7 +313,7 @@ impl Summary {
     }
 
     /// Alerts, for which a run exits with 4: due trades past the alert lag, provisional trades past the
-    /// confirm lag, rows dated in the future.
+    /// confirm lag, rows with a timestamp in the future.
     pub fn alerts(&self) -> Vec<String> {
         let mut alerts: Vec<String> = self.overdue_in_words().collect();
         alerts.extend(self.unconfirmed_in_words());

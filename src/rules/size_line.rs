@@ -11,11 +11,11 @@ use crate::rules::value::Cell;
 
 /// With fewer rows than this of one unit, nothing is concluded.
 const ENOUGH: usize = 5;
-/// Most different words of a column that separates the units.
+/// Most different values of a column that separates the units.
 const WORDS: usize = 8;
-/// Least rows a word, on average: a column with a new word in each row separates anything.
+/// Least rows a value, on average: a column with a new value in each row separates anything.
 const ROWS_A_WORD: usize = 3;
-/// One row of this many may have a word of the other unit.
+/// Of this many rows of a unit, one may have a value that others of the other unit have.
 const ONE_OF: usize = 20;
 
 /// The condition for rows of one unit.
@@ -51,7 +51,7 @@ pub fn size_line(
     Some(format!("size = {}", toml_text(&case)))
 }
 
-/// The words of a column that separate the units, if they do for at least 95 % of the rows of each unit.
+/// The values of a column that separate the units, if they do for at least 95 % of the rows of each unit.
 fn separator(units: &[Option<SizeUnit>], column: &Column) -> Option<Separator> {
     let mut words: BTreeMap<Option<&str>, [usize; 2]> = BTreeMap::new();
     for (unit, value) in units.iter().zip(&column.values) {

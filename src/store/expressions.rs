@@ -7,7 +7,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 use crate::error::Error;
 use crate::store::{FIRST, Store};
 
-/// An expression: its SQL, and where it stands (the key, the file and the line).
+/// An expression: its SQL, and its place (the key, the file and the line).
 pub(super) type Expression<'a> = (&'a str, &'a str);
 
 /// The rows on which an expression fails, in the temporary table `settle_failing`.
@@ -199,7 +199,7 @@ fn holds(sql: &str) -> String {
     }
 }
 
-/// An expression that ends where it ends, also behind a comment.
+/// An expression in parentheses. The line feed ends a comment at its end.
 pub(super) fn in_parentheses(sql: &str) -> String {
     format!("({sql}\n)")
 }

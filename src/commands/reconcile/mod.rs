@@ -357,7 +357,7 @@ fn apply(
     match corrected.error.or(emptied.error) {
         Some(error) if report.applied() == 0 => Err(error),
         Some(error) => {
-            let message = format!("not all was written: {error}; run settle reconcile again");
+            let message = format!("settle did not write all: {error}; run settle reconcile again");
             report.errors.push(RowError { trade_id: Cell::Null, message });
             Ok(())
         }
