@@ -1,13 +1,11 @@
 //! What an alert is, for how long it is one, and what `status` says of it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
-
-mod support;
 
 use rusqlite::types::Value as Sql;
 use serde_json::json;
-use support::exchange::{Exchange, Markets, Tape};
-use support::hooks::Hooks;
-use support::{Bench, Bet, CLOSE, OPEN, STRIKE, as_logged, bet, now, services_at};
+
+use crate::support::exchange::{Exchange, Markets, Tape};
+use crate::support::hooks::Hooks;
+use crate::support::{self, Bench, Bet, CLOSE, OPEN, STRIKE, as_logged, bet, now, services_at};
 
 /// A service that answers, and has no price.
 fn empty() -> Exchange {

@@ -1,11 +1,9 @@
 //! Rows that cannot be settled. Each is reported once, no value of it is invented, and the other rows settle.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
-
-mod support;
 
 use rusqlite::types::Value;
-use support::exchange::{Exchange, Markets, Tape};
-use support::{Bench, Bet, CLOSE, KEYLESS, OPEN, STRIKE, bet};
+
+use crate::support::exchange::{Exchange, Markets, Tape};
+use crate::support::{self, Bench, Bet, CLOSE, KEYLESS, OPEN, STRIKE, bet};
 
 fn exchange() -> Exchange {
     Exchange::of(Tape::of([(OPEN, STRIKE), (CLOSE, STRIKE + 100.0)]))

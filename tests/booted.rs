@@ -1,17 +1,14 @@
 //! A booted system: systemd runs the installed units in namespaces of its own, through an outage, the recovery and
 //! the uninstallation. Skipped where this user cannot boot one.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
-
-mod support;
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
-use support::exchange::{Exchange, Markets, Tape};
-use support::hooks::Hooks;
-use support::{Bench, Ended, OPEN, bet, nowhere};
+use crate::support::exchange::{Exchange, Markets, Tape};
+use crate::support::hooks::Hooks;
+use crate::support::{Bench, Ended, OPEN, bet, nowhere};
 
 /// A systemd with its own processes and files. Both end with it.
 struct Booted {

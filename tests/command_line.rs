@@ -1,13 +1,11 @@
 //! Settings by flag, environment and `.env`; invalid values; completions, manual and help.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
-
-mod support;
 
 use std::fs;
 use std::process::Stdio;
 
 use rusqlite::types::Value as Sql;
-use support::{Bench, Bet, CLOSE, Ended, OPEN, STRIKE, bet, settle};
+
+use crate::support::{self, Bench, Bet, CLOSE, Ended, OPEN, STRIKE, bet, settle};
 
 fn bench_of(count: i64) -> (Bench, String) {
     let bench = Bench::new(&(1..=count).map(bet).collect::<Vec<_>>());

@@ -1,7 +1,4 @@
 //! Runs in parallel with the bot and with other runs: nothing is settled twice, and no process is locked out.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
-
-mod support;
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
@@ -12,8 +9,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
-use support::exchange::{Exchange, Reply, Tape};
-use support::{Bench, CLOSE, OPEN, STRIKE, bet};
+
+use crate::support::exchange::{Exchange, Reply, Tape};
+use crate::support::{self, Bench, CLOSE, OPEN, STRIKE, bet};
 
 fn tape() -> Tape {
     Tape::of([(OPEN, STRIKE), (CLOSE, STRIKE + 100.0)])

@@ -1,5 +1,4 @@
 //! The parsers' promises on the inputs that fuzzing found interesting (`fuzz/corpus`).
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
 
 #[path = "../fuzz/promises.rs"]
 mod promises;

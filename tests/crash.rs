@@ -1,15 +1,12 @@
 //! A run that is killed at any instant leaves each trade either untouched or settled with its record.
 //! A run that receives SIGTERM or SIGINT exits with 130.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
-
-mod support;
 
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use support::exchange::{Exchange, Markets, Reply, Tape};
-use support::{Bench, CLOSE, OPEN, STRIKE, bet, services_at, torn_in};
+use crate::support::exchange::{Exchange, Markets, Reply, Tape};
+use crate::support::{self, Bench, CLOSE, OPEN, STRIKE, bet, services_at, torn_in};
 
 /// More than the killed runs settle, so that each kill can hit a run that writes.
 const TRADES: i64 = 9000;

@@ -1,13 +1,10 @@
 //! Files that are not a performance database are refused and left unchanged. Every schema of the bot
 //! works. `status` only reads.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
-
-mod support;
 
 use std::os::unix::fs::PermissionsExt;
 
-use support::exchange::{Exchange, Tape};
-use support::{Bench, CLOSE, Ended, KEYED, KEYLESS, OPEN, STRIKE, bet, shared};
+use crate::support::exchange::{Exchange, Tape};
+use crate::support::{self, Bench, CLOSE, Ended, KEYED, KEYLESS, OPEN, STRIKE, bet, shared};
 
 #[test]
 fn other_files_are_refused_with_exit_10_and_left_unchanged() {

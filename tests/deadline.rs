@@ -1,15 +1,13 @@
 //! A run ends: what is known is written at once, and no silent host keeps it longer than `--max-seconds`.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
-
-mod support;
 
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
-use support::exchange::{Exchange, Markets, Reply, Tape};
-use support::{Bench, Bet, OPEN, STRIKE, as_logged, bet, nowhere};
+
+use crate::support::exchange::{Exchange, Markets, Reply, Tape};
+use crate::support::{self, Bench, Bet, OPEN, STRIKE, as_logged, bet, nowhere};
 
 const AUTO: [&str; 2] = ["--confirm", "auto"];
 

@@ -1,6 +1,5 @@
 //! Checks of the dependencies: licences that permit redistribution, no source except the registry, and no
 //! unlisted duplicate versions. Works offline, with `Cargo.lock` and cargo's local cache.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;

@@ -1,12 +1,10 @@
 //! `settle doctor`, and the zone of timestamps that carry none.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
-
-mod support;
 
 use serde_json::{Value, json};
-use support::exchange::{Exchange, Markets, Reply, Tape};
-use support::hooks::Hooks;
-use support::{Bench, Ended, OPEN, as_logged, bet, now, nowhere, services_at};
+
+use crate::support::exchange::{Exchange, Markets, Reply, Tape};
+use crate::support::hooks::Hooks;
+use crate::support::{Bench, Ended, OPEN, as_logged, bet, now, nowhere, services_at};
 
 fn check<'a>(report: &'a Value, name: &str) -> (&'a str, &'a str) {
     let checks = report["checks"].as_array().unwrap();

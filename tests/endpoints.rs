@@ -1,15 +1,13 @@
 //! How Polymarket is asked where an endpoint has moved, a list cannot be used, or one slug makes it fail. The
 //! tests use HTTP over a local socket and a real database.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
-
-mod support;
 
 use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value as Json, json};
-use support::exchange::{Asked, Exchange, Markets, Reply, Tape, market};
-use support::{Bench, Bet, CLOSE, Ended, OPEN, STRIKE, bet, services_at};
+
+use crate::support::exchange::{Asked, Exchange, Markets, Reply, Tape, market};
+use crate::support::{Bench, Bet, CLOSE, Ended, OPEN, STRIKE, bet, services_at};
 
 const AUTO: [&str; 2] = ["--confirm", "auto"];
 const ONLY: [&str; 2] = ["--confirm", "only"];

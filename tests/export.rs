@@ -1,11 +1,8 @@
 //! `settle export`: a line a trade, whose sums are those of the report.
 
-#![allow(clippy::expect_used)] // helpers of tests
-
-mod support;
-
 use serde_json::{Value, json};
-use support::{Bench, CLOSE, OPEN, bet};
+
+use crate::support::{Bench, CLOSE, OPEN, bet};
 
 /// Two settled bets of one market, YES and NO, a HOLD, and a bet whose order failed.
 fn bench() -> Bench {

@@ -1,11 +1,9 @@
 //! The numbers of the report's tables beside an independent computation in SQL, over random trades.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
-
-mod support;
 
 use rusqlite::{Connection, params};
 use serde_json::Value;
-use support::{Bench, CLOSE, KEYED, OPEN, STRIKE, bet};
+
+use crate::support::{Bench, CLOSE, KEYED, OPEN, STRIKE, bet};
 
 /// A linear congruential generator: the same trades in every run.
 struct Random(u64);

@@ -1,16 +1,14 @@
 //! Tables of other bots, read and written through `[schema]` alone; several bots in one settings file.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
-
-mod support;
 
 use std::path::Path;
 
 use rusqlite::Connection;
 use rusqlite::types::Value;
 use serde_json::json;
-use support::exchange::{Exchange, Markets, Reply, Tape};
-use support::foreign_tables::{Foreign, foreign};
-use support::{CLOSE, Ended, OPEN, services_at, settle};
+
+use crate::support::exchange::{Exchange, Markets, Reply, Tape};
+use crate::support::foreign_tables::{Foreign, foreign};
+use crate::support::{CLOSE, Ended, OPEN, services_at, settle};
 
 fn rows(db: &Path, sql: &str) -> Vec<Vec<Value>> {
     let connection = Connection::open(db).unwrap();

@@ -1,7 +1,7 @@
 //! Automated checks of the project's structure: file locations, the direction of dependencies, and the file
 //! and promise lists in `CONTRIBUTING.md`.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -270,6 +270,34 @@ fn links_between_documents_are_valid() {
             let file = link.split('#').next().unwrap();
             let target = text.parent().unwrap().join(file);
             assert!(target.exists(), "{} links to {link}", text.display());
+        }
+    }
+}
+
+#[test]
+fn each_test_file_belongs_to_a_test_program() {
+    let all = fs::read_to_string(root().join("tests/all.rs")).unwrap();
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    for entry in fs::read_dir(root().join("tests")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "rs") {
+            let name = path.file_stem().unwrap().to_str().unwrap();
+            let is_program = manifest.contains(&format!("[[test]]\nname = \"{name}\""));
+            let is_module = all.contains(&format!("\nmod {name};\n"));
+            assert!(is_program != is_module, "no test program has {}", path.display());
+        }
+    }
+}
+
+#[test]
+fn no_table_of_contributing_has_a_row_twice() {
+    let map = fs::read_to_string(root().join("CONTRIBUTING.md")).unwrap();
+    let mut of_table = BTreeSet::new();
+    for line in map.lines() {
+        if !line.starts_with("| ") {
+            of_table.clear();
+        } else if let Some((first, _)) = line.split_once(" | ") {
+            assert!(of_table.insert(first), "{first} is there twice");
         }
     }
 }

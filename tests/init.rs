@@ -1,7 +1,4 @@
 //! `settle init`: the settings file that it writes for a bot's database, and what it never does.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
-
-mod support;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -9,9 +6,10 @@ use std::process::Stdio;
 
 use rusqlite::Connection;
 use serde_json::{Value, json};
-use support::exchange::{Exchange, Reply, Tape};
-use support::foreign_tables::{Foreign, foreign};
-use support::{Bench, CLOSE, Ended, KEYED, OPEN, as_logged, bet, now, services_at, settle};
+
+use crate::support::exchange::{Exchange, Reply, Tape};
+use crate::support::foreign_tables::{Foreign, foreign};
+use crate::support::{Bench, CLOSE, Ended, KEYED, OPEN, as_logged, bet, now, services_at, settle};
 
 /// A folder with a database of these tables.
 struct Folder {

@@ -1,14 +1,11 @@
 //! The installer: its dry run, what it refuses, and real installations in a separate mount namespace where
 //! the user may create one. The units, the reports of the alert unit, the packages' documents, and cron's line.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
-
-mod support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use support::{Bench, CLOSE, Ended, STRIKE, bet};
+use crate::support::{Bench, CLOSE, Ended, STRIKE, bet};
 
 fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts").join(name)

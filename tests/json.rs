@@ -1,13 +1,11 @@
 //! The JSON of each command has the fields that `src/guide/json.md` names, and no others.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
-
-mod support;
 
 use std::collections::BTreeSet;
 
 use serde_json::Value;
-use support::exchange::{Exchange, Markets, Tape};
-use support::{Bench, CLOSE, OPEN, STRIKE, bet, nowhere, services_at};
+
+use crate::support::exchange::{Exchange, Markets, Tape};
+use crate::support::{Bench, CLOSE, OPEN, STRIKE, bet, nowhere, services_at};
 
 /// The names in the first column of the table with the header `head`.
 fn documented(head: &str) -> BTreeSet<String> {

@@ -1,13 +1,10 @@
 //! Trades that were not executed are not booked, and executed trades are booked at their fill. The tests run
 //! the real command on different row contents.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
-
-mod support;
-
 use serde_json::{Value as Json, json};
-use support::exchange::{Exchange, Markets, Tape};
-use support::{Bench, CLOSE, Ended, KEYED, OPEN, STRIKE, bet, services_at};
+
+use crate::support::exchange::{Exchange, Markets, Tape};
+use crate::support::{self, Bench, CLOSE, Ended, KEYED, OPEN, STRIKE, bet, services_at};
 
 /// The table with the columns of the bot's later versions.
 fn later_schema() -> String {

@@ -1,7 +1,4 @@
 //! The notifications, pings and metrics of a run.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
-
-mod support;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -9,9 +6,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use support::exchange::{Exchange, Markets, Reply, Tape};
-use support::hooks::Hooks;
-use support::{Bench, Bet, CLOSE, Ended, OPEN, STRIKE, bet, now, nowhere, services_at};
+use crate::support::exchange::{Exchange, Markets, Reply, Tape};
+use crate::support::hooks::Hooks;
+use crate::support::{
+    self, Bench, Bet, CLOSE, Ended, OPEN, STRIKE, bet, now, nowhere, services_at,
+};
 
 fn up() -> Tape {
     Tape::of([(OPEN, STRIKE), (CLOSE, STRIKE + 200.0)])

@@ -1,8 +1,5 @@
 //! A month of a bot with settle every hour, by a clock that the test controls: which notices a person
 //! gets, and which runs are red. The library runs in this process, because the program reads the real clock.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
-
-mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -12,9 +9,10 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use rusqlite::types::Value as Sql;
 use settle::cli::{self, Command, Layers};
 use settle::commands;
-use support::exchange::{Asked, Exchange, Reply, Tape, market};
-use support::hooks::Hooks;
-use support::{Bench, Bet, as_logged, bet, services_at};
+
+use crate::support::exchange::{Asked, Exchange, Reply, Tape, market};
+use crate::support::hooks::Hooks;
+use crate::support::{Bench, Bet, as_logged, bet, services_at};
 
 /// 2026-02-01 00:00 UTC.
 const START: i64 = 1_769_904_000;

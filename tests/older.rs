@@ -1,15 +1,13 @@
 //! A database that settle 0.1 wrote: read without a change, then used by this version. `settlement_trades`.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
-
-mod support;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use rusqlite::Connection;
 use serde_json::{Value, json};
-use support::exchange::{Exchange, Markets, Tape, market};
-use support::{Bench, CLOSE, KEYLESS, OPEN, bet, services_at};
+
+use crate::support::exchange::{Exchange, Markets, Tape, market};
+use crate::support::{self, Bench, CLOSE, KEYLESS, OPEN, bet, services_at};
 
 /// Written by settle 0.1.0 on a table of the bot's: confirmed, provisional, corrected, undone, held and
 /// UNKNOWN trades.

@@ -1,7 +1,4 @@
 //! The engine on a real database, through the library's interface. Prices and the clock are arguments.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
-
-mod support;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -27,7 +24,8 @@ use settle::sources::candles::fallback::{Found, Prices};
 use settle::sources::http::RequestStats;
 use settle::sources::polymarket::ResolutionSource;
 use settle::store::{Access, BotSchema, Store};
-use support::{Bench, CLOSE, bet};
+
+use crate::support::{Bench, CLOSE, bet};
 
 /// Prices from a map. Records the requested prices.
 #[derive(Default)]

@@ -1,8 +1,5 @@
 //! Sources that fail, send invalid data or hang up. The next source is queried. Without an answer a trade
 //! stays pending, and no outcome is guessed.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
-
-mod support;
 
 use std::net::TcpListener;
 use std::process::Command;
@@ -10,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use support::exchange::{Exchange, Reply, Tape};
-use support::{Bench, CLOSE, Ended, OPEN, STRIKE, bet, nowhere, services_at};
+use crate::support::exchange::{Exchange, Reply, Tape};
+use crate::support::{self, Bench, CLOSE, Ended, OPEN, STRIKE, bet, nowhere, services_at};
 
 fn tape() -> Tape {
     Tape::of([(OPEN, STRIKE), (CLOSE, STRIKE + 100.0)])

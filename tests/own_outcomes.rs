@@ -1,13 +1,11 @@
 //! Trades whose action is an outcome of their market in its own words, such as Over or Trump: Polymarket decides
 //! them, and other words cost no requests and raise no alert. Over a real socket, in real databases.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
-
-mod support;
 
 use rusqlite::types::Value;
 use serde_json::{Value as Json, json};
-use support::exchange::{Exchange, Markets, Reply, Tape, market};
-use support::{Bench, CLOSE, KEYED, OPEN, STRIKE, bet};
+
+use crate::support::exchange::{Exchange, Markets, Reply, Tape, market};
+use crate::support::{Bench, CLOSE, KEYED, OPEN, STRIKE, bet};
 
 const GAME: &str = "nfl-bills-chiefs-total-44pt5";
 const ELECTION: &str = "who-wins-the-election";

@@ -1,17 +1,15 @@
 //! `settle report --html`: one page without external requests. It escapes data and is readable on a phone.
 //! The tests check its text, and a real browser where one is installed.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
-
-mod support;
 
 use std::path::PathBuf;
 
 use rusqlite::params;
 use rusqlite::types::Value as Sql;
 use serde_json::{Value, json};
-use support::browser::Browser;
-use support::exchange::{Exchange, Tape};
-use support::{Bench, Bet, CLOSE, OPEN, STRIKE, bet, services_at};
+
+use crate::support::browser::Browser;
+use crate::support::exchange::{Exchange, Tape};
+use crate::support::{self, Bench, Bet, CLOSE, OPEN, STRIKE, bet, services_at};
 
 const SCRIPT: &str = "<script>document.title = 'taken over'</script>";
 const IMAGE: &str = "<img src=x onerror=\"document.title = 'taken over'\">";

@@ -1,8 +1,5 @@
 //! Nothing blocks the queue: a row that a trigger or a constraint refuses, or that the bot changes meanwhile, keeps no
 //! other trade from being settled, and each such row is named with its reason.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
-
-mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,8 +7,9 @@ use std::thread;
 use std::time::Duration;
 
 use rusqlite::Connection;
-use support::exchange::{Exchange, Tape};
-use support::{Bench, CLOSE, KEYED, OPEN, STRIKE, as_logged, bet};
+
+use crate::support::exchange::{Exchange, Tape};
+use crate::support::{Bench, CLOSE, KEYED, OPEN, STRIKE, as_logged, bet};
 
 const WINDOWS: i64 = 9;
 

@@ -1,10 +1,9 @@
 //! `settle reconcile`: the log beside the wallet, and booking the wallet's money.
 
-mod support;
-
 use serde_json::{Value, json};
-use support::exchange::{Exchange, Markets, Reply, Tape};
-use support::{Bench, CLOSE, OPEN, bet};
+
+use crate::support::exchange::{Exchange, Markets, Reply, Tape};
+use crate::support::{self, Bench, CLOSE, OPEN, bet};
 
 const WALLET: &str = "0xabababababababababababababababababababab";
 

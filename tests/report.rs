@@ -1,14 +1,12 @@
 //! `settle report`: its figures compared with the bot's own SQL, its triggers, and its filters.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
-
-mod support;
 
 use rusqlite::params;
 use rusqlite::types::Value as Sql;
 use serde_json::{Value, json};
 use settle::store::{Access, BotSchema, Store};
-use support::exchange::{Exchange, Tape};
-use support::{Bench, Bet, CLOSE, KEYLESS, OPEN, STRIKE, as_logged, bet, now, shared};
+
+use crate::support::exchange::{Exchange, Tape};
+use crate::support::{self, Bench, Bet, CLOSE, KEYLESS, OPEN, STRIKE, as_logged, bet, now, shared};
 
 /// A trade that the bot or settle has booked: id, time, signal, profit, outcome, `is_win`.
 type Row<'a> = (i64, &'a str, &'a str, f64, &'a str, Option<i64>);

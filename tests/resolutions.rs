@@ -1,14 +1,12 @@
 //! Polymarket's resolutions decide outcomes. Candles decide provisionally, and later runs confirm or correct
 //! them. The tests use HTTP and a real database.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
-
-mod support;
 
 use std::collections::BTreeMap;
 
 use rusqlite::types::Value;
-use support::exchange::{Exchange, Markets, Reply, Tape, market};
-use support::{Bench, Bet, CLOSE, OPEN, STRIKE, bet, nowhere, services_at};
+
+use crate::support::exchange::{Exchange, Markets, Reply, Tape, market};
+use crate::support::{self, Bench, Bet, CLOSE, OPEN, STRIKE, bet, nowhere, services_at};
 
 const AUTO: [&str; 2] = ["--confirm", "auto"];
 

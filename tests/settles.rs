@@ -1,11 +1,9 @@
 //! A run settles due trades, as the README describes, and no others: over HTTP, in a real database.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
-
-mod support;
 
 use rusqlite::types::Value;
-use support::exchange::{Exchange, Markets, Reply, Tape};
-use support::{Bench, CLOSE, KEYLESS, OPEN, STRIKE, bet, shared};
+
+use crate::support::exchange::{Exchange, Markets, Reply, Tape};
+use crate::support::{self, Bench, CLOSE, KEYLESS, OPEN, STRIKE, bet, shared};
 
 fn up() -> Exchange {
     Exchange::of(Tape::of([(OPEN, STRIKE), (CLOSE, STRIKE + 100.0)]))

@@ -1,13 +1,10 @@
 //! Several databases in one run: they share prices, and one bad database does not stop the others.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
-
-mod support;
 
 use std::path::Path;
 
-use support::exchange::{Exchange, Markets, Tape};
-use support::hooks::Hooks;
-use support::{Bench, Bet, CLOSE, Ended, OPEN, STRIKE, bet, services_at, settle};
+use crate::support::exchange::{Exchange, Markets, Tape};
+use crate::support::hooks::Hooks;
+use crate::support::{Bench, Bet, CLOSE, Ended, OPEN, STRIKE, bet, services_at, settle};
 
 fn run(command: &str, url: &str, databases: &[&Path], arguments: &[&str]) -> Ended {
     let mut all = vec![command.to_owned(), "--json".to_owned()];

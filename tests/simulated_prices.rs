@@ -2,10 +2,7 @@
 //! rule on it, and venues with noise, offsets, gaps and lies. The engine decides each market by the
 //! venues; the test counts how many it decides and how many of them are right.
 //!
-//! `cargo test --test simulated_prices -- --nocapture` prints the table in `guide/outcomes.md`.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
-
-mod support;
+//! `cargo test --test all simulated_prices -- --nocapture` prints the table in `guide/outcomes.md`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -30,7 +27,8 @@ use settle::sources::candles::{Candle, CandleRows};
 use settle::sources::http::RequestStats;
 use settle::sources::polymarket::ResolutionSource;
 use settle::store::{Access, BotSchema, Store};
-use support::{Bench, as_logged, bet};
+
+use crate::support::{Bench, as_logged, bet};
 
 /// 2026-09-01 00:00 UTC: the rule is the mean of 60 seconds.
 const FIRST: i64 = 1_788_220_800;

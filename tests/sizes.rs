@@ -1,12 +1,10 @@
 //! What `position_size` holds: `settle doctor` and `settle reconcile` compare it with fills, and print the line for
 //! the settings file.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
-
-mod support;
 
 use serde_json::{Value, json};
-use support::exchange::{Exchange, Markets, Reply, Tape};
-use support::{Bench, OPEN, as_logged, bet};
+
+use crate::support::exchange::{Exchange, Markets, Reply, Tape};
+use crate::support::{self, Bench, OPEN, as_logged, bet};
 
 const WALLET: &str = "0xabababababababababababababababababababab";
 const LINE: &str = "size = \"CASE WHEN order_type = 'limit' THEN position_size * executed_price ELSE \

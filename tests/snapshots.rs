@@ -1,16 +1,14 @@
 //! Compares the full output of a session with `tests/snapshots/session.txt`, and that of the sample with the
 //! README. After an intended change, `SNAPSHOTS=overwrite` writes the session's new output.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
-
-mod support;
 
 use std::fmt::Write;
 
 use regex::Regex;
 use rusqlite::types::Value as Sql;
 use snapbox::{IntoData, assert_data_eq, file};
-use support::exchange::{Exchange, Markets, Tape};
-use support::{Bench, Bet, CLOSE, OPEN, STRIKE, bet, services_at};
+
+use crate::support::exchange::{Exchange, Markets, Tape};
+use crate::support::{self, Bench, Bet, CLOSE, OPEN, STRIKE, bet, services_at};
 
 /// Values that change between runs, with their placeholders.
 const CHANGING: [(&str, &str); 6] = [

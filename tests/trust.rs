@@ -1,12 +1,12 @@
 //! Every outcome can be explained, checked against Polymarket and undone.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
-
-mod support;
 
 use rusqlite::types::Value;
 use serde_json::Value as Json;
-use support::exchange::{Exchange, Markets, Tape, market};
-use support::{Bench, Bet, CLOSE, Ended, KEYED, KEYLESS, OPEN, STRIKE, bet, services_at};
+
+use crate::support::exchange::{Exchange, Markets, Tape, market};
+use crate::support::{
+    self, Bench, Bet, CLOSE, Ended, KEYED, KEYLESS, OPEN, STRIKE, bet, services_at,
+};
 
 fn slug() -> String {
     format!("btc-updown-15m-{OPEN}")

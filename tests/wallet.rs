@@ -1,10 +1,9 @@
 //! The wallet's fills as the trades' money: over a real socket, page by page, and from files.
 
-mod support;
-
 use serde_json::{Value, json};
-use support::exchange::{Asked, Exchange, Markets, Reply, Tape, market};
-use support::{Bench, CLOSE, OPEN, bet};
+
+use crate::support::exchange::{Asked, Exchange, Markets, Reply, Tape, market};
+use crate::support::{self, Bench, CLOSE, OPEN, bet};
 
 const WALLET: &str = "0xabababababababababababababababababababab";
 

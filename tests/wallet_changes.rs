@@ -1,15 +1,13 @@
 //! What a wallet says changes: another wallet speaks, fills arrive late, rows go, a run is undone, one bot of
 //! several runs alone. Over a real socket, in real databases.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
-
-mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
-use support::exchange::{Exchange, Markets, Reply, Tape};
-use support::{Bench, Bet, CLOSE, Ended, OPEN, as_logged, bet, now, settle};
+
+use crate::support::exchange::{Exchange, Markets, Reply, Tape};
+use crate::support::{self, Bench, Bet, CLOSE, Ended, OPEN, as_logged, bet, now, settle};
 
 const WALLET: &str = "0xabababababababababababababababababababab";
 const OTHER: &str = "0xcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd";

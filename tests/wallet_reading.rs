@@ -1,15 +1,12 @@
 //! How a wallet's history is read: over a real socket and from real files. What cannot be read books nothing,
 //! and what is read twice counts once.
 
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use support::exchange::{Asked, Exchange, Markets, Reply, Tape};
-use support::{Bench, CLOSE, OPEN, bet};
+
+use crate::support::exchange::{Asked, Exchange, Markets, Reply, Tape};
+use crate::support::{self, Bench, CLOSE, OPEN, bet};
 
 const WALLET: &str = "0xabababababababababababababababababababab";
 const TITLE: &str = "Bitcoin Up or Down - February 13, 8:00AM-8:15AM ET";
