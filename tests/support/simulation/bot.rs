@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use chrono::DateTime;
 use rusqlite::types::Value;
-use rusqlite::{Connection, ToSql};
+use rusqlite::{Connection, ToSql, params};
 
 use super::dice::Dice;
 use super::world::Market;
@@ -259,6 +259,28 @@ impl Bot {
         }
         self.trades.push(Trade { id, market, is_yes, at, counts, is_filled });
         format!("the bot trades {id}: {action} {slug}")
+    }
+
+    /// Trades in markets of the first hours, in one transaction.
+    pub fn trades_at_once(&mut self, count: i64, markets: &[Market]) {
+        let short: Vec<usize> =
+            (0..markets.len()).filter(|at| !markets[*at].is_hourly).take(12).collect();
+        let insert = |connection: &Connection| {
+            let transaction = connection.unchecked_transaction()?;
+            for id in 1..=count {
+                let market = &markets[short[id as usize % short.len()]];
+                let at = DateTime::from_timestamp(market.open + id % 800, 0).expect("a time");
+                transaction.execute(
+                    "INSERT INTO trades (id, timestamp, market_slug, action, position_size, executed_price)
+                     VALUES (?1, ?2, ?3, 'YES', 5.0, 0.5)",
+                    params![id, at.format("%Y-%m-%d %H:%M:%S").to_string(), market.slug],
+                )?;
+            }
+            transaction.commit()
+        };
+        self.with(insert).expect("trades");
+        insert(&self.shadow).expect("trades");
+        self.last_id = count;
     }
 
     /// What the wallet buys for a trade: all or a part, at once or in two rows; and perhaps sells.

@@ -25,6 +25,10 @@ pub const BEGIN: i64 = 1_770_940_800;
 pub const STEP: i64 = 600;
 /// Longer than the longest wait between two attempts at a trade.
 const CALM: i64 = 25 * 3600;
+/// One of so many seeds has a crowd of trades.
+const CROWDED: u64 = 20;
+/// The trades of a crowd: a command that reads the table once for each of them holds its lock for seconds.
+const CROWD: i64 = 4000;
 
 /// What a seed did.
 #[derive(Debug, Default, Clone, Copy)]
@@ -101,7 +105,11 @@ impl Simulator {
     pub fn run(&self, seed: u64) -> Result<Figures, Failure> {
         let folder = folder();
         let mut dice = Dice::new(seed);
-        let world = World::new(&mut dice, seed, folder.path().join("performance.db"));
+        let mut world = World::new(&mut dice, seed, folder.path().join("performance.db"));
+        let is_crowded = seed % CROWDED == CROWDED - 1;
+        if is_crowded {
+            (world.has_wallet, world.batch) = (false, 0);
+        }
         let mut days = Days {
             runner: Runner::new(&self.exchange.url, self.world.clone(), self.process, &world),
             world: self.world.clone(),
@@ -114,7 +122,7 @@ impl Simulator {
             println!("seed {seed}: {}", days.steps[0]);
         }
         *self.world.lock() = Some(world);
-        let lived = days.live();
+        let lived = if is_crowded { days.crowd() } else { days.live() };
         *self.world.lock() = None;
         let Days { figures, steps, .. } = days;
         lived.map(|()| figures).map_err(|why| Failure { seed, why, steps })
@@ -148,6 +156,26 @@ impl Days {
         }
         self.calm_down()?;
         self.undo_everything()
+    }
+
+    /// A crowd of trades is settled by one run and undone at once, while the bot goes on writing.
+    fn crowd(&mut self) -> Result<(), String> {
+        self.world.with(|world| world.bot.trades_at_once(CROWD, &world.markets));
+        self.tell(&format!("the bot trades {CROWD} times"));
+        self.pass(CALM);
+        self.world.with(|world| world.is_calm = true);
+        let done = self
+            .runner
+            .while_the_bot_writes(|runner| runner.act(runs::Act::Run, &mut self.dice))?;
+        self.tell(&done);
+        self.figures.steps += 2;
+        self.figures.runs += 1;
+        self.figures.records += self.world.with(|world| checks::records(world));
+        let undone = self
+            .runner
+            .while_the_bot_writes(|runner| runner.act(runs::Act::UndoLast, &mut self.dice))?;
+        self.tell(&undone);
+        self.world.with(|world| checks::is_the_bots_own(world))
     }
 
     fn pass(&self, seconds: i64) {

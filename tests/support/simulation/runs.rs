@@ -4,11 +4,13 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use chrono::DateTime;
+use rusqlite::Connection;
 use settle::cli::{self, Command as Named, Layers};
 use settle::commands::{self, Exit};
 use settle::engine::context::{BotWallet, Database, Outside, RunContext, Task};
@@ -43,6 +45,9 @@ use super::{Shared, checks};
 const TIME: &str = "SIMULATED_TIME";
 const ARGUMENTS: &str = "SIMULATED_ARGUMENTS";
 
+/// How long the bot waits for a lock. A transaction of settle's lasts 21 ms.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// A command of settle's.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Act {
@@ -69,7 +74,7 @@ pub enum Act {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Between {
     Bot,
-    SecondRun,
+    SecondCommand,
     Kill,
 }
 
@@ -79,7 +84,7 @@ impl Act {
             0..100 => Self::Nothing,
             100..560 => Self::Run,
             560..680 => Self::RunWith(Between::Bot),
-            680..720 => Self::RunWith(Between::SecondRun),
+            680..720 => Self::RunWith(Between::SecondCommand),
             720..750 => Self::RunWith(Between::Kill),
             750..790 => Self::RunWithoutTime,
             790..825 => Self::CommandOnFullDisk { is_killed: true },
@@ -136,6 +141,38 @@ impl Runner {
         self.world.with(|world| (world.trigger, world.requests) = (trigger, 0));
     }
 
+    /// Does this while the bot writes to a table of its own, and gives up on a lock after [`PATIENCE`].
+    ///
+    /// # Errors
+    /// What must not happen: also that the bot gave up.
+    pub fn while_the_bot_writes(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<String, String>,
+    ) -> Result<String, String> {
+        let db = self.db.clone();
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let writes = scope.spawn(|| -> rusqlite::Result<u64> {
+                let bot = Connection::open(db)?;
+                bot.busy_timeout(PATIENCE)?;
+                bot.execute_batch("CREATE TABLE IF NOT EXISTS beats (at INTEGER)")?;
+                let mut count = 0;
+                while !is_over.load(Ordering::Relaxed) {
+                    bot.execute("INSERT INTO beats VALUES (?1)", [count])?;
+                    count += 1;
+                    thread::sleep(Duration::from_millis(5));
+                }
+                Ok(count as u64)
+            });
+            let done = work(self);
+            is_over.store(true, Ordering::Relaxed);
+            let written = writes.join().expect("no thread panics");
+            let done = done?;
+            written.map_err(|why| format!("{done}; the bot could not write: {why}"))?;
+            Ok(done)
+        })
+    }
+
     /// Carries out a command, and says what it did.
     ///
     /// # Errors
@@ -156,9 +193,14 @@ impl Runner {
                 self.set_trigger(Some((at, Trigger::Bot(Action::any(dice)))));
                 self.run(true).map(|done| format!("{done}; the bot acted at request {at}"))
             }
-            Act::RunWith(Between::SecondRun) => {
-                self.set_trigger(Some((at, Trigger::SecondRun)));
-                self.run(true).map(|done| format!("{done}; a second run began at request {at}"))
+            Act::RunWith(Between::SecondCommand) => {
+                let (arguments, code) = self.second_command(dice);
+                let mut command = (self.process)();
+                self.prepare(&mut command, &arguments);
+                let world = self.world.clone();
+                self.set_trigger(Some((at, Trigger::Command { command, code, world })));
+                let name = &arguments[1];
+                self.run(true).map(|done| format!("{done}; {name} began at request {at}"))
             }
             Act::RunWith(Between::Kill) => Ok(self.killed_at(at)),
             Act::RunWithoutTime => self.run(false),
@@ -319,11 +361,42 @@ impl Runner {
         }
     }
 
-    /// A process that carries out a command.
-    fn spawned(&self, mut command: Command, arguments: &[String]) -> Child {
+    /// Gives a process a command to carry out.
+    fn prepare(&self, command: &mut Command, arguments: &[String]) {
         command.env(TIME, self.now().0.to_string());
         command.env(ARGUMENTS, arguments.join("\n"));
-        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a process")
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+    }
+
+    fn spawned(&self, mut command: Command, arguments: &[String]) -> Child {
+        self.prepare(&mut command, arguments);
+        command.spawn().expect("a process")
+    }
+
+    /// A command for a second process while a run has the lock, and its exit code.
+    fn second_command(&self, dice: &mut Dice) -> (Vec<String>, i32) {
+        match dice.between(0, 5) {
+            0 => (self.of_database(&["status"]), Exit::Done.code().into()),
+            1 => (self.undo_last(), Exit::Locked.code().into()),
+            2 if self.has_wallet => {
+                (self.arguments("reconcile", "--apply"), Exit::Locked.code().into())
+            }
+            3 => (self.arguments("audit", "--fix"), Exit::Locked.code().into()),
+            _ => (self.arguments("run", ""), Exit::Locked.code().into()),
+        }
+    }
+
+    fn undo_last(&self) -> Vec<String> {
+        self.of_database(&["undo", "last", "--quiet"])
+    }
+
+    /// A command that reads and writes the database alone.
+    fn of_database(&self, command: &[&str]) -> Vec<String> {
+        let db = format!("--db={}", self.db.display());
+        let mut all = vec!["settle".to_owned()];
+        all.extend(command.iter().map(|&argument| argument.to_owned()));
+        all.push(db);
+        all
     }
 
     /// A run whose process is killed at one of its requests.
@@ -349,10 +422,7 @@ impl Runner {
         let blocks = dice.between(0, 2 * size + 80);
         self.world.with(|world| world.faults += 1);
         let arguments = match dice.between(0, 10) {
-            0..2 => {
-                let db = format!("--db={}", self.db.display());
-                ["settle", "undo", "last", "--quiet", &db].map(str::to_owned).to_vec()
-            }
+            0..2 => self.undo_last(),
             2..4 if self.has_wallet => self.arguments("reconcile", "--apply"),
             4..6 => self.arguments("audit", "--fix"),
             _ => self.arguments("run", ""),
@@ -397,6 +467,11 @@ fn carry_out(arguments: &[String], now: i64) -> Result<Exit, Error> {
         }
         Named::Audit(args) => commands::audit::run(&cli.common, args, now),
         Named::Undo(args) => commands::undo::run(&cli.common, args, now),
+        Named::Status(_) => {
+            let bots =
+                cli.bots(|named| if let Named::Status(args) = named { Some(args) } else { None });
+            commands::status::run(&cli.common, &bots, now)
+        }
         other => panic!("{} is not simulated", other.name()),
     }
 }
@@ -408,5 +483,5 @@ pub fn command_of_a_process() -> bool {
     };
     let arguments: Vec<String> = arguments.lines().map(str::to_owned).collect();
     let exit = carry_out(&arguments, time.parse().expect("a time"));
-    std::process::exit(exit.map_or(1, |exit| i32::from(exit.code())))
+    std::process::exit(exit.unwrap_or_else(|why| Exit::of(&why)).code().into())
 }

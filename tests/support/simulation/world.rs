@@ -3,19 +3,17 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::process::Child;
+use std::process::{Child, Command};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use chrono::DateTime;
 use serde_json::json;
-use settle::rules::units::UnixSeconds;
-use settle::store::RunLock;
 
 use super::bot::{Action, Bot};
 use super::dice::{self, Dice};
-use super::{BEGIN, STEP};
+use super::{BEGIN, STEP, Shared};
 use crate::exchange::{Asked, Reply, Tape};
 
 /// The wallet of the bot.
@@ -80,12 +78,11 @@ impl Market {
 }
 
 /// Something that happens at one request of a run.
-#[derive(Clone)]
 pub enum Trigger {
     /// The bot changes its table.
     Bot(Action),
-    /// Another run begins: it must not get the lock.
-    SecondRun,
+    /// Another process carries out a command, which must end with this exit code.
+    Command { command: Command, code: i32, world: Shared },
     /// The process is killed.
     Kill(Arc<Mutex<Option<Child>>>),
 }
@@ -203,13 +200,17 @@ impl World {
                 self.faults += 1;
                 Ok(reply)
             }
-            Some(Trigger::SecondRun) => {
-                let lock = RunLock::take(&self.bot.db, UnixSeconds(self.now));
-                if lock.is_ok() {
-                    self.found = Some("a second run got the lock of a run".to_owned());
-                }
+            Some(Trigger::Command { mut command, code, world }) => {
                 self.faults += 1;
-                Ok(reply)
+                Err(Box::new(move || {
+                    let status = command.status().expect("a process");
+                    if status.code() != Some(code) {
+                        let found =
+                            format!("a command during a run ended with {status}, not {code}");
+                        world.with(|world| world.found = Some(found));
+                    }
+                    reply
+                }))
             }
             Some(Trigger::Kill(child)) => {
                 self.faults += 1;
