@@ -28,7 +28,7 @@ const CALM: i64 = 25 * 3600;
 /// One of so many seeds has a crowd of trades.
 const CROWDED: u64 = 20;
 /// The trades of a crowd: a command that reads the table once for each of them holds its lock for seconds.
-const CROWD: i64 = 4000;
+const CROWD: i64 = 8000;
 
 /// What a seed did.
 #[derive(Debug, Default, Clone, Copy)]
