@@ -454,7 +454,7 @@ fn links_in_the_packages_point_to_files_in_the_packages() {
             assets.lines().any(|line| line.contains(&format!("\"{name}\"")) && line.contains(&to))
                 && release
                     .lines()
-                    .any(|line| line.starts_with("cp ") && line.contains(name.as_str()))
+                    .any(|line| line.trim_start().starts_with("cp ") && line.contains(name.as_str()))
         })
     };
     let mut documents = vec!["README.md".to_owned(), "CHANGELOG.md".to_owned()];
