@@ -452,9 +452,9 @@ fn links_in_the_packages_point_to_files_in_the_packages() {
         let to = format!("\"usr/share/doc/settle/{folder}\"");
         names.iter().flatten().any(|name| {
             assets.lines().any(|line| line.contains(&format!("\"{name}\"")) && line.contains(&to))
-                && release
-                    .lines()
-                    .any(|line| line.trim_start().starts_with("cp ") && line.contains(name.as_str()))
+                && release.lines().any(|line| {
+                    line.trim_start().starts_with("cp ") && line.contains(name.as_str())
+                })
         })
     };
     let mut documents = vec!["README.md".to_owned(), "CHANGELOG.md".to_owned()];
