@@ -115,11 +115,8 @@ fn row(case: &str, settle: Duration, sqlite: Duration) {
     println!("| {case} | {ours:.1} | {theirs:.1} | {:.2} |", ours / theirs);
 }
 
-fn idle(rows: i64, index: bool, query: &str) {
+fn idle(rows: i64, query: &str) {
     let bench = database(0, rows * 19 / 20, rows / 20);
-    if index {
-        bench.settle(&["index"]).code(0);
-    }
     let path = bench.db.to_str().unwrap();
     let sqlite = fastest(|| {
         let began = Instant::now();
@@ -129,8 +126,7 @@ fn idle(rows: i64, index: bool, query: &str) {
         began.elapsed()
     });
     let ours = fastest(|| settle(&bench, &[]));
-    let with = if index { " with settle index" } else { "" };
-    row(&format!("idle, {rows} rows{with}, beside sqlite3's {query}"), ours, sqlite);
+    row(&format!("idle, {rows} rows, beside sqlite3's {query}"), ours, sqlite);
 }
 
 fn backlog(due: i64) {
@@ -354,11 +350,10 @@ fn main() {
     let count = "SELECT count(*) FROM trades";
     let due = "SELECT * FROM trades WHERE is_win IS NULL AND action IS NOT 'HOLD'";
     let all = std::env::args().any(|argument| argument == "--all");
-    idle(50, false, count);
-    idle(10_000, false, count);
-    idle(1_000_000, false, count);
-    idle(1_000_000, false, due);
-    idle(1_000_000, true, count);
+    idle(50, count);
+    idle(10_000, count);
+    idle(1_000_000, count);
+    idle(1_000_000, due);
     for due in [50, 10_000, 100_000] {
         backlog(due);
     }

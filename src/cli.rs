@@ -16,7 +16,6 @@ use crate::commands::doctor::DoctorArgs;
 use crate::commands::explain::ExplainArgs;
 use crate::commands::export::ExportArgs;
 use crate::commands::ignore::IgnoreArgs;
-use crate::commands::index::IndexArgs;
 use crate::commands::init::InitArgs;
 use crate::commands::log::LogArgs;
 use crate::commands::reconcile::ReconcileArgs;
@@ -101,15 +100,6 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// Undo one run: restore each row that it wrote, unless the row was changed since
     Undo(UndoArgs),
-    /// Add one index to the bot's table, so that a run that finds nothing due reads nothing else
-    #[command(
-        long_about = "Add one index, settlement_due, to the bot's table, so that a run that finds nothing \
-                      due reads nothing else: it holds the rows without an outcome whose action is not \
-                      HOLD.\n\nOnly worth it where the table has no index on is_win, or very many HOLD \
-                      rows. While it is made, the bot cannot write: well under a second for a million \
-                      rows. --drop takes it away; nothing else of the table is changed."
-    )]
-    Index(IndexArgs),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -188,7 +178,6 @@ impl Command {
             Self::Init(_) => "init",
             Self::Doctor(_) => "doctor",
             Self::Undo(_) => "undo",
-            Self::Index(_) => "index",
             Self::Completions { .. } => "completions",
             Self::Man => "man",
         }

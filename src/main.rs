@@ -114,7 +114,6 @@ fn run(cli: &Cli, layers: Layers, now: DateTime<Utc>) -> Result<Exit, Error> {
         }
         Command::Doctor(args) => commands::doctor::run(common, args, &doctors(cli), now),
         Command::Undo(args) => commands::undo::run(common, args, now),
-        Command::Index(args) => commands::index::run(common, args, now),
         Command::Completions { shell } => {
             commands::completions::run(cli::definition(), *shell).map(done)
         }

@@ -4,7 +4,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use crate::support::exchange::{Exchange, Tape};
-use crate::support::{self, Bench, CLOSE, Ended, KEYED, KEYLESS, OPEN, STRIKE, bet, shared};
+use crate::support::{self, Bench, CLOSE, Ended, KEYED, OPEN, STRIKE, bet, shared};
 
 #[test]
 fn other_files_are_refused_with_exit_10_and_left_unchanged() {
@@ -267,46 +267,6 @@ fn status_works_on_a_read_only_file() {
         mode(0o644, 0o755);
         assert_eq!(ended.code(0).json()["due_count"], 1);
         assert_eq!(bench.files(), ["performance.db"], "{journal}");
-    }
-}
-
-#[test]
-fn the_index_is_created_only_on_request_and_removed_completely() {
-    for schema in [KEYED, KEYLESS] {
-        let bench = Bench::with_schema(schema, &[bet(1)]);
-        let schema_now = || {
-            let sql = bench.sql();
-            let list = "SELECT group_concat(sql, ';') FROM (SELECT sql FROM sqlite_master
-                        WHERE name NOT LIKE 'sqlite_%' ORDER BY name)";
-            sql.query_row(list, [], |row| row.get::<_, String>(0)).unwrap()
-        };
-        let before = schema_now();
-        let index = |arguments: &[&str]| {
-            bench.settle(&[&["index", "--json"], arguments].concat()).code(0).json()
-        };
-        assert_eq!(index(&[])["changed"], true);
-        assert_eq!(index(&[])["changed"], false);
-        assert!(schema_now().contains("settlement_due"));
-        let plan: Vec<String> = {
-            let sql = bench.sql();
-            let mut statement = sql
-                .prepare(
-                    "EXPLAIN QUERY PLAN SELECT rowid, id FROM trades
-                     WHERE is_win IS NULL AND action IS NOT 'HOLD' AND rowid > 1 AND rowid <= 9
-                     ORDER BY rowid",
-                )
-                .unwrap();
-            statement.query_map([], |row| row.get(3)).unwrap().map(Result::unwrap).collect()
-        };
-        assert!(plan.iter().any(|step| step.contains("settlement_due")), "{plan:?}");
-        assert!(!plan.iter().any(|step| step.contains("TEMP B-TREE")), "{plan:?}");
-        assert_eq!(index(&["--drop"])["present"], false);
-        assert_eq!(schema_now(), before);
-        index(&[]);
-        bench
-            .run_at(&Exchange::of(Tape::of([(OPEN, STRIKE), (CLOSE, STRIKE + 100.0)])).url, &[])
-            .code(0);
-        assert_eq!(bench.booked(1).2, Some(1), "settled all the same");
     }
 }
 

@@ -45,7 +45,6 @@ fn each_command_prints_the_fields_in_the_guide() {
     same(&run["trades"][0], "one of `trades`");
     same(&bench.settle(&["status", "--json"]).json(), "`status`");
     same(&bench.settle(&["explain", "1", "--json"]).json(), "`explain`");
-    same(&bench.settle(&["index", "--json"]).json(), "`index`");
     let report = bench.settle(&["report", "--json"]).json();
     same(&report, "`report`");
     let audit = with(&["audit"]);

@@ -128,11 +128,6 @@ fn run_dry_run_and_status_count_excluded_rows_by_reason() {
     assert!(text.contains("Not due          1"), "{text}");
     assert!(text.contains("     1  action is neither YES, NO, UP, DOWN nor HOLD"), "{text}");
     assert_eq!(bench.booked(6), (Some("YES".into()), Some(-5.0), Some(0)), "' down ' is a side");
-    // with settle's own index a run does not read HOLD rows; status still counts them
-    bench.settle(&["index"]).code(0);
-    assert!(run(&bench, &[])["excluded"]["hold"].is_null(), "a count of 0 is left out");
-    let status = bench.settle(&["status", "--json"]).code(0).json();
-    assert_eq!(status["excluded"]["hold"], 1);
 }
 
 #[test]

@@ -112,8 +112,6 @@ fn the_output_of_each_command_matches_the_snapshot() {
     let runs: Vec<&str> = first_run.find_iter(&second).map(|found| found.as_str()).collect();
     run(&plain(&["undo", runs.last().unwrap()]));
     run(&plain(&["undo", "no-such-run"]));
-    run(&plain(&["index"]));
-    run(&plain(&["index", "--drop"]));
     // errors
     run(&plain(&["explain", "99"]));
     run(&plain(&["status", "--db", "nowhere.db"]));

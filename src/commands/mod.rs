@@ -7,7 +7,6 @@ pub mod doctor;
 pub mod explain;
 pub mod export;
 pub mod ignore;
-pub mod index;
 pub mod init;
 pub mod log;
 pub mod man;

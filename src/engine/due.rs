@@ -100,7 +100,7 @@ impl<'a> DueTrades<'a> {
             self.after = None;
             return Ok(vec![]);
         };
-        let page = store.unsettled_page(after, false)?;
+        let page = store.unsettled_page(after)?;
         self.after = page.next;
         self.selector.selection.exclude(Exclusion::Hold, page.passed_over);
         Ok(page.rows.into_iter().filter_map(|row| self.selector.take(row)).collect())

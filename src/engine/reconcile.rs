@@ -216,7 +216,7 @@ pub fn reconcile(
     }
     let mut rows: BTreeMap<i64, Row> = BTreeMap::new();
     store.settled_rows(|row| drop(rows.insert(row.rowid, row)))?;
-    store.unsettled_rows(false, |row| drop(rows.insert(row.rowid, row)))?;
+    store.unsettled_rows(|row| drop(rows.insert(row.rowid, row)))?;
     rows.retain(|rowid, _| records.0.contains_key(rowid));
     let none = WalletRecords::default();
     let judge = |row: &Row, wallet| judge_again(row.clone(), reading, wallet).ok();

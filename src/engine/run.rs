@@ -35,21 +35,16 @@ const CONFIRMED_A_RUN: u32 = 1000;
 /// The same without a batch limit, as memory holds all of them. The next run continues.
 const CONFIRMED_AT_ALL: u32 = 20_000;
 
-/// Counts every unsettled row. See [`Store::unsettled_page`] for `counts_hold`.
+/// Counts every unsettled row.
 ///
 /// # Errors
 /// [`Error::Database`].
-pub fn count(
-    store: &Store,
-    reading: Reading,
-    counts_hold: bool,
-    rule: AlertRule<'_>,
-) -> Result<Selection, Error> {
+pub fn count(store: &Store, reading: Reading, rule: AlertRule<'_>) -> Result<Selection, Error> {
     let retries = store.retries()?;
     let (duplicates, wallet) = (store.duplicate_orders()?, store.wallet_records()?);
     let mut selector = Selector::new(reading, &retries, duplicates, &wallet, rule);
     let mut offered = LateTrades::default();
-    let passed_over = store.unsettled_rows(counts_hold, |row| {
+    let passed_over = store.unsettled_rows(|row| {
         if let Some(offer) = selector.take(row) {
             offered.add(rule, DUE, &offer.trade, offer.is_held);
         }

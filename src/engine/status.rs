@@ -63,7 +63,7 @@ impl DatabaseStatus {
         store.consistent_read(|store| {
             let earlier = store.alerts()?;
             let rule = AlertRule { lags, now, earlier: &earlier };
-            let mut selection = engine::count(store, reading, true, rule)?;
+            let mut selection = engine::count(store, reading, rule)?;
             let late = &selection.late;
             let overdue = late.alerts.iter();
             let mut alerts: Vec<String> =

@@ -106,11 +106,6 @@ impl FieldMap {
         self.sql[field as usize]
     }
 
-    /// The name of the field's column, for an index.
-    pub fn column(&self, field: Field) -> &'static str {
-        name(self.sql(field))
-    }
-
     pub fn has(&self, field: Field) -> bool {
         self.sql(field) != "NULL"
     }
@@ -176,12 +171,6 @@ impl FieldMap {
             true => format!("CASE WHEN {} THEN {is_win} END", self.settled()),
             false => is_win.to_owned(),
         }
-    }
-
-    /// The rows that a run must check, of which an index can be made.
-    pub fn undecided(&self) -> String {
-        let (is_win, action) = (self.column(Field::IsWin), self.column(Field::Action));
-        format!("{is_win} IS NULL AND {action} IS NOT 'HOLD'")
     }
 
     /// The condition for a row that still holds what a `record` wrote, at any rowid.

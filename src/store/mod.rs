@@ -12,7 +12,6 @@ mod export;
 mod expressions;
 mod fills;
 mod history;
-pub mod index;
 mod lock;
 mod market_ids;
 mod not_made;
@@ -211,34 +210,25 @@ impl Store {
 
     /// One page of the rows whose `is_win` is NULL, by rowid, behind the cursor `after`; the first
     /// page is behind [`FIRST`]. No lock is held afterwards. Most unsettled rows of a bot are HOLD
-    /// rows: they are skipped and counted. With settle's index they are not read, so they are counted
-    /// only if `counts_hold`, on the first page.
+    /// rows: they are skipped and counted.
     ///
     /// # Errors
     /// [`Error::Database`].
-    pub fn unsettled_page(&self, after: i64, counts_hold: bool) -> Result<UnsettledPage, Error> {
+    pub fn unsettled_page(&self, after: i64) -> Result<UnsettledPage, Error> {
         let unsettled = self.fields.unsettled();
         let no_hold = format!("{} IS NOT 'HOLD'", self.fields.sql(Field::Action));
-        let count = |condition: &str| {
-            let sql = format!("SELECT count(*) FROM trades WHERE {condition}");
-            let count = self.connection.query_row(&sql, [], |row| row.get::<_, u64>(0));
-            count.map_err(|error| self.failed("read", error))
-        };
         let read = |row: &rusqlite::Row<'_>| self.read_row(row);
-        if self.has_index()? && !self.fields.empty_is_win && !self.fields.target.is_mapped {
-            let condition = self.fields.undecided();
-            let (rows, next) = self.page(&condition, None, &self.fields.row(), after, read)?;
-            let passed_over = match counts_hold && after == FIRST {
-                true => count(&format!("{unsettled} AND NOT ({no_hold})"))?,
-                false => 0,
-            };
-            return Ok(UnsettledPage { rows, passed_over, next });
-        }
         let (rows, next) =
             self.page(&unsettled, Some(&no_hold), &self.fields.row(), after, read)?;
         let all = match next {
             Some(_) => PAGE as u64,
-            None => count(&format!("{unsettled} AND trades.rowid > {after}"))?,
+            None => {
+                let sql = format!(
+                    "SELECT count(*) FROM trades WHERE {unsettled} AND trades.rowid > {after}"
+                );
+                let count = self.connection.query_row(&sql, [], |row| row.get(0));
+                count.map_err(|error| self.failed("read", error))?
+            }
         };
         let passed_over = all.saturating_sub(rows.len() as u64);
         Ok(UnsettledPage { rows, passed_over, next })
@@ -279,14 +269,10 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Database`].
-    pub fn unsettled_rows(
-        &self,
-        counts_hold: bool,
-        mut visit: impl FnMut(Row),
-    ) -> Result<u64, Error> {
+    pub fn unsettled_rows(&self, mut visit: impl FnMut(Row)) -> Result<u64, Error> {
         let (mut after, mut passed_over) = (Some(FIRST), 0);
         while let Some(from) = after {
-            let page = self.unsettled_page(from, counts_hold)?;
+            let page = self.unsettled_page(from)?;
             page.rows.into_iter().for_each(&mut visit);
             passed_over += page.passed_over;
             after = page.next;
@@ -435,13 +421,9 @@ impl Store {
     }
 
     fn has_table(&self, name: &str) -> rusqlite::Result<bool> {
-        self.has("table", name)
-    }
-
-    fn has(&self, kind: &str, name: &str) -> rusqlite::Result<bool> {
         self.connection.query_row(
-            "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = ?1 AND name = ?2)",
-            [kind, name],
+            "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?1)",
+            [name],
             |row| row.get(0),
         )
     }

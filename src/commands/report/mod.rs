@@ -333,7 +333,7 @@ fn pending(
     let wallet = store.wallet_records()?;
     let not_made = store.not_made()?;
     let (mut pending, mut waiting) = (Pending::default(), Vec::new());
-    store.unsettled_rows(false, |row| {
+    store.unsettled_rows(|row| {
         let at = logged_at(&row.timestamp, &row.market_slug, reading.zone);
         let (rowid, id, held) = (row.rowid, row.id.clone(), is_held(&row));
         let record = wallet.of(rowid, &row.id, &row.market_slug);

@@ -243,7 +243,7 @@ fn is_what_readers_see(world: &World, rows: &BTreeMap<i64, Booked>) -> Checked {
     let store = Store::open(&world.bot.db, Access::Read, &BotSchema::default());
     let store = store.map_err(|why| format!("the database cannot be read: {why}"))?;
     let mut seen = 0;
-    let holds = store.unsettled_rows(true, |_| seen += 1);
+    let holds = store.unsettled_rows(|_| seen += 1);
     seen += holds.map_err(|why| why.to_string())?;
     let unsettled = rows.values().filter(|row| row[2] == Value::Null).count() as u64;
     check(seen == unsettled, || format!("a reader sees {seen} unsettled rows of {unsettled}"))
