@@ -33,15 +33,8 @@ impl NotMadeTrades {
         has_wallet: bool,
         task: &Task<'_>,
     ) -> Result<Self, Error> {
-        if not_settled.is_empty() {
-            return Ok(Self(vec![]));
-        }
-        let known = store.not_made()?;
-        let is_new = |(rowid, reason): &&(i64, &str)| {
-            let is_left = has_wallet && is_word(reason);
-            !is_left && known.get(rowid).is_none_or(|known| known.reason != *reason)
-        };
-        let mut wanted: Vec<(i64, &str)> = not_settled.iter().filter(is_new).copied().collect();
+        let is_wanted = |(_, reason): &&(i64, &str)| !(has_wallet && is_word(reason));
+        let mut wanted: Vec<(i64, &str)> = not_settled.iter().filter(is_wanted).copied().collect();
         if wanted.len() > A_CALL {
             let turn = usize::try_from(task.now.0.unsigned_abs() / 600).unwrap_or_default();
             let first = turn.wrapping_mul(A_CALL) % wanted.len();

@@ -97,8 +97,9 @@ pub fn settle(
     resolutions.know(&ids.known);
     let has_wallet = wallet.is_some() || !fills.records.0.is_empty();
     let wallet = &fills.records;
-    let mut due =
-        DueTrades::new(Selector::new(task.reading, &retries, duplicates, wallet, rule), task);
+    let selector = Selector::new(task.reading, &retries, duplicates, wallet, rule);
+    let selector = selector.without(database.store.not_made_reasons()?);
+    let mut due = DueTrades::new(selector, task);
     state.all = unconfirmed.len();
     let mut found = Found::default();
     let mut block = due.next_block(database.store)?;
