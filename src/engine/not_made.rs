@@ -6,8 +6,8 @@ use std::collections::HashSet;
 
 use crate::engine::context::Task;
 use crate::error::Error;
-use crate::rules::eligibility::{Exclusion, Row, Trade, judge_again, judge_on_side};
-use crate::rules::fill::{WalletRecords, is_waiting};
+use crate::rules::eligibility::{Exclusion, Row, Trade, judge_not_made, judge_on_side};
+use crate::rules::fill::is_waiting;
 use crate::rules::outcome::{Outcome, Side};
 use crate::rules::resolution::{Resolution, Resolutions};
 use crate::rules::selection::dated_key;
@@ -42,10 +42,9 @@ impl NotMadeTrades {
             wanted.truncate(A_CALL);
         }
         let rows = store.rows_at(wanted.iter().map(|(rowid, _)| *rowid))?;
-        let nothing = WalletRecords::default();
         let judged = |reason: &str, row: Row| match is_word(reason) {
             true => judge_on_side(row, Side::Yes, task.reading, task.now).map(|trade| *trade),
-            false => judge_again(row, task.reading, &nothing).ok(),
+            false => judge_not_made(row, task.reading).ok(),
         };
         let trades = wanted.iter().zip(rows).filter_map(|((_, reason), row)| {
             let trade = judged(reason, row?)?;

@@ -397,13 +397,25 @@ pub fn is_booked_as_zero(row: &Row) -> bool {
 /// # Errors
 /// A message that names the value that cannot be used.
 pub fn judge_again(row: Row, reading: Reading, wallet: &WalletRecords) -> Result<Trade, String> {
-    if let Some(why) = row.unreadable {
-        return Err(why);
-    }
     let record = wallet.of(row.rowid, &row.id, &row.market_slug);
     let never = record.is_some_and(|record| record.says == WalletSays::NotFilled);
     let zero = (never && is_booked_as_zero(&row)).then(Position::default);
     let position = zero.or_else(|| record.and_then(WalletRecord::position));
+    read_trade(row, reading, position)
+}
+
+/// Reads a row whose trade was not made: it has no shares, so that its size and price may be missing.
+///
+/// # Errors
+/// A message that names the value that cannot be used.
+pub fn judge_not_made(row: Row, reading: Reading) -> Result<Trade, String> {
+    read_trade(row, reading, Some(Position::default()))
+}
+
+fn read_trade(row: Row, reading: Reading, position: Option<Position>) -> Result<Trade, String> {
+    if let Some(why) = row.unreadable {
+        return Err(why);
+    }
     let side = row.action.text().and_then(Side::named);
     let side = side.ok_or_else(|| format!("action is {}", row.action))?;
     let logged_at = logged_at(&row.timestamp, &row.market_slug, reading.zone);
