@@ -123,7 +123,7 @@ fn lines(
     let wallet = store.wallet_records()?;
     let not_made = store.not_made()?;
     let rows = store.export_rows()?;
-    let deleted = store.records_of_deleted(&rows)?;
+    let deleted = store.records_of_deleted()?;
     let is_in_time = |at: Option<UnixSeconds>| {
         let is_after = |since: Date| at.is_some_and(|at| at >= since.begin(now, reading.zone));
         let is_before = |until: Date| at.is_some_and(|at| at < until.end(now, reading.zone));

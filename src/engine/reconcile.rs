@@ -11,8 +11,7 @@ use crate::rules::decision::is_same;
 use crate::rules::decision::pay_out;
 use crate::rules::eligibility::{Bet, Reading, Row, judge_again};
 use crate::rules::fill::{
-    Activity, DUST, Kind, LoggedRow, MarketId, Position, WalletReading, WalletRecord,
-    WalletRecords, WalletSays,
+    Activity, DUST, Kind, LoggedRow, MarketId, Position, WalletReading, WalletRecords, WalletSays,
 };
 use crate::rules::logged::{SizeAndFill, SizeHolds, size_holds};
 use crate::rules::outcome::{Outcome, Side};
@@ -209,9 +208,8 @@ pub fn reconcile(
     let mut records = WalletRecords::default();
     for row in logged {
         if let Some(says) = says.get(&row.rowid).copied() {
-            let (trade_id, market_slug) = (row.trade_id.clone(), row.market_slug.clone());
             let fills = fills.remove(&row.rowid).unwrap_or_default();
-            records.0.insert(row.rowid, WalletRecord { trade_id, market_slug, says, fills });
+            records.0.insert(row.rowid, row.record(says, fills));
         }
     }
     let mut rows: BTreeMap<i64, Row> = BTreeMap::new();

@@ -191,6 +191,12 @@ pub struct SharedRows {
 }
 
 impl LoggedRow {
+    /// What the wallet says about this row.
+    pub(crate) fn record(&self, says: WalletSays, fills: Vec<Fill>) -> WalletRecord {
+        let (trade_id, market_slug) = (self.trade_id.clone(), self.market_slug.clone());
+        WalletRecord { trade_id, market_slug, says, fills }
+    }
+
     /// When its window closes, or when it was logged if only Polymarket knows the window.
     pub(crate) fn closed_at(&self) -> UnixSeconds {
         self.market.close().unwrap_or(self.logged_at)

@@ -315,16 +315,27 @@ impl Store {
     ) -> Result<Vec<Option<Row>>, Error> {
         let rowids: Vec<i64> = rowids.into_iter().collect();
         let read = || {
-            let sql = format!("SELECT {} FROM trades WHERE rowid = ?1", self.fields.row());
-            let transaction = self.connection.unchecked_transaction()?;
-            let mut statement = transaction.prepare_cached(&sql)?;
-            let row = |rowid| statement.query_row([rowid], |row| self.read_row(row)).optional();
-            rowids.iter().copied().map(row).collect::<rusqlite::Result<_>>()
+            let _one_instant = self.connection.unchecked_transaction()?;
+            rowids.iter().map(|rowid| self.read_row_at(*rowid)).collect::<rusqlite::Result<_>>()
         };
         let rows = self.reading(read);
         // a read right after a write also makes the bot wait
         self.touched = self.touched.map(|_| Instant::now());
         rows
+    }
+
+    /// The row at a rowid; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn row_at(&self, rowid: i64) -> Result<Option<Row>, Error> {
+        self.read_row_at(rowid).map_err(|error| self.failed("read", error))
+    }
+
+    fn read_row_at(&self, rowid: i64) -> rusqlite::Result<Option<Row>> {
+        let sql = format!("SELECT {} FROM trades WHERE rowid = ?1", self.fields.row());
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        statement.query_row([rowid], |row| self.read_row(row)).optional()
     }
 
     /// Reads these columns (the rowid first) of every row that meets the condition, by rowid, in
@@ -444,18 +455,6 @@ impl Store {
             [kind, name],
             |row| row.get(0),
         )
-    }
-
-    /// The counts that settle's own tables give.
-    ///
-    /// # Errors
-    /// [`Error::Database`].
-    pub fn record_counts(&self, now: UnixSeconds) -> Result<RecordCounts, Error> {
-        let read = || match self.has_records()? {
-            true => history::counts(&self.connection, &self.fields, now),
-            false => Ok(RecordCounts::default()),
-        };
-        read().map_err(|error| self.failed("read", error))
     }
 }
 
