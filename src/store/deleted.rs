@@ -40,7 +40,7 @@ impl Store {
     /// # Errors
     /// [`Error::Database`].
     pub fn records_of_deleted(&self) -> Result<Vec<Vec<Record>>, Error> {
-        let read = || {
+        self.read(|| {
             let mut found = Vec::new();
             for (id, slug) in self.keys_of_deleted()? {
                 found.extend(chains(Record::all_where(
@@ -50,8 +50,7 @@ impl Store {
                 )?));
             }
             Ok(found)
-        };
-        read().map_err(|error| self.failed("read", error))
+        })
     }
 
     /// The ids and markets of the records without a row, in the order of their first record.

@@ -33,10 +33,7 @@ impl Store {
     /// # Errors
     /// [`Error::Database`].
     pub fn wallet_records(&self) -> Result<WalletRecords, Error> {
-        let read = || {
-            if !self.has_table("settlement_fills")? {
-                return Ok(WalletRecords::default());
-            }
+        self.read_own("settlement_fills", || {
             let mut statement = self.connection.prepare(
                 "SELECT trade_rowid, trade_id, market_slug, filled, shares, cost, sold, proceeds
                  FROM settlement_fills",
@@ -61,8 +58,7 @@ impl Store {
                 Ok((row.get(0)?, record))
             })?;
             rows.collect::<rusqlite::Result<HashMap<_, _>>>().map(WalletRecords)
-        };
-        read().map_err(|error| self.failed("read", error))
+        })
     }
 
     /// The rowids of the rows of which another wallet than this one spoke last.
@@ -70,18 +66,14 @@ impl Store {
     /// # Errors
     /// [`Error::Database`].
     pub fn rows_of_another_wallet(&self, wallet: &str) -> Result<HashSet<i64>, Error> {
-        let read = || {
-            if !self.has_table("settlement_fills")? {
-                return Ok(HashSet::new());
-            }
+        self.read_own("settlement_fills", || {
             let has_wallets =
                 self.schema_version()?.is_some_and(|version| version >= FIRST_WITH_WALLETS);
             let last = if has_wallets { "wallet" } else { "NULL" };
             let sql = format!("SELECT trade_rowid FROM settlement_fills WHERE {last} IS NOT ?1");
             let mut statement = self.connection.prepare(&sql)?;
             statement.query_map([wallet], |row| row.get(0))?.collect()
-        };
-        read().map_err(|error| self.failed("read", error))
+        })
     }
 
     /// Every row with a side, a market and a time, settled or not, and the rows that settle recorded and
@@ -135,7 +127,7 @@ impl Store {
     /// The rows with a bet that settle recorded and that are gone. Their records hold no time of logging,
     /// so they count as logged at their first fill, or else when the window opened.
     fn deleted_rows(&self) -> Result<Vec<LoggedRow>, Error> {
-        let read = || {
+        let recorded = self.read(|| {
             let mut recorded = Vec::new();
             for (id, slug) in self.keys_of_deleted()? {
                 let mut statement = self.connection.prepare_cached(
@@ -152,8 +144,7 @@ impl Store {
                 recorded.extend(rows.collect::<rusqlite::Result<Vec<_>>>()?);
             }
             Ok(recorded)
-        };
-        let recorded = read().map_err(|error| self.failed("read", error))?;
+        })?;
         let mut rows = Vec::new();
         for (first, rowid, (trade_id, market_slug), action, open) in recorded {
             let fills = self.fills_of(rowid, &trade_id, &market_slug)?;
@@ -169,10 +160,7 @@ impl Store {
     /// # Errors
     /// [`Error::Database`].
     pub fn wallet_count(&self) -> Result<u64, Error> {
-        let read = || {
-            if !self.has_table("settlement_fills")? {
-                return Ok(0);
-            }
+        self.read_own("settlement_fills", || {
             let [id, slug, is_win] =
                 [Field::Id, Field::MarketSlug, Field::IsWin].map(|field| self.fields.sql(field));
             let sql = format!(
@@ -182,8 +170,7 @@ impl Store {
                  WHERE fill.filled AND {is_win} IS NOT NULL"
             );
             self.connection.query_row(&sql, [], |row| row.get(0))
-        };
-        read().map_err(|error| self.failed("read", error))
+        })
     }
 
     /// The fills of a row, as a wallet showed them; empty if none did.
@@ -196,7 +183,7 @@ impl Store {
         trade_id: &Cell,
         market_slug: &Cell,
     ) -> Result<Vec<Fill>, Error> {
-        let read = || {
+        let text = self.read(|| {
             let version = self.schema_version()?;
             if version.is_none_or(|version| version < FIRST_WITH_FILLS) {
                 return Ok(None);
@@ -209,8 +196,7 @@ impl Store {
             let text: Option<Option<String>> =
                 statement.query_row(values, |row| row.get(0)).optional()?;
             Ok(text.flatten())
-        };
-        let text = read().map_err(|error| self.failed("read", error))?;
+        })?;
         Ok(text.map_or_else(Vec::new, |text| from_json(&text)))
     }
 

@@ -81,11 +81,7 @@ impl Store {
     /// # Errors
     /// [`Error::Database`].
     pub fn logged_runs(&self) -> Result<Vec<LoggedRun>, Error> {
-        let read = || match self.has_records()? {
-            true => logged_runs(&self.connection),
-            false => Ok(vec![]),
-        };
-        read().map_err(|error| self.failed("read", error))
+        self.read_own("settlement_records", || logged_runs(&self.connection))
     }
 
     /// The counts that settle's own tables give.
@@ -93,11 +89,8 @@ impl Store {
     /// # Errors
     /// [`Error::Database`].
     pub fn record_counts(&self, now: UnixSeconds) -> Result<RecordCounts, Error> {
-        let read = || {
+        self.read_own("settlement_records", || {
             let connection = &self.connection;
-            if !self.has_records()? {
-                return Ok(RecordCounts::default());
-            }
             let unconfirmed = "SELECT count(*) FROM settlement_unconfirmed";
             Ok(RecordCounts {
                 unconfirmed: connection.query_row(unconfirmed, [], |row| row.get(0))?,
@@ -105,8 +98,7 @@ impl Store {
                 parked: retries::parked(connection, &self.fields)?,
                 last_runs: last_runs(connection)?,
             })
-        };
-        read().map_err(|error| self.failed("read", error))
+        })
     }
 
     /// The id of the only run whose id is, or begins with, this text.
@@ -133,8 +125,7 @@ impl Store {
     /// [`Error::Database`].
     pub fn last_record_of(&self, run_id: &str) -> Result<i64, Error> {
         let sql = "SELECT coalesce(max(id), 0) FROM settlement_records WHERE run_id = ?1";
-        let found = self.connection.query_row(sql, [run_id], |row| row.get(0));
-        found.map_err(|error| self.failed("read", error))
+        self.read(|| self.connection.query_row(sql, [run_id], |row| row.get(0)))
     }
 
     /// The id of the latest run that wrote something which is not undone.
@@ -153,7 +144,7 @@ impl Store {
     /// # Errors
     /// [`Error::Database`].
     pub fn rows_with_id(&self, id: &str) -> Result<Vec<Row>, Error> {
-        let read = || {
+        self.read(|| {
             let (row, key) = (self.fields.row(), self.fields.sql(Field::Id));
             let sql = format!(
                 "SELECT {row} FROM trades WHERE {key} = ?1 OR {key} = ?2 ORDER BY trades.rowid"
@@ -163,8 +154,7 @@ impl Store {
             let number = id.parse().ok().map(Cell::Integer).or_else(real);
             let rows = statement.query_map(params![id, number], |row| self.read_row(row))?;
             rows.collect::<rusqlite::Result<Vec<Row>>>()
-        };
-        read().map_err(|error| self.failed("read", error))
+        })
     }
 
     /// The resolutions of markets as settle recorded them, the latest of each, with the market as the bot wrote
@@ -173,10 +163,7 @@ impl Store {
     /// # Errors
     /// [`Error::Database`].
     pub fn recorded_resolutions(&self) -> Result<Vec<(String, UnixSeconds, Outcome)>, Error> {
-        let read = || {
-            if !self.has_records()? {
-                return Ok(vec![]);
-            }
+        self.read_own("settlement_records", || {
             let mut statement = self.connection.prepare(
                 "SELECT max(id), market_slug, unixepoch(window_open), resolution
                  FROM settlement_records
@@ -190,8 +177,7 @@ impl Store {
                 Ok(outcome.map(|outcome| (slug, UnixSeconds(open.unwrap_or_default()), outcome)))
             })?;
             rows.filter_map(Result::transpose).collect::<rusqlite::Result<Vec<_>>>()
-        };
-        read().map_err(|error| self.failed("read", error))
+        })
     }
 
     /// The records of a trade, oldest first.
@@ -199,10 +185,7 @@ impl Store {
     /// # Errors
     /// [`Error::Database`].
     pub fn records_of(&self, row: &Row) -> Result<Vec<Record>, Error> {
-        let read = || {
-            if !self.has_records()? {
-                return Ok(vec![]);
-            }
+        self.read_own("settlement_records", || {
             let here = records_at(&self.connection, row.rowid, &row.id, &row.market_slug)?;
             if let Some(here) = here.first() {
                 return chain_of(&self.connection, here.id);
@@ -219,8 +202,7 @@ impl Store {
                 }
             }
             Ok(vec![])
-        };
-        read().map_err(|error| self.failed("read", error))
+        })
     }
 }
 

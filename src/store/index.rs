@@ -14,7 +14,7 @@ impl Store {
     /// # Errors
     /// [`Error::Database`].
     pub fn has_index(&self) -> Result<bool, Error> {
-        self.has("index", NAME).map_err(|error| self.failed("read", error))
+        self.read(|| self.has(NAME))
     }
 
     /// Creates or drops the index; returns whether that changed anything.

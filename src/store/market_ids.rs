@@ -20,10 +20,7 @@ impl Store {
     /// # Errors
     /// [`Error::Database`].
     pub fn market_ids(&self) -> Result<HashMap<String, MarketIds>, Error> {
-        let read = || {
-            if !self.has_table("settlement_ids")? {
-                return Ok(HashMap::new());
-            }
+        self.read_own("settlement_ids", || {
             let mut statement = self.connection.prepare(
                 "SELECT market_key, slug, gamma_id, condition_id, up_is_first FROM settlement_ids",
             )?;
@@ -37,8 +34,7 @@ impl Store {
                 Ok((row.get(0)?, ids))
             })?;
             rows.collect()
-        };
-        read().map_err(|error| self.failed("read", error))
+        })
     }
 
     /// Keeps the names of markets, by key.

@@ -191,9 +191,7 @@ impl Store {
         &self,
         mut read: impl FnMut(&Self) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let version = || {
-            transaction::data_version(&self.connection).map_err(|error| self.failed("read", error))
-        };
+        let version = || self.read(|| transaction::data_version(&self.connection));
         for _ in 1..TRIES {
             let before = version()?;
             let found = read(self)?;
@@ -221,8 +219,7 @@ impl Store {
         let no_hold = format!("{} IS NOT 'HOLD'", self.fields.sql(Field::Action));
         let count = |condition: &str| {
             let sql = format!("SELECT count(*) FROM trades WHERE {condition}");
-            let count = self.connection.query_row(&sql, [], |row| row.get::<_, u64>(0));
-            count.map_err(|error| self.failed("read", error))
+            self.read(|| self.connection.query_row(&sql, [], |row| row.get::<_, u64>(0)))
         };
         let read = |row: &rusqlite::Row<'_>| self.read_row(row);
         if self.has_index()? && !self.fields.empty_is_win && !self.fields.target.is_mapped {
@@ -268,11 +265,10 @@ impl Store {
                              WHERE EXISTS (SELECT 1 FROM asked) AND {order} IN (SELECT id FROM asked))
              SELECT row FROM orders WHERE unsettled AND row > first"
         );
-        let read = || {
+        self.read(|| {
             let mut statement = self.connection.prepare(&sql)?;
             statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<HashSet<i64>>>()
-        };
-        read().map_err(|error| self.failed("read", error))
+        })
     }
 
     /// Passes every row of [`Self::unsettled_page`] to `visit`; returns the number of HOLD rows.
@@ -329,7 +325,7 @@ impl Store {
     /// # Errors
     /// [`Error::Database`].
     pub fn row_at(&self, rowid: i64) -> Result<Option<Row>, Error> {
-        self.read_row_at(rowid).map_err(|error| self.failed("read", error))
+        self.read(|| self.read_row_at(rowid))
     }
 
     fn read_row_at(&self, rowid: i64) -> rusqlite::Result<Option<Row>> {
@@ -436,25 +432,29 @@ impl Store {
         })
     }
 
+    /// Reads once.
+    fn read<T>(&self, read: impl FnOnce() -> rusqlite::Result<T>) -> Result<T, Error> {
+        read().map_err(|error| self.failed("read", error))
+    }
+
+    /// Reads one of settle's own tables; nothing is found where settle has not made it yet.
+    fn read_own<T: Default>(
+        &self,
+        table: &str,
+        read: impl FnOnce() -> rusqlite::Result<T>,
+    ) -> Result<T, Error> {
+        self.read(|| if self.has(table)? { read() } else { Ok(T::default()) })
+    }
+
     /// Whether settle has written to this database.
     fn has_records(&self) -> rusqlite::Result<bool> {
-        self.connection.query_row(
-            "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'settlement_records')",
-            [],
-            |row| row.get(0),
-        )
+        self.has("settlement_records")
     }
 
-    fn has_table(&self, name: &str) -> rusqlite::Result<bool> {
-        self.has("table", name)
-    }
-
-    fn has(&self, kind: &str, name: &str) -> rusqlite::Result<bool> {
-        self.connection.query_row(
-            "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = ?1 AND name = ?2)",
-            [kind, name],
-            |row| row.get(0),
-        )
+    /// Whether the database has a table, a view or an index of this name.
+    fn has(&self, name: &str) -> rusqlite::Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = ?1)";
+        self.connection.query_row(sql, [name], |row| row.get(0))
     }
 }
 

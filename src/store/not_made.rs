@@ -60,10 +60,7 @@ impl Store {
         &self,
         of: impl Fn(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<HashMap<i64, T>, Error> {
-        let read = || {
-            if !self.has_table("settlement_not_made")? {
-                return Ok(HashMap::new());
-            }
+        self.read_own("settlement_not_made", || {
             let [id, slug] = [Field::Id, Field::MarketSlug].map(|field| self.fields.sql(field));
             let mut statement = self.connection.prepare(&format!(
                 "SELECT made.trade_rowid, made.reason, made.trade_id, made.market_slug, made.action,
@@ -74,8 +71,7 @@ impl Store {
             ))?;
             let rows = statement.query_map([], |row| Ok((row.get(0)?, of(row)?)))?;
             rows.collect::<rusqlite::Result<_>>()
-        };
-        read().map_err(|error| self.failed("read", error))
+        })
     }
 
     /// Keeps trades that were not made, by rowid. The reason of an earlier attempt to settle them does not

@@ -74,10 +74,7 @@ impl Store {
     /// # Errors
     /// [`Error::Database`].
     pub fn notification_state(&self) -> Result<NotificationState, Error> {
-        let read = || {
-            if !self.has_table("settlement_told")? {
-                return Ok(NotificationState::default());
-            }
+        self.read_own("settlement_told", || {
             let sql = "SELECT alerts, corrected, contradicted FROM settlement_told";
             let state = self.connection.query_row(sql, [], |row| {
                 let alerts: String = row.get(0)?;
@@ -87,7 +84,7 @@ impl Store {
                 Ok(NotificationState { alerts, outages, corrected, contradicted })
             });
             let mut state = state.optional()?.unwrap_or_default();
-            if self.has_table("settlement_outages")? {
+            if self.has("settlement_outages")? {
                 let sql = "SELECT service, since FROM settlement_outages";
                 let mut statement = self.connection.prepare(sql)?;
                 let outages =
@@ -95,8 +92,7 @@ impl Store {
                 state.outages = outages.collect::<rusqlite::Result<_>>()?;
             }
             Ok(state)
-        };
-        read().map_err(|error| self.failed("read", error))
+        })
     }
 
     /// Stores what is reported, together with the notices that report it, for each channel: a run that is
@@ -145,17 +141,13 @@ impl Store {
     /// # Errors
     /// [`Error::Database`].
     pub fn next_notice(&self, channel: &str) -> Result<Option<(i64, String)>, Error> {
-        let read = || {
-            if !self.has_table("settlement_notices")? {
-                return Ok(None);
-            }
+        self.read_own("settlement_notices", || {
             let sql =
                 "SELECT id, body FROM settlement_notices WHERE channel = ?1 ORDER BY id LIMIT 1";
             let notice =
                 self.connection.query_row(sql, [channel], |row| Ok((row.get(0)?, row.get(1)?)));
             notice.optional()
-        };
-        read().map_err(|error| self.failed("read", error))
+        })
     }
 
     /// Removes a notice that was delivered.
@@ -177,10 +169,7 @@ impl Store {
     /// # Errors
     /// [`Error::Database`].
     pub fn last_records(&self, run_id: &str) -> Result<Option<(i64, i64)>, Error> {
-        let read = || {
-            if !self.has_records()? {
-                return Ok(None);
-            }
+        self.read_own("settlement_records", || {
             let last =
                 "SELECT coalesce((SELECT id FROM settlement_records ORDER BY id DESC LIMIT 1), 0)";
             let last: i64 = self.connection.query_row(last, [], |row| row.get(0))?;
@@ -188,8 +177,7 @@ impl Store {
             let first_of_run: Option<i64> =
                 self.connection.query_row(first_of_run, [run_id], |row| row.get(0))?;
             Ok(Some((last, first_of_run.map_or(last, |first| first - 1))))
-        };
-        read().map_err(|error| self.failed("read", error))
+        })
     }
 
     /// The records after this id that may need a notice and that `wanted` accepts: corrections, and
@@ -202,7 +190,7 @@ impl Store {
         after: i64,
         wanted: impl Fn(&Noteworthy) -> bool,
     ) -> Result<Vec<Noteworthy>, Error> {
-        let read = || {
+        self.read(|| {
             let mut statement = self.connection.prepare(
                 "SELECT record.id, record.run_id, record.trade_id, record.market_slug,
                         record.status, record.old_actual_outcome, record.new_actual_outcome,
@@ -237,8 +225,7 @@ impl Store {
             notes
                 .filter(|note| note.as_ref().map_or(true, &wanted))
                 .collect::<rusqlite::Result<_>>()
-        };
-        read().map_err(|error| self.failed("read", error))
+        })
     }
 }
 

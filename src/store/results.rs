@@ -76,7 +76,7 @@ impl Store {
                     CAST(coalesce(sum({profit}), 0) AS REAL)
              FROM trades"
         );
-        self.connection.query_row(&sql, [], read).map_err(|error| self.failed("read", error))
+        self.read(|| self.connection.query_row(&sql, [], read))
     }
 
     /// Figures of the latest settled trades, as of `now`.
@@ -84,15 +84,14 @@ impl Store {
     /// # Errors
     /// [`Error::Database`].
     pub fn latest(&self, zone: NaiveZone, now: UnixSeconds) -> Result<Latest, Error> {
-        let read = || {
+        self.read(|| {
             let last_settled = match self.has_records()? {
                 true => last_settled(&self.connection)?,
                 false => None,
             };
             let (consecutive_losses, profit_today) = self.latest_trades(zone, now)?;
             Ok(Latest { consecutive_losses, profit_today, last_settled })
-        };
-        read().map_err(|error| self.failed("read", error))
+        })
     }
 
     /// Losses in a row among the latest trades, and today's profit. Rows are read backwards by the text of
@@ -315,10 +314,7 @@ impl Store {
     /// The provenance of each outcome that settle wrote, and whether a fee was counted, by the fingerprint of
     /// the row at that time. A row that changed since then has another fingerprint.
     fn provenance(&self) -> Result<HashMap<u64, (Provenance, bool)>, Error> {
-        let read = || {
-            if !self.has_records()? {
-                return Ok(HashMap::new());
-            }
+        self.read_own("settlement_records", || {
             let mut provenance = HashMap::new();
             let mut undone = Vec::new();
             let mut statement = self.connection.prepare(
@@ -347,8 +343,7 @@ impl Store {
                 }
             }
             Ok(provenance)
-        };
-        read().map_err(|error| self.failed("read", error))
+        })
     }
 }
 

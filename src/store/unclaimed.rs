@@ -23,10 +23,7 @@ impl Store {
     /// # Errors
     /// [`Error::Database`].
     pub fn redeemed(&self) -> Result<HashMap<String, Decimal>, Error> {
-        let read = || {
-            if !self.has_table("settlement_redeemed")? {
-                return Ok(HashMap::new());
-            }
+        self.read_own("settlement_redeemed", || {
             let sql = "SELECT market_slug, dollars FROM settlement_redeemed";
             let mut statement = self.connection.prepare(sql)?;
             let rows = statement.query_map([], |row| {
@@ -34,8 +31,7 @@ impl Store {
                 Ok((row.get(0)?, decimal_from_text(&dollars).unwrap_or_default()))
             })?;
             rows.collect()
-        };
-        read().map_err(|error| self.failed("read", error))
+        })
     }
 
     /// Keeps what was redeemed, in dollars, by the market as the bot wrote it.
@@ -63,10 +59,7 @@ impl Store {
     /// # Errors
     /// [`Error::Database`].
     pub fn wallet_difference(&self) -> Result<Option<Decimal>, Error> {
-        let read = || {
-            if !self.has_table("settlement_fills")? {
-                return Ok(None);
-            }
+        self.read_own("settlement_fills", || {
             let [id, slug, action, outcome, profit] = [
                 Field::Id,
                 Field::MarketSlug,
@@ -105,8 +98,7 @@ impl Store {
                 *sum = sum.saturating_add(booked.saturating_sub(made));
             }
             Ok(difference)
-        };
-        read().map_err(|error| self.failed("read", error))
+        })
     }
 
     /// Dollars that the settled trades won and that were not redeemed at the last reading of a wallet; `None`
@@ -116,7 +108,7 @@ impl Store {
     /// [`Error::Database`].
     pub fn unclaimed(&self) -> Result<Option<Decimal>, Error> {
         let read = || {
-            if !self.has_table("settlement_fills")? {
+            if !self.has("settlement_fills")? {
                 return Ok(None);
             }
             let [id, slug, action, outcome] =
