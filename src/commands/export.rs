@@ -219,9 +219,9 @@ fn of_row(
     let (standing, money) =
         standing.map_or((None, None), |(standing, money)| (Some(standing), money));
     let window = trade.map(|trade| trade.bet.market).filter(Market::has_window);
-    let bet = trade.map(|trade| trade.bet);
-    let shares = bet.map(|bet| bet.shares.0);
-    let cost = bet.map(|bet| bet.position.0);
+    let paid = trade.map(|trade| trade.bet.paid);
+    let shares = paid.map(|paid| paid.shares.0);
+    let cost = paid.map(|paid| paid.cost.0);
     let fee = row.fee_paid.as_ref().and_then(Cell::any_number);
     let logged = row.timestamp.text().map_or_else(|| row.timestamp.json(), Value::from);
     let is_filled =
@@ -232,7 +232,10 @@ fn of_row(
     line.extend([
         ("shares", of_record(money, |record| &record.shares).or_else(|| shares.map(number)).into()),
         ("cost", of_record(money, |record| &record.cost).or_else(|| cost.map(number)).into()),
-        ("money_source", bet.filter(|_| exported.is_settled).map(|bet| bet.money.as_str()).into()),
+        (
+            "money_source",
+            paid.filter(|_| exported.is_settled).map(|paid| paid.source.as_str()).into(),
+        ),
         ("timestamp", logged),
         ("signal_type", exported.signal.json()),
         ("mode", mode(row, &exported.test_mode, is_filled).into()),

@@ -8,7 +8,7 @@ use crate::engine::context::Task;
 use crate::engine::fills::KnownFills;
 use crate::error::Error;
 use crate::rules::audit_cause::{differs, holds_is_win};
-use crate::rules::decision::{is_same, pay_out};
+use crate::rules::decision::is_same;
 use crate::rules::eligibility::{Reading, Row, judge_again};
 use crate::rules::fill::{Position, WalletRecords, WalletSays};
 use crate::rules::outcome::Outcome;
@@ -50,7 +50,8 @@ pub(crate) fn rebook(
     let earlier = Earlier { record_id, ..Earlier::default() };
     // a row that cannot be read stays as it is
     let trade = judge_again(row, reading, wallet).ok()?;
-    let (bet, money) = (trade.bet, pay_out(&trade.bet, outcome, None));
+    let bet = trade.bet;
+    let money = bet.paid.pay_out(bet.side, outcome, None);
     let right = Settlement { trade, case: Case::Corrected { bet, earlier, outcome, money } };
     let written = right.trade.row.profit_loss.any_number();
     let is_right = !differs(&right)

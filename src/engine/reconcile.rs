@@ -8,7 +8,6 @@ use rust_decimal::Decimal;
 use crate::error::Error;
 use crate::rules::assignment::{Assignment, NO_ROW_IN_MARKET};
 use crate::rules::decision::is_same;
-use crate::rules::decision::pay_out;
 use crate::rules::eligibility::{Bet, Reading, Row, judge_again};
 use crate::rules::fill::{
     Activity, DUST, Kind, LoggedRow, MarketId, Position, WalletReading, WalletRecords, WalletSays,
@@ -259,7 +258,7 @@ pub fn reconcile(
         if let (Some(outcome), Some(id)) = (outcome, markets.get(&row.rowid)) {
             outcomes.entry(id).or_insert_with(|| (outcome, market.clone()));
         }
-        let money = |bet: Bet| outcome.map(|outcome| pay_out(&bet, outcome, None));
+        let money = |bet: Bet| outcome.map(|outcome| bet.paid.pay_out(bet.side, outcome, None));
         let position = match says {
             WalletSays::Filled(position) => Some(position),
             _ => None,

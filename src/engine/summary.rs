@@ -10,8 +10,8 @@ use crate::engine::trade_result::{Ending, TradeResult};
 use crate::rules::alert::LateGroup;
 use crate::rules::decision::DeferReason;
 use crate::rules::eligibility::Exclusion;
-use crate::rules::logged::MoneySource;
 use crate::rules::outcome::Outcome;
+use crate::rules::pnl::MoneySource;
 use crate::rules::price::Source;
 use crate::rules::selection::{Named, RowError, Tally, Warning};
 use crate::rules::settlement::Status;
@@ -84,7 +84,7 @@ impl Counts {
                     *self.by_outcome.entry(outcome.as_str()).or_default() += 1;
                 }
                 self.filled +=
-                    u64::from(result.bet.is_some_and(|bet| bet.money == MoneySource::Wallet));
+                    u64::from(result.bet.is_some_and(|bet| bet.paid.source == MoneySource::Wallet));
                 self.add_profit(result.profit.map_or(Decimal::ZERO, |profit| profit.0));
                 self.close_calls += u64::from(result.close_call);
                 *self.by_status.entry(status).or_default() += 1;

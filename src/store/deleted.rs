@@ -7,8 +7,8 @@ use chrono::DateTime;
 
 use crate::error::Error;
 use crate::rules::eligibility::Reading;
-use crate::rules::logged::MoneySource;
 use crate::rules::outcome::Side;
+use crate::rules::pnl::MoneySource;
 use crate::rules::statistics::{BookedAs, DELETED, Mode, Provenance, Settled};
 use crate::rules::units::{SharePrice, UnixSeconds, decimal_from_text, f64_from_decimal};
 use crate::rules::value::Cell;

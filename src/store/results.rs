@@ -14,11 +14,12 @@ use crate::error::Error;
 use crate::rules::asset::Asset;
 use crate::rules::eligibility::Reading;
 use crate::rules::fill::{Position, WalletRecord, WalletRecords};
-use crate::rules::logged::{LoggedMoney, MoneySource, SizeUnit};
+use crate::rules::logged::{LoggedMoney, SizeUnit};
 use crate::rules::market;
 use crate::rules::market::{Family, RuleSet};
 use crate::rules::order_status::is_on_paper;
 use crate::rules::outcome::Side;
+use crate::rules::pnl::MoneySource;
 use crate::rules::statistics::stats::Streaks;
 use crate::rules::statistics::{BookedAs, Mode, PaidAndLogged, Provenance, Results, Settled};
 use crate::rules::timestamp::{NaiveZone, read_cell_instant, read_instant};
@@ -409,8 +410,8 @@ fn money(
     unit: SizeUnit,
 ) -> rusqlite::Result<(Option<Decimal>, Option<SharePrice>, MoneySource)> {
     let cell = |index: usize| row.get::<_, Cell>(index);
-    if let Some(Ok((cost, price, ..))) = position.map(|it| it.bet()) {
-        return Ok((Some(cost.0), Some(price), MoneySource::Wallet));
+    if let Some(Ok(paid)) = position.map(|it| it.paid()) {
+        return Ok((Some(paid.cost.0), Some(paid.price), paid.source));
     }
     let [size, price, verified_price, verified_amount, exit] =
         [cell(11)?, cell(12)?, cell(15)?, cell(16)?, cell(17)?];
@@ -421,8 +422,8 @@ fn money(
         verified_amount: Some(&verified_amount),
         exit_price: Some(&exit),
     };
-    Ok(match own.fill(unit) {
-        Ok((cost, price, _, _, source)) => (Some(cost.0), Some(price), source),
+    Ok(match own.paid(unit) {
+        Ok(paid) => (Some(paid.cost.0), Some(paid.price), paid.source),
         Err(_) => {
             let price = price.any_number().and_then(|price| SharePrice::new(price).ok());
             (size.any_number(), price, MoneySource::Log)

@@ -4,7 +4,6 @@
 use rust_decimal::Decimal;
 
 use crate::rules::audit_cause::{differs, holds_is_win, profit, same_money};
-use crate::rules::decision::pay_out;
 use crate::rules::eligibility::{Row, Trade};
 use crate::rules::fees::Fee;
 use crate::rules::market::Family;
@@ -58,7 +57,7 @@ pub(super) fn compare(
             return Compared::OtherMarket { trade_id: row.id.clone(), why };
         }
         Some(Resolution::Final(outcome)) => {
-            let money = pay_out(&trade.bet, outcome, counted(&trade));
+            let money = trade.bet.paid.pay_out(trade.bet.side, outcome, counted(&trade));
             Case::Corrected { bet: trade.bet, earlier, outcome, money }
         }
         // the slug has no readable time, and Polymarket has no such market: the loss was made up, unless
