@@ -44,7 +44,7 @@
 //! let mut store = Store::open(&path, Access::Read, &BotSchema::default())?;
 //! let mut results = Vec::new();
 //! let mut report = |event: Event<'_>| {
-//!     if let Event::Ended(result) = event {
+//!     if let Event::Ended { result, .. } = event {
 //!         results.push(result.clone());
 //!     }
 //! };

@@ -136,7 +136,8 @@ fn lines(
     let mut outcomes: HashMap<String, Outcome> = HashMap::new();
     let mut without = Vec::new();
     for row in &rows {
-        let trade = judge_again(row.row.clone(), reading, &wallet).ok();
+        let record = wallet.of(row.row.rowid, &row.row.id, &row.row.market_slug);
+        let trade = judge_again(row.row.clone(), reading, record).ok();
         let outcome = row.row.actual_outcome.text().and_then(Outcome::named);
         if let (Some(trade), Some(outcome)) = (&trade, outcome)
             && let Some(key) = &trade.key

@@ -6,8 +6,8 @@ use std::collections::HashSet;
 
 use crate::engine::context::Task;
 use crate::error::Error;
-use crate::rules::eligibility::{Exclusion, Row, Trade, judge_not_made, judge_on_side};
-use crate::rules::fill::is_waiting;
+use crate::rules::eligibility::{Exclusion, Row, Trade, judge_on_side, read_trade};
+use crate::rules::fill::{Position, is_waiting};
 use crate::rules::outcome::{Outcome, Side};
 use crate::rules::resolution::{Resolution, Resolutions};
 use crate::rules::selection::dated_key;
@@ -44,7 +44,7 @@ impl NotMadeTrades {
         let rows = store.rows_at(wanted.iter().map(|(rowid, _)| *rowid))?;
         let judged = |reason: &str, row: Row| match is_word(reason) {
             true => judge_on_side(row, Side::Yes, task.reading, task.now).map(|trade| *trade),
-            false => judge_not_made(row, task.reading).ok(),
+            false => read_trade(row, task.reading, Some(Position::default())).ok(),
         };
         let trades = wanted.iter().zip(rows).filter_map(|((_, reason), row)| {
             let trade = judged(reason, row?)?;

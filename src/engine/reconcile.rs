@@ -215,13 +215,12 @@ pub fn reconcile(
     store.settled_rows(|row| drop(rows.insert(row.rowid, row)))?;
     store.unsettled_rows(false, |row| drop(rows.insert(row.rowid, row)))?;
     rows.retain(|rowid, _| records.0.contains_key(rowid));
-    let none = WalletRecords::default();
-    let judge = |row: &Row, wallet| judge_again(row.clone(), reading, wallet).ok();
+    let judge = |row: &Row, record| judge_again(row.clone(), reading, record).ok();
     let rows: Vec<Judged> = rows
         .into_values()
         .map(|row| {
-            let by_log = judge(&row, &none).map(|trade| trade.bet);
-            let by_wallet = judge(&row, &records);
+            let by_log = judge(&row, None).map(|trade| trade.bet);
+            let by_wallet = judge(&row, records.of(row.rowid, &row.id, &row.market_slug));
             let dated = by_wallet.as_ref().and_then(dated_key);
             let key = by_wallet.as_ref().and_then(|trade| trade.key.clone());
             Judged { row, key, dated, by_log, by_wallet: by_wallet.map(|trade| trade.bet) }

@@ -79,10 +79,6 @@ impl fmt::Display for Cause {
     }
 }
 
-pub(crate) fn profit(row: &Row) -> Option<Usd> {
-    row.profit_loss.any_number().map(Usd)
-}
-
 /// Whether a row holds this `is_win`; `None` stands for NULL.
 pub(crate) fn holds_is_win(row: &Row, is_win: Option<bool>) -> bool {
     let number = is_win.map(|is_win| Decimal::from(u8::from(is_win)));
@@ -92,8 +88,8 @@ pub(crate) fn holds_is_win(row: &Row, is_win: Option<bool>) -> bool {
     }
 }
 
-pub(crate) fn same_money(written: Option<Usd>, right: Usd) -> bool {
-    written.is_some_and(|written| written.0.saturating_sub(right.0).abs() <= SAME_MONEY)
+pub(crate) fn same_money(written: Option<Decimal>, right: Usd) -> bool {
+    written.is_some_and(|written| written.saturating_sub(right.0).abs() <= SAME_MONEY)
 }
 
 /// Whether the row's outcome differs from the right one.
@@ -152,7 +148,7 @@ pub(crate) fn cause(right: &Settlement, prices: Option<&WindowPrices>) -> Cause 
 
 /// The likely cause of a wrong profit when the outcome is right.
 fn cause_of_profit(right: &Settlement, bet: &Bet) -> Cause {
-    let written = profit(&right.trade.row);
+    let written = right.trade.row.profit_loss.any_number();
     let wins = right.is_win() == Some(true);
     let fee = |fees| money(&right.trade, right.outcome(), fees, None).profit;
     let winnings = bet.paid.shares.0.saturating_sub(bet.paid.cost.0);

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use rust_decimal::Decimal;
 
-use crate::rules::fill::{Position, WalletRecord, WalletRecords, WalletSays};
+use crate::rules::fill::{Position, WalletRecord, WalletSays};
 use crate::rules::logged::{LoggedMoney, SizeUnit};
 use crate::rules::market::{Market, RuleSet, read_market};
 use crate::rules::order_status::{begins_with_one_of, is_known, is_not_filled};
@@ -358,10 +358,7 @@ fn judge_bet(
     }
 }
 
-/// The key and the market of a row.
-///
-/// # Errors
-/// A message, if the row names no market.
+/// The key and the market of a row, or a message if it names none.
 fn read_market_of(
     row: &Row,
     logged_at: UnixSeconds,
@@ -385,27 +382,27 @@ pub fn is_booked_as_zero(row: &Row) -> bool {
         && row.profit_loss.any_number().is_some_and(|profit| profit.is_zero())
 }
 
-/// Reads a settled row again, to confirm or correct it; a wallet's record of it gives its money.
+/// Reads a settled row again, to confirm or correct it; `record` is what a wallet says of it.
 ///
 /// # Errors
 /// A message that names the value that cannot be used.
-pub fn judge_again(row: Row, reading: Reading, wallet: &WalletRecords) -> Result<Trade, String> {
-    let record = wallet.of(row.rowid, &row.id, &row.market_slug);
+pub fn judge_again(
+    row: Row,
+    reading: Reading,
+    record: Option<&WalletRecord>,
+) -> Result<Trade, String> {
     let never = record.is_some_and(|record| record.says == WalletSays::NotFilled);
     let zero = (never && is_booked_as_zero(&row)).then(Position::default);
     let position = zero.or_else(|| record.and_then(WalletRecord::position));
     read_trade(row, reading, position)
 }
 
-/// Reads a row whose trade was not made: it has no shares, so that its size and price may be missing.
+/// Reads a row as a trade. `position` takes the place of the row's size and price, which may then be missing;
+/// the default one is that of a trade that was not made.
 ///
 /// # Errors
 /// A message that names the value that cannot be used.
-pub fn judge_not_made(row: Row, reading: Reading) -> Result<Trade, String> {
-    read_trade(row, reading, Some(Position::default()))
-}
-
-fn read_trade(row: Row, reading: Reading, position: Option<Position>) -> Result<Trade, String> {
+pub fn read_trade(row: Row, reading: Reading, position: Option<Position>) -> Result<Trade, String> {
     if let Some(why) = row.unreadable {
         return Err(why);
     }

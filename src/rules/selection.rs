@@ -11,11 +11,8 @@ use crate::rules::eligibility::{
     unknown_statuses,
 };
 use crate::rules::fill::{WalletRecord, WalletRecords, WalletSays};
-use crate::rules::market::{Basis, RuleSet, with_year};
+use crate::rules::market::{RuleSet, with_year};
 use crate::rules::outcome::Side;
-use crate::rules::price::PriceAt;
-use crate::rules::price::PriceRequest;
-use crate::rules::strike::Strike;
 use crate::rules::text::printable;
 use crate::rules::units::UnixSeconds;
 use crate::rules::value::Cell;
@@ -85,30 +82,6 @@ impl RowError {
 /// The key of a trade's market with the year added, if the row's slug omits it.
 pub fn dated_key(trade: &Trade) -> Option<String> {
     with_year(trade.key.as_deref()?, &trade.bet.market)
-}
-
-/// The prices that a trade's market needs, from this many venues; `None` if candles do not decide it.
-pub fn need(trade: &Trade, strike: Strike, venues: usize) -> Option<PriceRequest> {
-    let market = &trade.bet.market;
-    if !market.is_decided_by_candles() {
-        return None;
-    }
-    let before = market.open.plus(-market.close.since(market.open));
-    // the start of the window before is only used to find the boundary that a recorded strike belongs
-    // to: a point price is enough
-    let (open, of_before) = match market.basis {
-        Basis::HourClose => (Basis::HourOpen, Basis::HourOpen),
-        Basis::MinuteClose => (Basis::MinuteClose, Basis::MinuteClose),
-        basis => (basis, Basis::Point),
-    };
-    Some(PriceRequest {
-        asset: market.asset,
-        close: PriceAt { at: market.close, basis: market.basis },
-        open: PriceAt { at: market.open, basis: open },
-        open_is_strike: strike == Strike::Venue,
-        before: PriceAt { at: before, basis: of_before },
-        venues: if market.basis.is_binances() { 1 } else { venues },
-    })
 }
 
 /// A trade that a run may settle, ordered by its turn.
@@ -556,7 +529,7 @@ mod tests {
         let (wallet, failed, earlier) = (WalletRecords::default(), HashMap::new(), HashMap::new());
         let lags = Lags { due: 3600, confirm: 86_400, hold: 0, polymarket_alone: false };
         let rule = AlertRule { lags, now: NOW, earlier: &earlier };
-        let last = NOT_SETTLED_NAMED as i64 + 1;
+        let last = i64::try_from(NOT_SETTLED_NAMED).unwrap() + 1;
         // the reason of the first one has changed since
         let kept = (1..last).map(|rowid| match rowid {
             1 => (rowid, "not_made".to_owned()),

@@ -3,7 +3,7 @@
 
 use rust_decimal::Decimal;
 
-use crate::rules::audit_cause::{differs, holds_is_win, profit, same_money};
+use crate::rules::audit_cause::{differs, holds_is_win, same_money};
 use crate::rules::eligibility::{Row, Trade};
 use crate::rules::fees::Fee;
 use crate::rules::market::Family;
@@ -75,7 +75,7 @@ pub(super) fn compare(
     let row = &right.trade.row;
     let is_right = !differs(&right)
         && holds_is_win(row, right.is_win())
-        && same_money(profit(row), right.profit());
+        && same_money(row.profit_loss.any_number(), right.profit());
     if is_right { Compared::Right } else { Compared::Wrong(Box::new(right)) }
 }
 
