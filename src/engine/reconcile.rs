@@ -212,9 +212,13 @@ pub fn reconcile(
         }
     }
     let mut rows: BTreeMap<i64, Row> = BTreeMap::new();
-    store.settled_rows(|row| drop(rows.insert(row.rowid, row)))?;
-    store.unsettled_rows(false, |row| drop(rows.insert(row.rowid, row)))?;
-    rows.retain(|rowid, _| records.0.contains_key(rowid));
+    let mut keep = |row: Row| {
+        if records.0.contains_key(&row.rowid) {
+            rows.insert(row.rowid, row);
+        }
+    };
+    store.settled_rows(&mut keep)?;
+    store.unsettled_rows(false, keep)?;
     let judge = |row: &Row, record| judge_again(row.clone(), reading, record).ok();
     let rows: Vec<Judged> = rows
         .into_values()
@@ -243,7 +247,7 @@ pub fn reconcile(
     let markets: HashMap<i64, &MarketId> =
         logged.iter().map(|row| (row.rowid, &row.market)).collect();
     for Judged { row, key, by_log, by_wallet, .. } in rows {
-        let says = records.0[&row.rowid].says;
+        let record = &records.0[&row.rowid];
         let resolution = by_wallet.zip(key.as_ref()).and_then(|(bet, key)| {
             match resolved.resolution(key, &bet.market)? {
                 Resolution::Final(outcome) => Some(outcome),
@@ -258,12 +262,9 @@ pub fn reconcile(
             outcomes.entry(id).or_insert_with(|| (outcome, market.clone()));
         }
         let money = |bet: Bet| outcome.map(|outcome| bet.paid.pay_out(bet.side, outcome, None));
-        let position = match says {
-            WalletSays::Filled(position) => Some(position),
-            _ => None,
-        };
+        let position = record.position();
         let real: Option<Money> = position.and(by_wallet).and_then(money);
-        let state = State::from(says);
+        let state = State::from(record.says);
         let real_profit = match state {
             State::NotFilled => Some(Decimal::ZERO),
             _ => real.map(|real| real.profit.0),

@@ -48,9 +48,10 @@ impl Store {
         interrupt: &Interrupt,
     ) -> Result<(), Error> {
         self.save_each(found, interrupt, |transaction, (key, ids)| {
-            transaction
-                .prepare_cached("DELETE FROM settlement_ids WHERE seen_at < ?1")?
-                .execute([now.0.saturating_sub(KEPT)])?;
+            if found.first().is_some_and(|(first, _)| first == key) {
+                let old = now.0.saturating_sub(KEPT);
+                transaction.execute("DELETE FROM settlement_ids WHERE seen_at < ?1", [old])?;
+            }
             let mut insert = transaction.prepare_cached(
                 "INSERT OR REPLACE INTO settlement_ids
                     (market_key, slug, gamma_id, condition_id, up_is_first, seen_at)

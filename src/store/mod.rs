@@ -63,6 +63,7 @@ pub use results::{Latest, Totals};
 pub use retries::{Ignored, LastFailure};
 pub use survey::Survey;
 pub use tables::tables;
+pub use unclaimed::BesideWallet;
 pub use undo::Undone;
 pub use write::{Note, WriteOutcome, Writes};
 

@@ -20,10 +20,9 @@ pub struct NotificationState {
     /// The services that did not answer when they were last asked, with the time of the first run that had
     /// no answer.
     pub outages: BTreeMap<String, UnixSeconds>,
-    /// The id of the last record whose correction was reported; `None` before the first.
-    pub corrected: Option<i64>,
-    /// The id of the last record whose contradiction was reported; `None` before the first.
-    pub contradicted: Option<i64>,
+    /// The id of the last record that was reported, if it needed a notice; `None` before the first run with
+    /// notices.
+    pub last_record: Option<i64>,
 }
 
 /// A record that may need a notice.
@@ -75,13 +74,13 @@ impl Store {
     /// [`Error::Database`].
     pub fn notification_state(&self) -> Result<NotificationState, Error> {
         self.read_own("settlement_told", || {
-            let sql = "SELECT alerts, corrected, contradicted FROM settlement_told";
+            // the table has two columns for it, which are equal
+            let sql = "SELECT alerts, min(corrected, contradicted) FROM settlement_told";
             let state = self.connection.query_row(sql, [], |row| {
                 let alerts: String = row.get(0)?;
                 let alerts = alerts.split_whitespace().map(raised).collect();
-                let (corrected, contradicted) = (row.get(1)?, row.get(2)?);
-                let outages = BTreeMap::new();
-                Ok(NotificationState { alerts, outages, corrected, contradicted })
+                let (outages, last_record) = (BTreeMap::new(), row.get(1)?);
+                Ok(NotificationState { alerts, outages, last_record })
             });
             let mut state = state.optional()?.unwrap_or_default();
             if self.has("settlement_outages")? {
@@ -113,8 +112,8 @@ impl Store {
             transaction.execute_batch(SCHEMA)?;
             transaction.execute(
                 "INSERT OR REPLACE INTO settlement_told (only_row, alerts, corrected, contradicted)
-                 VALUES (1, ?1, ?2, ?3)",
-                params![alerts.join(" "), state.corrected, state.contradicted],
+                 VALUES (1, ?1, ?2, ?2)",
+                params![alerts.join(" "), state.last_record],
             )?;
             transaction.execute("DELETE FROM settlement_outages", [])?;
             for (service, since) in &state.outages {
