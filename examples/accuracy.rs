@@ -26,7 +26,7 @@ use settle::engine::run as engine;
 use settle::engine::summary::Event;
 use settle::engine::summary::Summary;
 use settle::engine::trade_result::TradeResult;
-use settle::interrupt::{Interrupt, Limit};
+use settle::interrupt::Limit;
 use settle::rules::asset::Asset;
 use settle::rules::decision::{Confirm, Deciding};
 use settle::rules::eligibility::Reading;
@@ -174,7 +174,7 @@ fn settle(
     };
     let mut results = Vec::new();
     let mut report = |event: Event<'_>| {
-        if let Event::Ended(result) = event {
+        if let Event::Ended { result, .. } = event {
             results.push(result.clone());
         }
     };
@@ -377,8 +377,7 @@ fn measure_confirmation(venue: Source, book: &Rc<CandleRows>, database: &Path, m
         min_move: Decimal::from(4),
         confirm: Confirm::Auto,
     };
-    let interrupt = Interrupt::default();
-    let writing = RunContext { run_id: "accuracy", retry_wait: 600, interrupt: &interrupt };
+    let writing = RunContext { run_id: "accuracy", retry_wait: 600 };
     let (summary, _) = settle(database, &mut prices, &mut polymarket, way, Some(writing));
     let read = rusqlite::Connection::open(database).expect("the database made here");
     let mut statement =

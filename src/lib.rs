@@ -44,7 +44,7 @@
 //! let mut store = Store::open(&path, Access::Read, &BotSchema::default())?;
 //! let mut results = Vec::new();
 //! let mut report = |event: Event<'_>| {
-//!     if let Event::Ended(result) = event {
+//!     if let Event::Ended { result, .. } = event {
 //!         results.push(result.clone());
 //!     }
 //! };
@@ -80,7 +80,7 @@
 //! ```
 //! use settle::rules::market::{RuleSet, read_market};
 //! use settle::rules::outcome::{Outcome, Side, decide};
-//! use settle::rules::pnl;
+//! use settle::rules::pnl::Paid;
 //! use settle::rules::units::{BtcPrice, SharePrice, UnixSeconds, Usd};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -93,11 +93,10 @@
 //! let decision = decide(strike, close, market.tie);
 //! assert_eq!(decision.outcome, Outcome::Yes);
 //!
-//! let stake = Usd("11.92".parse()?);
 //! let price = SharePrice::new("0.39".parse()?)?;
-//! let shares = pnl::shares(stake, price)?;
-//! let settlement = pnl::pay_out(stake, shares, price, Side::Yes, None, decision.outcome, None);
-//! assert_eq!(settlement.profit.cents(), "+18.64");
+//! let paid = Paid::logged(Usd("11.92".parse()?), price)?;
+//! let money = paid.pay_out(Side::Yes, decision.outcome, None);
+//! assert_eq!(money.profit.cents(), "+18.64");
 //! # Ok(())
 //! # }
 //! ```

@@ -207,8 +207,10 @@ fn settlement_trades_has_one_row_a_trade_of_old_and_new_records() {
 fn settlement_trades_says_what_a_trade_that_was_not_made_would_have_won() {
     let slug = format!("btc-updown-15m-{OPEN}");
     let bench = Bench::new(&[bet(1), bet(2), bet(3).action("NO"), bet(4).action("HOLD")]);
-    let marks = "UPDATE trades SET execution_status = 'failed' WHERE id IN (2, 3)";
-    bench.sql().execute(marks, []).unwrap();
+    // a bot that placed no order may log no price
+    let marks = "UPDATE trades SET execution_status = 'failed' WHERE id IN (2, 3);
+                 UPDATE trades SET executed_price = NULL, position_size = NULL WHERE id = 3;";
+    bench.sql().execute_batch(marks).unwrap();
     let tape = Tape::of([(OPEN, 67_000.0), (CLOSE, 67_100.0)]);
     let exchange = Exchange::resolving(tape, Markets::resolved([(slug.as_str(), true)]));
     let ran = run(&bench, &exchange, &[]);

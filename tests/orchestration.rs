@@ -91,11 +91,11 @@ fn settle_with(
     now: i64,
 ) -> Summary {
     let (limit, run_id) = (Limit::default(), format!("run at {now}"));
-    let writing = RunContext { run_id: &run_id, retry_wait: 600, interrupt: &limit.interrupt };
+    let writing = RunContext { run_id: &run_id, retry_wait: 600 };
     let mut store = Store::open(&bench.db, Access::Write, &BotSchema::default()).unwrap();
     let mut results = Vec::new();
     let mut report = |event: Event<'_>| {
-        if let Event::Ended(result) = event {
+        if let Event::Ended { result, .. } = event {
             results.push(result.clone());
         }
     };

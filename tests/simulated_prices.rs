@@ -207,7 +207,7 @@ fn decide(bench: &Bench, venues: &[Venue], hold_is_over: bool) -> Counts {
     };
     let mut counts = Counts::default();
     let mut report = |event: Event<'_>| {
-        let Event::Ended(result) = event else { return };
+        let Event::Ended { result, .. } = event else { return };
         if result.ending != Ending::Booked(Status::Provisional) {
             return;
         }

@@ -123,7 +123,7 @@ fn lines(
     let wallet = store.wallet_records()?;
     let not_made = store.not_made()?;
     let rows = store.export_rows()?;
-    let deleted = store.records_of_deleted(&rows)?;
+    let deleted = store.records_of_deleted()?;
     let is_in_time = |at: Option<UnixSeconds>| {
         let is_after = |since: Date| at.is_some_and(|at| at >= since.begin(now, reading.zone));
         let is_before = |until: Date| at.is_some_and(|at| at < until.end(now, reading.zone));
@@ -136,7 +136,8 @@ fn lines(
     let mut outcomes: HashMap<String, Outcome> = HashMap::new();
     let mut without = Vec::new();
     for row in &rows {
-        let trade = judge_again(row.row.clone(), reading, &wallet).ok();
+        let record = wallet.of(row.row.rowid, &row.row.id, &row.row.market_slug);
+        let trade = judge_again(row.row.clone(), reading, record).ok();
         let outcome = row.row.actual_outcome.text().and_then(Outcome::named);
         if let (Some(trade), Some(outcome)) = (&trade, outcome)
             && let Some(key) = &trade.key
@@ -219,9 +220,9 @@ fn of_row(
     let (standing, money) =
         standing.map_or((None, None), |(standing, money)| (Some(standing), money));
     let window = trade.map(|trade| trade.bet.market).filter(Market::has_window);
-    let bet = trade.map(|trade| trade.bet);
-    let shares = bet.map(|bet| bet.shares.0);
-    let cost = bet.map(|bet| bet.position.0);
+    let paid = trade.map(|trade| trade.bet.paid);
+    let shares = paid.map(|paid| paid.shares.0);
+    let cost = paid.map(|paid| paid.cost.0);
     let fee = row.fee_paid.as_ref().and_then(Cell::any_number);
     let logged = row.timestamp.text().map_or_else(|| row.timestamp.json(), Value::from);
     let is_filled =
@@ -232,7 +233,10 @@ fn of_row(
     line.extend([
         ("shares", of_record(money, |record| &record.shares).or_else(|| shares.map(number)).into()),
         ("cost", of_record(money, |record| &record.cost).or_else(|| cost.map(number)).into()),
-        ("money_source", bet.filter(|_| exported.is_settled).map(|bet| bet.money.as_str()).into()),
+        (
+            "money_source",
+            paid.filter(|_| exported.is_settled).map(|paid| paid.source.as_str()).into(),
+        ),
         ("timestamp", logged),
         ("signal_type", exported.signal.json()),
         ("mode", mode(row, &exported.test_mode, is_filled).into()),

@@ -9,7 +9,7 @@ use crate::engine::trade_result::{CHANGED, TradeResult};
 use crate::error::Error;
 use crate::interrupt::Interrupt;
 use crate::rules::alert::{
-    AlertRule, IN_ERROR, INTERRUPTED, LateTrades, OUT_OF_REACH, OUT_OF_TIME,
+    AlertRule, IN_ERROR, INTERRUPTED, LateGroup, LateTrades, OUT_OF_REACH, OUT_OF_TIME,
 };
 use crate::rules::decision::{DeferReason, Deferral};
 use crate::rules::eligibility::{Row, Trade};
@@ -54,7 +54,9 @@ pub(super) struct RunState<'a> {
     pub due_after: Tally,
     /// Those of them that wait too long.
     pub late: LateTrades,
-    rule: AlertRule<'a>,
+    /// Trades that stay provisional past the confirm lag and are not stuck.
+    pub unconfirmed_late: LateGroup,
+    pub rule: AlertRule<'a>,
     /// At least one trade was deferred.
     pub deferred: bool,
     /// At least one trade had a usable price or an answer of Polymarket's that decides it.
@@ -97,6 +99,7 @@ impl<'a> RunState<'a> {
             warnings: vec![],
             due_after: Tally::default(),
             late: LateTrades::default(),
+            unconfirmed_late: LateGroup::default(),
             rule,
             deferred: false,
             had_some: false,
@@ -259,9 +262,8 @@ impl<'a> RunState<'a> {
 
     fn end(&mut self, result: &TradeResult) {
         self.counts.add(result);
-        (self.report)(Event::Ended(result));
         self.done += 1;
-        (self.report)(Event::Progress { done: self.done, all: self.all });
+        (self.report)(Event::Ended { result, done: self.done, all: self.all });
     }
 
     /// Reports a settlement that cannot be written as an error of its row.

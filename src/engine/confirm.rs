@@ -3,9 +3,8 @@
 
 use log::info;
 
-use crate::engine::apply::{Batch, of};
+use crate::engine::apply::{Batch, RunState, of};
 use crate::engine::context::Task;
-use crate::rules::alert::{AlertRule, LateGroup};
 use crate::rules::decision::confirm_trade;
 use crate::rules::eligibility::{is_booked_as_zero, judge_again};
 use crate::rules::fill::{WalletRecords, WalletSays};
@@ -14,17 +13,15 @@ use crate::rules::selection::Warning;
 use crate::store::{Note, Unconfirmed};
 
 /// Confirms or corrects provisional trades. Notes those to ask about again and those whose row
-/// changed. `late` counts trades that stay provisional past the confirm lag and are not stuck.
+/// changed. `state` counts trades that stay provisional past the confirm lag and are not stuck.
 pub(super) fn confirm(
     unconfirmed: Vec<Unconfirmed>,
     resolved: &Resolutions,
     wallet: &WalletRecords,
     task: &Task<'_>,
-    (late, rule): (&mut LateGroup, AlertRule<'_>),
-    name: Option<&str>,
+    state: &mut RunState<'_>,
 ) -> Batch {
     let mut batch = Batch::default();
-    let no_wallet = WalletRecords::default();
     for Unconfirmed { record_id, trade_id, row, closed_at, earlier } in unconfirmed {
         let Some(row) = row else {
             batch.warnings.push(Warning {
@@ -39,20 +36,20 @@ pub(super) fn confirm(
         };
         let rowid = row.rowid;
         // a trade that was booked from the log keeps the log's money
-        let wallet = if earlier.is_of_wallet { wallet } else { &no_wallet };
         let record = wallet.of(rowid, &row.id, &row.market_slug);
+        let record = record.filter(|_| earlier.is_of_wallet);
         let is_gone = record.is_some_and(|record| record.says == WalletSays::NotFilled);
         if is_gone && !is_booked_as_zero(&row) {
             // the fills that it was booked with are gone: the log's money does not take their place
             batch.notes.push(Note::Unresolved(record_id, rowid));
             continue;
         }
-        let trade = judge_again(row, task.reading, wallet);
+        let trade = judge_again(row, task.reading, record);
         let resolution = match trade.as_ref().map(|trade| (&trade.key, &trade.bet)) {
             Ok((Some(key), bet)) => resolved.resolution(key, &bet.market),
             Ok((None, _)) => Some(Resolution::NotYet(NO_NAME.to_owned())),
             Err(why) => {
-                info!("{}trade {trade_id} cannot be confirmed yet: {why}", of(name));
+                info!("{}trade {trade_id} cannot be confirmed yet: {why}", of(state.name));
                 Some(Resolution::NotYet(why.clone()))
             }
         };
@@ -76,8 +73,8 @@ pub(super) fn confirm(
             (None, None) => {}
         }
         let is_late = closed_at < task.now.plus(-task.lags.confirm);
-        if is_late && !rule.is_stuck(rowid, &trade_id, true) {
-            late.add(&trade_id, Some(closed_at), task.now);
+        if is_late && !state.rule.is_stuck(rowid, &trade_id, true) {
+            state.unconfirmed_late.add(&trade_id, Some(closed_at), task.now);
         }
     }
     batch

@@ -1,7 +1,7 @@
 //! Inputs of a run: databases, sources, time, decision rules and write options.
 
 use crate::engine::summary::Event;
-use crate::interrupt::{Interrupt, Limit};
+use crate::interrupt::Limit;
 use crate::rules::decision::Deciding;
 use crate::rules::eligibility::Reading;
 use crate::rules::fill::SharedRows;
@@ -52,8 +52,6 @@ pub struct RunContext<'a> {
     pub run_id: &'a str,
     /// Seconds that a trade without a price or resolution waits after its second deferral.
     pub retry_wait: i64,
-    /// A signal, which is obeyed between two transactions.
-    pub interrupt: &'a Interrupt,
 }
 
 /// What a run does, and as of when.
@@ -69,6 +67,6 @@ pub struct Task<'a> {
     pub lags: Lags,
     /// The time of the run.
     pub now: UnixSeconds,
-    /// When the run must stop.
+    /// When the run must stop: a signal is obeyed between two transactions.
     pub limit: &'a Limit,
 }

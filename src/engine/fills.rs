@@ -232,12 +232,7 @@ impl KnownFills {
             let Some(says) = says.get(&row.rowid).copied() else { continue };
             let before = self.records.of(row.rowid, &row.trade_id, &row.market_slug);
             let before = before.map(|record| record.says);
-            let record = WalletRecord {
-                trade_id: row.trade_id.clone(),
-                market_slug: row.market_slug.clone(),
-                says,
-                fills: fills.remove(&row.rowid).unwrap_or_default(),
-            };
+            let record = row.record(says, fills.remove(&row.rowid).unwrap_or_default());
             match says {
                 WalletSays::Filled(_) | WalletSays::NotFilled => {
                     if before == Some(says)

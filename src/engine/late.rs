@@ -37,7 +37,7 @@ pub(super) fn record_alerts(
         if late.is_none() && new.is_empty() && rule.earlier.is_empty() {
             return Ok(());
         }
-        store.save_alerts(new, late, rule.now, context.interrupt)
+        store.save_alerts(new, late, rule.now, &task.limit.interrupt)
     };
     if let Err(why) = record() {
         warn!("the time of the alerts is not recorded: {why}");

@@ -6,8 +6,8 @@ use std::collections::HashSet;
 
 use crate::engine::context::Task;
 use crate::error::Error;
-use crate::rules::eligibility::{Exclusion, Row, Trade, judge_again, judge_on_side};
-use crate::rules::fill::{WalletRecords, is_waiting};
+use crate::rules::eligibility::{Exclusion, Row, Trade, judge_on_side, read_trade};
+use crate::rules::fill::{Position, is_waiting};
 use crate::rules::outcome::{Outcome, Side};
 use crate::rules::resolution::{Resolution, Resolutions};
 use crate::rules::selection::dated_key;
@@ -33,15 +33,8 @@ impl NotMadeTrades {
         has_wallet: bool,
         task: &Task<'_>,
     ) -> Result<Self, Error> {
-        if not_settled.is_empty() {
-            return Ok(Self(vec![]));
-        }
-        let known = store.not_made()?;
-        let is_new = |(rowid, reason): &&(i64, &str)| {
-            let is_left = has_wallet && is_word(reason);
-            !is_left && known.get(rowid).is_none_or(|known| known.reason != *reason)
-        };
-        let mut wanted: Vec<(i64, &str)> = not_settled.iter().filter(is_new).copied().collect();
+        let is_wanted = |(_, reason): &&(i64, &str)| !(has_wallet && is_word(reason));
+        let mut wanted: Vec<(i64, &str)> = not_settled.iter().filter(is_wanted).copied().collect();
         if wanted.len() > A_CALL {
             let turn = usize::try_from(task.now.0.unsigned_abs() / 600).unwrap_or_default();
             let first = turn.wrapping_mul(A_CALL) % wanted.len();
@@ -49,10 +42,9 @@ impl NotMadeTrades {
             wanted.truncate(A_CALL);
         }
         let rows = store.rows_at(wanted.iter().map(|(rowid, _)| *rowid))?;
-        let nothing = WalletRecords::default();
         let judged = |reason: &str, row: Row| match is_word(reason) {
             true => judge_on_side(row, Side::Yes, task.reading, task.now).map(|trade| *trade),
-            false => judge_again(row, task.reading, &nothing).ok(),
+            false => read_trade(row, task.reading, Some(Position::default())).ok(),
         };
         let trades = wanted.iter().zip(rows).filter_map(|((_, reason), row)| {
             let trade = judged(reason, row?)?;

@@ -8,7 +8,7 @@ use crate::engine::context::Task;
 use crate::engine::fills::KnownFills;
 use crate::error::Error;
 use crate::rules::audit_cause::{differs, holds_is_win};
-use crate::rules::decision::{is_same, pay_out};
+use crate::rules::decision::is_same;
 use crate::rules::eligibility::{Reading, Row, judge_again};
 use crate::rules::fill::{Position, WalletRecords, WalletSays};
 use crate::rules::outcome::Outcome;
@@ -36,21 +36,22 @@ pub(crate) fn rebook(
     wallet: &WalletRecords,
     resolution: Option<Outcome>,
 ) -> Option<Rebooking> {
-    let says = wallet.of(row.rowid, &row.id, &row.market_slug)?.says;
+    let record = wallet.of(row.rowid, &row.id, &row.market_slug)?;
     let standing = standing_record(records).filter(|record| record.is_what_stands_in(&row));
     let record_id = standing.map(|record| record.id);
-    if says == WalletSays::NotFilled {
+    if record.says == WalletSays::NotFilled {
         let values = values_before(records, standing);
         return Some(Rebooking::Empty(Box::new(NeverFilled { row, record_id, values })));
     }
     let resolved = standing.and_then(|record| Outcome::named(record.resolution.as_deref()?));
-    let (WalletSays::Filled(_), Some(outcome)) = (says, resolution.or(resolved)) else {
+    let (WalletSays::Filled(_), Some(outcome)) = (record.says, resolution.or(resolved)) else {
         return None;
     };
     let earlier = Earlier { record_id, ..Earlier::default() };
     // a row that cannot be read stays as it is
-    let trade = judge_again(row, reading, wallet).ok()?;
-    let (bet, money) = (trade.bet, pay_out(&trade.bet, outcome, None));
+    let trade = judge_again(row, reading, Some(record)).ok()?;
+    let bet = trade.bet;
+    let money = bet.paid.pay_out(bet.side, outcome, None);
     let right = Settlement { trade, case: Case::Corrected { bet, earlier, outcome, money } };
     let written = right.trade.row.profit_loss.any_number();
     let is_right = !differs(&right)

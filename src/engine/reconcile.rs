@@ -8,11 +8,9 @@ use rust_decimal::Decimal;
 use crate::error::Error;
 use crate::rules::assignment::{Assignment, NO_ROW_IN_MARKET};
 use crate::rules::decision::is_same;
-use crate::rules::decision::pay_out;
 use crate::rules::eligibility::{Bet, Reading, Row, judge_again};
 use crate::rules::fill::{
-    Activity, DUST, Kind, LoggedRow, MarketId, Position, WalletReading, WalletRecord,
-    WalletRecords, WalletSays,
+    Activity, DUST, Kind, LoggedRow, MarketId, Position, WalletReading, WalletRecords, WalletSays,
 };
 use crate::rules::logged::{SizeAndFill, SizeHolds, size_holds};
 use crate::rules::outcome::{Outcome, Side};
@@ -209,22 +207,24 @@ pub fn reconcile(
     let mut records = WalletRecords::default();
     for row in logged {
         if let Some(says) = says.get(&row.rowid).copied() {
-            let (trade_id, market_slug) = (row.trade_id.clone(), row.market_slug.clone());
             let fills = fills.remove(&row.rowid).unwrap_or_default();
-            records.0.insert(row.rowid, WalletRecord { trade_id, market_slug, says, fills });
+            records.0.insert(row.rowid, row.record(says, fills));
         }
     }
     let mut rows: BTreeMap<i64, Row> = BTreeMap::new();
-    store.settled_rows(|row| drop(rows.insert(row.rowid, row)))?;
-    store.unsettled_rows(|row| drop(rows.insert(row.rowid, row)))?;
-    rows.retain(|rowid, _| records.0.contains_key(rowid));
-    let none = WalletRecords::default();
-    let judge = |row: &Row, wallet| judge_again(row.clone(), reading, wallet).ok();
+    let mut keep = |row: Row| {
+        if records.0.contains_key(&row.rowid) {
+            rows.insert(row.rowid, row);
+        }
+    };
+    store.settled_rows(&mut keep)?;
+    store.unsettled_rows(keep)?;
+    let judge = |row: &Row, record| judge_again(row.clone(), reading, record).ok();
     let rows: Vec<Judged> = rows
         .into_values()
         .map(|row| {
-            let by_log = judge(&row, &none).map(|trade| trade.bet);
-            let by_wallet = judge(&row, &records);
+            let by_log = judge(&row, None).map(|trade| trade.bet);
+            let by_wallet = judge(&row, records.of(row.rowid, &row.id, &row.market_slug));
             let dated = by_wallet.as_ref().and_then(dated_key);
             let key = by_wallet.as_ref().and_then(|trade| trade.key.clone());
             Judged { row, key, dated, by_log, by_wallet: by_wallet.map(|trade| trade.bet) }
@@ -247,7 +247,7 @@ pub fn reconcile(
     let markets: HashMap<i64, &MarketId> =
         logged.iter().map(|row| (row.rowid, &row.market)).collect();
     for Judged { row, key, by_log, by_wallet, .. } in rows {
-        let says = records.0[&row.rowid].says;
+        let record = &records.0[&row.rowid];
         let resolution = by_wallet.zip(key.as_ref()).and_then(|(bet, key)| {
             match resolved.resolution(key, &bet.market)? {
                 Resolution::Final(outcome) => Some(outcome),
@@ -261,13 +261,10 @@ pub fn reconcile(
         if let (Some(outcome), Some(id)) = (outcome, markets.get(&row.rowid)) {
             outcomes.entry(id).or_insert_with(|| (outcome, market.clone()));
         }
-        let money = |bet: Bet| outcome.map(|outcome| pay_out(&bet, outcome, None));
-        let position = match says {
-            WalletSays::Filled(position) => Some(position),
-            _ => None,
-        };
+        let money = |bet: Bet| outcome.map(|outcome| bet.paid.pay_out(bet.side, outcome, None));
+        let position = record.position();
         let real: Option<Money> = position.and(by_wallet).and_then(money);
-        let state = State::from(says);
+        let state = State::from(record.says);
         let real_profit = match state {
             State::NotFilled => Some(Decimal::ZERO),
             _ => real.map(|real| real.profit.0),

@@ -20,11 +20,11 @@ use crate::rules::alert::{AlertRule, DUE, LateGroup, LateTrades, OUT_OF_TIME};
 use crate::rules::decision::{
     Confirm, Decision, DeferReason, MarketData, decide_trade, needs_prices,
 };
-use crate::rules::eligibility::{Exclusion, Reading, Trade, judge_again};
+use crate::rules::eligibility::{Exclusion, Reading, Row, Trade, judge_again};
 use crate::rules::fill::WalletRecords;
 use crate::rules::price::{PriceRequest, PriceRequests, Source, Strikes};
 use crate::rules::resolution::{NO_NAME, Resolution};
-use crate::rules::selection::{Selection, Selector, Warning, dated_key, need};
+use crate::rules::selection::{Selection, Selector, Warning, dated_key};
 use crate::rules::value::Cell;
 use crate::sources::candles::fallback::Found;
 use crate::sources::http::RequestStats;
@@ -70,14 +70,15 @@ pub fn settle(
     let earlier = database.store.alerts()?;
     let rule = AlertRule { lags: task.lags, now, earlier: &earlier };
     let most = if task.batch == 0 { CONFIRMED_AT_ALL } else { CONFIRMED_A_RUN };
-    let (mut unconfirmed, mut late) = match task.deciding.confirm {
+    let (mut unconfirmed, unconfirmed_late) = match task.deciding.confirm {
         Confirm::Off => (vec![], LateGroup::default()),
         _ => (database.store.unconfirmed(now, most)?, database.store.not_asked_yet(rule)?),
     };
     let retries = database.store.retries()?;
     let duplicates = database.store.duplicate_orders()?;
     let mut state = RunState::new(task, context, database.name, database.report, rule);
-    state.warnings.extend(upgraded(database.store, context)?);
+    state.unconfirmed_late = unconfirmed_late;
+    state.warnings.extend(upgraded(database.store, task, context.is_some())?);
     let Outside { wallet, resolutions, known, .. } = &mut *outside;
     let mut ask = |keys: &[String]| {
         if task.deciding.confirm != Confirm::Off && !keys.is_empty() {
@@ -92,8 +93,9 @@ pub fn settle(
     resolutions.know(&ids.known);
     let has_wallet = wallet.is_some() || !fills.records.0.is_empty();
     let wallet = &fills.records;
-    let mut due =
-        DueTrades::new(Selector::new(task.reading, &retries, duplicates, wallet, rule), task);
+    let selector = Selector::new(task.reading, &retries, duplicates, wallet, rule);
+    let selector = selector.without(database.store.not_made_reasons()?);
+    let mut due = DueTrades::new(selector, task);
     state.all = unconfirmed.len();
     let mut found = Found::default();
     let mut block = due.next_block(database.store)?;
@@ -119,7 +121,7 @@ pub fn settle(
         run.state.all += block.len();
         let store = &mut *database.store;
         let decided = run
-            .decide_by_polymarket(store, block, &mut unconfirmed, (&mut late, rule))
+            .decide_by_polymarket(store, block, &mut unconfirmed)
             .and_then(|undecided| run.decide_by_prices(store, &mut due, undecided));
         run.state.go_on_after(decided)?;
         if is_last || run.state.stopped.is_some() {
@@ -153,7 +155,6 @@ pub fn settle(
     let mut summary = Summary {
         run_id: context.map(|context| context.run_id.to_owned()),
         interrupted: context.is_some() && task.limit.interrupt.asked(),
-        unconfirmed_late: late,
         // the run may have written: where the rows cannot be read, the alert names no zone
         future_zone: zone_of_future(database.store, future, task.reading, task.now).ok().flatten(),
         warnings,
@@ -193,7 +194,6 @@ fn sum_up(
     let mut errors = selection.errors;
     errors.append(&mut state.errors);
     let summary = Summary {
-        run_id: None,
         now: task.now,
         counts: state.counts,
         errors,
@@ -205,26 +205,22 @@ fn sum_up(
         overdue: late.alerts,
         stuck: late.stuck,
         future: late.future,
-        future_zone: None,
         nothing_had,
-        interrupted: false,
         excluded: selection.excluded,
-        unconfirmed_late: LateGroup::default(),
-        warnings: vec![],
-        problems: vec![],
-        stats: BTreeMap::new(),
+        unconfirmed_late: state.unconfirmed_late,
+        ..Summary::default()
     };
     (summary, late.new)
 }
 
 /// What changed since settle 0.1, for a database that it wrote: once, as the run brings its tables to
 /// this version.
-fn upgraded(store: &mut Store, context: Option<RunContext<'_>>) -> Result<Option<Warning>, Error> {
+fn upgraded(store: &mut Store, task: &Task<'_>, writes: bool) -> Result<Option<Warning>, Error> {
     if !store.is_of_settle_0_1()? {
         return Ok(None);
     }
-    if let Some(context) = context {
-        store.upgrade(context.interrupt)?;
+    if writes {
+        store.upgrade(&task.limit.interrupt)?;
     }
     let message = "settle 0.1 wrote to this database. Since then these defaults changed: the strike is the \
                    venue's price at the window's start (--strike recorded takes price_to_beat); rows \
@@ -283,9 +279,7 @@ impl Run<'_, '_, '_> {
         store: &mut Store,
         block: Vec<Trade>,
         unconfirmed: &mut Vec<Unconfirmed>,
-        late: (&mut LateGroup, AlertRule<'_>),
     ) -> Result<Vec<(Trade, Option<Resolution>)>, Error> {
-        let (late, rule) = late;
         let mut undecided = Vec::new();
         let mut trades = block.into_iter();
         loop {
@@ -311,11 +305,8 @@ impl Run<'_, '_, '_> {
             }
             self.state.go_on(store, batch)?;
             if !to_confirm.is_empty() && self.state.stopped.is_none() {
-                let name = self.state.name;
-                let again = {
-                    let known = &self.outside.known;
-                    confirm(to_confirm, known, self.wallet, self.task, (late, rule), name)
-                };
+                let known = &self.outside.known;
+                let again = confirm(to_confirm, known, self.wallet, self.task, self.state);
                 self.state.go_on(store, again)?;
             }
         }
@@ -381,7 +372,7 @@ impl Run<'_, '_, '_> {
     /// The prices that candles need to decide a trade.
     fn need(&self, trade: &Trade) -> Option<PriceRequest> {
         let venues = self.task.deciding.venues(&trade.bet.market, self.task.now);
-        need(trade, self.task.reading.strike, venues)
+        PriceRequest::of(&trade.bet.market, self.task.reading.strike, venues)
     }
 
     /// Decides one trade with what is known.
@@ -429,9 +420,11 @@ impl Run<'_, '_, '_> {
             return;
         }
         let earlier = to_confirm.iter().filter_map(|unconfirmed| unconfirmed.row.clone());
-        let earlier: Vec<Trade> = earlier
-            .filter_map(|row| judge_again(row, self.task.reading, self.wallet).ok())
-            .collect();
+        let again = |row: Row| {
+            let record = self.wallet.of(row.rowid, &row.id, &row.market_slug);
+            judge_again(row, self.task.reading, record).ok()
+        };
+        let earlier: Vec<Trade> = earlier.filter_map(again).collect();
         let trades = page.iter().chain(&earlier);
         let keys = trades.flat_map(|trade| [trade.key.clone(), dated_key(trade)]).flatten();
         let known = &self.outside.known.answers;

@@ -35,9 +35,7 @@ impl Statements {
         ids: &mut KnownIds,
         warnings: &mut Vec<Warning>,
     ) {
-        let is_open = |resolution: &Option<Resolution>| {
-            matches!(resolution, Some(Resolution::NotYet(_) | Resolution::OtherYear(_)))
-        };
+        let is_open = |found: &Option<Resolution>| found.as_ref().is_some_and(Resolution::is_open);
         let open = undecided.iter().filter(|(_, resolution)| is_open(resolution));
         let mut seen = HashSet::new();
         let keys: Vec<String> = open
@@ -79,7 +77,7 @@ impl Statements {
         let mut keys: Vec<String> = undecided
             .iter()
             .filter(|(trade, resolution)| {
-                matches!(resolution, Some(Resolution::NotYet(_) | Resolution::OtherYear(_)))
+                resolution.as_ref().is_some_and(Resolution::is_open)
                     && deciding.asks_for_stated_prices(&trade.bet.market, now)
             })
             .filter_map(|(trade, _)| dated_key(trade).or_else(|| trade.key.clone()))

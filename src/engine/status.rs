@@ -13,7 +13,7 @@ use crate::rules::eligibility::Reading;
 use crate::rules::selection::{Lags, Named, Selection, Warning};
 use crate::rules::units::UnixSeconds;
 use crate::rules::value::Cell;
-use crate::store::{Latest, PastRun, RecordCounts, Store, Totals};
+use crate::store::{BesideWallet, Latest, PastRun, RecordCounts, Store, Totals};
 
 /// What `settle status` prints.
 #[derive(Debug)]
@@ -76,6 +76,7 @@ impl DatabaseStatus {
             stuck.add_all(store.stuck_unconfirmed(closed_before, rule.stuck_before())?);
             let RecordCounts { unconfirmed, doubted, parked, last_runs } =
                 store.record_counts(now)?;
+            let BesideWallet { difference, unclaimed } = store.beside_wallet()?;
             let performance = store.totals()?;
             let mut row_warnings = selection.warnings(reading.rules);
             row_warnings.extend(zone_warning(store, reading, now)?);
@@ -83,8 +84,8 @@ impl DatabaseStatus {
                 now,
                 log_money: performance.settled.saturating_sub(store.wallet_count()?),
                 performance,
-                unclaimed: store.unclaimed()?,
-                wallet_difference: store.wallet_difference()?,
+                unclaimed,
+                wallet_difference: difference,
                 latest: store.latest(reading.zone, now)?,
                 unconfirmed,
                 doubted,

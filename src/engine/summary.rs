@@ -10,8 +10,8 @@ use crate::engine::trade_result::{Ending, TradeResult};
 use crate::rules::alert::LateGroup;
 use crate::rules::decision::DeferReason;
 use crate::rules::eligibility::Exclusion;
-use crate::rules::logged::MoneySource;
 use crate::rules::outcome::Outcome;
+use crate::rules::pnl::MoneySource;
 use crate::rules::price::Source;
 use crate::rules::selection::{Named, RowError, Tally, Warning};
 use crate::rules::settlement::Status;
@@ -84,7 +84,7 @@ impl Counts {
                     *self.by_outcome.entry(outcome.as_str()).or_default() += 1;
                 }
                 self.filled +=
-                    u64::from(result.bet.is_some_and(|bet| bet.money == MoneySource::Wallet));
+                    u64::from(result.bet.is_some_and(|bet| bet.paid.source == MoneySource::Wallet));
                 self.add_profit(result.profit.map_or(Decimal::ZERO, |profit| profit.0));
                 self.close_calls += u64::from(result.close_call);
                 *self.by_status.entry(status).or_default() += 1;
@@ -186,7 +186,7 @@ fn contradiction(result: &TradeResult, moved: Bps) -> Warning {
 }
 
 /// What a run did, or what a dry run would do.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Summary {
     /// Id in the records; `None` for a dry run.
     pub run_id: Option<String>,
@@ -370,9 +370,9 @@ impl Summary {
 #[derive(Debug)]
 pub enum Event<'a> {
     /// A trade ended.
-    Ended(&'a TradeResult),
-    /// The count of ended trades changed.
-    Progress {
+    Ended {
+        /// The trade.
+        result: &'a TradeResult,
         /// Trades that have ended.
         done: usize,
         /// Trades in total.
@@ -387,16 +387,10 @@ mod tests {
     use super::*;
     use crate::rules::decision::Deferral;
     use crate::rules::eligibility::judge_again;
-    use crate::rules::fill::WalletRecords;
 
     fn booked(profit: Decimal) -> TradeResult {
         let reading = crate::rules::eligibility::tests::READING;
-        let trade = judge_again(
-            crate::rules::eligibility::tests::row(),
-            reading,
-            &WalletRecords::default(),
-        )
-        .unwrap();
+        let trade = judge_again(crate::rules::eligibility::tests::row(), reading, None).unwrap();
         let (left, reason) = (DeferReason::NoData, String::new());
         TradeResult {
             ending: Ending::Booked(Status::Provisional),
@@ -410,28 +404,7 @@ mod tests {
         for result in results {
             counts.add(result);
         }
-        Summary {
-            run_id: None,
-            now: UnixSeconds(0),
-            counts,
-            errors: vec![],
-            unsettled_before: 0,
-            due_before: 0,
-            due_after: Tally::default(),
-            overdue: BTreeMap::new(),
-            stuck: Named::default(),
-            future: LateGroup::default(),
-            future_zone: None,
-            retries: 0,
-            next_retry: None,
-            nothing_had: false,
-            interrupted: false,
-            excluded: BTreeMap::new(),
-            unconfirmed_late: LateGroup::default(),
-            warnings: vec![],
-            problems: vec![],
-            stats: BTreeMap::new(),
-        }
+        Summary { counts, ..Summary::default() }
     }
 
     #[test]

@@ -86,7 +86,7 @@ impl TradeResult {
 
     /// Whether the trade has no fill, and is booked with profit 0.
     pub fn is_not_filled(&self) -> bool {
-        self.bet.is_some_and(|bet| bet.shares.0.is_zero())
+        self.bet.is_some_and(|bet| bet.paid.shares.0.is_zero())
     }
 
     /// `done` is false if the row had changed before the write.

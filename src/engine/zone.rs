@@ -3,7 +3,6 @@
 
 use crate::error::Error;
 use crate::rules::eligibility::{Reading, Row, judge_again};
-use crate::rules::fill::WalletRecords;
 use crate::rules::market::Market;
 use crate::rules::selection::Warning;
 use crate::rules::timestamp::{FUTURE, NaiveZone};
@@ -16,9 +15,8 @@ const LAST_ROWS: usize = 200;
 
 /// Those of the last trades whose timestamps have no zone of their own.
 fn last_trades(store: &Store, reading: Reading) -> Result<Vec<(UnixSeconds, Market)>, Error> {
-    let nothing = WalletRecords::default();
     let rows = store.last_rows(LAST_ROWS)?.into_iter().filter(|row| is_naive(&row.timestamp));
-    let trades = rows.filter_map(|row| judge_again(row, reading, &nothing).ok());
+    let trades = rows.filter_map(|row| judge_again(row, reading, None).ok());
     Ok(trades.map(|trade| (trade.logged_at, trade.bet.market)).collect())
 }
 

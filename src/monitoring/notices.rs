@@ -72,11 +72,8 @@ impl News<'_> {
     pub fn notices(&self, outages: &mut BTreeSet<String>) -> (Vec<Value>, NotificationState) {
         let mut next = self.state.clone();
         let mut notices = self.of_alerts(&mut next, outages);
-        let after = |id: Option<i64>| move |note: &&Noteworthy| note.id > id.unwrap_or(0);
         let corrections = self.noteworthy.iter().filter(|note| note.is_correction);
-        let corrections = corrections.filter(after(self.state.corrected));
         let contradictions = self.noteworthy.iter().filter(|note| is_contradiction(note));
-        let contradictions = contradictions.filter(after(self.state.contradicted));
         notices.extend(self.of_records(CORRECTION, corrections));
         notices.extend(self.of_records(CONTRADICTION, contradictions));
         (notices, next)

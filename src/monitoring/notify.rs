@@ -150,8 +150,7 @@ impl Notifier {
         let records = store.last_records(run_id)?;
         // records from before notices were enabled are not reported
         let before = records.map(|(_, before)| before);
-        state.corrected = state.corrected.or(before);
-        state.contradicted = state.contradicted.or(before);
+        state.last_record = state.last_record.or(before);
         if summary.interrupted {
             // not all trades were looked at; the next run reports what this one wrote
             return match state == stored {
@@ -159,7 +158,7 @@ impl Notifier {
                 false => store.queue_notices(&state, &self.names, &[]),
             };
         }
-        let noteworthy = match state.corrected.min(state.contradicted) {
+        let noteworthy = match state.last_record {
             Some(from) => {
                 store.noteworthy(from, |note| note.is_correction || is_contradiction(note))?
             }
@@ -167,8 +166,8 @@ impl Notifier {
         };
         let news = News { place, summary, noteworthy, state, stats: &self.stats };
         let (notices, next) = news.notices(&mut self.outages);
-        let last = records.map(|(last, _)| last);
-        let next = NotificationState { corrected: last, contradicted: last, ..next };
+        let last_record = records.map(|(last, _)| last);
+        let next = NotificationState { last_record, ..next };
         if next == stored && notices.is_empty() {
             return Ok(());
         }

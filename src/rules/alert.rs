@@ -221,7 +221,6 @@ impl LateTrades {
 mod tests {
     use super::*;
     use crate::rules::eligibility::{judge_again, tests::READING, tests::row};
-    use crate::rules::fill::WalletRecords;
 
     const HOUR: i64 = 3600;
 
@@ -232,7 +231,7 @@ mod tests {
 
     #[test]
     fn the_lag_counts_from_the_moment_that_fits_the_trade() {
-        let trade = judge_again(row(), READING, &WalletRecords::default()).unwrap();
+        let trade = judge_again(row(), READING, None).unwrap();
         let (close, due) = (trade.bet.market.close.0, trade.due_since().0);
         let none = HashMap::new();
         let is_late = |now: i64, is_held: bool| rule(now, &none).is_late(&trade, is_held);
@@ -248,7 +247,7 @@ mod tests {
 
     #[test]
     fn a_trade_is_stuck_48_hours_after_the_first_run_that_reported_it() {
-        let trade = judge_again(row(), READING, &WalletRecords::default()).unwrap();
+        let trade = judge_again(row(), READING, None).unwrap();
         let (now, trade_id) = (trade.due_since().0 + 9000 * HOUR, trade.row.id.clone());
         let counted = |since: Option<i64>, is_provisional: bool| {
             let earlier = since.map(|since| {

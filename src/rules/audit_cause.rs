@@ -79,10 +79,6 @@ impl fmt::Display for Cause {
     }
 }
 
-pub(crate) fn profit(row: &Row) -> Option<Usd> {
-    row.profit_loss.any_number().map(Usd)
-}
-
 /// Whether a row holds this `is_win`; `None` stands for NULL.
 pub(crate) fn holds_is_win(row: &Row, is_win: Option<bool>) -> bool {
     let number = is_win.map(|is_win| Decimal::from(u8::from(is_win)));
@@ -92,8 +88,8 @@ pub(crate) fn holds_is_win(row: &Row, is_win: Option<bool>) -> bool {
     }
 }
 
-pub(crate) fn same_money(written: Option<Usd>, right: Usd) -> bool {
-    written.is_some_and(|written| written.0.saturating_sub(right.0).abs() <= SAME_MONEY)
+pub(crate) fn same_money(written: Option<Decimal>, right: Usd) -> bool {
+    written.is_some_and(|written| written.saturating_sub(right.0).abs() <= SAME_MONEY)
 }
 
 /// Whether the row's outcome differs from the right one.
@@ -152,10 +148,10 @@ pub(crate) fn cause(right: &Settlement, prices: Option<&WindowPrices>) -> Cause 
 
 /// The likely cause of a wrong profit when the outcome is right.
 fn cause_of_profit(right: &Settlement, bet: &Bet) -> Cause {
-    let written = profit(&right.trade.row);
+    let written = right.trade.row.profit_loss.any_number();
     let wins = right.is_win() == Some(true);
     let fee = |fees| money(&right.trade, right.outcome(), fees, None).profit;
-    let winnings = bet.shares.0.saturating_sub(bet.position.0);
+    let winnings = bet.paid.shares.0.saturating_sub(bet.paid.cost.0);
     // Polymarket charges no such fee, but bots are often given it
     let two_percent = Usd(winnings.saturating_mul(Decimal::new(98, 2)));
     if same_money(written, fee(Fees::Taker))
@@ -165,7 +161,7 @@ fn cause_of_profit(right: &Settlement, bet: &Bet) -> Cause {
         return Cause::Fee;
     }
     let paid = if wins { Decimal::ONE } else { Decimal::ZERO };
-    let as_shares = bet.position.0.saturating_mul(paid.saturating_sub(bet.price.0));
+    let as_shares = bet.paid.cost.0.saturating_mul(paid.saturating_sub(bet.paid.price.0));
     if same_money(written, Usd(as_shares)) { Cause::SharesForDollars } else { Cause::Profit }
 }
 
@@ -174,10 +170,9 @@ mod tests {
     use super::*;
     use crate::rules::eligibility::Trade;
     use crate::rules::eligibility::tests::row;
-    use crate::rules::logged::MoneySource;
     use crate::rules::market::{RuleSet, read_market};
     use crate::rules::outcome::Side;
-    use crate::rules::pnl;
+    use crate::rules::pnl::Paid;
     use crate::rules::price::{Method, Priced, Source};
     use crate::rules::settlement::{Case, Earlier};
     use crate::rules::units::{SharePrice, UnixSeconds};
@@ -189,22 +184,18 @@ mod tests {
     /// The cause if NO is written, Polymarket resolved YES, and the prices before, at the window's
     /// open and at its close are these.
     fn cause_of(recorded: i64, [before, open, close]: [i64; 3]) -> &'static str {
-        let (position, price) = (Usd(5.into()), SharePrice::new(Decimal::new(5, 1)).unwrap());
+        let price = SharePrice::new(Decimal::new(5, 1)).unwrap();
         let logged_at = UnixSeconds(1_770_988_242);
         let bet = Bet {
             market: read_market("btc-updown-15m-1770987600", logged_at, RuleSet::Polymarket),
             side: Side::No,
-            position,
-            price,
-            shares: pnl::shares(position, price).unwrap(),
-            sold: None,
-            money: MoneySource::Log,
+            paid: Paid::logged(Usd(5.into()), price).unwrap(),
             recorded_strike: Some(btc(recorded)),
         };
         let row =
             Row { actual_outcome: Cell::Text("NO".to_owned()), is_win: Cell::Integer(1), ..row() };
         let outcome = Outcome::Yes;
-        let money = pnl::pay_out(position, bet.shares, price, bet.side, None, outcome, None);
+        let money = bet.paid.pay_out(bet.side, outcome, None);
         let right = Settlement {
             trade: Trade { row, logged_at, key: None, bet },
             case: Case::Corrected { bet, earlier: Earlier::default(), outcome, money },

@@ -5,12 +5,10 @@ use rust_decimal::Decimal;
 
 use crate::rules::eligibility::{Bet, Trade};
 use crate::rules::fees::{Fee, Fees, StatedFee};
-use crate::rules::logged::MoneySource;
 use crate::rules::market::{Family, Market};
 use crate::rules::opinion::{Opinion, opinion};
 use crate::rules::outcome::{CloseCall, Outcome, change, close_call, decide};
-use crate::rules::pnl;
-use crate::rules::pnl::Money;
+use crate::rules::pnl::{Money, MoneySource};
 use crate::rules::price::WindowPrices;
 use crate::rules::resolution::Resolution;
 use crate::rules::settlement::{Case, Earlier, Measured, Settlement};
@@ -291,7 +289,7 @@ pub fn decide_trade(
 /// then. `None` if the row holds no bet or no profit to confirm.
 pub fn confirm_trade(trade: Trade, earlier: Earlier, outcome: Outcome) -> Option<Settlement> {
     let bet = trade.bet;
-    let money = pay_out(&bet, outcome, earlier.fee);
+    let money = bet.paid.pay_out(bet.side, outcome, earlier.fee);
     let agrees = trade.row.actual_outcome.text() == Some(outcome.as_str());
     let case = if agrees {
         let profit = Usd(trade.row.profit_loss.any_number()?);
@@ -311,12 +309,6 @@ pub(crate) fn is_same(written: Decimal, right: Decimal) -> bool {
     written.saturating_sub(right).abs() <= Decimal::new(1, 6)
 }
 
-/// The payout and profit of a bet, with the fees that are counted.
-pub(crate) fn pay_out(bet: &Bet, outcome: Outcome, fee: Option<Fee>) -> Money {
-    let Bet { position, shares, price, side, sold, .. } = *bet;
-    pnl::pay_out(position, shares, price, side, sold, outcome, fee)
-}
-
 /// The money of a trade on this outcome, with the fee that is counted.
 pub(crate) fn money(
     trade: &Trade,
@@ -324,38 +316,40 @@ pub(crate) fn money(
     fees: Fees,
     stated: Option<StatedFee>,
 ) -> Money {
-    pay_out(&trade.bet, outcome, fee(trade, fees, stated))
+    trade.bet.paid.pay_out(trade.bet.side, outcome, fee(trade, fees, stated))
 }
 
 /// The fee that is counted for a trade; a wallet's money holds its fees.
 pub(crate) fn fee(trade: &Trade, fees: Fees, stated: Option<StatedFee>) -> Option<Fee> {
-    let bet = &trade.bet;
-    match bet.money {
+    let Bet { market, paid, .. } = &trade.bet;
+    match paid.source {
         MoneySource::Wallet => None,
-        _ => fees.on(&bet.market, trade.logged_at, bet.position, bet.price, stated),
+        _ => fees.on(market, trade.logged_at, paid.cost, paid.price, stated),
     }
 }
 
-/// The prices to decide by: the first credible set that includes the open, else the first credible
-/// set. The recorded strike is the reference for credibility.
-fn plausible(all: &[WindowPrices], recorded: Option<BtcPrice>) -> Option<&WindowPrices> {
-    let is_plausible =
-        |prices: &&WindowPrices| recorded.is_none_or(|strike| prices.is_plausible(strike, all));
-    let mut plausible = all.iter().filter(is_plausible);
-    let first = plausible.next()?;
-    let whole = [first].into_iter().chain(plausible).find(|prices| prices.open.is_some());
-    Some(whole.unwrap_or(first))
+/// The credible prices; the recorded strike is the reference.
+fn plausible(
+    all: &[WindowPrices],
+    recorded: Option<BtcPrice>,
+) -> impl Iterator<Item = &WindowPrices> {
+    let is_plausible = move |prices: &&WindowPrices| {
+        recorded.is_none_or(|strike| prices.is_plausible(strike, all))
+    };
+    all.iter().filter(is_plausible)
 }
 
 /// The message for a bet without a usable price.
 fn no_price(bet: &Bet, all: &[WindowPrices]) -> String {
     let close = bet.market.close;
     match (all, bet.recorded_strike) {
-        ([first, ..], Some(strike)) if plausible(all, bet.recorded_strike).is_none() => format!(
-            "no source has a plausible price at {close}: {}'s {} or its price at the start is \
+        ([first, ..], Some(strike)) if plausible(all, bet.recorded_strike).next().is_none() => {
+            format!(
+                "no source has a plausible price at {close}: {}'s {} or its price at the start is \
              more than 5 % from the recorded strike {strike}, and no second venue is within 1 % of it",
-            first.source, first.close.price
-        ),
+                first.source, first.close.price
+            )
+        }
         _ => format!("no source has the price at {close}"),
     }
 }
@@ -418,14 +412,13 @@ fn opinion_of(
     deciding: &Deciding,
     now: UnixSeconds,
 ) -> Opinion {
+    let plausible = plausible(all, bet.recorded_strike);
     if deciding.venues(&bet.market, now) == 1 {
-        let prices = plausible(all, bet.recorded_strike);
+        // the first set that includes the open, or else the first one
+        let prices = plausible.min_by_key(|prices| prices.open.is_none());
         let measured = prices.and_then(|prices| measure(bet, prices, strike));
         return measured.map_or(Opinion::Nothing, Opinion::Agreed);
     }
-    let plausible = all.iter().filter(|prices| {
-        bet.recorded_strike.is_none_or(|recorded| prices.is_plausible(recorded, all))
-    });
     let measured = plausible.filter_map(|prices| measure(bet, prices, strike)).collect();
     opinion(measured, deciding.hold_is_over(&bet.market, now))
 }
@@ -437,8 +430,8 @@ mod tests {
     use crate::rules::eligibility::tests::row;
     use crate::rules::market::{RuleSet, read_market};
     use crate::rules::outcome::Side;
-    use crate::rules::price::Source;
-    use crate::rules::price::{Method, Priced};
+    use crate::rules::pnl::Paid;
+    use crate::rules::price::{Method, Priced, Source};
     use crate::rules::settlement::Status;
     use crate::rules::units::SharePrice;
     use crate::rules::value::Cell;
@@ -450,15 +443,10 @@ mod tests {
     fn trade() -> Trade {
         let slug = format!("btc-updown-15m-{}", OPEN.0);
         let price = SharePrice::new(Decimal::new(5, 1)).unwrap();
-        let position = Usd(5.into());
         let bet = Bet {
             market: read_market(&slug, OPEN, RuleSet::Polymarket),
             side: Side::Yes,
-            position,
-            price,
-            shares: pnl::shares(position, price).unwrap(),
-            sold: None,
-            money: MoneySource::Log,
+            paid: Paid::logged(Usd(5.into()), price).unwrap(),
             recorded_strike: BtcPrice::new(67_000.into()).ok(),
         };
         let row = Row {

@@ -5,11 +5,12 @@ use std::borrow::Cow;
 
 use rust_decimal::Decimal;
 
-use crate::rules::fill::{Position, Sold, WalletRecord, WalletRecords, WalletSays};
-use crate::rules::logged::{LoggedMoney, MoneySource, SizeUnit};
+use crate::rules::fill::{Position, WalletRecord, WalletSays};
+use crate::rules::logged::{LoggedMoney, SizeUnit};
 use crate::rules::market::{Market, RuleSet, read_market};
 use crate::rules::order_status::{begins_with_one_of, is_known, is_not_filled};
 use crate::rules::outcome::Side;
+use crate::rules::pnl::{MoneySource, Paid, Sold};
 use crate::rules::strike::Strike;
 use crate::rules::timestamp::{FUTURE, NaiveZone};
 use crate::rules::title::market_key;
@@ -96,23 +97,15 @@ impl Trade {
     }
 }
 
-/// A bet: its market, side, size and price.
+/// A bet: its market, its side and what was paid for it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Bet {
     /// The market that the bet is on.
     pub market: Market,
     /// The side bought.
     pub side: Side,
-    /// Dollars paid, without a fee.
-    pub position: Usd,
-    /// Dollars per share.
-    pub price: SharePrice,
-    /// The shares bought.
-    pub shares: Shares,
-    /// The shares of them that were sold before the market's close.
-    pub sold: Option<Sold>,
-    /// The source of size and price.
-    pub money: MoneySource,
+    /// What was paid for it.
+    pub paid: Paid,
     /// The row's `price_to_beat`; `None` if it is no price.
     pub recorded_strike: Option<BtcPrice>,
 }
@@ -365,10 +358,7 @@ fn judge_bet(
     }
 }
 
-/// The key and the market of a row.
-///
-/// # Errors
-/// A message, if the row names no market.
+/// The key and the market of a row, or a message if it names none.
 fn read_market_of(
     row: &Row,
     logged_at: UnixSeconds,
@@ -392,18 +382,30 @@ pub fn is_booked_as_zero(row: &Row) -> bool {
         && row.profit_loss.any_number().is_some_and(|profit| profit.is_zero())
 }
 
-/// Reads a settled row again, to confirm or correct it; a wallet's record of it gives its money.
+/// Reads a settled row again, to confirm or correct it; `record` is what a wallet says of it.
 ///
 /// # Errors
 /// A message that names the value that cannot be used.
-pub fn judge_again(row: Row, reading: Reading, wallet: &WalletRecords) -> Result<Trade, String> {
-    if let Some(why) = row.unreadable {
-        return Err(why);
-    }
-    let record = wallet.of(row.rowid, &row.id, &row.market_slug);
+pub fn judge_again(
+    row: Row,
+    reading: Reading,
+    record: Option<&WalletRecord>,
+) -> Result<Trade, String> {
     let never = record.is_some_and(|record| record.says == WalletSays::NotFilled);
     let zero = (never && is_booked_as_zero(&row)).then(Position::default);
     let position = zero.or_else(|| record.and_then(WalletRecord::position));
+    read_trade(row, reading, position)
+}
+
+/// Reads a row as a trade. `position` takes the place of the row's size and price, which may then be missing;
+/// the default one is that of a trade that was not made.
+///
+/// # Errors
+/// A message that names the value that cannot be used.
+pub fn read_trade(row: Row, reading: Reading, position: Option<Position>) -> Result<Trade, String> {
+    if let Some(why) = row.unreadable {
+        return Err(why);
+    }
     let side = row.action.text().and_then(Side::named);
     let side = side.ok_or_else(|| format!("action is {}", row.action))?;
     let logged_at = logged_at(&row.timestamp, &row.market_slug, reading.zone);
@@ -472,30 +474,27 @@ fn read_bet(
     position: Option<&Position>,
     unit: SizeUnit,
 ) -> Result<Bet, String> {
-    let recorded_strike = row.price_to_beat.number().and_then(BtcPrice::new).ok();
-    if position.is_some_and(|position| *position == Position::default()) {
+    let paid = match position {
         // never filled: without shares there is no price, and the record keeps the logged one
-        let logged = row.executed_price.number().and_then(SharePrice::new).ok();
-        let price = logged.unwrap_or(SharePrice(Decimal::ONE));
-        let (position, shares) = (Usd(Decimal::ZERO), Shares(Decimal::ZERO));
-        let sold = Some(Sold { shares, proceeds: position });
-        let money = MoneySource::Wallet;
-        return Ok(Bet { market, side, position, price, shares, sold, money, recorded_strike });
-    }
-    if let Some(position) = position {
-        let (position, price, shares, sold) = position.bet()?;
-        let money = MoneySource::Wallet;
-        return Ok(Bet { market, side, position, price, shares, sold, money, recorded_strike });
-    }
-    let own = LoggedMoney {
-        size: &row.position_size,
-        price: &row.executed_price,
-        verified_price: row.verified_fill_price.as_ref(),
-        verified_amount: row.verified_fill_amount.as_ref(),
-        exit_price: row.exit_price.as_ref(),
+        Some(position) if *position == Position::default() => {
+            let logged = row.executed_price.number().and_then(SharePrice::new).ok();
+            let price = logged.unwrap_or(SharePrice(Decimal::ONE));
+            let (cost, shares) = (Usd(Decimal::ZERO), Shares(Decimal::ZERO));
+            let sold = Some(Sold { shares, proceeds: cost });
+            Paid { cost, price, shares, sold, source: MoneySource::Wallet }
+        }
+        Some(position) => position.paid()?,
+        None => LoggedMoney {
+            size: &row.position_size,
+            price: &row.executed_price,
+            verified_price: row.verified_fill_price.as_ref(),
+            verified_amount: row.verified_fill_amount.as_ref(),
+            exit_price: row.exit_price.as_ref(),
+        }
+        .paid(unit)?,
     };
-    let (position, price, shares, sold, money) = own.fill(unit)?;
-    Ok(Bet { market, side, position, price, shares, sold, money, recorded_strike })
+    let recorded_strike = row.price_to_beat.number().and_then(BtcPrice::new).ok();
+    Ok(Bet { market, side, paid, recorded_strike })
 }
 
 #[cfg(test)]
@@ -570,7 +569,7 @@ pub(crate) mod tests {
         let Eligibility::Due(trade) = judged(|_| {}) else { panic!() };
         let bet = trade.bet;
         assert_eq!(bet.side, Side::No);
-        assert_eq!(bet.price.0.to_string(), "0.44");
+        assert_eq!(bet.paid.price.0.to_string(), "0.44");
         assert_eq!(bet.market.close, UnixSeconds(1_770_988_500));
     }
 
@@ -668,7 +667,7 @@ pub(crate) mod tests {
             row.timestamp = text("1770988242");
         });
         let Eligibility::Due(trade) = standing else { panic!("{standing:?}") };
-        assert_eq!((trade.bet.shares.0, trade.logged_at.0), (25.into(), 1_770_988_242));
+        assert_eq!((trade.bet.paid.shares.0, trade.logged_at.0), (25.into(), 1_770_988_242));
         assert_eq!(trade.bet.recorded_strike.unwrap().0, 67_000.into());
     }
 
@@ -706,20 +705,17 @@ pub(crate) mod tests {
         };
         let bet = |standing| {
             let Eligibility::Due(trade) = standing else { panic!("{standing:?}") };
-            trade.bet
+            trade.bet.paid
         };
         let filled = bet(fill(Cell::Real(0.47), Cell::Real(6.0)));
-        assert_eq!((filled.money, filled.shares.0), (MoneySource::Row, 6.into()));
-        assert_eq!(
-            (filled.position.0, filled.price.0),
-            (Decimal::new(282, 2), Decimal::new(47, 2))
-        );
+        assert_eq!((filled.source, filled.shares.0), (MoneySource::Row, 6.into()));
+        assert_eq!((filled.cost.0, filled.price.0), (Decimal::new(282, 2), Decimal::new(47, 2)));
         for (price, amount) in [
             (Cell::Null, Cell::Real(6.0)),
             (Cell::Real(0.47), Cell::Null),
             (Cell::Real(0.47), Cell::Real(0.0)),
         ] {
-            assert_eq!(bet(fill(price, amount)).money, MoneySource::Log);
+            assert_eq!(bet(fill(price, amount)).source, MoneySource::Log);
         }
         for (price, amount) in [
             (Cell::Real(1.2), Cell::Real(6.0)),

@@ -8,6 +8,7 @@ use rust_decimal::Decimal;
 use crate::rules::asset::Asset;
 use crate::rules::market::{RuleSet, read_market};
 use crate::rules::outcome::Side;
+use crate::rules::pnl::{MoneySource, Paid, Sold};
 use crate::rules::title::{is_id, market_key, may_name_a_window};
 use crate::rules::units::{NotUsable, SharePrice, Shares, UnixSeconds, Usd};
 use crate::rules::value::Cell;
@@ -191,6 +192,12 @@ pub struct SharedRows {
 }
 
 impl LoggedRow {
+    /// What the wallet says about this row.
+    pub(crate) fn record(&self, says: WalletSays, fills: Vec<Fill>) -> WalletRecord {
+        let (trade_id, market_slug) = (self.trade_id.clone(), self.market_slug.clone());
+        WalletRecord { trade_id, market_slug, says, fills }
+    }
+
     /// When its window closes, or when it was logged if only Polymarket knows the window.
     pub(crate) fn closed_at(&self) -> UnixSeconds {
         self.market.close().unwrap_or(self.logged_at)
@@ -208,15 +215,6 @@ pub struct Position {
     pub sold: Decimal,
     /// Dollars received for these.
     pub proceeds: Decimal,
-}
-
-/// Shares that were sold before the market's close, and the dollars received for them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sold {
-    /// The shares.
-    pub shares: Shares,
-    /// The dollars, without the sale's fee.
-    pub proceeds: Usd,
 }
 
 /// What the wallet says about a trade.
@@ -250,19 +248,20 @@ pub struct WalletRecord {
 }
 
 impl Position {
-    /// The dollars paid, the price of a share, the shares, and what was sold of them.
+    /// What was paid for it.
     ///
     /// # Errors
-    /// Why they are no bet.
-    pub fn bet(&self) -> Result<(Usd, SharePrice, Shares, Option<Sold>), String> {
+    /// Why it is no trade's.
+    pub fn paid(&self) -> Result<Paid, String> {
         let Self { shares, cost, sold, proceeds } = *self;
         // a fee may lift the price of a share above a dollar; the money does not follow from the price
         let price = cost.checked_div(shares).map(|price| price.min(Decimal::ONE));
         let price = price.ok_or(NotUsable::Missing).and_then(SharePrice::new);
         let price = price.map_err(|error| format!("the wallet's fills: {error}"))?;
+        let (cost, shares, source) = (Usd(cost), Shares(shares), MoneySource::Wallet);
         let sold = Sold { shares: Shares(sold), proceeds: Usd(proceeds) };
         let sold = (!sold.shares.0.is_zero()).then_some(sold);
-        Ok((Usd(cost), price, Shares(shares), sold))
+        Ok(Paid { cost, price, shares, sold, source })
     }
 }
 

@@ -3,8 +3,7 @@
 
 use rust_decimal::Decimal;
 
-use crate::rules::fill::Sold;
-use crate::rules::pnl;
+use crate::rules::pnl::{MoneySource, Paid, Sold};
 use crate::rules::units::{SharePrice, Shares, Usd, named, positive};
 use crate::rules::value::Cell;
 
@@ -72,35 +71,12 @@ pub fn size_holds(rows: impl IntoIterator<Item = SizeAndFill>) -> SizeHolds {
     }
 }
 
-/// The source of a trade's size and price: `money_source` in JSON.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MoneySource {
-    /// The wallet's fills.
-    Wallet,
-    /// The fill that the bot verified (`verified_fill_price` and `verified_fill_amount`), or its exit
-    /// (`exit_price`).
-    Row,
-    /// The values that the bot logged: `position_size` and `executed_price`.
-    Log,
-}
-
 impl SizeUnit {
     /// The name in settings and messages.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Dollars => "dollars",
             Self::Shares => "shares",
-        }
-    }
-}
-
-impl MoneySource {
-    /// The name in JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Wallet => "wallet",
-            Self::Row => "row",
-            Self::Log => "log",
         }
     }
 }
@@ -115,43 +91,43 @@ pub(crate) struct LoggedMoney<'a> {
     pub exit_price: Option<&'a Cell>,
 }
 
-/// Dollars paid, the price of a share, the shares, what was sold of them, and which columns say so.
-pub(crate) type OwnFill = (Usd, SharePrice, Shares, Option<Sold>, MoneySource);
-
 impl LoggedMoney<'_> {
-    /// The trade by its own row. The fill that the bot verified comes first. An exit price sells all
-    /// shares.
+    /// What the trade paid by its own row. The fill that the bot verified comes first. An exit price sells
+    /// all shares.
     ///
     /// # Errors
     /// A message that names the column that cannot be used.
-    pub fn fill(&self, unit: SizeUnit) -> Result<OwnFill, String> {
-        let verified = verified_fill(self.verified_price, self.verified_amount)?;
-        let (cost, price, shares, source) = match verified {
+    pub fn paid(&self, unit: SizeUnit) -> Result<Paid, String> {
+        let of_shares = |column, shares, price, source| {
+            let cost = cost(column, shares, price)?;
+            Ok::<_, String>(Paid { cost, price, shares, sold: None, source })
+        };
+        let mut paid = match verified_fill(self.verified_price, self.verified_amount)? {
             Some((price, shares)) => {
-                let cost = cost("verified_fill_amount", shares, price)?;
-                (cost, price, shares, MoneySource::Row)
+                of_shares("verified_fill_amount", shares, price, MoneySource::Row)?
             }
             None => {
                 let size = self.size.number().and_then(positive).map_err(named("position_size"))?;
                 let price = self.price.number().and_then(SharePrice::new);
                 let price = price.map_err(named("executed_price"))?;
-                let (cost, shares) = match unit {
+                match unit {
                     SizeUnit::Dollars => {
-                        let shares = pnl::shares(Usd(size), price);
-                        (Usd(size), shares.map_err(|error| error.to_string())?)
+                        Paid::logged(Usd(size), price).map_err(|error| error.to_string())?
                     }
-                    SizeUnit::Shares => (cost("position_size", Shares(size), price)?, Shares(size)),
-                };
-                (cost, price, shares, MoneySource::Log)
+                    SizeUnit::Shares => {
+                        of_shares("position_size", Shares(size), price, MoneySource::Log)?
+                    }
+                }
             }
         };
-        let Some(exit) = self.exit_price.filter(|cell| is_set(cell)) else {
-            return Ok((cost, price, shares, None, source));
-        };
-        let exit = exit.number().and_then(SharePrice::new).map_err(named("exit_price"))?;
-        // a price of at most a dollar does not overflow
-        let proceeds = Usd(shares.0.saturating_mul(exit.0));
-        Ok((cost, price, shares, Some(Sold { shares, proceeds }), MoneySource::Row))
+        if let Some(exit) = self.exit_price.filter(|cell| is_set(cell)) {
+            let exit = exit.number().and_then(SharePrice::new).map_err(named("exit_price"))?;
+            // a price of at most a dollar does not overflow
+            let proceeds = Usd(paid.shares.0.saturating_mul(exit.0));
+            paid.sold = Some(Sold { shares: paid.shares, proceeds });
+            paid.source = MoneySource::Row;
+        }
+        Ok(paid)
     }
 }
 
@@ -198,18 +174,19 @@ fn verified_fill(
 mod tests {
     use super::*;
 
-    fn fill(unit: SizeUnit, exit: &Cell) -> Result<OwnFill, String> {
+    fn paid(unit: SizeUnit, exit: &Cell) -> Result<Paid, String> {
         let (size, price) = (&Cell::Integer(12), &Cell::Real(0.35));
         let (verified_price, verified_amount) = (None, None);
         let exit_price = Some(exit);
-        LoggedMoney { size, price, verified_price, verified_amount, exit_price }.fill(unit)
+        LoggedMoney { size, price, verified_price, verified_amount, exit_price }.paid(unit)
     }
 
     #[test]
     fn a_size_in_shares_costs_size_times_price() {
-        let (cost, _, shares, sold, source) = fill(SizeUnit::Shares, &Cell::Null).unwrap();
-        assert_eq!((cost.0.to_string(), shares.0.to_string()), ("4.20".into(), "12".into()));
-        assert_eq!((sold, source), (None, MoneySource::Log));
+        let paid = paid(SizeUnit::Shares, &Cell::Null).unwrap();
+        let (cost, shares) = (paid.cost.0.to_string(), paid.shares.0.to_string());
+        assert_eq!((cost, shares), ("4.20".into(), "12".into()));
+        assert_eq!((paid.sold, paid.source), (None, MoneySource::Log));
     }
 
     #[test]
@@ -227,10 +204,10 @@ mod tests {
 
     #[test]
     fn an_exit_price_sells_all_shares() {
-        let (_, _, shares, sold, source) = fill(SizeUnit::Shares, &Cell::Real(0.5)).unwrap();
+        let Paid { shares, sold, source, .. } = paid(SizeUnit::Shares, &Cell::Real(0.5)).unwrap();
         let proceeds = Usd(Decimal::new(60, 1));
         assert_eq!((sold, source), (Some(Sold { shares, proceeds }), MoneySource::Row));
-        assert_eq!(fill(SizeUnit::Shares, &Cell::Integer(0)).unwrap().3, None);
-        assert!(fill(SizeUnit::Shares, &Cell::Integer(2)).unwrap_err().contains("exit_price"));
+        assert_eq!(paid(SizeUnit::Shares, &Cell::Integer(0)).unwrap().sold, None);
+        assert!(paid(SizeUnit::Shares, &Cell::Integer(2)).unwrap_err().contains("exit_price"));
     }
 }

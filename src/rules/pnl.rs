@@ -1,21 +1,20 @@
-//! Computes shares, payout, cost and profit from position, price and outcome, in `Decimal`. Pure
-//! functions. `outcome` decides which side won.
+//! What a trade paid, and its shares, payout and profit once the outcome is known, in `Decimal`. Pure
+//! functions. `outcome` decides which side won; `logged` and `fill` read what was paid.
 
 use rust_decimal::Decimal;
 
 use crate::rules::fees::{Fee, Taken};
-use crate::rules::fill::Sold;
 use crate::rules::outcome::{Outcome, Side};
 use crate::rules::units::{SharePrice, Shares, Usd};
 
 /// The money of one settled trade.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Money {
-    /// Shares bought: position / price.
+    /// Shares bought.
     pub shares: Shares,
     /// The payout in dollars, without the shares that were taken as a fee.
     pub payout: Usd,
-    /// The stake in dollars.
+    /// Dollars paid.
     pub cost: Usd,
     /// The fee on the fill; `None` if fees are not counted.
     pub fee: Option<Fee>,
@@ -25,20 +24,59 @@ pub struct Money {
 
 /// The number of shares does not fit a `Decimal` of 28 digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("${position} at {price} a share is more shares than settle can count exactly")]
+#[error("${cost} at {price} a share is more shares than settle can count exactly")]
 pub struct Overflow {
-    /// The stake in dollars.
-    pub position: Usd,
+    /// Dollars paid.
+    pub cost: Usd,
     /// The price per share.
     pub price: SharePrice,
 }
 
-/// The shares that `position` dollars buy at `price`: position / price.
-///
-/// # Errors
-/// [`Overflow`] if the number does not fit a `Decimal`.
-pub fn shares(position: Usd, price: SharePrice) -> Result<Shares, Overflow> {
-    position.0.checked_div(price.0).map(Shares).ok_or(Overflow { position, price })
+/// The source of a trade's size and price: `money_source` in JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MoneySource {
+    /// The wallet's fills.
+    Wallet,
+    /// The fill that the bot verified (`verified_fill_price` and `verified_fill_amount`), or its exit
+    /// (`exit_price`).
+    Row,
+    /// The values that the bot logged: `position_size` and `executed_price`.
+    Log,
+}
+
+impl MoneySource {
+    /// The name in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Wallet => "wallet",
+            Self::Row => "row",
+            Self::Log => "log",
+        }
+    }
+}
+
+/// Shares that were sold before the market's close, and the dollars received for them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sold {
+    /// The shares.
+    pub shares: Shares,
+    /// The dollars, without the sale's fee.
+    pub proceeds: Usd,
+}
+
+/// What a trade paid, and for what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Paid {
+    /// Dollars paid; only a wallet's include the fee.
+    pub cost: Usd,
+    /// Dollars per share.
+    pub price: SharePrice,
+    /// The shares bought.
+    pub shares: Shares,
+    /// The shares of them that were sold before the market's close.
+    pub sold: Option<Sold>,
+    /// The source of these numbers.
+    pub source: MoneySource,
 }
 
 /// Dollars that a share of `side` pays: $1, $0, or $0.50 for a split.
@@ -50,41 +88,51 @@ pub(crate) fn paid_per_share(side: Side, outcome: Outcome) -> Decimal {
     }
 }
 
-/// The money of `shares` of `side`, bought at `price` for `position` dollars, once `outcome` is
-/// known. A winning share pays $1, a losing one $0, a split one $0.50 (Polymarket's payout). Sold
-/// shares bring their proceeds instead. The fee is paid win or lose, in shares, which then pay
-/// nothing, or on top of the stake.
-pub fn pay_out(
-    position: Usd,
-    shares: Shares,
-    price: SharePrice,
-    side: Side,
-    sold: Option<Sold>,
-    outcome: Outcome,
-    fee: Option<Fee>,
-) -> Money {
-    let paid_per_share = paid_per_share(side, outcome);
-    // a share pays at most $1, and the fee is worth less than the shares, so nothing overflows
-    let (held, added) = match fee {
-        None => (shares.0, Decimal::ZERO),
-        Some(Fee { dollars, taken: Taken::Added }) => (shares.0, dollars.0),
-        Some(Fee { dollars, taken: Taken::InShares }) => {
-            let taken = dollars.0.checked_div(price.0).unwrap_or_default();
-            (shares.0.saturating_sub(taken), Decimal::ZERO)
+impl Paid {
+    /// What a bot that logs `cost` dollars at `price` bought: cost / price shares.
+    ///
+    /// # Errors
+    /// [`Overflow`] if their number does not fit a `Decimal`.
+    pub fn logged(cost: Usd, price: SharePrice) -> Result<Self, Overflow> {
+        let shares = cost.0.checked_div(price.0).map(Shares).ok_or(Overflow { cost, price })?;
+        Ok(Self { cost, price, shares, sold: None, source: MoneySource::Log })
+    }
+
+    /// The money of shares of `side` once `outcome` is known. A winning share pays $1, a losing one $0, a
+    /// split one $0.50 (Polymarket's payout). Sold shares bring their proceeds instead. The fee is paid win
+    /// or lose, in shares, which then pay nothing, or on top of the cost.
+    pub fn pay_out(&self, side: Side, outcome: Outcome, fee: Option<Fee>) -> Money {
+        // a share pays at most $1, and the fee is worth less than the shares, so nothing overflows
+        let (held, added) = match fee {
+            None => (self.shares.0, Decimal::ZERO),
+            Some(Fee { dollars, taken: Taken::Added }) => (self.shares.0, dollars.0),
+            Some(Fee { dollars, taken: Taken::InShares }) => {
+                let taken = dollars.0.checked_div(self.price.0).unwrap_or_default();
+                (self.shares.0.saturating_sub(taken), Decimal::ZERO)
+            }
+        };
+        let (gone, proceeds) = match self.sold {
+            None => Default::default(),
+            // a fee taken in shares leaves fewer to sell
+            Some(sold) if sold.shares.0 > held => {
+                let share = held.checked_div(sold.shares.0).unwrap_or_default();
+                (held, sold.proceeds.0.saturating_mul(share))
+            }
+            Some(sold) => (sold.shares.0, sold.proceeds.0),
+        };
+        let payout = held
+            .saturating_sub(gone)
+            .saturating_mul(paid_per_share(side, outcome))
+            .saturating_add(proceeds);
+        let profit = payout.saturating_sub(self.cost.0).saturating_sub(added);
+        Money {
+            shares: self.shares,
+            payout: Usd(payout),
+            cost: self.cost,
+            fee,
+            profit: Usd(profit),
         }
-    };
-    let (gone, proceeds) = match sold {
-        None => Default::default(),
-        // a fee taken in shares leaves fewer to sell
-        Some(sold) if sold.shares.0 > held => {
-            let share = held.checked_div(sold.shares.0).unwrap_or_default();
-            (held, sold.proceeds.0.saturating_mul(share))
-        }
-        Some(sold) => (sold.shares.0, sold.proceeds.0),
-    };
-    let payout = held.saturating_sub(gone).saturating_mul(paid_per_share).saturating_add(proceeds);
-    let profit = payout.saturating_sub(position.0).saturating_sub(added);
-    Money { shares, payout: Usd(payout), cost: position, fee, profit: Usd(profit) }
+    }
 }
 
 #[cfg(test)]
@@ -96,20 +144,13 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn settled(position: &str, price: &str, side: Side, outcome: Outcome) -> Money {
-        with_fee(position, price, side, outcome, None)
+    fn settled(cost: &str, price: &str, side: Side, outcome: Outcome) -> Money {
+        with_fee(cost, price, side, outcome, None)
     }
 
-    fn with_fee(
-        position: &str,
-        price: &str,
-        side: Side,
-        outcome: Outcome,
-        fee: Option<Fee>,
-    ) -> Money {
+    fn with_fee(cost: &str, price: &str, side: Side, outcome: Outcome, fee: Option<Fee>) -> Money {
         let price = SharePrice::new(dollars(price)).unwrap();
-        let position = Usd(dollars(position));
-        pay_out(position, shares(position, price).unwrap(), price, side, None, outcome, fee)
+        Paid::logged(Usd(dollars(cost)), price).unwrap().pay_out(side, outcome, fee)
     }
 
     fn cents(money: Money) -> String {
@@ -189,9 +230,8 @@ mod tests {
         // 0.3125 of the 20 shares
         let fee = Fee { dollars: Usd(dollars("0.15625")), taken: Taken::InShares };
         for outcome in [Outcome::Yes, Outcome::No, Outcome::Split] {
-            let cost = Usd(dollars("10"));
-            let money =
-                pay_out(cost, sold.shares, price, Side::Yes, Some(sold), outcome, Some(fee));
+            let paid = Paid::logged(Usd(dollars("10")), price).unwrap();
+            let money = Paid { sold: Some(sold), ..paid }.pay_out(Side::Yes, outcome, Some(fee));
             assert_eq!(money.profit.0, dollars("1.8125"), "{outcome:?}");
         }
     }
@@ -199,7 +239,7 @@ mod tests {
     #[test]
     fn too_many_shares_are_an_error_not_a_panic() {
         let price = SharePrice::new(dollars("0.0000000000000000000000000001")).unwrap();
-        assert!(shares(Usd(Decimal::MAX), price).is_err());
+        assert!(Paid::logged(Usd(Decimal::MAX), price).is_err());
     }
 
     proptest! {
@@ -211,16 +251,16 @@ mod tests {
             outcome in prop_oneof![Just(Outcome::Yes), Just(Outcome::No), Just(Outcome::Split)],
         ) {
             let side = if yes_side { Side::Yes } else { Side::No };
-            let position = Decimal::new(cents, 2);
+            let cost = Decimal::new(cents, 2);
             let price = SharePrice::new(Decimal::new(price, 4)).unwrap();
-            let bought = shares(Usd(position), price).unwrap();
-            let money = pay_out(Usd(position), bought, price, side, None, outcome, None);
+            let paid = Paid::logged(Usd(cost), price).unwrap();
+            let money = paid.pay_out(side, outcome, None);
             prop_assert_eq!(money.profit.0, money.payout.0 - money.cost.0);
             prop_assert!(money.payout.0 >= Decimal::ZERO);
-            prop_assert!(money.profit.0 >= -position);
+            prop_assert!(money.profit.0 >= -cost);
             // both sides' payouts add up to $1 a share (half of the last of 28 digits rounds)
             let other = if yes_side { Side::No } else { Side::Yes };
-            let against = pay_out(Usd(position), bought, price, other, None, outcome, None);
+            let against = paid.pay_out(other, outcome, None);
             let both = money.payout.0 + against.payout.0;
             prop_assert!((both - money.shares.0).abs() < Decimal::new(1, 15));
         }

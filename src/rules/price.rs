@@ -8,9 +8,9 @@ use rust_decimal::{Decimal, MathematicalOps};
 use serde::Serialize;
 
 use crate::rules::asset::Asset;
-use crate::rules::market::Basis;
+use crate::rules::market::{Basis, Market};
 use crate::rules::outcome::MIN_MOVE_BPS;
-use crate::rules::strike::{bears_out, is_near_strike};
+use crate::rules::strike::{Strike, bears_out, is_near_strike};
 use crate::rules::units::{Bps, BtcPrice, UnixSeconds, rounded};
 
 /// The source of a price.
@@ -195,6 +195,31 @@ pub struct PriceRequest {
     pub before: PriceAt,
     /// The number of venues that are asked, if they have the prices.
     pub venues: usize,
+}
+
+impl PriceRequest {
+    /// The prices that a market needs, from this many venues; `None` if candles do not decide it.
+    pub fn of(market: &Market, strike: Strike, venues: usize) -> Option<Self> {
+        if !market.is_decided_by_candles() {
+            return None;
+        }
+        let before = market.open.plus(-market.close.since(market.open));
+        // the start of the window before is only used to find the boundary that a recorded strike belongs
+        // to: a point price is enough
+        let (open, of_before) = match market.basis {
+            Basis::HourClose => (Basis::HourOpen, Basis::HourOpen),
+            Basis::MinuteClose => (Basis::MinuteClose, Basis::MinuteClose),
+            basis => (basis, Basis::Point),
+        };
+        Some(Self {
+            asset: market.asset,
+            close: PriceAt { at: market.close, basis: market.basis },
+            open: PriceAt { at: market.open, basis: open },
+            open_is_strike: strike == Strike::Venue,
+            before: PriceAt { at: before, basis: of_before },
+            venues,
+        })
+    }
 }
 
 /// The prices found for one [`PriceRequest`].

@@ -35,6 +35,11 @@ pub enum Resolution {
 }
 
 impl Resolution {
+    /// Whether the market is still to be resolved, as far as the answer shows.
+    pub fn is_open(&self) -> bool {
+        matches!(self, Self::NotYet(_) | Self::OtherYear(_))
+    }
+
     /// Why it is not final.
     pub fn why(&self) -> &str {
         match self {

@@ -11,11 +11,8 @@ use crate::rules::eligibility::{
     unknown_statuses,
 };
 use crate::rules::fill::{WalletRecord, WalletRecords, WalletSays};
-use crate::rules::market::{Basis, RuleSet, with_year};
+use crate::rules::market::{RuleSet, with_year};
 use crate::rules::outcome::Side;
-use crate::rules::price::PriceAt;
-use crate::rules::price::PriceRequest;
-use crate::rules::strike::Strike;
 use crate::rules::text::printable;
 use crate::rules::units::UnixSeconds;
 use crate::rules::value::Cell;
@@ -87,30 +84,6 @@ pub fn dated_key(trade: &Trade) -> Option<String> {
     with_year(trade.key.as_deref()?, &trade.bet.market)
 }
 
-/// The prices that a trade's market needs, from this many venues; `None` if candles do not decide it.
-pub fn need(trade: &Trade, strike: Strike, venues: usize) -> Option<PriceRequest> {
-    let market = &trade.bet.market;
-    if !market.is_decided_by_candles() {
-        return None;
-    }
-    let before = market.open.plus(-market.close.since(market.open));
-    // the start of the window before is only used to find the boundary that a recorded strike belongs
-    // to: a point price is enough
-    let (open, of_before) = match market.basis {
-        Basis::HourClose => (Basis::HourOpen, Basis::HourOpen),
-        Basis::MinuteClose => (Basis::MinuteClose, Basis::MinuteClose),
-        basis => (basis, Basis::Point),
-    };
-    Some(PriceRequest {
-        asset: market.asset,
-        close: PriceAt { at: market.close, basis: market.basis },
-        open: PriceAt { at: market.open, basis: open },
-        open_is_strike: strike == Strike::Venue,
-        before: PriceAt { at: before, basis: of_before },
-        venues: if market.basis.is_binances() { 1 } else { venues },
-    })
-}
-
 /// A trade that a run may settle, ordered by its turn.
 #[derive(Debug)]
 pub struct Offer {
@@ -169,9 +142,9 @@ pub struct Selection {
     pub late_beyond_batch: LateTrades,
     /// The number of rows that are not due, by reason.
     pub excluded: BTreeMap<Exclusion, u64>,
-    /// Trades that a run does not settle, and whose market's outcome is of interest all the same: those that
-    /// were not made, those that wait for the wallet, and those whose action may be an outcome of the market. By rowid, with the reason's name in JSON; at most
-    /// 100,000.
+    /// Trades that a run does not settle, and whose market's outcome is of interest all the same and not kept
+    /// yet: those that were not made, those that wait for the wallet, and those whose action may be an outcome
+    /// of the market. By rowid, with the reason's name in JSON; at most 100,000.
     pub not_settled: Vec<(i64, &'static str)>,
     /// Due trades by a status that settle does not recognize, with the column that holds it.
     pub unknown_statuses: BTreeMap<(&'static str, String), u64>,
@@ -246,14 +219,6 @@ impl Selection {
     fn are_dated_late(&self) -> bool {
         self.dated >= ENOUGH_TO_DOUBT && self.dated_after_close > self.dated / 2
     }
-    fn waits_for_wallet(&mut self, says: WalletSays, trade: &Trade, rule: AlertRule<'_>) {
-        let (Some(key), Some(why)) = (says.pending_key(), says.why_it_waits()) else { return };
-        let (tally, named) = self.wallet_waits.entry((key, why)).or_default();
-        tally.add(Some(trade.due_since()));
-        named.add(&trade.row.id);
-        self.late.add(rule, why, trade, false);
-        self.note_not_settled(trade.row.rowid, key);
-    }
 
     /// Counts rows that are not due.
     pub fn exclude(&mut self, reason: Exclusion, count: u64) {
@@ -272,20 +237,6 @@ impl Selection {
         }
     }
 
-    fn leave_out(&mut self, rowid: i64, reason: Exclusion) {
-        self.exclude(reason, 1);
-        let is_not_made = reason.is_a_mark() || reason == Exclusion::NotFilled;
-        if is_not_made {
-            self.note_not_settled(rowid, reason.key());
-        }
-    }
-
-    fn note_not_settled(&mut self, rowid: i64, reason: &'static str) {
-        if self.not_settled.len() < NOT_SETTLED_NAMED {
-            self.not_settled.push((rowid, reason));
-        }
-    }
-
     fn excluded(&self, reason: Exclusion) -> u64 {
         self.excluded.get(&reason).copied().unwrap_or(0)
     }
@@ -300,6 +251,8 @@ pub struct Selector<'a> {
     duplicates: HashSet<i64>,
     /// What a wallet says, by rowid.
     wallet: &'a WalletRecords,
+    /// The trades whose market's outcome is kept although they are not settled, by rowid, with the reason.
+    kept: HashMap<i64, String>,
     /// The counts so far.
     pub selection: Selection,
 }
@@ -314,7 +267,13 @@ impl<'a> Selector<'a> {
         wallet: &'a WalletRecords,
         rule: AlertRule<'a>,
     ) -> Self {
-        Self { reading, rule, retries, duplicates, wallet, selection: Selection::default() }
+        let (kept, selection) = (HashMap::new(), Selection::default());
+        Self { reading, rule, retries, duplicates, wallet, kept, selection }
+    }
+
+    /// Leaves these trades out of [`Selection::not_settled`], by rowid and the reason's name in JSON.
+    pub fn without(self, kept: HashMap<i64, String>) -> Self {
+        Self { kept, ..self }
     }
 
     /// Judges an unsettled row and counts it. Returns the trade if a run may settle it now.
@@ -329,31 +288,32 @@ impl<'a> Selector<'a> {
         let says = self.wallet.of(row.rowid, &row.id, &row.market_slug);
         let is_filled = says.and_then(WalletRecord::position).is_some();
         let is_duplicate = !is_filled && self.duplicates.contains(&row.rowid);
-        let (selection, rule) = (&mut self.selection, self.rule);
+        let rule = self.rule;
         let other =
             row.action.text().filter(|word| Side::named(word).is_none()).map(|_| row.clone());
         match judge_with(row, self.reading, rule.now, says) {
             Eligibility::Due(_) | Eligibility::InError { .. } if is_duplicate => {
-                selection.leave_out(rowid, Exclusion::DuplicateOrder);
+                self.leave_out(rowid, Exclusion::DuplicateOrder);
                 None
             }
             Eligibility::Excluded(reason) => {
                 if reason == Exclusion::Future {
-                    selection.late.add_future(rule, rowid, &trade_id);
+                    self.selection.late.add_future(rule, rowid, &trade_id);
                 }
-                selection.leave_out(rowid, reason);
+                self.leave_out(rowid, reason);
                 // the word may be an outcome of the market, which Polymarket knows
                 let own = other.filter(|_| reason == Exclusion::OtherAction && !is_duplicate);
                 if own
                     .and_then(|row| judge_on_side(row, Side::Yes, self.reading, rule.now))
                     .is_some()
                 {
-                    selection.note_not_settled(rowid, reason.key());
+                    self.note_not_settled(rowid, reason.key());
                 }
                 None
             }
             Eligibility::InError { message, logged_at } => {
                 let due_since = logged_at.map(|logged_at| logged_at.plus(SETTLING_AGE));
+                let selection = &mut self.selection;
                 selection.due.add(due_since);
                 selection.in_error.add(due_since);
                 selection.late.add_in_error(rule, (rowid, &trade_id), due_since);
@@ -364,12 +324,19 @@ impl<'a> Selector<'a> {
             Eligibility::Due(trade) => {
                 let says = says.map(|record| record.says);
                 if says == Some(WalletSays::NotFilled) {
-                    selection.leave_out(rowid, Exclusion::NotFilled);
+                    self.leave_out(rowid, Exclusion::NotFilled);
                     return self.offer(trade);
                 }
+                let selection = &mut self.selection;
                 selection.due.add(Some(trade.due_since()));
-                if let Some(says) = says.filter(|says| says.pending_key().is_some()) {
-                    selection.waits_for_wallet(says, &trade, rule);
+                if let Some((key, why)) =
+                    says.and_then(|says| says.pending_key().zip(says.why_it_waits()))
+                {
+                    let (tally, named) = selection.wallet_waits.entry((key, why)).or_default();
+                    tally.add(Some(trade.due_since()));
+                    named.add(&trade_id);
+                    selection.late.add(rule, why, &trade, false);
+                    self.note_not_settled(rowid, key);
                     return None;
                 }
                 if trade.row.is_at_yes_price {
@@ -390,6 +357,21 @@ impl<'a> Selector<'a> {
                 }
                 self.offer(trade)
             }
+        }
+    }
+
+    fn leave_out(&mut self, rowid: i64, reason: Exclusion) {
+        self.selection.exclude(reason, 1);
+        let is_not_made = reason.is_a_mark() || reason == Exclusion::NotFilled;
+        if is_not_made {
+            self.note_not_settled(rowid, reason.key());
+        }
+    }
+
+    fn note_not_settled(&mut self, rowid: i64, reason: &'static str) {
+        let is_kept = self.kept.get(&rowid).is_some_and(|kept| kept == reason);
+        if !is_kept && self.selection.not_settled.len() < NOT_SETTLED_NAMED {
+            self.selection.not_settled.push((rowid, reason));
         }
     }
 
@@ -536,6 +518,30 @@ mod tests {
         assert_eq!(ids, [2]);
         assert_eq!(selection.errors[0].trade_id, Cell::Integer(1));
         assert_eq!(selection.in_error.count, 1);
+    }
+
+    #[test]
+    fn trades_whose_outcome_is_kept_leave_room_for_newer_ones() {
+        let skipped = |rowid| Row {
+            skipped_unfavorable_move: Some(Cell::Integer(1)),
+            ..row(rowid, "2026-02-13 13:00:00")
+        };
+        let (wallet, failed, earlier) = (WalletRecords::default(), HashMap::new(), HashMap::new());
+        let lags = Lags { due: 3600, confirm: 86_400, hold: 0, polymarket_alone: false };
+        let rule = AlertRule { lags, now: NOW, earlier: &earlier };
+        let last = i64::try_from(NOT_SETTLED_NAMED).unwrap() + 1;
+        // the reason of the first one has changed since
+        let kept = (1..last).map(|rowid| match rowid {
+            1 => (rowid, "not_made".to_owned()),
+            _ => (rowid, "skipped_by_bot".to_owned()),
+        });
+        let selector = Selector::new(READING, &failed, HashSet::new(), &wallet, rule);
+        let mut selector = selector.without(kept.collect());
+        for rowid in 1..=last {
+            assert!(selector.take(skipped(rowid)).is_none());
+        }
+        let reason = "skipped_by_bot";
+        assert_eq!(selector.selection.not_settled, [(1, reason), (last, reason)]);
     }
 
     #[test]

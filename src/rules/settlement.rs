@@ -134,7 +134,7 @@ impl Settlement {
     /// the profit.
     pub fn is_win(&self) -> Option<bool> {
         let bet = self.bet()?;
-        match bet.sold {
+        match bet.paid.sold {
             Some(_) => Some(self.profit().0)
                 .filter(|profit| !profit.is_zero())
                 .map(|profit| profit.is_sign_positive()),

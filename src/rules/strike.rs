@@ -91,9 +91,7 @@ impl Doubt {
             Self::NearerToWindowBefore => "strike-of-the-window-before",
         }
     }
-}
 
-impl Doubt {
     /// Describes the doubt with this name in a record; returns an unknown name unchanged.
     pub fn words(name: &str) -> &str {
         match name {

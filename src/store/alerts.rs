@@ -46,10 +46,7 @@ impl Store {
     /// # Errors
     /// [`Error::Database`].
     pub fn alerts(&self) -> Result<HashMap<i64, EarlierAlert>, Error> {
-        let read = || {
-            if !self.has_table("settlement_alerts")? {
-                return Ok(HashMap::new());
-            }
+        self.read_own("settlement_alerts", || {
             let sql = "SELECT trade_rowid, trade_id, since, is_provisional FROM settlement_alerts";
             let mut statement = self.connection.prepare(sql)?;
             let alerts = statement.query_map([], |row| {
@@ -58,8 +55,7 @@ impl Store {
                 Ok((row.get(0)?, EarlierAlert { trade_id, since, is_provisional }))
             })?;
             alerts.collect()
-        };
-        read().map_err(|error| self.failed("read", error))
+        })
     }
 
     /// The provisional trades whose market closed before `closed_before` and that are an alert since
@@ -72,9 +68,9 @@ impl Store {
         closed_before: UnixSeconds,
         stuck_before: UnixSeconds,
     ) -> Result<Named, Error> {
-        let read = || {
+        self.read(|| {
             let mut stuck = Named::default();
-            if !self.has_records()? || !self.has_table("settlement_alerts")? {
+            if !self.has_records()? || !self.has("settlement_alerts")? {
                 return Ok(stuck);
             }
             let mut statement = self.connection.prepare(&format!(
@@ -88,8 +84,7 @@ impl Store {
                 stuck.add(&row.get(0)?);
             }
             Ok(stuck)
-        };
-        read().map_err(|error| self.failed("read", error))
+        })
     }
 
     /// Records the alerts that a run reports for the first time: of due trades, by rowid and id, and of

@@ -47,11 +47,9 @@ impl Store {
     pub fn open(path: &Path, access: Access, schema: &BotSchema) -> Result<Self, Error> {
         let mut store = Self::connect(path, access)?;
         store.check_schema(schema)?;
-        store.opened_version =
-            data_version(&store.connection).map_err(|error| store.failed("read", error))?;
-        if store.has_records().map_err(|error| store.failed("read", error))? {
-            let viewed = store.in_temp(schema::view_older_records);
-            viewed.map_err(|error| store.failed("read", error))?;
+        store.opened_version = store.read(|| data_version(&store.connection))?;
+        if store.read(|| store.has_records())? {
+            store.read(|| store.in_temp(schema::view_older_records))?;
         }
         if access == Access::Write
             && store
@@ -142,7 +140,7 @@ impl Store {
             let hint = if bot.is_default() { self.point_to_init() } else { String::new() };
             return Err(self.not_one(format!("it has no table '{table}'{hint}")));
         }
-        let version = self.schema_version().map_err(|error| self.failed("read", error))?;
+        let version = self.read(|| self.schema_version())?;
         if version.is_some_and(|version| version > schema::VERSION) {
             let why = "a newer settle wrote to it; use that version or a later one";
             return Err(self.not_one(why.to_owned()));
@@ -150,8 +148,8 @@ impl Store {
         let address = self.address(table, &columns)?;
         let triggers = "SELECT EXISTS (SELECT 1 FROM sqlite_master
                         WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE)";
-        let triggers = self.connection.query_row(triggers, [table], |row| row.get(0));
-        let triggers = triggers.map_err(|error| self.failed("read", error))?;
+        let triggers =
+            self.read(|| self.connection.query_row(triggers, [table], |row| row.get(0)))?;
         self.fields = self.map_fields(bot, &columns, triggers, address)?;
         let generated = self.fields.target.results.iter().find_map(|result| {
             columns.iter().find(|column| column.is_generated && column.is_named(result))
@@ -164,8 +162,8 @@ impl Store {
         }
         let empty = self.fields.has_empty_is_win();
         let empty = format!("SELECT EXISTS (SELECT 1 FROM trades WHERE {empty})");
-        let empty = self.connection.query_row(&empty, [], |row| row.get(0));
-        self.fields.empty_is_win = empty.map_err(|error| self.failed("read", error))?;
+        self.fields.empty_is_win =
+            self.read(|| self.connection.query_row(&empty, [], |row| row.get(0)))?;
         self.update_sql = Rc::new(UpdateSql::new(&self.fields));
         Ok(())
     }
@@ -201,8 +199,8 @@ impl Store {
         }
         let keys = columns.iter().filter(|column| column.is_key);
         let keys: Vec<&str> = keys.map(|column| column.name.as_str()).collect();
-        let address = Address::of_table(&self.connection, table, &keys);
-        address.map_err(|error| self.failed("read", error))?.map_err(|why| self.not_one(why))
+        let address = self.read(|| Address::of_table(&self.connection, table, &keys))?;
+        address.map_err(|why| self.not_one(why))
     }
 
     /// The map of the fields, through a view where the table is not of the bot's schema.
@@ -266,9 +264,12 @@ impl Store {
         key: &str,
         address: Address,
     ) -> Result<Target, Error> {
-        let made = self
-            .in_temp(|connection| bot.make_view(connection, &columns::names(), &has, key, address));
-        made.map_err(|error| self.failed("read", error))?.map_err(|unmapped| match unmapped {
+        let made = self.read(|| {
+            self.in_temp(|connection| {
+                bot.make_view(connection, &columns::names(), &has, key, address)
+            })
+        })?;
+        made.map_err(|unmapped| match unmapped {
             Unmapped::Table(why) => Error::NotPerformanceDatabase { path: self.path.clone(), why },
             Unmapped::Value(why) => Error::Settings(why),
         })
@@ -290,7 +291,7 @@ impl Store {
 
     /// The version of settle's own tables; `None` if it has made none, or made them before they had one.
     pub(super) fn schema_version(&self) -> rusqlite::Result<Option<i64>> {
-        if !self.has_table("settlement_schema")? {
+        if !self.has("settlement_schema")? {
             return Ok(None);
         }
         let version = "SELECT max(version) FROM settlement_schema";
@@ -302,8 +303,7 @@ impl Store {
     /// # Errors
     /// [`Error::Database`].
     pub fn is_of_settle_0_1(&self) -> Result<bool, Error> {
-        let read = || Ok(self.has_records()? && self.schema_version()?.is_none());
-        read().map_err(|error| self.failed("read", error))
+        self.read(|| Ok(self.has_records()? && self.schema_version()?.is_none()))
     }
 
     /// Brings settle's tables to this version.

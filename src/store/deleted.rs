@@ -7,8 +7,8 @@ use chrono::DateTime;
 
 use crate::error::Error;
 use crate::rules::eligibility::Reading;
-use crate::rules::logged::MoneySource;
-use crate::rules::outcome::{Outcome, Side};
+use crate::rules::outcome::Side;
+use crate::rules::pnl::MoneySource;
 use crate::rules::statistics::{BookedAs, DELETED, Mode, Provenance, Settled};
 use crate::rules::units::{SharePrice, UnixSeconds, decimal_from_text, f64_from_decimal};
 use crate::rules::value::Cell;
@@ -27,61 +27,42 @@ impl Store {
     /// # Errors
     /// [`Error::Database`].
     pub fn deleted_results(&self, reading: Reading) -> Result<Vec<Settled>, Error> {
-        let read = || {
-            if !self.has_records()? {
-                return Ok(vec![]);
-            }
-            let mut found = Vec::new();
-            for (id, slug) in self.keys_of_deleted()? {
-                let records = Record::all_where(
-                    &self.connection,
-                    "trade_id IS ?1 AND market_slug IS ?2",
-                    rusqlite::params![id, slug],
-                )?;
-                let settled = chains(records).into_iter().filter_map(|chain| {
-                    let (standing, money) = standing_and_money(&chain)?;
-                    settled_by(standing, money, reading)
-                });
-                found.extend(settled);
-            }
-            Ok(found)
+        let chains = self.records_of_deleted()?;
+        let settled = |chain: &Vec<Record>| {
+            let (standing, money) = standing_and_money(chain)?;
+            settled_by(standing, money, reading)
         };
-        read().map_err(|error| self.failed("read", error))
+        Ok(chains.iter().filter_map(settled).collect())
     }
 
-    /// The resolutions of markets as settle recorded them, the latest of each, with the market as the bot wrote
-    /// it and the open of its window: also of rows that the bot has deleted.
+    /// The records of trades that the bot has deleted since, oldest first by trade.
     ///
     /// # Errors
     /// [`Error::Database`].
-    pub fn recorded_resolutions(&self) -> Result<Vec<(String, UnixSeconds, Outcome)>, Error> {
-        let read = || {
-            if !self.has_records()? {
-                return Ok(vec![]);
+    pub fn records_of_deleted(&self) -> Result<Vec<Vec<Record>>, Error> {
+        self.read(|| {
+            let mut found = Vec::new();
+            for (id, slug) in self.keys_of_deleted()? {
+                found.extend(chains(Record::all_where(
+                    &self.connection,
+                    "trade_id IS ?1 AND market_slug IS ?2",
+                    rusqlite::params![id, slug],
+                )?));
             }
-            let mut statement = self.connection.prepare(
-                "SELECT max(id), market_slug, unixepoch(window_open), resolution
-                 FROM settlement_records
-                 WHERE resolution IS NOT NULL AND typeof(market_slug) = 'text'
-                 GROUP BY market_slug",
-            )?;
-            let rows = statement.query_map([], |row| {
-                let (open, resolution): (Option<i64>, String) = (row.get(2)?, row.get(3)?);
-                let outcome = Outcome::named(&resolution);
-                let slug: String = row.get(1)?;
-                Ok(outcome.map(|outcome| (slug, UnixSeconds(open.unwrap_or_default()), outcome)))
-            })?;
-            rows.filter_map(Result::transpose).collect::<rusqlite::Result<Vec<_>>>()
-        };
-        read().map_err(|error| self.failed("read", error))
+            Ok(found)
+        })
     }
 
-    /// The ids and markets of the records without a row.
-    fn keys_of_deleted(&self) -> rusqlite::Result<Vec<(Cell, Cell)>> {
+    /// The ids and markets of the records without a row, in the order of their first record.
+    pub(super) fn keys_of_deleted(&self) -> rusqlite::Result<Vec<(Cell, Cell)>> {
+        if !self.has_records()? {
+            return Ok(vec![]);
+        }
         let [id, slug] = [Field::Id, Field::MarketSlug].map(|field| self.fields.sql(field));
         // a row at its rowid is found at once; rows that moved are looked for in one pass below
         let mut statement = self.connection.prepare(&format!(
-            "SELECT DISTINCT trade_id, market_slug FROM settlement_records AS record WHERE {}",
+            "SELECT trade_id, market_slug FROM settlement_records AS record WHERE {}
+             GROUP BY trade_id, market_slug ORDER BY min(id)",
             self.fields.moved()
         ))?;
         let keys = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;

@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 
 use crate::error::Error;
 use crate::interrupt::Interrupt;
-use crate::rules::eligibility::Row;
 use crate::rules::fill::{
     Fill, LoggedRow, MarketId, Position, WalletRecord, WalletRecords, WalletSays,
 };
@@ -18,8 +17,8 @@ use crate::rules::timestamp::NaiveZone;
 use crate::rules::units::{Shares, UnixSeconds, Usd, decimal_from_text};
 use crate::rules::value::Cell;
 use crate::rules::zone::logged_at;
+use crate::store::Store;
 use crate::store::columns::Field;
-use crate::store::{FIRST, Store};
 
 /// The first version of settle's tables that keeps single fills.
 const FIRST_WITH_FILLS: i64 = 4;
@@ -34,10 +33,7 @@ impl Store {
     /// # Errors
     /// [`Error::Database`].
     pub fn wallet_records(&self) -> Result<WalletRecords, Error> {
-        let read = || {
-            if !self.has_table("settlement_fills")? {
-                return Ok(WalletRecords::default());
-            }
+        self.read_own("settlement_fills", || {
             let mut statement = self.connection.prepare(
                 "SELECT trade_rowid, trade_id, market_slug, filled, shares, cost, sold, proceeds
                  FROM settlement_fills",
@@ -62,8 +58,7 @@ impl Store {
                 Ok((row.get(0)?, record))
             })?;
             rows.collect::<rusqlite::Result<HashMap<_, _>>>().map(WalletRecords)
-        };
-        read().map_err(|error| self.failed("read", error))
+        })
     }
 
     /// The rowids of the rows of which another wallet than this one spoke last.
@@ -71,18 +66,14 @@ impl Store {
     /// # Errors
     /// [`Error::Database`].
     pub fn rows_of_another_wallet(&self, wallet: &str) -> Result<HashSet<i64>, Error> {
-        let read = || {
-            if !self.has_table("settlement_fills")? {
-                return Ok(HashSet::new());
-            }
+        self.read_own("settlement_fills", || {
             let has_wallets =
                 self.schema_version()?.is_some_and(|version| version >= FIRST_WITH_WALLETS);
             let last = if has_wallets { "wallet" } else { "NULL" };
             let sql = format!("SELECT trade_rowid FROM settlement_fills WHERE {last} IS NOT ?1");
             let mut statement = self.connection.prepare(&sql)?;
             statement.query_map([wallet], |row| row.get(0))?.collect()
-        };
-        read().map_err(|error| self.failed("read", error))
+        })
     }
 
     /// Every row with a side, a market and a time, settled or not, and the rows that settle recorded and
@@ -103,28 +94,18 @@ impl Store {
         ];
         let columns = columns.map(|field| self.fields.sql(field)).join(", ");
         let columns = format!("trades.rowid, {columns}, {}", self.fields.unsettled());
-        let mut rows = Vec::new();
-        let (mut present, mut orders) = (HashSet::new(), HashSet::new());
+        let (mut rows, mut orders) = (Vec::new(), HashSet::new());
         let read = |row: &rusqlite::Row<'_>| {
             let cell = |index: usize| row.get::<_, Cell>(index);
             Ok((
                 row.get::<_, i64>(0)?,
-                cell(1)?,
-                cell(2)?,
-                cell(3)?,
-                cell(4)?,
-                cell(5)?,
-                cell(6)?,
-                cell(7)?,
+                [cell(1)?, cell(2)?, cell(3)?, cell(4)?, cell(5)?, cell(6)?, cell(7)?],
                 row.get::<_, bool>(8)?,
             ))
         };
-        let mut after = Some(FIRST);
-        while let Some(from) = after {
-            let (page, next) = self.page("TRUE", None, &columns, from, read)?;
-            for (rowid, trade_id, timestamp, slug, action, status, order, outcome, no_win) in page {
-                let market_slug = slug;
-                present.insert((trade_id.to_string(), market_slug.to_string()));
+        self.pages("TRUE", &columns, read, |page| {
+            for (rowid, cells, no_win) in page {
+                let [trade_id, timestamp, market_slug, action, status, order, outcome] = cells;
                 if is_on_paper(&status) {
                     continue;
                 }
@@ -138,40 +119,34 @@ impl Store {
                     LoggedRow { is_unsettled, is_duplicate, ..row }
                 }));
             }
-            after = next;
-        }
-        rows.extend(self.deleted_rows(&present)?);
+        })?;
+        rows.extend(self.deleted_rows()?);
         Ok(rows)
     }
 
     /// The rows with a bet that settle recorded and that are gone. Their records hold no time of logging,
     /// so they count as logged at their first fill, or else when the window opened.
-    /// `present`: the ids and markets of the rows that are there.
-    fn deleted_rows(&self, present: &HashSet<(String, String)>) -> Result<Vec<LoggedRow>, Error> {
-        let read = || {
-            if !self.has_records()? {
-                return Ok(vec![]);
+    fn deleted_rows(&self) -> Result<Vec<LoggedRow>, Error> {
+        let recorded = self.read(|| {
+            let mut recorded = Vec::new();
+            for (id, slug) in self.keys_of_deleted()? {
+                let mut statement = self.connection.prepare_cached(
+                    "SELECT min(id), max(trade_rowid), action, unixepoch(window_open)
+                     FROM settlement_records
+                     WHERE trade_id IS ?1 AND market_slug IS ?2 AND window_open IS NOT NULL
+                     GROUP BY action, CASE WHEN trade_id IS NULL THEN trade_rowid END",
+                )?;
+                let rows = statement.query_map(params![id, slug], |row| {
+                    let (first, rowid): (i64, i64) = (row.get(0)?, row.get(1)?);
+                    let (action, open): (Cell, i64) = (row.get(2)?, row.get(3)?);
+                    Ok((first, rowid, (id.clone(), slug.clone()), action, UnixSeconds(open)))
+                })?;
+                recorded.extend(rows.collect::<rusqlite::Result<Vec<_>>>()?);
             }
-            let mut statement = self.connection.prepare(
-                "SELECT min(id), max(trade_rowid), trade_id, market_slug, action,
-                    unixepoch(window_open)
-                 FROM settlement_records WHERE window_open IS NOT NULL
-                 GROUP BY trade_id, market_slug, action, CASE WHEN trade_id IS NULL THEN trade_rowid END",
-            )?;
-            let rows = statement.query_map([], |row| {
-                let (first, rowid): (i64, i64) = (row.get(0)?, row.get(1)?);
-                let (trade_id, market_slug): (Cell, Cell) = (row.get(2)?, row.get(3)?);
-                let (action, open): (Cell, i64) = (row.get(4)?, row.get(5)?);
-                Ok((first, rowid, trade_id, market_slug, action, UnixSeconds(open)))
-            })?;
-            rows.collect::<rusqlite::Result<Vec<_>>>()
-        };
-        let recorded = read().map_err(|error| self.failed("read", error))?;
+            Ok(recorded)
+        })?;
         let mut rows = Vec::new();
-        for (first, rowid, trade_id, market_slug, action, open) in recorded {
-            if present.contains(&(trade_id.to_string(), market_slug.to_string())) {
-                continue;
-            }
+        for (first, rowid, (trade_id, market_slug), action, open) in recorded {
             let fills = self.fills_of(rowid, &trade_id, &market_slug)?;
             let logged_at = fills.iter().map(|fill| fill.time).min().unwrap_or(open);
             let key = i64::MIN.saturating_add(first);
@@ -185,10 +160,7 @@ impl Store {
     /// # Errors
     /// [`Error::Database`].
     pub fn wallet_count(&self) -> Result<u64, Error> {
-        let read = || {
-            if !self.has_table("settlement_fills")? {
-                return Ok(0);
-            }
+        self.read_own("settlement_fills", || {
             let [id, slug, is_win] =
                 [Field::Id, Field::MarketSlug, Field::IsWin].map(|field| self.fields.sql(field));
             let sql = format!(
@@ -198,21 +170,7 @@ impl Store {
                  WHERE fill.filled AND {is_win} IS NOT NULL"
             );
             self.connection.query_row(&sql, [], |row| row.get(0))
-        };
-        read().map_err(|error| self.failed("read", error))
-    }
-
-    /// The row at a rowid; `None` if there is none.
-    ///
-    /// # Errors
-    /// [`Error::Database`].
-    pub fn row_at(&self, rowid: i64) -> Result<Option<Row>, Error> {
-        let read = || {
-            let sql = format!("SELECT {} FROM trades WHERE rowid = ?1", self.fields.row());
-            let mut statement = self.connection.prepare_cached(&sql)?;
-            statement.query_row([rowid], |row| self.read_row(row)).optional()
-        };
-        read().map_err(|error| self.failed("read", error))
+        })
     }
 
     /// The fills of a row, as a wallet showed them; empty if none did.
@@ -225,7 +183,7 @@ impl Store {
         trade_id: &Cell,
         market_slug: &Cell,
     ) -> Result<Vec<Fill>, Error> {
-        let read = || {
+        let text = self.read(|| {
             let version = self.schema_version()?;
             if version.is_none_or(|version| version < FIRST_WITH_FILLS) {
                 return Ok(None);
@@ -238,8 +196,7 @@ impl Store {
             let text: Option<Option<String>> =
                 statement.query_row(values, |row| row.get(0)).optional()?;
             Ok(text.flatten())
-        };
-        let text = read().map_err(|error| self.failed("read", error))?;
+        })?;
         Ok(text.map_or_else(Vec::new, |text| from_json(&text)))
     }
 

@@ -7,10 +7,11 @@ use rust_decimal::Decimal;
 
 use crate::error::Error;
 use crate::rules::eligibility::Row;
+use crate::rules::outcome::Outcome;
 use crate::rules::text::printable;
 use crate::rules::units::{UnixSeconds, Usd};
 use crate::rules::value::Cell;
-use crate::store::columns::{Field, FieldMap, is_text_for_null};
+use crate::store::columns::{Field, is_text_for_null};
 use crate::store::{Record, RecordCounts, Store, records, retries};
 
 /// Seconds for which a doubtful strike is counted after it was recorded.
@@ -80,11 +81,24 @@ impl Store {
     /// # Errors
     /// [`Error::Database`].
     pub fn logged_runs(&self) -> Result<Vec<LoggedRun>, Error> {
-        let read = || match self.has_records()? {
-            true => logged_runs(&self.connection),
-            false => Ok(vec![]),
-        };
-        read().map_err(|error| self.failed("read", error))
+        self.read_own("settlement_records", || logged_runs(&self.connection))
+    }
+
+    /// The counts that settle's own tables give.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn record_counts(&self, now: UnixSeconds) -> Result<RecordCounts, Error> {
+        self.read_own("settlement_records", || {
+            let connection = &self.connection;
+            let unconfirmed = "SELECT count(*) FROM settlement_unconfirmed";
+            Ok(RecordCounts {
+                unconfirmed: connection.query_row(unconfirmed, [], |row| row.get(0))?,
+                doubted: records::doubted(connection, &self.fields, now.plus(-DOUBTED_FOR))?,
+                parked: retries::parked(connection, &self.fields)?,
+                last_runs: last_runs(connection)?,
+            })
+        })
     }
 
     /// The id of the only run whose id is, or begins with, this text.
@@ -111,8 +125,7 @@ impl Store {
     /// [`Error::Database`].
     pub fn last_record_of(&self, run_id: &str) -> Result<i64, Error> {
         let sql = "SELECT coalesce(max(id), 0) FROM settlement_records WHERE run_id = ?1";
-        let found = self.connection.query_row(sql, [run_id], |row| row.get(0));
-        found.map_err(|error| self.failed("read", error))
+        self.read(|| self.connection.query_row(sql, [run_id], |row| row.get(0)))
     }
 
     /// The id of the latest run that wrote something which is not undone.
@@ -131,7 +144,7 @@ impl Store {
     /// # Errors
     /// [`Error::Database`].
     pub fn rows_with_id(&self, id: &str) -> Result<Vec<Row>, Error> {
-        let read = || {
+        self.read(|| {
             let (row, key) = (self.fields.row(), self.fields.sql(Field::Id));
             let sql = format!(
                 "SELECT {row} FROM trades WHERE {key} = ?1 OR {key} = ?2 ORDER BY trades.rowid"
@@ -141,8 +154,30 @@ impl Store {
             let number = id.parse().ok().map(Cell::Integer).or_else(real);
             let rows = statement.query_map(params![id, number], |row| self.read_row(row))?;
             rows.collect::<rusqlite::Result<Vec<Row>>>()
-        };
-        read().map_err(|error| self.failed("read", error))
+        })
+    }
+
+    /// The resolutions of markets as settle recorded them, the latest of each, with the market as the bot wrote
+    /// it and the open of its window: also of rows that the bot has deleted.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn recorded_resolutions(&self) -> Result<Vec<(String, UnixSeconds, Outcome)>, Error> {
+        self.read_own("settlement_records", || {
+            let mut statement = self.connection.prepare(
+                "SELECT max(id), market_slug, unixepoch(window_open), resolution
+                 FROM settlement_records
+                 WHERE resolution IS NOT NULL AND typeof(market_slug) = 'text'
+                 GROUP BY market_slug",
+            )?;
+            let rows = statement.query_map([], |row| {
+                let (open, resolution): (Option<i64>, String) = (row.get(2)?, row.get(3)?);
+                let outcome = Outcome::named(&resolution);
+                let slug: String = row.get(1)?;
+                Ok(outcome.map(|outcome| (slug, UnixSeconds(open.unwrap_or_default()), outcome)))
+            })?;
+            rows.filter_map(Result::transpose).collect::<rusqlite::Result<Vec<_>>>()
+        })
     }
 
     /// The records of a trade, oldest first.
@@ -150,10 +185,7 @@ impl Store {
     /// # Errors
     /// [`Error::Database`].
     pub fn records_of(&self, row: &Row) -> Result<Vec<Record>, Error> {
-        let read = || {
-            if !self.has_records()? {
-                return Ok(vec![]);
-            }
+        self.read_own("settlement_records", || {
             let here = records_at(&self.connection, row.rowid, &row.id, &row.market_slug)?;
             if let Some(here) = here.first() {
                 return chain_of(&self.connection, here.id);
@@ -170,8 +202,7 @@ impl Store {
                 }
             }
             Ok(vec![])
-        };
-        read().map_err(|error| self.failed("read", error))
+        })
     }
 }
 
@@ -247,7 +278,7 @@ pub(super) fn status_that_stands(
 }
 
 /// The latest runs that wrote records, newest first.
-pub(super) fn last_runs(connection: &Connection) -> rusqlite::Result<Vec<PastRun>> {
+fn last_runs(connection: &Connection) -> rusqlite::Result<Vec<PastRun>> {
     let mut statement = connection
         .prepare("SELECT run_id, command FROM settlement_runs ORDER BY rowid DESC LIMIT ?1")?;
     let runs = statement
@@ -325,21 +356,6 @@ fn written_by(connection: &Connection, run_id: &str) -> rusqlite::Result<Vec<(St
         )?
         .query_map([run_id], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect()
-}
-
-/// Counts unconfirmed trades, doubted strikes and trades to retry, and lists the latest runs.
-pub(super) fn counts(
-    connection: &Connection,
-    fields: &FieldMap,
-    now: UnixSeconds,
-) -> rusqlite::Result<RecordCounts> {
-    let unconfirmed =
-        connection
-            .query_row("SELECT count(*) FROM settlement_unconfirmed", [], |row| row.get(0))?;
-    let doubted = records::doubted(connection, fields, now.plus(-DOUBTED_FOR))?;
-    let parked = retries::parked(connection, fields)?;
-    let last_runs = last_runs(connection)?;
-    Ok(RecordCounts { unconfirmed, doubted, parked, last_runs })
 }
 
 #[cfg(test)]

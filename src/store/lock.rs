@@ -57,9 +57,7 @@ impl RunLock {
         }
         Ok(Self { _file: file })
     }
-}
 
-impl RunLock {
     /// Whether a run holds the lock of the database at `database`, without taking it.
     ///
     /// # Errors

@@ -20,10 +20,7 @@ impl Store {
     /// # Errors
     /// [`Error::Database`].
     pub fn market_ids(&self) -> Result<HashMap<String, MarketIds>, Error> {
-        let read = || {
-            if !self.has_table("settlement_ids")? {
-                return Ok(HashMap::new());
-            }
+        self.read_own("settlement_ids", || {
             let mut statement = self.connection.prepare(
                 "SELECT market_key, slug, gamma_id, condition_id, up_is_first FROM settlement_ids",
             )?;
@@ -37,8 +34,7 @@ impl Store {
                 Ok((row.get(0)?, ids))
             })?;
             rows.collect()
-        };
-        read().map_err(|error| self.failed("read", error))
+        })
     }
 
     /// Keeps the names of markets, by key.
@@ -52,9 +48,10 @@ impl Store {
         interrupt: &Interrupt,
     ) -> Result<(), Error> {
         self.save_each(found, interrupt, |transaction, (key, ids)| {
-            transaction
-                .prepare_cached("DELETE FROM settlement_ids WHERE seen_at < ?1")?
-                .execute([now.0.saturating_sub(KEPT)])?;
+            if found.first().is_some_and(|(first, _)| first == key) {
+                let old = now.0.saturating_sub(KEPT);
+                transaction.execute("DELETE FROM settlement_ids WHERE seen_at < ?1", [old])?;
+            }
             let mut insert = transaction.prepare_cached(
                 "INSERT OR REPLACE INTO settlement_ids
                     (market_key, slug, gamma_id, condition_id, up_is_first, seen_at)

@@ -62,6 +62,7 @@ pub use results::{Latest, Totals};
 pub use retries::{Ignored, LastFailure};
 pub use survey::Survey;
 pub use tables::tables;
+pub use unclaimed::BesideWallet;
 pub use undo::Undone;
 pub use write::{Note, WriteOutcome, Writes};
 
@@ -190,9 +191,7 @@ impl Store {
         &self,
         mut read: impl FnMut(&Self) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let version = || {
-            transaction::data_version(&self.connection).map_err(|error| self.failed("read", error))
-        };
+        let version = || self.read(|| transaction::data_version(&self.connection));
         for _ in 1..TRIES {
             let before = version()?;
             let found = read(self)?;
@@ -226,8 +225,7 @@ impl Store {
                 let sql = format!(
                     "SELECT count(*) FROM trades WHERE {unsettled} AND trades.rowid > {after}"
                 );
-                let count = self.connection.query_row(&sql, [], |row| row.get(0));
-                count.map_err(|error| self.failed("read", error))?
+                self.read(|| self.connection.query_row(&sql, [], |row| row.get(0)))?
             }
         };
         let passed_over = all.saturating_sub(rows.len() as u64);
@@ -258,11 +256,10 @@ impl Store {
                              WHERE EXISTS (SELECT 1 FROM asked) AND {order} IN (SELECT id FROM asked))
              SELECT row FROM orders WHERE unsettled AND row > first"
         );
-        let read = || {
+        self.read(|| {
             let mut statement = self.connection.prepare(&sql)?;
             statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<HashSet<i64>>>()
-        };
-        read().map_err(|error| self.failed("read", error))
+        })
     }
 
     /// Passes every row of [`Self::unsettled_page`] to `visit`; returns the number of HOLD rows.
@@ -301,16 +298,27 @@ impl Store {
     ) -> Result<Vec<Option<Row>>, Error> {
         let rowids: Vec<i64> = rowids.into_iter().collect();
         let read = || {
-            let sql = format!("SELECT {} FROM trades WHERE rowid = ?1", self.fields.row());
-            let transaction = self.connection.unchecked_transaction()?;
-            let mut statement = transaction.prepare_cached(&sql)?;
-            let row = |rowid| statement.query_row([rowid], |row| self.read_row(row)).optional();
-            rowids.iter().copied().map(row).collect::<rusqlite::Result<_>>()
+            let _one_instant = self.connection.unchecked_transaction()?;
+            rowids.iter().map(|rowid| self.read_row_at(*rowid)).collect::<rusqlite::Result<_>>()
         };
         let rows = self.reading(read);
         // a read right after a write also makes the bot wait
         self.touched = self.touched.map(|_| Instant::now());
         rows
+    }
+
+    /// The row at a rowid; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn row_at(&self, rowid: i64) -> Result<Option<Row>, Error> {
+        self.read(|| self.read_row_at(rowid))
+    }
+
+    fn read_row_at(&self, rowid: i64) -> rusqlite::Result<Option<Row>> {
+        let sql = format!("SELECT {} FROM trades WHERE rowid = ?1", self.fields.row());
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        statement.query_row([rowid], |row| self.read_row(row)).optional()
     }
 
     /// Reads these columns (the rowid first) of every row that meets the condition, by rowid, in
@@ -411,33 +419,29 @@ impl Store {
         })
     }
 
+    /// Reads once.
+    fn read<T>(&self, read: impl FnOnce() -> rusqlite::Result<T>) -> Result<T, Error> {
+        read().map_err(|error| self.failed("read", error))
+    }
+
+    /// Reads one of settle's own tables; nothing is found where settle has not made it yet.
+    fn read_own<T: Default>(
+        &self,
+        table: &str,
+        read: impl FnOnce() -> rusqlite::Result<T>,
+    ) -> Result<T, Error> {
+        self.read(|| if self.has(table)? { read() } else { Ok(T::default()) })
+    }
+
     /// Whether settle has written to this database.
     fn has_records(&self) -> rusqlite::Result<bool> {
-        self.connection.query_row(
-            "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'settlement_records')",
-            [],
-            |row| row.get(0),
-        )
+        self.has("settlement_records")
     }
 
-    fn has_table(&self, name: &str) -> rusqlite::Result<bool> {
-        self.connection.query_row(
-            "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?1)",
-            [name],
-            |row| row.get(0),
-        )
-    }
-
-    /// The counts that settle's own tables give.
-    ///
-    /// # Errors
-    /// [`Error::Database`].
-    pub fn record_counts(&self, now: UnixSeconds) -> Result<RecordCounts, Error> {
-        let read = || match self.has_records()? {
-            true => history::counts(&self.connection, &self.fields, now),
-            false => Ok(RecordCounts::default()),
-        };
-        read().map_err(|error| self.failed("read", error))
+    /// Whether the database has something of this name: a table, a view, a trigger.
+    fn has(&self, name: &str) -> rusqlite::Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = ?1)";
+        self.connection.query_row(sql, [name], |row| row.get(0))
     }
 }
 

@@ -36,32 +36,42 @@ impl Store {
     /// # Errors
     /// [`Error::Database`].
     pub fn not_made(&self) -> Result<HashMap<i64, NotMade>, Error> {
-        let read = || {
-            if !self.has_table("settlement_not_made")? {
-                return Ok(HashMap::new());
-            }
+        self.read_not_made(|row| {
+            Ok(NotMade {
+                trade_id: row.get(2)?,
+                market_slug: row.get(3)?,
+                action: row.get(4)?,
+                reason: row.get(1)?,
+                outcome: row.get(5)?,
+                would_have_won: row.get(6)?,
+            })
+        })
+    }
+
+    /// The reasons of [`Self::not_made`].
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn not_made_reasons(&self) -> Result<HashMap<i64, String>, Error> {
+        self.read_not_made(|row| row.get(1))
+    }
+
+    fn read_not_made<T>(
+        &self,
+        of: impl Fn(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<HashMap<i64, T>, Error> {
+        self.read_own("settlement_not_made", || {
             let [id, slug] = [Field::Id, Field::MarketSlug].map(|field| self.fields.sql(field));
             let mut statement = self.connection.prepare(&format!(
-                "SELECT made.trade_rowid, made.trade_id, made.market_slug, made.action, made.reason,
+                "SELECT made.trade_rowid, made.reason, made.trade_id, made.market_slug, made.action,
                     made.outcome, made.would_have_won
                  FROM settlement_not_made AS made
                  JOIN trades ON trades.rowid = made.trade_rowid AND {id} IS made.trade_id
                     AND {slug} IS made.market_slug"
             ))?;
-            let rows = statement.query_map([], |row| {
-                let not_made = NotMade {
-                    trade_id: row.get(1)?,
-                    market_slug: row.get(2)?,
-                    action: row.get(3)?,
-                    reason: row.get(4)?,
-                    outcome: row.get(5)?,
-                    would_have_won: row.get(6)?,
-                };
-                Ok((row.get(0)?, not_made))
-            })?;
+            let rows = statement.query_map([], |row| Ok((row.get(0)?, of(row)?)))?;
             rows.collect::<rusqlite::Result<_>>()
-        };
-        read().map_err(|error| self.failed("read", error))
+        })
     }
 
     /// Keeps trades that were not made, by rowid. The reason of an earlier attempt to settle them does not

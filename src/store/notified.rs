@@ -20,10 +20,9 @@ pub struct NotificationState {
     /// The services that did not answer when they were last asked, with the time of the first run that had
     /// no answer.
     pub outages: BTreeMap<String, UnixSeconds>,
-    /// The id of the last record whose correction was reported; `None` before the first.
-    pub corrected: Option<i64>,
-    /// The id of the last record whose contradiction was reported; `None` before the first.
-    pub contradicted: Option<i64>,
+    /// The id of the last record that was reported, if it needed a notice; `None` before the first run with
+    /// notices.
+    pub last_record: Option<i64>,
 }
 
 /// A record that may need a notice.
@@ -74,20 +73,17 @@ impl Store {
     /// # Errors
     /// [`Error::Database`].
     pub fn notification_state(&self) -> Result<NotificationState, Error> {
-        let read = || {
-            if !self.has_table("settlement_told")? {
-                return Ok(NotificationState::default());
-            }
-            let sql = "SELECT alerts, corrected, contradicted FROM settlement_told";
+        self.read_own("settlement_told", || {
+            // the table has two columns for it, which are equal
+            let sql = "SELECT alerts, min(corrected, contradicted) FROM settlement_told";
             let state = self.connection.query_row(sql, [], |row| {
                 let alerts: String = row.get(0)?;
                 let alerts = alerts.split_whitespace().map(raised).collect();
-                let (corrected, contradicted) = (row.get(1)?, row.get(2)?);
-                let outages = BTreeMap::new();
-                Ok(NotificationState { alerts, outages, corrected, contradicted })
+                let (outages, last_record) = (BTreeMap::new(), row.get(1)?);
+                Ok(NotificationState { alerts, outages, last_record })
             });
             let mut state = state.optional()?.unwrap_or_default();
-            if self.has_table("settlement_outages")? {
+            if self.has("settlement_outages")? {
                 let sql = "SELECT service, since FROM settlement_outages";
                 let mut statement = self.connection.prepare(sql)?;
                 let outages =
@@ -95,8 +91,7 @@ impl Store {
                 state.outages = outages.collect::<rusqlite::Result<_>>()?;
             }
             Ok(state)
-        };
-        read().map_err(|error| self.failed("read", error))
+        })
     }
 
     /// Stores what is reported, together with the notices that report it, for each channel: a run that is
@@ -117,8 +112,8 @@ impl Store {
             transaction.execute_batch(SCHEMA)?;
             transaction.execute(
                 "INSERT OR REPLACE INTO settlement_told (only_row, alerts, corrected, contradicted)
-                 VALUES (1, ?1, ?2, ?3)",
-                params![alerts.join(" "), state.corrected, state.contradicted],
+                 VALUES (1, ?1, ?2, ?2)",
+                params![alerts.join(" "), state.last_record],
             )?;
             transaction.execute("DELETE FROM settlement_outages", [])?;
             for (service, since) in &state.outages {
@@ -145,17 +140,13 @@ impl Store {
     /// # Errors
     /// [`Error::Database`].
     pub fn next_notice(&self, channel: &str) -> Result<Option<(i64, String)>, Error> {
-        let read = || {
-            if !self.has_table("settlement_notices")? {
-                return Ok(None);
-            }
+        self.read_own("settlement_notices", || {
             let sql =
                 "SELECT id, body FROM settlement_notices WHERE channel = ?1 ORDER BY id LIMIT 1";
             let notice =
                 self.connection.query_row(sql, [channel], |row| Ok((row.get(0)?, row.get(1)?)));
             notice.optional()
-        };
-        read().map_err(|error| self.failed("read", error))
+        })
     }
 
     /// Removes a notice that was delivered.
@@ -177,10 +168,7 @@ impl Store {
     /// # Errors
     /// [`Error::Database`].
     pub fn last_records(&self, run_id: &str) -> Result<Option<(i64, i64)>, Error> {
-        let read = || {
-            if !self.has_records()? {
-                return Ok(None);
-            }
+        self.read_own("settlement_records", || {
             let last =
                 "SELECT coalesce((SELECT id FROM settlement_records ORDER BY id DESC LIMIT 1), 0)";
             let last: i64 = self.connection.query_row(last, [], |row| row.get(0))?;
@@ -188,8 +176,7 @@ impl Store {
             let first_of_run: Option<i64> =
                 self.connection.query_row(first_of_run, [run_id], |row| row.get(0))?;
             Ok(Some((last, first_of_run.map_or(last, |first| first - 1))))
-        };
-        read().map_err(|error| self.failed("read", error))
+        })
     }
 
     /// The records after this id that may need a notice and that `wanted` accepts: corrections, and
@@ -202,7 +189,7 @@ impl Store {
         after: i64,
         wanted: impl Fn(&Noteworthy) -> bool,
     ) -> Result<Vec<Noteworthy>, Error> {
-        let read = || {
+        self.read(|| {
             let mut statement = self.connection.prepare(
                 "SELECT record.id, record.run_id, record.trade_id, record.market_slug,
                         record.status, record.old_actual_outcome, record.new_actual_outcome,
@@ -237,8 +224,7 @@ impl Store {
             notes
                 .filter(|note| note.as_ref().map_or(true, &wanted))
                 .collect::<rusqlite::Result<_>>()
-        };
-        read().map_err(|error| self.failed("read", error))
+        })
     }
 }
 

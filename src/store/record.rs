@@ -171,9 +171,9 @@ impl Record {
                 record.window_open = text(Some(bet.market.open));
                 record.window_close = text(Some(bet.market.close));
             }
-            record.money_source = text(Some(bet.money.as_str()));
-            record.position_size = text(Some(bet.position));
-            record.executed_price = text(Some(bet.price));
+            record.money_source = text(Some(bet.paid.source.as_str()));
+            record.position_size = text(Some(bet.paid.cost));
+            record.executed_price = text(Some(bet.paid.price));
         }
         if let Some(measured) = settlement.measured() {
             let prices = &measured.prices;

@@ -14,11 +14,12 @@ use crate::error::Error;
 use crate::rules::asset::Asset;
 use crate::rules::eligibility::Reading;
 use crate::rules::fill::{Position, WalletRecord, WalletRecords};
-use crate::rules::logged::{LoggedMoney, MoneySource, SizeUnit};
+use crate::rules::logged::{LoggedMoney, SizeUnit};
 use crate::rules::market;
 use crate::rules::market::{Family, RuleSet};
 use crate::rules::order_status::is_on_paper;
 use crate::rules::outcome::Side;
+use crate::rules::pnl::MoneySource;
 use crate::rules::statistics::stats::Streaks;
 use crate::rules::statistics::{BookedAs, Mode, PaidAndLogged, Provenance, Results, Settled};
 use crate::rules::timestamp::{NaiveZone, read_cell_instant, read_instant};
@@ -76,7 +77,7 @@ impl Store {
                     CAST(coalesce(sum({profit}), 0) AS REAL)
              FROM trades"
         );
-        self.connection.query_row(&sql, [], read).map_err(|error| self.failed("read", error))
+        self.read(|| self.connection.query_row(&sql, [], read))
     }
 
     /// Figures of the latest settled trades, as of `now`.
@@ -84,15 +85,14 @@ impl Store {
     /// # Errors
     /// [`Error::Database`].
     pub fn latest(&self, zone: NaiveZone, now: UnixSeconds) -> Result<Latest, Error> {
-        let read = || {
+        self.read(|| {
             let last_settled = match self.has_records()? {
                 true => last_settled(&self.connection)?,
                 false => None,
             };
             let (consecutive_losses, profit_today) = self.latest_trades(zone, now)?;
             Ok(Latest { consecutive_losses, profit_today, last_settled })
-        };
-        read().map_err(|error| self.failed("read", error))
+        })
     }
 
     /// Losses in a row among the latest trades, and today's profit. Rows are read backwards by the text of
@@ -315,10 +315,7 @@ impl Store {
     /// The provenance of each outcome that settle wrote, and whether a fee was counted, by the fingerprint of
     /// the row at that time. A row that changed since then has another fingerprint.
     fn provenance(&self) -> Result<HashMap<u64, (Provenance, bool)>, Error> {
-        let read = || {
-            if !self.has_records()? {
-                return Ok(HashMap::new());
-            }
+        self.read_own("settlement_records", || {
             let mut provenance = HashMap::new();
             let mut undone = Vec::new();
             let mut statement = self.connection.prepare(
@@ -347,8 +344,7 @@ impl Store {
                 }
             }
             Ok(provenance)
-        };
-        read().map_err(|error| self.failed("read", error))
+        })
     }
 }
 
@@ -414,8 +410,8 @@ fn money(
     unit: SizeUnit,
 ) -> rusqlite::Result<(Option<Decimal>, Option<SharePrice>, MoneySource)> {
     let cell = |index: usize| row.get::<_, Cell>(index);
-    if let Some(Ok((cost, price, ..))) = position.map(|it| it.bet()) {
-        return Ok((Some(cost.0), Some(price), MoneySource::Wallet));
+    if let Some(Ok(paid)) = position.map(|it| it.paid()) {
+        return Ok((Some(paid.cost.0), Some(paid.price), paid.source));
     }
     let [size, price, verified_price, verified_amount, exit] =
         [cell(11)?, cell(12)?, cell(15)?, cell(16)?, cell(17)?];
@@ -426,8 +422,8 @@ fn money(
         verified_amount: Some(&verified_amount),
         exit_price: Some(&exit),
     };
-    Ok(match own.fill(unit) {
-        Ok((cost, price, _, _, source)) => (Some(cost.0), Some(price), source),
+    Ok(match own.paid(unit) {
+        Ok(paid) => (Some(paid.cost.0), Some(paid.price), paid.source),
         Err(_) => {
             let price = price.any_number().and_then(|price| SharePrice::new(price).ok());
             (size.any_number(), price, MoneySource::Log)

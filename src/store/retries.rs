@@ -16,50 +16,6 @@ use crate::store::columns::{Field, FieldMap};
 use crate::store::transaction::Short;
 use crate::store::{RunInfo, Store};
 
-impl Store {
-    /// The trades that failed before, by rowid.
-    ///
-    /// # Errors
-    /// [`Error::Database`].
-    pub fn retries(&self) -> Result<HashMap<i64, Retry>, Error> {
-        let made =
-            self.has_table("settlement_retries").map_err(|error| self.failed("read", error))?;
-        if !made {
-            return Ok(HashMap::new());
-        }
-        read(&self.connection).map_err(|error| self.failed("read", error))
-    }
-
-    /// How the last attempt to settle a trade failed.
-    ///
-    /// # Errors
-    /// [`Error::Database`].
-    pub fn last_failure(&self, row: &Row) -> Result<Option<LastFailure>, Error> {
-        let read = || {
-            if !self.has_table("settlement_retries")? {
-                return Ok(None);
-            }
-            self.connection
-                .query_row(
-                    "SELECT reason, held, next_try FROM settlement_retries
-                     WHERE trade_rowid = ?1 AND trade_id IS ?2 AND market_slug IS ?3",
-                    params![row.rowid, row.id, row.market_slug],
-                    |row| {
-                        let held: i64 = row.get(1)?;
-                        Ok(LastFailure {
-                            reason: row.get(0)?,
-                            is_held: held == HELD,
-                            is_ignored: held == IGNORED,
-                            next_try: UnixSeconds(row.get(2)?),
-                        })
-                    },
-                )
-                .optional()
-        };
-        read().map_err(|error| self.failed("read", error))
-    }
-}
-
 /// Why a trade is not settled.
 #[derive(Debug, Clone)]
 pub struct LastFailure {
@@ -97,15 +53,63 @@ pub(super) const NOT_IGNORED: &str = "NOT EXISTS (SELECT 1 FROM settlement_retri
     WHERE ignored.trade_rowid = waiting.trade_rowid AND ignored.held = 3)";
 
 impl Store {
+    /// The trades that failed before, by rowid.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn retries(&self) -> Result<HashMap<i64, Retry>, Error> {
+        self.read_own("settlement_retries", || {
+            let mut statement = self.connection.prepare(
+                "SELECT trade_rowid, trade_id, market_slug, next_try, held,
+                CASE WHEN held = 2 THEN reason END
+         FROM settlement_retries",
+            )?;
+            let rows = statement.query_map([], |row| {
+                let retry = Retry {
+                    trade_id: row.get(1)?,
+                    market_slug: row.get(2)?,
+                    next_try: UnixSeconds(row.get(3)?),
+                    held: row.get::<_, i64>(4)? == HELD,
+                    ignored: row.get::<_, i64>(4)? == IGNORED,
+                    error: row.get(5)?,
+                };
+                Ok((row.get(0)?, retry))
+            })?;
+            rows.collect()
+        })
+    }
+
+    /// How the last attempt to settle a trade failed.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn last_failure(&self, row: &Row) -> Result<Option<LastFailure>, Error> {
+        self.read_own("settlement_retries", || {
+            self.connection
+                .query_row(
+                    "SELECT reason, held, next_try FROM settlement_retries
+                     WHERE trade_rowid = ?1 AND trade_id IS ?2 AND market_slug IS ?3",
+                    params![row.rowid, row.id, row.market_slug],
+                    |row| {
+                        let held: i64 = row.get(1)?;
+                        Ok(LastFailure {
+                            reason: row.get(0)?,
+                            is_held: held == HELD,
+                            is_ignored: held == IGNORED,
+                            next_try: UnixSeconds(row.get(2)?),
+                        })
+                    },
+                )
+                .optional()
+        })
+    }
+
     /// The trades that the user ignores, by the time of that.
     ///
     /// # Errors
     /// [`Error::Database`].
     pub fn ignored(&self) -> Result<Vec<Ignored>, Error> {
-        let read = || {
-            if !self.has_table("settlement_retries")? {
-                return Ok(vec![]);
-            }
+        self.read_own("settlement_retries", || {
             let mut statement = self.connection.prepare(
                 "SELECT trade_id, market_slug, next_try FROM settlement_retries
                  WHERE held = ?1 ORDER BY next_try, trade_rowid",
@@ -115,8 +119,7 @@ impl Store {
                 Ok(Ignored { trade_id: row.get(0)?, market_slug: row.get(1)?, since })
             })?;
             rows.collect()
-        };
-        read().map_err(|error| self.failed("read", error))
+        })
     }
 
     /// Ignores these rows from now on, or no longer if `removes`. Returns the number of trades for
@@ -235,26 +238,6 @@ pub(super) fn wait_after(failures: i64, first_wait: i64) -> i64 {
         ..=1 => 0,
         _ => first_wait.saturating_mul(2i64.saturating_pow(doublings)).min(LONGEST_WAIT),
     }
-}
-
-fn read(connection: &Connection) -> rusqlite::Result<HashMap<i64, Retry>> {
-    let mut statement = connection.prepare(
-        "SELECT trade_rowid, trade_id, market_slug, next_try, held,
-                CASE WHEN held = 2 THEN reason END
-         FROM settlement_retries",
-    )?;
-    let rows = statement.query_map([], |row| {
-        let retry = Retry {
-            trade_id: row.get(1)?,
-            market_slug: row.get(2)?,
-            next_try: UnixSeconds(row.get(3)?),
-            held: row.get::<_, i64>(4)? == HELD,
-            ignored: row.get::<_, i64>(4)? == IGNORED,
-            error: row.get(5)?,
-        };
-        Ok((row.get(0)?, retry))
-    })?;
-    rows.collect()
 }
 
 #[cfg(test)]

@@ -60,7 +60,7 @@ impl Store {
     /// # Errors
     /// [`Error::Database`].
     pub fn survey(&self) -> Result<Survey, Error> {
-        let read = || -> rusqlite::Result<Survey> {
+        self.read(|| {
             let one = |sql: &str| self.connection.query_row(sql, [], |row| row.get(0));
             let columns = [
                 ("action", Field::Action),
@@ -119,7 +119,6 @@ impl Store {
                     self.connection.query_row(last, [], |row| row.get(0)).optional()?;
             }
             Ok(survey)
-        };
-        read().map_err(|error| self.failed("read", error))
+        })
     }
 }

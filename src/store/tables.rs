@@ -36,7 +36,7 @@ impl Store {
     /// # Errors
     /// [`Error::Database`].
     pub fn columns_at(&self, schema: &BotSchema, rowids: &[i64]) -> Result<Vec<Column>, Error> {
-        let read = || -> rusqlite::Result<Vec<Column>> {
+        self.read(|| {
             let from = format!("main.{}", quoted(schema.table()));
             let mut columns = columns(self, schema.table())?;
             let sql = format!("SELECT * FROM {from} WHERE rowid = ?1");
@@ -54,8 +54,7 @@ impl Store {
             columns
                 .retain(|it| !results.contains(&it.name) && !results.contains(&quoted(&it.name)));
             Ok(columns)
-        };
-        read().map_err(|error| self.failed("read", error))
+        })
     }
 }
 

@@ -17,16 +17,23 @@ use crate::rules::value::Cell;
 use crate::store::Store;
 use crate::store::columns::Field;
 
+/// The settled trades beside the last readings of their wallets.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct BesideWallet {
+    /// Booked profits less what the wallet's fills of these trades made, in dollars; `None` if the readings
+    /// cover no settled trade.
+    pub difference: Option<Decimal>,
+    /// Dollars that the trades won and that were not redeemed; `None` if no wallet was read.
+    pub unclaimed: Option<Decimal>,
+}
+
 impl Store {
     /// What was redeemed, in dollars, by the market as the bot wrote it.
     ///
     /// # Errors
     /// [`Error::Database`].
     pub fn redeemed(&self) -> Result<HashMap<String, Decimal>, Error> {
-        let read = || {
-            if !self.has_table("settlement_redeemed")? {
-                return Ok(HashMap::new());
-            }
+        self.read_own("settlement_redeemed", || {
             let sql = "SELECT market_slug, dollars FROM settlement_redeemed";
             let mut statement = self.connection.prepare(sql)?;
             let rows = statement.query_map([], |row| {
@@ -34,8 +41,7 @@ impl Store {
                 Ok((row.get(0)?, decimal_from_text(&dollars).unwrap_or_default()))
             })?;
             rows.collect()
-        };
-        read().map_err(|error| self.failed("read", error))
+        })
     }
 
     /// Keeps what was redeemed, in dollars, by the market as the bot wrote it.
@@ -57,111 +63,63 @@ impl Store {
         })
     }
 
-    /// Booked profits less what the wallet's fills of these trades made, in dollars, over the settled trades
-    /// that the last readings cover; `None` if there are none.
+    /// Compares the settled trades with the last readings of their wallets.
     ///
     /// # Errors
     /// [`Error::Database`].
-    pub fn wallet_difference(&self) -> Result<Option<Decimal>, Error> {
-        let read = || {
-            if !self.has_table("settlement_fills")? {
-                return Ok(None);
-            }
-            let [id, slug, action, outcome, profit] = [
-                Field::Id,
-                Field::MarketSlug,
-                Field::Action,
-                Field::ActualOutcome,
-                Field::ProfitLoss,
-            ]
-            .map(|field| self.fields.sql(field));
+    pub fn beside_wallet(&self) -> Result<BesideWallet, Error> {
+        let redeemed = self.redeemed()?;
+        self.read_own("settlement_fills", || {
+            let sql = |field| self.fields.sql(field);
             let mut statement = self.connection.prepare(&format!(
-                "SELECT fill.filled, fill.shares, fill.cost, fill.sold, fill.proceeds, {action}, {outcome}, {profit}
+                "SELECT fill.shares, fill.cost, fill.sold, fill.proceeds, fill.market_slug,
+                        {}, {}, {}, {}
                  FROM settlement_fills AS fill
-                 JOIN trades ON trades.rowid = fill.trade_rowid AND {id} IS fill.trade_id
-                    AND {slug} IS fill.market_slug
-                 WHERE fill.filled IN (0, 1) AND {}",
-                self.fields.settled()
+                 LEFT JOIN trades ON trades.rowid = fill.trade_rowid AND {} IS fill.trade_id
+                    AND {} IS fill.market_slug",
+                sql(Field::Action),
+                sql(Field::ActualOutcome),
+                sql(Field::ProfitLoss),
+                self.fields.settled(),
+                sql(Field::Id),
+                sql(Field::MarketSlug),
             ))?;
             let mut rows = statement.query([])?;
-            let mut difference = None;
-            while let Some(row) = rows.next()? {
-                let number = |index: usize| -> rusqlite::Result<Decimal> {
-                    let text: Option<String> = row.get(index)?;
-                    Ok(text.and_then(|text| decimal_from_text(&text).ok()).unwrap_or_default())
-                };
-                let [action, outcome, booked] =
-                    [row.get::<_, Cell>(5)?, row.get::<_, Cell>(6)?, row.get::<_, Cell>(7)?];
-                let side = action.text().and_then(Side::named);
-                let outcome = outcome.text().and_then(Outcome::named);
-                let outcome = outcome.filter(|outcome| *outcome != Outcome::Unknown);
-                let (Some(side), Some(outcome)) = (side, outcome) else { continue };
-                let held = number(1)?.saturating_sub(number(3)?);
-                let paid = held.saturating_mul(paid_per_share(side, outcome));
-                // a trade that was never filled made 0
-                let made = paid.saturating_add(number(4)?).saturating_sub(number(2)?);
-                let sum: &mut Decimal = difference.get_or_insert_default();
-                let booked = booked.any_number().unwrap_or_default();
-                *sum = sum.saturating_add(booked.saturating_sub(made));
-            }
-            Ok(difference)
-        };
-        read().map_err(|error| self.failed("read", error))
-    }
-
-    /// Dollars that the settled trades won and that were not redeemed at the last reading of a wallet; `None`
-    /// if no wallet was read.
-    ///
-    /// # Errors
-    /// [`Error::Database`].
-    pub fn unclaimed(&self) -> Result<Option<Decimal>, Error> {
-        let read = || {
-            if !self.has_table("settlement_fills")? {
-                return Ok(None);
-            }
-            let [id, slug, action, outcome] =
-                [Field::Id, Field::MarketSlug, Field::Action, Field::ActualOutcome]
-                    .map(|field| self.fields.sql(field));
-            let sql = format!(
-                "SELECT fill.market_slug, fill.shares, fill.sold, {action}, {outcome}
-                 FROM settlement_fills AS fill
-                 LEFT JOIN trades ON trades.rowid = fill.trade_rowid AND {id} IS fill.trade_id
-                    AND {slug} IS fill.market_slug"
-            );
-            let mut statement = self.connection.prepare(&sql)?;
-            let mut rows = statement.query([])?;
-            let mut won: Option<HashMap<String, Decimal>> = None;
+            let (mut won, mut difference) = (None::<HashMap<String, Decimal>>, None::<Decimal>);
             while let Some(row) = rows.next()? {
                 let won = won.get_or_insert_default();
-                let [market, action, outcome] =
-                    [row.get::<_, Cell>(0)?, row.get::<_, Cell>(3)?, row.get::<_, Cell>(4)?];
                 let number = |index: usize| -> rusqlite::Result<Decimal> {
                     let text: Option<String> = row.get(index)?;
                     Ok(text.and_then(|text| decimal_from_text(&text).ok()).unwrap_or_default())
                 };
-                let (side, outcome) = (action.text().and_then(Side::named), outcome.text());
-                let (Some(market), Some(side), Some(outcome)) =
-                    (market.name(), side, outcome.and_then(Outcome::named))
-                else {
-                    continue;
-                };
-                let held = number(1)?.saturating_sub(number(2)?);
+                let cell = |index: usize| row.get::<_, Cell>(index);
+                let (side, outcome) = (cell(5)?, cell(6)?);
+                let side = side.text().and_then(Side::named);
+                let outcome = outcome.text().and_then(Outcome::named);
+                let (Some(side), Some(outcome)) = (side, outcome) else { continue };
+                let held = number(0)?.saturating_sub(number(2)?);
                 let pays = held.saturating_mul(paid_per_share(side, outcome));
-                let sum = won.entry(market.into_owned()).or_default();
-                *sum = sum.saturating_add(pays);
+                if let Some(market) = cell(4)?.name() {
+                    let sum = won.entry(market.into_owned()).or_default();
+                    *sum = sum.saturating_add(pays);
+                }
+                let is_settled = row.get::<_, Option<bool>>(8)?.unwrap_or_default();
+                if is_settled && outcome != Outcome::Unknown {
+                    // a trade that was never filled made 0
+                    let made = pays.saturating_add(number(3)?).saturating_sub(number(1)?);
+                    let booked = cell(7)?.any_number().unwrap_or_default();
+                    let sum = difference.get_or_insert_default();
+                    *sum = sum.saturating_add(booked.saturating_sub(made));
+                }
             }
-            Ok(won)
-        };
-        let won = read().map_err(|error| self.failed("read", error))?;
-        let redeemed = self.redeemed()?;
-        let left = |(market, won): (String, Decimal)| {
-            won.saturating_sub(redeemed.get(&market).copied().unwrap_or_default())
-        };
-        Ok(won.map(|won| {
-            won.into_iter()
-                .map(left)
-                .filter(|left| *left >= DUST)
-                .fold(Decimal::ZERO, Decimal::saturating_add)
-        }))
+            let left = |(market, won): (String, Decimal)| {
+                won.saturating_sub(redeemed.get(&market).copied().unwrap_or_default())
+            };
+            let unclaimed = won.map(|won| {
+                let left = won.into_iter().map(left).filter(|left| *left >= DUST);
+                left.fold(Decimal::ZERO, Decimal::saturating_add)
+            });
+            Ok(BesideWallet { difference, unclaimed })
+        })
     }
 }

@@ -22,10 +22,7 @@ impl Store {
     /// # Errors
     /// [`Error::Database`].
     pub fn unconfirmed(&self, now: UnixSeconds, limit: u32) -> Result<Vec<Unconfirmed>, Error> {
-        let read = || {
-            if !self.has_records()? {
-                return Ok(vec![]);
-            }
+        self.read_own("settlement_records", || {
             let sql = query(&self.fields);
             let mut statement = self.connection.prepare(&sql)?;
             let rows = statement.query_map(params![now.0, limit], |row| {
@@ -40,8 +37,7 @@ impl Store {
                 lost.row = self.find_again(lost.record_id)?;
             }
             Ok(unconfirmed)
-        };
-        read().map_err(|error| self.failed("read", error))
+        })
     }
 
     /// The trades that Polymarket has not confirmed past the confirm lag, that are not stuck, and whose next
@@ -68,11 +64,8 @@ impl Store {
 
     fn late(&self, condition: &str, rule: AlertRule<'_>) -> Result<LateGroup, Error> {
         let closed_before = rule.now.plus(-rule.lags.confirm);
-        let read = || {
-            if !self.has_records()? {
-                return Ok(LateGroup::default());
-            }
-            let stuck = match self.has_table("settlement_alerts")? {
+        self.read_own("settlement_records", || {
+            let stuck = match self.has("settlement_alerts")? {
                 true => STUCK,
                 false => "(?2 IS NULL)",
             };
@@ -96,8 +89,7 @@ impl Store {
             let ids = statement.query_map(parameters, |row| row.get(0))?;
             group.trades.first = ids.collect::<rusqlite::Result<_>>()?;
             Ok(group)
-        };
-        read().map_err(|error| self.failed("read", error))
+        })
     }
 
     /// The only row that holds what a record wrote, at any rowid: SQLite renumbers the rows of a

@@ -35,8 +35,7 @@ impl Store {
         let ids = self.records_to_undo(undo)?;
         let mut undone = Undone::default();
         for id in ids {
-            let row = row_to_restore(&self.connection, id, &self.fields);
-            match row.map_err(|error| self.failed("read", error))? {
+            match self.read(|| row_to_restore(&self.connection, id, &self.fields))? {
                 Ok(_) => undone.restored += 1,
                 Err(refused) => undone.refused.push(refused),
             }
@@ -90,20 +89,14 @@ impl Store {
         })
     }
 
+    /// The ids of a run's records, newest first.
     fn records_to_undo(&self, undo: &str) -> Result<Vec<i64>, Error> {
-        let ids = self.records_of_run(undo).map_err(|error| self.failed("read", error))?;
-        ids.filter(|ids| !ids.is_empty()).ok_or_else(|| Error::NoSuchRun(printable(undo)))
-    }
-
-    /// The ids of a run's records, newest first; `None` if settle has written nothing yet.
-    fn records_of_run(&self, run_id: &str) -> rusqlite::Result<Option<Vec<i64>>> {
-        if !self.has_records()? {
-            return Ok(None);
-        }
-        let mut statement = self
-            .connection
-            .prepare("SELECT id FROM settlement_records WHERE run_id = ?1 ORDER BY id DESC")?;
-        statement.query_map([run_id], |row| row.get(0))?.collect::<rusqlite::Result<_>>().map(Some)
+        let ids: Vec<i64> = self.read_own("settlement_records", || {
+            let sql = "SELECT id FROM settlement_records WHERE run_id = ?1 ORDER BY id DESC";
+            let mut statement = self.connection.prepare(sql)?;
+            statement.query_map([undo], |row| row.get(0))?.collect()
+        })?;
+        if ids.is_empty() { Err(Error::NoSuchRun(printable(undo))) } else { Ok(ids) }
     }
 }
 

@@ -3,8 +3,7 @@
 
 use rust_decimal::Decimal;
 
-use crate::rules::audit_cause::{differs, holds_is_win, profit, same_money};
-use crate::rules::decision::pay_out;
+use crate::rules::audit_cause::{differs, holds_is_win, same_money};
 use crate::rules::eligibility::{Row, Trade};
 use crate::rules::fees::Fee;
 use crate::rules::market::Family;
@@ -58,7 +57,7 @@ pub(super) fn compare(
             return Compared::OtherMarket { trade_id: row.id.clone(), why };
         }
         Some(Resolution::Final(outcome)) => {
-            let money = pay_out(&trade.bet, outcome, counted(&trade));
+            let money = trade.bet.paid.pay_out(trade.bet.side, outcome, counted(&trade));
             Case::Corrected { bet: trade.bet, earlier, outcome, money }
         }
         // the slug has no readable time, and Polymarket has no such market: the loss was made up, unless
@@ -76,7 +75,7 @@ pub(super) fn compare(
     let row = &right.trade.row;
     let is_right = !differs(&right)
         && holds_is_win(row, right.is_win())
-        && same_money(profit(row), right.profit());
+        && same_money(row.profit_loss.any_number(), right.profit());
     if is_right { Compared::Right } else { Compared::Wrong(Box::new(right)) }
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use rust_decimal::Decimal;
 
 use crate::commands::{Exit, new_run_id, only, open};
-use crate::engine::context::{Outside, RunContext};
+use crate::engine::context::Outside;
 use crate::error::Error;
 use crate::interrupt::{Interrupt, Limit};
 use crate::output::log;
@@ -22,9 +22,9 @@ use crate::rules::eligibility::{Exclusion, Reading, Row, Trade, judge_again, not
 use crate::rules::fees::{Fee, Fees, Taken};
 use crate::rules::fill::{WalletRecord, WalletRecords};
 use crate::rules::outcome::Side;
-use crate::rules::price::PriceRequests;
+use crate::rules::price::{PriceRequest, PriceRequests};
 use crate::rules::resolution::Resolutions;
-use crate::rules::selection::{RowError, dated_key, need};
+use crate::rules::selection::{RowError, dated_key};
 use crate::rules::settlement::{Case, Earlier, Settlement};
 use crate::rules::strike::Strike;
 use crate::rules::timestamp::NaiveZone;
@@ -42,7 +42,7 @@ use clap::Args;
 
 use compare::{Compared, compare, held_a_resolution, money_of, paid};
 
-use crate::rules::audit_cause::{Cause, cause, differs, profit, same_money};
+use crate::rules::audit_cause::{Cause, cause, differs, same_money};
 
 /// What an audit looks at.
 #[derive(Debug, Args)]
@@ -81,10 +81,13 @@ pub fn run(common: &CommonArgs, args: &AuditArgs, now: DateTime<Utc>) -> Result<
     let seconds = UnixSeconds::from(now);
     let (mut store, _lock) = open(database, &common.schema, args.apply, seconds)?;
     let interrupt = Interrupt::listen(Exit::Interrupted.code())?;
-    let run_id = new_run_id(now);
-    let writing =
-        args.apply.then_some(RunContext { run_id: &run_id, retry_wait: 0, interrupt: &interrupt });
     let reading = settings::reading_settled(&args.reading);
+    let run = RunInfo {
+        rules: Some(reading.rules),
+        confirm: Some(Confirm::Only),
+        ..RunInfo::new(new_run_id(now), seconds, "audit")
+    };
+    let writing = args.apply.then_some((&run, &interrupt));
     let which = Which {
         ids: args.ids.clone(),
         since: args.since.map(|date| date.begin(seconds, reading.zone)),
@@ -151,7 +154,7 @@ pub struct Disagreement {
 impl Disagreement {
     /// Profit in the row, in dollars; `None` if it is not a number.
     pub fn profit_written(&self) -> Option<Usd> {
-        profit(&self.right.trade.row)
+        self.right.trade.row.profit_loss.any_number().map(Usd)
     }
 
     /// Difference between the written profit and the right one, in dollars.
@@ -232,7 +235,7 @@ pub fn audit(
     which: &Which,
     now: UnixSeconds,
     progress: &mut dyn FnMut(usize, usize),
-    writing: Option<RunContext<'_>>,
+    writing: Option<(&RunInfo, &Interrupt)>,
 ) -> Result<Audit, Error> {
     let mut audit = Audit::default();
     let wallet = store.wallet_records()?;
@@ -286,7 +289,7 @@ pub fn audit(
                     (Some(record), _) => compare(settlement.trade, &resolved, |_| record.fee()),
                     (None, Some(paid)) => compare(settlement.trade, &resolved, |trade| {
                         let due = on(Fees::Taker, trade);
-                        let due = due.filter(|due| same_money(Some(paid), due.dollars));
+                        let due = due.filter(|due| same_money(Some(paid.0), due.dollars));
                         Some(due.unwrap_or(Fee { dollars: paid, taken: Taken::Added }))
                     }),
                     (None, None) => Compared::Wrong(settlement),
@@ -309,7 +312,9 @@ pub fn audit(
         let message = "no settled trade has this id".to_owned();
         audit.errors.push(RowError { trade_id: Cell::Text(id), message });
     }
-    let wanted = |settlement: &Settlement| need(&settlement.trade, Strike::Recorded, 1);
+    let wanted = |settlement: &Settlement| {
+        PriceRequest::of(&settlement.trade.bet.market, Strike::Recorded, 1)
+    };
     let wrong_ones = wrong.iter().map(|(settlement, _)| settlement);
     let unlike = wrong_ones.filter(|settlement| differs(settlement));
     let needs: PriceRequests = unlike.filter_map(wanted).map(|need| (need, None)).collect();
@@ -328,7 +333,7 @@ pub fn audit(
         audit.disagreements.push(Disagreement { right, cause, fixed: false });
     }
     if let Some(writing) = writing {
-        correct(store, &mut audit, reading, now, writing)?;
+        correct(store, &mut audit, writing)?;
     }
     Ok(audit)
 }
@@ -352,7 +357,7 @@ fn judge(row: Row, reading: Reading, wallet: &WalletRecords) -> Option<Result<Tr
             Err(format!("{why}, and yet it has an outcome; left alone"))
         }
         false => {
-            judge_again(row, reading, wallet).map_err(|why| format!("cannot be checked: {why}"))
+            judge_again(row, reading, of_wallet).map_err(|why| format!("cannot be checked: {why}"))
         }
     };
     match trade {
@@ -387,9 +392,7 @@ fn resolve(
 fn correct(
     store: &mut Store,
     audit: &mut Audit,
-    reading: Reading,
-    now: UnixSeconds,
-    writing: RunContext<'_>,
+    (run, interrupt): (&RunInfo, &Interrupt),
 ) -> Result<(), Error> {
     for disagreement in &mut audit.disagreements {
         let records = store.records_of(&disagreement.right.trade.row)?;
@@ -403,23 +406,17 @@ fn correct(
             Case::Provisional { .. } | Case::Confirmed { .. } => {}
         }
     }
-    let run = RunInfo {
-        rules: Some(reading.rules),
-        confirm: Some(Confirm::Only),
-        retry_wait: writing.retry_wait,
-        ..RunInfo::new(writing.run_id.to_owned(), now, "audit")
-    };
     let right: Vec<Settlement> =
         audit.disagreements.iter().map(|disagreement| disagreement.right.clone()).collect();
-    writing.interrupt.hold();
-    let written = store.write(&run, &right, &[], writing.interrupt);
-    audit.interrupted = writing.interrupt.asked();
+    interrupt.hold();
+    let written = store.write(run, &right, &[], interrupt);
+    audit.interrupted = interrupt.asked();
     if let Some(error) = &written.error {
         audit.problems.push(format!("not all could be corrected: {error}"));
         audit.incomplete = true;
     }
     if written.any() {
-        audit.run_id = Some(run.run_id);
+        audit.run_id = Some(run.run_id.clone());
     }
     let left = written.error.map(|error| format!("not corrected: {error}"));
     let mut done = written.done.into_iter();

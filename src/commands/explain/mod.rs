@@ -163,7 +163,8 @@ impl Story {
         wallet: &WalletRecords,
         now: UnixSeconds,
     ) -> Self {
-        let trade = judge_again(row.clone(), reading, wallet).ok();
+        let record = wallet.of(row.rowid, &row.id, &row.market_slug);
+        let trade = judge_again(row.clone(), reading, record).ok();
         let state = state(&row, &records, failure.as_ref(), reading, wallet, now);
         let (rules, fills, resolved) = (reading.rules, vec![], None);
         Self { row, state, trade, rules, records, failure, fills, resolved }

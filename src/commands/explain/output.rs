@@ -10,9 +10,9 @@ use crate::output::json::SCHEMA_VERSION;
 use crate::output::style::{STRONG, bare, field, line, styled};
 use crate::rules::eligibility::Trade;
 use crate::rules::fill::{Fill, is_waiting};
-use crate::rules::logged::MoneySource;
 use crate::rules::market::Market;
 use crate::rules::outcome::Tie;
+use crate::rules::pnl::MoneySource;
 use crate::rules::price::Source;
 use crate::rules::strike::Doubt;
 use crate::rules::tally::Named;
@@ -75,7 +75,8 @@ fn tell(text: &mut String, story: &Story) {
             let (open, close) = (market.open, market.close);
             field(text, "Window", format_args!("{open} to {close}"));
             let (epoch, basis) = (market.epoch, market.basis);
-            let (position, price) = (exact_dollars(bet.position.0), exact_dollars(bet.price.0));
+            let (position, price) =
+                (exact_dollars(bet.paid.cost.0), exact_dollars(bet.paid.price.0));
             let rules = story.rules.as_str();
             field(
                 text,
@@ -91,7 +92,7 @@ fn tell(text: &mut String, story: &Story) {
                     "{position} dollars on {} at {price}, logged {}: {position} / {price} = {} shares{}",
                     bet.side,
                     trade.logged_at,
-                    exact(bet.shares.0),
+                    exact(bet.paid.shares.0),
                     source_of_money(trade)
                 ),
             );
@@ -181,7 +182,7 @@ fn shares(position: Option<&String>, price: Option<&String>) -> String {
 
 /// Whose record the size and the price are, unless they are the logged ones.
 fn source_of_money(trade: &Trade) -> &'static str {
-    match trade.bet.money {
+    match trade.bet.paid.source {
         MoneySource::Wallet => ", by the wallet's fills",
         MoneySource::Row => ", by the bot's own record of the fill",
         MoneySource::Log => "",
@@ -192,7 +193,7 @@ fn source_of_money(trade: &Trade) -> &'static str {
 fn changed_since(record: &Record, story: &Story) -> Option<String> {
     let row = &story.row;
     let (size, price) = match &story.trade {
-        Some(trade) => (Some(trade.bet.position.0), Some(trade.bet.price.0)),
+        Some(trade) => (Some(trade.bet.paid.cost.0), Some(trade.bet.paid.price.0)),
         None => (row.position_size.any_number(), row.executed_price.any_number()),
     };
     let columns = [

@@ -12,7 +12,7 @@ use crate::rules::statistics::Filter;
 use crate::rules::timestamp::NaiveZone;
 use crate::rules::units::{FloatUsd, UnixSeconds, Usd};
 use crate::settings::monitoring::NoticeArgs;
-use crate::store::Store;
+use crate::store::{BesideWallet, Store};
 
 /// The channels of the settings.
 ///
@@ -42,7 +42,7 @@ pub(super) fn send(
 ) -> Result<(), Error> {
     let figures = &report.figures;
     let profit = figures.total_profit.and_then(FloatUsd::usd);
-    let (difference, unclaimed) = (store.wallet_difference()?, store.unclaimed()?);
+    let BesideWallet { difference, unclaimed } = store.beside_wallet()?;
     let mut parts = vec![format!(
         "{title}, {}: {} settled, {} won, {} lost, {} dollars",
         period(report.filter, report.zone),

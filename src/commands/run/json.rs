@@ -156,9 +156,9 @@ impl<'a> From<&'a TradeResult> for TradeJson<'a> {
             price_source: result.price_source,
             margin_bps: result.margin,
             moved_bps: result.moved,
-            shares: result.bet.map(|bet| bet.shares),
-            cost: result.bet.map(|bet| bet.position),
-            money_source: result.bet.map(|bet| bet.money.as_str()),
+            shares: result.bet.map(|bet| bet.paid.shares),
+            cost: result.bet.map(|bet| bet.paid.cost),
+            money_source: result.bet.map(|bet| bet.paid.source.as_str()),
             corrected_from: result.corrected_from.as_ref().map(Cell::json),
             strike_warnings: result.doubts.iter().map(|doubt| doubt.name()).collect(),
         }

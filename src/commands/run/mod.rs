@@ -253,11 +253,8 @@ fn in_each_database(
 ) -> Result<(Vec<DatabaseRun>, Result<(), Error>), Error> {
     let limit = Limit::after(interrupt, Duration::from_secs(args.max_seconds));
     let deciding = Deciding::from(args);
-    let writing = run_id.map(|run_id| RunContext {
-        run_id,
-        retry_wait: i64::from(args.interval_minutes) * 60,
-        interrupt,
-    });
+    let writing = run_id
+        .map(|run_id| RunContext { run_id, retry_wait: i64::from(args.interval_minutes) * 60 });
     let client = Arc::new(Client::new(limit.clone()));
     let (mut polymarket, mut prices) = settings::sources(&args.services, &client);
     let wallet = |bot: &Bot<'_, RunArgs>| match bot.is_beside {
@@ -394,11 +391,11 @@ struct Watch<'a, 'b> {
 impl Watch<'_, '_> {
     fn take(&mut self, event: &Event<'_>) {
         match event {
-            Event::Ended(result) => {
+            Event::Ended { result, done, all } => {
                 output::log::trade(result, self.name, self.has_summary);
                 self.listing.trade(result);
+                self.bar.at(*done, *all);
             }
-            Event::Progress { done, all } => self.bar.at(*done, *all),
             Event::SummedUp(summary) => {
                 self.bar.finish();
                 if !self.has_summary {

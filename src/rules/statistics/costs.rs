@@ -4,7 +4,7 @@
 use rust_decimal::Decimal;
 
 use crate::rules::fees::{Taken, takers_fee};
-use crate::rules::logged::MoneySource;
+use crate::rules::pnl::MoneySource;
 use crate::rules::statistics::{BookedAs, PaidAndLogged, Results, Settled};
 use crate::rules::units::{SharePrice, Usd};
 

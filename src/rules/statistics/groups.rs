@@ -7,8 +7,8 @@ use chrono::Datelike;
 use rust_decimal::prelude::ToPrimitive;
 
 use crate::rules::asset::Asset;
-use crate::rules::logged::MoneySource;
 use crate::rules::outcome::Side;
+use crate::rules::pnl::MoneySource;
 use crate::rules::statistics::reflection::day_of;
 use crate::rules::statistics::stats::Figures;
 use crate::rules::statistics::{Mode, Provenance, Results, Settled};

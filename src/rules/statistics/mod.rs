@@ -22,8 +22,8 @@ pub use reflection::{Reflection, Triggers};
 pub use stats::Figures;
 
 use crate::rules::asset::Asset;
-use crate::rules::logged::MoneySource;
 use crate::rules::outcome::Side;
+use crate::rules::pnl::MoneySource;
 use crate::rules::units::UnixSeconds;
 
 /// A settled trade, with the values that statistics need.

@@ -274,7 +274,7 @@ impl Runner {
             limit: &limit,
         };
         let run_id = self.new_id();
-        let writing = RunContext { run_id: &run_id, retry_wait: 600, interrupt: &interrupt };
+        let writing = RunContext { run_id: &run_id, retry_wait: 600 };
         let mut store = self.store(Access::Write)?;
         let _lock =
             once_unlocked(|| RunLock::take(&self.db, now)).map_err(|why| why.to_string())?;
