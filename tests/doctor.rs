@@ -1,5 +1,9 @@
 //! `settle doctor`, and the zone of timestamps that carry none.
 
+use std::fs::{Permissions, set_permissions};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use crate::support::exchange::{Exchange, Markets, Reply, Tape};
@@ -380,4 +384,22 @@ fn a_zone_may_have_a_name_and_a_missing_system_zone_is_no_utc() {
     assert!(export.code(0).stdout.contains("2026-02-13"));
     let bad = bench.settle(&["status", "--timezone", "Mars/Olympus"]);
     assert!(bad.code(2).stderr.contains("Europe/Berlin"), "{bad:?}");
+}
+
+#[test]
+fn a_database_of_another_user_is_a_problem_unless_a_group_shares_it() {
+    let bench = Bench::new(&[bet(1)]);
+    if chown(&bench.db, Some(1), None).is_err() {
+        eprintln!("skipped: only root can give a file away");
+        return;
+    }
+    let doctor = || bench.settle(&["doctor", "--offline", "--json"]).json();
+    let report = doctor();
+    let (state, message) = check(&report, "writing");
+    assert_eq!(state, "problem");
+    assert!(message.contains("sudo -u daemon settle doctor"), "{message}");
+    let mode = |path: &Path, mode| set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    mode(&bench.db, 0o660);
+    mode(bench.folder.path(), 0o2770);
+    assert_eq!(check(&doctor(), "writing").0, "ok");
 }

@@ -56,7 +56,7 @@ pub use history::{LoggedRun, PastRun, UNDO, standing_and_money, standing_record}
 pub use lock::RunLock;
 pub use not_made::NotMade;
 pub use notified::{Noteworthy, NotificationState};
-pub use place::free_bytes;
+pub use place::{free_bytes, other_owner};
 pub use record::Record;
 pub use results::{Latest, Totals};
 pub use retries::{Ignored, LastFailure};

@@ -31,6 +31,25 @@ pub fn free_bytes(path: &Path) -> Option<u64> {
     disk.f_bavail.checked_mul(disk.f_frsize)
 }
 
+/// The owner of the file at `path` where settle runs as another user: a name, or `'#UID'` for a user without one.
+/// `None` also where a group shares the file: it may write it, and the folder gives new files the group.
+pub fn other_owner(path: &Path) -> Option<String> {
+    let file = fs::metadata(path).ok()?;
+    let folder = fs::metadata(path.canonicalize().ok()?.parent()?).ok()?;
+    let is_shared = file.mode() & 0o060 == 0o060 && folder.mode() & 0o2000 != 0;
+    if is_shared || file.uid() == rustix::process::geteuid().as_raw() {
+        return None;
+    }
+    let uid = file.uid().to_string();
+    let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let name = users.lines().find_map(|user| {
+        let mut fields = user.split(':');
+        let name = fields.next()?;
+        (fields.nth(1) == Some(uid.as_str())).then(|| name.to_owned())
+    });
+    Some(name.unwrap_or_else(|| format!("'#{uid}'")))
+}
+
 /// Why SQLite cannot use the file safely at this path; `None` if it can.
 pub(super) fn why_unsafe(path: &Path, metadata: &Metadata) -> Option<String> {
     if metadata.nlink() > 1 {

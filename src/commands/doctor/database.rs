@@ -9,7 +9,7 @@ use crate::rules::eligibility::Reading;
 use crate::rules::text::printable;
 use crate::rules::units::UnixSeconds;
 use crate::settings;
-use crate::store::{Access, BotSchema, RunLock, Store, Survey, free_bytes};
+use crate::store::{Access, BotSchema, RunLock, Store, Survey, free_bytes, other_owner};
 
 /// With fewer free bytes on its disk, a database has no room for records and a journal.
 const LEAST_FREE: u64 = 100_000_000;
@@ -34,9 +34,13 @@ pub(super) fn check_database(
     );
     checks.result(
         name("writing"),
-        match bot.open(Access::Write) {
-            Ok(_) => Ok("this user may write the database".to_owned()),
-            Err(why) => Err(why.to_string()),
+        match (bot.open(Access::Write), other_owner(&bot.database)) {
+            (Err(why), _) => Err(why.to_string()),
+            (Ok(_), None) => Ok("this user may write the database".to_owned()),
+            (Ok(_), Some(owner)) => Err(format!(
+                "the database belongs to {owner}, and settle runs as another user: the files that SQLite makes \
+                 beside it can lock the bot out; run settle as {owner}: sudo -u {owner} settle doctor"
+            )),
         },
     );
     if let Some(free) = free_bytes(&bot.database) {
