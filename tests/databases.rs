@@ -251,6 +251,57 @@ fn a_timestamp_that_cannot_be_read_hides_no_profit_of_today() {
 }
 
 #[test]
+fn todays_profit_and_the_latest_losses_count_timestamps_in_any_form() {
+    let now = support::now();
+    let day = now / 86_400 * 86_400;
+    let quoted = |at: i64, unit: i64| format!("'{}'", at * unit);
+    let forms: [&dyn Fn(i64) -> String; 8] = [
+        &|at| at.to_string(),
+        &|at| (at * 1000).to_string(),
+        &|at| (at * 1_000_000).to_string(),
+        &|at| quoted(at, 1),
+        &|at| quoted(at, 1000),
+        &|at| quoted(at, 1_000_000),
+        &|at| format!("' {}'", support::as_logged(at)),
+        &|at| format!("'{}+00:00'", support::as_logged(at).replace(' ', "T")),
+    ];
+    for (form, index) in forms.iter().flat_map(|form| [(form, false), (form, true)]) {
+        // without a type, the column holds numbers and texts as they are
+        let schema = KEYED.replace("timestamp DATETIME", "timestamp");
+        assert_ne!(schema, KEYED);
+        let bench = Bench::with_schema(&schema, &(1..=5).map(bet).collect::<Vec<_>>());
+        if index {
+            bench.sql().execute("CREATE INDEX times ON trades (timestamp)", []).unwrap();
+        }
+        for (id, at, win, profit) in [
+            (1, day - 1, 1, 100),
+            (2, day, 0, -1),
+            (3, day + 1, 1, 8),
+            (4, day - 2, 1, 200),
+            (5, day + 2, 0, -2),
+        ] {
+            let sql = format!(
+                "UPDATE trades SET is_win = {win}, profit_loss = {profit}, actual_outcome = 'NO',
+                    timestamp = {} WHERE id = {id}",
+                form(at)
+            );
+            bench.sql().execute(&sql, []).unwrap();
+        }
+        let status = bench.settle(&["status", "--json"]).json();
+        let name = form(day);
+        assert_eq!(status["consecutive_losses"], 1, "{name}");
+        // past midnight, the rows are yesterday's
+        if support::now() / 86_400 * 86_400 == day {
+            assert_eq!(
+                status["profit_today"].as_f64(),
+                Some(5.0),
+                "{name}, with an index: {index}"
+            );
+        }
+    }
+}
+
+#[test]
 fn status_works_on_a_read_only_file() {
     for journal in ["DELETE", "WAL"] {
         let bench = Bench::new(&[bet(1)]);

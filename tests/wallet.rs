@@ -398,6 +398,8 @@ fn a_confirmation_keeps_the_wallets_money() {
     let slug = format!("btc-updown-15m-{OPEN}");
     let down = support::exchange::Markets::resolved([(slug.as_str(), false)]);
     let second = Exchange::resolving(tape(), down);
+    // what a wallet said long ago still counts
+    bench.sql().execute("UPDATE settlement_fills SET read_at = 0", []).unwrap();
     // Polymarket resolved otherwise: the stake of the wallet is lost, not that of the log
     let ran = bench.run_at(&second.url, &["--confirm", "auto"]).json();
     assert_eq!(ran["corrected_count"], 1, "{ran}");
@@ -430,7 +432,8 @@ fn not_filled_zero_writes_the_outcome_and_no_money_and_a_later_run_knows_it() {
     assert_eq!((&ran["due_before"], &ran["due_after"]), (&json!(1), &json!(0)));
     assert_eq!(bench.booked(2), (Some("YES".to_owned()), Some(0.0), None));
 
-    // with and without the wallet, and with the option or without
+    // what a wallet said long ago still counts, with and without it, and with the option or without
+    bench.sql().execute("UPDATE settlement_fills SET read_at = 0", []).unwrap();
     for arguments in [&zero[..], &zero[..2], &[]] {
         let later = bench.run_at(&exchange.url, arguments).code(0).json();
         assert_eq!(later["excluded"], json!({"not_filled": 1}), "{arguments:?}: {later}");

@@ -290,7 +290,8 @@ pub(super) fn read_wallet(
     task: &Task<'_>,
     writes: bool,
 ) -> Result<KnownFills, Error> {
-    let mut known = KnownFills { records: store.wallet_records()?, ..KnownFills::default() };
+    let records = store.wallet_records_of_run(task.now.plus(-LONGEST_MARKET))?;
+    let mut known = KnownFills { records, ..KnownFills::default() };
     let Some(BotWallet { wallet, name, shared }) = wallet else { return Ok(known) };
     known.wallet.clone_from(name);
     let mut rows = store.wallet_rows(task.reading.zone)?;

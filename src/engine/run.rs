@@ -41,7 +41,7 @@ const CONFIRMED_AT_ALL: u32 = 20_000;
 /// [`Error::Database`].
 pub fn count(store: &Store, reading: Reading, rule: AlertRule<'_>) -> Result<Selection, Error> {
     let retries = store.retries()?;
-    let (duplicates, wallet) = (store.duplicate_orders()?, store.wallet_records()?);
+    let (duplicates, wallet) = (store.duplicate_orders()?, store.wallet_records_of_run(rule.now)?);
     let mut selector = Selector::new(reading, &retries, duplicates, &wallet, rule);
     let mut offered = LateTrades::default();
     let passed_over = store.unsettled_rows(|row| {
@@ -91,7 +91,7 @@ pub fn settle(
     let mut fills = read_wallet(store, wallet, &mut ask, &mut ids, task, writes)?;
     state.warnings.append(&mut fills.warnings);
     resolutions.know(&ids.known);
-    let has_wallet = wallet.is_some() || !fills.records.0.is_empty();
+    let has_wallet = wallet.is_some() || database.store.has_wallet_records()?;
     let wallet = &fills.records;
     let selector = Selector::new(task.reading, &retries, duplicates, wallet, rule);
     let selector = selector.without(database.store.not_made_reasons()?);

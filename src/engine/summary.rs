@@ -236,6 +236,11 @@ impl Summary {
         self.counts.settled
     }
 
+    /// Whether the run wrote other results than before: it settled or corrected trades.
+    pub fn has_changed(&self) -> bool {
+        self.settled() > 0 || self.with_status(Status::Corrected) > 0
+    }
+
     /// Trades with this status that this run settled or checked again.
     pub fn with_status(&self, status: Status) -> u64 {
         self.counts.by_status.get(status.as_str()).copied().unwrap_or(0)

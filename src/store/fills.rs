@@ -33,11 +33,41 @@ impl Store {
     /// # Errors
     /// [`Error::Database`].
     pub fn wallet_records(&self) -> Result<WalletRecords, Error> {
+        self.wallet_records_where("TRUE")
+    }
+
+    /// The same of the trades that a run may write: unsettled or unconfirmed ones, and those that a wallet showed
+    /// at `since` or later.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn wallet_records_of_run(&self, since: UnixSeconds) -> Result<WalletRecords, Error> {
+        self.wallet_records_where(&format!(
+            "fill.read_at >= {}
+             OR fill.trade_rowid IN (SELECT trade_rowid FROM settlement_unconfirmed)
+             OR EXISTS (SELECT 1 FROM trades WHERE trades.rowid = fill.trade_rowid AND {})",
+            since.0,
+            self.fields.unsettled()
+        ))
+    }
+
+    /// Whether a wallet was ever read.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn has_wallet_records(&self) -> Result<bool, Error> {
         self.read_own("settlement_fills", || {
-            let mut statement = self.connection.prepare(
+            let sql = "SELECT EXISTS (SELECT 1 FROM settlement_fills)";
+            self.connection.query_row(sql, [], |row| row.get(0))
+        })
+    }
+
+    fn wallet_records_where(&self, condition: &str) -> Result<WalletRecords, Error> {
+        self.read_own("settlement_fills", || {
+            let mut statement = self.connection.prepare(&format!(
                 "SELECT trade_rowid, trade_id, market_slug, filled, shares, cost, sold, proceeds
-                 FROM settlement_fills",
-            )?;
+                 FROM settlement_fills AS fill WHERE {condition}"
+            ))?;
             let rows = statement.query_map([], |row| {
                 let number = |index: usize| -> rusqlite::Result<_> {
                     let text: Option<String> = row.get(index)?;

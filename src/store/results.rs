@@ -1,13 +1,12 @@
-//! Reads the results of settled trades, for the figures of a report and for the sums in `status`
-//! and a run's last line. `rules::statistics` and `engine::status` use them.
+//! Reads the results of settled trades, for the figures of a report and for the sums in `status`.
+//! `rules::statistics` and `engine::status` use them; `latest` reads the last trades alone.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::num::NonZeroU32;
 
-use chrono::{DateTime, Days, Utc};
+use chrono::{DateTime, Utc};
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OptionalExtension};
 use rust_decimal::Decimal;
 
 use crate::error::Error;
@@ -20,11 +19,10 @@ use crate::rules::market::{Family, RuleSet};
 use crate::rules::order_status::is_on_paper;
 use crate::rules::outcome::Side;
 use crate::rules::pnl::MoneySource;
-use crate::rules::statistics::stats::Streaks;
 use crate::rules::statistics::{BookedAs, Mode, PaidAndLogged, Provenance, Results, Settled};
 use crate::rules::timestamp::{NaiveZone, read_cell_instant, read_instant};
 use crate::rules::title::market_key;
-use crate::rules::units::{FloatUsd, SharePrice, UnixSeconds, Usd, nearest_decimal};
+use crate::rules::units::{FloatUsd, SharePrice, UnixSeconds, nearest_decimal};
 use crate::rules::value::Cell;
 use crate::store::Store;
 use crate::store::columns::Field;
@@ -41,18 +39,6 @@ pub struct Totals {
     pub losses: u64,
     /// Sum of `profit_loss` in dollars; `None` if not finite.
     pub profit: Option<FloatUsd>,
-}
-
-/// Figures of the latest settled trades.
-#[derive(Debug, Clone, Default)]
-pub struct Latest {
-    /// Losses in a row among the latest trades; UNKNOWN and SPLIT trades do not count.
-    pub consecutive_losses: u64,
-    /// Sum of `profit_loss` of the trades logged today (UTC), in dollars; `None` if the sum does
-    /// not fit a `Decimal`.
-    pub profit_today: Option<Usd>,
-    /// When settle last settled, confirmed or corrected a trade; `None` if it never did.
-    pub last_settled: Option<UnixSeconds>,
 }
 
 impl Store {
@@ -78,106 +64,6 @@ impl Store {
              FROM trades"
         );
         self.read(|| self.connection.query_row(&sql, [], read))
-    }
-
-    /// Figures of the latest settled trades, as of `now`.
-    ///
-    /// # Errors
-    /// [`Error::Database`].
-    pub fn latest(&self, zone: NaiveZone, now: UnixSeconds) -> Result<Latest, Error> {
-        self.read(|| {
-            let last_settled = match self.has_records()? {
-                true => last_settled(&self.connection)?,
-                false => None,
-            };
-            let (consecutive_losses, profit_today) = self.latest_trades(zone, now)?;
-            Ok(Latest { consecutive_losses, profit_today, last_settled })
-        })
-    }
-
-    /// Losses in a row among the latest trades, and today's profit. Rows are read backwards by the text of
-    /// `timestamp`, up to the last one needed. Texts with a `T` or a zone do not sort by instant among the
-    /// others: they are read one day further, as a zone is
-    /// at most 14 hours from UTC.
-    fn latest_trades(
-        &self,
-        zone: NaiveZone,
-        now: UnixSeconds,
-    ) -> rusqlite::Result<(u64, Option<Usd>)> {
-        let day = now.0.div_euclid(86_400);
-        let mut counted: Vec<(Option<DateTime<Utc>>, i64, bool)> = Vec::new();
-        let mut profit = Some(Decimal::ZERO);
-        // the earliest instant that is needed, and the texts from where on a row of any form, and one of the
-        // common form, is earlier
-        let mut needed: Option<DateTime<Utc>> = None;
-        let (mut all_earlier, mut earlier): (Option<String>, Option<String>) = (None, None);
-        let today = DateTime::from_timestamp_secs(day.saturating_mul(86_400));
-        let [at, is_win, outcome, profit_loss] =
-            [Field::Timestamp, Field::IsWin, Field::ActualOutcome, Field::ProfitLoss]
-                .map(|field| self.fields.sql(field));
-        let settled = self.fields.settled();
-        let is_common =
-            format!("(substr({at}, 11, 1) = ' ' AND substr({at}, 12) NOT GLOB '*[^0-9:.]*')");
-        // first the values that are not text with a leading digit, as they do not sort by time; with OR,
-        // SQLite would read the whole index
-        for (condition, in_order) in [
-            (format!("{at} IS NULL"), false),
-            (format!("{at} < '/~'"), false),
-            (format!("{at} >= ':'"), false),
-            (format!("{at} >= '/~' AND {at} < ':'"), true),
-            (format!("{at} >= ?2 AND {at} < ?1 AND NOT {is_common}"), true),
-        ] {
-            let is_last = condition.contains("?1");
-            if is_last && earlier.is_none() {
-                break;
-            }
-            let mut statement = self.connection.prepare(&format!(
-                "SELECT rowid, {at}, {is_win} = 1, {is_win} = 0,
-                        {outcome} IN ('SPLIT', 'UNKNOWN'), CAST({profit_loss} AS REAL), {is_common}
-                 FROM trades WHERE {condition} AND {settled} ORDER BY {at} DESC"
-            ))?;
-            let mut rows = match is_last {
-                true => statement.query([&earlier, &all_earlier])?,
-                false => statement.query([])?,
-            };
-            while let Some(row) = rows.next()? {
-                let text = text(row, 1)?;
-                let is_before = |end: &String| text.is_none_or(|text| text < end.as_str());
-                if in_order && all_earlier.as_ref().is_some_and(is_before) {
-                    break;
-                }
-                let at = instant(row, 1, zone)?;
-                let is_earlier = at.zip(needed).is_some_and(|(at, needed)| at < needed);
-                if in_order && !is_last && is_earlier && row.get(6)? {
-                    earlier = text.map(str::to_owned);
-                    break;
-                }
-                if at.is_some_and(|at| at.timestamp().div_euclid(86_400) == day) {
-                    let dollars = row.get::<_, Option<f64>>(5)?.unwrap_or_default();
-                    let dollars = nearest_decimal(dollars);
-                    profit = profit.zip(dollars).and_then(|(sum, more)| sum.checked_add(more));
-                }
-                let is = |index| row.get::<_, Option<bool>>(index).map(Option::unwrap_or_default);
-                let (won, lost, without_result) = (is(2)?, is(3)?, is(4)?);
-                if !won && !lost || without_result {
-                    continue;
-                }
-                counted.push((at, row.get(0)?, won));
-                if let Some(at) = at.filter(|_| in_order && won && needed.is_none()) {
-                    needed = [Some(at), today].into_iter().flatten().min();
-                    // a text of two days before is at most 12 hours into the day before
-                    let far =
-                        needed.and_then(|far| far.date_naive().checked_sub_days(Days::new(1)));
-                    all_earlier = far.map(|day| day.to_string());
-                }
-            }
-        }
-        counted.sort_unstable();
-        let mut streaks = Streaks::default();
-        for (_, _, won) in counted {
-            streaks.add(won);
-        }
-        Ok((streaks.losses_now(), profit.map(Usd)))
     }
 
     /// Every settled trade, read as `reading` says.
@@ -358,23 +244,6 @@ pub(super) fn provenance_of(status: &str) -> Option<Provenance> {
     }
 }
 
-/// When settle last wrote an outcome that was not undone.
-fn last_settled(connection: &Connection) -> rusqlite::Result<Option<UnixSeconds>> {
-    connection
-        .query_row(
-            "SELECT unixepoch(written_at) FROM settlement_records AS record
-             WHERE status <> 'undone' AND NOT EXISTS
-                (SELECT 1 FROM settlement_records AS undone
-                 WHERE undone.trade_id IS record.trade_id AND undone.previous_id = record.id
-                    AND undone.status = 'undone')
-             ORDER BY id DESC LIMIT 1",
-            [],
-            |row| row.get(0),
-        )
-        .optional()
-        .map(|found| found.flatten().map(UnixSeconds))
-}
-
 /// A hash of a row's id, slug, action, outcome, profit and win, from column `first` on. As in
 /// SQLite, equal numbers of different types are equal.
 fn fingerprint(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<u64> {
@@ -444,7 +313,7 @@ fn confidence(value: ValueRef<'_>) -> Option<f32> {
 }
 
 /// The instant of a timestamp in any form; most are text, which needs no copy.
-fn instant(
+pub(super) fn instant(
     row: &rusqlite::Row<'_>,
     index: usize,
     zone: NaiveZone,
@@ -455,7 +324,10 @@ fn instant(
     }
 }
 
-fn text<'a>(row: &'a rusqlite::Row<'_>, index: usize) -> rusqlite::Result<Option<&'a str>> {
+pub(super) fn text<'a>(
+    row: &'a rusqlite::Row<'_>,
+    index: usize,
+) -> rusqlite::Result<Option<&'a str>> {
     Ok(row.get_ref(index)?.as_str().ok())
 }
 

@@ -97,8 +97,7 @@ impl<'a> Listing<'a> {
             }
             (false, Ok(summary)) => {
                 listing.head()?;
-                let today = ran.latest.as_ref().and_then(|latest| latest.profit_today);
-                let summary = text::summary(summary, listing.run_id, today);
+                let summary = text::summary(summary, listing.run_id, ran.profit_today);
                 listing.out.write_all(summary.as_bytes())
             }
             (false, Err(_)) => Ok(()),

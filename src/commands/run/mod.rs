@@ -32,14 +32,14 @@ use crate::output::print::after_writing;
 use crate::output::progress::Bar;
 use crate::rules::decision::Deciding;
 use crate::rules::resolution::Resolutions;
-use crate::rules::units::{Bps, UnixSeconds};
+use crate::rules::units::{Bps, UnixSeconds, Usd};
 use crate::settings::monitoring::MonitorArgs;
 use crate::settings::values::{batch, bps, interval, seconds, seconds_of};
 use crate::settings::{
     self, AlertArgs, CommonArgs, ConfirmArgs, FeeArgs, JudgingArgs, ServiceArgs, WalletArgs,
 };
 use crate::sources::http::Client;
-use crate::store::{Access, Latest, RunLock, Store};
+use crate::store::{Access, RunLock, Store};
 
 use listing::Listing;
 
@@ -189,8 +189,8 @@ pub struct DatabaseRun {
     pub is_printed: bool,
     /// State after the run, if the metrics need it.
     pub status: Option<DatabaseStatus>,
-    /// Today's profit, for the text; `None` in a dry run.
-    pub latest: Option<Latest>,
+    /// Today's profit, for the text, where the run changed it.
+    pub profit_today: Option<Usd>,
 }
 
 impl DatabaseRun {
@@ -340,7 +340,7 @@ impl After<'_> {
         notifier: &mut Notifier,
     ) -> DatabaseRun {
         let database = self.bot.database.clone();
-        let (mut status, mut latest) = (None, None);
+        let (mut status, mut profit_today) = (None, None);
         let result = match (settled, self.writing) {
             (Ok((.., summary)), None) => Ok(summary),
             // the lock is held until the state after the run is read
@@ -348,8 +348,9 @@ impl After<'_> {
                 let place = (database.display().to_string(), self.bot.name);
                 notifier.report(&mut store, place, &summary);
                 status = self.status(&store, &database);
-                let is_printed = !self.common.json && !self.common.quiet;
-                latest = is_printed.then(|| self.latest(&store, &database)).flatten();
+                if !self.common.json && !self.common.quiet && summary.has_changed() {
+                    profit_today = self.profit_today(&store, &database);
+                }
                 Ok(summary)
             }
             (Err(error), writing) => {
@@ -359,7 +360,7 @@ impl After<'_> {
                 Err(error)
             }
         };
-        DatabaseRun { database, result, is_printed: false, status, latest }
+        DatabaseRun { database, result, is_printed: false, status, profit_today }
     }
 
     /// Counts for the metrics file, if there is one.
@@ -371,11 +372,11 @@ impl After<'_> {
         status.map_err(complain).ok()
     }
 
-    fn latest(&self, store: &Store, database: &Path) -> Option<Latest> {
+    fn profit_today(&self, store: &Store, database: &Path) -> Option<Usd> {
         let Task { reading, now, .. } = *self.task;
         let complain =
             |why| warn!("the summary of {} lacks today's profit: {why}", database.display());
-        store.latest(reading.zone, now).map_err(complain).ok()
+        store.profit_today(reading.zone, now).map_err(complain).ok().flatten()
     }
 }
 

@@ -40,7 +40,6 @@ pub(super) fn summary(
     let all = summary.total_profit();
     let change = summary.counts.change;
     let profit = dollars(all.map(|all| Usd(all.0.saturating_sub(change))));
-    let has_changed = summary.settled() > 0 || summary.with_status(Status::Corrected) > 0;
     let how = match summary.settled() {
         0 => String::new(),
         _ => format!("{}: {profit} dollars", booked_as(summary)),
@@ -67,7 +66,7 @@ pub(super) fn summary(
     if summary.settled() > 0 && !change.is_zero() {
         line(&mut text, format_args!("{:<18}  {} dollars in all", "Profit", dollars(all)));
     }
-    let today = profit_today.filter(|profit| has_changed && !profit.0.is_zero());
+    let today = profit_today.filter(|profit| !profit.0.is_zero());
     if let Some(profit) = today {
         line(&mut text, format_args!("{:<18}  {} dollars", "Today", money(profit)));
     }
