@@ -43,12 +43,13 @@ pub fn run(common: &CommonArgs, args: &IndexArgs, now: DateTime<Utc>) -> Result<
 
 fn text(present: bool, changed: bool, database: &Path) -> String {
     let what = match (present, changed) {
-        (true, true) => "is made; settle index --drop takes it away",
-        (true, false) => "was there already; settle index --drop takes it away",
-        (false, true) => "is taken away; settle index makes it again",
-        (false, false) => "was not there",
+        (true, true) => ("settle made", "; settle index --drop removes it"),
+        (true, false) => ("unchanged:", "; settle index --drop removes it"),
+        (false, true) => ("settle removed", "; settle index makes it again"),
+        (false, false) => ("unchanged: no", ""),
     };
-    format!("the index {} in {} {what}\n", index::NAME, database.display())
+    let (did, next) = what;
+    format!("{did} index {} in {}{next}\n", index::NAME, database.display())
 }
 
 #[derive(Serialize)]

@@ -77,11 +77,11 @@ fn text(undone: &Undone, run_id: &str, database: &Path, dry_run: bool) -> String
     field(&mut text, "Refused", format_args!("{}", undone.refused.len()));
     text.push_str(&errors(&undone.refused));
     if let Some(error) = &undone.error {
-        let label = styled(CAUTION, "Not everything was undone:");
-        line(&mut text, format_args!("{label} {error}; run it again"));
+        let label = styled(CAUTION, "settle did not undo all:");
+        line(&mut text, format_args!("{label} {error}; run the command again"));
     }
     if undone.restored > 0 && !dry_run {
-        let what = "the next run settles the trades that are unsettled again";
+        let what = "The next run settles trades without a result again; settle ignore TRADE_ID prevents that";
         line(&mut text, format_args!("{what}"));
     }
     text

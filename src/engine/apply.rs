@@ -1,6 +1,8 @@
 //! Writes the settlements of one database and counts the result of every trade. `run` and `confirm`
 //! decide the settlements.
 
+use std::collections::HashMap;
+
 use log::warn;
 
 use crate::engine::context::{RunContext, Task};
@@ -14,8 +16,9 @@ use crate::rules::alert::{
 use crate::rules::decision::{DeferReason, Deferral};
 use crate::rules::eligibility::{Row, Trade};
 use crate::rules::fill::WalletRecord;
-use crate::rules::selection::{RowError, Tally, Warning};
+use crate::rules::selection::{Retry, RowError, Tally, Warning, wait_after};
 use crate::rules::settlement::Settlement;
+use crate::rules::units::UnixSeconds;
 use crate::rules::value::Cell;
 use crate::store::{NeverFilled, Note, RunInfo, Store, WriteOutcome};
 
@@ -55,6 +58,8 @@ pub(super) struct RunState<'a> {
     /// Those of them that wait too long.
     pub late: LateTrades,
     rule: AlertRule<'a>,
+    /// The trades that failed before this run, by rowid.
+    retries: &'a HashMap<i64, Retry>,
     /// At least one trade was deferred.
     pub deferred: bool,
     /// At least one trade had a usable price or an answer of Polymarket's that decides it.
@@ -73,6 +78,7 @@ impl<'a> RunState<'a> {
         name: Option<&'a str>,
         report: &'a mut dyn FnMut(Event<'_>),
         rule: AlertRule<'a>,
+        retries: &'a HashMap<i64, Retry>,
     ) -> Self {
         let writer = context.map(|context| {
             task.limit.interrupt.hold();
@@ -98,6 +104,7 @@ impl<'a> RunState<'a> {
             due_after: Tally::default(),
             late: LateTrades::default(),
             rule,
+            retries,
             deferred: false,
             had_some: false,
             wrote: false,
@@ -201,7 +208,8 @@ impl<'a> RunState<'a> {
                 self.errors.push(row_error(&deferral.trade.row, &deferral.reason));
                 continue;
             }
-            self.end(&TradeResult::of_deferral(deferral));
+            let next_try = self.next_try(&deferral);
+            self.end(&TradeResult::of_deferral(deferral, next_try));
         }
         Ok(())
     }
@@ -255,6 +263,20 @@ impl<'a> RunState<'a> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// The earliest time of the next attempt, as `store::retries` notes it: not before a longer wait is over;
+    /// the next run, where nothing is noted.
+    fn next_try(&self, deferral: &Deferral) -> UnixSeconds {
+        let now = self.rule.now;
+        let Some(run) = self.writer.as_ref().filter(|_| self.answered) else { return now };
+        if !deferral.left.waits_longer() {
+            return now;
+        }
+        let row = &deferral.trade.row;
+        let retry = self.retries.get(&row.rowid).filter(|retry| retry.is_of(row));
+        let failures = retry.map_or(0, |retry| retry.failures);
+        now.plus(wait_after(failures + 1, run.retry_wait))
     }
 
     fn end(&mut self, result: &TradeResult) {

@@ -220,8 +220,10 @@ impl Exclusion {
 /// The classification of a row without `is_win`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Eligibility {
-    /// The row is not due, or not due yet.
+    /// The row is not due.
     Excluded(Exclusion),
+    /// The row is not due before this time: it is too recent, or its market is open.
+    NotYet(Exclusion, UnixSeconds),
     /// The row is due.
     Due(Box<Trade>),
     /// The row seems due, but its values cannot be used.
@@ -346,7 +348,10 @@ fn judge_bet(
         return Eligibility::Excluded(Exclusion::Future);
     }
     if now.since(logged_at) <= SETTLING_AGE {
-        return Eligibility::Excluded(Exclusion::TooRecent);
+        let close = read_market_of(&row, logged_at, reading.rules).map(|(_, market)| market.close);
+        let due_from = logged_at.plus(SETTLING_AGE);
+        let due_from = close.map_or(due_from, |close| due_from.max(close));
+        return Eligibility::NotYet(Exclusion::TooRecent, due_from);
     }
     if let Some(why) = &row.unreadable {
         return in_error(why.clone());
@@ -357,7 +362,7 @@ fn judge_bet(
         Err(message) => return in_error(message),
     };
     if market.close > now {
-        return Eligibility::Excluded(Exclusion::MarketOpen);
+        return Eligibility::NotYet(Exclusion::MarketOpen, market.close);
     }
     match read_bet(&row, market, side, position, reading.size_unit) {
         Ok(bet) => Eligibility::Due(Box::new(Trade { row, logged_at, key, bet })),
@@ -748,7 +753,8 @@ pub(crate) mod tests {
             let Eligibility::Due(trade) = on(slug) else { panic!("{slug}") };
             assert!(!trade.bet.market.is_decided_by_candles(), "{slug}");
         }
-        assert_eq!(on("btc-updown-1w-1770987600"), Eligibility::Excluded(Exclusion::MarketOpen));
+        let open = on("btc-updown-1w-1770987600");
+        assert!(matches!(open, Eligibility::NotYet(Exclusion::MarketOpen, _)), "{open:?}");
     }
 
     #[test]
@@ -766,7 +772,7 @@ pub(crate) mod tests {
     fn a_trade_is_due_only_when_older_than_fifteen_minutes() {
         let logged = UnixSeconds(1_770_988_242);
         let recent = judged_at(logged.plus(900), |_| {});
-        assert_eq!(recent, Eligibility::Excluded(Exclusion::TooRecent));
+        assert!(matches!(recent, Eligibility::NotYet(Exclusion::TooRecent, _)), "{recent:?}");
         assert!(is_due(&judged_at(logged.plus(901), |_| {})));
     }
 
@@ -775,7 +781,7 @@ pub(crate) mod tests {
         let early = |row: &mut Row| row.timestamp = text("2026-02-12 20:00:00");
         let close = UnixSeconds(1_770_988_500);
         let open = judged_at(close.plus(-1), early);
-        assert_eq!(open, Eligibility::Excluded(Exclusion::MarketOpen));
+        assert!(matches!(open, Eligibility::NotYet(Exclusion::MarketOpen, _)), "{open:?}");
         assert!(is_due(&judged_at(close, early)));
     }
 
@@ -785,7 +791,10 @@ pub(crate) mod tests {
         let future = judged_at(logged.plus(-301), |_| {});
         assert_eq!(future, Eligibility::Excluded(Exclusion::Future));
         let clocks_differ = judged_at(logged.plus(-300), |_| {});
-        assert_eq!(clocks_differ, Eligibility::Excluded(Exclusion::TooRecent));
+        assert!(
+            matches!(clocks_differ, Eligibility::NotYet(Exclusion::TooRecent, _)),
+            "{clocks_differ:?}"
+        );
     }
 
     #[test]

@@ -15,6 +15,9 @@ use crate::rules::value::Cell;
 /// Dollars below which the winnings of a market do not count as unclaimed.
 pub const DUST: Decimal = Decimal::from_parts(1, 0, 0, false, 2);
 
+/// Fills are booked when the market has been closed for this many seconds.
+pub(crate) const SETTLING: i64 = 15 * 60;
+
 /// A market as parsed, so that a slug, a title and an address of one market are equal.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum MarketId {
@@ -293,13 +296,18 @@ impl WalletSays {
     pub fn why_it_waits(self) -> Option<&'static str> {
         match self {
             Self::Filled(_) | Self::NotFilled => None,
-            Self::NotCovered => Some("the wallet's history does not cover it"),
+            Self::NotCovered => Some("the wallet's history does not cover the market"),
             Self::Settling => {
-                Some("its market closed less than 15 minutes ago; fills may be missing")
+                Some("the market closed less than 15 minutes ago, and fills may be missing")
             }
-            Self::NotAttributed => Some("the wallet does not tell whose a fill of its market is"),
+            Self::NotAttributed => Some("settle cannot tell whose a fill of the market is"),
             Self::Unreadable => Some("the wallet cannot be read"),
         }
+    }
+
+    /// The earliest time at which a trade that waits may be settled, by its market's close; `None`: the next run.
+    pub fn waits_until(self, close: UnixSeconds) -> Option<UnixSeconds> {
+        (self == Self::Settling).then(|| close.plus(SETTLING))
     }
 
     /// The name among the reasons of `pending` in JSON; `None` where the trade does not wait.

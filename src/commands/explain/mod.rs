@@ -6,10 +6,11 @@ mod output;
 use crate::commands::{Exit, only};
 use crate::error::Error;
 use crate::output::print::show;
+use crate::output::style::next_try;
 use crate::rules::eligibility::{
     Eligibility, Exclusion, Reading, Row, Trade, judge_again, judge_with,
 };
-use crate::rules::fill::{Fill, WalletRecords};
+use crate::rules::fill::{Fill, WalletRecords, WalletSays};
 use crate::rules::market::RuleSet;
 use crate::rules::outcome;
 use crate::rules::outcome::{CloseCall, Outcome, Tie};
@@ -88,6 +89,8 @@ pub enum State {
     ChangedSince,
     /// Not due, with the reason.
     Excluded(Exclusion),
+    /// Not due before this time, with the reason.
+    NotYet(Exclusion, UnixSeconds),
     /// Due, but with unusable values; holds the message.
     InError(String),
     /// A close call held for Polymarket's resolution.
@@ -103,7 +106,7 @@ impl State {
             Self::Settled(status) => status,
             Self::SettledElsewhere => "settled-elsewhere",
             Self::ChangedSince => "changed",
-            Self::Excluded(_) => "excluded",
+            Self::Excluded(_) | Self::NotYet(..) => "excluded",
             Self::InError(_) => "error",
             Self::Held => "held",
             Self::Pending => "pending",
@@ -147,6 +150,10 @@ pub struct Story {
     pub records: Vec<Record>,
     /// How the last attempt failed.
     pub failure: Option<LastFailure>,
+    /// What the wallet says of the trade.
+    pub wallet_says: Option<WalletSays>,
+    /// The time of the explanation.
+    pub now: UnixSeconds,
     /// Its fills, as a wallet showed them.
     pub fills: Vec<Fill>,
     /// How its market resolved, although the trade was not made, or waits for the wallet.
@@ -166,13 +173,21 @@ impl Story {
         let trade = judge_again(row.clone(), reading, wallet).ok();
         let state = state(&row, &records, failure.as_ref(), reading, wallet, now);
         let (rules, fills, resolved) = (reading.rules, vec![], None);
-        Self { row, state, trade, rules, records, failure, fills, resolved }
+        let wallet_says = wallet.of(row.rowid, &row.id, &row.market_slug).map(|record| record.says);
+        Self { row, state, trade, rules, records, failure, wallet_says, now, fills, resolved }
     }
 
     /// Seconds from the market's close to the trade's log time; `None` if logged before.
     pub fn logged_after_close(&self) -> Option<i64> {
         let trade = self.trade.as_ref().filter(|trade| trade.bet.market.has_window())?;
         Some(trade.logged_at.since(trade.bet.market.close)).filter(|late| *late > 0)
+    }
+
+    /// Why the trade waits for the wallet and until when, if it does.
+    pub fn wallet_wait(&self) -> Option<String> {
+        let says = self.wallet_says?;
+        let until = says.waits_until(self.trade.as_ref()?.bet.market.close);
+        Some(format!("{}; {}", says.why_it_waits()?, next_try(until, self.now)))
     }
 
     /// The record of the values that are, or last were, in the row.
@@ -204,6 +219,7 @@ fn state(
         }
         (None, false) => match judge_with(row.clone(), reading, now, wallet) {
             Eligibility::Excluded(reason) => State::Excluded(reason),
+            Eligibility::NotYet(reason, due_from) => State::NotYet(reason, due_from),
             Eligibility::InError { message, .. } => State::InError(message),
             Eligibility::Due(_) if failure.is_some_and(|failure| failure.is_held) => State::Held,
             Eligibility::Due(_) => State::Pending,

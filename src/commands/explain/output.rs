@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::commands::explain::{State, Story, close_call};
 use crate::output::json::SCHEMA_VERSION;
-use crate::output::style::{STRONG, bare, field, line, styled};
+use crate::output::style::{STRONG, bare, field, line, next_try, styled};
 use crate::rules::eligibility::Trade;
 use crate::rules::fill::{Fill, is_waiting};
 use crate::rules::logged::MoneySource;
@@ -115,12 +115,14 @@ fn tell(text: &mut String, story: &Story) {
         }
     }
     field(text, "State", format_args!("{}", state(story)));
-    if let Some(LastFailure { reason, next_try, is_ignored: false, .. }) = &story.failure {
-        field(
-            text,
-            "Last try",
-            format_args!("{}; not again before {next_try}", printable_line(reason)),
-        );
+    if let Some(failure @ LastFailure { is_ignored: false, .. }) = &story.failure {
+        let LastFailure { reason, next_try: at, is_held, .. } = failure;
+        // the reason of a close call says until when
+        let when = match is_held {
+            true => String::new(),
+            false => format!("; {}", next_try(Some(*at), story.now)),
+        };
+        field(text, "Last try", format_args!("{}{when}", printable_line(reason)));
     }
     resolved(text, story);
     for record in &story.records {
@@ -240,6 +242,9 @@ fn state(story: &Story) -> String {
             format!("changed by another program after settle's last record below: now {values}")
         }
         State::Excluded(reason) => format!("excluded, not due: {}", reason.words()),
+        State::NotYet(reason, due_from) => {
+            format!("excluded, not due: {}; due from {due_from} on", reason.words())
+        }
         State::InError(message) => {
             let id = Named::argument(&row.id);
             format!(
@@ -247,10 +252,11 @@ fn state(story: &Story) -> String {
             )
         }
         State::Held => "held: too close to call by candles, waiting for Polymarket".to_owned(),
-        State::Pending if story.failure.is_none() => {
-            "pending: due, and the next run takes it on".to_owned()
-        }
-        State::Pending => "pending: due, but what it takes was not to be had yet".to_owned(),
+        State::Pending => match (story.wallet_wait(), &story.failure) {
+            (Some(why), _) => format!("pending: due, but {why}"),
+            (None, None) => "pending: due; tried by the next run".to_owned(),
+            (None, Some(_)) => "pending: due; the last attempt could not settle it".to_owned(),
+        },
     }
 }
 

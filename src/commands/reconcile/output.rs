@@ -45,6 +45,7 @@ pub fn text(report: &Report, title: &str) -> String {
         let why = report.unreadable.as_deref().unwrap_or_default();
         line(&mut text, format_args!("The wallet cannot be read. Nothing was compared."));
         line(&mut text, format_args!("  {}", printable_line(why)));
+        line(&mut text, format_args!("Next: settle doctor, which checks the wallet"));
         return text;
     };
     let (log, real) = (found.sum(|trade| trade.log_profit), found.sum(|trade| trade.real_profit));
@@ -58,8 +59,9 @@ pub fn text(report: &Report, title: &str) -> String {
     notes(&mut text, found, report.sizes.as_ref());
     if report.left.count > 0 {
         let (left, ids) = (counted(&report.left.count, "trade", "trades"), report.left.ids(SHOWN));
-        let what = "unlike the wallet, not resolved yet or ignored";
-        line(&mut text, format_args!("Left         {left} {what}: {ids}"));
+        let differ = if report.left.count == 1 { "differs" } else { "differ" };
+        let until = "until Polymarket resolves the market, or settle ignore --remove";
+        line(&mut text, format_args!("Left         {left} that {differ}, {until}: {ids}"));
     }
     text.push_str(&errors(&report.errors));
     last_lines(&mut text, report);
@@ -67,12 +69,7 @@ pub fn text(report: &Report, title: &str) -> String {
 }
 
 fn table(text: &mut String, found: &Reconciliation) {
-    let of = |states: &'static [State], sum: fn(&Compared) -> Option<Decimal>| {
-        found.sum(|trade| sum(trade).filter(|_| states.contains(&trade.state)))
-    };
     let size = |trade: &Compared| trade.row.position_size.any_number();
-    let filled: &'static [State] = &FILLED;
-    let not_filled: &'static [State] = &[State::NotFilled];
     line(
         text,
         format_args!("{:<13}{:>7}{:>12}{:>12}{:>12}", "", "Trades", "Spent", "Received", "Profit"),
@@ -107,13 +104,16 @@ fn table(text: &mut String, found: &Reconciliation) {
             signed(profit)
         ),
     );
-    let rows = [("Never filled", not_filled), ("Filled", filled)];
-    for (name, states) in rows {
-        let (log, real) =
-            (of(states, |trade| trade.log_profit), of(states, |trade| trade.real_profit));
-        let count = units::count(&found.count(states));
-        let (log, real) = (signed(log), signed(real));
-        line(text, format_args!("{name:<13}{count:>7}   {log} in the log, {real} real"));
+    // where all are of one kind, the lines above have the numbers
+    let never = found.count(&[State::NotFilled]);
+    if never > 0 && found.count(&FILLED) > 0 {
+        let [log, filled] = [&[State::NotFilled][..], &FILLED].map(|states| {
+            let of = |trade: &Compared| trade.log_profit.filter(|_| states.contains(&trade.state));
+            signed(found.sum(of))
+        });
+        let never = units::count(&never);
+        line(text, format_args!("{:<13}{never:>7}   {log} in the log, 0.00 real", "Never filled"));
+        line(text, format_args!("{:<23}{filled} in the log", "Filled"));
     }
     let mut worst: Vec<&Compared> = found.trades.iter().filter(|trade| trade.differs).collect();
     let gap = |trade: &Compared| {
@@ -137,17 +137,13 @@ fn table(text: &mut String, found: &Reconciliation) {
 }
 
 fn notes(text: &mut String, found: &Reconciliation, sizes: Option<&Sizes>) {
-    for (state, what) in [
-        (State::NotCovered, "outside the wallet's reading, or closed a moment ago"),
-        (State::Ambiguous, "with fills that cannot be told apart"),
-    ] {
-        let mut named = Named::default();
-        let trades = found.trades.iter().filter(|trade| trade.state == state);
-        trades.for_each(|trade| named.add(&trade.row.id));
-        if named.count > 0 {
-            let trades = counted(&named.count, "trade", "trades");
-            line(text, format_args!("Waiting      {trades} {what}: {}", named.ids(SHOWN)));
-        }
+    for (why, (trades, until)) in waits(found) {
+        let (count, ids) = (counted(&trades.count, "trade", "trades"), trades.ids(SHOWN));
+        let until = match until {
+            Some(at) => format!("compared from {at} on"),
+            None => "left as logged until a later reading tells".to_owned(),
+        };
+        line(text, format_args!("Waiting      {count}: {why}; {until}: {ids}"));
     }
     if let Some(sizes) = sizes.filter(|sizes| sizes.holds != SizeHolds::Unknown) {
         line(text, format_args!("Sizes        {}", sizes.in_words(true)));
@@ -158,7 +154,7 @@ fn notes(text: &mut String, found: &Reconciliation, sizes: Option<&Sizes>) {
     if !found.unattributed.is_empty() {
         let (one, several) = ("row of the wallet belongs", "rows of the wallet belong");
         let rows = counted(&found.unattributed.len(), one, several);
-        line(text, format_args!("Not assigned {rows} to no trade"));
+        line(text, format_args!("Not assigned {rows} to no trade:"));
         for (row, why) in found.unattributed.iter().take(SHOWN) {
             let name = printable(&row.name);
             let (shares, dollars) = (row.shares, plain(row.dollars));
@@ -175,7 +171,11 @@ fn notes(text: &mut String, found: &Reconciliation, sizes: Option<&Sizes>) {
     let unclaimed = found.unclaimed.iter().map(|(_, dollars)| *dollars).sum::<Decimal>();
     if !unclaimed.is_zero() {
         let markets = counted(&found.unclaimed.len(), "market", "markets");
-        line(text, format_args!("Unclaimed    {} dollars in {markets}", plain(unclaimed)));
+        let dollars = plain(unclaimed);
+        line(
+            text,
+            format_args!("Unclaimed    {dollars} dollars in {markets}: redeem them on Polymarket"),
+        );
     }
     if let Some(cash) = &found.cash {
         let mut sum =
@@ -192,6 +192,22 @@ fn notes(text: &mut String, found: &Reconciliation, sizes: Option<&Sizes>) {
         let expected = plain(cash.expected);
         line(text, format_args!("Cash         {sum} = {expected}: Polymarket should show this"));
     }
+}
+
+/// The trades that wait for the wallet, by the reason, with the earliest time at which one of them is compared.
+fn waits(found: &Reconciliation) -> BTreeMap<&'static str, (Named, Option<UnixSeconds>)> {
+    let mut waits: BTreeMap<&'static str, (Named, Option<UnixSeconds>)> = BTreeMap::new();
+    for trade in &found.trades {
+        let Some(says) = found.records.0.get(&trade.row.rowid).map(|record| record.says) else {
+            continue;
+        };
+        let Some(why) = says.why_it_waits() else { continue };
+        let (named, until) = waits.entry(why).or_default();
+        named.add(&trade.row.id);
+        *until =
+            until.iter().copied().chain(trade.closed.and_then(|at| says.waits_until(at))).min();
+    }
+    waits
 }
 
 /// A number with its sign before a blank, for a sum.
