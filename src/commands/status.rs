@@ -19,7 +19,7 @@ use crate::output::style::{
 };
 use crate::rules::alert::IN_ERROR;
 use crate::rules::decision::is_same;
-use crate::rules::selection::{NAMED, Named, Warning};
+use crate::rules::selection::Warning;
 use crate::rules::text::{printable, printable_line};
 use crate::rules::units::{FloatUsd, UnixSeconds, Usd, age, count};
 use crate::settings::{self, AlertArgs, CommonArgs, ConfirmArgs, JudgingArgs};
@@ -132,7 +132,8 @@ fn text(status: &DatabaseStatus, title: &str) -> String {
     }
     if let Some(dollars) = status.unclaimed.filter(|dollars| !dollars.is_zero()) {
         let dollars = money(Usd(dollars));
-        let what = "dollars of winnings, not redeemed at the last reading of the wallet";
+        let what =
+            "dollars of winnings at the last reading of the wallet: redeem them on Polymarket";
         field(&mut text, "Unclaimed", format_args!("{dollars} {what}"));
     }
     field(&mut text, "Win rate", format_args!("{rate}"));
@@ -177,22 +178,18 @@ fn unsettled(text: &mut String, status: &DatabaseStatus) {
     let selection = &status.selection;
     field(text, "Due", format_args!("{}", count(&selection.due.count)));
     let tried: u64 = selection.tried.values().map(|waits| waits.count).sum();
-    let wallet: u64 = selection.wallet_waits.values().map(|(tally, ..)| tally.count).sum();
-    let known = tried + wallet + selection.in_error.count;
-    let mut reasons = vec![(
-        selection.due.count.saturating_sub(known),
-        "not tried yet; tried by the next run".to_owned(),
-    )];
+    let known = tried + selection.in_error.count;
+    let mut reasons =
+        vec![(selection.due.count.saturating_sub(known), "tried by the next run".to_owned())];
     for (reason, waits) in &selection.tried {
         let until = waits.until.filter(|_| waits.later == waits.count);
-        let when = match waits.until.filter(|_| waits.later == 0) {
+        // a hold that is over ends with the next run
+        let hold = waits.until.filter(|until| waits.later == 0 && *until > status.now);
+        let when = match hold {
             Some(until) => format!("waits for Polymarket until {until}"),
             None => next_try(until, status.now),
         };
         reasons.push((waits.count, format!("{}; {when}", printable(reason))));
-    }
-    for ((_, why), (tally, _, until)) in &selection.wallet_waits {
-        reasons.push((tally.count, format!("{why}; {}", next_try(Some(*until), status.now))));
     }
     reasons.push((selection.in_error.count, "in error".to_owned()));
     reasons.retain(|(count, _)| *count > 0);
@@ -208,17 +205,11 @@ fn unsettled(text: &mut String, status: &DatabaseStatus) {
         field(text, "Oldest due", format_args!("{}", age(seconds)));
     }
     if status.stuck.count > 0 {
-        let (stuck, shown) = (count(&status.stuck.count), status.stuck.ids(NAMED));
-        let what = format!("{stuck} no longer an alert after 48 hours: {shown}");
-        field(text, "Stuck", format_args!("{what}"));
-        let (arguments, first) =
-            (status.stuck.arguments(), status.stuck.first.first().map(Named::argument));
-        let what = match status.stuck.count {
-            1 => "accepts it as it is",
-            _ => "accepts them as they are",
-        };
-        let explain = format!("settle explain {} shows more", first.unwrap_or_default());
-        line(text, format_args!("  settle ignore {arguments} {what}; {explain}"));
+        let (stuck, arguments) = (count(&status.stuck.count), status.stuck.arguments());
+        let accepts = if status.stuck.count == 1 { "accepts it" } else { "accepts them" };
+        let what =
+            format!("no longer an alert after 48 hours; settle ignore {arguments} {accepts}");
+        field(text, "Stuck", format_args!("{stuck} {what}"));
     }
 }
 

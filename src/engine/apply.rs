@@ -124,7 +124,7 @@ impl<'a> RunState<'a> {
             Err(error) if self.wrote => {
                 let why = error.to_string();
                 if !matches!(&self.stopped, Some(Stop::Failed(_))) {
-                    warn!("{}the run could not write all: {why}", of(self.name));
+                    warn!("{}settle did not write all: {why}", of(self.name));
                     self.stopped = Some(Stop::Failed(why));
                 }
                 Ok(T::default())
@@ -186,7 +186,7 @@ impl<'a> RunState<'a> {
                     self.end(&TradeResult::of_settlement(settlement, false));
                 }
                 WriteOutcome::Rejected(why) => {
-                    let why = format!("the database refuses it: {why}");
+                    let why = format!("the database refuses the row: {why}");
                     let message = row_error(&settlement.trade.row, &why).message;
                     self.refuse(settlement, message);
                 }
@@ -232,14 +232,14 @@ impl<'a> RunState<'a> {
                 WriteOutcome::Written => {
                     self.counts.add_emptied(row.row.profit_loss.any_number());
                     let message = format!(
-                        "trade {id}: the wallet has no fill for it any more; settle took its result \
-                         back; settle explain {id} shows what stood there"
+                        "trade {id}: the wallet no longer has a fill for it; settle took its result \
+                         back; settle explain {id} shows the earlier result"
                     );
                     self.warnings.push(Warning { code: "not_filled", message });
                 }
                 WriteOutcome::Conflict => {}
                 WriteOutcome::Rejected(why) => {
-                    let message = format!("the database refuses it: {why}");
+                    let message = format!("the database refuses the row: {why}");
                     self.errors.push(row_error(&row.row, &message));
                 }
             }
@@ -302,7 +302,7 @@ impl<'a> RunState<'a> {
         }
         let reason = match &self.stopped {
             Some(Stop::Failed(why)) => {
-                let message = format!("and {} further trades not written: {why}", rest.len());
+                let message = format!("settle did not write {} further trades: {why}", rest.len());
                 self.errors.push(RowError { trade_id: Cell::Null, message });
                 IN_ERROR
             }

@@ -364,7 +364,7 @@ impl Summary {
         let is_asked = self.stats.get("polymarket").is_some_and(|stats| stats.requests > 0);
         Some(match problem {
             Some(problem) => format!("{late}; {problem}"),
-            None if is_asked => format!("{late}; it answers that they are not resolved"),
+            None if is_asked => format!("{late}; Polymarket answers, and states no resolution"),
             None => late,
         })
     }

@@ -10,7 +10,7 @@ use crate::rules::units::{Bps, BtcPrice, UnixSeconds, Usd};
 use crate::rules::value::Cell;
 
 /// Reason of a row that another program changed.
-pub(crate) const CHANGED: &str = "settled or changed by another program meanwhile; left alone";
+pub(crate) const CHANGED: &str = "changed by another program during the run; settle left it alone";
 
 /// How a trade ended in this run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

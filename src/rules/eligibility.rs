@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use rust_decimal::Decimal;
 
-use crate::rules::fill::{Position, Sold, WalletRecord, WalletRecords, WalletSays};
+use crate::rules::fill::{NotFilled, Position, Sold, WalletRecord, WalletRecords, WalletSays};
 use crate::rules::logged::{LoggedMoney, MoneySource, SizeUnit};
 use crate::rules::market::{Market, RuleSet, read_market};
 use crate::rules::order_status::{begins_with_one_of, is_known, is_not_filled};
@@ -198,8 +198,8 @@ impl Exclusion {
             Self::NotFilled => "the wallet has no fill for it: no trade",
             Self::AlreadyBooked => "the row holds a profit or an outcome, and is_win is NULL",
             Self::Ignored => "ignored (settle ignore lists them)",
-            Self::Unknown => "booked as UNKNOWN: no time in the slug",
-            Self::Split => "booked as a split",
+            Self::Unknown => "settled as UNKNOWN: no time in the slug",
+            Self::Split => "settled as a split",
             Self::TooRecent => "younger than 15 minutes",
             Self::MarketOpen => "market not closed yet",
             Self::Future => "timestamp in the future: check --timezone",
@@ -233,15 +233,6 @@ pub enum Eligibility {
         /// When the bot logged the trade; `None` if that cannot be read.
         logged_at: Option<UnixSeconds>,
     },
-}
-
-/// What becomes of a row that the wallet shows as never filled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum NotFilled {
-    /// Nothing is written to it.
-    Leave,
-    /// It gets the market's outcome, profit 0 and win NULL, for a bot that takes NULL for open.
-    Zero,
 }
 
 /// How rows are read; all commands use the same reading.

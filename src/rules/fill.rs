@@ -239,6 +239,15 @@ pub enum WalletSays {
     Unreadable,
 }
 
+/// What becomes of a row that the wallet shows as never filled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum NotFilled {
+    /// Nothing is written to it.
+    Leave,
+    /// It gets the market's outcome, profit 0 and win NULL, for a bot that takes NULL for open.
+    Zero,
+}
+
 /// What a wallet said about one row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WalletRecord {
@@ -310,6 +319,12 @@ impl WalletSays {
         (self == Self::Settling).then(|| close.plus(SETTLING))
     }
 
+    /// What the wallet says where a trade waits for this reason: one of [`Self::pending_key`].
+    pub fn waiting(reason: &str) -> Option<Self> {
+        let waits = [Self::NotCovered, Self::Settling, Self::NotAttributed, Self::Unreadable];
+        waits.into_iter().find(|says| says.pending_key() == Some(reason))
+    }
+
     /// The name among the reasons of `pending` in JSON; `None` where the trade does not wait.
     pub fn pending_key(self) -> Option<&'static str> {
         match self {
@@ -324,11 +339,5 @@ impl WalletSays {
 
 /// Whether a reason is one of [`WalletSays::pending_key`].
 pub fn is_waiting(reason: &str) -> bool {
-    let waits = [
-        WalletSays::NotCovered,
-        WalletSays::Settling,
-        WalletSays::NotAttributed,
-        WalletSays::Unreadable,
-    ];
-    waits.into_iter().any(|says| says.pending_key() == Some(reason))
+    WalletSays::waiting(reason).is_some()
 }

@@ -257,7 +257,7 @@ impl Selection {
             code: "slug_reading",
             message: format!(
                 "{after} of {dated} due trades are dated after their market's close as --rules \
-                 {rules} reads it; check --rules and --timezone before you believe the outcomes"
+                 {rules} reads it; check --rules and --timezone before you use the outcomes"
             ),
         });
         let unknown = self.unknown_statuses.iter().map(|((column, status), count)| {
@@ -274,7 +274,7 @@ impl Selection {
             code: "no_at_yes_price",
             message: format!(
                 "trade {id} and perhaps others: a NO is logged at the price of the YES side; settle uses \
-                 executed_price as it stands; check what the bot writes there"
+                 executed_price unchanged; check what the bot writes there"
             ),
         });
         reading.into_iter().chain(unknown).chain(at_yes_price).collect()

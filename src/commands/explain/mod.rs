@@ -6,11 +6,10 @@ mod output;
 use crate::commands::{Exit, only};
 use crate::error::Error;
 use crate::output::print::show;
-use crate::output::style::next_try;
 use crate::rules::eligibility::{
     Eligibility, Exclusion, Reading, Row, Trade, judge_again, judge_with,
 };
-use crate::rules::fill::{Fill, WalletRecords, WalletSays};
+use crate::rules::fill::{Fill, WalletRecords};
 use crate::rules::market::RuleSet;
 use crate::rules::outcome;
 use crate::rules::outcome::{CloseCall, Outcome, Tie};
@@ -150,8 +149,6 @@ pub struct Story {
     pub records: Vec<Record>,
     /// How the last attempt failed.
     pub failure: Option<LastFailure>,
-    /// What the wallet says of the trade.
-    pub wallet_says: Option<WalletSays>,
     /// The time of the explanation.
     pub now: UnixSeconds,
     /// Its fills, as a wallet showed them.
@@ -173,21 +170,13 @@ impl Story {
         let trade = judge_again(row.clone(), reading, wallet).ok();
         let state = state(&row, &records, failure.as_ref(), reading, wallet, now);
         let (rules, fills, resolved) = (reading.rules, vec![], None);
-        let wallet_says = wallet.of(row.rowid, &row.id, &row.market_slug).map(|record| record.says);
-        Self { row, state, trade, rules, records, failure, wallet_says, now, fills, resolved }
+        Self { row, state, trade, rules, records, failure, now, fills, resolved }
     }
 
     /// Seconds from the market's close to the trade's log time; `None` if logged before.
     pub fn logged_after_close(&self) -> Option<i64> {
         let trade = self.trade.as_ref().filter(|trade| trade.bet.market.has_window())?;
         Some(trade.logged_at.since(trade.bet.market.close)).filter(|late| *late > 0)
-    }
-
-    /// Why the trade waits for the wallet and until when, if it does.
-    pub fn wallet_wait(&self) -> Option<String> {
-        let says = self.wallet_says?;
-        let until = says.waits_until(self.trade.as_ref()?.bet.market.close);
-        Some(format!("{}; {}", says.why_it_waits()?, next_try(until, self.now)))
     }
 
     /// The record of the values that are, or last were, in the row.
@@ -208,7 +197,11 @@ fn state(
     let booked = |outcome: Outcome| row.actual_outcome.text() == Some(outcome.as_str());
     let has_outcome =
         row.is_win != Cell::Null || booked(Outcome::Unknown) || booked(Outcome::Split);
-    match (standing_record(records), has_outcome) {
+    // where reconcile emptied the row, its state is that of a row without a result
+    let is_emptied =
+        |record: &&Record| record.status == "not_filled" && record.is_what_stands_in(row);
+    let standing = standing_record(records).filter(|record| !is_emptied(record));
+    match (standing, has_outcome) {
         (Some(record), true) if record.is_what_stands_in(row) => {
             State::Settled(record.status.clone())
         }

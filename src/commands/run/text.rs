@@ -135,7 +135,9 @@ fn left(text: &mut String, summary: &Summary) {
     }
     if summary.stuck.count > 0 {
         let arguments = summary.stuck.arguments();
-        let what = format!("no alert after 48 hours; settle ignore {arguments} ends it");
+        let accepts = if summary.stuck.count == 1 { "accepts it" } else { "accepts them" };
+        let what =
+            format!("no longer an alert after 48 hours; settle ignore {arguments} {accepts}");
         counted(text, "Stuck", summary.stuck.count, &what);
     }
 }
@@ -244,8 +246,8 @@ fn corrections(text: &mut String, summary: &Summary) {
 fn warnings(summary: &Summary) -> String {
     let mut text = String::new();
     if summary.nothing_had {
-        let what = "no source gave a price or a resolution; settle left the trades for the next run; \
-                    settle doctor checks the services";
+        let what =
+            "no source gave a price or a resolution; settle left the trades for the next run";
         line(&mut text, format_args!("{} {what}", styled(CAUTION, "No answer:")));
     }
     for Warning { message, .. } in summary.data_warnings() {
@@ -268,7 +270,7 @@ fn warnings(summary: &Summary) -> String {
 const HEADS: [(&str, usize); 10] = [
     ("trade", 6),
     ("market", 27),
-    ("bet", 3),
+    ("side", 4),
     ("outcome", 7),
     ("status", 11),
     ("strike", 9),
