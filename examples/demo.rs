@@ -26,7 +26,7 @@ fn main() {
         (slug, outcome == "Up")
     });
     let exchange = Exchange::resolving(Tape::of(prices), Markets::resolved(resolutions));
-    // complete at once, so that whoever waits for the file never reads half an address
+    // complete at once, so that the script that waits for the file never reads half an address
     let unfinished = folder.join("url.part");
     std::fs::write(&unfinished, &exchange.url).expect("the folder can be written");
     std::fs::rename(unfinished, folder.join("url")).expect("the folder can be written");

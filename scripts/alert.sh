@@ -14,7 +14,7 @@ failed=0
 body=$(mktemp)
 trap 'rm -f "$body"' EXIT
 
-# The text of a key in [alert]; it stands on one line.
+# The text of a key in [alert]; it is on one line.
 address() {
     awk -v key="$1" '
         { sub(/\r$/, "") }

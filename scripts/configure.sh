@@ -114,7 +114,7 @@ text() { printf '"%s"' "$(printf '%s' "$1" | sed 's/[\\"]/\\&/g')"; }
 for database in "$@"; do
     [ -f "$database" ] || fail "no database at $database" 10
     database=$(realpath "$database")
-    case $database in *[[:cntrl:]]*) fail "a path with a line break or a tab cannot stand in a unit: $database" 2 ;; esac
+    case $database in *[[:cntrl:]]*) fail "a path with a line break or a tab cannot be written in a unit: $database" 2 ;; esac
     owner=$(stat -c %U "$database")
     owner=${given:-$owner}
     [ "$owner" != UNKNOWN ] || owner=$(stat -c %u "$database")
@@ -204,10 +204,10 @@ converted() {
                     if printf '%s' "$options" | grep -qE -e "--$(printf '%s' "$key" | tr _ -)( |\$)"; then
                         echo "$key = $(text "$value")"
                     else
-                        echo "settle: $name in $old is no setting of settle any more; it is left out" >&2
+                        echo "settle: $name in $old is not a setting of settle any more; it is left out" >&2
                     fi
                     ;;
-                *) echo "settle: $name in $old is no setting of settle; if settle needs it: systemctl edit settle, [Service], Environment=" >&2 ;;
+                *) echo "settle: $name in $old is not a setting of settle; if settle needs it: systemctl edit settle, [Service], Environment=" >&2 ;;
             esac
         done
 }
@@ -223,7 +223,7 @@ set_key() {
         }
         { print }
         END { if (!done) print ENVIRON["line"]; exit broken }' "$work/settle.toml" > "$work/changed" ||
-        fail "$1 in $source stands on several lines; write it on one line, then run this again" 2
+        fail "$1 in $source has several lines; write it on one line, then run this again" 2
     mv "$work/changed" "$work/settle.toml"
 }
 

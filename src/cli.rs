@@ -243,7 +243,9 @@ pub fn unknown_variables<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String
     names
         .into_iter()
         .filter(|name| !known.iter().any(|known| known == name))
-        .map(|name| format!("{name} is no setting of settle; settle leaves it out; see settle man"))
+        .map(|name| {
+            format!("{name} is not a setting of settle; settle leaves it out; see settle man")
+        })
         .collect()
 }
 

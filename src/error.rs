@@ -63,7 +63,7 @@ pub enum Error {
     ReadOnly(PathBuf),
     /// The lock file cannot be used.
     #[error(
-        "the lock {} cannot be taken: {source}; nothing is written; {}",
+        "settle cannot take the lock {}: {source}; settle wrote nothing; {}",
         path.display(),
         lock_hint(source)
     )]
@@ -74,7 +74,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// Another run holds the lock.
-    #[error("another settle run on {} is under way ({holder}); wait for it to end", path.display())]
+    #[error("another run is in progress on {} ({holder}); wait for it to end", path.display())]
     Locked {
         /// The database.
         path: PathBuf,
@@ -106,7 +106,9 @@ pub enum Error {
         why: String,
     },
     /// `--since` is not before `--until`.
-    #[error("--since lies after --until; nothing can be between them")]
+    #[error(
+        "--since is later than --until, so no trade is between them; choose an earlier --since"
+    )]
     EmptyPeriod,
     /// The HTML page cannot be written.
     #[error(
@@ -127,7 +129,7 @@ pub enum Error {
     NoSuchTrade(String),
     /// A file of `--activity` is no wallet's history.
     #[error(
-        "{} is no wallet's history: {why}; export it from Polymarket, or save /v2/activity of the Data API",
+        "{} is not a wallet's history: {why}; export it from Polymarket, or save /v2/activity of the Data API",
         path.display()
     )]
     NoActivity {
@@ -146,7 +148,9 @@ pub enum Error {
     #[error("several runs begin with {0}: {1}; give more of the id")]
     AmbiguousRun(String, String),
     /// Standard output cannot be written.
-    #[error("the result cannot be printed: {0}; see where standard output leads")]
+    #[error(
+        "settle cannot print the result: {0}; check the file or program that receives standard output"
+    )]
     Output(#[from] std::io::Error),
 }
 

@@ -57,19 +57,27 @@ fn a_bad_row_is_stuck_after_48_hours_and_status_names_the_command_that_ends_it()
     }
     let cleared = hooks.events();
     assert_eq!(cleared.len(), 1, "{cleared:#?}");
-    assert!(cleared[0]["text"].as_str().unwrap().contains("1 stuck for 48 hours"), "{cleared:#?}");
+    assert!(
+        cleared[0]["text"].as_str().unwrap().contains("1 no longer an alert after 48 hours"),
+        "{cleared:#?}"
+    );
     let services = services_at(&empty().url);
     let mut arguments = vec!["run"];
     arguments.extend(services.iter().map(String::as_str));
     let text = bench.settle(&arguments).stdout;
     assert!(
-        text.contains("Stuck            1  no alert after 48 hours; settle ignore 7"),
+        text.contains(
+            "Stuck            1  no longer an alert after 48 hours; settle ignore 7 accepts it"
+        ),
         "{text}"
     );
     let status = bench.settle(&["status", "--json", "--exit-code"]).code(0).json();
     assert_eq!((&status["alert"], &status["stuck_count"]), (&json!(false), &json!(1)));
     let text = bench.settle(&["status"]).stdout;
-    assert!(text.contains("no longer an alert after 48 hours: 7\n  settle ignore 7 "), "{text}");
+    assert!(
+        text.contains("no longer an alert after 48 hours; settle ignore 7 accepts it\n"),
+        "{text}"
+    );
     bench.settle(&["ignore", "7"]).code(0);
     assert_eq!(bench.settle(&["status", "--json"]).json()["stuck_count"], 0);
     let quiet = run().code(0).json();
@@ -230,7 +238,7 @@ fn trades_beyond_the_batch_are_no_alert_in_a_run_that_settles_some() {
     let none = bench.run_at(&empty().url, &["--batch", "1"]).json();
     let alert = none["alerts"].to_string();
     assert!(alert.contains("trades 2, 3 are due for up to"), "{alert}");
-    assert!(alert.contains("beyond this batch; settle run --batch 0 takes all on"), "{alert}");
+    assert!(alert.contains("beyond this batch; settle run --batch 0 tries all"), "{alert}");
     let tape = Tape::of([(OPEN, STRIKE), (CLOSE, STRIKE + 200.0)]);
     let prices = Exchange::of(tape);
     // the others go first, and the one that failed has not waited for the batch alone

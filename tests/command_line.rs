@@ -120,7 +120,7 @@ fn a_broken_line_in_dotenv_is_a_warning_without_its_value() {
     let (bench, _) = bench_of(1);
     fs::write(bench.folder.path().join(".env"), "A=1\nSETTLE_NOTIFY_URL a SECRET\n").unwrap();
     let ended = bench.settle(&["status"]);
-    assert!(ended.code(0).stderr.contains(".env, line 2 is no setting"), "{}", ended.stderr);
+    assert!(ended.code(0).stderr.contains(".env, line 2 is not a setting"), "{}", ended.stderr);
     assert!(!ended.stderr.contains("SECRET"), "{}", ended.stderr);
     assert!(!bench.settle(&["--version"]).code(0).stderr.contains("SECRET"));
 }

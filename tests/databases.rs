@@ -16,7 +16,7 @@ fn other_files_are_refused_with_exit_10_and_left_unchanged() {
             "text",
             Some(b"this is a text file, and quite a long one as such files go"),
             None,
-            "no SQLite database",
+            "not an SQLite database",
         ),
         ("no trades", None, Some("CREATE TABLE reflections (id INTEGER)"), "no table 'trades'"),
         (
@@ -128,7 +128,7 @@ fn an_outcome_the_table_rejects_is_an_error_for_that_row_only() {
         assert_eq!(summary["settled_count"], 2);
         assert_eq!(summary["errors"][0]["trade_id"], 1);
         let message = summary["errors"][0]["message"].as_str().unwrap();
-        assert!(message.contains("the database refuses it"), "{message}");
+        assert!(message.contains("the database refuses the row"), "{message}");
         assert!(!message.contains('\u{1b}') && !ended.stderr.contains('\u{1b}'), "{message}");
         assert_eq!(bench.count("is_win = 1"), 2);
         // its wait grows with each failure, so that it does not block other trades

@@ -296,7 +296,7 @@ impl Scenario {
                     "not written",
                     "settle did not write all",
                     "not corrected",
-                    "Not everything was undone",
+                    "settle did not undo all",
                 ];
                 check(has(&parts), || {
                     "the message does not say that something is missing".to_owned()

@@ -229,7 +229,7 @@ fn settlement_trades_says_what_a_trade_that_was_not_made_would_have_won() {
     assert_eq!(bench.count("is_win IS NULL"), 3);
 
     let story = bench.settle(&["explain", "2"]);
-    let says = "YES, says Polymarket; this trade would have won, and is not counted";
+    let says = "Polymarket resolved the market YES; this trade would have won, and is not counted";
     assert!(story.stdout.contains(says), "{}", story.stdout);
 
     // the same in the export, also after the bot has deleted the settled row

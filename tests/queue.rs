@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use crate::support::exchange::{Exchange, Tape};
-use crate::support::{Bench, CLOSE, KEYED, OPEN, STRIKE, as_logged, bet};
+use crate::support::exchange::{Exchange, Reply, Tape};
+use crate::support::{Bench, CLOSE, KEYED, OPEN, STRIKE, as_logged, bet, now, services_at};
 
 const WINDOWS: i64 = 9;
 
@@ -204,4 +204,92 @@ fn a_row_that_the_bot_changes_during_a_run_is_left_alone_and_waits() {
         let unsettled = "NOT id = 2 AND (is_win IS NULL OR is_win = 0)";
         assert_eq!(bench.count(unsettled), 1, "{change}");
     }
+}
+
+/// The command with the services of this exchange, as text.
+fn text_at(bench: &Bench, exchange: &Exchange, arguments: &[&str]) -> String {
+    let services = services_at(&exchange.url);
+    let services: Vec<&str> = services.iter().map(String::as_str).collect();
+    bench.settle(&[arguments, &services[..]].concat()).stdout.clone()
+}
+
+/// A time as settle prints it.
+fn shown(at: i64) -> String {
+    chrono::DateTime::from_timestamp(at, 0).unwrap().format("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+#[test]
+fn each_waiting_trade_has_its_reason_and_until_when() {
+    let exchange = Exchange::of(tape());
+    // no source has a price of this window
+    let bench = Bench::new(&[bet(1).on("btc-updown-15m-1771000200").at("2026-02-13 16:31:00")]);
+    let waits = "Waiting          1\n  pending trade 1: no source has the price at 2026-02-13T16:45:00Z; tried again ";
+    let run = text_at(&bench, &exchange, &["run"]);
+    assert!(run.contains(&format!("{waits}by the next run\n")), "{run}");
+    let status = bench.settle(&["status"]).stdout.clone();
+    let tried = "Due          1\n       1  no source has the price; tried again ";
+    assert!(status.contains(&format!("{tried}by the next run\n")), "{status}");
+
+    let run = text_at(&bench, &exchange, &["run"]);
+    let next = "SELECT next_try FROM settlement_retries";
+    let next: i64 = bench.sql().query_row(next, [], |row| row.get(0)).unwrap();
+    assert!(next > now(), "the second failure makes it wait");
+    let from = format!("from {} on\n", shown(next));
+    assert!(run.contains(&format!("{waits}{from}")), "{run}");
+    for command in ["run", "dry-run"] {
+        let text = text_at(&bench, &exchange, &[command]);
+        let later = "Later            1  no source has the price; tried again ";
+        assert!(text.contains(&format!("{later}{from}")), "{text}");
+    }
+    let status = bench.settle(&["status"]).stdout.clone();
+    assert!(status.contains(&format!("{tried}{from}")), "{status}");
+    let explained = bench.settle(&["explain", "1"]).stdout.clone();
+    assert!(explained.contains(&format!("16:45:00Z; tried again {from}")), "{explained}");
+}
+
+#[test]
+fn a_trade_that_is_not_due_yet_has_the_time_from_which_it_is() {
+    let at = now();
+    let (recent, open) = (at - 60, at.div_euclid(14_400) * 14_400);
+    let bench = Bench::new(&[
+        bet(1).on(&format!("btc-updown-15m-{OPEN}")).at(&as_logged(recent)),
+        bet(2).on(&format!("btc-updown-4h-{open}")).at(&as_logged(at - 1200)),
+    ]);
+    let status = bench.settle(&["status"]).code(0).stdout.clone();
+    let run = text_at(&bench, &Exchange::of(tape()), &["run"]);
+    let [recent, close] = [recent + 900, open + 14_400].map(shown);
+    for text in [&status, &run] {
+        let lines = format!(
+            "Not due          1  younger than 15 minutes; due from {recent} on\n                 1  market \
+             not closed yet; due from {close} on\n"
+        );
+        assert!(text.contains(&lines), "{lines} is not in {text}");
+    }
+    let explained = bench.settle(&["explain", "2"]).stdout.clone();
+    assert!(explained.contains(&format!("market not closed yet; due from {close} on")));
+}
+
+#[test]
+fn a_trade_whose_fills_may_be_missing_has_the_time_until_which_it_waits() {
+    let wallet = "0xabababababababababababababababababababab";
+    let close = now().div_euclid(900) * 900;
+    let open = close - 900;
+    let bench =
+        Bench::new(&[bet(1).on(&format!("btc-updown-15m-{open}")).at(&as_logged(open - 60))]);
+    let page = serde_json::json!({
+        "data": [{"proxy_wallet": wallet, "timestamp": OPEN, "condition_id": "0x1", "type": "DEPOSIT",
+                  "size": 100.0, "usdc_size": 100.0, "transaction_hash": "0x1", "price": 0,
+                  "side": "", "outcome": "", "slug": ""}],
+        "pagination": {"has_more": false, "next_cursor": null}
+    });
+    let exchange = Exchange::start(move |asked, _| match asked.path.as_str() {
+        "/v2/activity" => Reply::ok(page.to_string()),
+        _ => tape().answer(asked),
+    });
+    let run = text_at(&bench, &exchange, &["run", "--wallet", wallet]);
+    let waits = format!(
+        "the market closed less than 15 minutes ago, and fills may be missing; tried again from {} on\n",
+        shown(close + 900)
+    );
+    assert!(run.contains(&waits), "{run}");
 }

@@ -77,6 +77,18 @@ fn apply_books_the_wallets_money_and_undo_restores_the_logs() {
     assert_eq!(applied["applied_count"], 2);
     assert_eq!(bench.booked(1), (Some("YES".to_owned()), Some(3.6), Some(1)));
     assert_eq!(bench.booked(2), NOTHING);
+    for (id, state, sentences) in [
+        ("1", "corrected", ["the wallet's fills replaced the profit", "Corrects record 1."]),
+        (
+            "2",
+            "excluded",
+            ["the wallet has no fill for it: no trade", "Empties record 2: the wallet "],
+        ),
+    ] {
+        let story = bench.settle(&["explain", id]).stdout.clone();
+        let all = sentences.iter().all(|sentence| story.contains(sentence));
+        assert!(story.starts_with(&format!("Trade {id} · {state}\n")) && all, "{story}");
+    }
     reconcile(&[]).code(0);
     let status = bench.settle(&["status", "--json"]).code(0).json();
     assert_eq!(
@@ -164,7 +176,12 @@ fn a_row_whose_market_is_not_resolved_stays_and_is_counted() {
     let base = ["--wallet", WALLET, "--polymarket-url", &silent.url, "--data-url", &exchange.url];
     let text =
         bench.settle(&[&["reconcile", "--apply"], &base[..]].concat()).code(4).stdout.clone();
-    assert!(text.contains("1 trade unlike the wallet, not resolved yet or ignored: 1\n"), "{text}");
+    assert!(
+        text.contains(
+            "Left         trade 1: unlike the wallet until Polymarket resolves the market\n"
+        ),
+        "{text}"
+    );
     assert_eq!(bench.booked(1).1, Some(5.0));
 }
 

@@ -105,8 +105,7 @@ fn a_wrong_provisional_outcome_is_corrected_once_and_its_old_values_are_kept() {
     arguments.extend(AUTO);
     let ended = bench.settle(&arguments);
     ended.code(0);
-    let corrected = "Corrected        1  settled by earlier runs: a change of −10.00 dollars\n  trade 1: \
-                     YES → NO, −5.00 dollars, a change of −10.00\n";
+    let corrected = "Corrected        1  trade 1: YES → NO, −5.00 dollars, a change of −10.00\n";
     assert!(ended.stdout.contains(corrected), "{}", ended.stdout);
     assert_eq!(ended.stderr, "");
     assert_eq!(bench.booked(1), (Some("NO".into()), Some(-5.0), Some(0)));
@@ -425,8 +424,8 @@ fn the_profit_of_a_run_includes_the_change_of_its_corrections() {
     let text = bench.settle(&arguments).code(0).stdout.clone();
     // the new trade won 5 dollars, and the other one lost 5 in place of winning 5
     for line in [
-        "Would settle     1  1 won, 0 lost: +5.00 dollars\n",
-        "Corrected        1  settled by earlier runs: a change of −10.00 dollars\n",
+        "Would settle     1  won, confirmed by Polymarket: +5.00 dollars\n",
+        "Corrected        1  trade 1: YES → NO, −5.00 dollars, a change of −10.00\n",
         "Profit              −5.00 dollars in all\n",
     ] {
         assert!(text.contains(line), "{line} is not in {text}");
@@ -638,7 +637,10 @@ fn rows_that_are_no_longer_confirmed_are_reported() {
     bench.sql().execute("UPDATE trades SET profit_loss = 4.5", []).unwrap();
     let ended = bench.run_at(&resolved(false).url, &AUTO);
     let warning = ended.code(0).json()["warnings"][0]["message"].as_str().unwrap().to_owned();
-    assert!(warning.contains("trade 1 is not as settle wrote it"), "{warning}");
+    assert!(
+        warning.contains("another program changed trade 1; settle will not confirm it"),
+        "{warning}"
+    );
     assert!(ended.stderr.contains(&warning), "{}", ended.stderr);
 }
 

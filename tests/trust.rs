@@ -58,7 +58,7 @@ fn explain_shows_verifiable_evidence_of_provisional_and_corrected_trades() {
     let story = [
         "btc-updown-15m-1770987600",
         "2026-02-13T13:00:00Z to 2026-02-13T13:15:00Z",
-        "5.00 dollars on YES at 0.50, logged",
+        "5.00 dollars on YES at 0.50, 2026-02-13",
         "5.00 / 0.50 = 10 shares",
         "At 2026-02-13T13:00:00Z coinbase was at 67,000 (open of the 900 s candle)",
         "At 2026-02-13T13:15:00Z coinbase was at 67,100 (open of the 900 s candle)",
@@ -108,14 +108,14 @@ fn explain_shows_why_a_trade_is_not_settled() {
         bet(7),
     ]);
     book(&bench, 7, "NO", -5.0, Some(0));
-    explained(&bench, "1", "pending", &["pending: due, and the next run takes it on"]);
+    explained(&bench, "1", "pending", &["pending: due; tried by the next run"]);
     explained(&bench, "2", "excluded", &["excluded, not due: HOLD"]);
     explained(&bench, "3", "excluded", &["younger than 15 minutes"]);
     explained(&bench, "4", "error", &["in error: executed_price"]);
     explained(&bench, "7", "settled-elsewhere", &["settled by another program", "audit 7"]);
     run(&bench, &exchange(Some(true)));
     explained(&bench, "1", "confirmed", &["confirmed: Polymarket resolved it so"]);
-    explained(&bench, "5", "unknown", &["no time can be read from the slug"]);
+    explained(&bench, "5", "unknown", &["the slug has no time, so settle knows no market"]);
     explained(&bench, "6", "pending", &["no source has the price at 2026-02-13T14:15:00Z"]);
     book(&bench, 1, "NO", -5.0, Some(0));
     explained(&bench, "1", "changed", &["changed by another program after settle's last record"]);
@@ -534,8 +534,8 @@ fn an_audit_in_text_reports_the_money_at_stake() {
     let text = with_services(&bench, &exchange(Some(true)).url, &["audit"]).code(4).stdout.clone();
     for part in [
         "trade 1 btc-updown-15m-1770987600 YES: written NO (−5.00), right is YES (+5.00): wrong-window",
-        "2  wrong-window, 20.00 dollars at stake",
-        "settle audit --apply corrects them",
+        "Disagree     2  wrong-window, 20.00 dollars at stake",
+        "Next: settle audit --apply (corrects them",
     ] {
         assert!(text.contains(part), "{part} is not in:\n{text}");
     }

@@ -297,7 +297,7 @@ fn the_outcome_of_a_trade_that_waits_for_the_wallet_is_known() {
     let all: String = bench.sql().query_row(sql, [], |row| row.get(0)).unwrap();
     assert_eq!(all, "pendingYESwallet_unreadable,pendingYESwallet_unreadable");
     let story = bench.settle(&["explain", "1"]);
-    let says = "YES, says Polymarket; its money waits for the wallet";
+    let says = "Polymarket resolved the market YES; its money waits for the wallet";
     assert!(story.stdout.contains(says), "{}", story.stdout);
     let text = ["run", "--wallet", WALLET, "--data-url", &exchange.url];
     let text = bench.settle(&[&text[..], &["--polymarket-url", &exchange.url]].concat());
@@ -490,6 +490,6 @@ fn a_pipe_is_no_history_and_no_dump() {
     assert!(made.success());
     for option in ["--activity", "--candles"] {
         let ended = bench.settle(&["run", option, pipe.to_str().unwrap()]);
-        assert!(ended.code(2).stderr.contains("no regular file"), "{}", ended.stderr);
+        assert!(ended.code(2).stderr.contains("not a regular file"), "{}", ended.stderr);
     }
 }

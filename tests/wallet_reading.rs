@@ -247,9 +247,9 @@ fn a_row_without_a_number_books_nothing() {
         for (fields, why) in [
             (json!({"usdc_size": null}), "page 1, row 3: it has no usdc_size"),
             (json!({"size": null}), "page 1, row 3: it has no size"),
-            (json!({"usdc_size": 1e30}), "page 1, row 3: usdc_size: '1e+30' is no number"),
-            (json!({"usdc_size": "much"}), "page 1, row 3: usdc_size: 'much' is no number"),
-            (json!({"timestamp": 17}), "page 1, row 3: '17' is no time since 2020"),
+            (json!({"usdc_size": 1e30}), "page 1, row 3: usdc_size: '1e+30' is not a number"),
+            (json!({"usdc_size": "much"}), "page 1, row 3: usdc_size: 'much' is not a number"),
+            (json!({"timestamp": 17}), "page 1, row 3: '17' is not a time since 2020"),
             (json!({"timestamp": 4_000_000_000_i64}), "page 1, row 3: its time 2096"),
         ] {
             let bad = with(row(kind, 480, 5.0, 4.0, "0xa2"), &fields);
@@ -406,7 +406,7 @@ fn a_file_that_is_cut_or_has_impossible_times_is_refused_with_its_line() {
     refused(&cut(&time, 10), "line 3 has 6 fields instead of 7");
     refused(&cut("Buy", 3), "line 3 has 2 fields instead of 7");
     refused(&cut(",0xa1", 1), "line 3: the hash is shorter than others");
-    refused(&whole.replace(&time, &time[..7]), "line 3: '1770988' is no time since 2020");
+    refused(&whole.replace(&time, &time[..7]), "line 3: '1770988' is not a time since 2020");
     refused(&whole.replace(&format!("\"{TITLE}\""), TITLE), "line 3 has 8 fields instead of 7");
     // a time that is still to come is seen when the history is used
     let bench = Bench::new(&[bet(1)]);

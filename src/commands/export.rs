@@ -189,7 +189,7 @@ fn lines(
         let (record, judged) =
             (wallet.of(row.row.rowid, &row.row.id, &row.row.market_slug), row.row.clone());
         let reason = match judge_with(judged, reading, now, record) {
-            Eligibility::Excluded(reason) => reason.key(),
+            Eligibility::Excluded(reason) | Eligibility::NotYet(reason, _) => reason.key(),
             Eligibility::Due(_) => "due",
             Eligibility::InError { .. } => "in_error",
         };

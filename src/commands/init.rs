@@ -99,7 +99,7 @@ fn database_in(file: &Path, database: &Path) -> Result<String, Error> {
     path.ok().and_then(Result::ok).ok_or_else(|| {
         let shown = database.display();
         Error::Settings(format!(
-            "the path {shown} is no UTF-8, which a settings file needs; move the database"
+            "the path {shown} is not UTF-8, which a settings file needs; move the database"
         ))
     })
 }

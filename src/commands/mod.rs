@@ -42,7 +42,7 @@ pub const EXITS: [(Exit, &str); 9] = [
     ),
     (Exit::NothingHad, "no price or resolution from any source"),
     (Exit::NoDatabase, "no performance database there"),
-    (Exit::Locked, "another run is under way"),
+    (Exit::Locked, "another run is in progress"),
     (Exit::Interrupted, "interrupted"),
 ];
 

@@ -2,25 +2,24 @@
 //! network. `engine::status` reads the counts.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 use chrono::{DateTime, Utc};
 use clap::Args;
 use rust_decimal::Decimal;
 use serde::Serialize;
 
-use crate::commands::run::text::not_due;
+use crate::commands::run::text::{kinds, not_due};
 use crate::commands::{Block, Bot, Exit, show_blocks};
 use crate::engine::status::DatabaseStatus;
 use crate::error::Error;
 use crate::output::json::{ErrorJson, OfSeveral, SCHEMA_VERSION, WarningJson, excluded, failure};
 use crate::output::print::show;
 use crate::output::style::{
-    CAUTION, STRONG, errors, errors_before_alert, field, line, money, styled,
+    CAUTION, STRONG, errors, errors_before_alert, field, line, money, next_try, styled,
 };
 use crate::rules::alert::IN_ERROR;
 use crate::rules::decision::is_same;
-use crate::rules::selection::{NAMED, Named, Warning};
+use crate::rules::selection::Warning;
 use crate::rules::text::{printable, printable_line};
 use crate::rules::units::{FloatUsd, UnixSeconds, Usd, age, count};
 use crate::settings::{self, AlertArgs, CommonArgs, ConfirmArgs, JudgingArgs};
@@ -98,7 +97,7 @@ pub fn run(
     shown.map(|()| exit)
 }
 
-/// Most reasons of failed attempts shown, one line each.
+/// Most reasons shown, one line each.
 const REASONS: usize = 20;
 
 /// Its last lines are what needs a person.
@@ -106,12 +105,13 @@ fn text(status: &DatabaseStatus, title: &str) -> String {
     let mut text = String::new();
     let (selection, performance) = (&status.selection, &status.performance);
     line(&mut text, format_args!("{} · {}", styled(STRONG, "settle status"), title));
-    let (wins, losses) = (count(&performance.wins), count(&performance.losses));
-    let mut kinds = format!("{wins} won, {losses} lost");
-    if selection.booked_without_result() > 0 {
-        let _ = write!(kinds, ", {} neither", count(&selection.booked_without_result()));
-    }
-    field(&mut text, "Settled", format_args!("{} ({kinds})", count(&status.settled())));
+    let kinds = kinds(&[
+        (performance.wins, "won"),
+        (performance.losses, "lost"),
+        (selection.booked_without_result(), "neither"),
+    ]);
+    let kinds = if kinds.is_empty() { kinds } else { format!(" ({kinds})") };
+    field(&mut text, "Settled", format_args!("{}{kinds}", count(&status.settled())));
     let rate = status.win_rate().map_or("-".to_owned(), |rate| format!("{:.1} %", rate * 100.0));
     if status.unconfirmed > 0 {
         let trades = count(&status.unconfirmed);
@@ -132,7 +132,8 @@ fn text(status: &DatabaseStatus, title: &str) -> String {
     }
     if let Some(dollars) = status.unclaimed.filter(|dollars| !dollars.is_zero()) {
         let dollars = money(Usd(dollars));
-        let what = "dollars of winnings, not redeemed at the last reading of the wallet";
+        let what =
+            "dollars of winnings at the last reading of the wallet: redeem them on Polymarket";
         field(&mut text, "Unclaimed", format_args!("{dollars} {what}"));
     }
     field(&mut text, "Win rate", format_args!("{rate}"));
@@ -142,7 +143,9 @@ fn text(status: &DatabaseStatus, title: &str) -> String {
     let streak = status.latest.consecutive_losses;
     let losses = if streak == 1 { "loss" } else { "losses" };
     field(&mut text, "Streak", format_args!("{} {losses} in a row", count(&streak)));
-    if let Some(today) = status.latest.profit_today.filter(|today| !today.0.is_zero()) {
+    let total = performance.profit.and_then(FloatUsd::usd);
+    let is_new = |today: &Usd| !today.0.is_zero() && Some(*today) != total;
+    if let Some(today) = status.latest.profit_today.filter(is_new) {
         field(&mut text, "Today", format_args!("{} dollars", money(today)));
     }
     if let Some(at) = status.latest.last_settled {
@@ -150,7 +153,7 @@ fn text(status: &DatabaseStatus, title: &str) -> String {
         field(&mut text, "Last settled", format_args!("{ago} ago ({at})"));
     }
     unsettled(&mut text, status);
-    text.push_str(&not_due(&selection.excluded));
+    text.push_str(&not_due(&selection.excluded, &selection.due_from));
     for run in &status.last_runs {
         let written = run.written.iter().map(|(status, count)| format!("{count} {status}"));
         let written = written.collect::<Vec<_>>().join(", ");
@@ -170,46 +173,43 @@ fn text(status: &DatabaseStatus, title: &str) -> String {
     text
 }
 
-/// What is not settled: due trades by why they wait, and those that are stuck.
+/// What is not settled: each due trade with its reason and until when, and those that are stuck.
 fn unsettled(text: &mut String, status: &DatabaseStatus) {
     let selection = &status.selection;
-    field(text, "Unsettled", format_args!("{}", count(&selection.unsettled())));
     field(text, "Due", format_args!("{}", count(&selection.due.count)));
-    let retry = selection.next_retry.map(|at| format!(", the first at {at}")).unwrap_or_default();
-    for (tally, words) in [
-        (selection.held, "held: too close to call, waiting for Polymarket"),
-        (selection.waiting, &*format!("waiting for a retry{retry}")),
-        (selection.in_error, "in error"),
-    ] {
-        if tally.count > 0 {
-            line(text, format_args!("  {:>6}  {words}", count(&tally.count)));
-        }
+    let tried: u64 = selection.tried.values().map(|waits| waits.count).sum();
+    let known = tried + selection.in_error.count;
+    let mut reasons =
+        vec![(selection.due.count.saturating_sub(known), "tried by the next run".to_owned())];
+    for (reason, waits) in &selection.tried {
+        let until = waits.until.filter(|_| waits.later == waits.count);
+        // a hold that is over ends with the next run
+        let hold = waits.until.filter(|until| waits.later == 0 && *until > status.now);
+        let when = match hold {
+            Some(until) => format!("waits for Polymarket until {until}"),
+            None => next_try(until, status.now),
+        };
+        reasons.push((waits.count, format!("{}; {when}", printable(reason))));
     }
-    if let Some(seconds) = status.oldest_due_age() {
-        field(text, "Oldest due", format_args!("{}", age(seconds)));
+    reasons.push((selection.in_error.count, "in error".to_owned()));
+    reasons.retain(|(count, _)| *count > 0);
+    for (trades, words) in reasons.iter().take(REASONS) {
+        line(text, format_args!("  {:>6}  {words}", count(trades)));
     }
-    if !status.parked.is_empty() {
-        field(text, "Tried", format_args!("{}", count(&status.parked.values().sum::<u64>())));
-    }
-    for (reason, tried) in status.parked.iter().take(REASONS) {
-        line(text, format_args!("  {:>6}  {}", count(tried), printable(reason)));
-    }
-    let more: u64 = status.parked.values().skip(REASONS).sum();
+    let more: u64 = reasons.iter().skip(REASONS).map(|(count, _)| count).sum();
     if more > 0 {
         line(text, format_args!("  {:>6}  for other reasons", count(&more)));
     }
+    // an alert has the age of its trades
+    if let Some(seconds) = status.oldest_due_age().filter(|_| status.alerts.is_empty()) {
+        field(text, "Oldest due", format_args!("{}", age(seconds)));
+    }
     if status.stuck.count > 0 {
-        let (stuck, shown) = (count(&status.stuck.count), status.stuck.ids(NAMED));
-        let what = format!("{stuck} no longer an alert after 48 hours: {shown}");
-        field(text, "Stuck", format_args!("{what}"));
-        let (arguments, first) =
-            (status.stuck.arguments(), status.stuck.first.first().map(Named::argument));
-        let what = match status.stuck.count {
-            1 => "accepts it as it is",
-            _ => "accepts them as they are",
-        };
-        let explain = format!("settle explain {} shows more", first.unwrap_or_default());
-        line(text, format_args!("  settle ignore {arguments} {what}; {explain}"));
+        let (stuck, arguments) = (count(&status.stuck.count), status.stuck.arguments());
+        let accepts = if status.stuck.count == 1 { "accepts it" } else { "accepts them" };
+        let what =
+            format!("no longer an alert after 48 hours; settle ignore {arguments} {accepts}");
+        field(text, "Stuck", format_args!("{stuck} {what}"));
     }
 }
 

@@ -72,16 +72,18 @@ fn text(undone: &Undone, run_id: &str, database: &Path, dry_run: bool) -> String
     let title = styled(STRONG, "settle undo");
     let run_id = printable(run_id);
     line(&mut text, format_args!("{title} · {} · {run_id}", database.display()));
-    let restored = if dry_run { "Would restore" } else { "Restored" };
+    let restored = if dry_run { "Would undo" } else { "Restored" };
     field(&mut text, restored, format_args!("{}", undone.restored));
     field(&mut text, "Refused", format_args!("{}", undone.refused.len()));
     text.push_str(&errors(&undone.refused));
     if let Some(error) = &undone.error {
-        let label = styled(CAUTION, "Not everything was undone:");
-        line(&mut text, format_args!("{label} {error}; run it again"));
+        let label = styled(CAUTION, "settle did not undo all:");
+        line(&mut text, format_args!("{label} {error}; run the command again"));
     }
-    if undone.restored > 0 && !dry_run {
-        let what = "the next run settles the trades that are unsettled again";
+    if undone.restored > 0 && dry_run {
+        line(&mut text, format_args!("Next: settle undo {run_id}"));
+    } else if undone.restored > 0 {
+        let what = "The next run settles trades without a result again; settle ignore TRADE_ID prevents that";
         line(&mut text, format_args!("{what}"));
     }
     text

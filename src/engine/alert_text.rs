@@ -41,7 +41,7 @@ pub(crate) fn overdue(reason: &str, group: &LateGroup, now: UnixSeconds) -> Stri
     }
     let reason_and_command = match reason {
         DUE => format!("settle run settles {} or prints why not", choose(named, "it", "them")),
-        BEYOND_BATCH => format!("{reason}; settle run --batch 0 takes all on"),
+        BEYOND_BATCH => format!("{reason}; settle run --batch 0 tries all"),
         INTERRUPTED | OUT_OF_TIME => format!("{reason}; settle run continues"),
         _ if needs_service(reason) => format!("{reason}; settle doctor checks the services"),
         _ => {

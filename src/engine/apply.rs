@@ -1,6 +1,8 @@
 //! Writes the settlements of one database and counts the result of every trade. `run` and `confirm`
 //! decide the settlements.
 
+use std::collections::HashMap;
+
 use log::warn;
 
 use crate::engine::context::{RunContext, Task};
@@ -14,8 +16,9 @@ use crate::rules::alert::{
 use crate::rules::decision::{DeferReason, Deferral};
 use crate::rules::eligibility::{Row, Trade};
 use crate::rules::fill::WalletRecord;
-use crate::rules::selection::{RowError, Tally, Warning};
+use crate::rules::selection::{Retry, RowError, Tally, Warning, wait_after};
 use crate::rules::settlement::Settlement;
+use crate::rules::units::UnixSeconds;
 use crate::rules::value::Cell;
 use crate::store::{NeverFilled, Note, RunInfo, Store, WriteOutcome};
 
@@ -57,6 +60,8 @@ pub(super) struct RunState<'a> {
     /// Trades that stay provisional past the confirm lag and are not stuck.
     pub unconfirmed_late: LateGroup,
     pub rule: AlertRule<'a>,
+    /// The trades that failed before this run, by rowid.
+    retries: &'a HashMap<i64, Retry>,
     /// At least one trade was deferred.
     pub deferred: bool,
     /// At least one trade had a usable price or an answer of Polymarket's that decides it.
@@ -75,6 +80,7 @@ impl<'a> RunState<'a> {
         name: Option<&'a str>,
         report: &'a mut dyn FnMut(Event<'_>),
         rule: AlertRule<'a>,
+        retries: &'a HashMap<i64, Retry>,
     ) -> Self {
         let writer = context.map(|context| {
             task.limit.interrupt.hold();
@@ -101,6 +107,7 @@ impl<'a> RunState<'a> {
             late: LateTrades::default(),
             unconfirmed_late: LateGroup::default(),
             rule,
+            retries,
             deferred: false,
             had_some: false,
             wrote: false,
@@ -120,7 +127,7 @@ impl<'a> RunState<'a> {
             Err(error) if self.wrote => {
                 let why = error.to_string();
                 if !matches!(&self.stopped, Some(Stop::Failed(_))) {
-                    warn!("{}the run could not write all: {why}", of(self.name));
+                    warn!("{}settle did not write all: {why}", of(self.name));
                     self.stopped = Some(Stop::Failed(why));
                 }
                 Ok(T::default())
@@ -182,7 +189,7 @@ impl<'a> RunState<'a> {
                     self.end(&TradeResult::of_settlement(settlement, false));
                 }
                 WriteOutcome::Rejected(why) => {
-                    let why = format!("the database refuses it: {why}");
+                    let why = format!("the database refuses the row: {why}");
                     let message = row_error(&settlement.trade.row, &why).message;
                     self.refuse(settlement, message);
                 }
@@ -204,7 +211,8 @@ impl<'a> RunState<'a> {
                 self.errors.push(row_error(&deferral.trade.row, &deferral.reason));
                 continue;
             }
-            self.end(&TradeResult::of_deferral(deferral));
+            let next_try = self.next_try(&deferral);
+            self.end(&TradeResult::of_deferral(deferral, next_try));
         }
         Ok(())
     }
@@ -227,14 +235,14 @@ impl<'a> RunState<'a> {
                 WriteOutcome::Written => {
                     self.counts.add_emptied(row.row.profit_loss.any_number());
                     let message = format!(
-                        "trade {id}: the wallet has no fill for it any more; settle took its result \
-                         back; settle explain {id} shows what stood there"
+                        "trade {id}: the wallet no longer has a fill for it; settle took its result \
+                         back; settle explain {id} shows the earlier result"
                     );
                     self.warnings.push(Warning { code: "not_filled", message });
                 }
                 WriteOutcome::Conflict => {}
                 WriteOutcome::Rejected(why) => {
-                    let message = format!("the database refuses it: {why}");
+                    let message = format!("the database refuses the row: {why}");
                     self.errors.push(row_error(&row.row, &message));
                 }
             }
@@ -260,6 +268,20 @@ impl<'a> RunState<'a> {
         }
     }
 
+    /// The earliest time of the next attempt, as `store::retries` notes it: not before a longer wait is over;
+    /// the next run, where nothing is noted.
+    fn next_try(&self, deferral: &Deferral) -> UnixSeconds {
+        let now = self.rule.now;
+        let Some(run) = self.writer.as_ref().filter(|_| self.answered) else { return now };
+        if !deferral.left.waits_longer() {
+            return now;
+        }
+        let row = &deferral.trade.row;
+        let retry = self.retries.get(&row.rowid).filter(|retry| retry.is_of(row));
+        let failures = retry.map_or(0, |retry| retry.failures);
+        now.plus(wait_after(failures + 1, run.retry_wait))
+    }
+
     fn end(&mut self, result: &TradeResult) {
         self.counts.add(result);
         self.done += 1;
@@ -282,7 +304,7 @@ impl<'a> RunState<'a> {
         }
         let reason = match &self.stopped {
             Some(Stop::Failed(why)) => {
-                let message = format!("and {} further trades not written: {why}", rest.len());
+                let message = format!("settle did not write {} further trades: {why}", rest.len());
                 self.errors.push(RowError { trade_id: Cell::Null, message });
                 IN_ERROR
             }

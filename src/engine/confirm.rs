@@ -9,7 +9,7 @@ use crate::rules::decision::confirm_trade;
 use crate::rules::eligibility::{is_booked_as_zero, judge_again};
 use crate::rules::fill::{WalletRecords, WalletSays};
 use crate::rules::resolution::{NO_NAME, Resolution, Resolutions};
-use crate::rules::selection::Warning;
+use crate::rules::selection::{Named, Warning};
 use crate::store::{Note, Unconfirmed};
 
 /// Confirms or corrects provisional trades. Notes those to ask about again and those whose row
@@ -27,8 +27,9 @@ pub(super) fn confirm(
             batch.warnings.push(Warning {
                 code: "row_changed",
                 message: format!(
-                    "trade {trade_id} is not as settle wrote it; settle will not confirm it; settle \
-                     explain and settle audit show how it stands"
+                    "another program changed trade {trade_id}; settle will not confirm it; settle explain {} \
+                     shows both results",
+                    Named::argument(&trade_id)
                 ),
             });
             batch.notes.push(Note::Forget(record_id));
@@ -49,7 +50,7 @@ pub(super) fn confirm(
             Ok((Some(key), bet)) => resolved.resolution(key, &bet.market),
             Ok((None, _)) => Some(Resolution::NotYet(NO_NAME.to_owned())),
             Err(why) => {
-                info!("{}trade {trade_id} cannot be confirmed yet: {why}", of(state.name));
+                info!("{}trade {trade_id} is not confirmed yet: {why}", of(state.name));
                 Some(Resolution::NotYet(why.clone()))
             }
         };

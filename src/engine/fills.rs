@@ -331,7 +331,7 @@ pub(super) fn read_wallet(
             problems.into_iter().for_each(&mut warn);
             if are_logged_late(&rows) {
                 warn(
-                    "most trades are logged after their market's close, so nothing is booked from the \
+                    "most trades are logged after their market's close, so settle books nothing from the \
                      wallet; check --timezone"
                         .to_owned(),
                 );

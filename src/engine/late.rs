@@ -40,6 +40,6 @@ pub(super) fn record_alerts(
         store.save_alerts(new, late, rule.now, &task.limit.interrupt)
     };
     if let Err(why) = record() {
-        warn!("the time of the alerts is not recorded: {why}");
+        warn!("settle did not record the time of the alerts: {why}");
     }
 }

@@ -20,7 +20,7 @@ use crate::rules::selection::dated_key;
 use crate::rules::units::UnixSeconds;
 use crate::store::Store;
 
-/// How a trade stands by the wallet.
+/// The state of a trade by the wallet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum State {
     /// Filled, and held to the end.
@@ -74,8 +74,10 @@ pub struct Compared {
     pub row: Row,
     /// The key of its market, or the text in the row.
     pub market: String,
-    /// How it stands by the wallet.
+    /// Its state by the wallet.
     pub state: State,
+    /// When its market's window closed; `None` if only Polymarket knows.
+    pub closed: Option<UnixSeconds>,
     /// What it bought and sold by the wallet.
     pub position: Option<Position>,
     /// Polymarket's resolution, if it has one.
@@ -272,6 +274,7 @@ pub fn reconcile(
         let log_profit = by_log.and_then(money).map(|money| money.profit.0);
         found.trades.push(Compared {
             differs: differs(&row, state, outcome, real_profit),
+            closed: markets.get(&row.rowid).and_then(|market| market.close()),
             row,
             market,
             state,

@@ -76,7 +76,7 @@ pub fn settle(
     };
     let retries = database.store.retries()?;
     let duplicates = database.store.duplicate_orders()?;
-    let mut state = RunState::new(task, context, database.name, database.report, rule);
+    let mut state = RunState::new(task, context, database.name, database.report, rule, &retries);
     state.unconfirmed_late = unconfirmed_late;
     state.warnings.extend(upgraded(database.store, task, context.is_some())?);
     let Outside { wallet, resolutions, known, .. } = &mut *outside;
@@ -180,8 +180,8 @@ fn sum_up(
     for tally in [selection.in_error, selection.waiting, selection.beyond_batch] {
         due_after.add_all(tally);
     }
-    for ((key, why), (tally, named)) in std::mem::take(&mut selection.wallet_waits) {
-        state.counts.add_waiting(key, why, named);
+    for ((key, why), (tally, named, until)) in std::mem::take(&mut selection.wallet_waits) {
+        state.counts.add_waiting(key, why, named, until);
         due_after.add_all(tally);
     }
     let mut late = state.late;
@@ -190,7 +190,6 @@ fn sum_up(
     let beyond_batch = std::mem::take(&mut selection.late_beyond_batch);
     late.add_all(beyond_batch, state.counts.has_settled());
     let (unsettled_before, due_before) = (selection.unsettled(), selection.due.count);
-    let (retries, next_retry) = (selection.waiting.count, selection.next_retry);
     let mut errors = selection.errors;
     errors.append(&mut state.errors);
     let summary = Summary {
@@ -200,8 +199,8 @@ fn sum_up(
         unsettled_before,
         due_before,
         due_after,
-        retries,
-        next_retry,
+        tried: selection.tried,
+        due_from: selection.due_from,
         overdue: late.alerts,
         stuck: late.stuck,
         future: late.future,

@@ -2,6 +2,7 @@
 //! one trade; `output` prints and logs.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use rust_decimal::Decimal;
 
@@ -13,7 +14,7 @@ use crate::rules::eligibility::Exclusion;
 use crate::rules::outcome::Outcome;
 use crate::rules::pnl::MoneySource;
 use crate::rules::price::Source;
-use crate::rules::selection::{Named, RowError, Tally, Warning};
+use crate::rules::selection::{Named, RowError, Tally, Waits, Warning};
 use crate::rules::settlement::Status;
 use crate::rules::units::{self, Bps, UnixSeconds, Usd, rounded};
 use crate::rules::value::Cell;
@@ -40,12 +41,23 @@ pub struct Correction {
     pub change: Option<Usd>,
 }
 
+/// Trades that were left for one reason.
+#[derive(Debug, Default)]
+pub struct Left {
+    /// Their number and first ids.
+    pub trades: Named,
+    /// The earliest time of the next attempt at one of them; `None`: the next run.
+    pub next_try: Option<UnixSeconds>,
+}
+
 /// Counts of a run's trades, by how they ended.
 #[derive(Debug, Default)]
 pub struct Counts {
     settled: u64,
     /// Settled with the wallet's money.
     filled: u64,
+    /// Settled by Polymarket's resolution.
+    confirmed: u64,
     wins: u64,
     losses: u64,
     by_outcome: BTreeMap<&'static str, u64>,
@@ -60,7 +72,7 @@ pub struct Counts {
     /// By how many dollars corrections changed the profit; `profit` includes it.
     pub change: Decimal,
     /// Trades left, by ending and reason.
-    pub left: BTreeMap<(&'static str, String), Named>,
+    pub left: BTreeMap<(&'static str, String), Left>,
     /// Corrected outcomes.
     pub corrections: Vec<Correction>,
     /// By the doubt's name: the first doubt's message, and the trades that have it.
@@ -85,6 +97,7 @@ impl Counts {
                 }
                 self.filled +=
                     u64::from(result.bet.is_some_and(|bet| bet.paid.source == MoneySource::Wallet));
+                self.confirmed += u64::from(result.ending == Ending::Booked(Status::Confirmed));
                 self.add_profit(result.profit.map_or(Decimal::ZERO, |profit| profit.0));
                 self.close_calls += u64::from(result.close_call);
                 *self.by_status.entry(status).or_default() += 1;
@@ -101,7 +114,8 @@ impl Counts {
         }
         let id = &result.row.id;
         if let Some(reason) = &result.reason {
-            self.left.entry((status, reason.clone())).or_default().add(id);
+            let left = self.left.entry((status, reason.clone())).or_default();
+            left.add(id, result.next_try);
         }
         if let (Some(from), Some(to)) = (&result.corrected_from, result.outcome) {
             let (trade_id, from) = (id.clone(), from.clone());
@@ -156,10 +170,18 @@ impl Counts {
         *self.by_status.entry(Status::Corrected.as_str()).or_default() += 1;
     }
 
-    /// Counts trades that wait for the wallet, by the reason's name in JSON and in words.
-    pub(crate) fn add_waiting(&mut self, key: &'static str, why: &str, trades: Named) {
+    /// Counts trades that wait for the wallet, by the reason's name in JSON and in words, until this time at
+    /// the earliest.
+    pub(crate) fn add_waiting(
+        &mut self,
+        key: &'static str,
+        why: &str,
+        trades: Named,
+        until: UnixSeconds,
+    ) {
         *self.pending.entry(key).or_default() += trades.count;
-        self.left.insert(("pending", why.to_owned()), trades);
+        let left = Left { trades, next_try: Some(until) };
+        self.left.insert(("pending", why.to_owned()), left);
     }
 
     /// Counts trades that the run did not reach, with the reason.
@@ -167,7 +189,16 @@ impl Counts {
         let out_of_time = DeferReason::OutOfTime;
         *self.pending.entry(out_of_time.key()).or_default() += count;
         let left = (Ending::Pending(out_of_time).as_str(), reason.to_owned());
-        self.left.entry(left).or_default().count += count;
+        self.left.entry(left).or_default().trades.count += count;
+    }
+}
+
+impl Left {
+    fn add(&mut self, id: &Cell, next_try: Option<UnixSeconds>) {
+        let is_first = self.trades.count == 0;
+        self.trades.add(id);
+        // `None` is the next run, which is earlier than any time
+        self.next_try = if is_first { next_try } else { self.next_try.min(next_try) };
     }
 }
 
@@ -202,10 +233,8 @@ pub struct Summary {
     pub due_before: u64,
     /// Due trades after the run.
     pub due_after: Tally,
-    /// Those of them that were not tried, because their retry is later.
-    pub retries: u64,
-    /// The earliest of these retries.
-    pub next_retry: Option<UnixSeconds>,
+    /// Those of them that earlier runs tried, by the reason of the latest failure.
+    pub tried: BTreeMap<Arc<str>, Waits>,
     /// Due trades that are an alert, by the reason they are left.
     pub overdue: BTreeMap<&'static str, LateGroup>,
     /// Trades that were an alert for 48 hours.
@@ -216,6 +245,8 @@ pub struct Summary {
     pub interrupted: bool,
     /// Rows that are not due, by reason.
     pub excluded: BTreeMap<Exclusion, u64>,
+    /// When the first of the rows that are not due yet will be due, by reason.
+    pub due_from: BTreeMap<Exclusion, UnixSeconds>,
     /// Rows with a timestamp in the future that are an alert.
     pub future: LateGroup,
     /// The zone in which these timestamps are not in the future, where one fits.
@@ -244,6 +275,11 @@ impl Summary {
     /// Trades with this status that this run settled or checked again.
     pub fn with_status(&self, status: Status) -> u64 {
         self.counts.by_status.get(status.as_str()).copied().unwrap_or(0)
+    }
+
+    /// Trades that this run settled by Polymarket's resolution.
+    pub fn settled_as_confirmed(&self) -> u64 {
+        self.counts.confirmed
     }
 
     /// Trades settled with the wallet's money.
@@ -275,7 +311,7 @@ impl Summary {
     pub fn left_as(&self, ending: Ending) -> Named {
         let mut all = Named::default();
         let left = self.counts.left.iter().filter(|((state, _), _)| *state == ending.as_str());
-        left.for_each(|(_, named)| all.add_all(named.clone()));
+        left.for_each(|(_, left)| all.add_all(left.trades.clone()));
         all
     }
 
@@ -333,7 +369,7 @@ impl Summary {
         let is_asked = self.stats.get("polymarket").is_some_and(|stats| stats.requests > 0);
         Some(match problem {
             Some(problem) => format!("{late}; {problem}"),
-            None if is_asked => format!("{late}; it answers that they are not resolved"),
+            None if is_asked => format!("{late}; Polymarket answers, and states no resolution"),
             None => late,
         })
     }
@@ -400,7 +436,10 @@ mod tests {
         TradeResult {
             ending: Ending::Booked(Status::Provisional),
             profit: Some(Usd(profit)),
-            ..TradeResult::of_deferral(Deferral { trade, left, reason, measured: None })
+            ..TradeResult::of_deferral(
+                Deferral { trade, left, reason, measured: None },
+                UnixSeconds(0),
+            )
         }
     }
 

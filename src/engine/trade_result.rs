@@ -10,7 +10,7 @@ use crate::rules::units::{Bps, BtcPrice, UnixSeconds, Usd};
 use crate::rules::value::Cell;
 
 /// Reason of a row that another program changed.
-pub(crate) const CHANGED: &str = "settled or changed by another program meanwhile; left alone";
+pub(crate) const CHANGED: &str = "changed by another program during the run; settle left it alone";
 
 /// How a trade ended in this run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +48,8 @@ pub struct TradeResult {
     pub ending: Ending,
     /// Why the trade was left.
     pub reason: Option<String>,
+    /// The earliest time of the next attempt at a trade that was left.
+    pub next_try: Option<UnixSeconds>,
     /// The market's outcome; `None` while pending.
     pub outcome: Option<Outcome>,
     /// Win or loss; `None` for neither.
@@ -103,6 +105,7 @@ impl TradeResult {
         Self {
             ending,
             reason: (!done).then(|| CHANGED.to_owned()),
+            next_try: None,
             outcome: done.then_some(settlement.outcome()),
             is_win: settlement.is_win().filter(|_| done),
             profit: done.then_some(settlement.profit()),
@@ -130,7 +133,7 @@ impl TradeResult {
         }
     }
 
-    pub(crate) fn of_deferral(deferral: Deferral) -> Self {
+    pub(crate) fn of_deferral(deferral: Deferral, next_try: UnixSeconds) -> Self {
         let bet = Some(deferral.trade.bet);
         let measured = deferral.measured.as_ref();
         Self {
@@ -140,6 +143,7 @@ impl TradeResult {
             },
             bet,
             reason: Some(deferral.reason),
+            next_try: Some(next_try),
             outcome: None,
             is_win: None,
             profit: None,

@@ -124,7 +124,7 @@ impl News<'_> {
             }
             if summary.stuck.count > 0 {
                 let count = summary.stuck.count;
-                what.push_str(&format!("; {count} stuck for 48 hours, no alert any more"));
+                what.push_str(&format!("; {count} no longer an alert after 48 hours"));
             }
             let mut body = self.body("alert_cleared", &what, "status");
             body["alerts"] = json!(cleared);

@@ -7,7 +7,7 @@ use anstyle::{AnsiColor, Style};
 
 use crate::output::width::{line_width, wrapped};
 use crate::rules::selection::RowError;
-use crate::rules::units::{self, Usd};
+use crate::rules::units::{self, UnixSeconds, Usd};
 
 pub use crate::rules::value::bare;
 
@@ -28,6 +28,14 @@ pub fn money(amount: Usd) -> String {
         _ => GOOD,
     };
     styled(style, amount.cents())
+}
+
+/// When a trade that waits is tried again; without a later time, by the next run.
+pub fn next_try(at: Option<UnixSeconds>, now: UnixSeconds) -> String {
+    match at.filter(|at| *at > now) {
+        Some(at) => format!("tried again from {at} on"),
+        None => "tried again by the next run".to_owned(),
+    }
 }
 
 /// Rows in error that are listed.

@@ -20,8 +20,7 @@ pub const OUT_OF_REACH: &str = "a source could not be asked";
 /// Reason of a trade that the run did not reach before a signal.
 pub const INTERRUPTED: &str = "the run was interrupted";
 /// Reason of a trade that the run did not reach before its time was over.
-pub const OUT_OF_TIME: &str =
-    "the time of the run was over (--max-seconds); the next run continues";
+pub const OUT_OF_TIME: &str = "the time of the run was over (--max-seconds)";
 /// Reason of a due trade of which no run is asked.
 pub const DUE: &str = "due";
 

@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use rust_decimal::Decimal;
 
 use crate::rules::fill::{
-    Activity, Fill, Kind, LoggedRow, MarketId, Position, SharedRows, WalletReading, WalletSays,
+    Activity, Fill, Kind, LoggedRow, MarketId, Position, SETTLING, SharedRows, WalletReading,
+    WalletSays,
 };
 use crate::rules::outcome::Side;
 use crate::rules::units::{Shares, UnixSeconds, Usd};
@@ -18,8 +19,6 @@ use crate::rules::units::{Shares, UnixSeconds, Usd};
 const GRACE: i64 = 2;
 /// A fill without an earlier row belongs to the next one within this many seconds.
 const NEXT_ROW: i64 = 60;
-/// Fills are booked when the market has been closed for this many seconds.
-const SETTLING: i64 = 15 * 60;
 
 /// What a wallet says about each row, and what of it belongs to no row.
 #[derive(Debug, Default)]

@@ -224,7 +224,7 @@ pub fn decide_trade(
             settle(trade, Case::Confirmed { bet, outcome, money })
         }
         (Some(Resolution::OtherMarket(why)), _) => {
-            let reason = format!("{why}; the answer is not used, and candles do not decide");
+            let reason = format!("{why}; settle uses neither this answer nor candles");
             left(trade, DeferReason::InError, reason, None)
         }
         (Some(Resolution::NoSuchMarket), _) if bet.market.family == Family::Timeless => {
@@ -272,9 +272,7 @@ pub fn decide_trade(
         },
         (resolution, None) => {
             let reason = match is_divided {
-                true => {
-                    "two venues give different outcomes, and their moves are not alike".to_owned()
-                }
+                true => "two venues give different outcomes and different moves".to_owned(),
                 false => no_price(&bet, data.prices),
             };
             let asked_all = deciding.confirm == Confirm::Off || resolution.is_some();

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use rust_decimal::Decimal;
 
-use crate::rules::fill::{Position, WalletRecord, WalletSays};
+use crate::rules::fill::{NotFilled, Position, WalletRecord, WalletSays};
 use crate::rules::logged::{LoggedMoney, SizeUnit};
 use crate::rules::market::{Market, RuleSet, read_market};
 use crate::rules::order_status::{begins_with_one_of, is_known, is_not_filled};
@@ -191,8 +191,8 @@ impl Exclusion {
             Self::NotFilled => "the wallet has no fill for it: no trade",
             Self::AlreadyBooked => "the row holds a profit or an outcome, and is_win is NULL",
             Self::Ignored => "ignored (settle ignore lists them)",
-            Self::Unknown => "booked as UNKNOWN: no time in the slug",
-            Self::Split => "booked as a split",
+            Self::Unknown => "settled as UNKNOWN: no time in the slug",
+            Self::Split => "settled as a split",
             Self::TooRecent => "younger than 15 minutes",
             Self::MarketOpen => "market not closed yet",
             Self::Future => "timestamp in the future: check --timezone",
@@ -213,8 +213,10 @@ impl Exclusion {
 /// The classification of a row without `is_win`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Eligibility {
-    /// The row is not due, or not due yet.
+    /// The row is not due.
     Excluded(Exclusion),
+    /// The row is not due before this time: it is too recent, or its market is open.
+    NotYet(Exclusion, UnixSeconds),
     /// The row is due.
     Due(Box<Trade>),
     /// The row seems due, but its values cannot be used.
@@ -224,15 +226,6 @@ pub enum Eligibility {
         /// When the bot logged the trade; `None` if that cannot be read.
         logged_at: Option<UnixSeconds>,
     },
-}
-
-/// What becomes of a row that the wallet shows as never filled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum NotFilled {
-    /// Nothing is written to it.
-    Leave,
-    /// It gets the market's outcome, profit 0 and win NULL, for a bot that takes NULL for open.
-    Zero,
 }
 
 /// How rows are read; all commands use the same reading.
@@ -339,7 +332,10 @@ fn judge_bet(
         return Eligibility::Excluded(Exclusion::Future);
     }
     if now.since(logged_at) <= SETTLING_AGE {
-        return Eligibility::Excluded(Exclusion::TooRecent);
+        let close = read_market_of(&row, logged_at, reading.rules).map(|(_, market)| market.close);
+        let due_from = logged_at.plus(SETTLING_AGE);
+        let due_from = close.map_or(due_from, |close| due_from.max(close));
+        return Eligibility::NotYet(Exclusion::TooRecent, due_from);
     }
     if let Some(why) = &row.unreadable {
         return in_error(why.clone());
@@ -350,7 +346,7 @@ fn judge_bet(
         Err(message) => return in_error(message),
     };
     if market.close > now {
-        return Eligibility::Excluded(Exclusion::MarketOpen);
+        return Eligibility::NotYet(Exclusion::MarketOpen, market.close);
     }
     match read_bet(&row, market, side, position, reading.size_unit) {
         Ok(bet) => Eligibility::Due(Box::new(Trade { row, logged_at, key, bet })),
@@ -744,7 +740,8 @@ pub(crate) mod tests {
             let Eligibility::Due(trade) = on(slug) else { panic!("{slug}") };
             assert!(!trade.bet.market.is_decided_by_candles(), "{slug}");
         }
-        assert_eq!(on("btc-updown-1w-1770987600"), Eligibility::Excluded(Exclusion::MarketOpen));
+        let open = on("btc-updown-1w-1770987600");
+        assert!(matches!(open, Eligibility::NotYet(Exclusion::MarketOpen, _)), "{open:?}");
     }
 
     #[test]
@@ -762,7 +759,7 @@ pub(crate) mod tests {
     fn a_trade_is_due_only_when_older_than_fifteen_minutes() {
         let logged = UnixSeconds(1_770_988_242);
         let recent = judged_at(logged.plus(900), |_| {});
-        assert_eq!(recent, Eligibility::Excluded(Exclusion::TooRecent));
+        assert!(matches!(recent, Eligibility::NotYet(Exclusion::TooRecent, _)), "{recent:?}");
         assert!(is_due(&judged_at(logged.plus(901), |_| {})));
     }
 
@@ -771,7 +768,7 @@ pub(crate) mod tests {
         let early = |row: &mut Row| row.timestamp = text("2026-02-12 20:00:00");
         let close = UnixSeconds(1_770_988_500);
         let open = judged_at(close.plus(-1), early);
-        assert_eq!(open, Eligibility::Excluded(Exclusion::MarketOpen));
+        assert!(matches!(open, Eligibility::NotYet(Exclusion::MarketOpen, _)), "{open:?}");
         assert!(is_due(&judged_at(close, early)));
     }
 
@@ -781,7 +778,10 @@ pub(crate) mod tests {
         let future = judged_at(logged.plus(-301), |_| {});
         assert_eq!(future, Eligibility::Excluded(Exclusion::Future));
         let clocks_differ = judged_at(logged.plus(-300), |_| {});
-        assert_eq!(clocks_differ, Eligibility::Excluded(Exclusion::TooRecent));
+        assert!(
+            matches!(clocks_differ, Eligibility::NotYet(Exclusion::TooRecent, _)),
+            "{clocks_differ:?}"
+        );
     }
 
     #[test]

@@ -16,6 +16,9 @@ use crate::rules::value::Cell;
 /// Dollars below which the winnings of a market do not count as unclaimed.
 pub const DUST: Decimal = Decimal::from_parts(1, 0, 0, false, 2);
 
+/// Fills are booked when the market has been closed for this many seconds.
+pub(crate) const SETTLING: i64 = 15 * 60;
+
 /// A market as parsed, so that a slug, a title and an address of one market are equal.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum MarketId {
@@ -234,6 +237,15 @@ pub enum WalletSays {
     Unreadable,
 }
 
+/// What becomes of a row that the wallet shows as never filled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum NotFilled {
+    /// Nothing is written to it.
+    Leave,
+    /// It gets the market's outcome, profit 0 and win NULL, for a bot that takes NULL for open.
+    Zero,
+}
+
 /// What a wallet said about one row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WalletRecord {
@@ -292,13 +304,24 @@ impl WalletSays {
     pub fn why_it_waits(self) -> Option<&'static str> {
         match self {
             Self::Filled(_) | Self::NotFilled => None,
-            Self::NotCovered => Some("the wallet's history does not cover it"),
+            Self::NotCovered => Some("the wallet's history does not cover the market"),
             Self::Settling => {
-                Some("its market closed less than 15 minutes ago; fills may be missing")
+                Some("the market closed less than 15 minutes ago, and fills may be missing")
             }
-            Self::NotAttributed => Some("the wallet does not tell whose a fill of its market is"),
+            Self::NotAttributed => Some("settle cannot tell whose a fill of the market is"),
             Self::Unreadable => Some("the wallet cannot be read"),
         }
+    }
+
+    /// The earliest time at which a trade that waits may be settled, by its market's close; `None`: the next run.
+    pub fn waits_until(self, close: UnixSeconds) -> Option<UnixSeconds> {
+        (self == Self::Settling).then(|| close.plus(SETTLING))
+    }
+
+    /// What the wallet says where a trade waits for this reason: one of [`Self::pending_key`].
+    pub fn waiting(reason: &str) -> Option<Self> {
+        let waits = [Self::NotCovered, Self::Settling, Self::NotAttributed, Self::Unreadable];
+        waits.into_iter().find(|says| says.pending_key() == Some(reason))
     }
 
     /// The name among the reasons of `pending` in JSON; `None` where the trade does not wait.
@@ -315,11 +338,5 @@ impl WalletSays {
 
 /// Whether a reason is one of [`WalletSays::pending_key`].
 pub fn is_waiting(reason: &str) -> bool {
-    let waits = [
-        WalletSays::NotCovered,
-        WalletSays::Settling,
-        WalletSays::NotAttributed,
-        WalletSays::Unreadable,
-    ];
-    waits.into_iter().any(|says| says.pending_key() == Some(reason))
+    WalletSays::waiting(reason).is_some()
 }

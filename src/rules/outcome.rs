@@ -177,7 +177,7 @@ impl fmt::Display for CloseCall {
             }
             Self::UnknownMove => f.write_str("the venue's move is not known"),
             Self::NoSecondVenue => {
-                f.write_str("no second venue gives the same outcome with a like move")
+                f.write_str("no second venue gives the same outcome with a similar move")
             }
         }
     }

@@ -4,6 +4,7 @@
 use std::cmp::Ordering;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use crate::rules::alert::{AlertRule, BEYOND_BATCH, LateTrades, WAITING};
 use crate::rules::eligibility::{
@@ -23,6 +24,16 @@ pub use crate::rules::tally::{NAMED, Named, Tally};
 /// The longest wait between two attempts at one trade, in seconds.
 pub const LONGEST_WAIT: i64 = 24 * 3600;
 
+/// How long a trade waits after failure number `failures`, in seconds: 0 after the first, `first_wait`
+/// after the second, then twice as long each time, up to [`LONGEST_WAIT`].
+pub fn wait_after(failures: i64, first_wait: i64) -> i64 {
+    let doublings = u32::try_from(failures - 2).unwrap_or(0);
+    match failures {
+        ..=1 => 0,
+        _ => first_wait.saturating_mul(2i64.saturating_pow(doublings)).min(LONGEST_WAIT),
+    }
+}
+
 /// A trade that an earlier run could not settle.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Retry {
@@ -31,6 +42,10 @@ pub struct Retry {
     pub trade_id: Cell,
     /// The slug of its market when it failed.
     pub market_slug: Cell,
+    /// The failed attempts that lengthen its wait.
+    pub failures: i64,
+    /// Why the latest attempt failed, without details.
+    pub reason: Arc<str>,
     /// The earliest time of the next attempt.
     pub next_try: UnixSeconds,
     /// Whether it is a close call that waits for Polymarket.
@@ -117,6 +132,25 @@ impl Ord for Offer {
     }
 }
 
+/// Due trades that wait for one reason.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Waits {
+    /// The number of trades.
+    pub count: u64,
+    /// Those of them whose next attempt is later than the next run.
+    pub later: u64,
+    /// The earliest of these attempts; for close calls the earliest end of a hold.
+    pub until: Option<UnixSeconds>,
+}
+
+impl Waits {
+    fn add(&mut self, is_later: bool, until: Option<UnixSeconds>) {
+        self.count += 1;
+        self.later += u64::from(is_later);
+        self.until = self.until.into_iter().chain(until).min();
+    }
+}
+
 /// The result of a pass over the unsettled rows.
 #[derive(Debug, Default)]
 pub struct Selection {
@@ -128,12 +162,13 @@ pub struct Selection {
     pub in_error: Tally,
     /// Due trades that failed before and whose next attempt is later.
     pub waiting: Tally,
-    /// The earliest of these next attempts.
-    pub next_retry: Option<UnixSeconds>,
+    /// The due trades that an earlier run tried, by the reason of their latest failure; without those in error.
+    pub tried: BTreeMap<Arc<str>, Waits>,
     /// Close calls that wait for Polymarket; each run checks them again.
     pub held: Tally,
-    /// Due trades that wait for the wallet, by the name of the reason in JSON and the reason.
-    pub wallet_waits: BTreeMap<(&'static str, &'static str), (Tally, Named)>,
+    /// Due trades that wait for the wallet, by the name of the reason in JSON and the reason, with the earliest
+    /// time at which one of them may be settled.
+    pub wallet_waits: BTreeMap<(&'static str, &'static str), (Tally, Named, UnixSeconds)>,
     /// Due trades beyond the batch. The engine counts them, as it keeps the batch.
     pub beyond_batch: Tally,
     /// The trades that wait too long, without those that are offered.
@@ -142,6 +177,8 @@ pub struct Selection {
     pub late_beyond_batch: LateTrades,
     /// The number of rows that are not due, by reason.
     pub excluded: BTreeMap<Exclusion, u64>,
+    /// When the first of the rows that are not due yet will be due, by reason.
+    pub due_from: BTreeMap<Exclusion, UnixSeconds>,
     /// Trades that a run does not settle, and whose market's outcome is of interest all the same and not kept
     /// yet: those that were not made, those that wait for the wallet, and those whose action may be an outcome
     /// of the market. By rowid, with the reason's name in JSON; at most 100,000.
@@ -193,7 +230,7 @@ impl Selection {
             code: "slug_reading",
             message: format!(
                 "{after} of {dated} due trades are dated after their market's close as --rules \
-                 {rules} reads it; check --rules and --timezone before you believe the outcomes"
+                 {rules} reads it; check --rules and --timezone before you use the outcomes"
             ),
         });
         let unknown = self.unknown_statuses.iter().map(|((column, status), count)| {
@@ -210,7 +247,7 @@ impl Selection {
             code: "no_at_yes_price",
             message: format!(
                 "trade {id} and perhaps others: a NO is logged at the price of the YES side; settle uses \
-                 executed_price as it stands; check what the bot writes there"
+                 executed_price unchanged; check what the bot writes there"
             ),
         });
         reading.into_iter().chain(unknown).chain(at_yes_price).collect()
@@ -311,6 +348,12 @@ impl<'a> Selector<'a> {
                 }
                 None
             }
+            Eligibility::NotYet(reason, due_from) => {
+                self.leave_out(rowid, reason);
+                let first = self.selection.due_from.entry(reason).or_insert(due_from);
+                *first = due_from.min(*first);
+                None
+            }
             Eligibility::InError { message, logged_at } => {
                 let due_since = logged_at.map(|logged_at| logged_at.plus(SETTLING_AGE));
                 let selection = &mut self.selection;
@@ -332,9 +375,14 @@ impl<'a> Selector<'a> {
                 if let Some((key, why)) =
                     says.and_then(|says| says.pending_key().zip(says.why_it_waits()))
                 {
-                    let (tally, named) = selection.wallet_waits.entry((key, why)).or_default();
+                    let until = says.and_then(|says| says.waits_until(trade.bet.market.close));
+                    let until = until.unwrap_or(rule.now);
+                    let waits = selection.wallet_waits.entry((key, why));
+                    let (tally, named, first) =
+                        waits.or_insert((Tally::default(), Named::default(), until));
                     tally.add(Some(trade.due_since()));
                     named.add(&trade_id);
+                    *first = until.min(*first);
                     selection.late.add(rule, why, &trade, false);
                     self.note_not_settled(rowid, key);
                     return None;
@@ -405,9 +453,10 @@ impl<'a> Selector<'a> {
                 }
                 None => {
                     self.selection.waiting.add(Some(due_since));
-                    let next = retry.map(|retry| retry.next_try);
-                    self.selection.next_retry =
-                        self.selection.next_retry.into_iter().chain(next).min();
+                    if let Some(Retry { reason, next_try, .. }) = retry {
+                        let waits = self.selection.tried.entry(Arc::clone(reason)).or_default();
+                        waits.add(true, Some(*next_try));
+                    }
                     self.selection.late.add(rule, WAITING, &trade, false);
                 }
             }
@@ -416,6 +465,11 @@ impl<'a> Selector<'a> {
         let is_held = retry.is_some_and(|retry| retry.held);
         if is_held {
             self.selection.held.add(Some(due_since));
+        }
+        if let Some(Retry { reason, .. }) = retry {
+            let hold_ends = trade.bet.market.close.plus(rule.lags.hold);
+            let waits = self.selection.tried.entry(Arc::clone(reason)).or_default();
+            waits.add(false, is_held.then_some(hold_ends));
         }
         let turn = (retry.map(|retry| retry.next_try), due_since, trade.row.rowid);
         Some(Offer { turn, trade, is_held })
@@ -450,7 +504,9 @@ mod tests {
         let row = row(rowid, "");
         (rowid, {
             let (trade_id, market_slug) = (row.id, row.market_slug);
-            Retry { trade_id, market_slug, next_try, held: false, ignored: false, error: None }
+            let (held, ignored, error) = (false, false, None);
+            let (failures, reason) = (2, Arc::from("no source has the price"));
+            Retry { trade_id, market_slug, failures, reason, next_try, held, ignored, error }
         })
     }
 
@@ -501,6 +557,40 @@ mod tests {
         let (ids, selection) = select(rows, &[(rowid, failed)].into());
         assert_eq!((ids.len(), selection.waiting.count), (0, 0));
         assert_eq!((selection.in_error.count, selection.errors.len()), (1, 1));
+    }
+
+    #[test]
+    fn each_failure_waits_longer_up_to_a_day() {
+        let waits: Vec<i64> = (1..=11).map(|failures| wait_after(failures, 600)).collect();
+        assert_eq!(waits, [0, 600, 1200, 2400, 4800, 9600, 19_200, 38_400, 76_800, 86_400, 86_400]);
+    }
+
+    #[test]
+    fn tried_trades_are_counted_by_reason_with_the_earliest_next_attempt() {
+        let rows = (1..=4).map(|rowid| row(rowid, "2026-02-13 13:00:00")).collect();
+        let later = [retry(1, NOW.plus(900)), retry(2, NOW.plus(300))];
+        let (rowid, mut held) = retry(3, NOW);
+        (held.held, held.reason) = (true, Arc::from("close call"));
+        let retries = later.into_iter().chain([(rowid, held)]).collect();
+        let (ids, selection) = select(rows, &retries);
+        assert_eq!(ids, [4, 3]);
+        let close = UnixSeconds(1_770_988_500);
+        let missing = Waits { count: 2, later: 2, until: Some(NOW.plus(300)) };
+        let call = Waits { count: 1, later: 0, until: Some(close) };
+        assert_eq!(selection.tried["no source has the price"], missing);
+        assert_eq!(selection.tried["close call"], call, "no hold is set");
+    }
+
+    #[test]
+    fn a_row_that_is_not_due_yet_has_the_time_from_which_it_is() {
+        let mut long = row(2, "2026-02-14 20:10:00");
+        // from 20:00 to midnight
+        long.market_slug = Cell::Text("btc-updown-4h-1771099200".to_owned());
+        let (_, selection) = select(vec![long.clone()], &HashMap::new());
+        let midnight = UnixSeconds(1_771_113_600);
+        assert_eq!(selection.due_from, [(Exclusion::TooRecent, midnight)].into());
+        let (_, selection) = select(vec![row(1, "2026-02-14 20:09:00"), long], &HashMap::new());
+        assert_eq!(selection.due_from[&Exclusion::TooRecent], UnixSeconds(1_771_100_640));
     }
 
     #[test]

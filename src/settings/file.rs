@@ -144,7 +144,7 @@ pub fn read(
         }
     }
     if let (Some(db), false) = (file.options.get("db"), file.bots.is_empty()) {
-        return Err(format!("{} stands beside [[bot]]; each [[bot]] names its db", db.place));
+        return Err(format!("{} cannot be used with [[bot]]; each [[bot]] names its db", db.place));
     }
     let mut seen: Vec<&str> = Vec::new();
     for bot in &file.bots {
@@ -175,7 +175,7 @@ impl Document<'_> {
     }
 
     fn unknown(&self, key: &Key<'_>, allowed: &str) -> String {
-        format!("{} is no setting of settle; {allowed}", self.place(key))
+        format!("{} is not a setting of settle; {allowed}", self.place(key))
     }
 
     /// A value as the text that its option would be given on the command line.

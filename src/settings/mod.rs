@@ -24,8 +24,9 @@ use values::{address, base_url, file, hours, name, seconds_of, source, verbosity
 use crate::error::Error;
 use crate::output::print::Printing;
 use crate::rules::decision::Confirm;
-use crate::rules::eligibility::{NotFilled, Reading};
+use crate::rules::eligibility::Reading;
 use crate::rules::fees::Fees;
+use crate::rules::fill::NotFilled;
 use crate::rules::logged::SizeUnit;
 use crate::rules::market::RuleSet;
 use crate::rules::order_status::status_word;
@@ -322,7 +323,7 @@ pub struct ServiceArgs {
 
 impl WalletArgs {
     /// The addresses and the files, each file with its size and the second of its last change: what the
-    /// wallet said of a trade holds until another one speaks.
+    /// wallet said of a trade holds until another wallet has it.
     pub fn name(&self) -> String {
         let mut addresses: Vec<String> =
             self.wallet.iter().map(|address| address.to_ascii_lowercase()).collect();
@@ -381,7 +382,7 @@ pub fn read_dotenv(path: &Path) -> (HashMap<String, String>, Vec<String>) {
         match dotenvy::from_read_iter(line.as_bytes()).next() {
             Some(Ok((name, value))) => drop(settings.insert(name, value)),
             _ => warnings.push(format!(
-                "{}, line {number} is no setting; settle leaves it out; fix or remove this line",
+                "{}, line {number} is not a setting; settle leaves it out; fix or remove this line",
                 path.display()
             )),
         }
@@ -509,7 +510,7 @@ mod tests {
     fn a_broken_setting_is_a_warning_that_shows_no_value() {
         let (settings, warnings) = read("A=1\nSETTLE_DB=a SECRET c\nSETTLE_FEES=taker\n");
         assert_eq!(settings.len(), 1);
-        assert!(warnings[0].contains("line 2 is no setting"), "{warnings:?}");
+        assert!(warnings[0].contains("line 2 is not a setting"), "{warnings:?}");
         assert!(!warnings[0].contains("SECRET"), "{warnings:?}");
     }
 

@@ -21,7 +21,7 @@ pub(crate) fn zone(text: &str) -> Result<NaiveZone, String> {
     if !text.eq_ignore_ascii_case("local") {
         return text.parse();
     }
-    // chrono takes UTC where the system has no zone, without a word
+    // chrono takes UTC where the system has no zone, and returns no error
     let variable = std::env::var("TZ").ok().filter(|zone| !zone.is_empty());
     let problem = match &variable {
         Some(zone) => (!is_known_zone(zone)).then(|| format!("TZ is {zone}")),
@@ -194,7 +194,7 @@ pub(crate) fn file(what: &'static str) -> impl Fn(&str) -> Result<PathBuf, Strin
             Ok(metadata) if metadata.is_file() => Ok(path),
             Ok(metadata) if metadata.is_dir() => Err("it is a folder; name each file".to_owned()),
             // reading a pipe may never end
-            Ok(_) => Err(format!("it is no regular file; {what} is needed")),
+            Ok(_) => Err(format!("it is not a regular file; {what} is needed")),
             Err(error) => Err(format!("{error}; {what} is needed")),
         }
     }

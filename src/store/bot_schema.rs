@@ -308,7 +308,7 @@ impl BotSchema {
                 Err(error) => Some(printable_line(&error.to_string())),
             };
             if let Some(why) = why {
-                unusable = Some(format!("{place} is no SQL expression over the table: {why}"));
+                unusable = Some(format!("{place} is not an SQL expression over the table: {why}"));
                 break;
             }
         }

@@ -23,7 +23,7 @@ use crate::store::transaction::{BUSY_TIMEOUT, data_version};
 use crate::store::{Access, Store, place, schema};
 
 /// Why a file that SQLite cannot read is not a performance database.
-const NO_DATABASE: &str = "the file is no SQLite database";
+const NO_DATABASE: &str = "the file is not an SQLite database";
 
 /// A column of the bot's table.
 struct Column {

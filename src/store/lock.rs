@@ -72,7 +72,7 @@ impl RunLock {
         };
         if !named.is_file() {
             let path = path.display();
-            return Err(format!("{path} is a link or no regular file; remove it"));
+            return Err(format!("{path} is not a regular file; remove it"));
         }
         let file = File::open(&path).map_err(|error| {
             let path = path.display();
@@ -97,7 +97,7 @@ fn lock_path(database: &Path) -> PathBuf {
 /// Opens or creates the lock file. It must be a regular file with one name: through a link another
 /// file would be locked and emptied.
 fn open(path: &Path) -> std::io::Result<File> {
-    let refused = || std::io::Error::other("it is a link or no regular file; remove it");
+    let refused = || std::io::Error::other("it is not a regular file; remove it");
     if path.symlink_metadata().is_ok_and(|named| !named.is_file()) {
         return Err(refused());
     }

@@ -1,7 +1,8 @@
 //! Trades that could not be settled, and trades that the user ignores: the time of the next attempt
 //! and the reason (`settlement_retries`). `selection` chooses which of them a run tries.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
@@ -9,7 +10,7 @@ use crate::error::Error;
 use crate::interrupt::Interrupt;
 use crate::rules::decision::DeferReason;
 use crate::rules::eligibility::Row;
-use crate::rules::selection::{LONGEST_WAIT, Retry};
+use crate::rules::selection::{Retry, wait_after};
 use crate::rules::units::UnixSeconds;
 use crate::rules::value::Cell;
 use crate::store::columns::{Field, FieldMap};
@@ -60,18 +61,29 @@ impl Store {
     pub fn retries(&self) -> Result<HashMap<i64, Retry>, Error> {
         self.read_own("settlement_retries", || {
             let mut statement = self.connection.prepare(
-                "SELECT trade_rowid, trade_id, market_slug, next_try, held,
-                CASE WHEN held = 2 THEN reason END
-         FROM settlement_retries",
+                "SELECT trade_rowid, trade_id, market_slug, next_try, held, failures, reason
+                 FROM settlement_retries",
             )?;
+            // trades share the few reasons, so that a long queue does not fill the memory
+            let mut kinds: HashSet<Arc<str>> = HashSet::new();
             let rows = statement.query_map([], |row| {
+                let held: i64 = row.get(4)?;
+                let reason = row.get_ref(6)?.as_str().unwrap_or_default();
+                let kind = kind_of(reason);
+                let known = kinds.get(kind).cloned();
                 let retry = Retry {
                     trade_id: row.get(1)?,
                     market_slug: row.get(2)?,
+                    failures: row.get(5)?,
+                    reason: known.unwrap_or_else(|| {
+                        let kind: Arc<str> = Arc::from(kind);
+                        kinds.insert(Arc::clone(&kind));
+                        kind
+                    }),
                     next_try: UnixSeconds(row.get(3)?),
-                    held: row.get::<_, i64>(4)? == HELD,
-                    ignored: row.get::<_, i64>(4)? == IGNORED,
-                    error: row.get(5)?,
+                    held: held == HELD,
+                    ignored: held == IGNORED,
+                    error: (held == IN_ERROR).then(|| reason.to_owned()),
                 };
                 Ok((row.get(0)?, retry))
             })?;
@@ -219,25 +231,16 @@ pub(super) fn parked(
     ))?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        *parked.entry(kind_of(row.get_ref(0)?.as_str().unwrap_or_default())).or_insert(0) += 1;
+        let kind = kind_of(row.get_ref(0)?.as_str().unwrap_or_default());
+        *parked.entry(kind.to_owned()).or_insert(0) += 1;
     }
     Ok(parked)
 }
 
 /// A reason without details: "no source has the price at 2026-…" becomes "no source has the price".
-fn kind_of(reason: &str) -> String {
+fn kind_of(reason: &str) -> &str {
     let particulars = [": ", "; ", " at 2"].iter().filter_map(|mark| reason.find(mark)).min();
-    reason[..particulars.unwrap_or(reason.len())].to_owned()
-}
-
-/// How long a trade waits after failure number `failures`, in seconds: 0 after the first,
-/// `first_wait` after the second, then twice as long each time, up to a day.
-pub(super) fn wait_after(failures: i64, first_wait: i64) -> i64 {
-    let doublings = u32::try_from(failures - 2).unwrap_or(0);
-    match failures {
-        ..=1 => 0,
-        _ => first_wait.saturating_mul(2i64.saturating_pow(doublings)).min(LONGEST_WAIT),
-    }
+    &reason[..particulars.unwrap_or(reason.len())]
 }
 
 #[cfg(test)]
@@ -253,11 +256,5 @@ mod tests {
         ] {
             assert_eq!(kind_of(reason), kind);
         }
-    }
-
-    #[test]
-    fn each_failure_waits_longer_up_to_a_day() {
-        let waits: Vec<i64> = (1..=11).map(|failures| wait_after(failures, 600)).collect();
-        assert_eq!(waits, [0, 600, 1200, 2400, 4800, 9600, 19_200, 38_400, 76_800, 86_400, 86_400]);
     }
 }

@@ -7,12 +7,12 @@ use crate::error::Error;
 use crate::rules::alert::{AlertRule, LateGroup};
 use crate::rules::eligibility::Row;
 use crate::rules::price::Source;
-use crate::rules::selection::{LONGEST_WAIT, NAMED};
+use crate::rules::selection::{LONGEST_WAIT, NAMED, wait_after};
 use crate::rules::settlement::Earlier;
 use crate::rules::units::{Bps, BtcPrice, UnixSeconds, decimal_from_text};
 use crate::store::alerts::STUCK;
 use crate::store::columns::{Field, FieldMap};
-use crate::store::retries::{NOT_IGNORED, wait_after};
+use crate::store::retries::NOT_IGNORED;
 use crate::store::{ROW_COLUMNS, RunInfo, Store, Unconfirmed, record};
 
 impl Store {

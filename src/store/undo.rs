@@ -130,7 +130,7 @@ impl Items for UndoItems<'_> {
             [self.ids[index]],
             |row| row.get(0),
         )?;
-        Ok(Some(RowError { trade_id, message: format!("the database refuses it: {why}") }))
+        Ok(Some(RowError { trade_id, message: format!("the database refuses the row: {why}") }))
     }
 }
 

@@ -61,7 +61,7 @@ pub(super) fn compare(
             Case::Corrected { bet: trade.bet, earlier, outcome, money }
         }
         // the slug has no readable time, and Polymarket has no such market: the loss was made up, unless
-        // an outcome stands in the row, which Polymarket may have confirmed while it had the market
+        // the row holds an outcome, which Polymarket may have confirmed while it had the market
         Some(Resolution::NoSuchMarket)
             if trade.bet.market.family == Family::Timeless
                 && (is_booked_unknown(row)

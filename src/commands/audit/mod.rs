@@ -412,7 +412,9 @@ fn correct(
     let written = store.write(run, &right, &[], interrupt);
     audit.interrupted = interrupt.asked();
     if let Some(error) = &written.error {
-        audit.problems.push(format!("not all could be corrected: {error}"));
+        audit
+            .problems
+            .push(format!("settle did not correct all: {error}; run settle audit --apply again"));
         audit.incomplete = true;
     }
     if written.any() {
@@ -427,9 +429,11 @@ fn correct(
                 continue;
             }
             (Some(WriteOutcome::Conflict), _) => {
-                "changed by another program meanwhile; left alone".to_owned()
+                "changed by another program during the run; settle left it alone".to_owned()
             }
-            (Some(WriteOutcome::Rejected(why)), _) => format!("the database refuses it: {why}"),
+            (Some(WriteOutcome::Rejected(why)), _) => {
+                format!("the database refuses the row: {why}")
+            }
             (None, Some(left)) => left.clone(),
             // a signal stopped the writes before this row
             (None, None) => break,

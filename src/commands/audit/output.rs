@@ -21,25 +21,40 @@ pub fn text(audit: &Audit, database: &Path) -> String {
         line(&mut text, format_args!("  {}", sentence(disagreement)));
     }
     field(&mut text, "Checked", format_args!("{}", units::count(&audit.checked)));
-    field(&mut text, "Unresolved", format_args!("{}", units::count(&audit.unresolved)));
-    field(&mut text, "Disagree", format_args!("{}", units::count(&audit.disagreements.len())));
-    for (cause, (count, stake)) in audit.by_cause() {
-        let stake = shown(stake.0, 2);
-        let count = units::count(&count);
-        line(&mut text, format_args!("  {count:>6}  {cause}, {stake} dollars at stake"));
+    if audit.unresolved > 0 {
+        let unresolved = units::count(&audit.unresolved);
+        let what = "not resolved by Polymarket yet; a later audit checks them";
+        field(&mut text, "Unresolved", format_args!("{unresolved}  {what}"));
+    }
+    let by_cause = audit.by_cause();
+    let in_words = |cause, stake: Usd| format!("{cause}, {} dollars at stake", shown(stake.0, 2));
+    let disagree = units::count(&audit.disagreements.len());
+    match by_cause.iter().next().filter(|_| by_cause.len() == 1) {
+        Some((cause, (_, stake))) => {
+            field(&mut text, "Disagree", format_args!("{disagree}  {}", in_words(*cause, *stake)));
+        }
+        None => {
+            field(&mut text, "Disagree", format_args!("{disagree}"));
+            for (cause, (count, stake)) in by_cause {
+                let count = units::count(&count);
+                line(&mut text, format_args!("  {count:>6}  {}", in_words(cause, stake)));
+            }
+        }
     }
     if audit.run_id.is_some() {
         field(&mut text, "Corrected", format_args!("{}", units::count(&audit.fixed())));
-    } else if !audit.disagreements.is_empty() {
-        line(&mut text, format_args!("settle audit --apply corrects them, keeping the old values"));
     }
     text.push_str(&errors(&audit.errors));
     for problem in &audit.problems {
         line(&mut text, format_args!("{} {problem}", styled(CAUTION, "Source:")));
     }
     if audit.nothing_had {
-        let what = "Polymarket could not be asked; try again later";
+        let what = "Polymarket did not answer; settle doctor checks the services";
         line(&mut text, format_args!("{} {what}", styled(CAUTION, "No answer:")));
+    }
+    if audit.run_id.is_none() && !audit.disagreements.is_empty() {
+        let next = "Next: settle audit --apply (corrects them; settle undo last takes it back)";
+        line(&mut text, format_args!("{next}"));
     }
     text
 }

@@ -48,7 +48,7 @@ pub(super) fn check_database(
         checks.result(
             name("disk"),
             match free < LEAST_FREE {
-                true => Err(format!("{message}; make room, or settle cannot write its records")),
+                true => Err(format!("{message}; make room, so that settle can write its records")),
                 false => Ok(message),
             },
         );

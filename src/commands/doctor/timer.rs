@@ -117,7 +117,7 @@ fn check_cron(
                 _ if program.starts_with('/') => match is_program(Path::new(&program)) {
                     true => (State::Ok, runs),
                     false => {
-                        (State::Problem, format!("{runs}, which is no program; name its path"))
+                        (State::Problem, format!("{runs}, which is not a program; name its path"))
                     }
                 },
                 None => (State::Unknown, format!("{runs}, and may set its own PATH or folder")),

@@ -88,6 +88,8 @@ pub enum State {
     ChangedSince,
     /// Not due, with the reason.
     Excluded(Exclusion),
+    /// Not due before this time, with the reason.
+    NotYet(Exclusion, UnixSeconds),
     /// Due, but with unusable values; holds the message.
     InError(String),
     /// A close call held for Polymarket's resolution.
@@ -103,7 +105,7 @@ impl State {
             Self::Settled(status) => status,
             Self::SettledElsewhere => "settled-elsewhere",
             Self::ChangedSince => "changed",
-            Self::Excluded(_) => "excluded",
+            Self::Excluded(_) | Self::NotYet(..) => "excluded",
             Self::InError(_) => "error",
             Self::Held => "held",
             Self::Pending => "pending",
@@ -147,6 +149,8 @@ pub struct Story {
     pub records: Vec<Record>,
     /// How the last attempt failed.
     pub failure: Option<LastFailure>,
+    /// The time of the explanation.
+    pub now: UnixSeconds,
     /// Its fills, as a wallet showed them.
     pub fills: Vec<Fill>,
     /// How its market resolved, although the trade was not made, or waits for the wallet.
@@ -167,7 +171,7 @@ impl Story {
         let trade = judge_again(row.clone(), reading, record).ok();
         let state = state(&row, &records, failure.as_ref(), reading, wallet, now);
         let (rules, fills, resolved) = (reading.rules, vec![], None);
-        Self { row, state, trade, rules, records, failure, fills, resolved }
+        Self { row, state, trade, rules, records, failure, now, fills, resolved }
     }
 
     /// Seconds from the market's close to the trade's log time; `None` if logged before.
@@ -194,7 +198,11 @@ fn state(
     let booked = |outcome: Outcome| row.actual_outcome.text() == Some(outcome.as_str());
     let has_outcome =
         row.is_win != Cell::Null || booked(Outcome::Unknown) || booked(Outcome::Split);
-    match (standing_record(records), has_outcome) {
+    // where reconcile emptied the row, its state is that of a row without a result
+    let is_emptied =
+        |record: &&Record| record.status == "not_filled" && record.is_what_stands_in(row);
+    let standing = standing_record(records).filter(|record| !is_emptied(record));
+    match (standing, has_outcome) {
         (Some(record), true) if record.is_what_stands_in(row) => {
             State::Settled(record.status.clone())
         }
@@ -205,6 +213,7 @@ fn state(
         }
         (None, false) => match judge_with(row.clone(), reading, now, wallet) {
             Eligibility::Excluded(reason) => State::Excluded(reason),
+            Eligibility::NotYet(reason, due_from) => State::NotYet(reason, due_from),
             Eligibility::InError { message, .. } => State::InError(message),
             Eligibility::Due(_) if failure.is_some_and(|failure| failure.is_held) => State::Held,
             Eligibility::Due(_) => State::Pending,

@@ -7,9 +7,9 @@ use serde_json::Value;
 
 use crate::commands::explain::{State, Story, close_call};
 use crate::output::json::SCHEMA_VERSION;
-use crate::output::style::{STRONG, bare, field, line, styled};
+use crate::output::style::{STRONG, bare, field, line, next_try, styled};
 use crate::rules::eligibility::Trade;
-use crate::rules::fill::{Fill, is_waiting};
+use crate::rules::fill::{Fill, WalletSays};
 use crate::rules::market::Market;
 use crate::rules::outcome::Tie;
 use crate::rules::pnl::MoneySource;
@@ -51,9 +51,9 @@ fn tell(text: &mut String, story: &Story) {
             let logged = bare(&row.timestamp);
             field(
                 text,
-                "Bet",
+                "Logged",
                 format_args!(
-                    "{position} dollars on {} at {price}, logged {logged}: {position} / {price} = {} \
+                    "{position} dollars on {} at {price}, {logged}: {position} / {price} = {} \
                      shares{}",
                     record.action.text().map(printable).unwrap_or_default(),
                     bought,
@@ -87,9 +87,9 @@ fn tell(text: &mut String, story: &Story) {
             );
             field(
                 text,
-                "Bet",
+                "Logged",
                 format_args!(
-                    "{position} dollars on {} at {price}, logged {}: {position} / {price} = {} shares{}",
+                    "{position} dollars on {} at {price}, {}: {position} / {price} = {} shares{}",
                     bet.side,
                     trade.logged_at,
                     exact(bet.paid.shares.0),
@@ -101,7 +101,7 @@ fn tell(text: &mut String, story: &Story) {
         }
         _ => {
             let (action, timestamp) = (bare(&row.action), bare(&row.timestamp));
-            field(text, "Bet", format_args!("action {action}, logged {timestamp}"));
+            field(text, "Logged", format_args!("action {action}, {timestamp}"));
         }
     }
     if let Some(late) = story.logged_after_close() {
@@ -116,12 +116,14 @@ fn tell(text: &mut String, story: &Story) {
         }
     }
     field(text, "State", format_args!("{}", state(story)));
-    if let Some(LastFailure { reason, next_try, is_ignored: false, .. }) = &story.failure {
-        field(
-            text,
-            "Last try",
-            format_args!("{}; not again before {next_try}", printable_line(reason)),
-        );
+    if let Some(failure @ LastFailure { is_ignored: false, .. }) = &story.failure {
+        let LastFailure { reason, next_try: at, is_held, .. } = failure;
+        // the reason of a close call says until when
+        let when = match is_held {
+            true => String::new(),
+            false => format!("; {}", next_try(Some(*at), story.now)),
+        };
+        field(text, "Last try", format_args!("{}{when}", printable_line(reason)));
     }
     resolved(text, story);
     for record in &story.records {
@@ -136,13 +138,22 @@ fn resolved(text: &mut String, story: &Story) {
     {
         let outcome = printable(&known.outcome);
         let rest = match known.would_have_won {
-            Some(true) => "this trade would have won, and is not counted",
-            Some(false) => "this trade would have lost, and is not counted",
-            None if is_waiting(&known.reason) => "its money waits for the wallet",
-            None => "it is not counted",
+            Some(true) => "this trade would have won, and is not counted".to_owned(),
+            Some(false) => "this trade would have lost, and is not counted".to_owned(),
+            None => match wallet_wait(story, &known.reason) {
+                Some(why) => format!("its money waits for the wallet: {why}"),
+                None => "it is not counted".to_owned(),
+            },
         };
-        field(text, "Resolved", format_args!("{outcome}, says Polymarket; {rest}"));
+        field(text, "Resolved", format_args!("Polymarket resolved the market {outcome}; {rest}"));
     }
+}
+
+/// Why a trade waits for the wallet and until when; `None` if the reason is another one.
+fn wallet_wait(story: &Story, reason: &str) -> Option<String> {
+    let says = WalletSays::waiting(reason)?;
+    let until = story.trade.as_ref().and_then(|trade| says.waits_until(trade.bet.market.close));
+    Some(format!("{}; {}", says.why_it_waits()?, next_try(until, story.now)))
 }
 
 /// Most fills whose times are named.
@@ -225,10 +236,17 @@ fn state(story: &Story) -> String {
             }
             "confirmed" => "confirmed: Polymarket resolved it so".to_owned(),
             "corrected" => {
-                "corrected: Polymarket's resolution replaced what was written before".to_owned()
+                let keeps_outcome = story
+                    .standing()
+                    .is_some_and(|record| record.old_actual_outcome == record.new_actual_outcome);
+                let what = match keeps_outcome {
+                    true => "the wallet's fills replaced the profit",
+                    false => "Polymarket's resolution replaced the outcome",
+                };
+                format!("corrected: {what} that settle wrote before")
             }
-            "unknown" => "settled as UNKNOWN: no time can be read from the slug, so there is no \
-                          market to look at; neither a win nor a loss"
+            "unknown" => "unknown: the slug has no time, so settle knows no market; neither a \
+                          win nor a loss"
                 .to_owned(),
             other => other.to_owned(),
         },
@@ -241,17 +259,20 @@ fn state(story: &Story) -> String {
             format!("changed by another program after settle's last record below: now {values}")
         }
         State::Excluded(reason) => format!("excluded, not due: {}", reason.words()),
+        State::NotYet(reason, due_from) => {
+            format!("excluded, not due: {}; due from {due_from} on", reason.words())
+        }
         State::InError(message) => {
             let id = Named::argument(&row.id);
             format!(
                 "in error: {message}; fix the row, and the next run settles it, or settle ignore {id}"
             )
         }
-        State::Held => "held: too close to call by candles, waiting for Polymarket".to_owned(),
+        State::Held => "held: too close to call by candles".to_owned(),
         State::Pending if story.failure.is_none() => {
-            "pending: due, and the next run takes it on".to_owned()
+            "pending: due; tried by the next run".to_owned()
         }
-        State::Pending => "pending: due, but what it takes was not to be had yet".to_owned(),
+        State::Pending => "pending: due; the last attempt could not settle it".to_owned(),
     }
 }
 
@@ -291,12 +312,12 @@ fn record_sentences(text: &mut String, record: &Record) {
     );
     let mut say = |sentence: String| line(text, format_args!("  {sentence}"));
     if let Some(previous) = record.previous_id {
-        let what = match status.as_str() {
-            "undone" => "Undoes",
-            "corrected" => "Corrects",
-            _ => "Confirms",
-        };
-        say(format!("{what} record {previous}."));
+        say(match status.as_str() {
+            "undone" => format!("Undoes record {previous}."),
+            "corrected" => format!("Corrects record {previous}."),
+            "not_filled" => format!("Empties record {previous}: the wallet has no fill for it."),
+            _ => format!("Confirms record {previous}."),
+        });
     }
     // a confirmation repeats the prices of the record before it
     if record.previous_id.is_none() {
@@ -304,7 +325,7 @@ fn record_sentences(text: &mut String, record: &Record) {
     }
     if let Some(why) = close_call(record) {
         say(format!(
-            "It was a close call ({why}), in which candles are often wrong: no hold was asked for, or \
+            "It was a close call ({why}), in which candles are often wrong: no hold was set, or \
              it was over."
         ));
     }

@@ -1,5 +1,6 @@
 //! `settle reconcile`: compares the log with the wallet, and books the wallet's money on request.
 
+mod json;
 mod output;
 
 use std::collections::HashSet;
@@ -75,8 +76,10 @@ pub(super) struct Report {
     pub to_correct: Vec<Settlement>,
     /// The rows that were never filled.
     pub to_empty: Vec<NeverFilled>,
-    /// Rows that differ and stay as they are: their market is not resolved, or the user ignores them.
+    /// Rows that differ and stay as they are, because their market is not resolved.
     pub left: Named,
+    /// Rows that differ and stay as they are, because the user ignores them.
+    pub ignored: Named,
     /// The figures that the bot reads from its table, before and after the booking; `None` if there is
     /// nothing to book.
     pub effect: Option<[BotFigures; 2]>,
@@ -130,11 +133,8 @@ pub fn run(
         let report = compare(bots, index, now, &interrupt)?;
         log_problems(common, &report);
         let title = bot.heading();
-        let shown = show(
-            common.printing(),
-            || output::json(&report, None),
-            || output::text(&report, &title),
-        );
+        let shown =
+            show(common.printing(), || json::json(&report, None), || output::text(&report, &title));
         return after_writing(shown, args.apply).map(|()| report.exit());
     }
     let mut claimed = Vec::new();
@@ -151,7 +151,7 @@ pub fn run(
         Block {
             exit: report.as_ref().map_or_else(Exit::of, Report::exit),
             json: match &report {
-                Ok(report) => output::json(report, Some(&of)),
+                Ok(report) => json::json(report, Some(&of)),
                 Err(why) => failure("reconcile", Some(&of), Exit::of(why).code(), &why.to_string()),
             },
             text: match &report {
@@ -211,7 +211,7 @@ fn compare(
             let mut logged = store.wallet_rows(reading.zone)?;
             if are_logged_late(&logged) {
                 report.warnings.push(
-                    "most trades are logged after their market's close, so no fill is assigned; check \
+                    "most trades are logged after their market's close, so settle assigns no fill; check \
                      --timezone"
                         .to_owned(),
                 );
@@ -275,7 +275,7 @@ fn find_rebookings(
         |row: &Row| ignored.iter().any(|ignored| row.is(&ignored.trade_id, &ignored.market_slug));
     for trade in found.trades.iter().filter(|trade| trade.differs) {
         if is_ignored(&trade.row) {
-            report.left.add(&trade.row.id);
+            report.ignored.add(&trade.row.id);
             continue;
         }
         let records = store.records_of(&trade.row)?;
@@ -348,7 +348,7 @@ fn apply(
                 "another program changed the row; settle left it alone; run settle reconcile again"
                     .to_owned()
             }
-            WriteOutcome::Rejected(why) => format!("the database refuses it: {why}"),
+            WriteOutcome::Rejected(why) => format!("the database refuses the row: {why}"),
         };
         report.errors.push(RowError { trade_id: id.clone(), message });
     }

@@ -1,25 +1,23 @@
-//! Output of `reconcile` as text and as JSON. It decides nothing.
+//! Output of `reconcile` as text. It decides nothing; `json` has the JSON output.
 
 use std::collections::BTreeMap;
 
 use rust_decimal::Decimal;
-use serde::Serialize;
-use serde_json::Value;
 
 use crate::commands::reconcile::Report;
 use crate::engine::effect::BotFigures;
 use crate::engine::reconcile::{Compared, Reconciliation, State};
 use crate::engine::sizes::Sizes;
-use crate::output::json::{ErrorJson, OfSeveral, SCHEMA_VERSION};
 use crate::output::style::{CAUTION, STRONG, bare, errors, line, styled, whole_line};
 use crate::rules::decision::is_same;
+use crate::rules::fill::WalletSays;
 use crate::rules::logged::SizeHolds;
 use crate::rules::selection::Named;
 use crate::rules::text::{printable, printable_line};
 use crate::rules::units::{self, UnixSeconds, Usd, counted, shown};
 
 /// The states of a trade that the wallet has a fill for.
-const FILLED: [State; 2] = [State::Filled, State::Sold];
+pub(super) const FILLED: [State; 2] = [State::Filled, State::Sold];
 /// Trades and rows of the wallet that the text names.
 const SHOWN: usize = 5;
 
@@ -43,8 +41,8 @@ pub fn text(report: &Report, title: &str) -> String {
     }
     let Some(found) = &report.found else {
         let why = report.unreadable.as_deref().unwrap_or_default();
-        line(&mut text, format_args!("The wallet cannot be read. Nothing was compared."));
-        line(&mut text, format_args!("  {}", printable_line(why)));
+        line(&mut text, format_args!("Nothing was compared: {}", printable_line(why)));
+        line(&mut text, format_args!("Next: settle doctor, which checks the wallet"));
         return text;
     };
     let (log, real) = (found.sum(|trade| trade.log_profit), found.sum(|trade| trade.real_profit));
@@ -56,10 +54,20 @@ pub fn text(report: &Report, title: &str) -> String {
         table(&mut text, found);
     }
     notes(&mut text, found, report.sizes.as_ref());
-    if report.left.count > 0 {
-        let (left, ids) = (counted(&report.left.count, "trade", "trades"), report.left.ids(SHOWN));
-        let what = "unlike the wallet, not resolved yet or ignored";
-        line(&mut text, format_args!("Left         {left} {what}: {ids}"));
+    for (name, left, what) in [
+        ("Left", &report.left, "unlike the wallet until Polymarket resolves the market".to_owned()),
+        (
+            "Ignored",
+            &report.ignored,
+            format!(
+                "unlike the wallet; settle ignore --remove {} ends that",
+                report.ignored.arguments()
+            ),
+        ),
+    ] {
+        if left.count > 0 {
+            line(&mut text, format_args!("{name:<13}{}: {what}", trades(left)));
+        }
     }
     text.push_str(&errors(&report.errors));
     last_lines(&mut text, report);
@@ -67,12 +75,7 @@ pub fn text(report: &Report, title: &str) -> String {
 }
 
 fn table(text: &mut String, found: &Reconciliation) {
-    let of = |states: &'static [State], sum: fn(&Compared) -> Option<Decimal>| {
-        found.sum(|trade| sum(trade).filter(|_| states.contains(&trade.state)))
-    };
     let size = |trade: &Compared| trade.row.position_size.any_number();
-    let filled: &'static [State] = &FILLED;
-    let not_filled: &'static [State] = &[State::NotFilled];
     line(
         text,
         format_args!("{:<13}{:>7}{:>12}{:>12}{:>12}", "", "Trades", "Spent", "Received", "Profit"),
@@ -107,13 +110,16 @@ fn table(text: &mut String, found: &Reconciliation) {
             signed(profit)
         ),
     );
-    let rows = [("Never filled", not_filled), ("Filled", filled)];
-    for (name, states) in rows {
-        let (log, real) =
-            (of(states, |trade| trade.log_profit), of(states, |trade| trade.real_profit));
-        let count = units::count(&found.count(states));
-        let (log, real) = (signed(log), signed(real));
-        line(text, format_args!("{name:<13}{count:>7}   {log} in the log, {real} real"));
+    // where all are of one kind, the lines above have the numbers
+    let never = found.count(&[State::NotFilled]);
+    if never > 0 && found.count(&FILLED) > 0 {
+        let [log, filled] = [&[State::NotFilled][..], &FILLED].map(|states| {
+            let of = |trade: &Compared| trade.log_profit.filter(|_| states.contains(&trade.state));
+            signed(found.sum(of))
+        });
+        let never = units::count(&never);
+        line(text, format_args!("{:<13}{never:>7}   {log} in the log, 0.00 real", "Never filled"));
+        line(text, format_args!("{:<23}{filled} in the log", "Filled"));
     }
     let mut worst: Vec<&Compared> = found.trades.iter().filter(|trade| trade.differs).collect();
     let gap = |trade: &Compared| {
@@ -137,17 +143,9 @@ fn table(text: &mut String, found: &Reconciliation) {
 }
 
 fn notes(text: &mut String, found: &Reconciliation, sizes: Option<&Sizes>) {
-    for (state, what) in [
-        (State::NotCovered, "outside the wallet's reading, or closed a moment ago"),
-        (State::Ambiguous, "with fills that cannot be told apart"),
-    ] {
-        let mut named = Named::default();
-        let trades = found.trades.iter().filter(|trade| trade.state == state);
-        trades.for_each(|trade| named.add(&trade.row.id));
-        if named.count > 0 {
-            let trades = counted(&named.count, "trade", "trades");
-            line(text, format_args!("Waiting      {trades} {what}: {}", named.ids(SHOWN)));
-        }
+    for ((why, then), (named, until)) in waits(found) {
+        let then = until.map_or_else(|| then.to_owned(), |at| format!("compared from {at} on"));
+        line(text, format_args!("Waiting      {}: {why}; {then}", trades(&named)));
     }
     if let Some(sizes) = sizes.filter(|sizes| sizes.holds != SizeHolds::Unknown) {
         line(text, format_args!("Sizes        {}", sizes.in_words(true)));
@@ -158,7 +156,7 @@ fn notes(text: &mut String, found: &Reconciliation, sizes: Option<&Sizes>) {
     if !found.unattributed.is_empty() {
         let (one, several) = ("row of the wallet belongs", "rows of the wallet belong");
         let rows = counted(&found.unattributed.len(), one, several);
-        line(text, format_args!("Not assigned {rows} to no trade"));
+        line(text, format_args!("Not assigned {rows} to no trade:"));
         for (row, why) in found.unattributed.iter().take(SHOWN) {
             let name = printable(&row.name);
             let (shares, dollars) = (row.shares, plain(row.dollars));
@@ -175,7 +173,11 @@ fn notes(text: &mut String, found: &Reconciliation, sizes: Option<&Sizes>) {
     let unclaimed = found.unclaimed.iter().map(|(_, dollars)| *dollars).sum::<Decimal>();
     if !unclaimed.is_zero() {
         let markets = counted(&found.unclaimed.len(), "market", "markets");
-        line(text, format_args!("Unclaimed    {} dollars in {markets}", plain(unclaimed)));
+        let dollars = plain(unclaimed);
+        line(
+            text,
+            format_args!("Unclaimed    {dollars} dollars in {markets}: redeem them on Polymarket"),
+        );
     }
     if let Some(cash) = &found.cash {
         let mut sum =
@@ -192,6 +194,35 @@ fn notes(text: &mut String, found: &Reconciliation, sizes: Option<&Sizes>) {
         let expected = plain(cash.expected);
         line(text, format_args!("Cash         {sum} = {expected}: Polymarket should show this"));
     }
+}
+
+/// Trades that wait, with the earliest time at which one of them is compared.
+type Waits = (Named, Option<UnixSeconds>);
+
+/// The trades that wait for the wallet, by the reason and what follows from it.
+fn waits(found: &Reconciliation) -> BTreeMap<(&'static str, &'static str), Waits> {
+    let mut waits: BTreeMap<_, Waits> = BTreeMap::new();
+    for trade in &found.trades {
+        let says = found.records.0.get(&trade.row.rowid).map(|record| record.says);
+        let Some((says, why)) = says.and_then(|says| Some((says, says.why_it_waits()?))) else {
+            continue;
+        };
+        let then = match says {
+            WalletSays::NotCovered => "give a longer one",
+            _ => "its result stays",
+        };
+        let (named, until) = waits.entry((why, then)).or_default();
+        named.add(&trade.row.id);
+        *until =
+            until.iter().copied().chain(trade.closed.and_then(|at| says.waits_until(at))).min();
+    }
+    waits
+}
+
+/// `trade 6`, `trades 6, 7 and 3 more`.
+fn trades(named: &Named) -> String {
+    let noun = if named.count == 1 { "trade" } else { "trades" };
+    format!("{noun} {}", named.ids(SHOWN))
 }
 
 /// A number with its sign before a blank, for a sum.
@@ -252,219 +283,4 @@ fn last_lines(text: &mut String, report: &Report) {
             ),
         );
     }
-}
-
-#[derive(Serialize)]
-struct ReconcileJson<'a> {
-    schema_version: u32,
-    command: &'static str,
-    #[serde(flatten)]
-    of: Option<&'a OfSeveral<'a>>,
-    run_id: Option<&'a str>,
-    covered_from: Option<UnixSeconds>,
-    covered_until: Option<UnixSeconds>,
-    row_count: usize,
-    filled_count: usize,
-    unfilled_count: usize,
-    fill_count: usize,
-    log_profit: Option<Usd>,
-    wallet_profit: Option<Usd>,
-    wallet_spent: Option<Usd>,
-    size_means: Option<&'static str>,
-    markets: Vec<MarketJson<'a>>,
-    trades: Vec<TradeJson<'a>>,
-    unattributed: Vec<StrayJson<'a>>,
-    unclaimed: Vec<UnclaimedJson<'a>>,
-    other_income: Option<Usd>,
-    cash: Option<CashJson>,
-    effect: Option<EffectJson>,
-    applied_count: usize,
-    warnings: Vec<&'a String>,
-    errors: Vec<ErrorJson>,
-}
-
-#[derive(Serialize)]
-struct EffectJson {
-    corrected_count: usize,
-    emptied_count: usize,
-    before: FiguresJson,
-    after: FiguresJson,
-}
-
-#[derive(Serialize)]
-struct FiguresJson {
-    counted: u64,
-    win_rate: Option<f64>,
-    total_profit: Usd,
-    consecutive_losses: u64,
-}
-
-impl From<&BotFigures> for FiguresJson {
-    fn from(figures: &BotFigures) -> Self {
-        Self {
-            counted: figures.counted,
-            win_rate: figures.win_rate(),
-            total_profit: Usd(figures.profit),
-            consecutive_losses: figures.losses_in_a_row,
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct MarketJson<'a> {
-    market_slug: &'a str,
-    log_profit: Option<Usd>,
-    wallet_profit: Option<Usd>,
-    spent: Usd,
-    received: Usd,
-    state: &'static str,
-}
-
-#[derive(Serialize)]
-struct TradeJson<'a> {
-    trade_id: Value,
-    market_slug: &'a str,
-    action: Value,
-    state: &'static str,
-    logged_size: Value,
-    logged_price: Value,
-    shares: Option<Usd>,
-    cost: Option<Usd>,
-    booked_profit: Value,
-    real_profit: Option<Usd>,
-}
-
-#[derive(Serialize)]
-struct StrayJson<'a> {
-    market: &'a str,
-    side: Option<&'static str>,
-    shares: Usd,
-    usdc: Usd,
-    time: UnixSeconds,
-    reason: &'a str,
-}
-
-#[derive(Serialize)]
-struct UnclaimedJson<'a> {
-    market_slug: &'a str,
-    usdc: Usd,
-}
-
-#[derive(Serialize)]
-struct CashJson {
-    deposited: Usd,
-    withdrawn: Usd,
-    trades: Usd,
-    other_income: Usd,
-    open_cost: Usd,
-    expected: Usd,
-}
-
-/// One JSON object on one line.
-///
-/// # Errors
-/// None in practice; the type is `serde_json`'s.
-pub fn json(report: &Report, of: Option<&OfSeveral<'_>>) -> serde_json::Result<String> {
-    let nothing = Reconciliation::default();
-    let found = report.found.as_ref().unwrap_or(&nothing);
-    let is_read = report.found.is_some();
-    let usd = |dollars: Decimal| is_read.then_some(Usd(dollars));
-    serde_json::to_string(&ReconcileJson {
-        schema_version: SCHEMA_VERSION,
-        command: "reconcile",
-        of,
-        run_id: report.run_id.as_deref(),
-        covered_from: found.covered.map(|covered| covered.0),
-        covered_until: found.covered.map(|covered| covered.1),
-        row_count: found.trades.len(),
-        filled_count: found.count(&FILLED),
-        unfilled_count: found.count(&[State::NotFilled]),
-        fill_count: found.fill_count,
-        log_profit: usd(found.sum(|trade| trade.log_profit)),
-        wallet_profit: usd(found.sum(|trade| trade.real_profit)),
-        wallet_spent: usd(found.spent()),
-        size_means: found.size_means,
-        markets: markets(found),
-        trades: found.trades.iter().map(trade_json).collect(),
-        unattributed: found
-            .unattributed
-            .iter()
-            .map(|(row, reason)| StrayJson {
-                market: &row.name,
-                side: row.side.map(|side| side.wins_on().as_str()),
-                shares: Usd(row.shares),
-                usdc: Usd(row.dollars),
-                time: row.at,
-                reason,
-            })
-            .collect(),
-        unclaimed: found
-            .unclaimed
-            .iter()
-            .map(|(market_slug, dollars)| UnclaimedJson { market_slug, usdc: Usd(*dollars) })
-            .collect(),
-        other_income: usd(found.other_income),
-        cash: found.cash.as_ref().map(|cash| CashJson {
-            deposited: Usd(cash.deposited),
-            withdrawn: Usd(cash.withdrawn),
-            trades: Usd(cash.trades),
-            other_income: Usd(cash.other_income),
-            open_cost: Usd(cash.open_cost),
-            expected: Usd(cash.expected),
-        }),
-        effect: report.effect.as_ref().map(|[before, after]| EffectJson {
-            corrected_count: report.to_correct.len(),
-            emptied_count: report.to_empty.len(),
-            before: before.into(),
-            after: after.into(),
-        }),
-        applied_count: report.applied(),
-        warnings: report.warnings.iter().chain(&report.unreadable).collect(),
-        errors: report.errors.iter().map(ErrorJson::from).collect(),
-    })
-}
-
-fn trade_json(trade: &Compared) -> TradeJson<'_> {
-    let row = &trade.row;
-    TradeJson {
-        trade_id: row.id.json(),
-        market_slug: &trade.market,
-        action: row.action.json(),
-        state: trade.state.as_str(),
-        logged_size: row.position_size.json(),
-        logged_price: row.executed_price.json(),
-        shares: trade.position.map(|position| Usd(position.shares)),
-        cost: trade.position.map(|position| Usd(position.cost)),
-        booked_profit: row.profit_loss.json(),
-        real_profit: trade.real_profit.map(Usd),
-    }
-}
-
-/// The markets of the trades, in the order of their names.
-fn markets(found: &Reconciliation) -> Vec<MarketJson<'_>> {
-    let mut markets: BTreeMap<&str, Vec<&Compared>> = BTreeMap::new();
-    for trade in &found.trades {
-        markets.entry(&trade.market).or_default().push(trade);
-    }
-    let sum = |trades: &[&Compared], of: fn(&Compared) -> Option<Decimal>| {
-        let known: Vec<Decimal> = trades.iter().filter_map(|trade| of(trade)).collect();
-        (!known.is_empty())
-            .then(|| Usd(known.into_iter().fold(Decimal::ZERO, Decimal::saturating_add)))
-    };
-    let market = |(market_slug, trades): (_, Vec<&Compared>)| {
-        // a market is filled if any of its trades is; a sale says more, and so does a doubt
-        let order = [State::Ambiguous, State::NotCovered, State::Sold, State::Filled];
-        let has = |state: &State| trades.iter().any(|trade| trade.state == *state);
-        let state = order.into_iter().find(has).unwrap_or(State::NotFilled);
-        let spent = sum(&trades, |trade| Some(trade.position?.cost));
-        MarketJson {
-            market_slug,
-            log_profit: sum(&trades, |trade| trade.log_profit),
-            wallet_profit: sum(&trades, |trade| trade.real_profit),
-            spent: spent.unwrap_or(Usd(Decimal::ZERO)),
-            received: sum(&trades, |trade| Some(trade.received)).unwrap_or(Usd(Decimal::ZERO)),
-            state: state.as_str(),
-        }
-    };
-    markets.into_iter().map(market).collect()
 }

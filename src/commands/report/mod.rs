@@ -340,7 +340,7 @@ fn pending(
         let known = not_made.get(&rowid).and_then(|known| known.would_have_won);
         let price = row.executed_price.any_number();
         let error = match judge_with(row, reading, now, record) {
-            Eligibility::Excluded(reason) if !reason.still_waits() => {
+            Eligibility::Excluded(reason) if reason != Exclusion::Future => {
                 let is_unfilled = reason.is_a_mark() || reason == Exclusion::NotFilled;
                 if let Some(won) = known.filter(|_| is_unfilled && filter.admits(at)) {
                     let price = price.and_then(|price| SharePrice::new(price).ok());
@@ -350,7 +350,7 @@ fn pending(
                 return;
             }
             Eligibility::InError { message, .. } => Some(RowError { trade_id: id, message }),
-            Eligibility::Due(_) | Eligibility::Excluded(_) => {
+            Eligibility::Due(_) | Eligibility::NotYet(..) | Eligibility::Excluded(_) => {
                 waiting.push(at);
                 None
             }

@@ -190,7 +190,7 @@ fn cards(figures: &Figures, report: &Report, with_waiting: bool) -> Markup {
     }
 }
 
-/// One sentence a topic, of those that the data can speak about.
+/// One sentence a topic, of those that the data shows.
 fn notes(report: &Report) -> Markup {
     let sentences = [
         deleted_sentence(report.deleted),

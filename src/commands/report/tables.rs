@@ -128,7 +128,7 @@ pub(super) fn tables(report: &Report) -> Markup {
     let is_above =
         |by: &Dimension| matches!(by, Dimension::Mode | Dimension::Standing | Dimension::Month);
     let shown = all.filter(|by| !is_above(by) || report.by == Some(*by));
-    // one asset and one source of money are no news
+    // one asset and one source of money say nothing new
     let says_nothing = |by: &Dimension| {
         matches!(by, Dimension::Asset | Dimension::Source)
             && report.groups(*by).len() < 2

@@ -36,7 +36,7 @@ pub fn text(report: &Report, database: &Path) -> String {
         // the headline table has these two as columns
         let is_above = matches!(breakdown.by, Dimension::Mode | Dimension::Standing)
             && report.by != Some(breakdown.by);
-        // one asset, source of money or month is no news
+        // one asset, source of money or month says nothing new
         let says_nothing =
             matches!(breakdown.by, Dimension::Asset | Dimension::Source | Dimension::Month)
                 && breakdown.groups.len() == 1

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use crate::commands::run::DatabaseRun;
-use crate::engine::summary::Summary;
+use crate::engine::summary::{Correction, Summary};
 use crate::engine::trade_result::{Ending, TradeResult};
 use crate::output::style::{
-    BAD, CAUTION, STRONG, bare, errors, errors_before_alert, field, line, money, styled,
+    BAD, CAUTION, STRONG, bare, errors, errors_before_alert, field, line, money, next_try, styled,
 };
 use crate::output::width::{fitting, line_width};
 use crate::rules::alert::IN_ERROR;
@@ -17,7 +17,7 @@ use crate::rules::outcome::Outcome;
 use crate::rules::selection::{NAMED, Warning};
 use crate::rules::settlement::Status;
 use crate::rules::text::printable_line;
-use crate::rules::units::{self, Usd, shown, signed};
+use crate::rules::units::{self, UnixSeconds, Usd, shown, signed};
 
 pub(super) fn title(run_id: Option<&str>, heading: &str) -> String {
     let title = if run_id.is_none() { "settle dry-run" } else { "settle run" };
@@ -27,81 +27,104 @@ pub(super) fn title(run_id: Option<&str>, heading: &str) -> String {
     text
 }
 
-/// The summary of a run, or of a dry run without a `run_id`. Its last lines are what needs a person.
+/// The summary of a run, or of a dry run without a `run_id`. Its last lines are what needs a person, or the next
+/// command.
 pub(super) fn summary(
     summary: &Summary,
     run_id: Option<&str>,
     profit_today: Option<Usd>,
 ) -> String {
     let mut text = String::new();
-    let settled = if run_id.is_none() { "Would settle" } else { "Settled" };
+    let is_dry = run_id.is_none();
     let dollars =
         |profit: Option<Usd>| profit.map_or_else(|| "too large to add up".to_owned(), money);
     let all = summary.total_profit();
     let change = summary.counts.change;
-    let profit = dollars(all.map(|all| Usd(all.0.saturating_sub(change))));
-    let how = match summary.settled() {
-        0 => String::new(),
-        _ => format!("{}: {profit} dollars", booked_as(summary)),
-    };
-    counted(&mut text, settled, summary.settled(), &how);
-    let standing = |status| summary.with_status(status);
-    let close = match summary.close_calls() {
-        0 => String::new(),
-        calls => {
-            let calls = units::count(&calls);
-            format!(", {calls} of them too close to call: candles are often wrong there")
-        }
-    };
-    for (count, what) in [
-        (summary.filled(), "filled, by the wallet"),
-        (standing(Status::Confirmed), "confirmed by Polymarket"),
-        (standing(Status::Provisional), &*format!("provisional, by candles{close}")),
-    ] {
-        if count > 0 {
-            counted(&mut text, "", count, what);
-        }
-    }
+    let profit = all.map(|all| Usd(all.0.saturating_sub(change)));
+    settled(&mut text, summary, is_dry, &dollars(profit));
+    let corrected = summary.with_status(Status::Corrected);
     corrections(&mut text, summary);
+    let confirmed =
+        summary.with_status(Status::Confirmed).saturating_sub(summary.settled_as_confirmed());
+    if confirmed > 0 {
+        counted(&mut text, "Confirmed", confirmed, "settled by candles in earlier runs");
+    }
+    let has_changed = summary.settled() > 0 || corrected > 0;
     if summary.settled() > 0 && !change.is_zero() {
         line(&mut text, format_args!("{:<18}  {} dollars in all", "Profit", dollars(all)));
     }
-    let today = profit_today.filter(|profit| !profit.0.is_zero());
-    if let Some(profit) = today {
-        line(&mut text, format_args!("{:<18}  {} dollars", "Today", money(profit)));
+    // the first run of a day has that day's profit already
+    let is_new = |today: &Usd| !today.0.is_zero() && Some(*today) != all && !is_dry;
+    if let Some(today) = profit_today.filter(is_new).filter(|_| has_changed) {
+        line(&mut text, format_args!("{:<18}  {} dollars", "Today", money(today)));
     }
     left(&mut text, summary);
-    text.push_str(&not_due(&summary.excluded));
+    text.push_str(&not_due(&summary.excluded, &summary.due_from));
     text.push_str(&warnings(summary));
+    if is_dry && has_changed {
+        line(&mut text, format_args!("Next: settle run"));
+    }
     text
 }
 
-/// The trades that the run left: each is counted in one line.
+/// The settled trades: how they ended, who decided them, whose money it is. A number that is that of all of them is
+/// not repeated.
+fn settled(text: &mut String, summary: &Summary, is_dry: bool, profit: &str) {
+    let settled = summary.settled();
+    let close = match summary.close_calls() {
+        0 => String::new(),
+        calls => {
+            let is_all = calls == summary.with_status(Status::Provisional);
+            let calls =
+                if is_all { String::new() } else { format!("{} of them ", units::count(&calls)) };
+            format!(", {calls}too close to call: candles are often wrong there")
+        }
+    };
+    let by_candles = format!("provisional by candles{close}");
+    let how = [
+        (summary.settled_as_confirmed(), "confirmed by Polymarket"),
+        (summary.with_status(Status::Provisional), by_candles.as_str()),
+        (summary.filled(), "money from the wallet"),
+    ];
+    let mut all = booked_as(summary);
+    for (_, what) in how.iter().filter(|(count, _)| *count == settled) {
+        let _ = write!(all, ", {what}");
+    }
+    let name = if is_dry { "Would settle" } else { "Settled" };
+    let all = if settled == 0 { String::new() } else { format!("{all}: {profit} dollars") };
+    counted(text, name, settled, &all);
+    for (count, what) in how.into_iter().filter(|(count, _)| (1..settled).contains(count)) {
+        counted(text, "", count, what);
+    }
+}
+
+/// The trades that the run left: each is counted in one line, with its reason and until when.
 fn left(text: &mut String, summary: &Summary) {
     let pending =
         |reason: DeferReason| summary.pending_by_reason().get(reason.key()).copied().unwrap_or(0);
     let (changed, refused) = (pending(DeferReason::Changed), pending(DeferReason::NotWritten));
     let in_error = summary.errors.len() as u64;
     let waiting = (summary.held() + summary.pending()).saturating_sub(changed + refused);
-    let later = summary.due_after.count.saturating_sub(waiting + changed + in_error);
-    let beyond = later.saturating_sub(summary.retries);
+    let later: u64 = summary.tried.values().map(|waits| waits.later).sum();
+    let beyond =
+        summary.due_after.count.saturating_sub(waiting + changed + in_error).saturating_sub(later);
     if summary.changed() > 0 {
         let ids = summary.left_as(Ending::Changed).ids(NAMED);
         let what = format!("changed by another program during the run: {ids}");
         counted(text, "Left alone", summary.changed(), &what);
     }
     if waiting > 0 {
-        counted(text, "Waiting", waiting, "tried again by a later run");
+        counted(text, "Waiting", waiting, "");
         text.push_str(&reasons(summary));
     }
-    let retry = summary.next_retry.map(|at| format!(", the first at {at}")).unwrap_or_default();
-    for (count, what) in [
-        (beyond, "beyond this batch; the next run takes them on".to_owned()),
-        (later - beyond, format!("waiting for a retry{retry}")),
-    ] {
-        if count > 0 {
-            counted(text, "Later", count, &what);
-        }
+    if beyond > 0 {
+        counted(text, "Later", beyond, "beyond this batch; tried by the next run");
+    }
+    let waits = summary.tried.iter().filter(|(_, waits)| waits.later > 0);
+    for (at, (reason, waits)) in waits.enumerate() {
+        let name = if at == 0 && beyond == 0 { "Later" } else { "" };
+        let when = next_try(waits.until, summary.now);
+        counted(text, name, waits.later, &format!("{}; {when}", printable_line(reason)));
     }
     if in_error > 0 {
         counted(text, "In error", in_error, "left unchanged");
@@ -112,24 +135,33 @@ fn left(text: &mut String, summary: &Summary) {
     }
     if summary.stuck.count > 0 {
         let arguments = summary.stuck.arguments();
-        let what = format!("no alert after 48 hours; settle ignore {arguments} ends it");
+        let accepts = if summary.stuck.count == 1 { "accepts it" } else { "accepts them" };
+        let what =
+            format!("no longer an alert after 48 hours; settle ignore {arguments} {accepts}");
         counted(text, "Stuck", summary.stuck.count, &what);
     }
 }
 
 /// How the settled trades ended.
 fn booked_as(summary: &Summary) -> String {
-    let [won, lost] = [true, false].map(|is_win| units::count(&summary.booked_as(is_win)));
-    let mut kinds = format!("{won} won, {lost} lost");
-    for (count, word) in [
+    kinds(&[
+        (summary.booked_as(true), "won"),
+        (summary.booked_as(false), "lost"),
         (summary.booked_outcome(Outcome::Split), "split"),
         (summary.booked_outcome(Outcome::Unknown), "UNKNOWN (no time in the slug)"),
-    ] {
-        if count > 0 {
-            let _ = write!(kinds, ", {} {word}", units::count(&count));
+    ])
+}
+
+/// The numbers of trades by how they ended; without a number where all ended so.
+pub fn kinds(kinds: &[(u64, &str)]) -> String {
+    let kinds: Vec<_> = kinds.iter().filter(|(count, _)| *count > 0).collect();
+    match &kinds[..] {
+        [(_, word)] => (*word).to_owned(),
+        _ => {
+            let each = kinds.iter().map(|(count, word)| format!("{} {word}", units::count(count)));
+            each.collect::<Vec<_>>().join(", ")
         }
     }
-    kinds
 }
 
 /// A line with a number of trades.
@@ -145,11 +177,7 @@ pub(super) fn databases(ran: &[DatabaseRun]) -> String {
     field(&mut text, "Databases", format_args!("{done} of {} done", ran.len()));
     for ran in ran {
         let how = match &ran.result {
-            Ok(summary) => {
-                let [settled, due] =
-                    [summary.settled(), summary.due_after.count].map(|it| units::count(&it));
-                format!("settled {settled}, due {due}")
-            }
+            Ok(_) => "done".to_owned(),
             Err(why) => format!("{} {why}", styled(BAD, "failed:")),
         };
         let code = ran.exit().code();
@@ -161,17 +189,23 @@ pub(super) fn databases(ran: &[DatabaseRun]) -> String {
 /// Most reasons shown, one line each.
 const REASONS: usize = 20;
 
-/// Why trades wait, and which.
+/// Why trades wait, which, and until when.
 fn reasons(summary: &Summary) -> String {
     let mut text = String::new();
     let changed = Ending::Changed.as_str();
     let mut reasons = summary.counts.left.iter().filter(|((state, _), _)| *state != changed);
     for ((state, reason), left) in reasons.by_ref().take(REASONS) {
-        let trades = if left.count == 1 { "trade" } else { "trades" };
-        let ids = left.ids(NAMED);
-        line(&mut text, format_args!("  {state} {trades} {ids}: {}", printable_line(reason)));
+        let trades = if left.trades.count == 1 { "trade" } else { "trades" };
+        let ids = left.trades.ids(NAMED);
+        let reason = printable_line(reason);
+        // the reason of a close call says until when
+        let when = match *state == Ending::Held.as_str() {
+            true => String::new(),
+            false => format!("; {}", next_try(left.next_try, summary.now)),
+        };
+        line(&mut text, format_args!("  {state} {trades} {ids}: {reason}{when}"));
     }
-    let more: u64 = reasons.map(|(_, left)| left.count).sum();
+    let more: u64 = reasons.map(|(_, left)| left.trades.count).sum();
     if more > 0 {
         line(&mut text, format_args!("  and {} more for other reasons", units::count(&more)));
     }
@@ -187,22 +221,21 @@ fn corrections(text: &mut String, summary: &Summary) {
     if count == 0 {
         return;
     }
-    let change = money(Usd(summary.counts.change));
-    counted(
-        text,
-        "Corrected",
-        count,
-        &format!("settled by earlier runs: a change of {change} dollars"),
-    );
     let corrections = &summary.counts.corrections;
-    for correction in corrections.iter().take(CORRECTIONS) {
+    let in_words = |correction: &Correction| {
         let (id, from, to) = (bare(&correction.trade_id), bare(&correction.from), correction.to);
         let [profit, change] = [correction.profit, correction.change]
             .map(|dollars| dollars.map_or_else(String::new, money));
-        line(
-            text,
-            format_args!("  trade {id}: {from} → {to}, {profit} dollars, a change of {change}"),
-        );
+        format!("trade {id}: {from} → {to}, {profit} dollars, a change of {change}")
+    };
+    if let (1, [only]) = (count, &corrections[..]) {
+        return counted(text, "Corrected", count, &in_words(only));
+    }
+    let change = money(Usd(summary.counts.change));
+    let what = format!("settled by earlier runs: a change of {change} dollars");
+    counted(text, "Corrected", count, &what);
+    for correction in corrections.iter().take(CORRECTIONS) {
+        line(text, format_args!("  {}", in_words(correction)));
     }
     if corrections.len() > CORRECTIONS {
         let more = units::count(&(corrections.len() - CORRECTIONS));
@@ -213,15 +246,15 @@ fn corrections(text: &mut String, summary: &Summary) {
 fn warnings(summary: &Summary) -> String {
     let mut text = String::new();
     if summary.nothing_had {
-        let what = "no price or resolution could be had from any source; \
-                    the trades are left for the next run";
+        let what =
+            "no source gave a price or a resolution; settle left the trades for the next run";
         line(&mut text, format_args!("{} {what}", styled(CAUTION, "No answer:")));
     }
     for Warning { message, .. } in summary.data_warnings() {
         line(&mut text, format_args!("{} {message}", styled(CAUTION, "Warning:")));
     }
     if summary.interrupted {
-        let what = "what was written before the signal is complete; the next run does the rest";
+        let what = "settle wrote the trades above completely and left the rest for the next run";
         line(&mut text, format_args!("{} {what}", styled(CAUTION, "Interrupted:")));
     }
     for error in &summary.problems {
@@ -237,7 +270,7 @@ fn warnings(summary: &Summary) -> String {
 const HEADS: [(&str, usize); 10] = [
     ("trade", 6),
     ("market", 27),
-    ("bet", 3),
+    ("side", 4),
     ("outcome", 7),
     ("status", 11),
     ("strike", 9),
@@ -286,21 +319,25 @@ fn columns(cells: &[String; 10]) -> String {
     format!("{}\n", out.trim_end())
 }
 
-/// The rows that are not due, by reason.
-pub fn not_due(excluded: &BTreeMap<Exclusion, u64>) -> String {
+/// The rows that are not due, by reason, and when the first of those that are not due yet will be.
+pub fn not_due(
+    excluded: &BTreeMap<Exclusion, u64>,
+    due_from: &BTreeMap<Exclusion, UnixSeconds>,
+) -> String {
     let mut text = String::new();
     for (at, (reason, count)) in excluded.iter().enumerate() {
-        counted(&mut text, if at == 0 { "Not due" } else { "" }, *count, reason.words());
+        let name = if at == 0 { "Not due" } else { "" };
+        let first = if *count == 1 { "" } else { "the first " };
+        let from = due_from.get(reason).map(|from| format!("; {first}due from {from} on"));
+        let what = format!("{}{}", reason.words(), from.unwrap_or_default());
+        counted(&mut text, name, *count, &what);
     }
-    let marks = excluded.iter().filter(|(reason, _)| reason.is_a_mark());
-    let marked: u64 = marks.map(|(_, count)| count).sum();
-    if marked > 0 {
-        let rows = units::counted(&marked, "row is", "rows are");
+    if excluded.keys().any(|reason| reason.is_a_mark()) {
         line(
             &mut text,
             format_args!(
-                "  {rows} left out by the bot's own marks, which are often wrong; --wallet shows \
-                 which were filled"
+                "  The bot's own marks are often wrong; settle reconcile --wallet 0x… shows which orders were \
+                 filled"
             ),
         );
     }

@@ -137,11 +137,15 @@ impl DumpRead {
     /// Messages about the file's bad lines, with their numbers.
     fn complaints(&self, path: &Path) -> Vec<String> {
         let file = path.display();
-        let mut complaints: Vec<String> =
-            self.named.iter().map(|bad| format!("{file}, {bad}; the line is left out")).collect();
+        let mut complaints: Vec<String> = self
+            .named
+            .iter()
+            .map(|bad| format!("{file}, {bad}; settle leaves the line out"))
+            .collect();
         if self.bad > self.named.len() {
             let more = self.bad - self.named.len();
-            complaints.push(format!("{file}: {more} more lines are no candles and are left out"));
+            complaints
+                .push(format!("{file}: {more} more lines are not candles; settle leaves them out"));
         }
         if self.candles == 0 {
             complaints
@@ -198,8 +202,9 @@ fn read_row(line: &str) -> Result<(i64, Candle), String> {
     let [open_time, open, high, low, close, volume, close_time, ref rest @ ..] = fields[..] else {
         return Err(format!("{} columns where a dump has 12", fields.len()));
     };
-    let time =
-        |text: &str| text.parse::<i64>().map_err(|_| format!("'{}' is no time", printable(text)));
+    let time = |text: &str| {
+        text.parse::<i64>().map_err(|_| format!("'{}' is not a time", printable(text)))
+    };
     let (open_time, close_time) = (time(open_time)?, time(close_time)?);
     // milliseconds have 13 digits and microseconds 16, from 2001 to 2286
     let per_second = match open_time {
@@ -214,10 +219,10 @@ fn read_row(line: &str) -> Result<(i64, Candle), String> {
     }
     let step = length / per_second;
     if !super::STEPS.contains(&step) {
-        return Err(format!("a candle of {step} s is none that Binance has"));
+        return Err(format!("Binance has no candle of {step} s"));
     }
     let price = |text: &str| {
-        decimal_from_text(text).map_err(|_| format!("'{}' is no price", printable(text)))
+        decimal_from_text(text).map_err(|_| format!("'{}' is not a price", printable(text)))
     };
     let open_time = UnixSeconds(open_time / per_second);
     let candle = Candle::new(open_time, price(open)?, price(high)?, price(low)?, price(close)?);
@@ -276,7 +281,10 @@ mod tests {
         let (read, book) = read(text);
         assert_eq!((read.candles, read.bad), (1, 4));
         let complaints = read.complaints(Path::new("dump.csv"));
-        assert!(complaints[0].starts_with("dump.csv, line 3: 'abc' is no price"), "{complaints:?}");
+        assert!(
+            complaints[0].starts_with("dump.csv, line 3: 'abc' is not a price"),
+            "{complaints:?}"
+        );
         for (complaint, line) in complaints.iter().zip([3, 4, 5, 6]) {
             assert!(complaint.contains(&format!("line {line}:")), "{complaint}");
         }

@@ -146,7 +146,9 @@ fn candle_of(
 /// [`FetchError::Failed`] where one of its rows is no candle, or its times are in another unit.
 fn all_candles(rows: impl Iterator<Item = Option<Candle>>) -> Result<Vec<Candle>, FetchError> {
     let number = |(index, row): (usize, Option<Candle>)| {
-        row.ok_or_else(|| FetchError::Failed(format!("sent a row that is no candle (row {index})")))
+        row.ok_or_else(|| {
+            FetchError::Failed(format!("sent a row that is not a candle (row {index})"))
+        })
     };
     let candles: Vec<Candle> = rows.enumerate().map(number).collect::<Result<_, _>>()?;
     if !candles.is_empty() && candles.iter().all(|candle| candle.open_time.0 > LATEST_SECOND) {

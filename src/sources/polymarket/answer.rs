@@ -26,7 +26,7 @@ use crate::sources::polymarket::body::{
 };
 
 /// The reason of a market that is not in a list of closed markets.
-const ABSENT: &str = "Polymarket has not resolved it";
+const ABSENT: &str = "Polymarket states no resolution";
 
 /// The answer that Polymarket does not have a market under its name.
 pub(super) fn absent() -> Answer {
@@ -66,8 +66,10 @@ impl Page {
     fn insert(&mut self, slug: String, answer: Answer) {
         let earlier = self.answers.insert(slug.clone(), answer);
         if earlier.is_some_and(|earlier| self.answers.get(&slug) != Some(&earlier)) {
-            self.problems.push(format!("{slug}: sent twice, not alike; taken as not resolved"));
-            let resolution = Resolution::NotYet("Polymarket sent it twice, not alike".to_owned());
+            self.problems.push(format!(
+                "{slug}: Polymarket sent two different answers; settle takes it as not resolved"
+            ));
+            let resolution = Resolution::NotYet("Polymarket sent two different answers".to_owned());
             self.answers.insert(slug, resolution.into());
         }
     }
@@ -144,7 +146,7 @@ pub(super) fn read_page(body: &[u8], asked: &[String]) -> Result<Page, FetchErro
             continue;
         };
         let answer = read_answer(&market).unwrap_or_else(|odd| {
-            page.problems.push(format!("{slug}: {odd}; taken as not resolved"));
+            page.problems.push(format!("{slug}: {odd}; settle takes it as not resolved"));
             let why = format!("Polymarket's answer is not in the known shape ({odd})");
             Answer { states: read_stated(&market), ..Resolution::NotYet(why).into() }
         });
@@ -186,7 +188,7 @@ pub(super) fn read_market(body: &[u8]) -> Result<(Answer, Option<String>), Fetch
     Ok((answer, unknown_status_of(&market)))
 }
 
-/// An event: the market's prices stand beside it.
+/// An event, which has the market's prices.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct EventBody {
@@ -720,7 +722,7 @@ mod tests {
         assert_eq!(outcome(&resolved), Some(Outcome::Yes));
         assert_eq!((resolved.answers.len(), resolved.problems.len()), (1, 1));
         let absent = answer(&[]).answers[SLUG].resolution.clone();
-        assert_eq!(absent, Resolution::NotYet("Polymarket has not resolved it".into()));
+        assert_eq!(absent, Resolution::NotYet("Polymarket states no resolution".into()));
     }
 
     #[test]

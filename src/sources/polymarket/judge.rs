@@ -204,7 +204,7 @@ impl Findings {
         let not_yet = |why: &str| Resolution::NotYet(why.to_owned());
         let resolution = match (&self.ruling, &said[..], &paid[..]) {
             (Some(Ruling::Waits(status)), ..) => {
-                Resolution::NotYet(format!("Polymarket's Data API says {status}"))
+                Resolution::NotYet(format!("Polymarket's Data API has the status {status}"))
             }
             (_, [first, rest @ ..], paid) => {
                 let agree = rest.iter().all(|outcome| outcome == first);
@@ -224,7 +224,7 @@ impl Findings {
                 (None, Some(Err(FetchError::Missing { .. })))
                     if self.known != MarketIds::default() =>
                 {
-                    not_yet("Polymarket has not resolved it")
+                    not_yet("Polymarket states no resolution")
                 }
                 (None, Some(Err(FetchError::Missing { .. }))) if self.is_denied_by_data => {
                     Resolution::NoSuchMarket
@@ -234,7 +234,7 @@ impl Findings {
                     return Err(FetchError::Failed(why));
                 }
                 (None, Some(Err(error))) => return Err(error),
-                (None, None) => not_yet("Polymarket has not resolved it"),
+                (None, None) => not_yet("Polymarket states no resolution"),
             },
         };
         Ok(Answer { states, ..resolution.into() })

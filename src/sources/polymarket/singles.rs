@@ -234,7 +234,7 @@ fn ruled(
 ) -> Option<Resolution> {
     let outcome = match (ruling, by_clob) {
         (Some(Ruling::Waits(status)), _) => {
-            let why = format!("Polymarket's Data API says {status}");
+            let why = format!("Polymarket's Data API has the status {status}");
             return Some(Resolution::NotYet(why));
         }
         (Some(ruling @ Ruling::Pays(_)), None) => ruling.outcome(question.up_is_first),

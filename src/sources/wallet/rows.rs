@@ -18,7 +18,7 @@ use crate::rules::units::{UnixSeconds, decimal_from_text};
 
 use super::BEGINNING;
 
-/// Polymarket's export ends at this many rows without a word.
+/// Polymarket's export ends at this many rows and does not say that more exist.
 const ROWS_OF_A_CUT_FILE: usize = 1000;
 /// The decimals of a dollar and of a share on the chain; what is beyond them is noise of floats.
 const DECIMALS: u32 = 6;
@@ -137,7 +137,8 @@ fn scalar(value: &Value) -> Option<String> {
 
 /// Shares or dollars.
 fn amount(text: &str) -> Result<Decimal, String> {
-    let amount = decimal_from_text(text).map_err(|_| format!("'{}' is no number", printable(text)));
+    let amount =
+        decimal_from_text(text).map_err(|_| format!("'{}' is not a number", printable(text)));
     let amount = amount?;
     Ok(if amount.scale() > DECIMALS { amount.round_dp(DECIMALS).normalize() } else { amount })
 }
@@ -150,7 +151,7 @@ fn block_time(text: &str) -> Result<UnixSeconds, String> {
         _ => number,
     });
     let at = seconds.map(UnixSeconds).filter(|at| *at >= BEGINNING);
-    at.ok_or_else(|| format!("'{}' is no time since 2020", printable(text)))
+    at.ok_or_else(|| format!("'{}' is not a time since 2020", printable(text)))
 }
 
 /// The kind of a row with this type or action.
@@ -323,7 +324,7 @@ fn json_rows(text: &str) -> Result<Placed, String> {
             Some(Value::Array(rows)) => rows,
             _ => return Err("it has no list of rows".to_owned()),
         },
-        _ => return Err("it is no list of rows".to_owned()),
+        _ => return Err("it is not a list of rows".to_owned()),
     };
     let read = |(row, number): (Value, u64)| {
         let has = |name: &str| row.get(name).is_some();
@@ -350,7 +351,7 @@ fn csv_rows(text: &str) -> Result<Vec<(u64, WalletRow)>, String> {
     let heads = reader.headers().map_err(|error| error.to_string())?.clone();
     let place = |name: &str| {
         let found = heads.iter().position(|head| head.trim() == name);
-        found.ok_or_else(|| format!("it is no export of a wallet: it has no column {name}"))
+        found.ok_or_else(|| format!("it is not an export of a wallet: it has no column {name}"))
     };
     let [market, action, dollars, shares, outcome, at, hash] =
         ["marketName", "action", "usdcAmount", "tokenAmount", "tokenName", "timestamp", "hash"]
