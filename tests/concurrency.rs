@@ -32,7 +32,7 @@ fn a_second_run_exits_11_immediately_and_reports_the_lock_holder() {
     bench.run_at(&exchange.url, &[]).code(0);
     let second = receive.recv().unwrap();
     second.code(11);
-    assert!(second.stderr.contains("another settle run"), "{}", second.stderr);
+    assert!(second.stderr.contains("another run is in progress"), "{}", second.stderr);
     assert!(second.stderr.contains("process ") && second.stderr.contains(" since 20"));
     assert_eq!(second.json()["exit_code"], 11);
     assert_eq!(bench.booked(1).2, Some(1));
@@ -121,7 +121,7 @@ fn a_trade_deleted_or_changed_during_a_run_is_reported_without_an_error() {
     assert_eq!(bench.count("id = 9 AND fee_paid = 0.123 AND is_win IS NULL"), 1);
     for id in [1, 2, 3, 4, 5, 7, 8, 9] {
         assert!(
-            ended.stderr.contains(&format!("trade {id} was settled or changed")),
+            ended.stderr.contains(&format!("trade {id} was changed by another program")),
             "{}",
             ended.stderr
         );

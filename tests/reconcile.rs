@@ -78,7 +78,14 @@ fn apply_books_the_wallets_money_and_undo_restores_the_logs() {
     assert_eq!(bench.booked(1), (Some("YES".to_owned()), Some(3.6), Some(1)));
     assert_eq!(bench.booked(2), NOTHING);
     for (id, state, sentences) in [
-        ("1", "corrected", ["the wallet's fills replaced the profit", "Corrects record 1."]),
+        (
+            "1",
+            "corrected",
+            [
+                "settle replaced a result that disagreed with the wallet's fills",
+                "Corrects record 1.",
+            ],
+        ),
         (
             "2",
             "excluded",

@@ -100,7 +100,8 @@ fn the_output_of_each_command_matches_the_snapshot() {
     run(&at(&open, &[&["dry-run"], &auto[..]].concat()));
     run(&at(&open, &[&["run"], &auto[..]].concat()));
     run(&at(&down, &[&["run", "-v"], &auto[..]].concat()));
-    let second = run(&plain(&["status"]));
+    run(&plain(&["status"]));
+    let log = run(&plain(&["log"]));
     for id in ["1", "3", "4", "5", "6", "9"] {
         run(&plain(&["explain", id]));
     }
@@ -109,8 +110,32 @@ fn the_output_of_each_command_matches_the_snapshot() {
     bench.sql().execute("UPDATE trades SET is_win = 1, profit_loss = 5 WHERE id = 1", []).unwrap();
     run(&at(&down, &["audit", "--apply"]));
     let first_run = Regex::new(CHANGING[0].0).unwrap();
-    let runs: Vec<&str> = first_run.find_iter(&second).map(|found| found.as_str()).collect();
+    let runs: Vec<&str> = first_run.find_iter(&log).map(|found| found.as_str()).collect();
     run(&plain(&["undo", runs.last().unwrap()]));
+    // eight shares for 4.40 dollars, where the log has ten for 5
+    let row = |kind: &str, at: i64, side: &str, slug: &str| {
+        let outcome = if side.is_empty() { "" } else { "Down" };
+        serde_json::json!({
+            "proxy_wallet": "0xab", "timestamp": at, "condition_id": "0x1", "type": kind, "size": 8.0,
+            "usdc_size": 4.4, "transaction_hash": "0x1", "price": 0.55, "side": side,
+            "outcome": outcome, "slug": slug
+        })
+    };
+    let activity = serde_json::json!([
+        row("DEPOSIT", OPEN - 9000, "", ""),
+        row("TRADE", OPEN + 475, "BUY", &slug),
+        row("DEPOSIT", CLOSE + 9000, "", ""),
+    ]);
+    let file = bench.folder.path().join("activity.json");
+    std::fs::write(&file, activity.to_string()).unwrap();
+    let reconcile = ["reconcile", "--activity", "activity.json"];
+    run(&at(&down, &reconcile));
+    run(&at(&down, &[&reconcile[..], &["--apply"]].concat()));
+    run(&at(&down, &reconcile));
+    run(&plain(&["explain", "1"]));
+    run(&plain(&["undo", "last", "--dry-run"]));
+    run(&plain(&["ignore", "5"]));
+    run(&plain(&["ignore"]));
     run(&plain(&["undo", "no-such-run"]));
     // errors
     run(&plain(&["explain", "99"]));

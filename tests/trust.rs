@@ -58,7 +58,7 @@ fn explain_shows_verifiable_evidence_of_provisional_and_corrected_trades() {
     let story = [
         "btc-updown-15m-1770987600",
         "2026-02-13T13:00:00Z to 2026-02-13T13:15:00Z",
-        "5.00 dollars on YES at 0.50, 2026-02-13",
+        "Position     5.00 dollars on YES at 0.50, logged",
         "5.00 / 0.50 = 10 shares",
         "At 2026-02-13T13:00:00Z coinbase was at 67,000 (open of the 900 s candle)",
         "At 2026-02-13T13:15:00Z coinbase was at 67,100 (open of the 900 s candle)",

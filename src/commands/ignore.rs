@@ -63,10 +63,8 @@ pub fn run(common: &CommonArgs, args: &IgnoreArgs, now: DateTime<Utc>) -> Result
 fn text(ignored: &[Ignored], changed: Option<usize>, removes: bool) -> String {
     let mut text = String::new();
     line(&mut text, format_args!("{}", styled(STRONG, "settle ignore")));
-    match changed {
-        Some(count) if removes => line(&mut text, format_args!("No longer ignored: {count}")),
-        Some(count) => line(&mut text, format_args!("Newly ignored: {count}")),
-        None => {}
+    if let Some(count) = changed.filter(|_| removes) {
+        line(&mut text, format_args!("No longer ignored: {count}"));
     }
     line(&mut text, format_args!("Ignored: {}", ignored.len()));
     for Ignored { trade_id, market_slug, since } in ignored {

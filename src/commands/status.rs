@@ -20,7 +20,7 @@ use crate::output::style::{
 use crate::rules::alert::IN_ERROR;
 use crate::rules::decision::is_same;
 use crate::rules::selection::Warning;
-use crate::rules::text::{printable, printable_line};
+use crate::rules::text::printable;
 use crate::rules::units::{FloatUsd, UnixSeconds, Usd, age, count};
 use crate::settings::{self, AlertArgs, CommonArgs, ConfirmArgs, JudgingArgs};
 use crate::store::{Access, PastRun};
@@ -154,12 +154,6 @@ fn text(status: &DatabaseStatus, title: &str) -> String {
     }
     unsettled(&mut text, status);
     text.push_str(&not_due(&selection.excluded, &selection.due_from));
-    for run in &status.last_runs {
-        let written = run.written.iter().map(|(status, count)| format!("{count} {status}"));
-        let written = written.collect::<Vec<_>>().join(", ");
-        let run = format!("{} ({}): {written}", run.run_id, run.command);
-        field(&mut text, "Wrote", format_args!("{}", printable_line(&run)));
-    }
     text.push_str(&match selection.late.alerts.contains_key(IN_ERROR) {
         true => errors_before_alert(&selection.errors),
         false => errors(&selection.errors),

@@ -46,7 +46,7 @@ pub(crate) fn overdue(reason: &str, group: &LateGroup, now: UnixSeconds) -> Stri
         _ if needs_service(reason) => format!("{reason}; settle doctor checks the services"),
         _ => {
             let first = named.first.first().map(Named::argument).unwrap_or_default();
-            let ends = choose(named, "accepts it as it is", "accepts them as they are");
+            let ends = choose(named, "accepts it", "accepts them");
             format!("{reason}; settle explain {first} shows more, settle ignore {arguments} {ends}")
         }
     };
@@ -112,7 +112,7 @@ mod tests {
         assert_eq!(
             overdue("no price or resolution", &group(6..8), now),
             "trades 6, 7 are due for up to 2 h 0 min: no price or resolution; settle explain 6 shows \
-             more, settle ignore 6 7 accepts them as they are"
+             more, settle ignore 6 7 accepts them"
         );
         let doctor = overdue(OUT_OF_REACH, &group(6..7), now);
         assert!(doctor.ends_with("settle doctor checks the services"), "{doctor}");

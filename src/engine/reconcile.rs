@@ -256,8 +256,7 @@ pub fn reconcile(
                 _ => None,
             }
         });
-        let written = || Outcome::named(row.actual_outcome.text()?);
-        let outcome = resolution.or_else(written);
+        let outcome = resolution.or_else(|| Outcome::named(row.actual_outcome.text()?));
         let outcome = outcome.filter(|outcome| *outcome != Outcome::Unknown);
         let market = key.unwrap_or_else(|| row.market_slug.to_string());
         if let (Some(outcome), Some(id)) = (outcome, markets.get(&row.rowid)) {

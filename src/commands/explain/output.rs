@@ -51,9 +51,9 @@ fn tell(text: &mut String, story: &Story) {
             let logged = bare(&row.timestamp);
             field(
                 text,
-                "Logged",
+                "Position",
                 format_args!(
-                    "{position} dollars on {} at {price}, {logged}: {position} / {price} = {} \
+                    "{position} dollars on {} at {price}, logged {logged}: {position} / {price} = {} \
                      shares{}",
                     record.action.text().map(printable).unwrap_or_default(),
                     bought,
@@ -87,9 +87,9 @@ fn tell(text: &mut String, story: &Story) {
             );
             field(
                 text,
-                "Logged",
+                "Position",
                 format_args!(
-                    "{position} dollars on {} at {price}, {}: {position} / {price} = {} shares{}",
+                    "{position} dollars on {} at {price}, logged {}: {position} / {price} = {} shares{}",
                     bet.side,
                     trade.logged_at,
                     exact(bet.paid.shares.0),
@@ -236,14 +236,14 @@ fn state(story: &Story) -> String {
             }
             "confirmed" => "confirmed: Polymarket resolved it so".to_owned(),
             "corrected" => {
-                let keeps_outcome = story
-                    .standing()
-                    .is_some_and(|record| record.old_actual_outcome == record.new_actual_outcome);
-                let what = match keeps_outcome {
-                    true => "the wallet's fills replaced the profit",
-                    false => "Polymarket's resolution replaced the outcome",
+                let money = story.trade.as_ref().map(|trade| trade.bet.money);
+                let is_kept = |it: &Record| it.old_actual_outcome == it.new_actual_outcome;
+                let is_kept = story.standing().is_some_and(is_kept);
+                let right = match is_kept && money == Some(MoneySource::Wallet) {
+                    true => "the wallet's fills",
+                    false => "Polymarket's resolution",
                 };
-                format!("corrected: {what} that settle wrote before")
+                format!("corrected: settle replaced a result that disagreed with {right}")
             }
             "unknown" => "unknown: the slug has no time, so settle knows no market; neither a \
                           win nor a loss"

@@ -49,7 +49,10 @@ pub fn text(report: &Report, title: &str) -> String {
     if !found.needs_a_look() && found.count(&[State::NotFilled]) == 0 && is_same(log, real) {
         let profit = signed(real);
         let trades = counted(&found.count(&FILLED), "trade", "trades");
-        line(&mut text, format_args!("Log and wallet agree: {trades}, {profit} dollars."));
+        match found.count(&FILLED) {
+            0 => line(&mut text, format_args!("No trade to compare.")),
+            _ => line(&mut text, format_args!("Log and wallet agree: {trades}, {profit} dollars.")),
+        }
     } else {
         table(&mut text, found);
     }
