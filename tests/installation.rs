@@ -302,7 +302,7 @@ cat /etc/settle/settle.toml
     let several = part(said, "several");
     for refusal in [
         "has [[bot]], but none with db",
-        "db in /etc/settle/settle.toml stands on several lines",
+        "db in /etc/settle/settle.toml has several lines",
         "'fee' in ",
     ] {
         assert!(several.contains(refusal), "{refusal} is not in {several}");

@@ -236,7 +236,7 @@ fn state(story: &Story) -> String {
             }
             "confirmed" => "confirmed: Polymarket resolved it so".to_owned(),
             "corrected" => {
-                let money = story.trade.as_ref().map(|trade| trade.bet.money);
+                let money = story.trade.as_ref().map(|trade| trade.bet.paid.source);
                 let is_kept = |it: &Record| it.old_actual_outcome == it.new_actual_outcome;
                 let is_kept = story.standing().is_some_and(is_kept);
                 let right = match is_kept && money == Some(MoneySource::Wallet) {
