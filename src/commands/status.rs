@@ -113,8 +113,8 @@ fn text(status: &DatabaseStatus, title: &str) -> String {
     }
     field(&mut text, "Settled", format_args!("{} ({kinds})", count(&status.settled())));
     let rate = status.win_rate().map_or("-".to_owned(), |rate| format!("{:.1} %", rate * 100.0));
-    if status.unconfirmed > 0 {
-        let trades = count(&status.unconfirmed);
+    if status.records.unconfirmed > 0 {
+        let trades = count(&status.records.unconfirmed);
         field(&mut text, "Provisional", format_args!("{trades} not yet confirmed by Polymarket"));
     }
     if status.log_money > 0 {
@@ -151,7 +151,7 @@ fn text(status: &DatabaseStatus, title: &str) -> String {
     }
     unsettled(&mut text, status);
     text.push_str(&not_due(&selection.excluded));
-    for run in &status.last_runs {
+    for run in &status.records.last_runs {
         let written = run.written.iter().map(|(status, count)| format!("{count} {status}"));
         let written = written.collect::<Vec<_>>().join(", ");
         let run = format!("{} ({}): {written}", run.run_id, run.command);
@@ -188,13 +188,14 @@ fn unsettled(text: &mut String, status: &DatabaseStatus) {
     if let Some(seconds) = status.oldest_due_age() {
         field(text, "Oldest due", format_args!("{}", age(seconds)));
     }
-    if !status.parked.is_empty() {
-        field(text, "Tried", format_args!("{}", count(&status.parked.values().sum::<u64>())));
+    let parked = &status.records.parked;
+    if !parked.is_empty() {
+        field(text, "Tried", format_args!("{}", count(&parked.values().sum::<u64>())));
     }
-    for (reason, tried) in status.parked.iter().take(REASONS) {
+    for (reason, tried) in parked.iter().take(REASONS) {
         line(text, format_args!("  {:>6}  {}", count(tried), printable(reason)));
     }
-    let more: u64 = status.parked.values().skip(REASONS).sum();
+    let more: u64 = parked.values().skip(REASONS).sum();
     if more > 0 {
         line(text, format_args!("  {:>6}  for other reasons", count(&more)));
     }
@@ -272,14 +273,14 @@ fn json(status: &DatabaseStatus, bot: Option<&Bot<'_, StatusArgs>>) -> serde_jso
         settled_count: status.settled(),
         unsettled_count: selection.unsettled(),
         due_count: selection.due.count,
-        unconfirmed_count: status.unconfirmed,
+        unconfirmed_count: status.records.unconfirmed,
         log_money_count: status.log_money,
         unclaimed: status.unclaimed.map(Usd),
         held_count: selection.held.count,
         stuck_count: status.stuck.count,
         waiting_count: selection.waiting.count,
         error_count: selection.in_error.count,
-        parked: &status.parked,
+        parked: &status.records.parked,
         excluded: excluded(&selection.excluded),
         oldest_due_age_seconds: status.oldest_due_age(),
         alert: !status.alerts.is_empty(),
@@ -290,7 +291,7 @@ fn json(status: &DatabaseStatus, bot: Option<&Bot<'_, StatusArgs>>) -> serde_jso
         consecutive_losses: status.latest.consecutive_losses,
         profit_today: status.latest.profit_today,
         last_settled_at: status.latest.last_settled,
-        last_runs: status.last_runs.iter().map(RunOfStatusJson::from).collect(),
+        last_runs: status.records.last_runs.iter().map(RunOfStatusJson::from).collect(),
         warnings: status.warnings().into_iter().map(WarningJson::from).collect(),
         errors: selection.errors.iter().map(ErrorJson::from).collect(),
     })

@@ -194,7 +194,11 @@ impl Gauges {
             ("won", "Trades won in all.", performance.wins),
             ("lost", "Trades lost in all.", performance.losses),
             ("stuck", "Trades that were an alert for 48 hours.", status.stuck.count),
-            ("unconfirmed", "Settled trades not yet confirmed by Polymarket.", status.unconfirmed),
+            (
+                "unconfirmed",
+                "Settled trades not yet confirmed by Polymarket.",
+                status.records.unconfirmed,
+            ),
             ("log_money", "Settled trades whose money no wallet has shown.", status.log_money),
         ] {
             self.add(&format!("settle_{name}_trades"), help, &of, count(value))?;
