@@ -19,7 +19,7 @@ use crate::output::style::{
     CAUTION, STRONG, errors, errors_before_alert, field, line, money, styled,
 };
 use crate::rules::alert::IN_ERROR;
-use crate::rules::decision::is_same;
+use crate::rules::decision::is_same_but_for_rounding;
 use crate::rules::selection::{NAMED, Named, Warning};
 use crate::rules::text::{printable, printable_line};
 use crate::rules::units::{FloatUsd, UnixSeconds, Usd, age, count};
@@ -123,8 +123,9 @@ fn text(status: &DatabaseStatus, title: &str) -> String {
             format!("{rests} on the log alone; settle reconcile compares {it} with the wallet");
         field(&mut text, "Money", format_args!("{} {what}", count(&status.log_money)));
     }
-    if let Some(dollars) =
-        status.wallet_difference.filter(|dollars| !is_same(*dollars, Decimal::ZERO))
+    if let Some(dollars) = status
+        .wallet_difference
+        .filter(|dollars| !is_same_but_for_rounding(*dollars, Decimal::ZERO))
     {
         let what =
             "dollars booked beyond what the wallet's fills made; settle reconcile shows the trades";

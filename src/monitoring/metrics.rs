@@ -147,8 +147,8 @@ impl Gauges {
     fn of_summary(&mut self, summary: &Summary, of: &[(&str, &str)]) -> prometheus::Result<()> {
         for (name, help, value) in [
             ("settled", "Trades the last run settled.", summary.settled()),
-            ("won", "Trades the last run settled as won.", summary.booked_as(true)),
-            ("lost", "Trades the last run settled as lost.", summary.booked_as(false)),
+            ("won", "Trades the last run settled as won.", summary.settled_as(true)),
+            ("lost", "Trades the last run settled as lost.", summary.settled_as(false)),
             (
                 "corrected",
                 "Trades the last run corrected.",

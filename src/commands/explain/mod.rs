@@ -19,7 +19,7 @@ use crate::rules::text::printable;
 use crate::rules::units::{BtcPrice, UnixSeconds};
 use crate::rules::value::Cell;
 use crate::settings::{self, CommonArgs, JudgingArgs};
-use crate::store::{Access, LastFailure, NotMade, Record, Store, standing_record};
+use crate::store::{Access, LastFailure, NotMade, Record, Store, record_in_force};
 use chrono::{DateTime, Utc};
 use clap::Args;
 
@@ -178,7 +178,7 @@ impl Story {
 
     /// The record of the values that are, or last were, in the row.
     pub fn standing(&self) -> Option<&Record> {
-        standing_record(&self.records)
+        record_in_force(&self.records)
     }
 }
 
@@ -194,10 +194,8 @@ fn state(
     let booked = |outcome: Outcome| row.actual_outcome.text() == Some(outcome.as_str());
     let has_outcome =
         row.is_win != Cell::Null || booked(Outcome::Unknown) || booked(Outcome::Split);
-    match (standing_record(records), has_outcome) {
-        (Some(record), true) if record.is_what_stands_in(row) => {
-            State::Settled(record.status.clone())
-        }
+    match (record_in_force(records), has_outcome) {
+        (Some(record), true) if record.is_held_by(row) => State::Settled(record.status.clone()),
         (Some(_), _) => State::ChangedSince,
         (None, true) => State::SettledElsewhere,
         (None, false) if failure.is_some_and(|failure| failure.is_ignored) => {

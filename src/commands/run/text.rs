@@ -119,11 +119,11 @@ fn left(text: &mut String, summary: &Summary) {
 
 /// How the settled trades ended.
 fn booked_as(summary: &Summary) -> String {
-    let [won, lost] = [true, false].map(|is_win| units::count(&summary.booked_as(is_win)));
+    let [won, lost] = [true, false].map(|is_win| units::count(&summary.settled_as(is_win)));
     let mut kinds = format!("{won} won, {lost} lost");
     for (count, word) in [
-        (summary.booked_outcome(Outcome::Split), "split"),
-        (summary.booked_outcome(Outcome::Unknown), "UNKNOWN (no time in the slug)"),
+        (summary.settled_with(Outcome::Split), "split"),
+        (summary.settled_with(Outcome::Unknown), "UNKNOWN (no time in the slug)"),
     ] {
         if count > 0 {
             let _ = write!(kinds, ", {} {word}", units::count(&count));
