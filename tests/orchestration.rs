@@ -121,7 +121,10 @@ fn orchestration_with_a_price() {
     let bench = Bench::new(&[bet(1), bet(2).action("NO")]);
     let mut prices = known(67_001);
     let summary = settle(&bench, &mut prices, CLOSE + 600);
-    assert_eq!((summary.settled(), summary.booked_as(true), exit_of(&summary)), (2, 1, Exit::Done));
+    assert_eq!(
+        (summary.settled(), summary.settled_as(true), exit_of(&summary)),
+        (2, 1, Exit::Done)
+    );
     assert_eq!(bench.booked(1), (Some("YES".into()), Some(5.0), Some(1)));
     // two trades of one market request one price once
     assert_eq!(prices.wanted.len(), 1);

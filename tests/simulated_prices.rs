@@ -208,7 +208,7 @@ fn decide(bench: &Bench, venues: &[Venue], hold_is_over: bool) -> Counts {
     let mut counts = Counts::default();
     let mut report = |event: Event<'_>| {
         let Event::Ended { result, .. } = event else { return };
-        if result.ending != Ending::Booked(Status::Provisional) {
+        if result.ending != Ending::Settled(Status::Provisional) {
             return;
         }
         let market = result.row.id.any_number().unwrap().to_usize().unwrap() - 1;

@@ -22,7 +22,7 @@ use crate::rules::value::Cell;
 use crate::rules::zone::logged_at;
 use crate::settings::values::{Date, date};
 use crate::settings::{self, CommonArgs, JudgingArgs};
-use crate::store::{Access, ExportRow, Record, Store, standing_and_money};
+use crate::store::{Access, ExportRow, Record, Store, in_force_with_money};
 
 /// The form of the lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -169,7 +169,7 @@ fn lines(
             let at = DateTime::parse_from_rfc3339(record.window_open.as_deref()?).ok()?;
             Some(UnixSeconds(at.timestamp()))
         };
-        let Some((standing, money)) = standing_and_money(&records) else { continue };
+        let Some((standing, money)) = in_force_with_money(&records) else { continue };
         if standing.status == "not_filled" || !is_new(&records) || !is_in_time(opened(standing)) {
             continue;
         }
@@ -215,8 +215,7 @@ fn of_row(
     fills: &[Fill],
 ) -> Line {
     let row = &exported.row;
-    let standing =
-        standing_and_money(records).filter(|(standing, _)| standing.is_what_stands_in(row));
+    let standing = in_force_with_money(records).filter(|(standing, _)| standing.is_held_by(row));
     let (standing, money) =
         standing.map_or((None, None), |(standing, money)| (Some(standing), money));
     let window = trade.map(|trade| trade.bet.market).filter(Market::has_window);

@@ -18,7 +18,7 @@ use crate::output::style::{
     CAUTION, STRONG, errors, errors_before_alert, field, line, money, next_try, styled,
 };
 use crate::rules::alert::IN_ERROR;
-use crate::rules::decision::is_same;
+use crate::rules::decision::is_same_but_for_rounding;
 use crate::rules::selection::Warning;
 use crate::rules::text::printable;
 use crate::rules::units::{FloatUsd, UnixSeconds, Usd, age, count};
@@ -113,8 +113,8 @@ fn text(status: &DatabaseStatus, title: &str) -> String {
     let kinds = if kinds.is_empty() { kinds } else { format!(" ({kinds})") };
     field(&mut text, "Settled", format_args!("{}{kinds}", count(&status.settled())));
     let rate = status.win_rate().map_or("-".to_owned(), |rate| format!("{:.1} %", rate * 100.0));
-    if status.unconfirmed > 0 {
-        let trades = count(&status.unconfirmed);
+    if status.records.unconfirmed > 0 {
+        let trades = count(&status.records.unconfirmed);
         field(&mut text, "Provisional", format_args!("{trades} not yet confirmed by Polymarket"));
     }
     if status.log_money > 0 {
@@ -123,8 +123,9 @@ fn text(status: &DatabaseStatus, title: &str) -> String {
             format!("{rests} on the log alone; settle reconcile compares {it} with the wallet");
         field(&mut text, "Money", format_args!("{} {what}", count(&status.log_money)));
     }
-    if let Some(dollars) =
-        status.wallet_difference.filter(|dollars| !is_same(*dollars, Decimal::ZERO))
+    if let Some(dollars) = status
+        .wallet_difference
+        .filter(|dollars| !is_same_but_for_rounding(*dollars, Decimal::ZERO))
     {
         let what =
             "dollars booked beyond what the wallet's fills made; settle reconcile shows the trades";
@@ -266,14 +267,14 @@ fn json(status: &DatabaseStatus, bot: Option<&Bot<'_, StatusArgs>>) -> serde_jso
         settled_count: status.settled(),
         unsettled_count: selection.unsettled(),
         due_count: selection.due.count,
-        unconfirmed_count: status.unconfirmed,
+        unconfirmed_count: status.records.unconfirmed,
         log_money_count: status.log_money,
         unclaimed: status.unclaimed.map(Usd),
         held_count: selection.held.count,
         stuck_count: status.stuck.count,
         waiting_count: selection.waiting.count,
         error_count: selection.in_error.count,
-        parked: &status.parked,
+        parked: &status.records.parked,
         excluded: excluded(&selection.excluded),
         oldest_due_age_seconds: status.oldest_due_age(),
         alert: !status.alerts.is_empty(),
@@ -284,7 +285,7 @@ fn json(status: &DatabaseStatus, bot: Option<&Bot<'_, StatusArgs>>) -> serde_jso
         consecutive_losses: status.latest.consecutive_losses,
         profit_today: status.latest.profit_today,
         last_settled_at: status.latest.last_settled,
-        last_runs: status.last_runs.iter().map(RunOfStatusJson::from).collect(),
+        last_runs: status.records.last_runs.iter().map(RunOfStatusJson::from).collect(),
         warnings: status.warnings().into_iter().map(WarningJson::from).collect(),
         errors: selection.errors.iter().map(ErrorJson::from).collect(),
     })

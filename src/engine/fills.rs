@@ -47,19 +47,11 @@ pub(super) struct KnownFills {
 /// Asks Polymarket what the markets with these keys state of themselves.
 pub(crate) type Ask<'a> = dyn FnMut(&[String]) -> HashMap<String, Stated> + 'a;
 
-/// The numeric id or the condition id that names a market.
-fn is_named_by_id(market: &MarketId) -> Option<String> {
-    match market {
-        MarketId::Key(key) if market.is_nameless() => Some(key.clone()),
-        _ => None,
-    }
-}
-
 /// Why no fill can be assigned: a row of another bot that shares the wallet, logged at `since` or later,
 /// names its market by an id that settle cannot read now, so that its fills would be taken for this bot's.
 pub(crate) fn unnamed_rows(shared: &SharedRows, since: UnixSeconds) -> Option<String> {
     let rows = shared.before.iter().chain(&shared.after).filter(|row| row.logged_at >= since);
-    let count = rows.filter(|row| is_named_by_id(&row.market).is_some()).count();
+    let count = rows.filter(|row| row.market.id().is_some()).count();
     (count > 0).then(|| {
         let rows = counted(&count, "row", "rows");
         let name = if count == 1 { "names its" } else { "name their" };
@@ -88,7 +80,7 @@ pub(crate) fn name_markets(
         .chain(reading.rows.iter().map(|row| (&row.market, row.at)));
     // each with the time of a row, near which its slug is read
     let nameless: BTreeMap<String, UnixSeconds> =
-        all.filter_map(|(market, at)| Some((is_named_by_id(market)?, at))).collect();
+        all.filter_map(|(market, at)| Some((market.id()?.clone(), at))).collect();
     if nameless.is_empty() {
         return HashMap::new();
     }
@@ -104,7 +96,7 @@ pub(crate) fn name_markets(
         names.extend(names_by(&learned, &nameless, reading));
     }
     let rename = |market: &mut MarketId| {
-        if let Some(name) = is_named_by_id(market).and_then(|key| names.get(&key)) {
+        if let Some(name) = market.id().and_then(|key| names.get(key)) {
             *market = name.clone();
         }
     };
@@ -159,7 +151,7 @@ fn names_by(
         })
     };
     let named = nameless.iter().filter_map(|(key, at)| Some((key.clone(), name(key, *at)?)));
-    named.filter(|(_, market)| is_named_by_id(market).is_none()).collect()
+    named.filter(|(_, market)| market.id().is_none()).collect()
 }
 
 /// Names the side of fills whose row has only the id of its token.

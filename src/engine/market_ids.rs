@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::rules::eligibility::Trade;
 use crate::rules::resolution::{Answer, MarketIds, Resolution};
 use crate::rules::selection::dated_key;
-use crate::rules::title::is_id;
+use crate::rules::title::is_id_or_condition;
 use crate::store::Store;
 
 /// The names of markets, by key.
@@ -45,7 +45,7 @@ impl KnownIds {
         resolution: Option<&Resolution>,
     ) {
         let Some(key) = &trade.key else { return };
-        let has_id = is_id(key) || key.starts_with("0x");
+        let has_id = is_id_or_condition(key);
         if !has_id && matches!(resolution, Some(Resolution::Final(_))) {
             return;
         }

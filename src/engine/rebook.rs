@@ -7,15 +7,15 @@ use crate::engine::apply::{Batch, RunState};
 use crate::engine::context::Task;
 use crate::engine::fills::KnownFills;
 use crate::error::Error;
-use crate::rules::audit_cause::{differs, holds_is_win};
-use crate::rules::decision::is_same;
+use crate::rules::audit_cause::{has_other_outcome, holds_is_win};
+use crate::rules::decision::is_same_but_for_rounding;
 use crate::rules::eligibility::{Reading, Row, judge_again};
 use crate::rules::fill::{Position, WalletRecords, WalletSays};
 use crate::rules::outcome::Outcome;
 use crate::rules::settlement::{Case, Earlier, Settlement};
 use crate::rules::units::decimal_from_text;
 use crate::rules::value::Cell;
-use crate::store::{NeverFilled, Record, Store, standing_and_money, standing_record};
+use crate::store::{NeverFilled, Record, Store, in_force_with_money, record_in_force};
 
 /// What is to be done with a settled row.
 pub(crate) enum Rebooking {
@@ -37,7 +37,7 @@ pub(crate) fn rebook(
     resolution: Option<Outcome>,
 ) -> Option<Rebooking> {
     let record = wallet.of(row.rowid, &row.id, &row.market_slug)?;
-    let standing = standing_record(records).filter(|record| record.is_what_stands_in(&row));
+    let standing = record_in_force(records).filter(|record| record.is_held_by(&row));
     let record_id = standing.map(|record| record.id);
     if record.says == WalletSays::NotFilled {
         let values = values_before(records, standing);
@@ -54,9 +54,9 @@ pub(crate) fn rebook(
     let money = bet.paid.pay_out(bet.side, outcome, None);
     let right = Settlement { trade, case: Case::Corrected { bet, earlier, outcome, money } };
     let written = right.trade.row.profit_loss.any_number();
-    let is_right = !differs(&right)
+    let is_right = !has_other_outcome(&right)
         && holds_is_win(&right.trade.row, right.is_win())
-        && written.is_some_and(|written| is_same(written, right.profit().0));
+        && written.is_some_and(|written| is_same_but_for_rounding(written, right.profit().0));
     (!is_right).then(|| Rebooking::Correct(Box::new(right)))
 }
 
@@ -76,8 +76,8 @@ pub(super) fn rebook_read_again(
     for (rowid, before, now) in &known.changed {
         let Some(row) = store.row_at(*rowid)? else { continue };
         let records = store.records_of(&row)?;
-        let booked = standing_and_money(&records)
-            .filter(|(standing, _)| standing.is_what_stands_in(&row))
+        let booked = in_force_with_money(&records)
+            .filter(|(standing, _)| standing.is_held_by(&row))
             .and_then(|(_, money)| {
                 Some((number(money?.shares.as_ref())?, number(money?.cost.as_ref())?))
             });

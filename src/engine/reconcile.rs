@@ -7,7 +7,7 @@ use rust_decimal::Decimal;
 
 use crate::error::Error;
 use crate::rules::assignment::{Assignment, NO_ROW_IN_MARKET};
-use crate::rules::decision::is_same;
+use crate::rules::decision::is_same_but_for_rounding;
 use crate::rules::eligibility::{Bet, Reading, Row, judge_again};
 use crate::rules::fill::{
     Activity, DUST, Kind, LoggedRow, MarketId, Position, WalletReading, WalletRecords, WalletSays,
@@ -317,7 +317,7 @@ fn differs(row: &Row, state: State, outcome: Option<Outcome>, real: Option<Decim
         State::Filled | State::Sold => match (booked, real) {
             (Some(booked), Some(real)) => {
                 let written = row.actual_outcome.text();
-                !is_same(booked, real) || written != outcome.map(Outcome::as_str)
+                !is_same_but_for_rounding(booked, real) || written != outcome.map(Outcome::as_str)
             }
             _ => false,
         },

@@ -1,7 +1,5 @@
 //! State of the trades of one database, for `settle status` and the metrics. `store` reads the rows; `rules::selection` judges them.
 
-use std::collections::BTreeMap;
-
 use rust_decimal::Decimal;
 
 use crate::engine::alert_text;
@@ -12,8 +10,7 @@ use crate::rules::alert::AlertRule;
 use crate::rules::eligibility::Reading;
 use crate::rules::selection::{Lags, Named, Selection, Warning};
 use crate::rules::units::UnixSeconds;
-use crate::rules::value::Cell;
-use crate::store::{BesideWallet, Latest, PastRun, RecordCounts, Store, Totals};
+use crate::store::{BesideWallet, Latest, RecordCounts, Store, Totals};
 
 /// What `settle status` prints.
 #[derive(Debug)]
@@ -26,8 +23,8 @@ pub struct DatabaseStatus {
     pub performance: Totals,
     /// Latest settlement, today's profit and current losing streak.
     pub latest: Latest,
-    /// Settled trades that Polymarket has not confirmed yet.
-    pub unconfirmed: u64,
+    /// What settle's own tables count.
+    pub records: RecordCounts,
     /// Settled trades whose money no wallet has shown.
     pub log_money: u64,
     /// Dollars that the settled trades won and that were not redeemed at the last reading of a wallet;
@@ -36,12 +33,6 @@ pub struct DatabaseStatus {
     /// Dollars by which the booked profits exceed what the wallet's fills made, at its last reading; `None` if
     /// it covers no settled trade.
     pub wallet_difference: Option<Decimal>,
-    /// Trades settled in the last day with a doubtful recorded strike: by the doubt's name, their count and one id.
-    pub doubted: BTreeMap<String, (u64, Cell)>,
-    /// Number of unsettled trades, by the reason of their last failed attempt.
-    pub parked: BTreeMap<String, u64>,
-    /// The latest runs that wrote something, newest first.
-    pub last_runs: Vec<PastRun>,
     /// Trades that were an alert for 48 hours.
     pub stuck: Named,
     row_warnings: Vec<Warning>,
@@ -74,8 +65,6 @@ impl DatabaseStatus {
             let mut stuck = std::mem::take(&mut selection.late.stuck);
             let closed_before = now.plus(-lags.confirm);
             stuck.add_all(store.stuck_unconfirmed(closed_before, rule.stuck_before())?);
-            let RecordCounts { unconfirmed, doubted, parked, last_runs } =
-                store.record_counts(now)?;
             let BesideWallet { difference, unclaimed } = store.beside_wallet()?;
             let performance = store.totals()?;
             let mut row_warnings = selection.warnings(reading.rules);
@@ -87,10 +76,7 @@ impl DatabaseStatus {
                 unclaimed,
                 wallet_difference: difference,
                 latest: store.latest(reading.zone, now)?,
-                unconfirmed,
-                doubted,
-                parked,
-                last_runs,
+                records: store.record_counts(now)?,
                 stuck,
                 row_warnings,
                 alerts,
@@ -101,9 +87,10 @@ impl DatabaseStatus {
 
     /// Warnings about unsettled rows, and one about recorded strikes.
     pub fn warnings(&self) -> Vec<Warning> {
-        let names = self.doubted.iter().map(|(name, (count, _))| format!("{count} {name}"));
+        let doubted = &self.records.doubted;
+        let names = doubted.iter().map(|(name, (count, _))| format!("{count} {name}"));
         let names = names.collect::<Vec<_>>().join(", ");
-        let strikes = self.doubted.values().next().map(|(_, id)| Warning {
+        let strikes = doubted.values().next().map(|(_, id)| Warning {
             code: "strike",
             message: format!(
                 "settled in the last day with a price_to_beat that looks wrong: {names}; settle explain {} \

@@ -87,8 +87,8 @@ impl Counts {
         let status = result.ending.as_str();
         match result.ending {
             // `excluded` counts it
-            Ending::Booked(_) if result.is_not_filled() => {}
-            Ending::Booked(_) => {
+            Ending::Settled(_) if result.is_not_filled() => {}
+            Ending::Settled(_) => {
                 self.settled += 1;
                 self.wins += u64::from(result.is_win == Some(true));
                 self.losses += u64::from(result.is_win == Some(false));
@@ -97,7 +97,7 @@ impl Counts {
                 }
                 self.filled +=
                     u64::from(result.bet.is_some_and(|bet| bet.paid.source == MoneySource::Wallet));
-                self.confirmed += u64::from(result.ending == Ending::Booked(Status::Confirmed));
+                self.confirmed += u64::from(result.ending == Ending::Settled(Status::Confirmed));
                 self.add_profit(result.profit.map_or(Decimal::ZERO, |profit| profit.0));
                 self.close_calls += u64::from(result.close_call);
                 *self.by_status.entry(status).or_default() += 1;
@@ -126,7 +126,7 @@ impl Counts {
         }
         // once a trade: a held one comes again in each run
         let doubts = match result.ending {
-            Ending::Booked(_) => &result.doubts[..],
+            Ending::Settled(_) => &result.doubts[..],
             _ => &[],
         };
         for doubt in doubts {
@@ -321,12 +321,12 @@ impl Summary {
     }
 
     /// Trades that this run settled with this `is_win`.
-    pub fn booked_as(&self, is_win: bool) -> u64 {
+    pub fn settled_as(&self, is_win: bool) -> u64 {
         if is_win { self.counts.wins } else { self.counts.losses }
     }
 
     /// Trades that this run settled with this outcome.
-    pub fn booked_outcome(&self, outcome: Outcome) -> u64 {
+    pub fn settled_with(&self, outcome: Outcome) -> u64 {
         self.counts.by_outcome.get(outcome.as_str()).copied().unwrap_or(0)
     }
 
@@ -434,7 +434,7 @@ mod tests {
         let trade = judge_again(crate::rules::eligibility::tests::row(), reading, None).unwrap();
         let (left, reason) = (DeferReason::NoData, String::new());
         TradeResult {
-            ending: Ending::Booked(Status::Provisional),
+            ending: Ending::Settled(Status::Provisional),
             profit: Some(Usd(profit)),
             ..TradeResult::of_deferral(
                 Deferral { trade, left, reason, measured: None },

@@ -15,8 +15,8 @@ pub(crate) const CHANGED: &str = "changed by another program during the run; set
 /// How a trade ended in this run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// Booked; in a dry run, would be booked.
-    Booked(Status),
+    /// Settled; in a dry run, would be settled.
+    Settled(Status),
     /// Settled by an earlier run; Polymarket's resolution confirmed or corrected it.
     LookedAtAgain(Status),
     /// Left for a later run, with the reason.
@@ -31,7 +31,7 @@ impl Ending {
     /// Name in JSON and text.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Booked(status) | Self::LookedAtAgain(status) => status.as_str(),
+            Self::Settled(status) | Self::LookedAtAgain(status) => status.as_str(),
             Self::Pending(_) => "pending",
             Self::Held => "held",
             Self::Changed => "changed",
@@ -98,7 +98,7 @@ impl TradeResult {
         let earlier = settlement.earlier();
         let ending = match (done, earlier) {
             (false, _) => Ending::Changed,
-            (true, None) => Ending::Booked(settlement.status()),
+            (true, None) => Ending::Settled(settlement.status()),
             (true, Some(_)) => Ending::LookedAtAgain(settlement.status()),
         };
         let corrected = done && settlement.status() == Status::Corrected;

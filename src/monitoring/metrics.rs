@@ -147,8 +147,8 @@ impl Gauges {
     fn of_summary(&mut self, summary: &Summary, of: &[(&str, &str)]) -> prometheus::Result<()> {
         for (name, help, value) in [
             ("settled", "Trades the last run settled.", summary.settled()),
-            ("won", "Trades the last run settled as won.", summary.booked_as(true)),
-            ("lost", "Trades the last run settled as lost.", summary.booked_as(false)),
+            ("won", "Trades the last run settled as won.", summary.settled_as(true)),
+            ("lost", "Trades the last run settled as lost.", summary.settled_as(false)),
             (
                 "corrected",
                 "Trades the last run corrected.",
@@ -194,7 +194,11 @@ impl Gauges {
             ("won", "Trades won in all.", performance.wins),
             ("lost", "Trades lost in all.", performance.losses),
             ("stuck", "Trades that were an alert for 48 hours.", status.stuck.count),
-            ("unconfirmed", "Settled trades not yet confirmed by Polymarket.", status.unconfirmed),
+            (
+                "unconfirmed",
+                "Settled trades not yet confirmed by Polymarket.",
+                status.records.unconfirmed,
+            ),
             ("log_money", "Settled trades whose money no wallet has shown.", status.log_money),
         ] {
             self.add(&format!("settle_{name}_trades"), help, &of, count(value))?;

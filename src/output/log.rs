@@ -87,8 +87,8 @@ pub fn in_one_line(summary: &Summary) -> String {
         "settled {}, won {}, lost {}, profit {}, pending {}, held {}, confirmed {}, corrected {}, \
          errors {}{}{}",
         summary.settled(),
-        summary.booked_as(true),
-        summary.booked_as(false),
+        summary.settled_as(true),
+        summary.settled_as(false),
         summary.total_profit().map_or("too large".to_owned(), Usd::cents),
         summary.pending(),
         summary.held(),

@@ -88,12 +88,12 @@ pub(crate) fn holds_is_win(row: &Row, is_win: Option<bool>) -> bool {
     }
 }
 
-pub(crate) fn same_money(written: Option<Decimal>, right: Usd) -> bool {
+pub(crate) fn is_same_to_the_cent(written: Option<Decimal>, right: Usd) -> bool {
     written.is_some_and(|written| written.saturating_sub(right.0).abs() <= SAME_MONEY)
 }
 
 /// Whether the row's outcome differs from the right one.
-pub(crate) fn differs(settlement: &Settlement) -> bool {
+pub(crate) fn has_other_outcome(settlement: &Settlement) -> bool {
     settlement.trade.row.actual_outcome.text() != Some(settlement.outcome().as_str())
 }
 
@@ -103,7 +103,7 @@ pub(crate) fn cause(right: &Settlement, prices: Option<&WindowPrices>) -> Cause 
     let Some(bet) = right.bet() else {
         return Cause::UnknownBooked;
     };
-    if !differs(right) {
+    if !has_other_outcome(right) {
         return match holds_is_win(row, right.is_win()) {
             true => cause_of_profit(right, bet),
             false => Cause::WinOrLoss,
@@ -154,15 +154,19 @@ fn cause_of_profit(right: &Settlement, bet: &Bet) -> Cause {
     let winnings = bet.paid.shares.0.saturating_sub(bet.paid.cost.0);
     // Polymarket charges no such fee, but bots are often given it
     let two_percent = Usd(winnings.saturating_mul(Decimal::new(98, 2)));
-    if same_money(written, fee(Fees::Taker))
-        || same_money(written, fee(Fees::None))
-        || (wins && same_money(written, two_percent))
+    if is_same_to_the_cent(written, fee(Fees::Taker))
+        || is_same_to_the_cent(written, fee(Fees::None))
+        || (wins && is_same_to_the_cent(written, two_percent))
     {
         return Cause::Fee;
     }
     let paid = if wins { Decimal::ONE } else { Decimal::ZERO };
     let as_shares = bet.paid.cost.0.saturating_mul(paid.saturating_sub(bet.paid.price.0));
-    if same_money(written, Usd(as_shares)) { Cause::SharesForDollars } else { Cause::Profit }
+    if is_same_to_the_cent(written, Usd(as_shares)) {
+        Cause::SharesForDollars
+    } else {
+        Cause::Profit
+    }
 }
 
 #[cfg(test)]

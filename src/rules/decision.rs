@@ -292,7 +292,7 @@ pub fn confirm_trade(trade: Trade, earlier: Earlier, outcome: Outcome) -> Option
     let case = if agrees {
         let profit = Usd(trade.row.profit_loss.any_number()?);
         // fills that the wallet showed later
-        match earlier.is_of_wallet && !is_same(profit.0, money.profit.0) {
+        match earlier.is_of_wallet && !is_same_but_for_rounding(profit.0, money.profit.0) {
             true => Case::Corrected { bet, earlier, outcome, money },
             false => Case::ConfirmedLater { bet, earlier, outcome, profit },
         }
@@ -303,7 +303,7 @@ pub fn confirm_trade(trade: Trade, earlier: Earlier, outcome: Outcome) -> Option
 }
 
 /// Whether two amounts in dollars are equal but for the digits that a column of numbers loses.
-pub(crate) fn is_same(written: Decimal, right: Decimal) -> bool {
+pub(crate) fn is_same_but_for_rounding(written: Decimal, right: Decimal) -> bool {
     written.saturating_sub(right).abs() <= Decimal::new(1, 6)
 }
 

@@ -85,13 +85,13 @@ const SCHEDULE: &[Rate] = &[
 const ADDED_FROM: UnixSeconds = UnixSeconds(1_777_334_400);
 
 impl Fees {
-    /// The fee on a fill of `position` dollars in `market` at `price`, paid win or lose. What the market
+    /// The fee on a fill of `cost` dollars in `market` at `price`, paid win or lose. What the market
     /// states of itself counts, or else the schedule. `None` if fees are not counted.
     pub fn on(
         self,
         market: &Market,
         filled_at: UnixSeconds,
-        position: Usd,
+        cost: Usd,
         price: SharePrice,
         stated: Option<StatedFee>,
     ) -> Option<Fee> {
@@ -99,7 +99,7 @@ impl Fees {
             return None;
         }
         let fee = stated.or_else(|| scheduled(market.family.duration(), filled_at));
-        let Fee { dollars, taken } = exact(fee, filled_at, position, price);
+        let Fee { dollars, taken } = exact(fee, filled_at, cost, price);
         let floored = dollars.0.round_dp_with_strategy(5, RoundingStrategy::ToZero);
         Some(Fee { dollars: Usd(floored.normalize()), taken })
     }
@@ -110,25 +110,25 @@ impl Fees {
 pub fn takers_fee(
     duration: Option<i64>,
     filled_at: UnixSeconds,
-    position: Usd,
+    cost: Usd,
     price: SharePrice,
 ) -> Fee {
-    exact(scheduled(duration, filled_at), filled_at, position, price)
+    exact(scheduled(duration, filled_at), filled_at, cost, price)
 }
 
-fn exact(fee: Option<StatedFee>, filled_at: UnixSeconds, position: Usd, price: SharePrice) -> Fee {
+fn exact(fee: Option<StatedFee>, filled_at: UnixSeconds, cost: Usd, price: SharePrice) -> Fee {
     let taken = if filled_at < ADDED_FROM { Taken::InShares } else { Taken::Added };
     let dollars = fee.map_or(Decimal::ZERO, |fee| {
         // Shares × rate × (price × (1 − price)) ^ exponent, without a division by the price: the
         // division can leave a product just below its fifth decimal. The factors beside the
-        // position are at most 1, so nothing overflows. With an exponent of 2 the formula gives
+        // cost are at most 1, so nothing overflows. With an exponent of 2 the formula gives
         // shares, whose price is one factor more.
         let rest = Decimal::ONE.saturating_sub(price.0);
         let spread = price.0.saturating_mul(rest);
         let in_shares = taken == Taken::InShares && fee.exponent > 1;
         let first = if in_shares { spread } else { rest };
         let curve = (1..fee.exponent).fold(first, |power, _| power.saturating_mul(spread));
-        position.0.saturating_mul(fee.rate.saturating_mul(curve))
+        cost.0.saturating_mul(fee.rate.saturating_mul(curve))
     });
     Fee { dollars: Usd(dollars), taken }
 }
@@ -153,8 +153,8 @@ mod tests {
         let slug = format!("btc-updown-{duration}-1770987600");
         let market = read_market(&slug, filled_at, RuleSet::Polymarket);
         let price = SharePrice::new(price.parse().unwrap()).unwrap();
-        let position = Usd(Decimal::from(shares) * price.0);
-        let fee = Fees::Taker.on(&market, filled_at, position, price, None).unwrap();
+        let cost = Usd(Decimal::from(shares) * price.0);
+        let fee = Fees::Taker.on(&market, filled_at, cost, price, None).unwrap();
         format!("{} {:?}", fee.dollars.0.normalize(), fee.taken)
     }
 
@@ -198,9 +198,9 @@ mod tests {
         // $1000 at 0.51 and $50 at 0.52 buy no round number of shares
         let filled_at = UnixSeconds(1_790_000_000);
         let market = read_market("btc-updown-15m-1770987600", filled_at, RuleSet::Polymarket);
-        let on = |position: i64, price: i64| {
+        let on = |cost: i64, price: i64| {
             let price = SharePrice::new(Decimal::new(price, 2)).unwrap();
-            let fee = Fees::Taker.on(&market, filled_at, Usd(position.into()), price, None);
+            let fee = Fees::Taker.on(&market, filled_at, Usd(cost.into()), price, None);
             fee.unwrap().dollars.0.to_string()
         };
         assert_eq!((on(1000, 51), on(50, 52)), ("34.3".to_owned(), "1.68".to_owned()));
@@ -213,8 +213,8 @@ mod tests {
         let price = SharePrice::new(Decimal::new(5, 1)).unwrap();
         for (rate, wanted) in [(0, "0"), (5, "1.25")] {
             let stated = StatedFee { rate: Decimal::new(rate, 2), exponent: 1 };
-            let position = Usd(50.into());
-            let fee = Fees::Taker.on(&market, filled_at, position, price, Some(stated)).unwrap();
+            let cost = Usd(50.into());
+            let fee = Fees::Taker.on(&market, filled_at, cost, price, Some(stated)).unwrap();
             assert_eq!(fee.dollars.0.to_string(), wanted);
         }
     }

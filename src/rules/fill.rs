@@ -9,7 +9,7 @@ use crate::rules::asset::Asset;
 use crate::rules::market::{RuleSet, read_market};
 use crate::rules::outcome::Side;
 use crate::rules::pnl::{MoneySource, Paid, Sold};
-use crate::rules::title::{is_id, market_key, may_name_a_window};
+use crate::rules::title::{is_id_or_condition, market_key, may_name_a_window};
 use crate::rules::units::{NotUsable, SharePrice, Shares, UnixSeconds, Usd};
 use crate::rules::value::Cell;
 
@@ -40,15 +40,18 @@ impl MarketId {
         })
     }
 
-    /// A numeric id or a condition id names it, so that its rows under another name are not known.
-    pub(crate) fn is_nameless(&self) -> bool {
-        matches!(self, Self::Key(key) if is_id(key) || key.starts_with("0x"))
+    /// The numeric id or the condition id that names it, so that its rows under another name are not known.
+    pub(crate) fn id(&self) -> Option<&String> {
+        match self {
+            Self::Key(key) => Some(key).filter(|key| is_id_or_condition(key)),
+            Self::Window(..) => None,
+        }
     }
 
     /// Its rows may be those of a window under another name.
     pub(crate) fn may_be_a_window(&self) -> bool {
         let is_unread = |key: &String| key.is_empty() || may_name_a_window(key);
-        self.is_nameless() || matches!(self, Self::Key(key) if is_unread(key))
+        self.id().is_some() || matches!(self, Self::Key(key) if is_unread(key))
     }
 
     /// When its window closes; `None` if only Polymarket knows.

@@ -199,23 +199,22 @@ impl Market {
     }
 }
 
-/// Compiles a pattern of this module. A test compiles each, so this never returns `None`.
-fn pattern(text: &str) -> Option<Regex> {
-    Regex::new(text).ok()
-}
+// a test compiles each pattern, so that none is `None`
 
 /// A slug that Polymarket renamed: `btc-updown-15m-1770828300-346`.
 static NUMBER_INSIDE: LazyLock<Option<Regex>> =
-    LazyLock::new(|| pattern(r"-[0-9]{10}-[0-9]{1,6}$"));
+    LazyLock::new(|| Regex::new(r"-[0-9]{10}-[0-9]{1,6}$").ok());
 static HOURLY: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    pattern(
+    Regex::new(
         r"^(?<asset>[a-z]+)-up-or-down-(?<month>[a-z]+)-(?<day>[0-9]{1,2})(?:-(?<year>[0-9]{4}))?-(?<hour>[0-9]{1,2})(?<half>am|pm)-et$",
     )
+    .ok()
 });
 static DAILY: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    pattern(
+    Regex::new(
         r"^(?<asset>[a-z]+)-up-or-down-on-(?<month>[a-z]+)-(?<day>[0-9]{1,2})(?:-(?<year>[0-9]{4}))?$",
     )
+    .ok()
 });
 
 /// The words of a slug before the 10-digit unix time at its end, and the time:

@@ -17,23 +17,20 @@ const LONGEST_SLUG: usize = 120;
 /// The hexadecimal digits of a condition id; Polymarket's newer ones have two less.
 const CONDITION_DIGITS: usize = 64;
 
-/// Compiles a pattern of this module. A test compiles each, so this never returns `None`.
-fn pattern(text: &str) -> Option<Regex> {
-    Regex::new(text).ok()
-}
-
-// of titles as `plain_title` writes them
+// of titles as `plain_title` writes them; a test compiles each pattern, so that none is `None`
 static TITLE: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    pattern(
+    Regex::new(
         r"(?x)^(?<asset>[a-z]+)\ up\ or\ down(?:-|\ on\ )(?<month>[a-z]+)\.?\ (?<day>[0-9]{1,2})
         (?:,?\ (?<year>[0-9]{4}))?(?<rest>.*)$",
     )
+    .ok()
 });
 static SPAN: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    pattern(
+    Regex::new(
         r"(?x)^,?\ (?<hour>[0-9]{1,2})(?::(?<minute>[0-9]{2}))?\ ?(?<half>am|pm)
         (?:-(?<hour2>[0-9]{1,2})(?::(?<minute2>[0-9]{2}))?\ ?(?<half2>am|pm))?\ (?<zone>et|est|edt)$",
     )
+    .ok()
 });
 
 /// The key of the market that a row names; `None` if no market can have it. A title names no year:
@@ -99,6 +96,11 @@ fn names_a_time(words: &[&str]) -> bool {
 /// Whether a key is a numeric id of a market.
 pub fn is_id(key: &str) -> bool {
     (1..=12).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Whether a key is a numeric id or a condition id.
+pub fn is_id_or_condition(key: &str) -> bool {
+    is_id(key) || key.starts_with("0x")
 }
 
 /// The condition id in a text: `0x` and 64 digits in lower case. The prefix may be missing, and so

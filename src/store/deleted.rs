@@ -9,13 +9,13 @@ use crate::error::Error;
 use crate::rules::eligibility::Reading;
 use crate::rules::outcome::Side;
 use crate::rules::pnl::MoneySource;
-use crate::rules::statistics::{BookedAs, DELETED, Mode, Provenance, Settled};
+use crate::rules::statistics::{DELETED, Mode, Provenance, Settled, SettledAs};
 use crate::rules::units::{SharePrice, UnixSeconds, decimal_from_text, f64_from_decimal};
 use crate::rules::value::Cell;
 use crate::store::columns::Field;
 use crate::store::history::chains;
 use crate::store::results::{market_of, provenance_of};
-use crate::store::{Record, Store, standing_and_money};
+use crate::store::{Record, Store, in_force_with_money};
 
 /// The id and the market of a trade, as texts.
 type Key = (String, String);
@@ -29,7 +29,7 @@ impl Store {
     pub fn deleted_results(&self, reading: Reading) -> Result<Vec<Settled>, Error> {
         let chains = self.records_of_deleted()?;
         let settled = |chain: &Vec<Record>| {
-            let (standing, money) = standing_and_money(chain)?;
+            let (standing, money) = in_force_with_money(chain)?;
             settled_by(standing, money, reading)
         };
         Ok(chains.iter().filter_map(settled).collect())
@@ -89,10 +89,10 @@ fn settled_by(standing: &Record, money: Option<&Record>, reading: Reading) -> Op
     let at = opened.ok().map(|at| UnixSeconds(at.timestamp()));
     let outcome = standing.new_actual_outcome.text();
     let booked = match standing.new_is_win.any_number() {
-        Some(won) if won.is_zero() => BookedAs::Loss,
-        Some(_) => BookedAs::Win,
-        None if outcome == Some("SPLIT") => BookedAs::Split,
-        None if outcome == Some("UNKNOWN") || by == Provenance::Final => BookedAs::Unknown,
+        Some(won) if won.is_zero() => SettledAs::Loss,
+        Some(_) => SettledAs::Win,
+        None if outcome == Some("SPLIT") => SettledAs::Split,
+        None if outcome == Some("UNKNOWN") || by == Provenance::Final => SettledAs::Unknown,
         None => return None,
     };
     let number = |of: fn(&Record) -> Option<&String>| decimal_from_text(of(money?)?).ok();
@@ -110,7 +110,7 @@ fn settled_by(standing: &Record, money: Option<&Record>, reading: Reading) -> Op
         without_result: matches!(outcome, Some("SPLIT" | "UNKNOWN")),
         profit_as_stored: profit.map_or(f64::NAN, f64_from_decimal),
         profit,
-        stake: number(|record| record.cost.as_ref()),
+        cost: number(|record| record.cost.as_ref()),
         price: number(|record| record.executed_price.as_ref())
             .and_then(|price| SharePrice::new(price).ok())
             .map(|price| price.0),

@@ -23,7 +23,7 @@ const SHOWN_RUNS: i64 = 5;
 
 /// The record whose values the row should hold: the last one. If that undid another record, the one
 /// before the undone record; `None` if there is no such record.
-pub fn standing_record(records: &[Record]) -> Option<&Record> {
+pub fn record_in_force(records: &[Record]) -> Option<&Record> {
     let with_id = |id: i64| records.iter().find(|record| record.id == id);
     let before = |record: &Record| record.previous_id.and_then(with_id);
     let mut record = records.last()?;
@@ -37,9 +37,9 @@ pub fn standing_record(records: &[Record]) -> Option<&Record> {
     None
 }
 
-/// The record that stands in a trade, and the one with the arithmetic behind it: a confirmation has none.
-pub fn standing_and_money(records: &[Record]) -> Option<(&Record, Option<&Record>)> {
-    let standing = standing_record(records)?;
+/// The record in force, and the one with the arithmetic behind it: a confirmation has none.
+pub fn in_force_with_money(records: &[Record]) -> Option<(&Record, Option<&Record>)> {
+    let standing = record_in_force(records)?;
     let until = records.iter().position(|record| std::ptr::eq(record, standing))?;
     let money = records[..=until].iter().rev().find(|record| record.shares.is_some());
     Some((standing, money))
@@ -196,7 +196,7 @@ impl Store {
                 params![row.id, row.market_slug],
             )?;
             for chain in chains(of_id) {
-                let Some(standing) = standing_record(&chain) else { continue };
+                let Some(standing) = record_in_force(&chain) else { continue };
                 if self.find_again(standing.id)?.is_some_and(|found| found.rowid == row.rowid) {
                     return Ok(chain);
                 }
@@ -269,12 +269,12 @@ fn records_at(
 
 /// The status of the record whose values the trade of record `id` should hold; `None` if there is
 /// no such record.
-pub(super) fn status_that_stands(
+pub(super) fn status_in_force(
     connection: &Connection,
     id: i64,
 ) -> rusqlite::Result<Option<String>> {
     let records = chain_of(connection, id)?;
-    Ok(standing_record(&records).map(|record| record.status.clone()))
+    Ok(record_in_force(&records).map(|record| record.status.clone()))
 }
 
 /// The latest runs that wrote records, newest first.
@@ -367,7 +367,7 @@ mod tests {
     }
 
     fn standing_of(records: &[Record]) -> Option<i64> {
-        standing_record(records).map(|record| record.id)
+        record_in_force(records).map(|record| record.id)
     }
 
     #[test]

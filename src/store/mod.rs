@@ -53,7 +53,7 @@ pub use bot_schema::{BotSchema, EXPRESSIONS, Mapped, RESULTS, add_result};
 use columns::{Field, FieldMap, ROW_FIELDS, UpdateSql};
 pub use empty::NeverFilled;
 pub use export::ExportRow;
-pub use history::{LoggedRun, PastRun, UNDO, standing_and_money, standing_record};
+pub use history::{LoggedRun, PastRun, UNDO, in_force_with_money, record_in_force};
 pub use latest::Latest;
 pub use lock::RunLock;
 pub use not_made::NotMade;

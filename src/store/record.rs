@@ -232,7 +232,7 @@ impl Record {
     }
 
     /// Whether `row` holds the values that this record wrote.
-    pub fn is_what_stands_in(&self, row: &eligibility::Row) -> bool {
+    pub fn is_held_by(&self, row: &eligibility::Row) -> bool {
         self.new_actual_outcome == row.actual_outcome
             && same(&self.new_profit_loss, &row.profit_loss)
             && same(&self.new_is_win, &row.is_win)

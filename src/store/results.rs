@@ -19,14 +19,14 @@ use crate::rules::market::{Family, RuleSet};
 use crate::rules::order_status::is_on_paper;
 use crate::rules::outcome::Side;
 use crate::rules::pnl::MoneySource;
-use crate::rules::statistics::{BookedAs, Mode, PaidAndLogged, Provenance, Results, Settled};
+use crate::rules::statistics::{Mode, PaidAndLogged, Provenance, Results, Settled, SettledAs};
 use crate::rules::timestamp::{NaiveZone, read_cell_instant, read_instant};
 use crate::rules::title::market_key;
 use crate::rules::units::{FloatUsd, SharePrice, UnixSeconds, nearest_decimal};
 use crate::rules::value::Cell;
 use crate::store::Store;
 use crate::store::columns::Field;
-use crate::store::history::status_that_stands;
+use crate::store::history::status_in_force;
 
 /// Sums over the trades settled so far, as the bot computes them.
 #[derive(Debug, Clone, Default)]
@@ -92,7 +92,7 @@ impl Store {
             };
             let next = u32::try_from(places.len()).unwrap_or(u32::MAX);
             let position = position(row, &wallet)?;
-            let (stake, price, money) = money(row, position, reading.size_unit)?;
+            let (cost, price, money) = money(row, position, reading.size_unit)?;
             let is_filled = position.is_some();
             if let Some(position) = position
                 && let Some(logged) = row.get::<_, Cell>(12)?.any_number()
@@ -122,16 +122,16 @@ impl Store {
                 rowid: row.get(0)?,
                 logged_at: at,
                 booked: match (won, lost) {
-                    (Some(true), _) => BookedAs::Win,
-                    (_, Some(true)) => BookedAs::Loss,
-                    (Some(_), _) => BookedAs::Other,
-                    (None, _) if booked == Some("SPLIT") => BookedAs::Split,
-                    (None, _) => BookedAs::Unknown,
+                    (Some(true), _) => SettledAs::Win,
+                    (_, Some(true)) => SettledAs::Loss,
+                    (Some(_), _) => SettledAs::Other,
+                    (None, _) if booked == Some("SPLIT") => SettledAs::Split,
+                    (None, _) => SettledAs::Unknown,
                 },
                 without_result,
                 profit_as_stored: profit_as_stored.unwrap_or(f64::NAN),
                 profit: profit_as_stored.and_then(nearest_decimal),
-                stake,
+                cost,
                 price: price.map(|price| price.0),
                 side: text(row, 3)?.and_then(Side::named),
                 mode: match row.get::<_, Cell>(14)? {
@@ -222,7 +222,7 @@ impl Store {
                 }
             }
             for (fingerprint, record_id) in undone {
-                let standing = status_that_stands(&self.connection, record_id)?;
+                let standing = status_in_force(&self.connection, record_id)?;
                 match standing.as_deref().and_then(provenance_of) {
                     // the record that stands again was counted above
                     Some(by) => provenance.entry(fingerprint).or_insert((by, false)).0 = by,

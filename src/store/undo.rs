@@ -9,7 +9,7 @@ use crate::rules::text::printable;
 use crate::store::Record;
 use crate::store::bot_schema::Target;
 use crate::store::columns::{Field, FieldMap};
-use crate::store::history::{chain_of, standing_record};
+use crate::store::history::{chain_of, record_in_force};
 use crate::store::transaction::{Items, Short};
 use crate::store::{RunInfo, Store, records};
 
@@ -150,7 +150,7 @@ fn row_to_restore(
     // a record that undid another one can itself be undone while it is the latest record
     let stands = match this.status.as_str() {
         "undone" => records.last().as_ref().is_some_and(has_id),
-        _ => standing_record(&records).as_ref().is_some_and(has_id),
+        _ => record_in_force(&records).as_ref().is_some_and(has_id),
     };
     if !stands {
         let undone = |record: &Record| record.status == "undone" && record.previous_id == Some(id);

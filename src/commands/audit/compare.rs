@@ -3,7 +3,7 @@
 
 use rust_decimal::Decimal;
 
-use crate::rules::audit_cause::{differs, holds_is_win, same_money};
+use crate::rules::audit_cause::{has_other_outcome, holds_is_win, is_same_to_the_cent};
 use crate::rules::eligibility::{Row, Trade};
 use crate::rules::fees::Fee;
 use crate::rules::market::Family;
@@ -12,7 +12,7 @@ use crate::rules::resolution::{Resolution, Resolutions};
 use crate::rules::settlement::{Case, Earlier, Settlement};
 use crate::rules::units::Usd;
 use crate::rules::value::Cell;
-use crate::store::{Record, standing_and_money, standing_record};
+use crate::store::{Record, in_force_with_money, record_in_force};
 
 /// The result for one trade.
 pub(super) enum Compared {
@@ -29,15 +29,15 @@ pub(super) enum Compared {
 
 /// Whether the row holds an outcome that Polymarket had resolved when settle wrote it.
 pub(super) fn held_a_resolution(records: &[Record], row: &Row) -> bool {
-    let standing = standing_record(records).filter(|record| record.is_what_stands_in(row));
+    let standing = record_in_force(records).filter(|record| record.is_held_by(row));
     standing.is_some_and(|record| record.resolution.is_some())
 }
 
 /// The record with the arithmetic behind the values in `row`. A confirmation has none, so this is
 /// the record that it confirms. `None` if settle did not write these values.
 pub(super) fn money_of<'a>(records: &'a [Record], row: &Row) -> Option<&'a Record> {
-    let (standing, money) = standing_and_money(records)?;
-    money.filter(|_| standing.is_what_stands_in(row))
+    let (standing, money) = in_force_with_money(records)?;
+    money.filter(|_| standing.is_held_by(row))
 }
 
 /// Compares a settled trade with its market's resolution; `counted` gives the fee.
@@ -73,9 +73,9 @@ pub(super) fn compare(
     };
     let right = Settlement { trade, case };
     let row = &right.trade.row;
-    let is_right = !differs(&right)
+    let is_right = !has_other_outcome(&right)
         && holds_is_win(row, right.is_win())
-        && same_money(row.profit_loss.any_number(), right.profit());
+        && is_same_to_the_cent(row.profit_loss.any_number(), right.profit());
     if is_right { Compared::Right } else { Compared::Wrong(Box::new(right)) }
 }
 

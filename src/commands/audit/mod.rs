@@ -42,7 +42,7 @@ use clap::Args;
 
 use compare::{Compared, compare, held_a_resolution, money_of, paid};
 
-use crate::rules::audit_cause::{Cause, cause, differs, same_money};
+use crate::rules::audit_cause::{Cause, cause, has_other_outcome, is_same_to_the_cent};
 
 /// What an audit looks at.
 #[derive(Debug, Args)]
@@ -289,7 +289,7 @@ pub fn audit(
                     (Some(record), _) => compare(settlement.trade, &resolved, |_| record.fee()),
                     (None, Some(paid)) => compare(settlement.trade, &resolved, |trade| {
                         let due = on(Fees::Taker, trade);
-                        let due = due.filter(|due| same_money(Some(paid.0), due.dollars));
+                        let due = due.filter(|due| is_same_to_the_cent(Some(paid.0), due.dollars));
                         Some(due.unwrap_or(Fee { dollars: paid, taken: Taken::Added }))
                     }),
                     (None, None) => Compared::Wrong(settlement),
@@ -316,7 +316,7 @@ pub fn audit(
         PriceRequest::of(&settlement.trade.bet.market, Strike::Recorded, 1)
     };
     let wrong_ones = wrong.iter().map(|(settlement, _)| settlement);
-    let unlike = wrong_ones.filter(|settlement| differs(settlement));
+    let unlike = wrong_ones.filter(|settlement| has_other_outcome(settlement));
     let needs: PriceRequests = unlike.filter_map(wanted).map(|need| (need, None)).collect();
     let found = match needs.is_empty() {
         true => Found::default(),
@@ -325,7 +325,7 @@ pub fn audit(
     audit.problems.extend(found.problems);
     for (right, was_resolved) in wrong {
         let prices = wanted(&right).and_then(|need| found.prices.get(&need)?.last());
-        let cause = match differs(&right) {
+        let cause = match has_other_outcome(&right) {
             true if was_resolved => Cause::ResolutionChanged,
             true if has_changed_rule(&right.trade, &resolved) => Cause::RuleChanged,
             _ => cause(&right, prices),

@@ -19,7 +19,7 @@ use crate::rules::text::printable;
 use crate::rules::units::{BtcPrice, UnixSeconds};
 use crate::rules::value::Cell;
 use crate::settings::{self, CommonArgs, JudgingArgs};
-use crate::store::{Access, LastFailure, NotMade, Record, Store, standing_record};
+use crate::store::{Access, LastFailure, NotMade, Record, Store, record_in_force};
 use chrono::{DateTime, Utc};
 use clap::Args;
 
@@ -182,7 +182,7 @@ impl Story {
 
     /// The record of the values that are, or last were, in the row.
     pub fn standing(&self) -> Option<&Record> {
-        standing_record(&self.records)
+        record_in_force(&self.records)
     }
 }
 
@@ -199,13 +199,10 @@ fn state(
     let has_outcome =
         row.is_win != Cell::Null || booked(Outcome::Unknown) || booked(Outcome::Split);
     // where reconcile emptied the row, its state is that of a row without a result
-    let is_emptied =
-        |record: &&Record| record.status == "not_filled" && record.is_what_stands_in(row);
-    let standing = standing_record(records).filter(|record| !is_emptied(record));
-    match (standing, has_outcome) {
-        (Some(record), true) if record.is_what_stands_in(row) => {
-            State::Settled(record.status.clone())
-        }
+    let is_emptied = |record: &&Record| record.status == "not_filled" && record.is_held_by(row);
+    let in_force = record_in_force(records).filter(|record| !is_emptied(record));
+    match (in_force, has_outcome) {
+        (Some(record), true) if record.is_held_by(row) => State::Settled(record.status.clone()),
         (Some(_), _) => State::ChangedSince,
         (None, true) => State::SettledElsewhere,
         (None, false) if failure.is_some_and(|failure| failure.is_ignored) => {

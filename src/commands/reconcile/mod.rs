@@ -31,7 +31,7 @@ use crate::settings::{self, CommonArgs, ReadingArgs, ServiceArgs, WalletArgs};
 use crate::sources::http::Client;
 use crate::sources::polymarket::ResolutionSource;
 use crate::sources::wallet::BEGINNING;
-use crate::store::{NeverFilled, RunInfo, Store, WriteOutcome, Writes, standing_record};
+use crate::store::{NeverFilled, RunInfo, Store, WriteOutcome, Writes, record_in_force};
 use chrono::{DateTime, Utc};
 use clap::Args;
 
@@ -279,8 +279,8 @@ fn find_rebookings(
             continue;
         }
         let records = store.records_of(&trade.row)?;
-        let standing = standing_record(&records);
-        let is_again = standing.is_some_and(|record| !record.is_what_stands_in(&trade.row));
+        let standing = record_in_force(&records);
+        let is_again = standing.is_some_and(|record| !record.is_held_by(&trade.row));
         if is_again && !trade.row.is_win.is_empty() {
             settled_again.add(&trade.row.id);
         }

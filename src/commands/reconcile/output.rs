@@ -9,7 +9,7 @@ use crate::engine::effect::BotFigures;
 use crate::engine::reconcile::{Compared, Reconciliation, State};
 use crate::engine::sizes::Sizes;
 use crate::output::style::{CAUTION, STRONG, bare, errors, line, styled, whole_line};
-use crate::rules::decision::is_same;
+use crate::rules::decision::is_same_but_for_rounding;
 use crate::rules::fill::WalletSays;
 use crate::rules::logged::SizeHolds;
 use crate::rules::selection::Named;
@@ -46,7 +46,10 @@ pub fn text(report: &Report, title: &str) -> String {
         return text;
     };
     let (log, real) = (found.sum(|trade| trade.log_profit), found.sum(|trade| trade.real_profit));
-    if !found.needs_a_look() && found.count(&[State::NotFilled]) == 0 && is_same(log, real) {
+    if !found.needs_a_look()
+        && found.count(&[State::NotFilled]) == 0
+        && is_same_but_for_rounding(log, real)
+    {
         let profit = signed(real);
         let trades = counted(&found.count(&FILLED), "trade", "trades");
         match found.count(&FILLED) {

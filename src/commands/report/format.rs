@@ -31,7 +31,7 @@ pub(super) fn what_it_is_of(filter: &Filter) -> String {
 
 /// Sets of trades to compare: all, live and paper, confirmed and provisional.
 pub(super) fn sets(report: &Report) -> Vec<(&str, &Figures)> {
-    let apart = [Dimension::Mode, Dimension::Standing].map(|by| report.groups(by));
+    let apart = [Dimension::Mode, Dimension::Provenance].map(|by| report.groups(by));
     let apart = apart.into_iter().flatten();
     let apart = apart.filter_map(|group: &Group| Some((group.key.as_deref()?, &group.figures)));
     std::iter::once(("all", &report.figures)).chain(apart).collect()
@@ -57,7 +57,7 @@ pub(super) const FIGURES: [(&str, Shown); 20] = [
     ("Worst profit", |figures| dollars(figures.worst.map(|worst| worst.profit))),
     ("Profit factor", |figures| figures.profit_factor().map_or_else(dash, two_places)),
     ("Largest drawdown", |figures| amount(figures.drawdown.amount)),
-    ("Staked", |figures| amount(figures.stake)),
+    ("Staked", |figures| amount(figures.cost)),
     ("Return on stake", |figures| figures.return_on_stake().map_or_else(dash, signed_percent)),
     ("Streak now", |figures| {
         figures.streaks.current.map_or_else(dash, |(won, length)| in_a_row(won, length))

@@ -18,7 +18,7 @@ use crate::commands::report::tables::{
 };
 use crate::commands::report::{Report, chart};
 use crate::rules::statistics::course::{ROLLING, rolling_edge};
-use crate::rules::statistics::{BookedAs, Dimension, Figures, Group, Settled, UncountedFees};
+use crate::rules::statistics::{Dimension, Figures, Group, Settled, SettledAs, UncountedFees};
 use crate::rules::text::printable;
 use crate::rules::timestamp::NaiveZone;
 use crate::rules::units::{self, FloatUsd, UnixSeconds};
@@ -135,7 +135,7 @@ fn headlines(report: &Report) -> Markup {
 fn headline(group: &Group, trades: &[&Settled], report: &Report, is_first: bool) -> Markup {
     let (figures, key) = (&group.figures, group.key.as_deref());
     let of_mode = || trades.iter().copied().filter(|trade| trade.mode.key() == key);
-    let counted = of_mode().filter(|trade| trade.booked != BookedAs::Unknown);
+    let counted = of_mode().filter(|trade| trade.booked != SettledAs::Unknown);
     let points = timed(counted.map(|trade| (trade.at(), trade.profit)), report.zone);
     let (end, fall) = (dollars(figures.profit()), figure("Largest drawdown", figures));
     let is_alone = report.groups(Dimension::Mode).len() == 1;

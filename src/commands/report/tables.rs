@@ -126,7 +126,7 @@ pub(super) fn tables(report: &Report) -> Markup {
     let all = report.breakdowns.iter().map(|breakdown| breakdown.by);
     // other parts of the page show these
     let is_above =
-        |by: &Dimension| matches!(by, Dimension::Mode | Dimension::Standing | Dimension::Month);
+        |by: &Dimension| matches!(by, Dimension::Mode | Dimension::Provenance | Dimension::Month);
     let shown = all.filter(|by| !is_above(by) || report.by == Some(*by));
     // one asset and one source of money say nothing new
     let says_nothing = |by: &Dimension| {

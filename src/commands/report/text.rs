@@ -34,7 +34,7 @@ pub fn text(report: &Report, database: &Path) -> String {
     text.push_str(&headline(report));
     for breakdown in &report.breakdowns {
         // the headline table has these two as columns
-        let is_above = matches!(breakdown.by, Dimension::Mode | Dimension::Standing)
+        let is_above = matches!(breakdown.by, Dimension::Mode | Dimension::Provenance)
             && report.by != Some(breakdown.by);
         // one asset, source of money or month says nothing new
         let says_nothing =

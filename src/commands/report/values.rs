@@ -66,7 +66,7 @@ fn figures(values: &mut Values, figures: &Figures) -> serde_json::Result<()> {
     values.add("max_drawdown", dollars(figures.drawdown.amount))?;
     values.add("drawdown_from", figures.drawdown.from)?;
     values.add("drawdown_to", figures.drawdown.to)?;
-    values.add("total_stake", dollars(figures.stake))?;
+    values.add("total_stake", dollars(figures.cost))?;
     values.add("decided_count", figures.decided)?;
     values.add("decided_profit", figures.decided_profit)?;
     values.add("decided_average_profit", figures.decided_average)?;

@@ -86,7 +86,7 @@ fn settled(text: &mut String, summary: &Summary, is_dry: bool, profit: &str) {
         (summary.with_status(Status::Provisional), by_candles.as_str()),
         (summary.filled(), "money from the wallet"),
     ];
-    let mut all = booked_as(summary);
+    let mut all = endings(summary);
     for (_, what) in how.iter().filter(|(count, _)| *count == settled) {
         let _ = write!(all, ", {what}");
     }
@@ -143,12 +143,12 @@ fn left(text: &mut String, summary: &Summary) {
 }
 
 /// How the settled trades ended.
-fn booked_as(summary: &Summary) -> String {
+fn endings(summary: &Summary) -> String {
     kinds(&[
-        (summary.booked_as(true), "won"),
-        (summary.booked_as(false), "lost"),
-        (summary.booked_outcome(Outcome::Split), "split"),
-        (summary.booked_outcome(Outcome::Unknown), "UNKNOWN (no time in the slug)"),
+        (summary.settled_as(true), "won"),
+        (summary.settled_as(false), "lost"),
+        (summary.settled_with(Outcome::Split), "split"),
+        (summary.settled_with(Outcome::Unknown), "UNKNOWN (no time in the slug)"),
     ])
 }
 

@@ -67,14 +67,14 @@ impl Brier {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::statistics::BookedAs;
+    use crate::rules::statistics::SettledAs;
     use crate::rules::statistics::tests::trade;
 
     /// Bets at 0.50 of which the first `won` of ten won.
     fn bets(won: u8, count: i64, confidence: fn(bool) -> f32) -> Vec<Settled> {
         let bet = |id: i64| {
             let is_win = id % 10 < i64::from(won);
-            let booked = if is_win { BookedAs::Win } else { BookedAs::Loss };
+            let booked = if is_win { SettledAs::Win } else { SettledAs::Loss };
             Settled { confidence: Some(confidence(is_win)), ..trade(id, "+1", booked) }
         };
         (0..count).map(bet).collect()
@@ -106,12 +106,12 @@ mod tests {
 
     #[test]
     fn a_trade_without_confidence_price_or_result_is_left_out() {
-        let forecast = Settled { confidence: Some(0.5), ..trade(1, "+1", BookedAs::Win) };
+        let forecast = Settled { confidence: Some(0.5), ..trade(1, "+1", SettledAs::Win) };
         assert!(Brier::of([&forecast]).is_some());
         for without in [
             Settled { confidence: None, ..forecast.clone() },
             Settled { price: None, ..forecast.clone() },
-            Settled { booked: BookedAs::Split, without_result: true, ..forecast },
+            Settled { booked: SettledAs::Split, without_result: true, ..forecast },
         ] {
             assert_eq!(Brier::of([&without]), None);
         }

@@ -5,7 +5,7 @@ use rust_decimal::Decimal;
 
 use crate::rules::fees::{Taken, takers_fee};
 use crate::rules::pnl::MoneySource;
-use crate::rules::statistics::{BookedAs, PaidAndLogged, Results, Settled};
+use crate::rules::statistics::{PaidAndLogged, Results, Settled, SettledAs};
 use crate::rules::units::{SharePrice, Usd};
 
 /// How much more a set of trades paid than the bot logged.
@@ -65,17 +65,17 @@ impl UncountedFees {
 
 /// The dollars that the taker's fee on this trade would cost; `None` if it is counted, or there is none.
 fn left_out(trade: &Settled) -> Option<Decimal> {
-    if trade.has_fee || trade.money == MoneySource::Wallet || trade.booked == BookedAs::Unknown {
+    if trade.has_fee || trade.money == MoneySource::Wallet || trade.booked == SettledAs::Unknown {
         return None;
     }
     let duration = i64::from(trade.duration?.get());
     let price = SharePrice::new(trade.price?).ok()?;
-    let fee = takers_fee(Some(duration), trade.at()?, Usd(trade.stake?), price);
+    let fee = takers_fee(Some(duration), trade.at()?, Usd(trade.cost?), price);
     let payout = match trade.booked {
         _ if fee.taken == Taken::Added => return Some(fee.dollars.0).filter(is_positive),
-        BookedAs::Win => Decimal::ONE,
-        BookedAs::Split => Decimal::new(5, 1),
-        BookedAs::Loss | BookedAs::Other | BookedAs::Unknown => Decimal::ZERO,
+        SettledAs::Win => Decimal::ONE,
+        SettledAs::Split => Decimal::new(5, 1),
+        SettledAs::Loss | SettledAs::Other | SettledAs::Unknown => Decimal::ZERO,
     };
     let shares = fee.dollars.0.checked_div(price.0)?;
     shares.checked_mul(payout).filter(is_positive)
@@ -103,8 +103,8 @@ mod tests {
     fn a_fee_added_to_the_dollars_is_left_out_win_or_lose() {
         let of = |booked| Settled { logged_at: OCTOBER.datetime(), ..trade(1, "+5", booked) };
         // 10 shares × 0.07 × 0.25
-        assert_eq!(left_out(&[of(BookedAs::Win)]), Some((1, "0.175".to_owned())));
-        let both = [of(BookedAs::Win), of(BookedAs::Loss), of(BookedAs::Unknown)];
+        assert_eq!(left_out(&[of(SettledAs::Win)]), Some((1, "0.175".to_owned())));
+        let both = [of(SettledAs::Win), of(SettledAs::Loss), of(SettledAs::Unknown)];
         assert_eq!(left_out(&both), Some((2, "0.35".to_owned())));
     }
 
@@ -112,9 +112,9 @@ mod tests {
     fn a_fee_taken_in_shares_costs_what_these_would_have_paid() {
         // 2026-02-13: 10 shares × 0.25 × 0.25² are 0.15625 shares
         for (booked, wanted) in [
-            (BookedAs::Win, Some((1, "0.15625".to_owned()))),
-            (BookedAs::Split, Some((1, "0.078125".to_owned()))),
-            (BookedAs::Loss, None),
+            (SettledAs::Win, Some((1, "0.15625".to_owned()))),
+            (SettledAs::Split, Some((1, "0.078125".to_owned()))),
+            (SettledAs::Loss, None),
         ] {
             assert_eq!(left_out(&[trade(1, "+5", booked)]), wanted, "{booked:?}");
         }
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn what_is_counted_or_not_charged_is_not_left_out() {
-        let charged = Settled { logged_at: OCTOBER.datetime(), ..trade(1, "+5", BookedAs::Win) };
+        let charged = Settled { logged_at: OCTOBER.datetime(), ..trade(1, "+5", SettledAs::Win) };
         for free in [
             Settled { has_fee: true, ..charged.clone() },
             Settled { money: MoneySource::Wallet, ..charged.clone() },

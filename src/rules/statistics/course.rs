@@ -4,7 +4,7 @@
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
-use crate::rules::statistics::{BookedAs, Settled};
+use crate::rules::statistics::{Settled, SettledAs};
 use crate::rules::timestamp::NaiveZone;
 use crate::rules::units::{UnixSeconds, Usd};
 
@@ -40,7 +40,7 @@ pub fn longest_falls<'a>(trades: impl IntoIterator<Item = &'a Settled>, count: u
         falls.insert(place, fall);
         falls.truncate(count);
     };
-    for trade in trades.into_iter().filter(|trade| trade.booked != BookedAs::Unknown) {
+    for trade in trades.into_iter().filter(|trade| trade.booked != SettledAs::Unknown) {
         let Some(profit) = trade.profit else { continue };
         sum = sum.saturating_add(profit);
         if sum >= peak.0 {
@@ -105,7 +105,7 @@ pub fn hours_of_week(trades: &[&Settled], zone: NaiveZone) -> Option<[[WeekHour;
         return None;
     }
     let mut week = [[WeekHour::default(); 24]; 7];
-    for trade in trades.iter().filter(|trade| trade.booked != BookedAs::Unknown) {
+    for trade in trades.iter().filter(|trade| trade.booked != SettledAs::Unknown) {
         let (Some(at), Some(profit)) = (trade.at(), trade.profit) else { continue };
         let at = zone.wall_seconds(at);
         // 1970-01-01 was a Thursday
@@ -149,8 +149,8 @@ mod tests {
     #[test]
     fn the_rolling_edge_is_over_the_latest_fifty_trades_that_count() {
         let mut trades = settled(&["-1"; 50]);
-        trades.extend((51..=75).map(|rowid| trade(rowid, "+1", BookedAs::Win)));
-        trades.push(trade(76, "+0", BookedAs::Split));
+        trades.extend((51..=75).map(|rowid| trade(rowid, "+1", SettledAs::Win)));
+        trades.push(trade(76, "+0", SettledAs::Split));
         let edges = rolling_edge(&trades);
         assert_eq!(edges.len(), 26);
         // all of the first fifty were lost at 0.50; at the end, half were won
@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn an_hour_of_the_week_is_in_the_zone_and_needs_two_thousand_trades() {
         // 2026-02-13 is a Friday; one minute after midnight in UTC
-        let mut trade = trade(1, "+2", BookedAs::Win);
+        let mut trade = trade(1, "+2", SettledAs::Win);
         trade.logged_at = MIDNIGHT.plus(60).datetime();
         let trades = vec![&trade; FOR_A_WEEK];
         let of = |zone: &str| hours_of_week(&trades, zone.parse().unwrap()).unwrap();

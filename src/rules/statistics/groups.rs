@@ -45,14 +45,14 @@ pub enum Dimension {
     Duration,
     /// Confirmed or provisional.
     #[value(skip)]
-    Standing,
+    Provenance,
 }
 
 impl Dimension {
     /// The dimensions of a report that is not asked for another one, in display order.
     pub const ALL: [Self; 11] = [
         Self::Mode,
-        Self::Standing,
+        Self::Provenance,
         Self::Source,
         Self::Asset,
         Self::Signal,
@@ -74,7 +74,7 @@ impl Dimension {
             Self::Price => "price",
             Self::Duration => "duration",
             Self::Mode => "mode",
-            Self::Standing => "standing",
+            Self::Provenance => "standing",
             Self::Asset => "asset",
             Self::Source => "money_source",
             Self::Week => "week",
@@ -92,7 +92,7 @@ impl Dimension {
             Self::Price => "By price paid",
             Self::Duration => "By market duration",
             Self::Mode => "Paper and live",
-            Self::Standing => "Confirmed and provisional",
+            Self::Provenance => "Confirmed and provisional",
             Self::Asset => "By asset",
             Self::Source => "By source of the money",
             Self::Week => "By week from Monday",
@@ -137,7 +137,7 @@ pub fn dimensions(results: &Results, only: Option<Dimension>) -> Vec<Dimension> 
     let dimensions = match only {
         None => Dimension::ALL.to_vec(),
         Some(only) => {
-            let always = [Dimension::Mode, Dimension::Standing];
+            let always = [Dimension::Mode, Dimension::Provenance];
             let always = always.into_iter().filter(|by| *by != only);
             always.chain([only]).collect()
         }
@@ -191,7 +191,7 @@ fn place(trade: &Settled, by: Dimension, zone: NaiveZone) -> i64 {
             .map(|tenth| tenth.min(9)),
         Dimension::Duration => trade.duration.map(|seconds| seconds.get().into()),
         Dimension::Mode => (trade.mode != Mode::NotSaid).then_some(trade.mode as i64),
-        Dimension::Standing => Some(trade.provenance as i64),
+        Dimension::Provenance => Some(trade.provenance as i64),
         Dimension::Asset => trade.asset.map(|asset| asset as i64),
         Dimension::Source => Some(trade.money as i64),
         // 1970-01-01 was a Thursday
@@ -221,7 +221,7 @@ fn key(results: &Results, by: Dimension, place: i64) -> Option<String> {
             let mode = if place == Mode::Live as i64 { Mode::Live } else { Mode::Paper };
             mode.key().map(str::to_owned)
         }
-        Dimension::Standing => [
+        Dimension::Provenance => [
             (Provenance::Confirmed, "confirmed"),
             (Provenance::Provisional, "provisional"),
             (Provenance::Final, "unknown"),
@@ -259,7 +259,7 @@ fn duration(seconds: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::statistics::BookedAs;
+    use crate::rules::statistics::SettledAs;
     use crate::rules::statistics::tests::trade;
 
     #[test]
@@ -267,7 +267,7 @@ mod tests {
         // 2026-03-01 is a Sunday
         let at = |text: &str| {
             let logged_at = crate::rules::timestamp::read_instant(text, NaiveZone::Utc);
-            Settled { logged_at, ..trade(1, "+1", BookedAs::Win) }
+            Settled { logged_at, ..trade(1, "+1", SettledAs::Win) }
         };
         for (logged, week, month) in [
             ("2026-03-01 23:59:59", "2026-02-23", "2026-03"),
@@ -286,7 +286,7 @@ mod tests {
     fn days_hours_and_months_are_those_of_the_zone() {
         let trade = Settled {
             logged_at: crate::rules::timestamp::read_instant("2026-02-28 23:30:00", NaiveZone::Utc),
-            ..trade(1, "+1", BookedAs::Win)
+            ..trade(1, "+1", SettledAs::Win)
         };
         let zone = "+01:00".parse().unwrap();
         let of = |by| key(&Results::default(), by, place(&trade, by, zone));

@@ -35,7 +35,7 @@ pub struct Settled {
     /// be read.
     pub logged_at: Option<DateTime<Utc>>,
     /// How the trade ended.
-    pub booked: BookedAs,
+    pub booked: SettledAs,
     /// Whether it is booked as SPLIT or UNKNOWN, regardless of its `is_win`.
     pub without_result: bool,
     /// `profit_loss` in dollars, as the float that SQLite sums. NaN, which SQLite stores as NULL, is no number:
@@ -43,8 +43,8 @@ pub struct Settled {
     pub profit_as_stored: f64,
     /// `profit_loss` in dollars; `None` if it is not a number.
     pub profit: Option<Decimal>,
-    /// Dollars staked; `None` if that is not a number.
-    pub stake: Option<Decimal>,
+    /// Dollars paid; `None` if that is not a number.
+    pub cost: Option<Decimal>,
     /// Dollars paid per share; `None` if that is not a price of at most $1.
     pub price: Option<Decimal>,
     /// The side bought; `None` if `action` names no side.
@@ -80,14 +80,14 @@ impl Settled {
 
     /// Whether `is_win` is not NULL.
     pub fn is_decided(&self) -> bool {
-        matches!(self.booked, BookedAs::Win | BookedAs::Loss | BookedAs::Other)
+        matches!(self.booked, SettledAs::Win | SettledAs::Loss | SettledAs::Other)
     }
 
     /// Whether it is a win or a loss for streaks and self-reflection; `None` for neither.
     pub fn counts_as(&self) -> Option<bool> {
         match self.booked {
-            BookedAs::Win if !self.without_result => Some(true),
-            BookedAs::Loss if !self.without_result => Some(false),
+            SettledAs::Win if !self.without_result => Some(true),
+            SettledAs::Loss if !self.without_result => Some(false),
             _ => None,
         }
     }
@@ -95,7 +95,7 @@ impl Settled {
 
 /// How a trade ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BookedAs {
+pub enum SettledAs {
     /// `is_win` is 1.
     Win,
     /// `is_win` is 0.
@@ -236,9 +236,9 @@ pub(crate) mod tests {
     pub const MIDNIGHT: UnixSeconds = UnixSeconds(1_770_940_800);
 
     /// A bet of 5 dollars at 0.50, logged at `rowid` minutes past midnight.
-    pub fn trade(rowid: i64, profit: &str, booked: BookedAs) -> Settled {
+    pub fn trade(rowid: i64, profit: &str, booked: SettledAs) -> Settled {
         let profit: Decimal = profit.parse().unwrap();
-        let without_result = matches!(booked, BookedAs::Split | BookedAs::Unknown);
+        let without_result = matches!(booked, SettledAs::Split | SettledAs::Unknown);
         Settled {
             rowid,
             logged_at: MIDNIGHT.plus(rowid * 60).datetime(),
@@ -246,7 +246,7 @@ pub(crate) mod tests {
             without_result,
             profit_as_stored: f64_from_decimal(profit),
             profit: Some(profit),
-            stake: Some(Decimal::from(5)),
+            cost: Some(Decimal::from(5)),
             price: Some(Decimal::new(5, 1)),
             side: Some(Side::Yes),
             mode: Mode::Paper,
@@ -263,8 +263,8 @@ pub(crate) mod tests {
     /// Such bets with these profits; a negative one is a loss.
     pub fn settled(profits: &[&str]) -> Vec<Settled> {
         let booked = |profit: &str| match profit.starts_with('-') {
-            true => BookedAs::Loss,
-            false => BookedAs::Win,
+            true => SettledAs::Loss,
+            false => SettledAs::Win,
         };
         (1..).zip(profits).map(|(rowid, profit)| trade(rowid, profit, booked(profit))).collect()
     }

@@ -90,7 +90,7 @@ pub fn day_of(instant: UnixSeconds) -> Option<NaiveDate> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::statistics::BookedAs;
+    use crate::rules::statistics::SettledAs;
     use crate::rules::statistics::tests::{MIDNIGHT, settled, trade};
 
     const EVENING: UnixSeconds = UnixSeconds(MIDNIGHT.0 + 86_399);
@@ -120,10 +120,10 @@ mod tests {
     #[test]
     fn unknown_and_split_trades_count_nowhere() {
         let mut trades = settled(&["-1"; 9]);
-        trades[3] = trade(4, "+0", BookedAs::Split);
-        trades.push(trade(10, "+0", BookedAs::Unknown));
+        trades[3] = trade(4, "+0", SettledAs::Split);
+        trades.push(trade(10, "+0", SettledAs::Unknown));
         // another program may book UNKNOWN and still set is_win
-        trades.push(super::Settled { without_result: true, ..trade(11, "-5", BookedAs::Loss) });
+        trades.push(super::Settled { without_result: true, ..trade(11, "-5", SettledAs::Loss) });
         let reflection = Reflection::of(&trades, &[]);
         assert_eq!((reflection.counted, reflection.consecutive_losses), (8, 8));
         assert_eq!(reflection.counted_that_day, 8);

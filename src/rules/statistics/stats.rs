@@ -4,7 +4,7 @@
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
-use crate::rules::statistics::{BookedAs, Settled};
+use crate::rules::statistics::{Settled, SettledAs};
 use crate::rules::units::{FloatUsd, UnixSeconds, Usd, nearest_decimal};
 
 /// The figures of a set of settled trades.
@@ -42,12 +42,12 @@ pub struct Figures {
     pub gross_loss: Option<Usd>,
     /// The largest fall of the cumulative profit.
     pub drawdown: Drawdown,
-    /// Sum of the stakes, in dollars.
-    pub stake: Option<Usd>,
+    /// Sum of the costs, in dollars.
+    pub cost: Option<Usd>,
     /// Wins and losses in a row.
     pub streaks: Streaks,
     /// Mean price paid by the trades with an `is_win`, in dollars per share: the win rate at which
-    /// these bets break even, if stakes per share are equal and there are no fees.
+    /// these bets break even, if costs per share are equal and there are no fees.
     pub average_price: Option<Decimal>,
 }
 
@@ -180,7 +180,7 @@ impl Figures {
         let mut count = Decimal::ZERO;
         // None where a sum does not fit a Decimal
         let zero = Some(Decimal::ZERO);
-        let (mut gain, mut loss, mut stake, mut price, mut priced) = (zero, zero, zero, zero, 0u64);
+        let (mut gain, mut loss, mut cost, mut price, mut priced) = (zero, zero, zero, zero, 0u64);
         let add = |sum: &mut Option<Decimal>, value| {
             *sum = sum.and_then(|sum| sum.checked_add(value));
         };
@@ -188,11 +188,11 @@ impl Figures {
         let mut fall = (Decimal::ZERO, None, None);
         for trade in trades {
             figures.count(trade);
-            if trade.booked == BookedAs::Unknown {
+            if trade.booked == SettledAs::Unknown {
                 continue;
             }
-            if let Some(dollars) = trade.stake {
-                add(&mut stake, dollars);
+            if let Some(dollars) = trade.cost {
+                add(&mut cost, dollars);
             }
             if let Some(paid) = trade.price.filter(|_| trade.is_decided()) {
                 add(&mut price, paid);
@@ -224,14 +224,14 @@ impl Figures {
         figures.decided_profit = sums.decided.total();
         figures.decided_average = sums.decided.average();
         // the floats take half of the memory and have the order of their decimals
-        let known = trades.iter().filter(|trade| trade.booked != BookedAs::Unknown);
+        let known = trades.iter().filter(|trade| trade.booked != SettledAs::Unknown);
         let profits = known.filter_map(|trade| trade.profit.map(|_| trade.profit_as_stored));
         figures.median_profit = median(profits.collect()).map(Usd);
         figures.gross_profit = gain.map(Usd);
         figures.gross_loss = loss.map(Usd);
         figures.average_profit =
             figures.net_profit().and_then(|profit| profit.checked_div(count)).map(Usd);
-        figures.stake = stake.map(Usd);
+        figures.cost = cost.map(Usd);
         figures.average_price = price.and_then(|sum| sum.checked_div(priced.into()));
         figures.drawdown =
             Drawdown { amount: curve.map(|_| Usd(fall.0)), from: fall.1, to: fall.2 };
@@ -242,11 +242,11 @@ impl Figures {
         self.settled += 1;
         self.decided += u64::from(trade.is_decided());
         match trade.booked {
-            BookedAs::Win => self.wins += 1,
-            BookedAs::Loss => self.losses += 1,
-            BookedAs::Split => self.split += 1,
-            BookedAs::Unknown => self.unknown += 1,
-            BookedAs::Other => {}
+            SettledAs::Win => self.wins += 1,
+            SettledAs::Loss => self.losses += 1,
+            SettledAs::Split => self.split += 1,
+            SettledAs::Unknown => self.unknown += 1,
+            SettledAs::Other => {}
         }
         if let Some(won) = trade.counts_as() {
             self.streaks.add(won);
@@ -278,9 +278,9 @@ impl Figures {
         self.gross_profit?.0.checked_sub(self.gross_loss?.0)
     }
 
-    /// Profit / stake: 0.05 is 5 cents of profit for each dollar staked.
+    /// Profit / cost: 0.05 is 5 cents of profit for each dollar paid.
     pub fn return_on_stake(&self) -> Option<Decimal> {
-        self.net_profit()?.checked_div(self.stake?.0)
+        self.net_profit()?.checked_div(self.cost?.0)
     }
 
     /// Win rate less average price, from −1 to 1: what these trades know beyond their prices.
@@ -362,7 +362,7 @@ mod tests {
             figures.profit_factor().map(|factor| factor.round_dp(4)),
             usd("1.7778").map(|u| u.0)
         );
-        // each stakes 5 dollars
+        // each cost 5 dollars
         assert_eq!(figures.return_on_stake().map(|r| r.round_dp(4)), usd("0.2333").map(|u| u.0));
         assert_eq!(figures.drawdown.amount, usd("8"));
         assert_eq!((figures.drawdown.from, figures.drawdown.to), (trades[0].at(), trades[4].at()));
@@ -405,14 +405,14 @@ mod tests {
     #[test]
     fn split_and_unknown_trades_neither_count_nor_end_a_streak() {
         let mut trades = settled(&["-5", "-1", "+0", "-2"]);
-        trades[2] = trade(3, "+0", BookedAs::Split);
-        trades.push(trade(5, "+0", BookedAs::Unknown));
+        trades[2] = trade(3, "+0", SettledAs::Split);
+        trades.push(trade(5, "+0", SettledAs::Unknown));
         let figures = Figures::of(&trades);
         assert_eq!((figures.split, figures.unknown, figures.decided), (1, 1, 3));
         assert_eq!(figures.streaks.losses_now(), 3);
         // the split's 0 is a result; the unknown trade's is not
         assert_eq!(figures.average_profit, usd("-2"));
-        assert_eq!(figures.stake, usd("20"));
+        assert_eq!(figures.cost, usd("20"));
     }
 
     #[test]
@@ -444,7 +444,7 @@ mod tests {
     #[test]
     fn an_is_win_that_is_neither_counts_in_the_rate_as_in_the_bots() {
         let mut trades = settled(&["+5", "-2"]);
-        trades[1].booked = BookedAs::Other;
+        trades[1].booked = SettledAs::Other;
         let figures = Figures::of(&trades);
         assert_eq!((figures.wins, figures.losses, figures.win_rate()), (1, 0, Some(0.5)));
     }

@@ -78,7 +78,7 @@ pub fn filled_and_unfilled(trades: &[&Settled], unfilled: &[Unfilled]) -> Vec<Si
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::statistics::BookedAs;
+    use crate::rules::statistics::SettledAs;
     use crate::rules::statistics::tests::{settled, trade};
 
     #[test]
@@ -86,7 +86,7 @@ mod tests {
         let mut trades = settled(&["+1", "-1", "+1", "+1"]);
         trades[0].mode = Mode::Live;
         trades[1].mode = Mode::NotSaid;
-        trades.push(trade(5, "+0", BookedAs::Split));
+        trades.push(trade(5, "+0", SettledAs::Split));
         let trades: Vec<&Settled> = trades.iter().collect();
         let price = |price: i64| Some(Decimal::new(price, 1));
         let signal = |reason, won, price| Unfilled { reason, won, price };

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use log::debug;
 
 use crate::rules::resolution::{Question, Resolution, Resolutions};
-use crate::rules::title::is_id;
+use crate::rules::title::{is_id, is_id_or_condition};
 use crate::sources::http::{FetchError, TRIES};
 use crate::sources::polymarket::answer::{absent, is_absent, read_events, read_market};
 use crate::sources::polymarket::judge::{ClobMarket, Findings, Ruling, read_clob, read_rulings};
@@ -191,7 +191,7 @@ impl Polymarket {
         keys: &[String],
         closed: bool,
     ) -> HashMap<String, StatedPrices> {
-        let is_slug = |key: &&String| !is_id(key) && !key.starts_with("0x");
+        let is_slug = |key: &&String| !is_id_or_condition(key);
         let slugs: Vec<String> = keys.iter().filter(is_slug).cloned().collect();
         let mut found = HashMap::new();
         for some in chunks(&slugs) {

@@ -209,7 +209,7 @@ fn unread_markets(reading: &WalletReading) -> Option<String> {
     // a row that has only an id is looked up by it
     let is_id = |market: &MarketId, name: &str| matches!(market, MarketId::Key(key) if key == name);
     let is_unread = |market: &MarketId, name: &str| {
-        market.may_be_a_window() && !(market.is_nameless() && is_id(market, name))
+        market.may_be_a_window() && !(market.id().is_some() && is_id(market, name))
     };
     let mut unread = reading.rows.iter().filter(|row| is_unread(&row.market, &row.name));
     let first = unread.next()?;

@@ -190,7 +190,7 @@ pub(super) fn activities(
             _ => None,
         };
         let market = &row.market;
-        let is_named = !market.is_nameless() && *market != MarketId::Key(String::new());
+        let is_named = market.id().is_none() && *market != MarketId::Key(String::new());
         if let Some(known) = conditions.get_mut(&row.condition) {
             known.up_is_first = known.up_is_first.or(up_is_first);
             if known.market.may_be_a_window() && matches!(market, MarketId::Window(..)) {
