@@ -184,8 +184,8 @@ pub struct RecordCounts {
 
 impl Store {
     /// Runs `read`, which has several steps, until the database did not change meanwhile. No lock
-    /// makes the other program wait. If it never stops writing, the result of the last attempt is
-    /// returned.
+    /// makes the other program wait. If it never stops writing, the last attempt is one transaction; outside of
+    /// WAL mode the other program's write waits for it then.
     ///
     /// # Errors
     /// [`Error::Database`], and those of `read`.
@@ -201,7 +201,11 @@ impl Store {
                 return Ok(found);
             }
         }
-        read(self)
+        let transaction = self.read(|| self.connection.unchecked_transaction())?;
+        let found = read(self);
+        // nothing was written: without the commit the transaction ends, too
+        self.read(|| transaction.commit())?;
+        found
     }
 
     /// How many settlements fit into one transaction, as far as is known.
