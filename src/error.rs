@@ -33,7 +33,7 @@ pub enum Error {
     SettingsExist(PathBuf),
     /// The new settings file cannot be written.
     #[error(
-        "{} cannot be written: {source}; name a file in a folder that this user may write with --config",
+        "cannot write {}: {source}; name a file in a folder that this user may write with --config",
         path.display()
     )]
     NewSettings {
@@ -63,7 +63,7 @@ pub enum Error {
     ReadOnly(PathBuf),
     /// The lock file cannot be used.
     #[error(
-        "settle cannot take the lock {}: {source}; settle wrote nothing; {}",
+        "cannot take the lock {}: {source}; settle wrote nothing; {}",
         path.display(),
         lock_hint(source)
     )]
@@ -112,7 +112,7 @@ pub enum Error {
     EmptyPeriod,
     /// The HTML page cannot be written.
     #[error(
-        "the report cannot be written to {}: {source}; name a file in a folder that this user may write",
+        "cannot write the report to {}: {source}; name a file in a folder that this user may write",
         path.display()
     )]
     Page {
@@ -149,7 +149,7 @@ pub enum Error {
     AmbiguousRun(String, String),
     /// Standard output cannot be written.
     #[error(
-        "settle cannot print the result: {0}; check the file or program that receives standard output"
+        "cannot print the result: {0}; check the file or program that receives standard output"
     )]
     Output(#[from] std::io::Error),
 }

@@ -534,7 +534,7 @@ fn each_condition_gives_what_the_guides_table_says() {
     is_as_documented("a timestamp in the future", &future, &good.url, &[]);
     let fresh = Bench::new(&[recent(1)]);
     let out = nowhere();
-    is_as_documented("no price or resolution from any source", &fresh, &out, &[]);
+    is_as_documented("no source gave a price or a resolution", &fresh, &out, &[]);
     fresh.sql().execute("UPDATE settlement_outages SET since = since - 21600", []).unwrap();
     is_as_documented("the same for six hours", &fresh, &out, &[]);
     let resolved = |up_wins| {
@@ -695,7 +695,7 @@ fn a_run_that_finds_a_lock_leaves_the_metrics_file_unchanged() {
 fn unwritable_metrics_only_cause_a_warning() {
     let bench = Bench::new(&[bet(1)]);
     let ended = bench.run_at(&Exchange::of(up()).url, &["--metrics-file", "no/such/folder/x.prom"]);
-    assert!(ended.code(0).stderr.contains("metrics cannot be written"), "{}", ended.stderr);
+    assert!(ended.code(0).stderr.contains("cannot write the metrics"), "{}", ended.stderr);
     assert_eq!(bench.booked(1).2, Some(1));
 }
 

@@ -448,7 +448,7 @@ fn a_correction_against_a_clear_move_is_a_warning() {
     assert_eq!((&summary["corrected_count"], &summary["alert"]), (&1.into(), &false.into()));
     assert_eq!(summary["warnings"][0]["code"], "contradiction");
     let warning = summary["warnings"][0]["message"].as_str().unwrap();
-    let said = "resolved it NO, which is written, but coinbase moved +17.9 bps";
+    let said = "resolved it NO, and settle wrote that, but coinbase moved +17.9 bps";
     assert!(warning.contains(said), "{warning}");
     assert!(ended.stderr.contains("coinbase moved +17.9 bps"), "{}", ended.stderr);
 }

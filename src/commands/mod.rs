@@ -40,7 +40,7 @@ pub const EXITS: [(Exit, &str); 9] = [
         Exit::Alert,
         "done, but a due trade is older than the alert lag, or a provisional one is not confirmed in time",
     ),
-    (Exit::NothingHad, "no price or resolution from any source"),
+    (Exit::NothingHad, "no source gave a price or a resolution"),
     (Exit::NoDatabase, "no performance database there"),
     (Exit::Locked, "another run is in progress"),
     (Exit::Interrupted, "interrupted"),

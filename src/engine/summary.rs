@@ -206,7 +206,7 @@ fn contradiction(result: &TradeResult, moved: Bps) -> Warning {
     let row = &result.row;
     let outcome = result.outcome.map_or("otherwise", Outcome::as_str);
     let message = format!(
-        "trade {} on {}: Polymarket resolved it {outcome}, which is written, but {} moved {:+.1} bps in its \
+        "trade {} on {}: Polymarket resolved it {outcome}, and settle wrote that, but {} moved {:+.1} bps in its \
          window; check --rules, the source and the market",
         row.id,
         row.market_slug,

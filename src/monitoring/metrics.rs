@@ -47,7 +47,7 @@ pub fn write(path: &Path, run: &RunFigures<'_>) {
     let text = text(run, last_success(path));
     let written = text.map_err(io::Error::other).and_then(|text| replace_file(path, &text));
     if let Err(why) = written {
-        warn!("the metrics cannot be written to {}: {why}", path.display());
+        warn!("settle cannot write the metrics to {}: {why}", path.display());
     }
 }
 

@@ -181,11 +181,11 @@ impl Exclusion {
     /// The reason as text.
     pub fn words(self) -> &'static str {
         match self {
-            Self::Hold => "HOLD: no trade was made",
+            Self::Hold => "HOLD: the bot made no trade",
             Self::OtherAction => "action is neither YES, NO, UP, DOWN nor HOLD",
             Self::NotMade => "the bot's status states that the order was not filled",
             Self::SkippedByBot => {
-                "skipped_unfavorable_move is 1: no order was placed (--include-skipped settles them)"
+                "skipped_unfavorable_move is 1: the bot placed no order (--include-skipped settles them)"
             }
             Self::DuplicateOrder => "the same order as an earlier row",
             Self::NotFilled => "the wallet has no fill for it: no trade",

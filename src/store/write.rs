@@ -200,7 +200,9 @@ fn update_trade(
     if updated == 1 {
         return is_settled(transaction, settlement, fields)?
             .then_some(WriteOutcome::Written)
-            .ok_or_else(|| refusal("a trigger moved, deleted or reset the row as it was written"));
+            .ok_or_else(|| {
+                refusal("a trigger moved, deleted or reset the row as settle wrote it")
+            });
     }
     // a trigger with RAISE(IGNORE) leaves the row as it was
     let is_as_read = transaction

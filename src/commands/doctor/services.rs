@@ -38,7 +38,7 @@ pub(super) fn check_wallet(
         Ok(Some(wallet)) => wallet,
         Ok(None) if bot.args.offline => return None,
         Ok(None) => {
-            let what = "no wallet is given, so the log's money is booked; set wallet to the address under \
+            let what = "no wallet is given, so settle books the log's money; set wallet to the address under \
                         your name on polymarket.com";
             checks.add(name, State::Unknown, what);
             return None;
