@@ -412,6 +412,20 @@ fn confirmations_do_not_count_towards_the_batch() {
 }
 
 #[test]
+fn a_confirmation_of_an_earlier_run_is_counted_apart_from_what_the_run_settles() {
+    let bench = Bench::new(&[bet(1)]);
+    bench.run_at(&unresolved().url, &AUTO).code(0);
+    bench.insert(&[bet(2).action("NO")]);
+    let exchange = resolved(true);
+    let services = services_at(&exchange.url);
+    let services: Vec<&str> = services.iter().map(String::as_str).collect();
+    let text = bench.settle(&[&["run"], &services[..], &AUTO].concat()).code(0).stdout.clone();
+    let lines = "Settled          1  lost, confirmed by Polymarket: −5.00 dollars\nConfirmed        1  \
+                 settled by candles in earlier runs\n";
+    assert!(text.contains(lines), "{text}");
+}
+
+#[test]
 fn the_profit_of_a_run_includes_the_change_of_its_corrections() {
     let bench = Bench::new(&[bet(1)]);
     bench.run_at(&unresolved().url, &AUTO).code(0);
