@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::{Value, json};
 
 use crate::support::exchange::{Exchange, Markets, Reply, Tape};
-use crate::support::{self, Bench, Bet, CLOSE, Ended, OPEN, as_logged, bet, now, settle};
+use crate::support::{self, Bench, Bet, CLOSE, Ended, KEYLESS, OPEN, as_logged, bet, now, settle};
 
 const WALLET: &str = "0xabababababababababababababababababababab";
 const OTHER: &str = "0xcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd";
@@ -462,4 +462,32 @@ fn log_and_wallet_agree_only_where_their_sums_do() {
     let text = ["reconcile", "--wallet", WALLET, "--polymarket-url", url, "--data-url", url];
     let text = bench.settle(&text).stdout;
     assert!(text.contains("Log and wallet agree: 1 trade, +4.00 dollars"), "{text}");
+}
+
+#[test]
+fn a_row_that_was_renumbered_keeps_the_money_of_its_fills() {
+    for arguments in [&["--wallet", WALLET, "--hold-hours", "0"][..], &["--hold-hours", "0"]] {
+        let open = lately();
+        let world = World::new(open, 1, move |_, _| vec![trade("BUY", open, 100, 10.0, 4.0)]);
+        let other = bet(2).on("no-time-here").at(&as_logged(open + 60));
+        let bench = Bench::with_schema(KEYLESS, &[other, logged(open)]);
+        world.run(&bench, &["--wallet", WALLET, "--hold-hours", "0"]);
+        assert_eq!(bench.booked(1).1, Some(6.0), "by the fill, not by the log");
+        bench.sql().execute_batch("DELETE FROM trades WHERE id = 2; VACUUM").unwrap();
+        let rowid = "SELECT rowid FROM trades WHERE id = 1";
+        assert_eq!(bench.sql().query_row(rowid, [], |row| row.get::<_, i64>(0)), Ok(1));
+        world.next();
+        let ran = world.run(&bench, arguments);
+        assert_eq!((&ran["confirmed_count"], &ran["corrected_count"]), (&json!(1), &json!(0)));
+        assert_eq!(bench.booked(1).1, Some(6.0), "{ran}");
+        // without a record of the fills, the log's money does not take their place
+        let again = Bench::with_schema(KEYLESS, &[logged(open)]);
+        let world = World::new(open, 1, move |_, _| vec![trade("BUY", open, 100, 10.0, 4.0)]);
+        world.run(&again, &["--wallet", WALLET, "--hold-hours", "0"]);
+        again.sql().execute("DELETE FROM settlement_fills", []).unwrap();
+        world.next();
+        let ran = world.run(&again, arguments);
+        assert_eq!((&ran["confirmed_count"], &ran["corrected_count"]), (&json!(0), &json!(0)));
+        assert_eq!(again.booked(1).1, Some(6.0), "{ran}");
+    }
 }

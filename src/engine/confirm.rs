@@ -10,6 +10,8 @@ use crate::rules::eligibility::{is_booked_as_zero, judge_again};
 use crate::rules::fill::{WalletRecords, WalletSays};
 use crate::rules::resolution::{NO_NAME, Resolution, Resolutions};
 use crate::rules::selection::{Named, Warning};
+use crate::rules::units::UnixSeconds;
+use crate::rules::value::Cell;
 use crate::store::{Note, Unconfirmed};
 
 /// Confirms or corrects provisional trades. Notes those to ask about again and those whose row
@@ -40,9 +42,13 @@ pub(super) fn confirm(
         let record = wallet.of(rowid, &row.id, &row.market_slug);
         let record = record.filter(|_| earlier.is_of_wallet);
         let is_gone = record.is_some_and(|record| record.says == WalletSays::NotFilled);
-        if is_gone && !is_booked_as_zero(&row) {
-            // the fills that it was booked with are gone: the log's money does not take their place
+        let is_unknown = earlier.is_of_wallet && record.is_none();
+        if is_unknown || is_gone && !is_booked_as_zero(&row) {
+            // the log's money does not take the place of the fills that it was booked with
             batch.notes.push(Note::Unresolved(record_id, rowid));
+            if is_unknown {
+                note_late(state, task, rowid, &trade_id, closed_at);
+            }
             continue;
         }
         let trade = judge_again(row, task.reading, record);
@@ -73,10 +79,21 @@ pub(super) fn confirm(
             (None, Some(_)) => batch.notes.push(Note::Unresolved(record_id, rowid)),
             (None, None) => {}
         }
-        let is_late = closed_at < task.now.plus(-task.lags.confirm);
-        if is_late && !state.rule.is_stuck(rowid, &trade_id, true) {
-            state.unconfirmed_late.add(&trade_id, Some(closed_at), task.now);
-        }
+        note_late(state, task, rowid, &trade_id, closed_at);
     }
     batch
+}
+
+/// Counts a trade that stays provisional past the confirm lag and is not stuck.
+fn note_late(
+    state: &mut RunState<'_>,
+    task: &Task<'_>,
+    rowid: i64,
+    trade_id: &Cell,
+    closed_at: UnixSeconds,
+) {
+    let is_late = closed_at < task.now.plus(-task.lags.confirm);
+    if is_late && !state.rule.is_stuck(rowid, trade_id, true) {
+        state.unconfirmed_late.add(trade_id, Some(closed_at), task.now);
+    }
 }

@@ -93,18 +93,17 @@ pub fn settle(
     resolutions.know(&ids.known);
     let has_wallet = wallet.is_some() || database.store.has_wallet_records()?;
     let wallet = &fills.records;
+    let asks = task.deciding.confirm != Confirm::Off;
+    let kept = asks.then(|| database.store.not_made_reasons()).transpose()?;
     let selector = Selector::new(task.reading, &retries, duplicates, wallet, rule);
-    let selector = selector.without(database.store.not_made_reasons()?);
+    let selector = selector.without(kept.unwrap_or_default());
     let mut due = DueTrades::new(selector, task);
     state.all = unconfirmed.len();
     let mut found = Found::default();
     let mut block = due.next_block(database.store)?;
-    let not_made = match task.deciding.confirm {
-        Confirm::Off => NotMadeTrades::default(),
-        _ => {
-            let not_settled = &due.selector.selection.not_settled;
-            NotMadeTrades::read(database.store, not_settled, has_wallet, task)?
-        }
+    let not_made = match &due.selector.selection.not_settled {
+        not_settled if asks => NotMadeTrades::read(database.store, not_settled, has_wallet, task)?,
+        _ => NotMadeTrades::default(),
     };
     let mut run = Run {
         outside,

@@ -333,7 +333,7 @@ fn judge_bet(
     }
     if now.since(logged_at) <= SETTLING_AGE {
         let close = read_market_of(&row, logged_at, reading.rules).map(|(_, market)| market.close);
-        let due_from = logged_at.plus(SETTLING_AGE);
+        let due_from = logged_at.plus(SETTLING_AGE + 1);
         let due_from = close.map_or(due_from, |close| due_from.max(close));
         return Eligibility::NotYet(Exclusion::TooRecent, due_from);
     }

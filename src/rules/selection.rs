@@ -368,7 +368,7 @@ impl<'a> Selector<'a> {
                 let says = says.map(|record| record.says);
                 if says == Some(WalletSays::NotFilled) {
                     self.leave_out(rowid, Exclusion::NotFilled);
-                    return self.offer(trade);
+                    return self.offer(trade, false);
                 }
                 let selection = &mut self.selection;
                 selection.due.add(Some(trade.due_since()));
@@ -403,7 +403,7 @@ impl<'a> Selector<'a> {
                     selection.dated += 1;
                     selection.dated_after_close += u64::from(trade.logged_at > market.close);
                 }
-                self.offer(trade)
+                self.offer(trade, true)
             }
         }
     }
@@ -435,7 +435,8 @@ impl<'a> Selector<'a> {
     }
 
     /// The due trade, unless it waits for a later retry.
-    fn offer(&mut self, trade: Box<Trade>) -> Option<Offer> {
+    /// `is_due`: the trade counts as due, and so among those that wait.
+    fn offer(&mut self, trade: Box<Trade>, is_due: bool) -> Option<Offer> {
         let retry = self.retries.get(&trade.row.rowid).filter(|retry| retry.is_of(&trade.row));
         // a wait longer than the longest was recorded under a wrong clock
         let wait = retry.map_or(0, |retry| retry.next_try.since(self.rule.now));
@@ -451,6 +452,7 @@ impl<'a> Selector<'a> {
                     let statement = trade.row.id_statement.as_deref();
                     self.selection.errors.push(RowError::of_row(trade_id, statement, &message));
                 }
+                None if !is_due => {}
                 None => {
                     self.selection.waiting.add(Some(due_since));
                     if let Some(Retry { reason, next_try, .. }) = retry {
@@ -466,7 +468,7 @@ impl<'a> Selector<'a> {
         if is_held {
             self.selection.held.add(Some(due_since));
         }
-        if let Some(Retry { reason, .. }) = retry {
+        if let Some(Retry { reason, .. }) = retry.filter(|_| is_due) {
             let hold_ends = trade.bet.market.close.plus(rule.lags.hold);
             let waits = self.selection.tried.entry(Arc::clone(reason)).or_default();
             waits.add(false, is_held.then_some(hold_ends));

@@ -40,9 +40,10 @@ impl Store {
     /// # Errors
     /// [`Error::Database`].
     pub fn records_of_deleted(&self) -> Result<Vec<Vec<Record>>, Error> {
+        let keys = self.keys_of_deleted()?;
         self.read(|| {
             let mut found = Vec::new();
-            for (id, slug) in self.keys_of_deleted()? {
+            for (id, slug) in keys {
                 found.extend(chains(Record::all_where(
                     &self.connection,
                     "trade_id IS ?1 AND market_slug IS ?2",
@@ -54,29 +55,32 @@ impl Store {
     }
 
     /// The ids and markets of the records without a row, in the order of their first record.
-    pub(super) fn keys_of_deleted(&self) -> rusqlite::Result<Vec<(Cell, Cell)>> {
-        if !self.has_records()? {
-            return Ok(vec![]);
-        }
-        let [id, slug] = [Field::Id, Field::MarketSlug].map(|field| self.fields.sql(field));
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub(super) fn keys_of_deleted(&self) -> Result<Vec<(Cell, Cell)>, Error> {
         // a row at its rowid is found at once; rows that moved are looked for in one pass below
-        let mut statement = self.connection.prepare(&format!(
-            "SELECT trade_id, market_slug FROM settlement_records AS record WHERE {}
-             GROUP BY trade_id, market_slug ORDER BY min(id)",
-            self.fields.moved()
-        ))?;
-        let keys = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        let mut keys: Vec<(Cell, Cell)> = keys.collect::<rusqlite::Result<_>>()?;
+        let mut keys: Vec<(Cell, Cell)> = self.read_own("settlement_records", || {
+            let mut statement = self.connection.prepare(&format!(
+                "SELECT trade_id, market_slug FROM settlement_records AS record WHERE {}
+                 GROUP BY trade_id, market_slug ORDER BY min(id)",
+                self.fields.moved()
+            ))?;
+            statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+        })?;
         if keys.is_empty() {
             return Ok(keys);
         }
         let text = |(id, slug): &(Cell, Cell)| (id.to_string(), slug.to_string());
         let mut gone: HashSet<Key> = keys.iter().map(text).collect();
-        let mut statement = self.connection.prepare(&format!("SELECT {id}, {slug} FROM trades"))?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            gone.remove(&text(&(row.get(0)?, row.get(1)?)));
-        }
+        let [id, slug] = [Field::Id, Field::MarketSlug].map(|field| self.fields.sql(field));
+        let columns = format!("trades.rowid, {id}, {slug}");
+        let read = |row: &rusqlite::Row<'_>| Ok(text(&(row.get(1)?, row.get(2)?)));
+        self.pages("TRUE", &columns, read, |page| {
+            for key in page {
+                gone.remove(&key);
+            }
+        })?;
         keys.retain(|key| gone.contains(&text(key)));
         Ok(keys)
     }

@@ -18,6 +18,7 @@ use crate::rules::units::{Shares, UnixSeconds, Usd, decimal_from_text};
 use crate::rules::value::Cell;
 use crate::rules::zone::logged_at;
 use crate::store::Store;
+use crate::store::address::Address;
 use crate::store::columns::Field;
 
 /// The first version of settle's tables that keeps single fills.
@@ -42,6 +43,10 @@ impl Store {
     /// # Errors
     /// [`Error::Database`].
     pub fn wallet_records_of_run(&self, since: UnixSeconds) -> Result<WalletRecords, Error> {
+        // there the rowid of a record does not show whether its row is unsettled
+        if self.read(|| self.renumbers())? {
+            return self.wallet_records();
+        }
         self.wallet_records_where(&format!(
             "fill.read_at >= {}
              OR fill.trade_rowid IN (SELECT trade_rowid FROM settlement_unconfirmed)
@@ -87,8 +92,51 @@ impl Store {
                 let record = WalletRecord { trade_id, market_slug, says, fills: vec![] };
                 Ok((row.get(0)?, record))
             })?;
-            rows.collect::<rusqlite::Result<HashMap<_, _>>>().map(WalletRecords)
+            let records = rows.collect::<rusqlite::Result<HashMap<_, _>>>()?;
+            self.at_their_rows(records)
         })
+    }
+
+    /// Whether VACUUM may renumber the rows of the bot's table: it has rowids and no INTEGER PRIMARY KEY.
+    fn renumbers(&self) -> rusqlite::Result<bool> {
+        if self.fields.target.address != Address::Rowid {
+            return Ok(false);
+        }
+        let table = self.fields.target.table.trim_matches('"').replace("\"\"", "\"");
+        let sql = "SELECT NOT (count(*) = 1 AND max(upper(type)) = 'INTEGER')
+                   FROM pragma_table_info(?1, 'main') WHERE pk > 0";
+        self.connection.query_row(sql, [table], |row| row.get(0))
+    }
+
+    /// Gives each record the rowid that its row has now, where the rows were renumbered. A record whose id and
+    /// market several rows have keeps its own.
+    fn at_their_rows(
+        &self,
+        mut records: HashMap<i64, WalletRecord>,
+    ) -> rusqlite::Result<WalletRecords> {
+        if !self.renumbers()? {
+            return Ok(WalletRecords(records));
+        }
+        let is_its_row = format!(
+            "{} IS fill.trade_id AND {} IS fill.market_slug",
+            self.fields.sql(Field::Id),
+            self.fields.sql(Field::MarketSlug)
+        );
+        let mut statement = self.connection.prepare(&format!(
+            "SELECT fill.trade_rowid, min(trades.rowid) FROM settlement_fills AS fill
+             JOIN trades ON {is_its_row}
+             WHERE NOT EXISTS (
+                 SELECT 1 FROM trades WHERE trades.rowid = fill.trade_rowid AND {is_its_row})
+             GROUP BY fill.trade_rowid HAVING count(*) = 1"
+        ))?;
+        let moved = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let moved = moved.collect::<rusqlite::Result<Vec<(i64, i64)>>>()?;
+        let taken: Vec<_> =
+            moved.iter().filter_map(|(from, to)| Some((*to, records.remove(from)?))).collect();
+        for (to, record) in taken {
+            records.entry(to).or_insert(record);
+        }
+        Ok(WalletRecords(records))
     }
 
     /// The rowids of the rows of which another wallet than this one spoke last.
@@ -157,9 +205,10 @@ impl Store {
     /// The rows with a bet that settle recorded and that are gone. Their records hold no time of logging,
     /// so they count as logged at their first fill, or else when the window opened.
     fn deleted_rows(&self) -> Result<Vec<LoggedRow>, Error> {
+        let keys = self.keys_of_deleted()?;
         let recorded = self.read(|| {
             let mut recorded = Vec::new();
-            for (id, slug) in self.keys_of_deleted()? {
+            for (id, slug) in keys {
                 let mut statement = self.connection.prepare_cached(
                     "SELECT min(id), max(trade_rowid), action, unixepoch(window_open)
                      FROM settlement_records

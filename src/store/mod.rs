@@ -202,10 +202,9 @@ impl Store {
             }
         }
         let transaction = self.read(|| self.connection.unchecked_transaction())?;
-        let found = read(self);
-        // nothing was written: without the commit the transaction ends, too
+        let found = read(self)?;
         self.read(|| transaction.commit())?;
-        found
+        Ok(found)
     }
 
     /// How many settlements fit into one transaction, as far as is known.
