@@ -8,12 +8,13 @@ cd "$(dirname "$0")/.."
 host=$(rustc -vV | sed -n 's/^host: //p')
 musl="${host%%-*}-unknown-linux-musl"
 targets=("$host")
-if command -v "${host%%-*}-linux-musl-gcc" musl-gcc >/dev/null && [ -d "$(rustc --print sysroot)/lib/rustlib/$musl" ]; then
+if [ "${1:-}" = --target ]; then
+    targets=("${2:?--target needs a value}")
+elif command -v "${host%%-*}-linux-musl-gcc" musl-gcc >/dev/null && [ -d "$(rustc --print sysroot)/lib/rustlib/$musl" ]; then
     targets+=("$musl")
 else
     echo "no static binary: install the target and the compiler (rustup target add $musl; apt install musl-tools)"
 fi
-[ "${1:-}" != --target ] || targets=("${2:?--target needs a value}")
 
 dist=target/dist
 rm -rf "$dist"

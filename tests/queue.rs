@@ -257,7 +257,7 @@ fn a_trade_that_is_not_due_yet_has_the_time_from_which_it_is() {
     ]);
     let status = bench.settle(&["status"]).code(0).stdout.clone();
     let run = text_at(&bench, &Exchange::of(tape()), &["run"]);
-    let [recent, close] = [recent + 900, open + 14_400].map(shown);
+    let [recent, close] = [recent + 901, open + 14_400].map(shown);
     for text in [&status, &run] {
         let lines = format!(
             "Not due          1  younger than 15 minutes; due from {recent} on\n                 1  market \

@@ -138,13 +138,12 @@ fn text(status: &DatabaseStatus, title: &str) -> String {
         field(&mut text, "Unclaimed", format_args!("{dollars} {what}"));
     }
     field(&mut text, "Win rate", format_args!("{rate}"));
-    let profit =
-        performance.profit.and_then(FloatUsd::usd).map_or_else(|| "no number of".to_owned(), money);
+    let total = performance.profit.and_then(FloatUsd::usd);
+    let profit = total.map_or_else(|| "no number of".to_owned(), money);
     field(&mut text, "Profit", format_args!("{profit} dollars"));
     let streak = status.latest.consecutive_losses;
     let losses = if streak == 1 { "loss" } else { "losses" };
     field(&mut text, "Streak", format_args!("{} {losses} in a row", count(&streak)));
-    let total = performance.profit.and_then(FloatUsd::usd);
     let is_new = |today: &Usd| !today.0.is_zero() && Some(*today) != total;
     if let Some(today) = status.latest.profit_today.filter(is_new) {
         field(&mut text, "Today", format_args!("{} dollars", money(today)));
@@ -154,11 +153,11 @@ fn text(status: &DatabaseStatus, title: &str) -> String {
         field(&mut text, "Last settled", format_args!("{ago} ago ({at})"));
     }
     unsettled(&mut text, status);
-    text.push_str(&not_due(&selection.excluded, &selection.due_from));
     text.push_str(&match selection.late.alerts.contains_key(IN_ERROR) {
         true => errors_before_alert(&selection.errors),
         false => errors(&selection.errors),
     });
+    text.push_str(&not_due(&selection.excluded, &selection.due_from));
     for Warning { message, .. } in status.warnings() {
         line(&mut text, format_args!("{} {message}", styled(CAUTION, "Warning:")));
     }

@@ -27,7 +27,7 @@ pub(crate) enum Rebooking {
 
 /// Compares a settled row with the wallet; `None` if it holds the wallet's money, or the right money is not
 /// known. `records` are those of the row. `resolution` is Polymarket's; without one, that of the
-/// record that stands in the row counts. Money that rests on candles is compared once Polymarket has
+/// record in force counts. Money that rests on candles is compared once Polymarket has
 /// resolved the market.
 pub(crate) fn rebook(
     records: &[Record],
@@ -37,13 +37,13 @@ pub(crate) fn rebook(
     resolution: Option<Outcome>,
 ) -> Option<Rebooking> {
     let record = wallet.of(row.rowid, &row.id, &row.market_slug)?;
-    let standing = record_in_force(records).filter(|record| record.is_held_by(&row));
-    let record_id = standing.map(|record| record.id);
+    let in_force = record_in_force(records).filter(|record| record.is_held_by(&row));
+    let record_id = in_force.map(|record| record.id);
     if record.says == WalletSays::NotFilled {
-        let values = values_before(records, standing);
+        let values = values_before(records, in_force);
         return Some(Rebooking::Empty(Box::new(NeverFilled { row, record_id, values })));
     }
-    let resolved = standing.and_then(|record| Outcome::named(record.resolution.as_deref()?));
+    let resolved = in_force.and_then(|record| Outcome::named(record.resolution.as_deref()?));
     let (WalletSays::Filled(_), Some(outcome)) = (record.says, resolution.or(resolved)) else {
         return None;
     };
@@ -77,7 +77,7 @@ pub(super) fn rebook_read_again(
         let Some(row) = store.row_at(*rowid)? else { continue };
         let records = store.records_of(&row)?;
         let booked = in_force_with_money(&records)
-            .filter(|(standing, _)| standing.is_held_by(&row))
+            .filter(|(in_force, _)| in_force.is_held_by(&row))
             .and_then(|(_, money)| {
                 Some((number(money?.shares.as_ref())?, number(money?.cost.as_ref())?))
             });
@@ -109,9 +109,9 @@ fn number(text: Option<&String>) -> Option<Decimal> {
 }
 
 /// What stood in the row before settle's first write, or nothing where another program settled it.
-fn values_before(records: &[Record], standing: Option<&Record>) -> [Cell; 3] {
+fn values_before(records: &[Record], in_force: Option<&Record>) -> [Cell; 3] {
     let empty = [Cell::Null, Cell::Null, Cell::Null];
-    let Some(mut first) = standing else { return empty };
+    let Some(mut first) = in_force else { return empty };
     // each step goes to an earlier record
     while let Some(before) =
         first.previous_id.and_then(|id| records.iter().find(|record| record.id == id))

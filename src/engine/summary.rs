@@ -26,14 +26,14 @@ const LISTED: usize = 20;
 /// The code of a warning about a contradiction.
 const CONTRADICTION: &str = "contradiction";
 
-/// An outcome of an earlier run that Polymarket's resolution replaced.
+/// An outcome of an earlier run that a correction replaced.
 #[derive(Debug)]
 pub struct Correction {
     /// The trade's id.
     pub trade_id: Cell,
     /// The outcome written before.
     pub from: Cell,
-    /// Polymarket's resolution.
+    /// The outcome written now.
     pub to: Outcome,
     /// Profit in dollars; negative for a loss.
     pub profit: Option<Usd>,

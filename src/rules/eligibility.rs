@@ -556,8 +556,8 @@ pub(crate) mod tests {
         skip_status: &[],
     };
 
-    fn is_due(standing: &Eligibility) -> bool {
-        matches!(standing, Eligibility::Due(_))
+    fn is_due(eligibility: &Eligibility) -> bool {
+        matches!(eligibility, Eligibility::Due(_))
     }
 
     #[test]
@@ -577,8 +577,8 @@ pub(crate) mod tests {
             Eligibility::Excluded(Exclusion::Hold)
         );
         for action in [text("BUY"), text("BUY_YES"), text(""), Cell::Null, Cell::Integer(1)] {
-            let standing = judged(|row| row.action = action);
-            assert_eq!(standing, Eligibility::Excluded(Exclusion::OtherAction));
+            let eligibility = judged(|row| row.action = action);
+            assert_eq!(eligibility, Eligibility::Excluded(Exclusion::OtherAction));
         }
     }
 
@@ -609,10 +609,10 @@ pub(crate) mod tests {
             "delayed",
             "error",
         ] {
-            let standing = judged(|row| row.execution_status = Some(text(status)));
-            assert_eq!(standing, Eligibility::Excluded(Exclusion::NotMade), "{status}");
-            let standing = judged(|row| row.verification_status = Some(text(status)));
-            assert_eq!(standing, Eligibility::Excluded(Exclusion::NotMade), "{status}");
+            let eligibility = judged(|row| row.execution_status = Some(text(status)));
+            assert_eq!(eligibility, Eligibility::Excluded(Exclusion::NotMade), "{status}");
+            let eligibility = judged(|row| row.verification_status = Some(text(status)));
+            assert_eq!(eligibility, Eligibility::Excluded(Exclusion::NotMade), "{status}");
         }
     }
 
@@ -643,26 +643,26 @@ pub(crate) mod tests {
             (text(""), false),
         ] {
             let row = Row { skipped_unfavorable_move: Some(mark.clone()), ..row() };
-            let standing = judge(row.clone(), READING, NOW);
+            let eligibility = judge(row.clone(), READING, NOW);
             assert_eq!(
-                standing == Eligibility::Excluded(Exclusion::SkippedByBot),
+                eligibility == Eligibility::Excluded(Exclusion::SkippedByBot),
                 skipped,
                 "{mark}"
             );
-            assert_eq!(is_due(&standing), !skipped, "{mark}");
+            assert_eq!(is_due(&eligibility), !skipped, "{mark}");
             assert!(is_due(&judge(row, Reading { include_skipped: true, ..READING }, NOW)));
         }
     }
 
     #[test]
     fn numbers_and_times_may_be_text() {
-        let standing = judged(|row| {
+        let eligibility = judged(|row| {
             row.position_size = text("7.5");
             row.executed_price = text(" 0.30");
             row.price_to_beat = text("67000");
             row.timestamp = text("1770988242");
         });
-        let Eligibility::Due(trade) = standing else { panic!("{standing:?}") };
+        let Eligibility::Due(trade) = eligibility else { panic!("{eligibility:?}") };
         assert_eq!((trade.bet.paid.shares.0, trade.logged_at.0), (25.into(), 1_770_988_242));
         assert_eq!(trade.bet.recorded_strike.unwrap().0, 67_000.into());
     }
@@ -699,8 +699,8 @@ pub(crate) mod tests {
             };
             judge(row, READING, NOW)
         };
-        let bet = |standing| {
-            let Eligibility::Due(trade) = standing else { panic!("{standing:?}") };
+        let bet = |eligibility| {
+            let Eligibility::Due(trade) = eligibility else { panic!("{eligibility:?}") };
             trade.bet.paid
         };
         let filled = bet(fill(Cell::Real(0.47), Cell::Real(6.0)));
@@ -718,11 +718,11 @@ pub(crate) mod tests {
             (Cell::Real(0.47), Cell::Real(-6.0)),
             (text("much"), Cell::Real(6.0)),
         ] {
-            let standing = fill(price, amount);
+            let eligibility = fill(price, amount);
             assert!(
-                matches!(standing, Eligibility::InError { ref message, .. }
+                matches!(eligibility, Eligibility::InError { ref message, .. }
                 if message.starts_with("verified_fill_")),
-                "{standing:?}"
+                "{eligibility:?}"
             );
         }
     }
@@ -747,8 +747,8 @@ pub(crate) mod tests {
     #[test]
     fn what_is_booked_already_is_not_due() {
         for (outcome, reason) in [("UNKNOWN", Exclusion::Unknown), ("SPLIT", Exclusion::Split)] {
-            let standing = judged(|row| row.actual_outcome = text(outcome));
-            assert_eq!(standing, Eligibility::Excluded(reason));
+            let eligibility = judged(|row| row.actual_outcome = text(outcome));
+            assert_eq!(eligibility, Eligibility::Excluded(reason));
         }
         for status in [None, Some(Cell::Null), Some(text("executed")), Some(text("pending"))] {
             assert!(is_due(&judged(|row| row.execution_status = status)));
@@ -803,26 +803,26 @@ pub(crate) mod tests {
         ];
         for (name, column) in columns {
             for cell in &bad {
-                let standing = judged(|row| *column(row) = cell.clone());
-                let Eligibility::InError { message, .. } = standing else {
+                let eligibility = judged(|row| *column(row) = cell.clone());
+                let Eligibility::InError { message, .. } = eligibility else {
                     panic!("{name} {cell}")
                 };
                 assert!(message.starts_with(name), "{message}");
             }
         }
-        let standing = judged(|row| row.executed_price = Cell::Real(1.01));
-        assert!(matches!(standing, Eligibility::InError { .. }));
+        let eligibility = judged(|row| row.executed_price = Cell::Real(1.01));
+        assert!(matches!(eligibility, Eligibility::InError { .. }));
     }
 
     #[test]
     fn a_timestamp_or_slug_that_cannot_be_read_is_an_error_not_an_outcome() {
         for cell in [text("soon"), Cell::Null, Cell::Integer(20_260_213)] {
-            let standing = judged(|row| row.timestamp = cell);
-            assert!(matches!(standing, Eligibility::InError { logged_at: None, .. }));
+            let eligibility = judged(|row| row.timestamp = cell);
+            assert!(matches!(eligibility, Eligibility::InError { logged_at: None, .. }));
         }
         for cell in [Cell::Null, Cell::Bytes(vec![255])] {
-            let standing = judged(|row| row.market_slug = cell);
-            assert!(matches!(standing, Eligibility::InError { logged_at: Some(_), .. }));
+            let eligibility = judged(|row| row.market_slug = cell);
+            assert!(matches!(eligibility, Eligibility::InError { logged_at: Some(_), .. }));
         }
     }
 

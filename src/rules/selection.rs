@@ -592,7 +592,7 @@ mod tests {
         let midnight = UnixSeconds(1_771_113_600);
         assert_eq!(selection.due_from, [(Exclusion::TooRecent, midnight)].into());
         let (_, selection) = select(vec![row(1, "2026-02-14 20:09:00"), long], &HashMap::new());
-        assert_eq!(selection.due_from[&Exclusion::TooRecent], UnixSeconds(1_771_100_640));
+        assert_eq!(selection.due_from[&Exclusion::TooRecent], UnixSeconds(1_771_100_641));
     }
 
     #[test]

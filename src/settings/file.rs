@@ -156,7 +156,7 @@ pub fn read(
     Ok(file)
 }
 
-/// The text of a settings file, and where it stands.
+/// The text of a settings file, and where it is.
 struct Document<'a> {
     path: &'a Path,
     text: &'a str,

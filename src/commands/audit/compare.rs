@@ -29,15 +29,15 @@ pub(super) enum Compared {
 
 /// Whether the row holds an outcome that Polymarket had resolved when settle wrote it.
 pub(super) fn held_a_resolution(records: &[Record], row: &Row) -> bool {
-    let standing = record_in_force(records).filter(|record| record.is_held_by(row));
-    standing.is_some_and(|record| record.resolution.is_some())
+    let in_force = record_in_force(records).filter(|record| record.is_held_by(row));
+    in_force.is_some_and(|record| record.resolution.is_some())
 }
 
 /// The record with the arithmetic behind the values in `row`. A confirmation has none, so this is
 /// the record that it confirms. `None` if settle did not write these values.
 pub(super) fn money_of<'a>(records: &'a [Record], row: &Row) -> Option<&'a Record> {
-    let (standing, money) = in_force_with_money(records)?;
-    money.filter(|_| standing.is_held_by(row))
+    let (in_force, money) = in_force_with_money(records)?;
+    money.filter(|_| in_force.is_held_by(row))
 }
 
 /// Compares a settled trade with its market's resolution; `counted` gives the fee.

@@ -53,8 +53,13 @@ pub fn text(audit: &Audit, database: &Path) -> String {
         line(&mut text, format_args!("{} {what}", styled(CAUTION, "No answer:")));
     }
     if audit.run_id.is_none() && !audit.disagreements.is_empty() {
-        let next = "Next: settle audit --apply (corrects them; settle undo last takes it back)";
-        line(&mut text, format_args!("{next}"));
+        let them = if audit.disagreements.len() == 1 { "it" } else { "them" };
+        line(
+            &mut text,
+            format_args!(
+                "Next: settle audit --apply (corrects {them}; settle undo last takes it back)"
+            ),
+        );
     }
     text
 }

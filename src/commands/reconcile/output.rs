@@ -117,7 +117,9 @@ fn table(text: &mut String, found: &Reconciliation) {
         ),
     );
     // where all are of one kind, the lines above have the numbers
-    let never = found.count(&[State::NotFilled]);
+    let is_never =
+        |trade: &&Compared| trade.state == State::NotFilled && trade.log_profit.is_some();
+    let never = found.trades.iter().filter(is_never).count();
     if never > 0 && found.count(&FILLED) > 0 {
         let [log, filled] = [&[State::NotFilled][..], &FILLED].map(|states| {
             let of = |trade: &Compared| trade.log_profit.filter(|_| states.contains(&trade.state));

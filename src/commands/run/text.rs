@@ -36,8 +36,10 @@ pub(super) fn summary(
 ) -> String {
     let mut text = String::new();
     let is_dry = run_id.is_none();
-    let dollars =
-        |profit: Option<Usd>| profit.map_or_else(|| "too large to add up".to_owned(), money);
+    let dollars = |profit: Option<Usd>| match profit {
+        Some(profit) => format!("{} dollars", money(profit)),
+        None => "a profit too large to add up".to_owned(),
+    };
     let all = summary.total_profit();
     let change = summary.counts.change;
     let profit = all.map(|all| Usd(all.0.saturating_sub(change)));
@@ -51,7 +53,7 @@ pub(super) fn summary(
     }
     let has_changed = summary.settled() > 0 || corrected > 0;
     if summary.settled() > 0 && !change.is_zero() {
-        line(&mut text, format_args!("{:<18}  {} dollars in all", "Profit", dollars(all)));
+        line(&mut text, format_args!("{:<18}  {} in all", "Profit", dollars(all)));
     }
     // the first run of a day has that day's profit already
     let is_new = |today: &Usd| !today.0.is_zero() && Some(*today) != all && !is_dry;
@@ -91,7 +93,7 @@ fn settled(text: &mut String, summary: &Summary, is_dry: bool, profit: &str) {
         let _ = write!(all, ", {what}");
     }
     let name = if is_dry { "Would settle" } else { "Settled" };
-    let all = if settled == 0 { String::new() } else { format!("{all}: {profit} dollars") };
+    let all = if settled == 0 { String::new() } else { format!("{all}: {profit}") };
     counted(text, name, settled, &all);
     for (count, what) in how.into_iter().filter(|(count, _)| (1..settled).contains(count)) {
         counted(text, "", count, what);
@@ -225,7 +227,7 @@ fn corrections(text: &mut String, summary: &Summary) {
     let in_words = |correction: &Correction| {
         let (id, from, to) = (bare(&correction.trade_id), bare(&correction.from), correction.to);
         let [profit, change] = [correction.profit, correction.change]
-            .map(|dollars| dollars.map_or_else(String::new, money));
+            .map(|dollars| dollars.map_or_else(|| "an unknown number of".to_owned(), money));
         format!("trade {id}: {from} → {to}, {profit} dollars, a change of {change}")
     };
     if let (1, [only]) = (count, &corrections[..]) {

@@ -132,7 +132,7 @@ pub fn groups_by(breakdowns: &[Breakdown], by: Dimension) -> &[Group] {
 }
 
 /// What a report of `results` groups its trades by: each dimension, or the `only` one that is asked for beside
-/// mode and standing.
+/// mode and provenance.
 pub fn dimensions(results: &Results, only: Option<Dimension>) -> Vec<Dimension> {
     let dimensions = match only {
         None => Dimension::ALL.to_vec(),
