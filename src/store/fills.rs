@@ -20,6 +20,7 @@ use crate::rules::zone::logged_at;
 use crate::store::Store;
 use crate::store::address::Address;
 use crate::store::columns::Field;
+use crate::store::transaction::Short;
 
 /// The first version of settle's tables that keeps single fills.
 const FIRST_WITH_FILLS: i64 = 4;
@@ -108,14 +109,23 @@ impl Store {
         self.connection.query_row(sql, [table], |row| row.get(0))
     }
 
-    /// Gives each record the rowid that its row has now, where the rows were renumbered. A record whose id and
-    /// market several rows have keeps its own.
+    /// Gives each record the rowid that its row has now, where the rows were renumbered.
     fn at_their_rows(
         &self,
         mut records: HashMap<i64, WalletRecord>,
     ) -> rusqlite::Result<WalletRecords> {
+        let moved = self.moved_fills()?;
+        let taken: Vec<_> =
+            moved.iter().filter_map(|(from, to)| Some((*to, records.remove(from)?))).collect();
+        records.extend(taken);
+        Ok(WalletRecords(records))
+    }
+
+    /// The rowids of the records whose rows were renumbered, each with that of its row now. A record whose id and
+    /// market several rows have, or another record has at that row, is not among them.
+    fn moved_fills(&self) -> rusqlite::Result<Vec<(i64, i64)>> {
         if !self.renumbers()? {
-            return Ok(WalletRecords(records));
+            return Ok(vec![]);
         }
         let is_its_row = format!(
             "{} IS fill.trade_id AND {} IS fill.market_slug",
@@ -123,20 +133,45 @@ impl Store {
             self.fields.sql(Field::MarketSlug)
         );
         let mut statement = self.connection.prepare(&format!(
-            "SELECT fill.trade_rowid, min(trades.rowid) FROM settlement_fills AS fill
+            "SELECT fill.trade_rowid, min(trades.rowid) AS moved_to FROM settlement_fills AS fill
              JOIN trades ON {is_its_row}
              WHERE NOT EXISTS (
                  SELECT 1 FROM trades WHERE trades.rowid = fill.trade_rowid AND {is_its_row})
-             GROUP BY fill.trade_rowid HAVING count(*) = 1"
+             GROUP BY fill.trade_rowid HAVING count(*) = 1 AND NOT EXISTS (
+                 SELECT 1 FROM settlement_fills AS there WHERE there.trade_rowid = moved_to
+                     AND there.trade_id IS fill.trade_id AND there.market_slug IS fill.market_slug)"
         ))?;
         let moved = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        let moved = moved.collect::<rusqlite::Result<Vec<(i64, i64)>>>()?;
-        let taken: Vec<_> =
-            moved.iter().filter_map(|(from, to)| Some((*to, records.remove(from)?))).collect();
-        for (to, record) in taken {
-            records.entry(to).or_insert(record);
+        moved.collect()
+    }
+
+    /// Moves the records of renumbered rows to their rows, so that none is written over or deleted in place of
+    /// another.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub(super) fn move_fills(&mut self, interrupt: &Interrupt) -> rusqlite::Result<()> {
+        let moved = self.moved_fills()?;
+        if moved.is_empty() {
+            return Ok(());
         }
-        Ok(WalletRecords(records))
+        self.retry_while_busy(interrupt, |store| {
+            let transaction = Short::begin(store)?;
+            // first out of the way: the rowid of one may be the next rowid of another
+            let mut away = transaction
+                .prepare("UPDATE settlement_fills SET trade_rowid = ?2 WHERE trade_rowid = ?1")?;
+            let mut back = transaction.prepare(
+                "UPDATE OR REPLACE settlement_fills SET trade_rowid = ?2 WHERE trade_rowid = ?1",
+            )?;
+            for (place, (from, _)) in (i64::MIN..).zip(&moved) {
+                away.execute([*from, place])?;
+            }
+            for (place, (_, to)) in (i64::MIN..).zip(&moved) {
+                back.execute([place, *to])?;
+            }
+            drop((away, back));
+            transaction.commit().map(drop)
+        })
     }
 
     /// The rowids of the rows of which another wallet than this one spoke last.

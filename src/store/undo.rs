@@ -211,7 +211,8 @@ fn undo_record(
     // what a wallet said of a trade is forgotten where the trade is open again, or has the log's money
     transaction
         .prepare_cached(&format!(
-            "DELETE FROM settlement_fills WHERE trade_rowid = ?2 AND (
+            "DELETE FROM settlement_fills WHERE trade_rowid = ?2
+             AND trade_id IS (SELECT trade_id FROM settlement_records WHERE id = ?1) AND (
                 (SELECT {} FROM trades WHERE trades.rowid = ?2)
                 OR NOT EXISTS (SELECT 1 FROM settlement_records AS earlier
                     JOIN settlement_records AS undone ON undone.id = ?1

@@ -91,7 +91,7 @@ impl Store {
             .map_err(|error| self.failed("written", error))
     }
 
-    /// Makes settle's own tables at the first write of a run.
+    /// Makes settle's own tables at the first write of a run, and moves records to renumbered rows.
     pub(super) fn make_tables(&mut self, interrupt: &Interrupt) -> rusqlite::Result<()> {
         if self.has_tables {
             return Ok(());
@@ -103,6 +103,7 @@ impl Store {
                 transaction.commit()
             })?;
         }
+        self.move_fills(interrupt)?;
         self.has_tables = true;
         Ok(())
     }
