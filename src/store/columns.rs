@@ -78,6 +78,8 @@ pub(super) struct FieldMap {
     pub triggers: bool,
     /// Some rows have a text for a missing `is_win`.
     pub empty_is_win: bool,
+    /// VACUUM may renumber the rows: the table has rowids and no INTEGER PRIMARY KEY.
+    pub renumbers: bool,
     /// What settle writes to.
     pub target: Target,
 }
@@ -99,7 +101,7 @@ impl FieldMap {
             return Err(missing);
         }
         let sql = BOT.map(|sql| if has(name(sql)) { sql } else { "NULL" });
-        Ok(Self { sql, triggers, empty_is_win: false, target: Target::default() })
+        Ok(Self { sql, triggers, empty_is_win: false, renumbers: false, target: Target::default() })
     }
 
     pub fn sql(&self, field: Field) -> &'static str {

@@ -29,6 +29,7 @@ const NO_DATABASE: &str = "the file is not an SQLite database";
 struct Column {
     name: String,
     is_key: bool,
+    is_integer: bool,
     is_generated: bool,
 }
 
@@ -146,11 +147,15 @@ impl Store {
             return Err(self.not_one(why.to_owned()));
         }
         let address = self.address(table, &columns)?;
+        let keys: Vec<&Column> = columns.iter().filter(|column| column.is_key).collect();
+        let has_stable_rowids = matches!(keys[..], [only] if only.is_integer);
+        let renumbers = address == Address::Rowid && !has_stable_rowids;
         let triggers = "SELECT EXISTS (SELECT 1 FROM sqlite_master
                         WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE)";
         let triggers =
             self.read(|| self.connection.query_row(triggers, [table], |row| row.get(0)))?;
         self.fields = self.map_fields(bot, &columns, triggers, address)?;
+        self.fields.renumbers = renumbers;
         let generated = self.fields.target.results.iter().find_map(|result| {
             columns.iter().find(|column| column.is_generated && column.is_named(result))
         });
@@ -175,9 +180,11 @@ impl Store {
     /// The columns of a table; none if there is no such table.
     fn columns(&self, table: &str) -> Result<Vec<Column>, Error> {
         // xinfo lists generated columns too: `hidden` is 2 or 3
-        let sql = "SELECT name, pk > 0, hidden > 1 FROM pragma_table_xinfo(?1)";
+        let sql = "SELECT name, pk > 0, upper(type) = 'INTEGER', hidden > 1
+                   FROM pragma_table_xinfo(?1)";
         let column = |row: &rusqlite::Row<'_>| {
-            Ok(Column { name: row.get(0)?, is_key: row.get(1)?, is_generated: row.get(2)? })
+            let (is_key, is_integer) = (row.get(1)?, row.get(2)?);
+            Ok(Column { name: row.get(0)?, is_key, is_integer, is_generated: row.get(3)? })
         };
         let columns: rusqlite::Result<_> = self
             .connection

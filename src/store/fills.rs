@@ -18,7 +18,6 @@ use crate::rules::units::{Shares, UnixSeconds, Usd, decimal_from_text};
 use crate::rules::value::Cell;
 use crate::rules::zone::logged_at;
 use crate::store::Store;
-use crate::store::address::Address;
 use crate::store::columns::Field;
 use crate::store::transaction::Short;
 
@@ -45,7 +44,7 @@ impl Store {
     /// [`Error::Database`].
     pub fn wallet_records_of_run(&self, since: UnixSeconds) -> Result<WalletRecords, Error> {
         // there the rowid of a record does not show whether its row is unsettled
-        if self.read(|| self.renumbers())? {
+        if self.fields.renumbers {
             return self.wallet_records();
         }
         self.wallet_records_where(&format!(
@@ -98,17 +97,6 @@ impl Store {
         })
     }
 
-    /// Whether VACUUM may renumber the rows of the bot's table: it has rowids and no INTEGER PRIMARY KEY.
-    fn renumbers(&self) -> rusqlite::Result<bool> {
-        if self.fields.target.address != Address::Rowid {
-            return Ok(false);
-        }
-        let table = self.fields.target.table.trim_matches('"').replace("\"\"", "\"");
-        let sql = "SELECT NOT (count(*) = 1 AND max(upper(type)) = 'INTEGER')
-                   FROM pragma_table_info(?1, 'main') WHERE pk > 0";
-        self.connection.query_row(sql, [table], |row| row.get(0))
-    }
-
     /// Gives each record the rowid that its row has now, where the rows were renumbered.
     fn at_their_rows(
         &self,
@@ -124,7 +112,7 @@ impl Store {
     /// The rowids of the records whose rows were renumbered, each with that of its row now. A record whose id and
     /// market several rows have, or another record has at that row, is not among them.
     fn moved_fills(&self) -> rusqlite::Result<Vec<(i64, i64)>> {
-        if !self.renumbers()? {
+        if !self.fields.renumbers {
             return Ok(vec![]);
         }
         let is_its_row = format!(
