@@ -208,7 +208,7 @@ pub fn print_long_version(arguments: &[OsString]) -> Option<Result<(), Error>> {
     })
 }
 
-/// What stands under the flags and the environment.
+/// What applies where flags and environment set nothing.
 #[derive(Debug, Default)]
 pub struct Layers {
     /// The settings in `.env`, by variable.
@@ -382,7 +382,7 @@ fn parse_with(
         .try_get_matches_from(arguments)
         .and_then(|matches| Cli::from_arg_matches(&matches).map(|cli| (matches, cli)))
         .map_err(|error| name_origin(error, arguments, dotenv, options))?;
-    // if --db stands before and after the command, clap takes only those after it
+    // if --db is before and after the command, clap takes only those after it
     let named = arguments.iter().filter(|argument| is_option(argument, "--db")).count();
     if named > cli.common.db.len() {
         let why = "--db is given before and after the command; give each --db after it";

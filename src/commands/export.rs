@@ -169,13 +169,13 @@ fn lines(
             let at = DateTime::parse_from_rfc3339(record.window_open.as_deref()?).ok()?;
             Some(UnixSeconds(at.timestamp()))
         };
-        let Some((standing, money)) = in_force_with_money(&records) else { continue };
-        if standing.status == "not_filled" || !is_new(&records) || !is_in_time(opened(standing)) {
+        let Some((in_force, money)) = in_force_with_money(&records) else { continue };
+        if in_force.status == "not_filled" || !is_new(&records) || !is_in_time(opened(in_force)) {
             continue;
         }
-        let (id, slug) = (&standing.trade_id, &standing.market_slug);
-        let fills = store.fills_of(standing.trade_rowid, id, slug)?;
-        let mut line = of_records(standing, money, &fills);
+        let (id, slug) = (&in_force.trade_id, &in_force.market_slug);
+        let fills = store.fills_of(in_force.trade_rowid, id, slug)?;
+        let mut line = of_records(in_force, money, &fills);
         if args.all {
             line.extend([("reason", "deleted by the bot".into()), ("would_have_won", Value::Null)]);
         }
@@ -215,9 +215,9 @@ fn of_row(
     fills: &[Fill],
 ) -> Line {
     let row = &exported.row;
-    let standing = in_force_with_money(records).filter(|(standing, _)| standing.is_held_by(row));
-    let (standing, money) =
-        standing.map_or((None, None), |(standing, money)| (Some(standing), money));
+    let in_force = in_force_with_money(records).filter(|(in_force, _)| in_force.is_held_by(row));
+    let (in_force, money) =
+        in_force.map_or((None, None), |(in_force, money)| (Some(in_force), money));
     let window = trade.map(|trade| trade.bet.market).filter(Market::has_window);
     let paid = trade.map(|trade| trade.bet.paid);
     let shares = paid.map(|paid| paid.shares.0);
@@ -228,7 +228,7 @@ fn of_row(
         wallet.of(row.rowid, &row.id, &row.market_slug).and_then(WalletRecord::position).is_some();
     let mut line = head(&row.id, &row.market_slug, &row.action);
     line.extend(result(&row.actual_outcome, &row.is_win, &row.profit_loss));
-    line.extend(evidence(standing));
+    line.extend(evidence(in_force));
     line.extend([
         ("shares", of_record(money, |record| &record.shares).or_else(|| shares.map(number)).into()),
         ("cost", of_record(money, |record| &record.cost).or_else(|| cost.map(number)).into()),
@@ -244,22 +244,22 @@ fn of_row(
         ("proceeds", of_record(money, |record| &record.payout).into()),
         ("fee", of_record(money, |record| &record.fee).or_else(|| fee.map(number)).into()),
         ("transaction_hashes", hashes(fills)),
-        ("run_id", standing.map(|record| record.run_id.clone()).into()),
+        ("run_id", in_force.map(|record| record.run_id.clone()).into()),
     ]);
     line
 }
 
 /// The line of a trade that the bot has deleted since settle recorded it.
-fn of_records(standing: &Record, money: Option<&Record>, fills: &[Fill]) -> Line {
+fn of_records(in_force: &Record, money: Option<&Record>, fills: &[Fill]) -> Line {
     let money_source =
-        standing.money_source.clone().or(money.and_then(|money| money.money_source.clone()));
-    let mut line = head(&standing.trade_id, &standing.market_slug, &standing.action);
+        in_force.money_source.clone().or(money.and_then(|money| money.money_source.clone()));
+    let mut line = head(&in_force.trade_id, &in_force.market_slug, &in_force.action);
     line.extend(result(
-        &standing.new_actual_outcome,
-        &standing.new_is_win,
-        &standing.new_profit_loss,
+        &in_force.new_actual_outcome,
+        &in_force.new_is_win,
+        &in_force.new_profit_loss,
     ));
-    line.extend(evidence(Some(standing)));
+    line.extend(evidence(Some(in_force)));
     line.extend([
         ("shares", of_record(money, |record| &record.shares).into()),
         ("cost", of_record(money, |record| &record.cost).into()),
@@ -267,12 +267,12 @@ fn of_records(standing: &Record, money: Option<&Record>, fills: &[Fill]) -> Line
         ("timestamp", Value::Null),
         ("signal_type", Value::Null),
         ("mode", Value::Null),
-        ("opened_at", standing.window_open.clone().into()),
-        ("closed_at", standing.window_close.clone().into()),
+        ("opened_at", in_force.window_open.clone().into()),
+        ("closed_at", in_force.window_close.clone().into()),
         ("proceeds", of_record(money, |record| &record.payout).into()),
         ("fee", of_record(money, |record| &record.fee).into()),
         ("transaction_hashes", hashes(fills)),
-        ("run_id", standing.run_id.clone().into()),
+        ("run_id", in_force.run_id.clone().into()),
     ]);
     line
 }

@@ -14,7 +14,7 @@ use crate::store::expressions::{Expression, Failing, in_parentheses, is_name, li
 pub struct Mapped {
     /// An SQL expression over the table's columns, or the name of a column or table.
     pub sql: String,
-    /// Where it stands: the key, the file and the line.
+    /// Where it is: the key, the file and the line.
     pub place: String,
 }
 
@@ -113,7 +113,7 @@ impl Target {
 pub(super) enum Unmapped {
     /// The table lacks a column, or cannot be addressed row by row.
     Table(String),
-    /// A value of `[schema]` cannot be used; says where it stands.
+    /// A value of `[schema]` cannot be used; says where it is.
     Value(String),
 }
 

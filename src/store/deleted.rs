@@ -29,8 +29,8 @@ impl Store {
     pub fn deleted_results(&self, reading: Reading) -> Result<Vec<Settled>, Error> {
         let chains = self.records_of_deleted()?;
         let settled = |chain: &Vec<Record>| {
-            let (standing, money) = in_force_with_money(chain)?;
-            settled_by(standing, money, reading)
+            let (in_force, money) = in_force_with_money(chain)?;
+            settled_by(in_force, money, reading)
         };
         Ok(chains.iter().filter_map(settled).collect())
     }
@@ -87,12 +87,12 @@ impl Store {
 }
 
 /// The trade as its records have it; `None` if it is not settled by them.
-fn settled_by(standing: &Record, money: Option<&Record>, reading: Reading) -> Option<Settled> {
-    let by = provenance_of(&standing.status)?;
-    let opened = DateTime::parse_from_rfc3339(standing.window_open.as_deref().unwrap_or_default());
+fn settled_by(in_force: &Record, money: Option<&Record>, reading: Reading) -> Option<Settled> {
+    let by = provenance_of(&in_force.status)?;
+    let opened = DateTime::parse_from_rfc3339(in_force.window_open.as_deref().unwrap_or_default());
     let at = opened.ok().map(|at| UnixSeconds(at.timestamp()));
-    let outcome = standing.new_actual_outcome.text();
-    let booked = match standing.new_is_win.any_number() {
+    let outcome = in_force.new_actual_outcome.text();
+    let booked = match in_force.new_is_win.any_number() {
         Some(won) if won.is_zero() => SettledAs::Loss,
         Some(_) => SettledAs::Win,
         None if outcome == Some("SPLIT") => SettledAs::Split,
@@ -100,15 +100,15 @@ fn settled_by(standing: &Record, money: Option<&Record>, reading: Reading) -> Op
         None => return None,
     };
     let number = |of: fn(&Record) -> Option<&String>| decimal_from_text(of(money?)?).ok();
-    let profit = standing.new_profit_loss.any_number();
-    let slug = standing.market_slug.text();
+    let profit = in_force.new_profit_loss.any_number();
+    let slug = in_force.market_slug.text();
     let near = at.unwrap_or(UnixSeconds(0));
     let (duration, asset) = slug.map_or((None, None), |slug| market_of(slug, near, reading.rules));
-    let source = standing.money_source.as_ref().or(money.and_then(|it| it.money_source.as_ref()));
+    let source = in_force.money_source.as_ref().or(money.and_then(|it| it.money_source.as_ref()));
     let is_by = |by: &MoneySource| source.is_some_and(|source| source == by.as_str());
     let source = [MoneySource::Wallet, MoneySource::Row].into_iter().find(is_by);
     Some(Settled {
-        rowid: DELETED.saturating_add(standing.id),
+        rowid: DELETED.saturating_add(in_force.id),
         logged_at: at.and_then(UnixSeconds::datetime),
         booked,
         without_result: matches!(outcome, Some("SPLIT" | "UNKNOWN")),
@@ -118,7 +118,7 @@ fn settled_by(standing: &Record, money: Option<&Record>, reading: Reading) -> Op
         price: number(|record| record.executed_price.as_ref())
             .and_then(|price| SharePrice::new(price).ok())
             .map(|price| price.0),
-        side: standing.action.text().and_then(Side::named),
+        side: in_force.action.text().and_then(Side::named),
         mode: if source == Some(MoneySource::Wallet) { Mode::Live } else { Mode::NotSaid },
         provenance: by,
         signal: 0,

@@ -18,9 +18,9 @@ use crate::store::{Record, RunInfo, Store, WriteOutcome, Writes, records, unconf
 pub struct NeverFilled {
     /// The row as it was read.
     pub row: Row,
-    /// The id of the record that stands in it; `None` if another program settled it.
+    /// The id of its record in force; `None` if another program settled it.
     pub record_id: Option<i64>,
-    /// The outcome, profit and win that stand in the row afterwards.
+    /// The outcome, profit and win that the row holds afterwards.
     pub values: [Cell; 3],
 }
 

@@ -179,7 +179,7 @@ impl Store {
 
     /// Every row with a side, a market and a time, settled or not, and the rows that settle recorded and
     /// the bot has deleted since. Trades on paper are left out. A row with a result counts as settled, also
-    /// where no win stands in it.
+    /// where it holds no win.
     ///
     /// # Errors
     /// [`Error::Database`].

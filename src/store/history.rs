@@ -39,10 +39,10 @@ pub fn record_in_force(records: &[Record]) -> Option<&Record> {
 
 /// The record in force, and the one with the arithmetic behind it: a confirmation has none.
 pub fn in_force_with_money(records: &[Record]) -> Option<(&Record, Option<&Record>)> {
-    let standing = record_in_force(records)?;
-    let until = records.iter().position(|record| std::ptr::eq(record, standing))?;
+    let in_force = record_in_force(records)?;
+    let until = records.iter().position(|record| std::ptr::eq(record, in_force))?;
     let money = records[..=until].iter().rev().find(|record| record.shares.is_some());
-    Some((standing, money))
+    Some((in_force, money))
 }
 
 /// A run that wrote records.
@@ -196,8 +196,8 @@ impl Store {
                 params![row.id, row.market_slug],
             )?;
             for chain in chains(of_id) {
-                let Some(standing) = record_in_force(&chain) else { continue };
-                if self.find_again(standing.id)?.is_some_and(|found| found.rowid == row.rowid) {
+                let Some(in_force) = record_in_force(&chain) else { continue };
+                if self.find_again(in_force.id)?.is_some_and(|found| found.rowid == row.rowid) {
                     return Ok(chain);
                 }
             }
@@ -366,25 +366,25 @@ mod tests {
         Record { id, status: status.to_owned(), previous_id, ..Record::default() }
     }
 
-    fn standing_of(records: &[Record]) -> Option<i64> {
+    fn in_force_of(records: &[Record]) -> Option<i64> {
         record_in_force(records).map(|record| record.id)
     }
 
     #[test]
     fn the_last_record_stands_unless_it_was_taken_back() {
         let mut records = vec![record(1, "provisional", None)];
-        assert_eq!(standing_of(&records), Some(1));
+        assert_eq!(in_force_of(&records), Some(1));
         records.push(record(2, "corrected", Some(1)));
-        assert_eq!(standing_of(&records), Some(2));
+        assert_eq!(in_force_of(&records), Some(2));
         records.push(record(3, "undone", Some(2)));
-        assert_eq!(standing_of(&records), Some(1));
+        assert_eq!(in_force_of(&records), Some(1));
         // undoing that restores the correction
         records.push(record(4, "undone", Some(3)));
-        assert_eq!(standing_of(&records), Some(2));
+        assert_eq!(in_force_of(&records), Some(2));
         assert_eq!(
-            standing_of(&[record(1, "provisional", None), record(2, "undone", Some(1))]),
+            in_force_of(&[record(1, "provisional", None), record(2, "undone", Some(1))]),
             None
         );
-        assert_eq!(standing_of(&[]), None);
+        assert_eq!(in_force_of(&[]), None);
     }
 }

@@ -222,9 +222,9 @@ impl Store {
                 }
             }
             for (fingerprint, record_id) in undone {
-                let standing = status_in_force(&self.connection, record_id)?;
-                match standing.as_deref().and_then(provenance_of) {
-                    // the record that stands again was counted above
+                let in_force = status_in_force(&self.connection, record_id)?;
+                match in_force.as_deref().and_then(provenance_of) {
+                    // the record that is in force again was counted above
                     Some(by) => provenance.entry(fingerprint).or_insert((by, false)).0 = by,
                     None => drop(provenance.remove(&fingerprint)),
                 }
@@ -234,7 +234,7 @@ impl Store {
     }
 }
 
-/// The standing that a record of this status gives; `None` for one that undoes another.
+/// The provenance that a record of this status gives; `None` for one that undoes another.
 pub(super) fn provenance_of(status: &str) -> Option<Provenance> {
     match status {
         "confirmed" | "corrected" => Some(Provenance::Confirmed),

@@ -130,7 +130,7 @@ CREATE TABLE IF NOT EXISTS settlement_retries (
 /// One row a trade that settle knows, for the bot's own code. It reads only settle's tables: SQLite would
 /// refuse a change of the bot's table that a view names.
 ///
-/// The record that stands is the last one; where that undid another, the one before the undone record.
+/// The record in force is the last one; where that undid another, the one before the undone record.
 const TRADES: &str = "
 CREATE VIEW settlement_trades AS
 WITH RECURSIVE last (id) AS (

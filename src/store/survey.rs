@@ -1,4 +1,4 @@
-//! What stands in the bot's table, for `settle doctor`: kinds of values, and who settles it.
+//! What the bot's table holds, for `settle doctor`: kinds of values, and who settles it.
 
 use rusqlite::OptionalExtension;
 
@@ -11,7 +11,7 @@ use crate::store::{Store, schema};
 /// The number of different values that are listed.
 const LISTED: usize = 12;
 
-/// What stands in the bot's table.
+/// What the bot's table holds.
 #[derive(Debug, Clone, Default)]
 pub struct Survey {
     /// SQLite's journal mode.
@@ -55,7 +55,7 @@ impl Store {
         self.reading(read)
     }
 
-    /// Reads what stands in the table. It reads every row.
+    /// Reads what the table holds. It reads every row.
     ///
     /// # Errors
     /// [`Error::Database`].

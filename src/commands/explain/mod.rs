@@ -181,7 +181,7 @@ impl Story {
     }
 
     /// The record of the values that are, or last were, in the row.
-    pub fn standing(&self) -> Option<&Record> {
+    pub fn in_force(&self) -> Option<&Record> {
         record_in_force(&self.records)
     }
 }

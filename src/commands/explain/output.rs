@@ -38,7 +38,7 @@ fn tell(text: &mut String, story: &Story) {
     let title = format!("Trade {} · {}", bare(&row.id), story.state.word());
     line(text, format_args!("{}", styled(STRONG, title)));
     field(text, "Market", format_args!("{}", bare(&row.market_slug)));
-    match (story.standing(), &story.trade) {
+    match (story.in_force(), &story.trade) {
         // the recorded window takes precedence over today's options and the row
         (Some(record), _) if record.window_open.is_some() => {
             let (open, close) = (column(&record.window_open), column(&record.window_close));
@@ -238,7 +238,7 @@ fn state(story: &Story) -> String {
             "corrected" => {
                 let money = story.trade.as_ref().map(|trade| trade.bet.paid.source);
                 let is_kept = |it: &Record| it.old_actual_outcome == it.new_actual_outcome;
-                let is_kept = story.standing().is_some_and(is_kept);
+                let is_kept = story.in_force().is_some_and(is_kept);
                 let right = match is_kept && money == Some(MoneySource::Wallet) {
                     true => "the wallet's fills",
                     false => "Polymarket's resolution",
@@ -459,17 +459,17 @@ impl<'a> From<&'a Story> for StoryJson<'a> {
         let row = &story.row;
         let market = story.trade.as_ref().map(|trade| trade.bet.market);
         let market = market.filter(Market::has_window);
-        let standing = story.standing();
+        let in_force = story.in_force();
         Self {
             trade_id: row.id.json(),
             market_slug: row.market_slug.json(),
             action: row.action.json(),
             state: story.state.word(),
             explanation: state(story),
-            window_open: standing
+            window_open: in_force
                 .and_then(|record| record.window_open.clone())
                 .or(market.map(|market| market.open.to_string())),
-            window_close: standing
+            window_close: in_force
                 .and_then(|record| record.window_close.clone())
                 .or(market.map(|market| market.close.to_string())),
             outcome: row.actual_outcome.json(),

@@ -301,7 +301,7 @@ pub(super) fn trades(latest: &[Story], report: &Report) -> Markup {
 fn trade(story: &Story) -> Vec<Markup> {
     let row = &story.row;
     // a record is no evidence for values that another program wrote over it
-    let record = story.standing().filter(|_| matches!(story.state, State::Settled(_)));
+    let record = story.in_force().filter(|_| matches!(story.state, State::Settled(_)));
     let profit = row.profit_loss.any_number().map(Usd);
     let stake = row
         .position_size
