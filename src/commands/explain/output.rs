@@ -234,7 +234,7 @@ fn state(story: &Story) -> String {
                  --confirm off, and corrects it if Polymarket resolved otherwise"
                     .to_owned()
             }
-            "confirmed" => "confirmed: Polymarket resolved it so".to_owned(),
+            "confirmed" => "confirmed: the result agrees with Polymarket's resolution".to_owned(),
             "corrected" => {
                 let money = story.trade.as_ref().map(|trade| trade.bet.paid.source);
                 let is_kept = |it: &Record| it.old_actual_outcome == it.new_actual_outcome;
