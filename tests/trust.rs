@@ -114,7 +114,12 @@ fn explain_shows_why_a_trade_is_not_settled() {
     explained(&bench, "4", "error", &["in error: executed_price"]);
     explained(&bench, "7", "settled-elsewhere", &["settled by another program", "audit 7"]);
     run(&bench, &exchange(Some(true)));
-    explained(&bench, "1", "confirmed", &["confirmed: the result agrees with Polymarket's resolution"]);
+    explained(
+        &bench,
+        "1",
+        "confirmed",
+        &["confirmed: the result agrees with Polymarket's resolution"],
+    );
     explained(&bench, "5", "unknown", &["the slug has no time, so settle knows no market"]);
     explained(&bench, "6", "pending", &["no source has the price at 2026-02-13T14:15:00Z"]);
     book(&bench, 1, "NO", -5.0, Some(0));
