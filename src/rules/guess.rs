@@ -460,7 +460,7 @@ fn naive_trades(market: Option<&Column>, timestamp: Option<&Column>) -> Vec<(Uni
 mod tests {
     use super::*;
 
-    /// A table whose values stand in lines, column by column: numbers, texts, and `-` for NULL.
+    /// A table with its values in lines, column by column: numbers, texts, and `-` for NULL.
     fn table(name: &str, columns: &[(&str, &[&str])]) -> Table {
         let cell = |value: &&str| match (*value, value.parse::<i64>(), value.parse::<f64>()) {
             ("-", ..) => Cell::Null,

@@ -148,11 +148,11 @@ fn row_to_restore(
         Ok(Err(RowError { trade_id, message: message.to_owned() }))
     };
     // a record that undid another one can itself be undone while it is the latest record
-    let stands = match this.status.as_str() {
+    let is_in_force = match this.status.as_str() {
         "undone" => records.last().as_ref().is_some_and(has_id),
         _ => record_in_force(&records).as_ref().is_some_and(has_id),
     };
-    if !stands {
+    if !is_in_force {
         let undone = |record: &Record| record.status == "undone" && record.previous_id == Some(id);
         return refuse(match records.iter().any(undone) {
             true => "it is undone already",
